@@ -1,0 +1,135 @@
+"""Runs cocotb coroutines of a test module on one Amaranth component, compiled by Verilator.
+
+    @cocotb.test()
+    async def random_vectors(dut):        # found by cocotb inside the simulation
+        bench = Bench(dut) ...
+
+    def test_adder():                     # found by pytest
+        run_bench(Adder(8), __name__, params={"width": 8})
+
+Only the top's ports are public (a `.vlt` file names nothing else), which makes the simulation several
+times faster than cocotb's default. Builds are cached by a hash of the Verilog under `.build/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import cocotb_tools.check_results as check_results
+from amaranth.lib import wiring
+from cocotb_tools.runner import Verilator
+
+from sim.harness.verilator import verilator_env
+from spatten_hw.verilog import to_verilog
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("SPATTEN_BUILD", ROOT / ".build"))
+
+
+class _PortsOnly(Verilator):
+    """cocotb's Verilator runner without `--public-flat-rw`; the ports are public through a `.vlt` file."""
+
+    def _build_command(self):
+        commands = super()._build_command()
+        if "--public-flat-rw" not in commands[0]:
+            raise RuntimeError("cocotb's Verilator runner changed: --public-flat-rw is gone, drop _PortsOnly")
+        commands[0] = [a for a in commands[0] if a != "--public-flat-rw"]
+        # Between Verilator and make: runtime objects of an earlier build, newer than the makefile.
+        kept = sorted(str(o) for o in _runtime_cache(self.waves).glob("*.o"))
+        if kept:
+            commands.insert(1, ["cp", *kept, str(self.build_dir)])
+        return commands
+
+
+def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, object] | None = None,
+              testcase: str | list[str] | None = None, top: str = "top", seed: int | None = None,
+              waves: bool | None = None) -> None:
+    """Builds `component` and runs the cocotb tests of `module` (or only `testcase`) on it.
+
+    `params` reaches the coroutines through `params()`. The seed is `seed`, else $SEED, else 1; cocotb prints
+    it. $WAVES=1 writes a VCD beside the build. Raises AssertionError naming the failed coroutines.
+    """
+    text = to_verilog(component, top)
+    waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
+    digest = hashlib.sha256(f"{text}{waves}".encode()).hexdigest()[:16]
+    build = BUILD / "bench" / digest
+    env = verilator_env(opt_fast="-O1", opt_slow="-O0")
+    saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
+    os.environ.update({k: env[k] for k in saved})
+    try:
+        runner = _PortsOnly()
+        done = build / "done"
+        if not done.exists():
+            shutil.rmtree(build, ignore_errors=True)
+            build.mkdir(parents=True)
+            (build / f"{top}.v").write_text(text)
+            ports = build / "ports.vlt"
+            ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
+            runner.build(sources=[ports, build / f"{top}.v"], hdl_toplevel=top, build_dir=build, waves=waves,
+                         always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
+                         build_args=["-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0"])
+            _keep_runtime(build, _runtime_cache(waves))
+            done.touch()
+        else:
+            _adopt(runner, top, build, waves)
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        tag = hashlib.sha256(f"{module}{testcase}{worker}{json.dumps(dict(params or {}))}".encode()).hexdigest()[:8]
+        test_dir = build / f"run-{tag}"
+        test_dir.mkdir(exist_ok=True)
+        results = runner.test(
+            test_module=module, hdl_toplevel=top, build_dir=build, test_dir=test_dir, waves=waves,
+            testcase=testcase, seed=seed if seed is not None else int(os.environ.get("SEED", "1")),
+            results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
+            extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
+                       "COCOTB_ANSI_OUTPUT": "0"})
+        count, failed = check_results.get_results(results)
+    except (Exception, SystemExit) as error:
+        raise AssertionError(f"{error}\n{_tail(build)}") from error
+    finally:
+        for k, v in saved.items():
+            if v is None:
+                os.environ.pop(k, None)
+            else:
+                os.environ[k] = v
+    assert count > 0, f"no cocotb test ran in {module}"
+    assert failed == 0, f"{failed} of {count} cocotb tests failed\n{_tail(test_dir)}"
+
+
+def _adopt(runner: Verilator, top: str, build: Path, waves: bool) -> None:
+    """Tells the runner about a build made earlier."""
+    runner.hdl_toplevel = top
+    runner.build_dir = build
+    runner.waves = waves
+
+
+#: Objects of Verilator's and cocotb's own runtime: the same for every build, and most of its time.
+_RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", "verilated_vcd_c.o",
+            "verilator.o")
+
+
+def _runtime_cache(waves: bool) -> Path:
+    return BUILD / f"runtime-{int(waves)}"
+
+
+def _keep_runtime(build: Path, cache: Path) -> None:
+    cache.mkdir(parents=True, exist_ok=True)
+    for name in _RUNTIME:
+        if (build / name).exists() and not (cache / name).exists():
+            part = cache / f"{name}.{os.getpid()}"
+            shutil.copyfile(build / name, part)
+            part.rename(cache / name)
+
+
+def _tail(folder: Path) -> str:
+    logs = sorted(folder.rglob("*.log"), key=lambda p: p.stat().st_mtime)
+    return "\n".join(f"{p}:\n" + "\n".join(p.read_text(errors="replace").splitlines()[-40:]) for p in logs[-1:])
+
+
+def params() -> dict:
+    """Inside a coroutine: what `run_bench(params=…)` was given."""
+    return json.loads(os.environ["BENCH_PARAMS"])

@@ -1,0 +1,256 @@
+"""The one configuration: everything a user can set, everything that follows from it.
+
+`SpAttenConfig` holds what the user sets. It is frozen and checked as a whole: a bad one raises
+`ConfigError`, which lists *every* violated rule with field, value, rule and remedy. What follows from
+it (row width, bit widths, depths) are properties here and nowhere else, so that RTL, register map,
+C header, driver, test benches and golden model cannot disagree. `hash` sits in a register; the driver
+compares it before it touches anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+#: Width of a probability, unsigned, LSB 2^-12 (SpAtten, section IV: 12-bit on-chip data).
+PROB_BITS = 12
+#: Width of one element of an attention output row in memory, two's complement.
+OUT_BITS = 16
+#: Operand widths the bit-width converter unpacks (MSB planes; LSB planes are always 4 bits or absent).
+PLANE_WIDTHS = (4, 6, 8, 10, 12, 14, 16)
+LSB_WIDTH = 4
+
+
+class ConfigError(ValueError):
+    """A configuration breaks one or more rules. `violations` holds one line per broken rule."""
+
+    def __init__(self, violations: list[str]):
+        self.violations = violations
+        super().__init__("; ".join(violations))
+
+
+def _is_pow2(x: int) -> bool:
+    return x > 0 and x & (x - 1) == 0
+
+
+def clog2(x: int) -> int:
+    """Bits needed to index `x` things (0 for x = 1)."""
+    return (x - 1).bit_length()
+
+
+@dataclass(frozen=True)
+class SpAttenConfig:
+    """What the user sets. All sizes are counts; widths are bits unless the name says bytes."""
+
+    name: str = field(default="custom", metadata={"doc": "label, not part of the hash"})
+    multipliers: int = field(default=512, metadata={"doc": "multipliers in each of the Q×K and Prob×V arrays"})
+    min_dim: int = field(default=32, metadata={"doc": "smallest head dimension D; width of one array slice"})
+    max_dim: int = field(default=128, metadata={"doc": "largest head dimension D of a job"})
+    operand_bits: int = field(default=12, metadata={"doc": "on-chip width of Q, K and V"})
+    max_tokens: int = field(default=1024, metadata={"doc": "longest context"})
+    sram_tokens: int = field(
+        default=512, metadata={"doc": "tokens at D = max_dim that one half of the K and of the V SRAM holds"})
+    max_heads: int = field(default=32, metadata={"doc": "query heads of a layer"})
+    max_group: int = field(default=8, metadata={"doc": "query heads that share one K/V head"})
+    slots: int = field(default=8, metadata={"doc": "score vectors in flight between Q×K and the decision"})
+    topk_lanes: int = field(default=16, metadata={"doc": "comparators per top-k array (P)"})
+    topk: str = field(default="quickselect", metadata={"doc": "local top-k engine"})
+    channels: int = field(default=16, metadata={"doc": "AXI4 memory ports (C)"})
+    axi_data_bits: int = field(default=256, metadata={"doc": "data width of one memory port"})
+    axi_addr_bits: int = field(default=32, metadata={"doc": "byte address width of one memory port"})
+    interleave_bytes: int = field(
+        default=64, metadata={"doc": "consecutive bytes that stay on one channel before the next takes over"})
+    k_ports: int = field(default=16, metadata={"doc": "lane ports of the K fetcher"})
+    v_ports: int = field(default=16, metadata={"doc": "lane ports of the V fetcher"})
+    ids_per_port: int = field(default=8, metadata={"doc": "bursts outstanding per lane port"})
+    job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
+
+    def __post_init__(self) -> None:
+        violations = list(_violations(self))
+        if violations:
+            raise ConfigError(violations)
+
+    def replace(self, **changes: object) -> SpAttenConfig:
+        """A copy with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    # -- arrays and rows ------------------------------------------------------------------------------
+
+    @property
+    def slices(self) -> int:
+        """Array slices of `min_dim` multipliers each."""
+        return self.multipliers // self.min_dim
+
+    @property
+    def lanes(self) -> int:
+        """Lanes (L) of a row: the most keys one Q×K cycle can score, reached at D = min_dim."""
+        return self.slices
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Head dimensions a job may have, ascending powers of two."""
+        return tuple(1 << e for e in range(self.min_dim.bit_length() - 1, self.max_dim.bit_length()))
+
+    def rows_per_cycle(self, dim: int) -> int:
+        """R: keys scored per cycle at head dimension `dim`."""
+        return self.multipliers // dim
+
+    @property
+    def max_rows(self) -> int:
+        """Full rows of `lanes` that the longest vector takes."""
+        return -(-self.max_tokens // self.lanes)
+
+    @property
+    def sram_rows(self) -> int:
+        """Rows of `multipliers` operands in one half of the K (V) SRAM."""
+        return self.sram_tokens * self.max_dim // self.multipliers
+
+    # -- widths ---------------------------------------------------------------------------------------
+
+    @property
+    def token_bits(self) -> int:
+        """Width of a token id or position."""
+        return max(1, clog2(self.max_tokens))
+
+    @property
+    def count_bits(self) -> int:
+        """Width of a number of tokens, 0 … max_tokens."""
+        return self.max_tokens.bit_length()
+
+    @property
+    def head_bits(self) -> int:
+        """Width of a query-head (or K/V-head) index."""
+        return max(1, clog2(self.max_heads))
+
+    @property
+    def lane_count_bits(self) -> int:
+        """Width of a number of live lanes, 0 … lanes."""
+        return self.lanes.bit_length()
+
+    @property
+    def slot_bits(self) -> int:
+        return max(1, clog2(self.slots))
+
+    @property
+    def score_bits(self) -> int:
+        """Width of an exact Q·K, two's complement: 2·W − 1 + log2(D)."""
+        return 2 * self.operand_bits - 1 + clog2(self.max_dim)
+
+    @property
+    def acc_bits(self) -> int:
+        """Width of an exact Σ P·V, two's complement. Σ P ≤ 4096 + n because each P is within one LSB."""
+        return self.operand_bits + clog2((1 << PROB_BITS) + self.max_tokens)
+
+    @property
+    def token_score_bits(self) -> int:
+        """Width of a token's cumulative importance: 1,024 layer passes of every head and query, saturating."""
+        return PROB_BITS + clog2(self.max_tokens) + clog2(self.max_heads) + 10
+
+    @property
+    def head_score_bits(self) -> int:
+        """Width of a head's cumulative importance: Σ |out| over 1,024 layer passes, saturating."""
+        return min(64, OUT_BITS + clog2(self.max_dim) + clog2(self.max_tokens) + clog2(self.max_group) + 10)
+
+    # -- memory ports ---------------------------------------------------------------------------------
+
+    @property
+    def beat_bytes(self) -> int:
+        return self.axi_data_bits // 8
+
+    @property
+    def granule_beats(self) -> int:
+        """Longest burst: the beats of one interleave granule."""
+        return self.interleave_bytes // self.beat_bytes
+
+    @property
+    def addr_bits(self) -> int:
+        """Width of a logical byte address: channel-local address plus channel number."""
+        return self.axi_addr_bits + clog2(self.channels)
+
+    @property
+    def requesters(self) -> int:
+        """Read requesters on the crossbar, in this order: K ports, V ports, Q port, auxiliary port."""
+        return self.k_ports + self.v_ports + 2
+
+    @property
+    def id_bits(self) -> int:
+        """Width of an AXI id: requester number, then burst number within the requester."""
+        return clog2(self.requesters) + max(1, clog2(self.ids_per_port))
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> int:
+        """32-bit hash of every field but the name."""
+        fields = {k: v for k, v in self.fields.items() if k != "name"}
+        text = json.dumps(fields, sort_keys=True).encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
+
+
+def _violations(c: SpAttenConfig):
+    """Yields one line per broken rule: field, value, rule, remedy."""
+
+    def bad(name: str, rule: str, remedy: str) -> str:
+        return f"{name} = {getattr(c, name)!r}: {rule}; {remedy}"
+
+    numeric = [f.name for f in dataclasses.fields(c) if f.name not in ("name", "topk")]
+    wrong = [n for n in numeric if type(getattr(c, n)) is not int]
+    for n in wrong:
+        yield bad(n, "must be an integer", "give a whole number")
+    if wrong:
+        return
+    for n in ("multipliers", "min_dim", "max_dim", "max_tokens", "sram_tokens", "topk_lanes", "channels",
+              "axi_data_bits", "interleave_bytes", "k_ports", "v_ports", "slots", "ids_per_port"):
+        if not _is_pow2(getattr(c, n)):
+            v = getattr(c, n)
+            near = 1 << max(0, v.bit_length() - 1) if v > 0 else 1
+            yield bad(n, "must be a power of two", f"use {near} or {near * 2}")
+    ranges = {
+        "min_dim": (4, 128), "max_dim": (4, 256), "operand_bits": (4, 16), "max_tokens": (8, 65536),
+        "max_heads": (1, 128), "max_group": (1, 32), "slots": (2, 64), "topk_lanes": (1, 64),
+        "channels": (1, 32), "axi_data_bits": (32, 1024), "axi_addr_bits": (16, 48),
+        "interleave_bytes": (4, 4096), "ids_per_port": (2, 64), "job_queue": (2, 16),
+        "k_ports": (1, 64), "v_ports": (1, 64), "multipliers": (4, 4096), "sram_tokens": (1, 65536),
+    }
+    for n, (lo, hi) in ranges.items():
+        if not lo <= getattr(c, n) <= hi:
+            yield bad(n, f"must be {lo} … {hi}", f"choose a value in {lo} … {hi}")
+    if c.operand_bits not in PLANE_WIDTHS:
+        yield bad("operand_bits", f"must be one of {PLANE_WIDTHS}", "use 12 (paper) or 16 (for 12+4)")
+    if c.topk not in ("quickselect",):
+        yield bad("topk", "must name a top-k engine", "use 'quickselect'")
+    if c.min_dim > c.max_dim:
+        yield bad("min_dim", f"must not exceed max_dim = {c.max_dim}", "lower min_dim or raise max_dim")
+    if c.multipliers < c.max_dim:
+        yield bad("multipliers", f"must be at least max_dim = {c.max_dim}", "raise multipliers or lower max_dim")
+    if c.min_dim <= 0 or c.multipliers < c.min_dim:
+        return
+    lanes = c.multipliers // c.min_dim
+    why = f"lanes = multipliers / min_dim = {lanes}"
+    if c.topk_lanes < lanes:
+        yield bad("topk_lanes", f"must be at least {why}", f"raise topk_lanes to {lanes} or lower multipliers")
+    for n in ("k_ports", "v_ports"):
+        if getattr(c, n) < lanes:
+            yield bad(n, f"must be at least {why}", f"raise {n} to {lanes} or lower multipliers")
+    if c.max_tokens < lanes:
+        yield bad("max_tokens", f"must be at least {why}", f"raise max_tokens to {lanes}")
+    if c.sram_tokens > c.max_tokens:
+        yield bad("sram_tokens", f"must not exceed max_tokens = {c.max_tokens}", "lower sram_tokens")
+    if c.sram_tokens * c.max_dim < c.multipliers:
+        yield bad("sram_tokens", "must give at least one SRAM row (sram_tokens × max_dim ≥ multipliers)",
+                  "raise sram_tokens")
+    if c.interleave_bytes * 8 < c.axi_data_bits:
+        yield bad("interleave_bytes", f"must hold at least one beat of axi_data_bits = {c.axi_data_bits}",
+                  f"raise interleave_bytes to {c.axi_data_bits // 8}")
+    if c.axi_data_bits > 0 and c.interleave_bytes * 8 > 256 * c.axi_data_bits:
+        yield bad("interleave_bytes", "must not exceed 256 beats (the longest AXI4 burst)",
+                  f"lower interleave_bytes to {32 * c.axi_data_bits}")
+    if c.max_group > c.slots:
+        yield bad("max_group", f"must not exceed slots = {c.slots} (a group's vectors are in flight together)",
+                  "raise slots or lower max_group")
+    if c.max_group > c.max_heads:
+        yield bad("max_group", f"must not exceed max_heads = {c.max_heads}", "lower max_group")
