@@ -10,7 +10,7 @@ from __future__ import annotations
 from amaranth import Shape, signed, unsigned
 from amaranth.lib import data
 
-from ..config import OUT_BITS, PROB_BITS, SpAttenConfig
+from ..config import OUT_BITS, PROB_BITS, SpAttenConfig, clog2
 
 
 def tag_layout(c: SpAttenConfig) -> data.StructLayout:
@@ -27,23 +27,87 @@ def tag_layout(c: SpAttenConfig) -> data.StructLayout:
     })
 
 
+def k_command(c: SpAttenConfig) -> data.StructLayout:
+    """Fetch the K rows of survivor positions 0 … rows − 1 of one K/V head, one plane.
+
+    `lsb`: the LSB plane instead of the MSB plane; `fill`: the rows go to SRAM half `half`, else to Q×K.
+    """
+    return data.StructLayout({
+        "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1,
+    })
+
+
+def v_command(c: SpAttenConfig) -> data.StructLayout:
+    """Fetch the V rows (MSB plane) of survivor positions 0 … rows − 1 into V SRAM half `half`."""
+    return data.StructLayout({
+        "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "half": 1,
+    })
+
+
+def q_command(c: SpAttenConfig) -> data.StructLayout:
+    """Fetch the Q row of query head `head`, token `token`, for score slot `slot`."""
+    return data.StructLayout({
+        "head": unsigned(c.head_bits), "token": unsigned(c.token_bits), "slot": unsigned(c.slot_bits),
+    })
+
+
+def q_row(c: SpAttenConfig) -> data.StructLayout:
+    """A query, on-chip width: D elements from bit 0 (the rest don't-care), for score slot `slot`."""
+    return data.StructLayout({
+        "row": unsigned(c.max_dim * c.operand_bits), "slot": unsigned(c.slot_bits),
+    })
+
+
+def aux_command(c: SpAttenConfig) -> data.StructLayout:
+    """Read `words` (≥ 1) 64-bit words from logical byte address `addr` (a multiple of 8)."""
+    return data.StructLayout({"addr": unsigned(c.addr_bits), "words": unsigned(c.count_bits + 1)})
+
+
+def aux_word() -> data.StructLayout:
+    """A 64-bit little-endian word read by an `aux_command`; `error`: its beat had an AXI error response."""
+    return data.StructLayout({"data": unsigned(64), "last": 1, "error": 1})
+
+
 def operand_row(c: SpAttenConfig) -> data.StructLayout:
     """R = M/D rows of K or V, on-chip width, as S slices of `min_dim` elements.
 
-    Row r of the group occupies slices r·D/min_dim … (r+1)·D/min_dim − 1. `count` live rows, `last` of command.
+    Row r of the group occupies slices r·D/min_dim … (r+1)·D/min_dim − 1, element e of a slice its bits
+    e·W … e·W + W − 1. `count` rows are live, `last` ends the command. `fill`, `half`: where the rows go.
     """
     return data.StructLayout({
         "slices": data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices),
-        "count": unsigned(c.lane_count_bits), "last": 1,
+        "count": unsigned(c.lane_count_bits), "last": 1, "fill": 1, "half": 1,
+    })
+
+
+def qk_command(c: SpAttenConfig) -> data.StructLayout:
+    """Score `gang` queries (slots slot, slot + 1, … modulo `slots`) against `keys` keys.
+
+    `stream`: K rows come from the fetch stream (each row group serves all queries of the gang before the
+    next is taken), else from SRAM half `half`. `replay`: this is an LSB pass, its q is already in the slot.
+    """
+    return data.StructLayout({
+        "slot": unsigned(c.slot_bits), "gang": unsigned(c.max_group.bit_length()),
+        "keys": unsigned(c.count_bits), "stream": 1, "half": 1, "replay": 1,
+    })
+
+
+def slot_meta(c: SpAttenConfig) -> data.StructLayout:
+    """What the softmax must know of the vector in `slot`: its tag, its length, whether LSBs exist."""
+    return data.StructLayout({
+        "slot": unsigned(c.slot_bits), "keys": unsigned(c.count_bits), "progressive": 1, "tag": tag_layout(c),
     })
 
 
 def score_row(c: SpAttenConfig) -> data.StructLayout:
-    """R exact scores out of Q×K for the vector in `slot`; `replay`: partial sums of an LSB pass."""
+    """R = M/D exact scores out of Q×K for the vector in `slot`: keys row·R … row·R + count − 1.
+
+    `replay`: partial sums of an LSB pass, to be added to the stored scores. `last` of this vector.
+    """
     return data.StructLayout({
         "scores": data.ArrayLayout(signed(c.score_bits), c.lanes),
         "count": unsigned(c.lane_count_bits), "last": 1,
-        "slot": unsigned(c.slot_bits), "replay": 1,
+        "row": unsigned(c.token_bits), "slot": unsigned(c.slot_bits), "replay": 1,
     })
 
 
@@ -65,6 +129,27 @@ def topk_row(lanes: int, key: int, payload: int, tag: int, count: int) -> data.S
         "payloads": data.ArrayLayout(unsigned(payload), lanes),
         "count": unsigned(lanes.bit_length()), "last": 1,
         "k": unsigned(count), "tag": unsigned(tag),
+    })
+
+
+def kept_row(c: SpAttenConfig) -> data.StructLayout:
+    """P kept values out of the local top-k: key = probability, payload = token id if the tag says
+    `stream_v`, else position in the survivor list; ascending, dense rows; `tag` bits are a `tag_layout`."""
+    return topk_row(c.topk_lanes, PROB_BITS, c.token_bits, tag_layout(c).size, c.count_bits)
+
+
+def acc_row(c: SpAttenConfig) -> data.StructLayout:
+    """Σ P·V of one work item: D exact sums from element 0 (the rest don't-care)."""
+    return data.StructLayout({
+        "acc": data.ArrayLayout(signed(c.acc_bits), c.max_dim), "tag": tag_layout(c),
+    })
+
+
+def head_sum(c: SpAttenConfig) -> data.StructLayout:
+    """Σ |out| over one write beat of an output row, to be added to the importance of `kv_head`."""
+    per_beat = c.axi_data_bits // OUT_BITS
+    return data.StructLayout({
+        "kv_head": unsigned(c.head_bits), "sum": unsigned(OUT_BITS + clog2(per_beat)),
     })
 
 

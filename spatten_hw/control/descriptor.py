@@ -1,0 +1,121 @@
+"""The layer-job descriptor: one table from which host encoder, RTL decoder and documents are made.
+
+A descriptor is a block of 64-bit little-endian words in memory, 8-byte aligned: `HEADER_WORDS` of header,
+then one `SCALE_FIELDS` entry of two words for every query head. Bits not named must be 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth import unsigned
+from amaranth.lib import data
+
+from ..config import SpAttenConfig
+
+
+@dataclass(frozen=True)
+class Field:
+    """Bits `lsb` … `lsb + width − 1` of 64-bit word `word`."""
+
+    name: str
+    word: int
+    lsb: int
+    width: int
+    doc: str
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("generate", 0, 0, 1, "0 summarisation (every alive token is a query), 1 generation (one query)"),
+    Field("causal", 0, 1, 1, "a query sees only tokens up to its own (summarisation)"),
+    Field("restart", 0, 2, 1, "all tokens and heads alive again before pruning; 0 continues the cascade"),
+    Field("clear_scores", 0, 3, 1, "token and head importance set to 0 first"),
+    Field("load_scores", 0, 4, 1, "importance read from scores_in first"),
+    Field("load_ids", 0, 5, 1, "alive tokens and heads read from ids_in first (not with restart)"),
+    Field("store_ids", 0, 6, 1, "alive tokens and heads of this layer written to ids_out"),
+    Field("store_scores", 0, 7, 1, "importance after this layer written to scores_out"),
+    Field("dim", 0, 16, 16, "head dimension D, a power of two, min_dim … max_dim"),
+    Field("q_bits", 0, 32, 8, "width of Q"),
+    Field("k_msb", 0, 40, 8, "width of K's MSB plane"),
+    Field("k_lsb", 0, 48, 8, "width of K's LSB plane: 4, or 0 for static"),
+    Field("v_msb", 0, 56, 8, "width of V's MSB plane"),
+    Field("v_lsb", 1, 0, 8, "width of V's LSB plane: 4, or 0 for static"),
+    Field("threshold", 1, 16, 16, "flat if max(P) < threshold, in units of 2^-12; 0 … 4096"),
+    Field("heads", 1, 32, 16, "K/V heads of the layer"),
+    Field("group", 1, 48, 16, "query heads per K/V head"),
+    Field("tokens", 2, 0, 32, "tokens (the padding length where inputs are padded)"),
+    Field("keep_tokens", 2, 32, 32, "tokens to keep before this layer; ≥ alive keeps all"),
+    Field("keep_heads", 3, 0, 32, "K/V heads to keep before this layer; ≥ alive keeps all"),
+    Field("keep_values", 3, 32, 32, "values kept per query; ≥ keys keeps all"),
+    Field("protect_first", 4, 0, 32, "first tokens that are never pruned"),
+    Field("protect_last", 4, 32, 32, "last tokens that are never pruned"),
+    Field("q_base", 5, 0, 64, "byte address of the Q plane"),
+    Field("k_msb_base", 6, 0, 64, "byte address of K's MSB plane"),
+    Field("k_lsb_base", 7, 0, 64, "byte address of K's LSB plane"),
+    Field("v_msb_base", 8, 0, 64, "byte address of V's MSB plane"),
+    Field("v_lsb_base", 9, 0, 64, "byte address of V's LSB plane"),
+    Field("out_base", 10, 0, 64, "byte address of the output plane, a multiple of the data width"),
+    Field("ids_in", 11, 0, 64, "byte address of the alive list to load, multiple of 8"),
+    Field("ids_out", 12, 0, 64, "byte address of the alive list to store, a multiple of the data width"),
+    Field("scores_in", 13, 0, 64, "byte address of the importance to load, multiple of 8"),
+    Field("scores_out", 14, 0, 64, "byte address of the importance to store, a multiple of the data width"),
+    Field("q_head_stride", 15, 0, 32, "bytes from one query head to the next in Q"),
+    Field("q_token_stride", 15, 32, 32, "bytes from one token to the next in Q"),
+    Field("k_msb_head_stride", 16, 0, 32, "bytes from one K/V head to the next"),
+    Field("k_msb_token_stride", 16, 32, 32, "bytes from one token to the next"),
+    Field("k_lsb_head_stride", 17, 0, 32, ""),
+    Field("k_lsb_token_stride", 17, 32, 32, ""),
+    Field("v_msb_head_stride", 18, 0, 32, ""),
+    Field("v_msb_token_stride", 18, 32, 32, ""),
+    Field("v_lsb_head_stride", 19, 0, 32, ""),
+    Field("v_lsb_token_stride", 19, 32, 32, ""),
+    Field("out_head_stride", 20, 0, 32, "bytes from one query head to the next in the output"),
+    Field("out_token_stride", 20, 32, 32, "bytes from one token to the next in the output, multiple of data width"),
+)
+HEADER_WORDS = 21
+
+#: Two words per query head after the header: how scores become exponents, how sums become outputs.
+SCALE_FIELDS: tuple[Field, ...] = (
+    Field("score_mant", 0, 0, 17, "mantissa of the score scale (with 1/sqrt(D) and log2(e) in it)"),
+    Field("score_pre", 0, 24, 5, "right shift of max − score before the multiplication"),
+    Field("score_post", 0, 32, 6, "right shift after it, to 14 fraction bits"),
+    Field("out_mant", 1, 0, 17, "mantissa of the output scale"),
+    Field("out_shift", 1, 32, 6, "right shift after it"),
+)
+SCALE_WORDS = 2
+
+#: Width of a token stride the address generators accept (bytes).
+STRIDE_BITS = 16
+
+
+def scale_layout() -> data.StructLayout:
+    """One entry of the scale table."""
+    return data.StructLayout({f.name: unsigned(f.width) for f in SCALE_FIELDS})
+
+
+def job_layout(c: SpAttenConfig) -> data.StructLayout:
+    """A validated job as the blocks see it; constant while the job's data moves.
+
+    `dim_log2` = log2(D / min_dim), so R = lanes >> dim_log2. Counts of "keep" are clamped to max_tokens
+    (max_heads). Widths follow the build; names are those of `FIELDS`.
+    """
+    widths = {
+        "dim_log2": max(1, (len(c.dims) - 1).bit_length()),
+        "q_bits": 5, "k_msb": 5, "k_lsb": 3, "v_msb": 5, "v_lsb": 3, "threshold": 13,
+        "heads": c.max_heads.bit_length(), "group": c.max_group.bit_length(),
+        "tokens": c.count_bits, "keep_tokens": c.count_bits, "keep_heads": c.max_heads.bit_length(),
+        "keep_values": c.count_bits, "protect_first": c.count_bits, "protect_last": c.count_bits,
+    }
+    members = {}
+    for f in FIELDS:
+        if f.name == "dim":
+            members["dim_log2"] = unsigned(widths["dim_log2"])
+        elif f.name.endswith("_base") or f.name in ("ids_in", "ids_out", "scores_in", "scores_out"):
+            members[f.name] = unsigned(c.addr_bits)
+        elif f.name.endswith("_token_stride"):
+            members[f.name] = unsigned(STRIDE_BITS)
+        elif f.name.endswith("_head_stride"):
+            members[f.name] = unsigned(min(32, c.addr_bits))
+        else:
+            members[f.name] = unsigned(widths.get(f.name, f.width))
+    return data.StructLayout(members)
