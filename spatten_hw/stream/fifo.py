@@ -11,9 +11,8 @@ from amaranth.lib.wiring import In, Out
 class StreamFifo(wiring.Component):
     """Stores up to `depth` payloads of `shape`, first in, first out.
 
-    Latency at most 2 cycles from empty; 1 payload per cycle in and out, sustained, for depth ≥ 3 (half of that
-    below). Cuts every
-    combinational path between its two sides. `level`: payloads stored, 0 … depth.
+    Latency at most 2 cycles from empty; 1 payload per cycle in and out, sustained, for depth ≥ 3 (half
+    of that below). Cuts every combinational path between its two sides. `level`: payloads stored, 0 … depth.
     """
 
     i: stream.Interface

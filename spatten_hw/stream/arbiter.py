@@ -1,0 +1,58 @@
+"""Round robin: who goes next when several want the same thing."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import clog2
+
+
+class RoundRobin(wiring.Component):
+    """Grants one of `n` requesters, the one after the last served first.
+
+    Ports: `requests` (n bits), `advance`, `grant` (n bits, one-hot, 0 if nobody asks), `index` (its number,
+    0 if nobody asks), `any` (somebody asks). `grant` is combinational from `requests` and a register: no
+    latency, and it may move to a new requester of higher priority until `advance` (the granted one was
+    served in this cycle) is high; `advance` without requests does nothing. A requester that keeps asking
+    is served within `n` advances.
+    """
+
+    requests: Signal
+    advance: Signal
+    grant: Signal
+    index: Signal
+    any: Signal
+
+    def __init__(self, n: int):
+        if n < 1:
+            raise ValueError(f"an arbiter needs at least 1 requester, not {n}")
+        self.n = n
+        super().__init__({
+            "requests": In(n), "advance": In(1),
+            "grant": Out(n), "index": Out(max(1, clog2(n))), "any": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        n = self.n
+        # Bits above the last one served: they come first. Two lowest-bit searches beside each other
+        # (among those, among all) are shorter than a rotation.
+        after_last = Signal(n)
+        preferred = Signal(n)
+        lowest_preferred = Signal(n)
+        lowest = Signal(n)
+        m.d.comb += [
+            preferred.eq(self.requests & after_last),
+            lowest_preferred.eq(preferred & (~preferred + 1)[:n]),
+            lowest.eq(self.requests & (~self.requests + 1)[:n]),
+            self.any.eq(self.requests.any()),
+            self.grant.eq(Mux(preferred.any(), lowest_preferred, lowest)),
+        ]
+        for b in range(len(self.index)):
+            members = sum(1 << j for j in range(n) if j >> b & 1)
+            m.d.comb += self.index[b].eq((self.grant & members).any())
+        with m.If(self.advance & self.any):
+            m.d.sync += after_last.eq(~(self.grant | (self.grant - 1)[:n]))
+        return m
