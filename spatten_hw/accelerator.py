@@ -1,0 +1,178 @@
+"""The accelerator: every block of the paper's Figure 8, joined by streams.
+
+`Accelerator` has AXI channels as streams; `spatten_hw.top.Top` gives the same thing flat vendor-style ports.
+"""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
+from .config import SpAttenConfig
+from .control.csr import ControlRegisters, axil_signature
+from .control.job_reader import JobReader
+from .control.scale_table import ScaleTable
+from .control.sequencer import Sequencer
+from .fetch.fetcher import Fetcher
+from .matmul.prob_value import ProbValueUnit
+from .matmul.score import ScoreUnit
+from .prune.pruner import Pruner
+from .softmax.softmax import Softmax
+from .stream.fork import StreamFork
+from .stream.layouts import kept_row, prob_row, tag_layout
+from .topk.local import LocalTopK
+from .write.requantise import Requantiser
+from .write.writer import Writer
+
+
+class Accelerator(wiring.Component):
+    """AXI4-Lite control slave `axil`, C AXI4 memory masters (`ar`, `r`, `aw`, `w`, `b`), level interrupt `irq`.
+
+    Rates and latencies are those of the blocks (docs/architecture.md); nothing here adds a stage.
+    """
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        n = c.channels
+        super().__init__({
+            "axil": In(axil_signature()),
+            "ar": Out(stream.Signature(ar_layout(c))).array(n),
+            "r": In(stream.Signature(r_layout(c))).array(n),
+            "aw": Out(stream.Signature(aw_layout(c))).array(n),
+            "w": Out(stream.Signature(w_layout(c))).array(n),
+            "b": In(stream.Signature(b_layout(c))).array(n),
+            "irq": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.registers = registers = ControlRegisters(c)
+        m.submodules.job_reader = reader = JobReader(c)
+        m.submodules.scale_table = scales = ScaleTable(c)
+        m.submodules.sequencer = seq = Sequencer(c)
+        m.submodules.fetcher = fetcher = Fetcher(c)
+        m.submodules.score = score = ScoreUnit(c)
+        m.submodules.softmax = softmax = Softmax(c)
+        m.submodules.local_topk = topk = LocalTopK(c)
+        m.submodules.prob_value = value = ProbValueUnit(c)
+        m.submodules.requantiser = requantiser = Requantiser(c)
+        m.submodules.writer = writer = Writer(c)
+        m.submodules.pruner = pruner = Pruner(c)
+        m.submodules.prob_fork = prob_fork = StreamFork(prob_row(c), 2)
+        m.submodules.kept_fork = kept_fork = StreamFork(kept_row(c), 2)
+
+        # Control.
+        connect(m, flipped(self.axil), registers.axil)
+        connect(m, registers.push, reader.push)
+        connect(m, reader.cmd, fetcher.desc_cmd)
+        connect(m, fetcher.desc_words, reader.words)
+        connect(m, reader.job, seq.jobs)
+        connect(m, seq.completion, registers.completion)
+        m.d.comb += [
+            self.irq.eq(registers.irq), reader.release.eq(seq.release),
+            registers.busy.eq(seq.busy), registers.queue_level.eq(reader.level),
+        ]
+        self._connect_scales(m, reader, scales, seq, softmax, requantiser)
+
+        # The running job, to everyone.
+        for block in (fetcher, score, softmax, topk, value, requantiser, pruner):
+            m.d.comb += block.job.eq(seq.job)
+
+        # Sequencer → blocks, and what comes back.
+        connect(m, seq.op, pruner.op)
+        connect(m, pruner.done, seq.op_done)
+        connect(m, seq.k_cmd, fetcher.k_cmd)
+        connect(m, seq.v_cmd, fetcher.v_cmd)
+        connect(m, seq.q_cmd, fetcher.q_cmd)
+        connect(m, seq.qk_cmd, score.cmd)
+        connect(m, seq.meta, softmax.meta)
+        connect(m, softmax.flat, seq.flat)
+        connect(m, softmax.free, seq.free)
+        m.d.comb += [
+            seq.alive_tokens.eq(pruner.alive_tokens), seq.heads_alive.eq(pruner.heads_alive),
+            seq.k_filled.eq(score.filled), seq.k_filled_half.eq(score.filled_half),
+            seq.v_filled.eq(value.filled), seq.v_filled_half.eq(value.filled_half),
+            seq.item_done.eq(requantiser.items),
+            seq.prune_idle.eq(pruner.idle), seq.write_idle.eq(writer.idle),
+            seq.fetch_errors.eq(fetcher.errors), seq.write_errors.eq(writer.error),
+            fetcher.clear.eq(seq.clear), writer.clear.eq(seq.clear),
+        ]
+
+        # Survivor list, four readers.
+        m.d.comb += [
+            pruner.k_list_row.eq(fetcher.k_list_row), fetcher.k_list_ids.eq(pruner.k_list_ids),
+            pruner.v_list_row.eq(fetcher.v_list_row), fetcher.v_list_ids.eq(pruner.v_list_ids),
+            pruner.q_list_row.eq(seq.list_row), seq.list_ids.eq(pruner.q_list_ids),
+            pruner.p_list_row.eq(topk.list_row), topk.list_ids.eq(pruner.p_list_ids),
+        ]
+
+        # Data, left to right.
+        connect(m, fetcher.k_rows, score.k_rows)
+        connect(m, fetcher.q_rows, score.q_rows)
+        connect(m, score.o, softmax.i)
+        connect(m, softmax.o, prob_fork.i)
+        connect(m, prob_fork.o0, pruner.probs)
+        connect(m, prob_fork.o1, topk.probs)
+        connect(m, topk.kept, kept_fork.i)
+        connect(m, kept_fork.o0, value.kept)
+        self._connect_kept_ids(m, kept_fork.o1, fetcher.v_kept)
+        connect(m, fetcher.v_rows, value.v_rows)
+        connect(m, value.o, requantiser.i)
+        connect(m, requantiser.o, writer.rows)
+        connect(m, requantiser.head_sums, pruner.head_sums)
+        connect(m, pruner.state, writer.state)
+        connect(m, pruner.state_cmd, fetcher.state_cmd)
+        connect(m, fetcher.state_words, pruner.state_words)
+        m.d.comb += [
+            seq.value_done.eq(value.o.valid & value.o.ready),
+            seq.value_done_half.eq(value.o.payload.tag.half),
+        ]
+
+        # Memory.
+        for i in range(c.channels):
+            connect(m, fetcher.ar[i], flipped(self.ar[i]))
+            connect(m, flipped(self.r[i]), fetcher.r[i])
+            connect(m, writer.aw[i], flipped(self.aw[i]))
+            connect(m, writer.w[i], flipped(self.w[i]))
+            connect(m, flipped(self.b[i]), writer.b[i])
+        self._connect_events(m, registers, seq, fetcher, score, softmax, topk, value, requantiser, writer, pruner)
+        return m
+
+    def _connect_kept_ids(self, m: Module, source: stream.Interface, sink: stream.Interface) -> None:
+        """Only rows of vectors whose V rows are streamed go to the fetcher; the others end here."""
+        tag = tag_layout(self.config)(source.payload.tag)
+        m.d.comb += [
+            sink.payload.eq(source.payload),
+            sink.valid.eq(source.valid & tag.stream_v),
+            source.ready.eq(sink.ready | ~tag.stream_v),
+        ]
+
+    def _connect_scales(self, m: Module, reader, scales, seq, softmax, requantiser) -> None:
+        connect(m, reader.scales, scales.write)
+        m.d.comb += [
+            scales.score_half.eq(seq.table), scales.score_head.eq(softmax.scale_head),
+            softmax.scale.eq(scales.score_scale),
+            scales.out_half.eq(seq.table), scales.out_head.eq(requantiser.scale_head),
+            requantiser.scale.eq(scales.out_scale),
+        ]
+
+    def _connect_events(self, m: Module, registers, seq, fetcher, score, softmax, topk, value, requantiser,
+                        writer, pruner) -> None:
+        e = registers.events
+        kept = topk.kept
+        kept_last = Signal()
+        m.d.comb += [
+            kept_last.eq(kept.valid & kept.ready & kept.payload.last),
+            e.busy_fetch.eq(fetcher.busy), e.busy_score.eq(score.busy), e.busy_softmax.eq(softmax.busy),
+            e.busy_topk.eq(topk.busy), e.busy_value.eq(value.busy), e.busy_write.eq(~writer.idle),
+            e.busy_cascade.eq(pruner.busy),
+            e.stall_fetch.eq(fetcher.stall), e.stall_score.eq(score.stall), e.stall_value.eq(value.stall),
+            e.beats_q.eq(fetcher.beats_q), e.beats_k_msb.eq(fetcher.beats_k_msb),
+            e.beats_k_lsb.eq(fetcher.beats_k_lsb), e.beats_v_msb.eq(fetcher.beats_v_msb),
+            e.beats_v_lsb.eq(fetcher.beats_v_lsb), e.beats_out.eq(writer.beats_out),
+            e.beats_other.eq(fetcher.beats_other + writer.beats_state),
+            e.queries.eq(seq.issued), e.refetches.eq(seq.replayed), e.topk_vectors.eq(kept_last),
+        ]

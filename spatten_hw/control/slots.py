@@ -1,0 +1,55 @@
+"""Hands out score slots in ring order and remembers what a flat row's replay needs to know."""
+
+from __future__ import annotations
+
+from amaranth import Array, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+
+
+def slot_entry(c: SpAttenConfig) -> data.StructLayout:
+    """What is kept per slot: the K/V head whose LSB plane a replay reads, and how many keys."""
+    return data.StructLayout({"kv_head": unsigned(c.head_bits), "keys": unsigned(c.count_bits)})
+
+
+class SlotRing(wiring.Component):
+    """`slots` score slots, taken in ring order, freed in any order.
+
+    `slot` is the next one and `available` whether it is free; `take` (only while available) takes it and
+    stores `entry`. `free_valid`/`free_slot` give one back. `look_slot` → `look` reads an entry in the same cycle.
+    One take and one free per cycle. `empty`: no slot is taken.
+    """
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "slot": Out(c.slot_bits), "available": Out(1), "take": In(1), "entry": In(slot_entry(c)),
+            "free_valid": In(1), "free_slot": In(c.slot_bits),
+            "look_slot": In(c.slot_bits), "look": Out(slot_entry(c)),
+            "empty": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        taken = Signal(c.slots)
+        entries = [Signal(slot_entry(c), name=f"entry_{i}") for i in range(c.slots)]
+        m.d.comb += [
+            self.available.eq(~taken.bit_select(self.slot, 1)),
+            self.empty.eq(taken == 0),
+            self.look.eq(Array([e.as_value() for e in entries])[self.look_slot]),
+        ]
+        with m.If(self.free_valid):
+            m.d.sync += taken.bit_select(self.free_slot, 1).eq(0)
+        with m.If(self.take):
+            m.d.sync += [
+                taken.bit_select(self.slot, 1).eq(1),
+                self.slot.eq(Mux(self.slot == c.slots - 1, 0, self.slot + 1)),
+            ]
+            with m.Switch(self.slot):
+                for i, e in enumerate(entries):
+                    with m.Case(i):
+                        m.d.sync += e.eq(self.entry)
+        return m
