@@ -1,0 +1,248 @@
+"""Requantiser: exact Σ P·V of a query to a 16-bit output row in write beats, and Σ |out| per beat.
+
+Source: SpAtten (HPCA 2021), section IV-E (Prob×V output) and algorithm 2 (head importance = Σ |E|).
+"""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import OUT_BITS, SpAttenConfig, clog2
+from ..control.descriptor import job_layout, scale_layout
+from ..numerics.fixed import narrow, resize
+from ..stream.layouts import acc_row, head_sum, out_beat
+
+#: Pipeline registers from the row register to the rounded, saturated elements.
+ROUND_STAGES = 6
+
+
+def sum_stages(c: SpAttenConfig) -> int:
+    """Registers of the Σ |out| tree: the absolute values, then two adder levels each."""
+    return 1 + -(-clog2(beat_elements(c)) // 2)
+
+
+def beat_elements(c: SpAttenConfig) -> int:
+    """Elements a write beat can hold of one row (a data word may be wider than the longest row)."""
+    return min(c.axi_data_bits // OUT_BITS, c.max_dim)
+
+
+def latency(c: SpAttenConfig) -> int:
+    """Cycles from taking a row to the cycle its first beat is offered."""
+    return 1 + ROUND_STAGES + sum_stages(c)
+
+
+def shift_jam(value: Value, amount: Value, step: int) -> Value:
+    """`value >> amount·step` (`step` a power of two) with a sticky lowest bit: it stays 1 if a 1 was lost.
+
+    With two spare low bits under a number (guard and sticky), such shifts can be chained and still round
+    exactly once at the end.
+    """
+    moved = value >> Cat(Const(0, clog2(step)), amount)
+    reach = min(len(value), step * ((1 << len(amount)) - 1))
+    lost = Cat(value[n] & (amount > n // step) for n in range(reach)).any()
+    jammed = Cat(moved[0] | lost, moved[1:])
+    return jammed.as_signed() if value.shape().signed else jammed
+
+
+class Requantiser(wiring.Component):
+    """out = saturate16(round_shift(acc · out_mant, out_shift)), half to even, of D elements per row.
+
+    `i`: acc_row, exact sums. `o`: beats of `axi_data_bits`/16 elements (element 0 lowest), kind 0, `last` on
+    the row's last; a row narrower than the data word is one beat with only its bytes strobed. Beat b goes to
+    out_base + head·out_head_stride + query·out_token_stride + b·beat_bytes, modulo 2^addr_bits (the job
+    reader has checked that nothing wraps). `head_sums`: Σ |out| of every beat, in the same order. Each beat and
+    each sum goes out exactly once, in any order of the two sinks' readiness; a beat waits until both of the one before
+    are taken. `scale_head`: index into the scale table, `scale`: its entry, one cycle later.
+    `items`: pulse when a row's last beat and last sum have both been taken.
+
+    Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. `i.ready` follows
+    `o.ready` and `head_sums.ready` combinationally (the pipeline stalls by a clock enable).
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    head_sums: stream.Interface
+    job: data.View
+    scale: data.View
+    scale_head: Signal
+    items: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        super().__init__({
+            "job": In(job_layout(config)),
+            "i": In(stream.Signature(acc_row(config))),
+            "scale_head": Out(config.head_bits),
+            "scale": In(scale_layout()),
+            "o": Out(stream.Signature(out_beat(config))),
+            "head_sums": Out(stream.Signature(head_sum(config))),
+            "items": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        lanes = beat_elements(c)
+        beats = max(1, c.max_dim // lanes)
+        stages = ROUND_STAGES + sum_stages(c)
+
+        step = Signal()  # every register of the pipeline moves on
+
+        # Stage 0: the row, shifted down by one beat per step; its lowest elements are the current beat.
+        tag = Signal(self.i.p.tag.shape())
+        row = Signal(data.ArrayLayout(signed(c.acc_bits), c.max_dim))
+        full = Signal()
+        beat = Signal(range(beats + 1))
+        last_beat = Signal(range(beats + 1))
+        row_lanes = Signal(range(lanes + 1))
+        with m.Switch(self.job.dim_log2):
+            for e, dim in enumerate(c.dims):
+                with m.Case(e):
+                    m.d.comb += [last_beat.eq(max(1, dim // lanes) - 1), row_lanes.eq(min(dim, lanes))]
+        at_last = Signal()
+        m.d.comb += [
+            at_last.eq(beat == last_beat),
+            self.i.ready.eq(step & (~full | at_last)),
+            self.scale_head.eq(tag.head),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                row.as_value().eq(row.as_value() >> (lanes * c.acc_bits)),
+                beat.eq(Mux(at_last, 0, beat + 1)),
+            ]
+            with m.If(~full | at_last):
+                m.d.sync += [full.eq(self.i.valid), row.eq(self.i.p.acc), tag.eq(self.i.p.tag), beat.eq(0)]
+
+        # What travels beside the elements: valid and last all the way, the rest as far as it is needed.
+        valid = Signal(stages + 1)
+        last = Signal(stages + 1)
+        m.d.comb += [valid[0].eq(full), last[0].eq(at_last)]
+        with m.If(step):
+            m.d.sync += [valid[1:].eq(valid[:-1]), last[1:].eq(last[:-1])]
+
+        def delayed(value: Value, name: str, first: int, end: int) -> Value:
+            """`value`, valid at stage `first`, as it looks at stage `end`."""
+            for s in range(first + 1, end + 1):
+                held = Signal(value.shape(), name=f"{name}_{s}", reset_less=True)
+                with m.If(step):
+                    m.d.sync += held.eq(value)
+                value = held
+            return value
+
+        # Stage 1: the beat; the scale table answers now, and may be read on for the next row while this
+        # stage waits, so the answer is kept.
+        beat_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes))
+        fresh = Signal()
+        kept_scale = Signal(scale_layout())
+        now_scale = Signal(scale_layout())
+        m.d.sync += fresh.eq(step)
+        with m.If(fresh):
+            m.d.sync += kept_scale.eq(self.scale)
+        m.d.comb += now_scale.eq(Mux(fresh, self.scale, kept_scale))
+        # Stage 2: elements and their scale. Stage 3: products.
+        factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes))
+        mant = Signal(unsigned(len(self.scale.out_mant)))
+        product_bits = c.acc_bits + len(self.scale.out_mant)
+        product = Signal(data.ArrayLayout(signed(product_bits), lanes))
+        shift = delayed(now_scale.out_shift, "shift", 1, 3)
+        fine = delayed(shift[:4], "fine", 3, 4)
+        # Stages 4 and 5: shifted right by multiples of 16, then by the rest, with guard and sticky bit.
+        coarse_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes))
+        fine_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes))
+        # Stage 6: rounded and saturated; elements beyond the row are 0.
+        out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes))
+        with m.If(step):
+            m.d.sync += [beat_row.eq(row.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row),
+                         mant.eq(now_scale.out_mant)]
+            for n in range(lanes):
+                wide = Cat(Const(0, 2), product[n]).as_signed()
+                m.d.sync += [
+                    product[n].eq((factor_row[n] * mant)[:product_bits]),
+                    coarse_row[n].eq(shift_jam(wide, shift[4:], 16)),
+                    fine_row[n].eq(shift_jam(coarse_row[n], fine, 1)),
+                    out_row[n].eq(Mux(n < row_lanes, self._round(m, fine_row[n], n), 0)),
+                ]
+
+        # Σ |out|: absolute values, then two levels of the adder tree per stage.
+        level: list[Value] = []
+        for n in range(lanes):
+            absolute = Signal(OUT_BITS, name=f"absolute_{n}")
+            with m.If(step):
+                m.d.sync += absolute.eq(Mux(out_row[n] < 0, -out_row[n], out_row[n]))
+            level.append(absolute)
+        stage = ROUND_STAGES + 1
+        while len(level) > 1:
+            nodes = [sum(level[n:n + 4], Const(0, 1)) for n in range(0, len(level), 4)]
+            stage += 1
+            level = []
+            for n, node in enumerate(nodes):
+                width = OUT_BITS + min(clog2(lanes), 2 * (stage - ROUND_STAGES - 1))
+                part = Signal(width, name=f"sum_{stage}_{n}")
+                with m.If(step):
+                    m.d.sync += part.eq(node)
+                level.append(part)
+
+        # Address: the two products in stage 1, then one addition per stage.
+        offset_head = Signal(c.addr_bits)
+        offset_query = Signal(c.addr_bits)
+        offset = Signal(c.addr_bits)
+        offset_beat = Signal(c.addr_bits)
+        address = Signal(c.addr_bits)
+        beat_2 = delayed(beat, "beat", 0, 2)
+        with m.If(step):  # narrow(): the job reader refuses jobs whose rows lie beyond the address space
+            m.d.sync += [
+                offset_head.eq(narrow(tag.head * self.job.out_head_stride, c.addr_bits)),
+                offset_query.eq(narrow(tag.query * self.job.out_token_stride, c.addr_bits)),
+                offset.eq(narrow(offset_head + offset_query, c.addr_bits)),
+                offset_beat.eq(narrow(offset + Cat(Const(0, clog2(c.beat_bytes)), beat_2), c.addr_bits)),
+                address.eq(narrow(self.job.out_base + offset_beat, c.addr_bits)),
+            ]
+
+        # The end of the pipeline serves two sinks; each side remembers that it has been served.
+        beat_sent = Signal()
+        sum_sent = Signal()
+        end = valid[stages]
+        beat_free = Signal()
+        sum_free = Signal()
+        m.d.comb += [
+            self.o.valid.eq(end & ~beat_sent),
+            self.head_sums.valid.eq(end & ~sum_sent),
+            beat_free.eq(self.o.ready | beat_sent),
+            sum_free.eq(self.head_sums.ready | sum_sent),
+            step.eq(~end | (beat_free & sum_free)),
+            self.items.eq(end & step & last[stages]),
+            self.o.p.data.eq(delayed(out_row.as_value(), "out", ROUND_STAGES, stages)),
+            self.o.p.addr.eq(delayed(address, "address", 4, stages)),
+            self.o.p.kind.eq(0),
+            self.o.p.last.eq(last[stages]),
+            self.head_sums.p.kv_head.eq(delayed(tag.kv_head, "kv_head", 0, stages)),
+            self.head_sums.p.sum.eq(resize(level[0], self.head_sums.p.sum.shape())),
+        ]
+        for n in range(lanes):
+            m.d.comb += self.o.p.strobe[2 * n:2 * n + 2].eq((n < row_lanes).replicate(2))
+        m.d.sync += [
+            beat_sent.eq(end & ~step & beat_free),
+            sum_sent.eq(end & ~step & sum_free),
+        ]
+        return m
+
+    def _round(self, m: Module, value: Value, lane: int) -> Value:
+        """`value` / 4 (guard, sticky) rounded half to even and saturated.
+
+        Saturation looks at the floor: 32767 cannot round up any further, and below −32768 every rounding
+        ends at −32768.
+        """
+        floor = value >> 2
+        top = (1 << (OUT_BITS - 1)) - 1
+        over = Signal(name=f"over_{lane}")
+        under = Signal(name=f"under_{lane}")
+        up = Signal(name=f"up_{lane}")
+        m.d.comb += [
+            over.eq(floor >= top),
+            under.eq(floor < -top - 1),
+            up.eq(value[1] & (value[0] | value[2])),
+        ]
+        rounded = (floor[:OUT_BITS] + up)[:OUT_BITS]
+        return Mux(over, Const(top, OUT_BITS), Mux(under, Const(1 << (OUT_BITS - 1), OUT_BITS), rounded))
