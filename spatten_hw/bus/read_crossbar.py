@@ -1,0 +1,147 @@
+"""Every read requester to every memory channel (SpAtten, Figure 8: address and data crossbars)."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import SpAttenConfig, clog2
+from ..stream.arbiter import RoundRobin
+from ..stream.skid import SkidBuffer
+from .axi import LEN_BITS, ar_layout, r_layout
+
+
+def burst_bits(c: SpAttenConfig) -> int:
+    """Width of a burst number within a requester."""
+    return max(1, clog2(c.ids_per_port))
+
+
+def request_layout(c: SpAttenConfig) -> data.StructLayout:
+    """A burst of `beats` ≥ 1 whole beats from logical byte address `addr`, inside one interleave granule.
+
+    `burst`: the requester's number for it, not reused before its last beat has come back.
+    """
+    return data.StructLayout({
+        "addr": unsigned(c.addr_bits), "beats": unsigned(c.granule_beats.bit_length()),
+        "burst": unsigned(burst_bits(c)),
+    })
+
+
+def response_layout(c: SpAttenConfig) -> data.StructLayout:
+    """One beat of burst `burst`; beats of a burst in order, those of different bursts in any. `error`: AXI's."""
+    return data.StructLayout({
+        "data": unsigned(c.axi_data_bits), "burst": unsigned(burst_bits(c)), "last": 1, "error": 1,
+    })
+
+
+def local_address(c: SpAttenConfig, addr: Value) -> Value:
+    """Channel-local byte address of a logical one: the channel number cut out above the granule offset."""
+    low = clog2(c.interleave_bytes)
+    return Cat(addr[:low], addr[low + clog2(c.channels):])
+
+
+class ReadCrossbar(wiring.Component):
+    """`requesters` × `channels`: requests to the channel their address lives on, beats back to who asked.
+
+    Ports: arrays `req`, `rsp` (one per requester) and `ar`, `r` (one per channel). A request takes 3 cycles to
+    `ar` when nobody competes, a beat 2 cycles from `r` to `rsp`. One request per channel and cycle, one beat
+    per requester and per channel and cycle; round robin among competitors, both ways. Skid buffers at `req`,
+    `ar` and `r`: no combinational path from a requester to a channel or back. AXI id = requester ·
+    ids_per_port + burst.
+    """
+
+    req: list[stream.Interface]
+    rsp: list[stream.Interface]
+    ar: list[stream.Interface]
+    r: list[stream.Interface]
+
+    REQUEST_LATENCY = 2
+    RESPONSE_LATENCY = 2
+
+    def __init__(self, config: SpAttenConfig, requesters: int | None = None):
+        self.config = c = config
+        self.requesters = c.requesters if requesters is None else requesters
+        super().__init__({
+            "req": In(stream.Signature(request_layout(c))).array(self.requesters),
+            "rsp": Out(stream.Signature(response_layout(c))).array(self.requesters),
+            "ar": Out(stream.Signature(ar_layout(c))).array(c.channels),
+            "r": In(stream.Signature(r_layout(c))).array(c.channels),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        self._requests(m)
+        self._responses(m)
+        return m
+
+    def _requests(self, m: Module) -> None:
+        c = self.config
+        n, channels = self.requesters, c.channels
+        low = clog2(c.interleave_bytes)
+        shape = request_layout(c)
+        granted = [Signal(channels, name=f"request{i}_taken") for i in range(n)]
+        waiting = []
+        for i in range(n):
+            m.submodules[f"request_skid{i}"] = skid = SkidBuffer(shape)
+            connect(m, flipped(self.req[i]), skid.i)
+            m.d.comb += skid.o.ready.eq(granted[i].any())
+            waiting.append(skid.o)
+        for ch in range(channels):
+            m.submodules[f"request_arbiter{ch}"] = arbiter = RoundRobin(n)
+            m.submodules[f"address_skid{ch}"] = out = SkidBuffer(ar_layout(c))
+            for i, w in enumerate(waiting):
+                here = w.payload.addr[low:low + clog2(channels)] == ch if channels > 1 else Const(1)
+                m.d.comb += [
+                    arbiter.requests[i].eq(w.valid & here),
+                    granted[i][ch].eq(arbiter.grant[i] & out.i.ready),
+                ]
+            chosen = Signal(shape, name=f"request_for{ch}")
+            m.d.comb += [
+                arbiter.advance.eq(out.i.ready),
+                chosen.eq(_one_hot_mux(arbiter.grant, [w.payload for w in waiting])),
+                out.i.valid.eq(arbiter.any),
+                out.i.payload.addr.eq(local_address(c, chosen.addr)),
+                out.i.payload.len.eq((chosen.beats - 1)[:LEN_BITS]),
+                out.i.payload.id.eq(Cat(chosen.burst, arbiter.index)),
+            ]
+            connect(m, out.o, flipped(self.ar[ch]))
+
+    def _responses(self, m: Module) -> None:
+        c = self.config
+        n, channels = self.requesters, c.channels
+        bb = burst_bits(c)
+        taken = [Signal(n, name=f"beat{ch}_taken") for ch in range(channels)]
+        arrived = []
+        for ch in range(channels):
+            m.submodules[f"data_skid{ch}"] = skid = SkidBuffer(r_layout(c))
+            connect(m, flipped(self.r[ch]), skid.i)
+            m.d.comb += skid.o.ready.eq(taken[ch].any())
+            arrived.append(skid.o)
+        for i in range(n):
+            m.submodules[f"response_arbiter{i}"] = arbiter = RoundRobin(channels)
+            rsp = self.rsp[i]
+            free = Signal(name=f"response{i}_free")
+            m.d.comb += [free.eq(~rsp.valid | rsp.ready), arbiter.advance.eq(free)]
+            for ch, a in enumerate(arrived):
+                m.d.comb += [
+                    arbiter.requests[ch].eq(a.valid & (a.payload.id[bb:] == i)),
+                    taken[ch][i].eq(arbiter.grant[ch] & free),
+                ]
+            beat = Signal(r_layout(c), name=f"beat_for{i}")
+            m.d.comb += beat.eq(_one_hot_mux(arbiter.grant, [a.payload for a in arrived]))
+            with m.If(free):
+                m.d.sync += [
+                    rsp.valid.eq(arbiter.any), rsp.payload.data.eq(beat.data),
+                    rsp.payload.burst.eq(beat.id[:bb]), rsp.payload.last.eq(beat.last),
+                    rsp.payload.error.eq(beat.resp[1]),
+                ]
+
+
+def _one_hot_mux(select: Value, payloads: list) -> Value:
+    """The payload whose `select` bit is set, 0 without: an AND-OR tree, shallower than a priority chain."""
+    result: Value = Const(0, len(Value.cast(payloads[0])))
+    for i, p in enumerate(payloads):
+        v = Value.cast(p)
+        result = result | Mux(select[i], v, 0)
+    return result

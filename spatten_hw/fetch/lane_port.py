@@ -1,0 +1,66 @@
+"""One lane of a fetcher: row requests in, operand rows out, both in the same order (SpAtten, Figure 8)."""
+
+from __future__ import annotations
+
+from amaranth import Module, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..bus.read_crossbar import request_layout, response_layout
+from ..config import SpAttenConfig
+from ..stream.fifo import StreamFifo
+from .converter import BitWidthConverter, lane_row, max_row_bytes, row_mode
+from .read_port import ReadPort
+from .splitter import row_request
+
+#: Row requests a lane port queues.
+QUEUE_DEPTH = 16
+#: Requests that may still be on their way when `room` goes away (`RowGenerator.IN_FLIGHT` must not exceed it).
+QUEUE_MARGIN = 8
+
+
+def lane_request(c: SpAttenConfig) -> data.StructLayout:
+    """One plane row: logical byte address, bytes, conversion."""
+    return row_request(c, max_row_bytes(c).bit_length(), row_mode().size)
+
+
+class LanePort(wiring.Component):
+    """Queue → `ReadPort` → `BitWidthConverter`.
+
+    Ports: `i` (`lane_request`), `o` (`lane_row`), `req`/`rsp` (crossbar), `room`: the queue has space for
+    `QUEUE_MARGIN` more requests, `beats`/`beats_lsb`: beats requested in this cycle and of which plane
+    (registered), `idle`. Sustains one beat per cycle.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    req: stream.Interface
+    rsp: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "i": In(stream.Signature(lane_request(c))), "o": Out(stream.Signature(lane_row(c))),
+            "req": Out(stream.Signature(request_layout(c))), "rsp": In(stream.Signature(response_layout(c))),
+            "room": Out(1), "beats": Out(unsigned(c.granule_beats.bit_length())), "beats_lsb": Out(1),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.queue = queue = StreamFifo(lane_request(c), QUEUE_DEPTH)
+        m.submodules.read_port = port = ReadPort(c, max_row_bytes(c), row_mode().size)
+        m.submodules.converter = converter = BitWidthConverter(c)
+        connect(m, flipped(self.i), queue.i)
+        connect(m, queue.o, port.i)
+        connect(m, port.req, flipped(self.req))
+        connect(m, flipped(self.rsp), port.rsp)
+        connect(m, port.o, converter.i)
+        connect(m, converter.o, flipped(self.o))
+        m.d.sync += [
+            self.room.eq(queue.level <= QUEUE_DEPTH - QUEUE_MARGIN),
+            self.beats.eq(port.beats), self.beats_lsb.eq(row_mode()(port.beats_user).lsb),
+            self.idle.eq((queue.level == 0) & port.idle & converter.idle & ~self.i.valid),
+        ]
+        return m

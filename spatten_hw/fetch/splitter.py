@@ -1,0 +1,96 @@
+"""Cuts row requests into bursts that stay inside one interleave granule."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig, clog2
+
+
+def row_request(c: SpAttenConfig, bytes_bits: int, user_bits: int) -> data.StructLayout:
+    """Read `bytes` ≥ 1 bytes from logical byte address `addr`; `user` comes back with every beat."""
+    return data.StructLayout({
+        "addr": unsigned(c.addr_bits), "bytes": unsigned(bytes_bits), "user": unsigned(user_bits),
+    })
+
+
+def burst_note(c: SpAttenConfig, user_bits: int) -> data.StructLayout:
+    """What must be known of a burst when its beats leave. `first`, `last` burst of the row; `offset`: the
+    row's first byte in its first beat."""
+    return data.StructLayout({
+        "beats": unsigned(c.granule_beats.bit_length()), "offset": unsigned(clog2(c.beat_bytes)),
+        "first": 1, "last": 1, "user": unsigned(user_bits),
+    })
+
+
+def burst_layout(c: SpAttenConfig, user_bits: int) -> data.StructLayout:
+    """One burst: its first beat's logical byte address, and the note."""
+    return data.StructLayout({"addr": unsigned(c.addr_bits), "note": burst_note(c, user_bits)})
+
+
+class BurstSplitter(wiring.Component):
+    """Row requests `i` → bursts `o`, one burst per cycle without a gap between rows.
+
+    A burst is the part of [addr, addr + bytes) inside one granule, widened to whole beats. Latency 2 cycles;
+    not cut: `o.ready` → `i.ready`. `idle`: holds nothing.
+    """
+
+    LATENCY = 2
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: SpAttenConfig, bytes_bits: int, user_bits: int):
+        self.config = c = config
+        self.bytes_bits = bytes_bits
+        self.user_bits = user_bits
+        super().__init__({
+            "i": In(stream.Signature(row_request(c, bytes_bits, user_bits))),
+            "o": Out(stream.Signature(burst_layout(c, user_bits))),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        low, beat = clog2(c.interleave_bytes), clog2(c.beat_bytes)
+        valid = Signal()                         # a row is being cut
+        first = Signal()
+        granule = Signal(c.addr_bits - low)      # granule of the next burst
+        start = Signal(low)                      # its first byte in there
+        left = Signal(self.bytes_bits)           # bytes still to read
+        user = Signal(self.user_bits)
+
+        room = Signal(range(c.interleave_bytes + 1))
+        last = Signal()
+        end_beat = Signal(range(c.granule_beats + 1))   # beats of the granule up to the burst's end
+        beats = Signal(range(c.granule_beats + 1))
+        free = Signal()
+        tail = Signal(max(low, self.bytes_bits) + 2)
+        m.d.comb += [
+            room.eq(Const(c.interleave_bytes) - start),
+            last.eq(left <= room),
+            tail.eq(start + left + Const(c.beat_bytes - 1)),
+            end_beat.eq(Mux(last, tail >> beat, c.granule_beats)),
+            beats.eq(end_beat - (start >> beat)),
+            free.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(~valid | (free & last)),
+            self.idle.eq(~valid & ~self.o.valid),
+        ]
+        with m.If(free):
+            m.d.sync += [
+                self.o.valid.eq(valid),
+                self.o.payload.addr.eq(Cat(Const(0, beat), start[beat:], granule)),
+                self.o.payload.note.beats.eq(beats), self.o.payload.note.offset.eq(start[:beat]),
+                self.o.payload.note.first.eq(first), self.o.payload.note.last.eq(last),
+                self.o.payload.note.user.eq(user),
+            ]
+            m.d.sync += [granule.eq(granule + 1), start.eq(0), left.eq(left - room), first.eq(0)]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                valid.eq(self.i.valid), first.eq(1), left.eq(self.i.payload.bytes), user.eq(self.i.payload.user),
+                Cat(start, granule).eq(self.i.payload.addr),
+            ]
+        return m
