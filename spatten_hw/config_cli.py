@@ -69,9 +69,9 @@ def _read_toml(path: Path) -> dict[str, object]:
     for name, value in table.items():
         if name != "preset":
             _check_field(name, str(path))
-            text = _types()[name] == "str"
-            if isinstance(value, bool) or not isinstance(value, str if text else int):
-                raise UserError(f"{path}: {name} must be {'a string' if text else 'a whole number'}, is {value!r}")
+            kind, article = (str, "a string") if _types()[name] == "str" else (int, "a whole number")
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise UserError(f"{path}: {name} must be {article}, is {value!r}")
     return table
 
 

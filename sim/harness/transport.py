@@ -1,0 +1,252 @@
+"""The compiled accelerator as a `Transport`: what the host driver talks to when there is no board.
+
+    with VerilatedTransport(PRESETS["small"], latency=30, reorder=True) as t:
+        driver = Driver(t, ...)
+
+Time advances only inside `read32`, `write32`, `run` and `wait_irq`. A checker watches the memory ports in every
+cycle; the first broken rule is raised as `ProtocolError` by the call during which it happened.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from spatten_hw.config import SpAttenConfig
+
+from .build import Progress, build_accelerator
+
+#: AXI response codes that are errors.
+SLVERR, DECERR = 2, 3
+#: Cycles a control-port access may take.
+ACCESS_LIMIT = 10_000
+
+_WRITE, _READ = 1, 2
+
+
+class ProtocolError(RuntimeError):
+    """The accelerator broke a rule of AXI or of a guard; cycle, port and rule."""
+
+
+class HarnessError(RuntimeError):
+    """The accelerator did not answer, or answered a control access with an error."""
+
+
+@dataclass(frozen=True)
+class MemoryOptions:
+    """How the memories behave (order of `struct Options` in memory.h). Probabilities are out of 256 per cycle."""
+
+    latency: int = 16             # cycles from address to first data, and from last write beat to response
+    extra: int = 0                # random additional latency, 0 … extra
+    reorder: bool = False         # answers of different ids in random order
+    interleave: bool = False      # beats of read bursts of different ids mixed
+    stall_ar: int = 0             # cycle without ready
+    stall_aw: int = 0
+    stall_w: int = 0
+    gap_r: int = 0                # cycle without valid
+    gap_b: int = 0
+    ready_after_valid: bool = False   # ready only after valid has been seen waiting
+    max_reads: int = 0            # read bursts in flight per channel; 0 = no limit
+    seed: int = 1
+    fill: int = 0                 # byte that memory never written holds
+
+    def __post_init__(self) -> None:
+        if self.latency < 1 or self.extra < 0 or self.max_reads < 0 or not 0 <= self.fill < 256:
+            raise ValueError(f"memory options out of range: {self}")
+        for name in ("stall_ar", "stall_aw", "stall_w", "gap_r", "gap_b"):
+            if not 0 <= getattr(self, name) < 256:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be 0 … 255")
+
+
+#: A memory as unpleasant as AXI4 allows, for tests.
+HOSTILE: dict[str, Any] = {"latency": 3, "extra": 40, "reorder": True, "interleave": True, "stall_ar": 100,
+                           "stall_aw": 100, "stall_w": 100, "gap_r": 100, "gap_b": 100, "fill": 0xA5}
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a channel has carried: bytes (reads: whole beats, writes: strobed bytes) and bursts."""
+
+    bytes_read: int
+    bytes_written: int
+    read_bursts: int
+    write_bursts: int
+
+
+class VerilatedTransport:
+    """`config`: the build; `library`: a library built otherwise (tests); `trace`: a VCD file to write.
+
+    Other keywords are fields of `MemoryOptions`. Reset is applied once on creation.
+    """
+
+    def __init__(self, config: SpAttenConfig, *, library: Path | None = None, trace: Path | None = None,
+                 optimize: int = 3, progress: Progress | None = None, **memory_options: Any):
+        self.config = config
+        self._handle: int | None = None
+        options = MemoryOptions(**memory_options)
+        if library is None:
+            library = build_accelerator(config, trace=trace is not None, optimize=optimize, progress=progress)
+        self._lib = _load(library)
+        self._handle = self._lib.spatten_create(str(trace).encode() if trace else None)
+        self.configure(options)
+        self.reset()
+
+    # -- control port and time ------------------------------------------------------------------------
+
+    def read32(self, address: int) -> int:
+        """Reads a register."""
+        value = ctypes.c_uint32()
+        self._answer(self._lib.spatten_read32(self._open(), address, ctypes.byref(value), ACCESS_LIMIT),
+                     f"read of register 0x{address:03x}")
+        return value.value
+
+    def write32(self, address: int, value: int) -> None:
+        """Writes a register."""
+        self._answer(self._lib.spatten_write32(self._open(), address, value, ACCESS_LIMIT),
+                     f"write of register 0x{address:03x}")
+
+    def wait_irq(self, max_cycles: int) -> bool:
+        """Runs until a cycle shows the interrupt (True) or for `max_cycles` (False)."""
+        result = self._lib.spatten_run(self._open(), max_cycles, 1)
+        self._check()
+        return result == 1
+
+    def run(self, cycles: int) -> None:
+        """Runs for `cycles` cycles."""
+        self._lib.spatten_run(self._open(), cycles, 0)
+        self._check()
+
+    def reset(self, cycles: int = 4) -> None:
+        """Resets accelerator and memory ports, at any moment; memory contents stay."""
+        self._lib.spatten_reset(self._open(), cycles)
+        self._check()
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles since creation."""
+        return self._lib.spatten_cycles(self._open())
+
+    # -- memory ---------------------------------------------------------------------------------------
+
+    def mem_write(self, channel: int, address: int, data: bytes) -> None:
+        """Puts bytes at a channel-local address, in no time."""
+        self._lib.spatten_mem_write(self._open(), self._channel(channel), address, bytes(data), len(data))
+
+    def mem_read(self, channel: int, address: int, size: int) -> bytes:
+        """Bytes at a channel-local address, in no time."""
+        buffer = ctypes.create_string_buffer(size)
+        self._lib.spatten_mem_read(self._open(), self._channel(channel), address, buffer, size)
+        return buffer.raw
+
+    def configure(self, options: MemoryOptions) -> None:
+        """Changes how the memories behave from now on."""
+        values = [int(v) for v in astuple(options)]
+        if len(values) != self._lib.spatten_option_count():
+            raise HarnessError("MemoryOptions and struct Options in memory.h differ")
+        self._lib.spatten_options(self._open(), (ctypes.c_uint64 * len(values))(*values))
+
+    def set_write_guard(self, ranges: Iterable[tuple[int, int, int]] | None) -> None:
+        """Only bytes in `ranges` (channel, first, end; channel-local) may be written; None: all may."""
+        self._guard(_WRITE, ranges)
+
+    def set_read_guard(self, ranges: Iterable[tuple[int, int, int]] | None) -> None:
+        """Only bytes in `ranges` may be read, whole beats; None: all may."""
+        self._guard(_READ, ranges)
+
+    def inject_read_error(self, channel: int, *, beat: int | None = None, span: tuple[int, int] | None = None,
+                          response: int = SLVERR) -> None:
+        """An error on the `beat`-th read beat from now (0 = next), or on every one that touches `span`."""
+        self._inject(_READ, channel, beat, span, response)
+
+    def inject_write_error(self, channel: int, *, burst: int | None = None, span: tuple[int, int] | None = None,
+                           response: int = SLVERR) -> None:
+        """An error on the `burst`-th write response from now, or on every burst that touches `span`; the bytes of
+        such a burst are not written."""
+        self._inject(_WRITE, channel, burst, span, response)
+
+    def clear_errors(self) -> None:
+        """No more injected errors."""
+        self._lib.spatten_clear_faults(self._open())
+
+    def traffic(self, channel: int | None = None) -> Traffic:
+        """Counters of one channel or, by default, of all together."""
+        channels = range(self.config.channels) if channel is None else [self._channel(channel)]
+        h = self._open()
+        return Traffic(*(sum(self._lib.spatten_counter(h, c, kind) for c in channels) for kind in range(4)))
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Frees the simulation and ends the trace."""
+        if self._handle is not None:
+            self._lib.spatten_destroy(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> VerilatedTransport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _open(self) -> int:
+        if self._handle is None:
+            raise HarnessError("the transport is closed")
+        return self._handle
+
+    def _channel(self, channel: int) -> int:
+        if not 0 <= channel < self.config.channels:
+            raise ValueError(f"channel {channel}: this build has {self.config.channels}")
+        return channel
+
+    def _check(self) -> None:
+        message = self._lib.spatten_error(self._open()).decode()
+        if message:
+            self._lib.spatten_clear_error(self._open())
+            raise ProtocolError(message)
+
+    def _answer(self, response: int, what: str) -> None:
+        self._check()
+        if response == -2:
+            raise HarnessError(f"{what}: no answer in {ACCESS_LIMIT} cycles")
+        if response:
+            raise HarnessError(f"{what}: error response {response}")
+
+    def _guard(self, access: int, ranges: Iterable[tuple[int, int, int]] | None) -> None:
+        everything = list(ranges or ())
+        for c in range(self.config.channels):
+            bounds = [bound for channel, first, end in everything if channel == c for bound in (first, end)]
+            array = (ctypes.c_uint64 * len(bounds))(*bounds)
+            self._lib.spatten_guard(self._open(), c, access, ranges is not None, array, len(bounds) // 2)
+
+    def _inject(self, access: int, channel: int, count: int | None, span: tuple[int, int] | None,
+                response: int) -> None:
+        if (count is None) == (span is None):
+            raise ValueError("give either a count or a span")
+        first, end = span if span is not None else (count, 0)
+        self._lib.spatten_inject(self._open(), self._channel(channel), access, span is not None, first, end, response)
+
+
+def _load(path: Path) -> Any:
+    lib = ctypes.CDLL(str(path))
+    u64, i32, h, p = ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
+    words = ctypes.POINTER(u64)
+    for name, result, arguments in (
+        ("create", h, [p]), ("destroy", None, [h]), ("reset", None, [h, u64]), ("run", i32, [h, u64, i32]),
+        ("write32", i32, [h, ctypes.c_uint32, ctypes.c_uint32, u64]),
+        ("read32", i32, [h, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), u64]),
+        ("cycles", u64, [h]), ("error", p, [h]), ("clear_error", None, [h]),
+        ("options", None, [h, words]), ("option_count", ctypes.c_uint, []),
+        ("mem_write", None, [h, ctypes.c_uint, u64, p, u64]), ("mem_read", None, [h, ctypes.c_uint, u64, p, u64]),
+        ("guard", None, [h, ctypes.c_uint, i32, i32, words, ctypes.c_uint]),
+        ("inject", None, [h, ctypes.c_uint, i32, i32, u64, u64, i32]), ("clear_faults", None, [h]),
+        ("counter", u64, [h, ctypes.c_uint, i32]),
+    ):
+        function = getattr(lib, f"spatten_{name}")
+        function.restype, function.argtypes = result, arguments
+    return lib
