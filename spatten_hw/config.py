@@ -135,8 +135,8 @@ class SpAttenConfig:
 
     @property
     def score_bits(self) -> int:
-        """Width of an exact Q·K, two's complement: 2·W − 1 + log2(D)."""
-        return 2 * self.operand_bits - 1 + clog2(self.max_dim)
+        """Width of an exact Q·K, two's complement; 2·W + log2(D) because D·(−2^(W−1))² must fit too."""
+        return 2 * self.operand_bits + clog2(self.max_dim)
 
     @property
     def acc_bits(self) -> int:

@@ -9,14 +9,40 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 
-
 def to_verilog(component: wiring.Component, name: str) -> str:
     """Verilog text of `component` as module `name`; streams become `port__valid`, `port__payload`, ….
 
     The text depends on the design only: source references are made relative to the packages.
     """
     text = verilog.convert(component, name=name, emit_src=True, strip_internal_attrs=False)
-    return _relative_sources(text)
+    return _trigger_constants(_relative_sources(text))
+
+
+_MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
+_CONSTANT_BLOCK = re.compile(r"^  always @\*\n    (\S.*? = \d+'s?[hbd][0-9a-f_]+;)\n", re.MULTILINE)
+_TRIGGER = re.compile(r"if \((\\\$auto\$verilog_backend\S* )\) begin end")
+
+
+def _trigger_constants(text: str) -> str:
+    """Makes `always @*` blocks that only assign a constant run.
+
+    Where some bits of a signal are constant and others are not, the backend writes the constant ones as
+    `always @*` with nothing to wait for: a simulator never runs it and the bits stay unknown. Blocks with
+    inputs get a trigger register from the backend for the same reason; these get it here.
+    """
+    def module(match: re.Match[str]) -> str:
+        body = match.group(0)
+        if not _CONSTANT_BLOCK.search(body):
+            return body
+        found = _TRIGGER.search(body)
+        name = found.group(1) if found else "\\$constant_trigger "
+        body = _CONSTANT_BLOCK.sub(
+            lambda b: f"  always @* begin\n    if ({name}) begin end\n    {b.group(1)}\n  end\n", body)
+        if not found:
+            head, rest = body.split(";\n", 1)
+            body = f"{head};\n  reg {name} = 0;\n{rest}"
+        return body
+    return _MODULE.sub(module, text)
 
 
 def _relative_sources(text: str) -> str:

@@ -56,7 +56,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
     """
     text = to_verilog(component, top)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
-    digest = hashlib.sha256(f"{text}{waves}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"2{text}{waves}".encode()).hexdigest()[:16]
     build = BUILD / "bench" / digest
     env = verilator_env(opt_fast="-O1", opt_slow="-O0")
     saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
@@ -107,13 +107,13 @@ def _adopt(runner: Verilator, top: str, build: Path, waves: bool) -> None:
     runner.waves = waves
 
 
-#: Objects of Verilator's and cocotb's own runtime: the same for every build, and most of its time.
-_RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", "verilated_vcd_c.o",
-            "verilator.o")
+#: Objects of Verilator's own runtime: the same for every build, and most of its time. (cocotb's main,
+#: verilator.o, is not among them: it depends on the size of the model.)
+_RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", "verilated_vcd_c.o")
 
 
 def _runtime_cache(waves: bool) -> Path:
-    return BUILD / f"runtime-{int(waves)}"
+    return BUILD / f"runtime2-{int(waves)}"
 
 
 def _keep_runtime(build: Path, cache: Path) -> None:

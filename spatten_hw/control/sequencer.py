@@ -126,18 +126,16 @@ class Sequencer(wiring.Component):
             with m.State("START"):
                 m.d.comb += start.eq(1)
                 m.next = "RUN"
-            with m.State("RUN"):
-                with m.If(walker.issued_all & drained & self.prune_idle & self.write_idle):
-                    m.d.comb += [self.op.valid.eq(1), self.op.payload.finish.eq(1)]
-                    with m.If(self.op.ready):
-                        m.next = "FINISHING"
+            with m.State("RUN"), m.If(walker.issued_all & drained & self.prune_idle & self.write_idle):
+                m.d.comb += [self.op.valid.eq(1), self.op.payload.finish.eq(1)]
+                with m.If(self.op.ready):
+                    m.next = "FINISHING"
             with m.State("FINISHING"):
                 m.d.comb += self.op_done.ready.eq(1)
                 with m.If(self.op_done.valid):
                     m.next = "FLUSH"
-            with m.State("FLUSH"):
-                with m.If(self.write_idle):
-                    m.next = "REPORT"
+            with m.State("FLUSH"), m.If(self.write_idle):
+                m.next = "REPORT"
             with m.State("REPORT"):
                 # The cause outranks its consequence: a read error may have made the loaded state bad.
                 for bits, codes in ((self.write_errors, WRITE_ERRORS), (self.fetch_errors, FETCH_ERRORS)):

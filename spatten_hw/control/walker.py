@@ -176,19 +176,17 @@ class Walker(wiring.Component):
                             m.next = "HEAD"
                     with m.Else():
                         m.d.sync += member.eq(member + 1)
-            with m.State("GANG"):
-                with m.If(item_ready):
-                    m.d.comb += take.eq(1)
-                    m.d.sync += member.eq(member + 1)
-                    with m.If(last_member):
-                        m.next = "STREAM"
-            with m.State("STREAM"):
-                with m.If(pair_ready & ~self.flat.valid):
-                    m.d.comb += [
-                        qk.valid.eq(1), k.valid.eq(1),
-                        qk.payload.slot.eq(gang_slot), qk.payload.gang.eq(job.group),
-                        qk.payload.keys.eq(keys), qk.payload.stream.eq(1),
-                        k.payload.kv_head.eq(kv_head), k.payload.rows.eq(keys),
-                    ]
-                    m.next = "HEAD"
+            with m.State("GANG"), m.If(item_ready):
+                m.d.comb += take.eq(1)
+                m.d.sync += member.eq(member + 1)
+                with m.If(last_member):
+                    m.next = "STREAM"
+            with m.State("STREAM"), m.If(pair_ready & ~self.flat.valid):
+                m.d.comb += [
+                    qk.valid.eq(1), k.valid.eq(1),
+                    qk.payload.slot.eq(gang_slot), qk.payload.gang.eq(job.group),
+                    qk.payload.keys.eq(keys), qk.payload.stream.eq(1),
+                    k.payload.kv_head.eq(kv_head), k.payload.rows.eq(keys),
+                ]
+                m.next = "HEAD"
         return m

@@ -55,10 +55,11 @@ def saturate(value: ValueLike, shape: Shape) -> Value:
     if have_lo < lo:
         clamped = Mux(v < lo, lo, clamped)
     clamped = Value.cast(clamped)
-    bits = clamped[:want.width] if len(clamped) >= want.width else clamped
-    if len(bits) < want.width:
-        bits = resize(clamped, want)
-    return bits.as_signed() if want.signed else bits.as_unsigned()
+    if len(clamped) < want.width:
+        # Not negative where `want` is unsigned, so its bits may be extended with zeros.
+        clamped = resize(clamped if want.signed else clamped.as_unsigned(), want)
+    bits = clamped[:want.width]
+    return bits.as_signed() if want.signed else bits
 
 
 def round_shift(value: ValueLike, amount: ValueLike, max_amount: int | None = None) -> Value:

@@ -1,0 +1,60 @@
+"""SpAttenConfig: presets are valid, every violation is listed, the hash covers every field but the name."""
+
+import dataclasses
+
+import pytest
+
+from spatten_hw import PRESETS, ConfigError, SpAttenConfig
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid_and_named(name):
+    assert PRESETS[name].name == name
+    assert PRESETS[name].replace() == PRESETS[name]
+
+
+def test_paper_figures_of_the_full_preset():
+    full = PRESETS["full"]
+    assert full.rows_per_cycle(64) == 8
+    assert full.channels * full.beat_bytes == 512
+    # 2 × 1024 × 64 × 12 bit = 196 KB for each of K and V.
+    assert 2 * full.sram_tokens * full.max_dim * full.operand_bits == 2 * 1024 * 64 * 12
+
+
+def test_every_violation_is_listed_with_field_value_rule_remedy():
+    with pytest.raises(ConfigError) as error:
+        SpAttenConfig(multipliers=48, slots=3, max_group=8, operand_bits=11)
+    text = error.value.violations
+    for field in ("multipliers", "slots", "max_group", "operand_bits"):
+        assert any(line.startswith(f"{field} = ") and ";" in line for line in text), field
+
+
+@pytest.mark.parametrize("changes", [
+    {"multipliers": "many"}, {"multipliers": True}, {"multipliers": 0}, {"multipliers": -4}, {"min_dim": 0},
+    {"topk_lanes": 1}, {"k_ports": 1}, {"interleave_bytes": 4}, {"interleave_bytes": 8192}, {"topk": "none"},
+    {"sram_tokens": 2048}, {"max_dim": 1024}, {"min_dim": 64, "max_dim": 32}, {"axi_data_bits": 8},
+])
+def test_bad_values_raise_config_errors(changes):
+    with pytest.raises(ConfigError):
+        PRESETS["full"].replace(**changes)
+
+
+def test_hash_covers_every_field_but_the_name():
+    small = PRESETS["small"]
+    assert small.replace(name="other").hash == small.hash
+    base = PRESETS["eighth"].replace(max_dim=32, topk_lanes=8, sram_tokens=512)
+    hashes = {base.hash}
+    names = [f.name for f in dataclasses.fields(SpAttenConfig) if f.name not in ("name", "topk")]
+    for name in names:
+        value = getattr(base, name)
+        for candidate in (value * 2, value // 2, value + 2, 16, 32):
+            try:
+                other = base.replace(**{name: candidate})
+            except ConfigError:
+                continue
+            if other != base:
+                hashes.add(other.hash)
+                break
+        else:
+            pytest.fail(f"no other valid value of {name}")
+    assert len(hashes) == len(names) + 1
