@@ -1,0 +1,126 @@
+"""Two streams of write beats into one, cut into AXI4 bursts."""
+
+from __future__ import annotations
+
+from amaranth import Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..bus.axi import LEN_BITS
+from ..config import SpAttenConfig, clog2
+from ..stream.fifo import StreamFifo
+from ..stream.layouts import out_beat
+
+#: Longest write burst: longer ones gain nothing and cost buffer.
+MAX_BURST_BEATS = 16
+
+
+def burst_beats(c: SpAttenConfig) -> int:
+    """Longest burst: beats of the aligned block that a burst does not leave (it lies on one channel)."""
+    return min(c.granule_beats, MAX_BURST_BEATS)
+
+
+def burst_layout(c: SpAttenConfig) -> data.StructLayout:
+    """A burst of len + 1 beats to logical address `addr`; `kind` as in `out_beat`."""
+    return data.StructLayout({"addr": unsigned(c.addr_bits), "len": unsigned(LEN_BITS), "kind": 1})
+
+
+def beat_layout(c: SpAttenConfig) -> data.StructLayout:
+    """One beat of a burst; `last` on its final one."""
+    return data.StructLayout({"data": unsigned(c.axi_data_bits), "strobe": unsigned(c.beat_bytes), "last": 1})
+
+
+class BurstBuilder(wiring.Component):
+    """Merges output rows and state sections, whole rows at a time in turn, and cuts them into bursts.
+
+    A burst is a run of beats of one row at consecutive addresses inside one aligned block of
+    `burst_beats(config)` beats. `bursts`: its address and length, offered once its last beat is buffered, so
+    a burst that has begun on the bus can always be finished; `beats`: all bursts' beats, in order. Beats that
+    do not follow one another (several writes to one word) become bursts of one.
+
+    One beat per cycle in and out, no idle cycle between rows; latency: the burst's length plus 4 cycles
+    (two more from the FIFOs). Inputs are cut from the outputs by FIFOs; `rows.ready` and `state.ready` depend
+    combinationally on both inputs' valid. `idle`: nothing is buffered.
+    """
+
+    rows: stream.Interface
+    state: stream.Interface
+    bursts: stream.Interface
+    beats: stream.Interface
+    idle: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        super().__init__({
+            "rows": In(stream.Signature(out_beat(config))),
+            "state": In(stream.Signature(out_beat(config))),
+            "bursts": Out(stream.Signature(burst_layout(config))),
+            "beats": Out(stream.Signature(beat_layout(config))),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        longest = burst_beats(c)
+        # Room for a burst being read while the next one is collected.
+        m.submodules.beat_fifo = beat_fifo = StreamFifo(beat_layout(c), 2 * longest + 2)
+        m.submodules.burst_fifo = burst_fifo = StreamFifo(burst_layout(c), 4)
+
+        # One of the two inputs, kept until its row ends.
+        locked = Signal()
+        chosen = Signal()  # whose turn it was last
+        pick = Signal()    # 0 rows, 1 state
+        taken = Signal(out_beat(c))
+        taken_valid = Signal()
+        taken_ready = Signal()
+        m.d.comb += [
+            pick.eq(Mux(locked, chosen, Mux(chosen, ~self.rows.valid, self.state.valid))),
+            taken.eq(Mux(pick, self.state.p, self.rows.p)),
+            taken_valid.eq(Mux(pick, self.state.valid, self.rows.valid)),
+            self.rows.ready.eq(taken_ready & ~pick),
+            self.state.ready.eq(taken_ready & pick),
+        ]
+        with m.If(taken_valid & taken_ready):
+            m.d.sync += [chosen.eq(pick), locked.eq(~taken.last)]
+
+        # The beat before, held until it is known whether the burst goes on behind it.
+        held = Signal(out_beat(c))
+        held_valid = Signal()
+        following = Signal(c.addr_bits)  # address right behind the held beat
+        first_addr = Signal(c.addr_bits)
+        length = Signal(range(longest))
+        block_end = Signal()
+        ends = Signal()
+        known = Signal()
+        emit = Signal()
+        block_bits = clog2(longest)
+        low = clog2(c.beat_bytes)
+        m.d.comb += [
+            block_end.eq(held.addr[low:low + block_bits].all() if block_bits else Const(1)),
+            ends.eq(held.last | block_end | (taken.addr != following)),
+            known.eq(held_valid & (held.last | block_end | taken_valid)),
+            emit.eq(known & beat_fifo.i.ready & (burst_fifo.i.ready | ~ends)),
+            taken_ready.eq(~held_valid | emit),
+            beat_fifo.i.valid.eq(emit),
+            beat_fifo.i.p.data.eq(held.data),
+            beat_fifo.i.p.strobe.eq(held.strobe),
+            beat_fifo.i.p.last.eq(ends),
+            burst_fifo.i.valid.eq(emit & ends),
+            burst_fifo.i.p.addr.eq(first_addr),
+            burst_fifo.i.p.len.eq(length),
+            burst_fifo.i.p.kind.eq(held.kind),
+        ]
+        with m.If(taken_ready):
+            m.d.sync += held_valid.eq(taken_valid)
+            with m.If(taken_valid):
+                m.d.sync += [held.eq(taken), following.eq((taken.addr + c.beat_bytes)[:c.addr_bits])]
+                with m.If(held_valid & ~ends):
+                    m.d.sync += length.eq(length + 1)
+                with m.Else():
+                    m.d.sync += [length.eq(0), first_addr.eq(taken.addr)]
+
+        wiring.connect(m, beat_fifo.o, wiring.flipped(self.beats))
+        wiring.connect(m, burst_fifo.o, wiring.flipped(self.bursts))
+        m.d.comb += self.idle.eq(~held_valid & (beat_fifo.level == 0) & (burst_fifo.level == 0))
+        return m

@@ -1,0 +1,130 @@
+"""Writer: output rows and state words as AXI4 write bursts on C channels."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..bus.axi import aw_layout, b_layout, w_layout
+from ..config import SpAttenConfig, clog2
+from ..stream.fifo import StreamFifo
+from ..stream.layouts import out_beat
+from .bursts import BurstBuilder, burst_beats
+
+#: Bursts of one channel that may be unanswered.
+MAX_OUTSTANDING = 31
+
+
+class Writer(wiring.Component):
+    """Posts `rows` (kind 0, AXI id 0) and `state` (kind 1, AXI id 1) beats to memory.
+
+    `aw`, `w`, `b`: one channel each per memory port; the address map is that of `docs/architecture.md`,
+    "Memory". AWVALID and WVALID wait for nothing on the bus; a burst's data may be offered before, with or after
+    its address. Each channel has its own FIFOs, and up to `MAX_OUTSTANDING` unanswered bursts; the others go on
+    until a beat for a full channel is at the head. `b` is always taken.
+
+    `idle`: nothing buffered or unanswered (low from the cycle after a beat is taken). `error`: sticky, bit 0
+    output rows, bit 1 state: a response was not OKAY; `clear` resets both. `beats_out`, `beats_state`: pulse per beat handed to a channel.
+
+    One beat per cycle sustained, whatever the lengths of rows; latency of `BurstBuilder` plus 2.
+    """
+
+    rows: stream.Interface
+    state: stream.Interface
+    clear: Signal
+    idle: Signal
+    error: Signal
+    beats_out: Signal
+    beats_state: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        super().__init__({
+            "rows": In(stream.Signature(out_beat(config))),
+            "state": In(stream.Signature(out_beat(config))),
+            "aw": Out(stream.Signature(aw_layout(config))).array(config.channels),
+            "w": Out(stream.Signature(w_layout(config))).array(config.channels),
+            "b": In(stream.Signature(b_layout(config))).array(config.channels),
+            "clear": In(1),
+            "idle": Out(1),
+            "error": Out(2),
+            "beats_out": Out(1),
+            "beats_state": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.builder = builder = BurstBuilder(c)
+        wiring.connect(m, wiring.flipped(self.rows), builder.rows)
+        wiring.connect(m, wiring.flipped(self.state), builder.state)
+
+        # The burst at the head: its channel, and its address there. Powers of two, so these are slices.
+        burst = builder.bursts
+        inside = clog2(c.interleave_bytes)
+        select = clog2(c.channels)
+        channel = Signal(max(1, select))
+        local = Signal(c.axi_addr_bits)
+        m.d.comb += [
+            channel.eq(burst.p.addr[inside:inside + select]),
+            local.eq(Cat(burst.p.addr[:inside], burst.p.addr[inside + select:])),
+        ]
+
+        # The first beat of a burst goes together with its address, the others alone.
+        begun = Signal()
+        ready = Signal()
+        move = Signal()
+        m.d.comb += [
+            move.eq(burst.valid & builder.beats.valid & ready),
+            builder.beats.ready.eq(burst.valid & ready),
+            burst.ready.eq(move & builder.beats.p.last),
+            self.beats_out.eq(move & ~burst.p.kind),
+            self.beats_state.eq(move & burst.p.kind),
+        ]
+        with m.If(move):
+            m.d.sync += begun.eq(~builder.beats.p.last)
+
+        quiet = Signal(c.channels)
+        failed = [Signal(c.channels, name=f"failed_{kind}") for kind in ("output", "state")]
+        for n in range(c.channels):
+            aw_fifo = StreamFifo(aw_layout(c), 4)
+            w_fifo = StreamFifo(w_layout(c), max(4, burst_beats(c)))
+            m.submodules[f"aw_fifo_{n}"] = aw_fifo
+            m.submodules[f"w_fifo_{n}"] = w_fifo
+            wiring.connect(m, aw_fifo.o, wiring.flipped(self.aw[n]))
+            wiring.connect(m, w_fifo.o, wiring.flipped(self.w[n]))
+            here = Signal(name=f"here_{n}")
+            opened = Signal(name=f"opened_{n}")
+            unanswered = Signal(range(MAX_OUTSTANDING + 1), name=f"unanswered_{n}")
+            m.d.comb += [
+                here.eq(channel == n),
+                opened.eq(move & here & ~begun),
+                aw_fifo.i.valid.eq(opened),
+                aw_fifo.i.p.addr.eq(local),
+                aw_fifo.i.p.id.eq(burst.p.kind),
+                aw_fifo.i.p.len.eq(burst.p.len),
+                w_fifo.i.valid.eq(move & here),
+                w_fifo.i.p.data.eq(builder.beats.p.data),
+                w_fifo.i.p.strb.eq(builder.beats.p.strobe),
+                w_fifo.i.p.last.eq(builder.beats.p.last),
+                self.b[n].ready.eq(1),
+                quiet[n].eq(unanswered == 0),
+            ]
+            with m.If(here):
+                m.d.comb += ready.eq(w_fifo.i.ready & (begun | (aw_fifo.i.ready & (unanswered != MAX_OUTSTANDING))))
+            m.d.sync += unanswered.eq(unanswered + opened - self.b[n].valid)
+            for kind, flags in enumerate(failed):
+                m.d.sync += flags[n].eq(self.b[n].valid & (self.b[n].p.resp != 0) & (self.b[n].p.id == kind))
+
+        with m.If(self.clear):
+            m.d.sync += self.error.eq(0)
+        for kind, flags in enumerate(failed):
+            with m.If(flags.any()):
+                m.d.sync += self.error[kind].eq(1)
+        # Quiet for a cycle longer than the answers, so that `error` is there when `idle` is.
+        resting = Signal()
+        settled = Signal()
+        m.d.comb += [resting.eq(quiet.all() & builder.idle), self.idle.eq(resting & settled)]
+        m.d.sync += settled.eq(resting)
+        return m
