@@ -1,0 +1,136 @@
+"""Q×K: scores of queries against the keys of the K SRAM or of the K stream, R per cycle."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+from ..control.descriptor import job_layout
+from ..stream.layouts import operand_row, q_row, qk_command, score_row
+from .key_buffer import KeyBuffer
+from .operand_buffer import row_bits
+from .row_issue import RowIssue, issue_layout
+from .score_array import ScoreArray, score_array_latency
+
+
+def score_latency(c: SpAttenConfig) -> int:
+    """Cycles from taking a command (q rows and K there, output ready) to its first score row on `o`:
+    command register, memory read, array."""
+    return 2 + score_array_latency(c)
+
+
+class ScoreUnit(wiring.Component):
+    """Executes `qk_command`s in order, exactly, one row group of R = M/D scores per cycle.
+
+    k_rows: K rows from the fetcher; fills go to the K SRAM at any time, the others are used in order by the
+        commands with `stream`, each for `gang` cycles. q_rows: always taken, kept per slot until overwritten;
+        they arrive in the order of the slots of the commands that are not replays.
+    o: rows of n keys take ceil(n/R) cycles per query with no gap between rows, queries or commands as long as
+        q rows (before the command's turn) and K rows are there. Back-pressure on `o` freezes the whole pipe
+        (its ready is a clock enable; combinational to `cmd.ready` and `k_rows.ready`). Fills never wait for it.
+    filled, filled_half: see `OperandBuffer`.
+    busy: a command waits or runs, or scores are in the pipe. stall: K or q rows are wanted and missing
+        (a part of busy).
+
+    Valid input: keys ≥ 1, 1 ≤ gang ≤ max_group, ceil(keys/R) ≤ sram_rows for SRAM commands; a K command's rows
+    are those of its commands here. (SpAtten, section IV-E.)
+    """
+
+    job: data.View
+    cmd: stream.Interface
+    k_rows: stream.Interface
+    q_rows: stream.Interface
+    o: stream.Interface
+    filled: Signal
+    filled_half: Signal
+    busy: Signal
+    stall: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "job": In(job_layout(c)),
+            "cmd": In(stream.Signature(qk_command(c))),
+            "k_rows": In(stream.Signature(operand_row(c))),
+            "q_rows": In(stream.Signature(q_row(c))),
+            "o": Out(stream.Signature(score_row(c))),
+            "filled": Out(1),
+            "filled_half": Out(1),
+            "busy": Out(1),
+            "stall": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.issue = issue = RowIssue(c)
+        m.submodules.keys = keys = KeyBuffer(c)
+        m.submodules.queries = queries = Memory(shape=unsigned(c.max_dim * c.operand_bits), depth=c.slots,
+                                                init=[])
+        m.submodules.array = array = ScoreArray(c)
+        q_write = queries.write_port()
+        q_read = queries.read_port(transparent_for=())
+        wiring.connect(m, wiring.flipped(self.cmd), issue.cmd)
+        wiring.connect(m, wiring.flipped(self.k_rows), keys.rows)
+
+        en = Signal()
+        take = Signal()
+        k_there = Signal()
+        now = issue.o.p
+        m.d.comb += [
+            en.eq(~self.o.valid | self.o.ready),
+            issue.job.eq(self.job),
+            issue.q_arrived.eq(self.q_rows.valid),
+            self.q_rows.ready.eq(1),
+            q_write.addr.eq(self.q_rows.p.slot),
+            q_write.data.eq(self.q_rows.p.row),
+            q_write.en.eq(self.q_rows.valid),
+            self.filled.eq(keys.filled),
+            self.filled_half.eq(keys.filled_half),
+
+            k_there.eq(~now.stream | keys.stream.valid),
+            issue.o.ready.eq(en & k_there),
+            take.eq(issue.o.valid & issue.o.ready),
+            keys.stream.ready.eq(issue.o.valid & en & now.stream & now.release),
+            keys.read_en.eq(take & ~now.stream),
+            keys.read_addr[0].eq(Cat(now.row[:row_bits(c)], now.half)),
+            q_read.addr.eq(now.slot),
+            q_read.en.eq(take),
+        ]
+
+        # Beside the memories' output registers: the row from the stream, and which of the two counts.
+        streamed = Signal.like(keys.read_data, reset_less=True)
+        from_stream = Signal()
+        with m.If(take):
+            m.d.sync += from_stream.eq(now.stream)
+            with m.If(now.stream):
+                m.d.sync += streamed.eq(keys.stream.p.slices)
+        m.d.comb += [
+            array.en.eq(en),
+            array.dim_log2.eq(self.job.dim_log2),
+            array.k.eq(Mux(from_stream, streamed.as_value(), keys.read_data.as_value())),
+            array.q.eq(q_read.data),
+        ]
+
+        depth = 1 + score_array_latency(c)
+        valid = Signal(depth)
+        about = [Signal(issue_layout(c), name=f"about{i}", reset_less=True) for i in range(depth)]
+        with m.If(en):
+            m.d.sync += valid.eq(Cat(take, valid))
+            m.d.sync += [b.eq(a) for a, b in zip([now, *about[:-1]], about, strict=True)]
+        done = about[-1]
+        m.d.comb += [
+            self.o.valid.eq(valid[-1]),
+            self.o.p.scores.eq(array.scores),
+            self.o.p.count.eq(done.count),
+            self.o.p.last.eq(done.last),
+            self.o.p.row.eq(done.row),
+            self.o.p.slot.eq(done.slot),
+            self.o.p.replay.eq(done.replay),
+            self.busy.eq(issue.o.valid | self.cmd.valid | valid.any()),
+            self.stall.eq((issue.o.valid & en & ~k_there) | issue.starved),
+        ]
+        return m
