@@ -82,7 +82,8 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
         test_dir = build / f"run-{tag}"
         test_dir.mkdir(exist_ok=True)
         results = runner.test(
-            test_module=module, hdl_toplevel=top, build_dir=build, test_dir=test_dir, waves=waves,
+            test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
+            test_dir=test_dir, waves=waves,
             testcase=testcase, seed=seed if seed is not None else int(os.environ.get("SEED", "1")),
             results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
             extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
