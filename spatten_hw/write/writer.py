@@ -25,7 +25,8 @@ class Writer(wiring.Component):
     until a beat for a full channel is at the head. `b` is always taken.
 
     `idle`: nothing buffered or unanswered (low from the cycle after a beat is taken). `error`: sticky, bit 0
-    output rows, bit 1 state: a response was not OKAY; `clear` resets both. `beats_out`, `beats_state`: pulse per beat handed to a channel.
+    output rows, bit 1 state: a response was not OKAY; `clear` resets both. `beats_out`, `beats_state`: pulse
+    per beat handed to a channel.
 
     One beat per cycle sustained, whatever the lengths of rows; latency of `BurstBuilder` plus 2.
     """
