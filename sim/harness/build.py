@@ -21,7 +21,7 @@ from pathlib import Path
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.verilog import to_verilog
 
-from .verilator import ToolError, call, verilator_env
+from .verilator import ToolError, call, first_error, verilator_env
 
 HERE = Path(__file__).resolve().parent
 SOURCES = ("harness.cpp", "channel.h", "memory.h")
@@ -159,8 +159,7 @@ def _make(work: Path, env: dict[str, str], say: Progress) -> None:
     if process.returncode:
         kept = work.with_suffix(".log")
         shutil.copyfile(log, kept)
-        errors = [line for line in log.read_text(errors="replace").splitlines() if "error" in line.lower()]
-        raise ToolError(f"compiling the simulation failed, log {kept}: {errors[0] if errors else 'see the log'}")
+        raise ToolError(f"compiling the simulation failed, log {kept}: {first_error(log)}")
 
 
 # -- Verilator's runtime: the same for every design and half the time of compiling a small one -------------------

@@ -12,9 +12,11 @@ import os
 import subprocess
 from pathlib import Path
 
+from spatten_hw.errors import UserError
 
-class ToolError(RuntimeError):
-    """An external tool is missing or failed; the message says which, where its log is and what to do."""
+
+class ToolError(UserError, RuntimeError):
+    """An external tool is missing or failed; one line saying which, where its log is and what to do."""
 
 
 def verilator_env(opt_fast: str = "-O2", opt_slow: str = "-O1") -> dict[str, str]:
@@ -31,9 +33,14 @@ def verilator_env(opt_fast: str = "-O2", opt_slow: str = "-O1") -> dict[str, str
 
 
 def call(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
-    """Runs a command, its output in `log`; raises `ToolError` with the log's last lines if it fails."""
+    """Runs a command, its output in `log`; raises `ToolError` with the log's first error if it fails."""
     with log.open("w") as out:
         result = subprocess.run(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT, check=False)
     if result.returncode:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise ToolError(f"{command[0]} failed with exit code {result.returncode}, log {log}:\n{tail}")
+        raise ToolError(f"{command[0]} failed with exit code {result.returncode}, log {log}: {first_error(log)}")
+
+
+def first_error(log: Path) -> str:
+    """The first line of a log that speaks of an error, else its last line."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no output")

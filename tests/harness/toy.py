@@ -97,7 +97,8 @@ class Toy(wiring.Component):
         which, beat, waiting = Signal(), Signal(2), Signal()
         size = clog2(self.config.beat_bytes) - broken("size")
         for a in ("ar", "aw"):
-            m.d.comb += [p(f"{a}len").eq(BEATS - 1), p(f"{a}size").eq(size), p(f"{a}burst").eq(1), p(f"{a}id").eq(which)]
+            m.d.comb += [p(f"{a}len").eq(BEATS - 1), p(f"{a}size").eq(size), p(f"{a}burst").eq(1),
+                         p(f"{a}id").eq(which)]
         half = which * (BEATS * self.config.beat_bytes)
         m.d.comb += [p("araddr").eq(read_at + half), p("awaddr").eq(write_at + half),
                      p("wdata").eq(store[which][beat]), p("wstrb").eq(-1),

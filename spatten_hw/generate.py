@@ -1,0 +1,112 @@
+"""`spatten-hw generate`: one configuration to a folder of artefacts, all of them or none."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth._toolchain.yosys import YosysError, find_yosys
+
+from . import __version__
+from .config import SpAttenConfig
+from .errors import UserError
+from .verilog import to_verilog
+
+#: Name of the Verilog module and of the file it is in.
+TOP = "spatten"
+#: manifest.json is last: a folder that has it is complete.
+FILES = (f"{TOP}.v", "registers.json", f"{TOP}_regs.h", "manifest.json")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was generated."""
+
+    config: SpAttenConfig
+    folder: Path
+    lines: int
+    modules: int
+    memories: int
+    memory_bits: int
+    seconds: float
+
+    def text(self) -> str:
+        c = self.config
+        return (f"'{c.name}' ({c.hash:08x}): {self.lines:,} lines of Verilog, {self.modules} modules, "
+                f"{self.memories} memories of {self.memory_bits / 8192:,.1f} KB, {self.seconds:.1f} s\n"
+                f"wrote {', '.join(FILES)} to {self.folder}")
+
+
+def generate(config: SpAttenConfig, folder: str | Path) -> Summary:
+    """Writes the artefacts of `config` to `folder`, made if missing; other files in it stay.
+
+    Everything is made beside the folder and moved in at the end, so that an error leaves nothing half-written.
+    """
+    folder = Path(folder)
+    _check_folder(folder)
+    start = time.monotonic()
+    artefacts = _artefacts(config)
+    text = artefacts[f"{TOP}.v"]
+    memories = re.findall(r"^ *reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", text, re.MULTILINE)
+    summary = Summary(config, folder, text.count("\n"), len(re.findall(r"^module ", text, re.MULTILINE)), len(memories),
+                      sum((int(width or 0) + 1) * (int(depth) + 1) for width, depth in memories),
+                      time.monotonic() - start)
+    _install(artefacts, folder)
+    return summary
+
+
+def _artefacts(config: SpAttenConfig) -> dict[str, str]:
+    """File name → text."""
+    from .control.cheader import c_header, registers_json
+    from .top import Top
+
+    try:
+        verilog = to_verilog(Top(config), TOP)
+        yosys = find_yosys(lambda version: version >= (0, 40)).version()
+    except YosysError as error:
+        raise UserError(f"no usable Yosys: {error}; install with: pip install 'amaranth[builtin-yosys]'") from error
+    artefacts = {f"{TOP}.v": verilog, "registers.json": registers_json(config), f"{TOP}_regs.h": c_header(config)}
+    manifest = {
+        "config": config.fields,
+        "config_hash": f"{config.hash:08x}",
+        "top": TOP,
+        "tools": {"spatten-hw": __version__, "amaranth": importlib.metadata.version("amaranth"),
+                  "yosys": ".".join(map(str, yosys))},
+        "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in artefacts.items()},
+    }
+    artefacts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
+    return artefacts
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses a folder that could not be written, before any work."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is not a folder; give another -o DIR")
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: cannot be written ({existing} is not a writable folder)")
+
+
+def _install(artefacts: dict[str, str], folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name in FILES:
+            (part / name).write_text(artefacts[name])
+        folder.mkdir(exist_ok=True)
+        # A folder without a manifest is incomplete, should the machine stop here.
+        (folder / "manifest.json").unlink(missing_ok=True)
+        for name in FILES:
+            (part / name).replace(folder / name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
