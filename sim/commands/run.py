@@ -1,0 +1,152 @@
+"""`spatten-hw run`: the attention of a workload file on the float engine, the golden model or the hardware."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from sim.engine import ENGINES, RunResult, run_workload
+from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.errors import UserError
+from spatten_hw.host.workload import read_workload
+
+EPILOG = """\
+FILE.npz holds q [layers, heads, queries, dim], k and v [layers, kv_heads, tokens, dim] (floats, quantised here, or
+integers), and optionally the job as JSON text under the key "job". docs/workloads.md describes every key.
+
+engines:
+  float    float64, no quantisation, the same pruning rules
+  golden   the bit-exact integer model
+  rtl      the generated Verilog in simulation, compared with golden; exit 1 if they differ
+
+example:
+  spatten-hw run attention.npz --preset small --engine rtl --out result.npz --json result.json
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "run", help="run attention over a workload file", description=__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", metavar="FILE.npz", type=Path, help="the workload")
+    parser.add_argument("--engine", choices=ENGINES, default="rtl", help="what computes (default rtl)")
+    parser.add_argument("--job", metavar="FILE.toml", type=Path, help="job fields, instead of those in the file")
+    parser.add_argument("--out", metavar="OUT.npz", type=Path, help="write outputs, survivors and scores")
+    parser.add_argument("--json", metavar="OUT.json", type=Path, help="write counts, bytes, cycles, errors")
+    parser.add_argument("--cycle-limit", metavar="N", type=_positive,
+                        help="give up when a layer has not finished after N cycles (rtl; default: by its size)")
+    add_config_arguments(parser)
+    parser.set_defaults(handler=run)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0, or 1 if hardware and golden model differ."""
+    config = config_from_args(args)
+    targets = [path for path in (args.out, args.json) if path is not None]
+    _check_targets(targets, args.file)
+    workload = read_workload(args.file, args.job)
+    with _progress_line() as progress:
+        result = run_workload(workload, config, args.engine, progress=progress, cycle_limit=args.cycle_limit)
+    contents = []
+    if args.out is not None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **result.outputs.arrays)  # type: ignore[arg-type]
+        contents.append((args.out, buffer.getvalue()))
+    if args.json is not None:
+        contents.append((args.json, (json.dumps(result.report, indent=2) + "\n").encode()))
+    write_all(contents)
+    print(table(result))
+    for line in result.mismatches[:10]:
+        print(f"DIFFERS {line}")
+    return 1 if result.bit_exact is False else 0
+
+
+def _check_targets(targets: list[Path], source: Path) -> None:
+    """Complains about places that cannot be written before anything is computed."""
+    for path in targets:
+        if not path.parent.is_dir():
+            raise UserError(f"{path}: there is no folder {path.parent}; create it first")
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; give a file name")
+        if path.resolve() == source.resolve():
+            raise UserError(f"{path}: is the workload itself; choose another output")
+    if len({p.resolve() for p in targets}) < len(targets):
+        raise UserError(f"{targets[0]}: is given as --out and as --json; choose two files")
+
+
+def write_all(contents: list[tuple[Path, bytes]]) -> None:
+    """Writes files so that each is whole or absent: temporary files first, renamed when all are complete."""
+    temporary: list[Path] = []
+    try:
+        for path, data in contents:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            temporary.append(Path(name))
+            with os.fdopen(handle, "wb") as f:
+                f.write(data)
+            # mkstemp's files are private; results are as readable as any new file.
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(name, 0o666 & ~mask)
+        for (path, _), name in zip(contents, temporary, strict=True):
+            os.replace(name, path)
+    except OSError as e:
+        raise UserError(f"{e.filename2 or e.filename or contents[0][0]}: cannot be written ({e.strerror})") from None
+    finally:
+        for t in temporary:
+            t.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _progress_line():
+    """A progress callback that keeps one line of a terminal up to date, and is silent elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        yield lambda done, total, text: print(f"\r\033[K{done}/{total} {text}", end="", file=sys.stderr, flush=True)
+    finally:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def table(result: RunResult) -> str:
+    """The result for a terminal."""
+    o = result.outputs
+    lines = [f"{'step':>5} {'layer':>5} {'tokens':>7} {'heads':>6} {'queries':>8} {'refetched':>9} {'kB':>9} "
+             f"{'cycles':>10}"]
+    shown = o.layers if len(o.layers) <= 24 else o.layers[:12] + o.layers[-12:]
+    for i, s in enumerate(shown):
+        if len(shown) < len(o.layers) and i == 12:
+            lines.append(f"  ... {len(o.layers) - len(shown)} more")
+        size = "-" if s.bytes is None else f"{sum(s.bytes.values()) / 1000:.1f}"
+        cycles = "-" if s.cycles is None else str(s.cycles)
+        lines.append(f"{s.step:>5} {s.layer:>5} {s.tokens:>7} {s.heads:>6} {s.queries:>8} {s.refetched:>9} "
+                     f"{size:>9} {cycles:>10}")
+    lines.append(f"engine {result.engine}, preset {result.config.name} ({result.config.hash:08x}), "
+                 f"{result.seconds:.1f} s")
+    if o.bytes is not None:
+        total = sum(o.bytes.values())
+        split = ", ".join(f"{k} {v}" for k, v in o.bytes.items() if v)
+        lines.append(f"bytes {total} ({split}); dense 12-bit {result.dense_bytes}, "
+                     f"{result.dense_bytes / max(1, total):.2f} times as many")
+    lines.append(f"against float64: cosine {result.cosine:.6f}, largest error {result.max_abs_error:.3g}")
+    if result.cycles is not None:
+        lines.append(f"cycles {result.cycles}; "
+                     + ("equal to the golden model bit for bit" if result.bit_exact
+                        else f"NOT equal to the golden model: {len(result.mismatches)} differences"))
+    return "\n".join(lines)

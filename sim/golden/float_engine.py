@@ -1,0 +1,97 @@
+"""The accelerator's control path in float64: what SpAtten's algorithm gives without any quantisation.
+
+Same order of pruning, attention and importance as `accelerator.py` (SpAtten, section III), on real numbers:
+the difference of the two is quantisation error, or a bug. There are no LSBs here, so nothing is refetched.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spatten_hw.host.results import LayerStats, Outputs
+from spatten_hw.host.workload import Workload
+
+
+def keep_largest(scores: np.ndarray, candidates: np.ndarray, count: int | None,
+                 protected: np.ndarray | None = None) -> np.ndarray:
+    """Mask of the `count` largest `candidates` (all if None), ties to the lowest index.
+
+    `protected` candidates come first, and are kept even if they alone exceed `count`.
+    """
+    if count is None or count >= int(candidates.sum()):
+        return candidates.copy()
+    safe = candidates & protected if protected is not None else np.zeros_like(candidates)
+    rest = np.flatnonzero(candidates & ~safe)
+    room = max(0, count - int(safe.sum()))
+    best = rest[np.argsort(-scores[rest], kind="stable")[:room]]
+    kept = safe.copy()
+    kept[best] = True
+    return kept
+
+
+def protected_tokens(tokens: int, first: int, last: int) -> np.ndarray:
+    """Mask of the first `first` and the last `last` of `tokens` tokens."""
+    ids = np.arange(tokens)
+    return (ids < first) | (ids >= tokens - last)
+
+
+def attention_probabilities(q: np.ndarray, k: np.ndarray, causal: bool) -> np.ndarray:
+    """softmax(q kᵀ / sqrt(D)) of [nq, D] and [n, D]; causal: row j sees keys 0 … j."""
+    scores = q @ k.T / np.sqrt(q.shape[1])
+    if causal:
+        scores = np.where(np.tri(*scores.shape, dtype=bool), scores, -np.inf)
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def prune_values(probs: np.ndarray, count: int | None, causal: bool) -> np.ndarray:
+    """Mask of the `count` largest probabilities of every row, ties to the lowest key, masked keys never."""
+    visible = np.tri(*probs.shape, dtype=bool) if causal else np.ones(probs.shape, dtype=bool)
+    if count is None or count >= probs.shape[1]:
+        return visible
+    order = np.argsort(np.where(visible, -probs, np.inf), axis=1, kind="stable")[:, :count]
+    kept = np.zeros(probs.shape, dtype=bool)
+    np.put_along_axis(kept, order, True, axis=1)
+    return kept & visible
+
+
+def run_float(w: Workload) -> Outputs:
+    """The whole workload in float64."""
+    result = Outputs.empty(w)
+    token_scores = np.zeros(w.shape.tokens) if w.token_scores is None else w.token_scores.copy()
+    head_scores = np.zeros(w.shape.kv_heads) if w.head_scores is None else w.head_scores.copy()
+    for step in range(w.steps):
+        tokens = w.tokens_at(step)
+        alive = np.ones(tokens, dtype=bool)
+        heads = np.ones(w.shape.kv_heads, dtype=bool)
+        for layer in range(w.shape.layers):
+            o = w.options
+            alive = keep_largest(token_scores[:tokens], alive, o.keep_tokens[step][layer],
+                                 protected_tokens(tokens, o.protect_first, o.protect_last))
+            heads = keep_largest(head_scores, heads, o.keep_heads[step][layer])
+            _layer(w, step, layer, alive, heads, token_scores, head_scores, result)
+    result.token_scores[:] = token_scores
+    result.head_scores[:] = head_scores
+    return result
+
+
+def _layer(w: Workload, step: int, layer: int, alive: np.ndarray, heads: np.ndarray,
+           token_scores: np.ndarray, head_scores: np.ndarray, result: Outputs) -> None:
+    """Attention of one layer over what is alive; adds to the scores."""
+    s, o = w.shape, w.options
+    ids = np.flatnonzero(alive)
+    queries = np.array([step]) if o.generate else ids
+    causal = o.causal and not o.generate
+    rows = 1 if o.generate else len(alive)
+    out = np.zeros((s.query_heads, rows, s.dim))
+    for head in np.flatnonzero(np.repeat(heads, s.group)):
+        kv = head // s.group
+        q, k, v = w.real["q"][layer, head, queries], w.real["k"][layer, kv, ids], w.real["v"][layer, kv, ids]
+        probs = attention_probabilities(q, k, causal)
+        token_scores[ids] += probs.sum(axis=0)
+        values = np.where(prune_values(probs, o.keep_values[layer], causal), probs, 0.0) @ v
+        head_scores[kv] += np.abs(values).sum()
+        out[head, [0] if o.generate else ids] = values
+    count = int(heads.sum()) * s.group * len(queries)
+    stats = LayerStats(step, layer, len(ids), int(heads.sum()), count, 0)
+    result.put(stats, out, np.zeros(out.shape[:2], dtype=bool), alive, heads)

@@ -1,0 +1,99 @@
+"""What a run gives back: the arrays and the per-layer numbers of the output contract (`docs/workloads.md`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .workload import Workload
+
+#: Classes of memory traffic, in the order of the counters.
+BYTE_CLASSES = ("q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out", "other")
+
+
+@dataclass
+class LayerStats:
+    """One layer (of one generation step): tokens and K/V heads alive, query rows computed over all heads, how
+    many of those fetched LSBs, cycles (hardware only), bytes by class (not in the float engine)."""
+
+    step: int
+    layer: int
+    tokens: int
+    heads: int
+    queries: int
+    refetched: int
+    cycles: int | None = None
+    bytes: dict[str, int] | None = None
+
+
+@dataclass
+class Outputs:
+    """The arrays of the contract, with generation's leading step axis always present internally."""
+
+    out: np.ndarray
+    refetched: np.ndarray
+    step_token_kept: np.ndarray
+    step_head_kept: np.ndarray
+    token_scores: np.ndarray
+    head_scores: np.ndarray
+    generate: bool
+    layers: list[LayerStats] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, w: Workload) -> Outputs:
+        s = w.shape
+        return cls(
+            out=np.zeros((s.layers, s.query_heads, s.queries, s.dim)),
+            refetched=np.zeros((s.layers, s.query_heads, s.queries), dtype=bool),
+            step_token_kept=np.zeros((w.steps, s.layers, s.tokens), dtype=bool),
+            step_head_kept=np.zeros((w.steps, s.layers, s.kv_heads), dtype=bool),
+            token_scores=np.zeros(s.tokens), head_scores=np.zeros(s.kv_heads), generate=w.options.generate)
+
+    def put(self, stats: LayerStats, out: np.ndarray, refetched: np.ndarray, tokens: np.ndarray,
+            heads: np.ndarray) -> None:
+        """One pass: out [query_heads, rows, D], refetched [query_heads, rows], alive tokens and heads."""
+        step, layer = stats.step, stats.layer
+        rows = slice(step, step + 1) if self.generate else slice(0, out.shape[1])
+        self.out[layer, :, rows] = out
+        self.refetched[layer, :, rows] = refetched
+        self.step_token_kept[step, layer, :len(tokens)] = tokens
+        self.step_head_kept[step, layer] = heads
+        self.layers.append(stats)
+
+    @property
+    def token_kept(self) -> np.ndarray:
+        """[layers, tokens], in generation [queries, layers, tokens]."""
+        return self.step_token_kept if self.generate else self.step_token_kept[0]
+
+    @property
+    def head_kept(self) -> np.ndarray:
+        """[layers, kv_heads], in generation [queries, layers, kv_heads]."""
+        return self.step_head_kept if self.generate else self.step_head_kept[0]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The keys of OUT.npz."""
+        return {"out": self.out, "token_kept": self.token_kept, "head_kept": self.head_kept,
+                "token_scores": self.token_scores, "head_scores": self.head_scores,
+                "refetched": self.refetched}
+
+    @property
+    def bytes(self) -> dict[str, int] | None:
+        """Bytes by class over all layers; None if the engine moves none."""
+        if any(s.bytes is None for s in self.layers):
+            return None
+        return {k: sum((s.bytes or {})[k] for s in self.layers) for k in BYTE_CLASSES}
+
+
+def dense_bytes(w: Workload) -> int:
+    """Bytes of the same attention dense in 12 bits (outputs 16), nothing pruned, every row once and no beat
+    wasted: Q rows, K and V rows (per generation step: of all tokens so far) and output rows."""
+    s = w.shape
+    row12, row16 = s.dim * 12 // 8, s.dim * 2
+    total = 0
+    for step in range(w.steps):
+        queries = 1 if w.options.generate else w.options.real_tokens
+        total += s.layers * (s.query_heads * queries * (row12 + row16)
+                             + 2 * s.kv_heads * w.tokens_at(step) * row12)
+    return total

@@ -1,0 +1,239 @@
+"""Workload files: an .npz with q, k, v and a job, read and checked as a whole (`docs/workloads.md`)."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..config import SpAttenConfig
+from .options import JobOptions, Shape, WorkloadError, load_json, load_toml, parse_options
+from .quantise import MIN_MAGNITUDE, quantise
+
+ARRAYS = ("q", "k", "v")
+OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale")
+#: Real value of one unit of a token's score in hardware: probabilities have 12 fraction bits.
+TOKEN_SCORE_UNIT = 1 / 4096
+#: Larger real values could overflow a product.
+MAX_MAGNITUDE = 1e30
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Checked arrays and job. q, k, v are real values (float64); `codes` the integers the hardware gets.
+
+    q: [layers, query_heads, queries, dim]; k, v: [layers, kv_heads, tokens, dim]; scales: [layers, heads],
+    real = code × scale. `token_scores` [tokens] and `head_scores` [kv_heads]: importance to start from.
+    """
+
+    source: str
+    shape: Shape
+    options: JobOptions
+    real: dict[str, np.ndarray]
+    codes: dict[str, np.ndarray]
+    scales: dict[str, np.ndarray]
+    token_scores: np.ndarray | None = None
+    head_scores: np.ndarray | None = None
+
+    @property
+    def steps(self) -> int:
+        """Passes through all layers: generation steps, or 1."""
+        return self.shape.queries if self.options.generate else 1
+
+    def tokens_at(self, step: int) -> int:
+        """Tokens that exist in this step (padding is not a token)."""
+        if not self.options.generate:
+            return self.options.real_tokens
+        return min(self.options.real_tokens, self.shape.tokens - self.shape.queries + step + 1)
+
+    @property
+    def out_unit(self) -> float:
+        """Real value of one unit of an output integer: the same for all layers and heads, so that the
+        importance of heads can be compared."""
+        peak = float(np.max(np.abs(self.real["v"])))
+        return peak / 32767 if peak > MIN_MAGNITUDE else 1.0
+
+    def without_pruning(self) -> Workload:
+        """The same arrays with every token, head and value kept."""
+        o = self.options
+        none = tuple((None,) * self.shape.layers for _ in range(self.steps))
+        return replace(self, options=replace(o, keep_tokens=none, keep_heads=none, keep_values=none[0]))
+
+
+def _check_array(name: str, x: np.ndarray, source: str) -> np.ndarray:
+    def bad(rule: str, remedy: str) -> WorkloadError:
+        return WorkloadError(source, name, rule, remedy)
+
+    if x.ndim != 4:
+        raise bad(f"has shape {list(x.shape)}", "give four dimensions [layers, heads, tokens, dim]")
+    if x.dtype.kind not in "fi":
+        raise bad(f"has type {x.dtype}", "use floats or signed integers")
+    if x.size == 0:
+        raise bad(f"is empty, shape {list(x.shape)}", "every dimension must be at least 1")
+    _check_finite(name, x, source)
+    return x
+
+
+def _check_finite(name: str, x: np.ndarray, source: str) -> None:
+    if x.dtype.kind == "f":
+        broken = np.argwhere(~np.isfinite(x.astype(np.float64)))
+        if len(broken):
+            raise WorkloadError(source, name, f"is NaN or infinite at {broken[0].tolist()} "
+                                f"({len(broken)} such value{'s' * (len(broken) > 1)})", "give finite numbers")
+
+
+def _check_vector(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...], source: str,
+                  positive: bool) -> np.ndarray | None:
+    """An optional float array of an exact shape; all ≥ 0, or > 0."""
+    if name not in arrays:
+        return None
+    x = arrays[name]
+    if x.shape != shape:
+        raise WorkloadError(source, name, f"has shape {list(x.shape)}", f"give shape {list(shape)}")
+    if x.dtype.kind not in "fiu":
+        raise WorkloadError(source, name, f"has type {x.dtype}", "use floats")
+    _check_finite(name, x, source)
+    x = x.astype(np.float64)
+    if np.any(x < 0) or (positive and np.any(x == 0)):
+        kind = "not positive" if positive else "negative"
+        raise WorkloadError(source, name, f"has a value that is {kind}", "correct it")
+    return x
+
+
+def _shape(a: Mapping[str, np.ndarray], source: str) -> Shape:
+    q, k, v = (a[n] for n in ARRAYS)
+    if k.shape != v.shape:
+        raise WorkloadError(source, "v", f"has shape {list(v.shape)}, k {list(k.shape)}", "make them equal")
+    for axis, what in ((0, "layers"), (3, "dim")):
+        if q.shape[axis] != k.shape[axis]:
+            raise WorkloadError(source, "k", f"has {k.shape[axis]} {what}, q has {q.shape[axis]}",
+                                "make them equal")
+    if q.shape[1] % k.shape[1]:
+        raise WorkloadError(source, "q", f"has {q.shape[1]} query heads for {k.shape[1]} K/V heads",
+                            "query heads must be a multiple of K/V heads")
+    return Shape(q.shape[0], q.shape[1], k.shape[1], q.shape[2], k.shape[2], q.shape[3])
+
+
+def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | None = None,
+                  source: str = "workload") -> Workload:
+    """A checked workload out of arrays (keys as in the file, but `job` apart). Raises `WorkloadError`."""
+    unknown = sorted(set(arrays) - set(ARRAYS) - set(OPTIONAL) | (set(arrays) & {"job"}))
+    if unknown:
+        raise WorkloadError(source, unknown[0], "is not a key of a workload",
+                            f"use only {', '.join(ARRAYS + OPTIONAL)}")
+    for name in ARRAYS:
+        if name not in arrays:
+            raise WorkloadError(source, name, "is missing", "a workload needs q, k and v")
+    a = {n: _check_array(n, np.asarray(arrays[n]), source) for n in ARRAYS}
+    shape = _shape(a, source)
+    kinds = {n: a[n].dtype.kind for n in ARRAYS}
+    for name in ARRAYS[1:]:
+        if kinds[name] != kinds["q"]:
+            raise WorkloadError(source, name, f"has type {a[name].dtype}, q has {a['q'].dtype}",
+                                "make q, k and v all floats or all signed integers")
+    options = parse_options(job or {}, shape, source)
+    given = {n: _check_vector(f"{n}_scale", arrays, a[n].shape[:2], source, positive=True) for n in ARRAYS}
+    bits = {"q": options.q_bits, "k": sum(options.k_bits), "v": sum(options.v_bits)}
+    real, codes, scales = {}, {}, {}
+    for name in ARRAYS:
+        scale = given[name]
+        if kinds[name] == "i":
+            lo, hi = -(1 << (bits[name] - 1)), (1 << (bits[name] - 1)) - 1
+            if a[name].min() < lo or a[name].max() > hi:
+                raise WorkloadError(source, name, f"has integers beyond {bits[name]} bits ({lo} … {hi})",
+                                    f"raise job.{name}_bits or requantise")
+            scales[name] = np.ones(a[name].shape[:2]) if scale is None else scale
+            codes[name] = a[name].astype(np.int64)
+            real[name] = codes[name] * scales[name][..., None, None]
+        else:
+            if scale is not None:
+                raise WorkloadError(source, f"{name}_scale", "is given with float arrays",
+                                    "remove it: the host chooses the scales of floats")
+            real[name] = a[name].astype(np.float64)
+            codes[name], scales[name] = quantise(real[name], bits[name])
+        if np.max(np.abs(real[name])) > MAX_MAGNITUDE:
+            raise WorkloadError(source, name, f"has real values beyond {MAX_MAGNITUDE:g}", "scale them down")
+    w = Workload(
+        source, shape, options, real, codes, scales,
+        token_scores=_check_vector("token_scores", arrays, (shape.tokens,), source, positive=False),
+        head_scores=_check_vector("head_scores", arrays, (shape.kv_heads,), source, positive=False))
+    _check_protection(w)
+    return w
+
+
+def _check_protection(w: Workload) -> None:
+    """Protected tokens must fit into what is kept, wherever tokens are pruned."""
+    o = w.options
+    for step, layers in enumerate(o.keep_tokens):
+        tokens = w.tokens_at(step)
+        protected = min(o.protect_first, tokens) + min(o.protect_last, tokens)
+        for layer, keep in enumerate(layers):
+            if keep is not None and protected > keep < tokens:
+                raise WorkloadError(w.source, "job.keep_tokens", f"is {keep} at layer {layer}, but "
+                                    f"protect_first and protect_last protect {protected} tokens",
+                                    "keep more or protect fewer")
+
+
+def read_workload(path: str | Path, job: str | Path | None = None) -> Workload:
+    """The checked workload of an .npz file; a TOML file `job` takes the place of the job in it."""
+    path = Path(path)
+    source = str(path)
+
+    def unreadable(why: str) -> WorkloadError:
+        return WorkloadError(source, "file", why, "give an .npz made by numpy.savez")
+
+    try:
+        with path.open("rb") as f:
+            if f.read(4) != b"PK\x03\x04":
+                raise unreadable("is not an .npz archive")
+        arrays = {}
+        with np.load(path, allow_pickle=False) as archive:
+            for name in archive.files:
+                arrays[name] = archive[name]
+    except OSError as e:
+        raise unreadable(f"cannot be read ({e.strerror or e})") from None
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError,
+            MemoryError) as e:
+        raise unreadable(f"cannot be read ({e})") from None
+    raw: dict[str, object] = {}
+    text = arrays.pop("job", None)
+    if text is not None and job is None:
+        if text.ndim != 0 or text.dtype.kind not in "US":
+            raise WorkloadError(source, "job", f"has shape {list(text.shape)} and type {text.dtype}",
+                                "store the JSON text as a 0-d string")
+        item = text.item()
+        try:
+            raw = load_json(item if isinstance(item, str) else item.decode(), source)
+        except UnicodeDecodeError:
+            raise WorkloadError(source, "job", "is not UTF-8", "store the JSON text as a string") from None
+    if job is not None:
+        raw = load_toml(Path(job))
+    return make_workload(arrays, raw, source)
+
+
+def check_build(w: Workload, c: SpAttenConfig) -> None:
+    """What this build cannot do, with the field of the configuration that would have to change."""
+    s, o = w.shape, w.options
+
+    def bad(key: str, rule: str, remedy: str) -> WorkloadError:
+        return WorkloadError(w.source, key, rule, remedy)
+
+    if s.dim not in c.dims:
+        raise bad("q", f"has dim = {s.dim}", f"preset {c.name!r} takes {', '.join(map(str, c.dims))}")
+    if s.tokens > c.max_tokens:
+        raise bad("k", f"has {s.tokens} tokens",
+                  f"preset {c.name!r} takes at most max_tokens = {c.max_tokens}")
+    if s.query_heads > c.max_heads:
+        raise bad("q", f"has {s.query_heads} query heads",
+                  f"preset {c.name!r} takes at most max_heads = {c.max_heads}")
+    if s.group > c.max_group:
+        raise bad("q", f"has {s.group} query heads per K/V head",
+                  f"preset {c.name!r} takes at most max_group = {c.max_group}")
+    for name, bits in (("q", o.q_bits), ("k", sum(o.k_bits)), ("v", sum(o.v_bits))):
+        if bits > c.operand_bits:
+            raise bad(f"job.{name}_bits", f"is {bits} bits",
+                      f"preset {c.name!r} takes at most operand_bits = {c.operand_bits}")

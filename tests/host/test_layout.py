@@ -1,0 +1,58 @@
+"""Packing, allocation and the map from logical addresses to channels."""
+
+import numpy as np
+import pytest
+
+from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
+from spatten_hw.errors import UserError
+from spatten_hw.host.layout import Arena, channel_of, logical_of, pack_rows, row_bytes, scatter, unpack_rows
+
+TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=32, sram_tokens=32, max_heads=4, max_group=2,
+                     slots=4, topk_lanes=4, channels=4, axi_data_bits=64, axi_addr_bits=20, interleave_bytes=16,
+                     k_ports=4, v_ports=4)
+
+
+@pytest.mark.parametrize("bits", PLANE_WIDTHS)
+@pytest.mark.parametrize("dim", [4, 32])
+def test_pack_and_unpack(bits, dim):
+    rng = np.random.default_rng(bits)
+    x = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), (2, 3, dim))
+    rows = pack_rows(x, bits)
+    assert rows.shape == (2, 3, row_bytes(dim, bits)) and rows.dtype == np.uint8
+    assert np.array_equal(unpack_rows(rows, dim, bits), x)
+    assert np.array_equal(unpack_rows(rows, dim, bits, signed=False), x & ((1 << bits) - 1))
+    # Element 0 in the lowest bits, little endian: the row is one integer.
+    value = sum(int(e & ((1 << bits) - 1)) << (bits * i) for i, e in enumerate(x[1, 2]))
+    assert rows[1, 2].tobytes() == value.to_bytes(row_bytes(dim, bits), "little")
+
+
+def test_channel_map_is_the_contract_and_invertible():
+    a = np.arange(4096)
+    channel, local = channel_of(a, TINY)
+    assert np.array_equal(channel, a // 16 % 4)
+    assert np.array_equal(local, a // 64 * 16 + a % 16)
+    assert np.array_equal(logical_of(channel, local, TINY), a)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("addr,nbytes", [(0, 1), (5, 3), (15, 2), (7, 1000), (64, 64), (130, 17), (3, 0)])
+def test_scatter_covers_every_byte_once(channels, addr, nbytes):
+    config = TINY.replace(channels=channels)
+    seen = np.zeros(nbytes, dtype=int)
+    for piece in scatter(addr, nbytes, config):
+        seen[piece.index] += 1
+        channel, local = channel_of(addr + piece.index, config)
+        assert np.all(channel == piece.channel)
+        assert np.array_equal(local, piece.local + np.arange(len(piece.index)))
+    assert np.all(seen == 1)
+
+
+def test_arena_aligns_and_refuses_what_does_not_fit():
+    arena = Arena(TINY, base=1)
+    first = arena.alloc(1)
+    second = arena.plane(2, 3, 20)
+    assert first == 4096 and second.base == 8192 and second.head_stride == 60
+    assert second.address(1, np.array([0, 2])).tolist() == [8252, 8292]
+    assert arena.out_plane(2, 3, 4).token_stride % TINY.beat_bytes == 0
+    with pytest.raises(UserError, match="axi_addr_bits"):
+        arena.alloc(1 << 22)

@@ -1,0 +1,117 @@
+"""Workload files: what is read, and that everything wrong is one line with file and key."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from spatten_hw import PRESETS
+from spatten_hw.host.options import WorkloadError
+from spatten_hw.host.plan import Plan
+from spatten_hw.host.workload import make_workload, read_workload
+
+from .malformed import CASES, good, save
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused(name, tmp_path):
+    arrays, words = CASES[name]
+    path = tmp_path / "bad.npz"
+    save(path, arrays)
+    with pytest.raises(WorkloadError) as e:
+        Plan(read_workload(path), PRESETS["small"])
+    text = str(e.value)
+    assert text.startswith(str(path) + ": ") and "\n" not in text
+    for word in words:
+        assert word in text, text
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY", b"hello"])
+def test_refused_bytes(content, tmp_path):
+    path = tmp_path / "bad.npz"
+    path.write_bytes(content)
+    with pytest.raises(WorkloadError, match="file:"):
+        read_workload(path)
+
+
+def test_refused_archives(tmp_path):
+    with pytest.raises(WorkloadError, match="cannot be read"):
+        read_workload(tmp_path / "absent.npz")
+    path = tmp_path / "cut.npz"
+    save(path, good())
+    data = path.read_bytes()
+    path.write_bytes(data[:len(data) // 2])
+    with pytest.raises(WorkloadError, match="cannot be read"):
+        read_workload(path)
+    # One flipped byte of array data: the checksum notices.
+    path.write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
+    with pytest.raises(WorkloadError, match="cannot be read"):
+        read_workload(path)
+    save(path, good(q=np.array([{}], dtype=object)))
+    with pytest.raises(WorkloadError, match="cannot be read"):
+        read_workload(path)
+
+
+def test_defaults_are_dense_12_bit(tmp_path):
+    save(tmp_path / "w.npz", good())
+    w = read_workload(tmp_path / "w.npz")
+    o = w.options
+    assert (o.generate, o.q_bits, o.k_bits, o.v_bits, o.threshold) == (False, 12, (12, 0), (12, 0), 0.0)
+    assert o.keep_tokens == ((None, None),) and o.keep_values == (None, None)
+    assert (o.causal, o.real_tokens, w.steps) == (False, 6, 1)
+    for n in "qkv":
+        assert np.abs(w.codes[n]).max() == 2047
+
+
+def test_toml_takes_the_place_of_the_job(tmp_path):
+    save(tmp_path / "w.npz", good(job={"stage": "generate", "threshold": 0.5}))
+    job = tmp_path / "job.toml"
+    job.write_text('mask = "causal"\nkeep_tokens = ["all", 3]\nkeep_heads = "all"\nk_bits = [8, 4]\nq_bits = 8\n')
+    o = read_workload(tmp_path / "w.npz", job).options
+    assert not o.generate and o.causal and o.threshold == 0
+    assert o.keep_tokens == ((None, 3),) and o.keep_heads == ((None, None),) and o.k_bits == (8, 4)
+    job.write_text("keep_tokens = [4")
+    with pytest.raises(WorkloadError, match=r"job\.toml"):
+        read_workload(tmp_path / "w.npz", job)
+    job.write_text("keep_toknes = [4, 4]")
+    with pytest.raises(WorkloadError, match="keep_toknes"):
+        read_workload(tmp_path / "w.npz", job)
+
+
+def test_integers_are_taken_as_they_are():
+    x = np.arange(2 * 2 * 6 * 32).reshape(2, 2, 6, 32) % 31 - 15
+    scale = np.array([[0.5, 1], [2, 4]])
+    w = make_workload({"q": x, "k": x, "v": x, "v_scale": scale}, {"q_bits": 6})
+    assert np.array_equal(w.codes["v"], x) and np.array_equal(w.real["q"], x)
+    assert np.array_equal(w.real["v"], x * scale[..., None, None])
+
+
+def test_steps_see_a_growing_context():
+    arrays = good(q=np.ones((2, 2, 3, 32)))
+    w = make_workload(arrays, {"stage": "generate", "keep_tokens": [[None, 4], [5, 3], [4, 2]]})
+    assert [w.tokens_at(i) for i in range(3)] == [4, 5, 6]
+    plan = Plan(w, PRESETS["small"])
+    jobs = [p.job for p in plan.passes]
+    assert [(j.tokens, j.restart) for j in jobs] == [(4, 1), (4, 0), (5, 1), (5, 0), (6, 1), (6, 0)]
+    assert [j.clear_scores for j in jobs] == [1, 0, 0, 0, 0, 0]
+    assert [j.store_scores for j in jobs] == [0, 0, 0, 0, 0, 1]
+    assert [min(j.keep_tokens, 99) for j in jobs] == [99, 4, 5, 3, 4, 2]
+    assert jobs[2].q_base - jobs[0].q_base == 48 and jobs[2].k_msb_base == jobs[0].k_msb_base
+
+
+def test_planes_do_not_overlap():
+    w = make_workload(good(), {"k_bits": [8, 4], "v_bits": [6, 4]})
+    plan = Plan(w, PRESETS["eighth"])
+    spans = [(a, a + len(b)) for layer in range(2) for a, b in plan.layer_data(layer)]
+    for p in plan.passes:
+        out = p.out.head_stride * p.job.query_heads
+        spans += [(p.job.out_base, p.job.out_base + out), (p.job.ids_out, p.job.ids_out + 8 * 9),
+                  (p.descriptor, p.descriptor + 8 * 25)]
+    spans.sort()
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
+
+
+def test_job_text_may_be_bytes(tmp_path):
+    save(tmp_path / "w.npz", good(job=np.bytes_(json.dumps({"mask": "causal"}))))
+    assert read_workload(tmp_path / "w.npz").options.causal
