@@ -1,6 +1,6 @@
 """The command `spatten-hw`.
 
-A command is a function `register(subparsers)` that adds a parser and sets its default `func` to a function of
+A command is a function `register(subparsers)` that adds a parser and sets its default `handler` to a function of
 the parsed arguments, which may return an exit code. `presets` and `generate` are here; others come from the
 entry-point group `spatten_hw.commands`. What a command raises as `UserError`, `ConfigError` or `OSError` becomes
 a line on stderr and exit code 2; anything else is a bug and keeps its traceback.
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     try:
         arguments = _parser().parse_args(argv)
-        code = int(arguments.func(arguments) or 0)
+        code = int(arguments.handler(arguments) or 0)
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -103,7 +103,7 @@ def _register_missing(subparsers, name: str, error: ImportError) -> None:
     parser = subparsers.add_parser(name, help=f"not available: {error}", add_help=False,
                                    prefix_chars="\0")  # whatever follows is not looked at
     parser.add_argument("ignored", nargs=argparse.REMAINDER)
-    parser.set_defaults(func=explain)
+    parser.set_defaults(handler=explain)
 
 
 # -- presets -----------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def _register_presets(subparsers) -> None:
         "presets", help="table of the builds there are", description="The presets and what each of them holds.",
         epilog="Any field can be changed on top of a preset: see spatten-hw generate --help.")
     parser.add_argument("--json", action="store_true", help="every field and derived number, as JSON")
-    parser.set_defaults(func=_presets)
+    parser.set_defaults(handler=_presets)
 
 
 def summary(c: SpAttenConfig) -> dict[str, object]:
@@ -140,8 +140,8 @@ def _presets(args: argparse.Namespace) -> None:
         table = {name: {**c.fields, **summary(c)} for name, c in PRESETS.items()}
         print(json.dumps(table, indent=2))
         return
-    rows = [["preset", "multipliers", "D", "keys/cycle", "tokens", "channels", "peak B/cycle", "K+V SRAM", "top-k lanes",
-             "hash"]]
+    rows = [["preset", "multipliers", "D", "keys/cycle", "tokens", "channels", "peak B/cycle", "K+V SRAM",
+             "top-k lanes", "hash"]]
     for name, c in PRESETS.items():
         rows.append([
             name, f"2 x {c.multipliers}", "/".join(map(str, c.dims)),
@@ -167,7 +167,7 @@ def _register_generate(subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_arguments(parser)
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write to; made if missing")
-    parser.set_defaults(func=_generate)
+    parser.set_defaults(handler=_generate)
 
 
 def _generate(args: argparse.Namespace) -> None:

