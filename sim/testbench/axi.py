@@ -92,8 +92,10 @@ class AxiMemory:
 
     def tick(self) -> None:
         """Takes what arrived in this cycle, queues what may be sent in the next."""
-        for channel in (*self._reads, *self._writes):
-            channel.tick()
+        for reader in self._reads:
+            reader.tick()
+        for writer in self._writes:
+            writer.tick()
 
     def due(self) -> int:
         return self.bench.cycle + self.rng.randint(*self.latency)

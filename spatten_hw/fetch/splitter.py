@@ -61,6 +61,7 @@ class BurstSplitter(wiring.Component):
         granule = Signal(c.addr_bits - low)      # granule of the next burst
         start = Signal(low)                      # its first byte in there
         left = Signal(self.bytes_bits)           # bytes still to read
+        offset = Signal(beat)                    # of the row in its first beat, the same for all its bursts
         user = Signal(self.user_bits)
 
         room = Signal(range(c.interleave_bytes + 1))
@@ -83,7 +84,7 @@ class BurstSplitter(wiring.Component):
             m.d.sync += [
                 self.o.valid.eq(valid),
                 self.o.payload.addr.eq(Cat(Const(0, beat), start[beat:], granule)),
-                self.o.payload.note.beats.eq(beats), self.o.payload.note.offset.eq(start[:beat]),
+                self.o.payload.note.beats.eq(beats), self.o.payload.note.offset.eq(offset),
                 self.o.payload.note.first.eq(first), self.o.payload.note.last.eq(last),
                 self.o.payload.note.user.eq(user),
             ]
@@ -91,6 +92,6 @@ class BurstSplitter(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 valid.eq(self.i.valid), first.eq(1), left.eq(self.i.payload.bytes), user.eq(self.i.payload.user),
-                Cat(start, granule).eq(self.i.payload.addr),
+                Cat(start, granule).eq(self.i.payload.addr), offset.eq(self.i.payload.addr[:beat]),
             ]
         return m
