@@ -1,0 +1,32 @@
+"""Top-k selection: what `spatten_hw.topk` must compute (SpAtten, section IV-B; ties are our decision)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def topk_mask(keys: ArrayLike, k: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
+    """Which of the n keys of every vector are kept: bool [..., n].
+
+    `keys` int [..., n]; `k` and `lengths` int, broadcast to [...]. Only the first `lengths` entries are
+    candidates (default all). Exactly min(k, length) are kept: the largest, among equals the lowest index.
+    """
+    values = np.asarray(keys)
+    n = values.shape[-1]
+    lead = values.shape[:-1]
+    length = np.broadcast_to(np.asarray(n if lengths is None else lengths), lead)
+    keep = np.minimum(np.broadcast_to(np.asarray(k), lead), length)
+    index = np.arange(n)
+    candidate = index < length[..., None]
+    # Rank by (not a candidate, descending key, ascending index); ~key reverses the order without overflow.
+    order = np.lexsort((np.broadcast_to(index, values.shape), ~values, ~candidate), axis=-1)
+    kept = index < keep[..., None]
+    mask = np.zeros(values.shape, dtype=bool)
+    np.put_along_axis(mask, order, kept, axis=-1)
+    return mask
+
+
+def topk_indices(keys: ArrayLike, k: int) -> np.ndarray:
+    """Indices kept of one vector, ascending."""
+    return np.flatnonzero(topk_mask(np.asarray(keys), k))

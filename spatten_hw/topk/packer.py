@@ -1,0 +1,95 @@
+"""Joins partly filled rows into full ones."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+def packed_row(width: int, lanes: int, tag: int) -> data.StructLayout:
+    """Elements in lanes 0 … count − 1; `last` ends a vector; `tag` belongs to the vector."""
+    return data.StructLayout({
+        "elements": data.ArrayLayout(unsigned(width), lanes),
+        "count": unsigned(lanes.bit_length()), "last": 1, "tag": unsigned(tag),
+    })
+
+
+class Packer(wiring.Component):
+    """Rows of 0 … `lanes` elements in, the same elements in rows of exactly `lanes` out, but for the last.
+
+    Ports `i`, `o`: streams of `packed_row`. A vector without any element gives one empty `last` row. One
+    row per cycle in, without a gap between vectors: a row waits until an element of a later row or `last`
+    tells whether it is the final one, and leaves while the next vector's first row enters. Latency
+    `LATENCY` = 1 cycle for rows that fill up, 2 for a vector's final row. `o` is a register; `i.ready`
+    follows `o.ready` combinationally.
+    """
+
+    LATENCY = 1
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, width: int, lanes: int, tag: int = 0):
+        self.width = width
+        self.lanes = lanes
+        self.tag = tag
+        row = packed_row(width, lanes, tag)
+        super().__init__({"i": In(stream.Signature(row)), "o": Out(stream.Signature(row))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        lanes, row = self.lanes, self.i.p
+        held = Signal(data.ArrayLayout(unsigned(self.width), lanes))
+        held_tag = Signal(self.tag)
+        fill = Signal(lanes.bit_length())
+        complete = Signal()  # `held` is a vector's final row
+        base = Signal(lanes.bit_length())
+        total = Signal((2 * lanes).bit_length())
+        over = Signal()
+        room = Signal()
+        accept = Signal()
+        m.d.comb += [
+            room.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(room),
+            accept.eq(self.i.valid & room),
+            base.eq(Mux(complete, 0, fill)),
+            total.eq(base + row.count),
+            over.eq(accept & (total > lanes)),
+        ]
+
+        # The arriving elements moved up by `base`, one power of two at a time.
+        window: list[Value] = [row.elements[j] for j in range(lanes)] + [row.elements[0]] * lanes
+        for b in range(len(base)):
+            step = 1 << b
+            moved = []
+            for j in range(2 * lanes):
+                if j < step:
+                    moved.append(window[j])
+                    continue
+                up = Signal(self.width, name=f"up_{step}_{j}")
+                m.d.comb += up.eq(Mux(base[b], window[j - step], window[j]))
+                moved.append(up)
+            window = moved
+
+        with m.If(room):
+            m.d.sync += self.o.valid.eq(complete | over)
+            m.d.sync += [
+                self.o.p.count.eq(Mux(complete, fill, lanes)),
+                self.o.p.last.eq(complete),
+                self.o.p.tag.eq(Mux(complete, held_tag, row.tag)),
+            ]
+            with m.If(accept):
+                m.d.sync += [
+                    fill.eq(Mux(over, total - lanes, total)), complete.eq(row.last), held_tag.eq(row.tag),
+                ]
+            with m.Elif(complete):
+                m.d.sync += [fill.eq(0), complete.eq(0)]
+        for j in range(lanes):
+            joined = Signal(self.width, name=f"joined_{j}")
+            m.d.comb += joined.eq(Mux(base > j, held[j], window[j]))
+            with m.If(room):
+                m.d.sync += self.o.p.elements[j].eq(Mux(complete, held[j], joined))
+                with m.If(accept):
+                    m.d.sync += held[j].eq(Mux(over, window[lanes + j], joined))
+        return m

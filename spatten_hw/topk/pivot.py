@@ -1,0 +1,144 @@
+"""Where pivots come from: random samples of the candidates, one of them chosen by rank."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import clog2
+
+
+class RandomBits(wiring.Component):
+    """32 pseudo-random bits, a Galois shift register from a fixed seed: every run is the same."""
+
+    WIDTH = 32
+    TAPS = 0x8020_0003
+    SEED = 0x1ACE_B00C
+
+    bits: Signal
+
+    def __init__(self) -> None:
+        super().__init__({"bits": Out(self.WIDTH, init=self.SEED)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.d.sync += self.bits.eq((self.bits >> 1) ^ Mux(self.bits[0], self.TAPS, 0))
+        return m
+
+
+class RowSampler(wiring.Component):
+    """Keeps `count` keys of the full rows that pass, every row about as likely as any other.
+
+    Reservoir sampling with the probability 1/t of replacing a sample by one of row t rounded to a power of
+    two. Ports: `valid`, `keys`, `full` (only full rows count), `last` (starts afresh behind this row),
+    `random`. `samples` are registers: they show a row one cycle later.
+    """
+
+    valid: Signal
+    full: Signal
+    last: Signal
+    random: Signal
+    keys: data.View
+    samples: data.View
+
+    def __init__(self, key_bits: int, lanes: int, count: int, max_rows: int):
+        self.lanes = lanes
+        self.count = count
+        self.max_rows = max_rows
+        super().__init__({
+            "valid": In(1), "full": In(1), "last": In(1), "random": In(RandomBits.WIDTH),
+            "keys": In(data.ArrayLayout(unsigned(key_bits), lanes)),
+            "samples": Out(data.ArrayLayout(unsigned(key_bits), count)),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        rows = Signal(self.max_rows.bit_length())
+        # Ones below the leading one of the row number: all zero in a random word once in 2^ones times.
+        rare = Signal(min(RandomBits.WIDTH, max(1, clog2(self.max_rows + 1))))
+        with m.If(self.valid & (self.full | self.last)):
+            m.d.sync += [
+                rows.eq(Mux(self.last, 0, rows + 1)),
+                rare.eq(Mux(self.last, 0, rare | Mux((rows + 2) > ((rare << 1) | 1), (rare << 1) | 1, 0))),
+            ]
+        for j in range(self.count):
+            offset = j * RandomBits.WIDTH // self.count
+            spun = Cat(self.random[offset:], self.random[:offset])
+            with m.If(self.valid & self.full & ((spun[:len(rare)] & rare) == 0)):
+                m.d.sync += self.samples[j].eq(self.keys[j * self.lanes // self.count])
+        return m
+
+
+class PivotChooser(wiring.Component):
+    """Chooses the pivot for finding the `k`-th largest of `size` keys.
+
+    `k`, `size`, `low`, `high`, `middle` count in cycle 0, `samples` in cycle 1; `pivot` is valid in cycle
+    `LATENCY` = 2 (one cycle later for every cycle they come later). The sample whose rank is that of the
+    k-th key among all is the pivot, moved by part of a rank towards the median so that the k-th key
+    probably lands in the smaller part. `middle` asks for (low + high) / 2 instead.
+    """
+
+    LATENCY = 2
+    #: Distance from the target rank towards the median, in sample ranks (found by simulation).
+    BIAS = 0.75
+
+    k: Signal
+    size: Signal
+    low: Signal
+    high: Signal
+    middle: Signal
+    samples: data.View
+    pivot: Signal
+
+    def __init__(self, key_bits: int, samples: int, count_bits: int):
+        self.key_bits = key_bits
+        self.count = samples
+        self.count_bits = count_bits
+        super().__init__({
+            "k": In(count_bits), "size": In(count_bits), "low": In(key_bits), "high": In(key_bits),
+            "middle": In(1), "samples": In(data.ArrayLayout(unsigned(key_bits), samples)),
+            "pivot": Out(key_bits),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        count = self.count
+        # Rank i or deeper if k/size ≥ steps[i − 1]/16, with one row of steps for each half.
+        below = [round(16 * (i - self.BIAS + 0.5) / (count + 1)) for i in range(1, count)]
+        above = [round(16 * (i + self.BIAS + 0.5) / (count + 1)) for i in range(1, count)]
+        lower_half = Signal()
+        m.d.sync += lower_half.eq((self.k << 1) < self.size)
+        k16 = Signal(self.count_bits + 4)
+        m.d.sync += k16.eq(self.k << 4)
+
+        def deeper(steps: list[int], name: str):
+            found = []
+            for i, step in enumerate(steps):
+                part = Signal(self.count_bits + 4, name=f"{name}_{i}_share")
+                m.d.sync += part.eq(self.size * step)
+                found.append(k16 >= part)
+            return sum(found, start=Const(0, 1))
+
+        rank = Signal(range(max(2, count)))
+        skipped = sum(1 for s in above if s <= 8)
+        m.d.sync += rank.eq(Mux(lower_half, deeper([s for s in below if s < 8], "below"),
+                                skipped + deeper([s for s in above if s > 8], "above")))
+
+        ordered = [Signal(range(max(2, count)), name=f"rank_{j}") for j in range(count)]
+        kept = Signal(self.samples.shape())
+        m.d.sync += kept.eq(self.samples)
+        for j in range(count):
+            ahead = [self.samples[i] >= self.samples[j] if i < j else self.samples[i] > self.samples[j]
+                     for i in range(count) if i != j]
+            m.d.sync += ordered[j].eq(sum(ahead, start=Const(0, 1)))
+
+        centre = Signal(self.key_bits)
+        centre_next = Signal(self.key_bits)
+        m.d.sync += [centre.eq((self.low + self.high) >> 1), centre_next.eq(centre)]
+        sample = Signal(self.key_bits)
+        for j in range(count):
+            with m.If(ordered[j] == rank):
+                m.d.comb += sample.eq(kept[j])
+        m.d.comb += self.pivot.eq(Mux(self.middle, centre_next, sample))
+        return m

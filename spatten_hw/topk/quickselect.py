@@ -1,0 +1,110 @@
+"""The paper's top-k engine: buffer, quick-select, filter (SpAtten, section IV-B, Figure 11)."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+
+from ..config import clog2
+from ..stream.fifo import StreamFifo
+from .interface import TopKEngine
+from .pivot import RandomBits, RowSampler
+from .row_filter import RowFilter
+from .selector import Selector, select_command, select_result
+
+
+class QuickSelect(TopKEngine):
+    """`TopKEngine` by quick-select.
+
+    Vectors are loaded into a ring of three vectors' rows, one row per cycle; meanwhile an earlier vector's
+    threshold is searched (`Selector`) and a still earlier one is filtered (`RowFilter`), one row per cycle.
+    k ≥ n skips the search. `i.ready` depends on registers only; `o` comes from registers.
+    """
+
+    #: Vectors that may wait loaded, and selected.
+    LOADED_DEPTH = 4
+    SELECTED_DEPTH = 4
+
+    def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int):
+        super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
+        self.buffer_depth = max(8, 3 * self.max_rows)
+        #: Random candidates a pivot is chosen from; comparing them all costs the square.
+        self.samples = 8 if key_bits <= 16 else 4
+        self._selector = Selector(key_bits, tag_bits, lanes, max_n, self.buffer_depth, self.samples)
+
+    def worst_case_cycles(self, n: int) -> int:
+        """Most cycles that the search for the threshold of any vector of n keys takes."""
+        return self._selector.worst_case_cycles(n)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        lanes, count_bits, depth = self.lanes, self.count_bits, self.buffer_depth
+        address = clog2(depth)
+        width = lanes * (self.key_bits + self.payload_bits)
+        m.submodules.selector = selector = self._selector
+        m.submodules.filter = row_filter = RowFilter(
+            self.key_bits, self.payload_bits, self.tag_bits, lanes, self.max_n, depth)
+        m.submodules.loaded = loaded = StreamFifo(
+            select_command(self.key_bits, self.samples, self.tag_bits, count_bits, address), self.LOADED_DEPTH)
+        m.submodules.selected = selected = StreamFifo(
+            select_result(self.key_bits, self.tag_bits, count_bits), self.SELECTED_DEPTH)
+        # Two readers: the search's first pass needs keys, the filter everything.
+        m.submodules.key_buffer = key_buffer = Memory(
+            shape=unsigned(lanes * self.key_bits), depth=depth, init=[])
+        m.submodules.element_buffer = element_buffer = Memory(shape=unsigned(width), depth=depth, init=[])
+        m.submodules.random = random = RandomBits()
+        m.submodules.sampler = sampler = RowSampler(self.key_bits, lanes, self.samples, self.max_rows)
+
+        # Loading.
+        row = self.i.p
+        taken = Signal()
+        rows_used = Signal(range(depth + 1))
+        space = Signal()
+        load_row = Signal(address)
+        start = Signal(address)
+        within = Signal()  # the vector's first row is in
+        counted = Signal(count_bits)
+        wanted = Signal(count_bits)
+        n = Signal(count_bits)
+        k = Signal(count_bits)
+        m.d.comb += [
+            space.eq(rows_used != depth),
+            self.i.ready.eq(space & loaded.i.ready),
+            taken.eq(self.i.valid & self.i.ready),
+            n.eq(Mux(within, counted, 0) + row.count),
+            k.eq(Mux(within, wanted, row.k)),
+        ]
+        m.d.sync += rows_used.eq(rows_used + taken - row_filter.freed)
+        with m.If(taken):
+            m.d.sync += [
+                load_row.eq(Mux(load_row == depth - 1, 0, load_row + 1)),
+                within.eq(~row.last), counted.eq(n), wanted.eq(k),
+            ]
+            with m.If(~within):
+                m.d.sync += start.eq(load_row)
+        m.d.comb += [
+            sampler.valid.eq(taken), sampler.full.eq(row.count == lanes), sampler.last.eq(row.last),
+            sampler.keys.eq(row.keys), sampler.random.eq(random.bits),
+            loaded.i.valid.eq(self.i.valid & space & row.last),
+            loaded.i.p.start.eq(Mux(within, start, load_row)), loaded.i.p.n.eq(n), loaded.i.p.k.eq(k),
+            loaded.i.p.keep_all.eq(k >= n), loaded.i.p.samples.eq(sampler.samples),
+            loaded.i.p.tag.eq(row.tag),
+        ]
+        key_write, element_write = key_buffer.write_port(), element_buffer.write_port()
+        key_read = key_buffer.read_port(transparent_for=())
+        element_read = element_buffer.read_port(transparent_for=())
+        m.d.comb += [
+            key_write.addr.eq(load_row), key_write.en.eq(taken), key_write.data.eq(row.keys.as_value()),
+            element_write.addr.eq(load_row), element_write.en.eq(taken),
+            element_write.data.eq(Cat(Cat(row.keys[j], row.payloads[j]) for j in range(lanes))),
+            key_read.addr.eq(selector.buffer_row), key_read.en.eq(1),
+            selector.buffer_keys.eq(key_read.data),
+            element_read.addr.eq(row_filter.buffer_row), element_read.en.eq(row_filter.buffer_enable),
+            row_filter.buffer_data.eq(element_read.data),
+        ]
+        wiring.connect(m, loaded.o, selector.cmd)
+        wiring.connect(m, selector.result, selected.i)
+        wiring.connect(m, selected.o, row_filter.cmd)
+        wiring.connect(m, row_filter.o, wiring.flipped(self.o))
+        return m

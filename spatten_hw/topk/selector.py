@@ -1,0 +1,278 @@
+"""Finds the k-th largest key of a buffered vector by quick-select (SpAtten, section IV-B)."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..config import clog2
+from .pivot import PivotChooser, RandomBits, RowSampler
+from .splitter import Splitter
+
+INPUT, SMALL, LARGE = range(3)
+
+
+def select_command(key_bits: int, samples: int, tag: int, count: int, address: int) -> data.StructLayout:
+    """A loaded vector: n keys from buffer row `start`, k to keep; `keep_all` if k ≥ n; random `samples`."""
+    return data.StructLayout({
+        "start": unsigned(address), "n": unsigned(count), "k": unsigned(count), "keep_all": 1,
+        "samples": data.ArrayLayout(unsigned(key_bits), samples), "tag": unsigned(tag),
+    })
+
+
+def select_result(key_bits: int, tag: int, count: int) -> data.StructLayout:
+    """Of the n elements keep those with key > `threshold` and the first `keep_equal` with key = `threshold`."""
+    return data.StructLayout({
+        "n": unsigned(count), "threshold": unsigned(key_bits), "keep_equal": unsigned(count),
+        "tag": unsigned(tag),
+    })
+
+
+class Selector(wiring.Component):
+    """One `cmd` in, one `result` out, in order.
+
+    A pass reads the candidates (first the input buffer, later one of the two FIFO memories), a row of
+    `lanes` per cycle, and splits them around a pivot into the two FIFO memories; the one that cannot hold
+    the k-th largest key is forgotten. The memory that is read is overwritten behind the reader. When at
+    most one row of candidates is left, every one of them is tried as the pivot, one per cycle. Pivots are
+    random samples of the candidates; after `random_passes` of them the middle of the remaining key range,
+    which bounds the number of passes: `worst_case_cycles`.
+
+    `buffer_row` addresses the input buffer's keys (`buffer_depth` rows, a ring); `buffer_keys` is valid one
+    cycle later. A vector with `keep_all` takes one cycle.
+    """
+
+    #: Cycles of a pass beyond one per row, and of the final tries beyond one per candidate.
+    PASS_CYCLES = 6
+    PROBE_CYCLES = 10
+    #: Cycles per vector for taking the command and handing over the result.
+    VECTOR_CYCLES = 3
+
+    cmd: stream.Interface
+    result: stream.Interface
+    buffer_row: Signal
+    buffer_keys: data.View
+
+    def __init__(self, key_bits: int, tag_bits: int, lanes: int, max_n: int, buffer_depth: int, samples: int):
+        self.key_bits = key_bits
+        self.lanes = lanes
+        self.max_rows = -(-max_n // lanes)
+        self.count_bits = max_n.bit_length()
+        self.buffer_depth = buffer_depth
+        self.samples = samples
+        self.random_passes = clog2(self.max_rows) + 4
+        address = max(1, clog2(buffer_depth))
+        super().__init__({
+            "cmd": In(stream.Signature(
+                select_command(key_bits, samples, tag_bits, self.count_bits, address))),
+            "result": Out(stream.Signature(select_result(key_bits, tag_bits, self.count_bits))),
+            "buffer_row": Out(address),
+            "buffer_keys": In(data.ArrayLayout(unsigned(key_bits), lanes)),
+        })
+
+    def worst_case_cycles(self, n: int) -> int:
+        """No vector of n keys takes more cycles, whatever its keys: each middle pivot halves the range."""
+        passes = self.random_passes + self.key_bits + 1
+        if n <= self.lanes:
+            passes = 0
+        rows = -(-n // self.lanes)
+        return passes * (rows + self.PASS_CYCLES) + self.PROBE_CYCLES + self.lanes + self.VECTOR_CYCLES
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        lanes, count_bits, key_bits = self.lanes, self.count_bits, self.key_bits
+        row_shape = data.ArrayLayout(unsigned(key_bits), lanes)
+        m.submodules.splitter = splitter = Splitter(key_bits, lanes, count_bits)
+        m.submodules.chooser = chooser = PivotChooser(key_bits, self.samples, count_bits)
+        m.submodules.random = random = RandomBits()
+
+        # What is left to search: the `k`-th largest of `size` keys in `source`, all in low … high.
+        source = Signal(2)
+        size = Signal(count_bits)
+        k = Signal(count_bits)
+        low = Signal(key_bits)
+        high = Signal(key_bits)
+        passes = Signal(range(self.random_passes + 1))
+
+        # Reading: address and what is left, then memory output, then row register.
+        reading = Signal()
+        first = Signal()
+        row_index = Signal(range(max(2, self.max_rows)))
+        remaining = Signal(count_bits)
+        live_now = Signal(lanes.bit_length())
+        last_now = Signal()
+        arriving = Signal()
+        arriving_live = Signal(lanes.bit_length())
+        arriving_last = Signal()
+        row_valid = Signal()
+        row_live = Signal(lanes.bit_length())
+        row_last = Signal()
+        row = Signal(row_shape)
+        m.d.comb += [
+            last_now.eq(remaining <= lanes),
+            live_now.eq(Mux(last_now, remaining, lanes)),
+        ]
+        m.d.sync += [
+            arriving.eq(reading), arriving_live.eq(live_now), arriving_last.eq(last_now),
+            row_valid.eq(arriving),
+        ]
+        with m.If(reading):
+            m.d.sync += [
+                remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
+                self.buffer_row.eq(Mux(self.buffer_row == self.buffer_depth - 1, 0, self.buffer_row + 1)),
+            ]
+
+        # The two FIFO memories, written by the splitter, and the samples of what went in.
+        stored = []
+        samples = []
+        for name, side in (("small", splitter.small), ("large", splitter.large)):
+            memory = Memory(shape=unsigned(key_bits * lanes), depth=self.max_rows, init=[])
+            m.submodules[f"{name}_fifo"] = memory
+            write, read = memory.write_port(), memory.read_port(transparent_for=())
+            row_number = Signal(range(max(2, self.max_rows)), name=f"{name}_row")
+            m.d.comb += [
+                write.addr.eq(row_number), write.data.eq(side.p.elements.as_value()), write.en.eq(side.valid),
+                read.addr.eq(row_index), read.en.eq(1),
+            ]
+            with m.If(side.valid):
+                m.d.sync += row_number.eq(Mux(side.p.last, 0, row_number + 1))
+            stored.append(read.data)
+            m.submodules[f"{name}_sampler"] = sampler = RowSampler(
+                key_bits, lanes, self.samples, self.max_rows)
+            m.d.comb += [
+                sampler.valid.eq(side.valid), sampler.full.eq(side.p.count == lanes),
+                sampler.last.eq(side.p.last), sampler.keys.eq(side.p.elements),
+                sampler.random.eq(random.bits if name == "small" else ~random.bits),
+            ]
+            samples.append(sampler.samples)
+        with m.If(arriving):
+            m.d.sync += [row_live.eq(arriving_live), row_last.eq(arriving_last)]
+            with m.Switch(source):
+                with m.Case(SMALL):
+                    m.d.sync += row.eq(stored[0])
+                with m.Case(LARGE):
+                    m.d.sync += row.eq(stored[1])
+                with m.Default():
+                    m.d.sync += row.eq(self.buffer_keys)
+
+        # The pivot: of a pass from the chooser, in time for its first row; of a try the next candidate.
+        pivot = Signal(key_bits)
+        first_arriving = Signal()
+        probing = Signal()
+        trying = Signal()
+        candidate = Signal(range(max(2, lanes)))
+        tried = Signal()
+        m.d.sync += first_arriving.eq(first)
+        m.d.comb += [
+            chooser.k.eq(k), chooser.size.eq(size), chooser.low.eq(low), chooser.high.eq(high),
+            chooser.middle.eq(passes == self.random_passes),
+        ]
+        with m.Switch(source):
+            with m.Case(SMALL):
+                m.d.comb += chooser.samples.eq(samples[0])
+            with m.Case(LARGE):
+                m.d.comb += chooser.samples.eq(samples[1])
+            with m.Default():
+                m.d.comb += chooser.samples.eq(self.cmd.p.samples)
+        m.d.sync += tried.eq(trying)
+        with m.If(trying):
+            m.d.sync += pivot.eq(row[candidate])
+        with m.Elif(first_arriving & ~probing):
+            m.d.sync += pivot.eq(chooser.pivot)
+        m.d.comb += [
+            splitter.valid.eq((row_valid & ~probing) | tried), splitter.probe.eq(tried),
+            splitter.keys.eq(row), splitter.count.eq(row_live), splitter.last.eq(row_last),
+            splitter.pivot.eq(pivot),
+        ]
+
+        # Decision at the end of a pass (or for one candidate).
+        above_k = Signal()
+        found = Signal()
+        rest = Signal(count_bits)
+        threshold = Signal(key_bits)
+        keep_equal = Signal(count_bits)
+        m.d.comb += [
+            above_k.eq(k <= splitter.above),
+            found.eq(~above_k & (k <= splitter.above_equal)),
+            rest.eq(k - splitter.above_equal),
+        ]
+
+        m.d.comb += [self.result.p.n.eq(self.cmd.p.n), self.result.p.tag.eq(self.cmd.p.tag)]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.result.p.keep_equal.eq(self.cmd.p.n)
+                m.d.comb += self.result.valid.eq(self.cmd.valid & self.cmd.p.keep_all)
+                m.d.comb += self.cmd.ready.eq(self.cmd.p.keep_all & self.result.ready)
+                m.d.sync += [
+                    source.eq(INPUT), size.eq(self.cmd.p.n), k.eq(self.cmd.p.k), passes.eq(0),
+                    low.eq(0), high.eq((1 << key_bits) - 1), self.buffer_row.eq(self.cmd.p.start),
+                ]
+                with m.If(self.cmd.valid & ~self.cmd.p.keep_all):
+                    m.next = "PREPARE"
+            with m.State("PREPARE"):
+                m.d.sync += [
+                    remaining.eq(size), row_index.eq(0), first.eq(1), probing.eq(size <= lanes),
+                    candidate.eq(0),
+                ]
+                with m.If(size <= lanes):
+                    m.next = "SETTLE"
+                with m.Else():
+                    m.next = "PASS"
+            with m.State("PASS"):
+                m.d.comb += reading.eq(1)
+                m.d.sync += first.eq(0)
+                with m.If(last_now):
+                    m.next = "DECIDE"
+            with m.State("DECIDE"):
+                with m.If(splitter.done):
+                    m.d.sync += [
+                        passes.eq(passes + (passes != self.random_passes)),
+                        threshold.eq(splitter.done_pivot), keep_equal.eq(k - splitter.above),
+                    ]
+                    with m.If(found):
+                        m.next = "REPORT"
+                    with m.Elif(above_k):
+                        m.d.sync += [
+                            source.eq(LARGE), size.eq(splitter.above), low.eq(splitter.done_pivot + 1),
+                        ]
+                        m.next = "PREPARE"
+                    with m.Else():
+                        m.d.sync += [
+                            source.eq(SMALL), size.eq(size - splitter.above_equal), k.eq(rest),
+                            high.eq(splitter.done_pivot - 1),
+                        ]
+                        m.next = "PREPARE"
+            with m.State("SETTLE"):
+                # The final row of a side leaves its packer in this cycle.
+                m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.comb += reading.eq(1)
+                m.next = "ROW"
+            with m.State("ROW"):
+                m.next = "TRY"
+            with m.State("TRY"):
+                m.d.comb += trying.eq(1)
+                m.d.sync += candidate.eq(candidate + 1)
+                with m.If(candidate == (row_live - 1)[:len(candidate)]):
+                    m.next = "TRIED"
+                _leave_if_found(m, splitter, found, threshold, keep_equal, k)
+            with m.State("TRIED"):
+                _leave_if_found(m, splitter, found, threshold, keep_equal, k)
+            with m.State("REPORT"):
+                m.d.comb += [
+                    splitter.clear.eq(1), self.result.valid.eq(1), self.cmd.ready.eq(self.result.ready),
+                    self.result.p.threshold.eq(threshold), self.result.p.keep_equal.eq(keep_equal),
+                ]
+                with m.If(self.result.ready):
+                    m.next = "IDLE"
+        return m
+
+
+def _leave_if_found(m: Module, splitter: Splitter, found: Signal, threshold: Signal, keep_equal: Signal,
+                    k: Signal) -> None:
+    """One of the candidates just tried is the k-th largest."""
+    with m.If(splitter.done & found):
+        m.d.sync += [threshold.eq(splitter.done_pivot), keep_equal.eq(k - splitter.above)]
+        m.next = "REPORT"

@@ -1,0 +1,83 @@
+"""Closes the gaps in a row: a prefix sum of zeros drives a log2(n)-stage shifter (SpAtten, Figure 12)."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import clog2
+from .prefix_sum import PrefixSum
+
+
+class ZeroEliminator(wiring.Component):
+    """Moves the elements whose `keep` bit is set to lanes 0 … count − 1, in order; the rest is don't-care.
+
+    Two pipeline registers, both advancing while `enable`: `dense` and `count` belong to the `elements`
+    and `keep` of `LATENCY` = 2 enabled cycles before, `count_early` to those of 1 before. One row per cycle.
+    """
+
+    LATENCY = 2
+
+    enable: Signal
+    elements: data.View
+    keep: Signal
+    dense: data.View
+    count: Signal
+    count_early: Signal
+
+    def __init__(self, width: int, lanes: int):
+        self.width = width
+        self.lanes = lanes
+        row = data.ArrayLayout(unsigned(width), lanes)
+        super().__init__({
+            "enable": In(1), "elements": In(row), "keep": In(lanes),
+            "dense": Out(row), "count": Out(lanes.bit_length()), "count_early": Out(lanes.bit_length()),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        lanes, levels = self.lanes, clog2(self.lanes)
+        m.submodules.zeros = zeros = PrefixSum(lanes)
+        m.d.comb += zeros.bits.eq(~self.keep)
+
+        # First register: elements with the distance each has to move down.
+        count = Signal(lanes.bit_length())
+        kept = Signal(lanes)
+        element = [Signal(self.width, name=f"element_{j}") for j in range(lanes)]
+        move = [Signal(levels, name=f"move_{j}") for j in range(lanes)]
+        with m.If(self.enable):
+            m.d.sync += [count.eq(lanes - zeros.total), kept.eq(self.keep)]
+            for j in range(lanes):
+                # A lane has at most lanes − 1 zeros before it: `levels` bits hold that.
+                m.d.sync += [element[j].eq(self.elements[j]), move[j].eq(zeros.before[j])]
+        m.d.comb += self.count_early.eq(count)
+
+        # Shifter, smallest step first: between two kept elements lie at least as many gaps as their
+        # distances differ by, so no step makes two of them meet.
+        live = [kept[j] for j in range(lanes)]
+        for b in range(levels):
+            step = 1 << b
+            moved, moved_live, moved_by = [], [], []
+            for j in range(lanes):
+                if j + step >= lanes:
+                    moved.append(element[j])
+                    moved_live.append(live[j] & ~move[j][b])
+                    moved_by.append(move[j])
+                    continue
+                down = Signal(name=f"down_{step}_{j}")
+                out = Signal(self.width, name=f"shifted_{step}_{j}")
+                by = Signal(levels, name=f"left_{step}_{j}")
+                m.d.comb += [
+                    down.eq(live[j + step] & move[j + step][b]),
+                    out.eq(Mux(down, element[j + step], element[j])),
+                    by.eq(Mux(down, move[j + step], move[j])),
+                ]
+                moved.append(out)
+                moved_live.append(down | (live[j] & ~move[j][b]))
+                moved_by.append(by)
+            element, live, move = moved, moved_live, moved_by
+        with m.If(self.enable):
+            m.d.sync += self.count.eq(count)
+            m.d.sync += [self.dense[j].eq(element[j]) for j in range(lanes)]
+        return m
