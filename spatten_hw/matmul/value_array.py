@@ -1,0 +1,131 @@
+"""The Prob×V multiplier array: S slices of `min_dim` multipliers, trees over lanes, accumulators."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import PROB_BITS, SpAttenConfig, clog2
+from ..control.descriptor import job_layout
+from ..stream.layouts import acc_row, tag_layout
+from .pipeline import LEVELS_PER_STAGE, register, tree_stages
+
+
+def value_array_latency(c: SpAttenConfig) -> int:
+    """Cycles from taking a vector's last step to its row on `o`: operand register, product register, tree,
+    accumulator."""
+    return 3 + tree_stages(c.slices)
+
+
+def weighted_layout(c: SpAttenConfig) -> data.StructLayout:
+    """R rows of V, placed as in `operand_row`, and the probability of each lane (0: the lane adds nothing)."""
+    return data.StructLayout({
+        "probs": data.ArrayLayout(unsigned(PROB_BITS), c.lanes),
+        "values": data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices),
+        "last": 1, "tag": tag_layout(c),
+    })
+
+
+class ValueArray(wiring.Component):
+    """Exact Σ p·v over the steps of a vector, R rows of V per cycle.
+
+    i: one step per cycle, `last` ends the vector and the next step begins another. o: D exact sums, elements
+    from D on 0. A row waits on `o` beside the running accumulation; the array freezes only if a second one is
+    finished before the first is taken. `i.ready` follows `o.ready` combinationally.
+
+    Valid input: Σ p ≤ 4096 + max_tokens over a vector (`acc_bits`). (SpAtten, section IV-G: D trees of M/D.)
+    """
+
+    job: data.View
+    i: stream.Interface
+    o: stream.Interface
+    busy: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "job": In(job_layout(c)),
+            "i": In(stream.Signature(weighted_layout(c))),
+            "o": Out(stream.Signature(acc_row(c))),
+            "busy": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        blocks = c.max_dim // c.min_dim
+        en = Signal()
+
+        terms: list[list[Value]] = []
+        for s in range(c.slices):
+            value = Signal(c.min_dim * c.operand_bits, name=f"value{s}", reset_less=True)
+            prob = Signal(PROB_BITS, name=f"prob{s}", reset_less=True)
+            with m.If(en):
+                m.d.sync += value.eq(self.i.p.values[s])
+                with m.Switch(self.job.dim_log2):
+                    for e in range(clog2(blocks) + 1):
+                        with m.Case(e):
+                            m.d.sync += prob.eq(self.i.p.probs[s >> e])
+            products = [prob * value.word_select(i, c.operand_bits).as_signed() for i in range(c.min_dim)]
+            terms.append(list(register(m, en, products, f"product{s}_")))
+
+        level = 0
+        width = c.slices
+        while width > 1:
+            terms = self._fold(m, terms, width // 2, blocks, level)
+            level, width = level + 1, width // 2
+            if level % LEVELS_PER_STAGE == 0 or width == 1:
+                terms = [list(register(m, en, t, f"sum_level{level}_{j}_")) for j, t in enumerate(terms)]
+        step_sum = [t for block in terms for t in block]
+
+        depth = 2 + tree_stages(c.slices)
+        valid = Signal(depth)
+        last = Signal(depth)
+        tags = [Signal(tag_layout(c), name=f"tag{i}", reset_less=True) for i in range(depth)]
+        with m.If(en):
+            m.d.sync += [valid.eq(Cat(self.i.valid, valid)), last.eq(Cat(self.i.p.last, last))]
+            m.d.sync += [b.eq(a) for a, b in zip([self.i.p.tag, *tags[:-1]], tags, strict=True)]
+
+        finish = Signal()
+        fresh = Signal(init=1)
+        m.d.comb += [
+            finish.eq(valid[-1] & last[-1]),
+            en.eq(~finish | ~self.o.valid | self.o.ready),
+            self.i.ready.eq(en),
+            self.busy.eq(valid.any() | ~fresh | self.o.valid),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(en & valid[-1]):
+            m.d.sync += fresh.eq(finish)
+        with m.If(en & finish):
+            m.d.sync += [self.o.valid.eq(1), self.o.p.tag.eq(tags[-1])]
+        for d in range(c.max_dim):
+            acc = Signal(signed(c.acc_bits), name=f"acc{d}", reset_less=True)
+            total = Signal(signed(c.acc_bits), name=f"total{d}")
+            # The vector's sum fits acc_bits, so arithmetic modulo 2^acc_bits is exact in the end.
+            m.d.comb += total.eq(Mux(fresh, 0, acc) + step_sum[d])
+            with m.If(en & valid[-1]):
+                m.d.sync += acc.eq(total)
+            with m.If(en & finish):
+                m.d.sync += self.o.p.acc[d].eq(total)
+        return m
+
+    def _fold(self, m: Module, terms: list[list[Value]], half: int, blocks: int,
+              level: int) -> list[list[Value]]:
+        """Adds slice j + half to slice j (they hold the same elements of different rows), unless D spans more
+        than `half` slices; slices folded away become 0."""
+        if half >= blocks:
+            return [[a + b for a, b in zip(terms[j], terms[j + half], strict=True)] for j in range(half)]
+        fold = Signal(name=f"fold_level{level}")
+        m.d.comb += fold.eq(self.job.dim_log2 <= clog2(half))
+        folded = []
+        for j, block in enumerate(terms):
+            if j < half:
+                folded.append([Mux(fold, a + b, a) for a, b in zip(block, terms[j + half], strict=True)])
+            elif j < 2 * half:
+                folded.append([Mux(fold, 0, a) for a in block])
+            else:
+                folded.append(block)
+        return folded
