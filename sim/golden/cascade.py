@@ -1,0 +1,134 @@
+"""Cascade pruning: who is alive, and the importance that decides it (twin of prune/pruner.py).
+
+Totals saturate at the build's widths; adding non-negative numbers one by one with saturation is
+min(total, maximum), so the order of adds does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spatten_hw.config import SpAttenConfig
+
+
+class CascadeError(ValueError):
+    """The hardware ends the job with an error: a loaded or continued state does not fit it."""
+
+
+def keep_best(scores: ArrayLike, keep: int, protected: ArrayLike | None = None) -> np.ndarray:
+    """Ascending indices of the `keep` largest scores; protected ones first, ties to the lowest index."""
+    s = np.asarray(scores, dtype=np.int64)
+    p = np.zeros(len(s), dtype=bool) if protected is None else np.asarray(protected, dtype=bool)
+    order = np.lexsort((np.arange(len(s)), -s, ~p))
+    return np.sort(order[:keep])
+
+
+class Cascade:
+    """State of one accelerator between layers.
+
+    `tokens_alive`, `heads_alive`: ascending int64 arrays (empty after reset and after an error).
+    `token_scores` int64 `[max_tokens]`, `head_scores` int64 `[max_heads]`: totals by id, 0 after reset.
+    A job is an object or mapping with the names of `descriptor.FIELDS`.
+    """
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        self.token_max = (1 << config.token_score_bits) - 1
+        self.head_max = (1 << config.head_score_bits) - 1
+        self.token_scores = np.zeros(config.max_tokens, dtype=np.int64)
+        self.head_scores = np.zeros(config.max_heads, dtype=np.int64)
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing is alive."""
+        self.tokens_alive = np.zeros(0, dtype=np.int64)
+        self.heads_alive = np.zeros(0, dtype=np.int64)
+
+    def prepare(self, job: object, ids: ArrayLike | None = None, scores: ArrayLike | None = None) -> None:
+        """Everything before a layer. `ids`, `scores`: the 64-bit words at ids_in, scores_in (may be longer)."""
+        try:
+            self._prepare(job, ids, scores)
+        except CascadeError:
+            self.forget()
+            raise
+
+    def _prepare(self, job: object, ids: ArrayLike | None, scores: ArrayLike | None) -> None:
+        tokens, heads = _get(job, "tokens"), _get(job, "heads")
+        if _get(job, "clear_scores"):
+            self.clear_scores()
+        if _get(job, "load_scores"):
+            if scores is None:
+                raise CascadeError("load_scores without words to load")
+            self.load_scores(scores, tokens, heads)
+        if _get(job, "restart"):
+            self.tokens_alive = np.arange(tokens, dtype=np.int64)
+            self.heads_alive = np.arange(heads, dtype=np.int64)
+        elif _get(job, "load_ids"):
+            if ids is None:
+                raise CascadeError("load_ids without words to load")
+            self.load_ids(ids, tokens, heads)
+        if not len(self.tokens_alive) or not len(self.heads_alive):
+            raise CascadeError("nothing is alive: restart or load ids first")
+        if self.tokens_alive[-1] >= tokens or self.heads_alive[-1] >= heads:
+            raise CascadeError("continued cascade has a token or head that the job has not")
+
+        keep = max(1, _get(job, "keep_tokens"))
+        if keep < len(self.tokens_alive):
+            a = self.tokens_alive
+            protected = (a < _get(job, "protect_first")) | (a >= tokens - _get(job, "protect_last"))
+            self.tokens_alive = a[keep_best(self.token_scores[a], keep, protected)]
+        keep = max(1, _get(job, "keep_heads"))
+        if keep < len(self.heads_alive):
+            self.heads_alive = self.heads_alive[keep_best(self.head_scores[self.heads_alive], keep)]
+
+    def finish(self, token_sums: ArrayLike, head_sums: ArrayLike) -> None:
+        """After a layer: Σ P by position in the alive list, Σ |out| by K/V head 0 … ."""
+        if not len(self.tokens_alive):
+            raise CascadeError("nothing is alive: no layer can have run")
+        t = np.asarray(token_sums, dtype=np.int64)[:len(self.tokens_alive)]
+        h = np.asarray(head_sums, dtype=np.int64)
+        live = self.tokens_alive[:len(t)]
+        self.token_scores[live] = np.minimum(self.token_scores[live] + t, self.token_max)
+        self.head_scores[:len(h)] = np.minimum(self.head_scores[:len(h)] + h, self.head_max)
+
+    def clear_scores(self) -> None:
+        self.token_scores[:] = 0
+        self.head_scores[:] = 0
+
+    def save_ids(self) -> np.ndarray:
+        """uint64 words as stored at ids_out."""
+        header = len(self.tokens_alive) | len(self.heads_alive) << 32
+        return np.concatenate([[header], self.tokens_alive, self.heads_alive]).astype(np.uint64)
+
+    def save_scores(self, tokens: int, heads: int) -> np.ndarray:
+        """uint64 words as stored at scores_out."""
+        return np.concatenate([self.token_scores[:tokens], self.head_scores[:heads]]).astype(np.uint64)
+
+    def load_ids(self, words: ArrayLike, tokens: int, heads: int) -> None:
+        """The inverse of `save_ids`, checked against the job; extra words are ignored."""
+        w = [int(x) for x in np.asarray(words, dtype=np.uint64)]
+        n_tokens, n_heads = w[0] & 0xFFFFFFFF, w[0] >> 32
+        if not (1 <= n_tokens <= tokens and 1 <= n_heads <= heads):
+            raise CascadeError(f"saved state has {n_tokens} tokens and {n_heads} heads, job {tokens} and {heads}")
+        lists = (("token", w[1:1 + n_tokens], tokens), ("head", w[1 + n_tokens:1 + n_tokens + n_heads], heads))
+        for what, ids, limit in lists:
+            if any(b <= a for a, b in pairwise(ids)) or ids[-1] >= limit:
+                raise CascadeError(f"saved {what}s are not strictly ascending below {limit}")
+        self.tokens_alive = np.array(lists[0][1], dtype=np.int64)
+        self.heads_alive = np.array(lists[1][1], dtype=np.int64)
+
+    def load_scores(self, words: ArrayLike, tokens: int, heads: int) -> None:
+        """The inverse of `save_scores`; totals past `tokens` and `heads` become 0, words saturate."""
+        w = np.asarray(words, dtype=np.uint64)
+        self.clear_scores()
+        self.token_scores[:tokens] = np.minimum(w[:tokens], np.uint64(self.token_max)).astype(np.int64)
+        self.head_scores[:heads] = np.minimum(w[tokens:tokens + heads],
+                                              np.uint64(self.head_max)).astype(np.int64)
+
+
+def _get(job: object, name: str) -> int:
+    return int(job[name]) if isinstance(job, Mapping) else int(getattr(job, name))

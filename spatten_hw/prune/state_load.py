@@ -1,0 +1,157 @@
+"""Reads a saved alive list or saved importance from memory and checks it (docs/architecture.md, "Memory")."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig, clog2
+from ..stream.layouts import aux_command, aux_word
+from .rows import member_bits, member_row, row_bits
+
+
+class StateLoad(wiring.Component):
+    """`start` with `ids` = 1 reads the alive list at `addr`, else the importance; `done` pulses at the end.
+
+    One word per cycle. Sections longer than `max_tokens` words are asked for in several commands. A list goes
+    to `members` (rows of L tokens, then heads one by one; must be taken at once), importance to the write
+    ports of the score memories, saturated to their width. `error` (valid with `done`): an AXI error, or
+    an illegal list: counts not 1 … `tokens` / 1 … `heads`, numbers not strictly ascending or out of range.
+    All words asked for are always taken. After a bad header nothing more is asked for and no member leaves;
+    after a bad word members may have left: the user forgets the list.
+    """
+
+    state_cmd: stream.Interface
+    state_words: stream.Interface
+    members: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "start": In(1), "ids": In(1), "addr": In(c.addr_bits),
+            "tokens": In(c.count_bits), "heads": In(c.max_heads.bit_length()),
+            "done": Out(1), "error": Out(1),
+            "state_cmd": Out(stream.Signature(aux_command(c))),
+            "state_words": In(stream.Signature(aux_word())),
+            "members": Out(stream.Signature(member_row(c))),
+            "write_token": Out(1), "write_row": Out(row_bits(c)), "write_lanes": Out(c.lanes),
+            "token_total": Out(c.token_score_bits),
+            "write_head": Out(1), "head": Out(c.head_bits), "head_total": Out(c.head_score_bits),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        number, lane_bits = member_bits(c), clog2(c.lanes)
+        word = self.state_words.p
+        take = Signal()
+        ids = Signal()
+
+        # Commands run ahead of words: `ask_left` words are still to be asked for.
+        ask_left = Signal(range(c.max_tokens + c.max_heads + 1))
+        chunk = Signal.like(ask_left)
+        ask_addr = Signal(c.addr_bits)
+        cmd = self.state_cmd
+        m.d.comb += [
+            chunk.eq(Mux(ask_left > c.max_tokens, c.max_tokens, ask_left)),
+            cmd.valid.eq(ask_left != 0), cmd.p.addr.eq(ask_addr), cmd.p.words.eq(chunk),
+        ]
+        with m.If(cmd.valid & cmd.ready):
+            m.d.sync += [ask_left.eq(ask_left - chunk), ask_addr.eq(ask_addr + (chunk << 3))]
+
+        # Words: `left` of the section of tokens, then of heads; `at` counts within the section.
+        tokens_left, heads_left = Signal(c.count_bits), Signal(c.max_heads.bit_length())
+        at = Signal(max(c.count_bits, c.max_heads.bit_length()))
+        in_tokens, section_last = Signal(), Signal()
+        m.d.comb += [
+            take.eq(self.state_words.valid & self.state_words.ready),
+            in_tokens.eq(tokens_left != 0),
+            section_last.eq(Mux(in_tokens, tokens_left == 1, heads_left == 1)),
+        ]
+
+        header_tokens, header_heads = word.data[:32], word.data[32:]
+        bad_header = Signal()
+        m.d.comb += bad_header.eq((header_tokens == 0) | (header_tokens > self.tokens)
+                                  | (header_heads == 0) | (header_heads > self.heads) | word.error)
+        before = Signal(number)
+        bad_id = Signal()
+        member = word.data[:number]
+        m.d.comb += bad_id.eq(word.data[number:].any()
+                              | (member >= Mux(in_tokens, self.tokens, self.heads))
+                              | ((at != 0) & (member <= before)))
+
+        # Importance: clamp to the memory's width, one register before the write ports.
+        write_at = Signal.like(at)
+        m.d.sync += [self.write_token.eq(0), self.write_head.eq(0)]
+        m.d.comb += [
+            self.write_row.eq(write_at[lane_bits:]),
+            self.write_lanes.eq(Const(1, c.lanes) << write_at[:lane_bits] if lane_bits else 1),
+            self.head.eq(write_at[:c.head_bits]),
+        ]
+
+        # Alive list: tokens collect into rows of L, heads leave one by one.
+        lane = Signal(max(1, lane_bits))
+        row = Signal(member_row(c))
+        row_valid = Signal()
+        m.d.sync += row_valid.eq(0)
+        m.d.comb += [self.members.valid.eq(row_valid), self.members.p.eq(row)]
+
+        with m.FSM(name="load"):
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.sync += [
+                        ids.eq(self.ids), ask_addr.eq(self.addr), self.error.eq(0),
+                        ask_left.eq(Mux(self.ids, 1, self.tokens + self.heads)),
+                        tokens_left.eq(self.tokens), heads_left.eq(self.heads), at.eq(0), lane.eq(0),
+                    ]
+                    with m.If(self.ids):
+                        m.next = "HEADER"
+                    with m.Else():
+                        m.next = "BODY"
+            with m.State("HEADER"):
+                m.d.comb += self.state_words.ready.eq(1)
+                with m.If(take):
+                    m.d.sync += [tokens_left.eq(header_tokens[:c.count_bits]),
+                                 heads_left.eq(header_heads[:c.max_heads.bit_length()]),
+                                 self.error.eq(bad_header)]
+                    with m.If(bad_header):
+                        m.next = "DONE"
+                    with m.Else():
+                        m.d.sync += ask_left.eq(header_tokens[:c.count_bits]
+                                                + header_heads[:c.max_heads.bit_length()])
+                        m.next = "BODY"
+            with m.State("BODY"):
+                m.d.comb += self.state_words.ready.eq(1)
+                with m.If(take):
+                    m.d.sync += [
+                        self.error.eq(self.error | word.error | (ids & bad_id)),
+                        at.eq(Mux(section_last, 0, at + 1)), before.eq(member), write_at.eq(at),
+                        self.token_total.eq(_clamp(word.data, c.token_score_bits)),
+                        self.head_total.eq(_clamp(word.data, c.head_score_bits)),
+                        self.write_token.eq(in_tokens & ~ids), self.write_head.eq(~in_tokens & ~ids),
+                        row.heads.eq(~in_tokens), row.last.eq(section_last),
+                    ]
+                    with m.If(in_tokens):
+                        full = (lane == c.lanes - 1) | section_last
+                        m.d.sync += [
+                            tokens_left.eq(tokens_left - 1), row.ids[lane].eq(member), row.count.eq(lane + 1),
+                            lane.eq(Mux(full, 0, lane + 1)), row_valid.eq(ids & full),
+                        ]
+                    with m.Else():
+                        m.d.sync += [
+                            heads_left.eq(heads_left - 1), row.ids[0].eq(member), row.count.eq(1),
+                            row_valid.eq(ids),
+                        ]
+                        with m.If(section_last):
+                            m.next = "DONE"
+            with m.State("DONE"):
+                # The registered writes land in this cycle.
+                m.d.comb += self.done.eq(1)
+                m.next = "IDLE"
+        return m
+
+
+def _clamp(word, width: int):
+    """The low `width` bits of a word, all ones if it does not fit."""
+    return word[:width] | word[width:].any().replicate(width) if width < len(word) else Cat(word)

@@ -1,0 +1,112 @@
+"""Who is alive: the ascending list of surviving token ids and the bitmap of surviving K/V heads."""
+
+from __future__ import annotations
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig, clog2
+from .rows import ids_layout, member_row, row_bits
+
+#: Readers of the list: K, V, Q and P×V side of the layer, then the pruner's own scan.
+READERS = 5
+SCAN = 4
+
+
+class Survivors(wiring.Component):
+    """Ping-pong list of alive token ids, read by rows of L, and the bitmap of alive heads.
+
+    `rows[i]` → `ids[i]` one cycle later, five independent readers, each with its own copy of the memory;
+    the scan reader holds its row while `scan_enable` is 0. Lanes past the end of the list are don't-care.
+
+    `restart`: tokens 0 … tokens − 1 and heads 0 … heads − 1 are alive; the list is then a flag (`identity`),
+    not a memory pass. `members`: rows of a new list, one per cycle, always accepted, written to the half that
+    is not read; with `last` it becomes the alive list (or head bitmap). `forget`: nothing is alive.
+    `last_id`: largest alive id.
+    """
+
+    members: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "rows": In(row_bits(c)).array(READERS), "ids": Out(ids_layout(c)).array(READERS),
+            "scan_enable": In(1),
+            "restart": In(1), "tokens": In(c.count_bits), "heads": In(c.max_heads.bit_length()),
+            "forget": In(1),
+            "members": In(stream.Signature(member_row(c))),
+            "alive_tokens": Out(c.count_bits), "last_id": Out(c.token_bits),
+            "alive_heads": Out(c.max_heads.bit_length()), "heads_alive": Out(c.max_heads),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        index_bits = clog2(c.max_rows)
+        half, identity = Signal(), Signal()
+        new = self.members.p
+        take = Signal()
+        token_row, head_row = Signal(), Signal()
+        new_row = Signal(row_bits(c))
+        m.d.comb += [
+            self.members.ready.eq(1), take.eq(self.members.valid),
+            token_row.eq(take & ~new.heads), head_row.eq(take & new.heads),
+        ]
+
+        for i in range(READERS):
+            copy = memory.Memory(shape=ids_layout(c), depth=2 * c.max_rows, init=[])
+            m.submodules[f"list_{i}"] = copy
+            wr = copy.write_port()
+            rd = copy.read_port(transparent_for=())
+            row_1 = Signal(row_bits(c), name=f"row_1_{i}")
+            enable = self.scan_enable if i == SCAN else Const(1)
+            m.d.comb += [
+                wr.en.eq(token_row), wr.addr.eq(Cat(new_row[:index_bits], ~half)),
+                rd.en.eq(enable), rd.addr.eq(Cat(self.rows[i][:index_bits], half)),
+            ]
+            with m.If(enable):
+                m.d.sync += row_1.eq(self.rows[i])
+            for lane in range(c.lanes):
+                own = Cat(Const(lane, clog2(c.lanes)), row_1[:index_bits])
+                m.d.comb += [
+                    wr.data[lane].eq(new.ids[lane][:c.token_bits]),
+                    self.ids[i][lane].eq(Mux(identity, own, rd.data[lane])),
+                ]
+
+        # Lengths are counted as rows arrive: whoever sends them needs to promise nothing.
+        counted = Signal(max(c.count_bits, c.max_heads.bit_length()))
+        total = Signal.like(counted)
+        m.d.comb += total.eq(counted + new.count)
+        with m.If(take):
+            m.d.sync += counted.eq(Mux(new.last, 0, total))
+        with m.If(token_row):
+            m.d.sync += new_row.eq(Mux(new.last, 0, new_row + 1))
+            with m.If(new.last):
+                final = Array([new.ids[lane] for lane in range(c.lanes)])[(new.count - 1)[:max(1, clog2(c.lanes))]]
+                m.d.sync += [
+                    half.eq(~half), identity.eq(0), self.alive_tokens.eq(total),
+                    self.last_id.eq(final[:c.token_bits]),
+                ]
+
+        gathered, gathered_next = Signal(c.max_heads), Signal(c.max_heads)
+        hits = [(lane < new.count).replicate(c.max_heads) & (1 << new.ids[lane][:c.head_bits])[:c.max_heads]
+                for lane in range(c.lanes)]
+        marked = gathered
+        for hit in hits:
+            marked = marked | hit
+        m.d.comb += gathered_next.eq(marked)
+        with m.If(head_row):
+            m.d.sync += gathered.eq(Mux(new.last, 0, gathered_next))
+            with m.If(new.last):
+                m.d.sync += [self.heads_alive.eq(gathered_next), self.alive_heads.eq(total)]
+
+        with m.If(self.restart):
+            m.d.sync += [
+                identity.eq(1), self.alive_tokens.eq(self.tokens), self.last_id.eq(self.tokens - 1),
+                self.alive_heads.eq(self.heads),
+                self.heads_alive.eq(Cat(h < self.heads for h in range(c.max_heads))),
+            ]
+        with m.If(self.forget):
+            m.d.sync += [self.alive_tokens.eq(0), self.alive_heads.eq(0), self.heads_alive.eq(0)]
+        return m
