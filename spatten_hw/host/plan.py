@@ -54,6 +54,11 @@ class LayerPass:
     scores: tuple[np.ndarray, np.ndarray] | None = None
     new_token: tuple[int, int] | None = None
 
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return f"step {self.step}, layer {self.layer}" if self.job.generate else f"layer {self.layer}"
+
 
 class Plan:
     """All passes of a workload on one build. Raises `WorkloadError` or `JobRefused`; writes nothing."""

@@ -227,6 +227,10 @@ def check_build(w: Workload, c: SpAttenConfig) -> None:
     if s.tokens > c.max_tokens:
         raise bad("k", f"has {s.tokens} tokens",
                   f"preset {c.name!r} takes at most max_tokens = {c.max_tokens}")
+    capacity = c.sram_tokens * c.max_dim // s.dim
+    if not o.generate and o.real_tokens > capacity:
+        raise bad("k", f"has {o.real_tokens} tokens to summarise",
+                  f"the K and V memories of preset {c.name!r} hold {capacity} of dim {s.dim}: raise sram_tokens")
     if s.query_heads > c.max_heads:
         raise bad("q", f"has {s.query_heads} query heads",
                   f"preset {c.name!r} takes at most max_heads = {c.max_heads}")
