@@ -1,0 +1,65 @@
+"""From descriptor words to a job: what is stored of each field, and how it becomes `job_layout`."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data
+
+from ..config import SpAttenConfig
+from ..numerics.fixed import narrow
+from .descriptor import FIELDS, STRIDE_BITS, Field, job_layout
+
+#: Fields counted in tokens, and in heads; above the build's limit they only need to be told to be above it.
+TOKEN_FIELDS = ("tokens", "keep_tokens", "keep_values", "protect_first", "protect_last")
+HEAD_FIELDS = ("heads", "keep_heads")
+#: Fields that may exceed what the build has and then mean all of it.
+CLAMPED_FIELDS = ("keep_tokens", "keep_values", "protect_first", "protect_last", "keep_heads")
+
+
+def used_bits(c: SpAttenConfig, field: Field) -> int:
+    """Bits of a field that a legal job can need in this build."""
+    if field.name in TOKEN_FIELDS:
+        return c.count_bits
+    if field.name in HEAD_FIELDS:
+        return c.max_heads.bit_length()
+    if field.name == "group":
+        return c.max_group.bit_length()
+    if field.name.endswith("_token_stride"):
+        return STRIDE_BITS
+    if field.name.endswith("_head_stride") or field.width == 64:
+        return min(field.width, c.addr_bits)
+    return field.width
+
+
+def fields_layout(c: SpAttenConfig) -> data.StructLayout:
+    """Fields as they are stored: the bits a legal job can need, and, where the descriptor has more, one bit
+    on top that is set if any of those is. That bit makes the value as illegal (or as large, for clamped
+    fields) as the whole field would be, and keeps its alignment; so rules give the same answer on both."""
+    return data.StructLayout({f.name: unsigned(min(f.width, used_bits(c, f) + 1)) for f in FIELDS})
+
+
+def stored(c: SpAttenConfig, field: Field, word: Value) -> Value:
+    """The stored form of `field` out of its 64-bit word."""
+    value = word[field.lsb:field.lsb + field.width]
+    bits = used_bits(c, field)
+    return Cat(value[:bits], value[bits:].any()) if bits < field.width else value
+
+
+def decode(m: Module, c: SpAttenConfig, fields: data.View) -> data.View:
+    """The job of stored fields that have passed validation, combinational."""
+    layout = job_layout(c)
+    job = Signal(layout)
+    for f in FIELDS:
+        value = fields[f.name]
+        if f.name == "dim":
+            with m.Switch(value):
+                for e, dim in enumerate(c.dims):
+                    with m.Case(dim):
+                        m.d.comb += job.dim_log2.eq(e)
+            continue
+        if f.name in CLAMPED_FIELDS:
+            limit = c.max_heads if f.name in HEAD_FIELDS else c.max_tokens
+            value = Mux(value > limit, limit, value)
+        # A legal value fits: that is what was checked.
+        m.d.comb += job[f.name].eq(narrow(value, len(Value.cast(job[f.name]))))
+    return job

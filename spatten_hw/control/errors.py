@@ -1,0 +1,120 @@
+"""Why a job ended: one code per rule an illegal job can break, one per class of memory access that failed."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ErrorCode(IntEnum):
+    """Error code of a finished job (8 bits). `text` says it in words."""
+
+    OK = 0
+    # The descriptor breaks a rule; the job was not run (`validate.py` has the rules, in this order).
+    DESCRIPTOR_ADDRESS = 1
+    RESERVED_BITS = 2
+    BAD_DIM = 3
+    BAD_Q_BITS = 4
+    BAD_K_BITS = 5
+    K_TOO_WIDE = 6
+    BAD_V_BITS = 7
+    V_TOO_WIDE = 8
+    BAD_THRESHOLD = 9
+    ZERO_HEADS = 10
+    ZERO_GROUP = 11
+    GROUP_TOO_LARGE = 12
+    TOO_MANY_HEADS = 13
+    ZERO_TOKENS = 14
+    TOO_MANY_TOKENS = 15
+    ZERO_KEEP_TOKENS = 16
+    ZERO_KEEP_HEADS = 17
+    ZERO_KEEP_VALUES = 18
+    PROTECTED_EXCEED_KEEP = 19
+    CAUSAL_GENERATION = 20
+    RESTART_AND_LOAD = 21
+    SRAM_OVERFLOW = 22
+    MISALIGNED_OUTPUT = 23
+    MISALIGNED_IDS_IN = 24
+    MISALIGNED_IDS_OUT = 25
+    MISALIGNED_SCORES_IN = 26
+    MISALIGNED_SCORES_OUT = 27
+    STRIDE_TOO_LARGE = 28
+    RANGE_Q = 29
+    RANGE_K_MSB = 30
+    RANGE_K_LSB = 31
+    RANGE_V_MSB = 32
+    RANGE_V_LSB = 33
+    RANGE_OUTPUT = 34
+    RANGE_IDS_IN = 35
+    RANGE_IDS_OUT = 36
+    RANGE_SCORES_IN = 37
+    RANGE_SCORES_OUT = 38
+    RANGE_DESCRIPTOR = 39
+    BAD_SCALE = 40
+    # A memory access was answered with an error.
+    READ_DESCRIPTOR = 64
+    READ_STATE = 65
+    READ_Q = 66
+    READ_K = 67
+    READ_V = 68
+    #: What was read as alive tokens and heads does not fit the job.
+    BAD_STATE = 72
+    WRITE_OUTPUT = 80
+    WRITE_STATE = 81
+
+    @property
+    def text(self) -> str:
+        """One line for a user."""
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    ErrorCode.OK: "job finished",
+    ErrorCode.DESCRIPTOR_ADDRESS: "the descriptor's address is not a multiple of 8 or beyond the address space",
+    ErrorCode.RESERVED_BITS: "a bit of the descriptor that has no meaning is not 0",
+    ErrorCode.BAD_DIM: "dim is not a power of two in the build's min_dim … max_dim",
+    ErrorCode.BAD_Q_BITS: "q_bits is not a plane width or exceeds the build's operand_bits",
+    ErrorCode.BAD_K_BITS: "k_msb is not a plane width, or k_lsb is neither 0 nor 4",
+    ErrorCode.K_TOO_WIDE: "k_msb + k_lsb exceeds the build's operand_bits",
+    ErrorCode.BAD_V_BITS: "v_msb is not a plane width, or v_lsb is neither 0 nor 4",
+    ErrorCode.V_TOO_WIDE: "v_msb + v_lsb exceeds the build's operand_bits",
+    ErrorCode.BAD_THRESHOLD: "threshold exceeds 4096 (a probability of 1)",
+    ErrorCode.ZERO_HEADS: "heads is 0",
+    ErrorCode.ZERO_GROUP: "group is 0",
+    ErrorCode.GROUP_TOO_LARGE: "group exceeds the build's max_group",
+    ErrorCode.TOO_MANY_HEADS: "heads × group exceeds the build's max_heads",
+    ErrorCode.ZERO_TOKENS: "tokens is 0",
+    ErrorCode.TOO_MANY_TOKENS: "tokens exceeds the build's max_tokens",
+    ErrorCode.ZERO_KEEP_TOKENS: "keep_tokens is 0",
+    ErrorCode.ZERO_KEEP_HEADS: "keep_heads is 0",
+    ErrorCode.ZERO_KEEP_VALUES: "keep_values is 0",
+    ErrorCode.PROTECTED_EXCEED_KEEP: "protect_first + protect_last exceeds keep_tokens while tokens are pruned",
+    ErrorCode.CAUSAL_GENERATION: "causal is set in a generation job",
+    ErrorCode.RESTART_AND_LOAD: "restart and load_ids are both set",
+    ErrorCode.SRAM_OVERFLOW: "tokens × dim of a summarisation job exceeds the build's sram_tokens × max_dim",
+    ErrorCode.MISALIGNED_OUTPUT: "out_base or an output stride is not a multiple of the memory data width",
+    ErrorCode.MISALIGNED_IDS_IN: "ids_in is not a multiple of 8",
+    ErrorCode.MISALIGNED_IDS_OUT: "ids_out is not a multiple of the memory data width (at least 8)",
+    ErrorCode.MISALIGNED_SCORES_IN: "scores_in is not a multiple of 8",
+    ErrorCode.MISALIGNED_SCORES_OUT: "scores_out is not a multiple of the memory data width (at least 8)",
+    ErrorCode.STRIDE_TOO_LARGE: "a token stride does not fit in 16 bits",
+    ErrorCode.RANGE_Q: "the Q plane ends beyond the address space",
+    ErrorCode.RANGE_K_MSB: "K's MSB plane ends beyond the address space",
+    ErrorCode.RANGE_K_LSB: "K's LSB plane ends beyond the address space",
+    ErrorCode.RANGE_V_MSB: "V's MSB plane ends beyond the address space",
+    ErrorCode.RANGE_V_LSB: "V's LSB plane ends beyond the address space",
+    ErrorCode.RANGE_OUTPUT: "the output plane ends beyond the address space",
+    ErrorCode.RANGE_IDS_IN: "the alive list to load ends beyond the address space",
+    ErrorCode.RANGE_IDS_OUT: "the alive list to store ends beyond the address space",
+    ErrorCode.RANGE_SCORES_IN: "the importance to load ends beyond the address space",
+    ErrorCode.RANGE_SCORES_OUT: "the importance to store ends beyond the address space",
+    ErrorCode.RANGE_DESCRIPTOR: "the descriptor's scale table ends beyond the address space",
+    ErrorCode.BAD_SCALE: "a bit of the scale table that has no meaning is not 0",
+    ErrorCode.READ_DESCRIPTOR: "a read of the descriptor was answered with an error",
+    ErrorCode.READ_STATE: "a read of alive lists or importance was answered with an error",
+    ErrorCode.READ_Q: "a read of Q was answered with an error",
+    ErrorCode.READ_K: "a read of K was answered with an error",
+    ErrorCode.READ_V: "a read of V was answered with an error",
+    ErrorCode.BAD_STATE: "the loaded alive tokens or heads do not fit the job",
+    ErrorCode.WRITE_OUTPUT: "a write of outputs was answered with an error",
+    ErrorCode.WRITE_STATE: "a write of alive lists or importance was answered with an error",
+}

@@ -1,0 +1,209 @@
+"""Job reader: from the address of a descriptor to a checked job with its scales in the table."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import SpAttenConfig
+from ..stream.fifo import StreamFifo
+from ..stream.layouts import aux_command, aux_word
+from .decode import decode, fields_layout, stored
+from .descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout, scale_layout
+from .errors import ErrorCode
+from .validate import descriptor_address_bad, reserved_mask
+from .validator import Validator
+
+
+def push_layout(c: SpAttenConfig) -> data.StructLayout:
+    """A job to run: address of its descriptor, and the tag its completion carries."""
+    return data.StructLayout({"addr": unsigned(c.addr_bits), "tag": unsigned(16)})
+
+
+def job_offer(c: SpAttenConfig) -> data.StructLayout:
+    """A job as handed over: `table` is its half of the scale table; `error` (ErrorCode) ≠ 0: must not run."""
+    return data.StructLayout({"job": job_layout(c), "table": 1, "tag": unsigned(16), "error": unsigned(8)})
+
+
+class JobReader(wiring.Component):
+    """Queues `push`ed jobs, reads and checks the first one's descriptor, offers it as `job`.
+
+    The next descriptor is read while a job runs. Its scales go into the half of the scale table that the
+    running job does not use: a half is taken when its job is taken, and free again when `release` pulses
+    (once per job taken, when it has ended). `cmd`, `words`: reads of 64-bit words, answered in order. A job
+    that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
+    not all written). `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not
+    ready) with job_queue waiting behind the one being read.
+    """
+
+    push: stream.Interface
+    cmd: stream.Interface
+    words: stream.Interface
+    job: stream.Interface
+    release: Signal
+    level: Signal
+    scale_en: Signal
+    scale_half: Signal
+    scale_head: Signal
+    scale_entry: data.View
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "push": In(stream.Signature(push_layout(c))),
+            "cmd": Out(stream.Signature(aux_command(c))),
+            "words": In(stream.Signature(aux_word())),
+            "job": Out(stream.Signature(job_offer(c))),
+            "release": In(1),
+            "level": Out((c.job_queue + 1).bit_length()),
+            "scale_en": Out(1), "scale_half": Out(1), "scale_head": Out(c.head_bits),
+            "scale_entry": Out(scale_layout()),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.queue = queue = StreamFifo(push_layout(c), c.job_queue)
+        m.submodules.validator = validator = Validator(c)
+        connect(m, flipped(self.push), queue.i)
+
+        addr = Signal(c.addr_bits)
+        tag = Signal(16)
+        error = Signal(8)
+        fields = Signal(fields_layout(c))
+        busy = Signal()
+        half = Signal()          # of the table, for the job being read
+        half_used = Signal(2)
+        word = Signal(range(HEADER_WORDS + 1))
+        m.d.comb += [
+            validator.fields.eq(fields), validator.descriptor.eq(addr),
+            self.level.eq(queue.level + busy),
+            self.job.p.job.eq(decode(m, c, fields)), self.job.p.table.eq(half), self.job.p.tag.eq(tag),
+            self.job.p.error.eq(error),
+        ]
+
+        # The scale words still to be read, in as few commands as the command's counter allows.
+        longest = (1 << len(self.cmd.p.words)) - SCALE_WORDS
+        longest = min(longest, SCALE_WORDS * c.max_heads)
+        head = Signal(c.head_bits)
+        scale_addr = Signal(c.addr_bits)
+        remaining = Signal(range(SCALE_WORDS * c.max_heads + 1))
+        chunk = Signal.like(self.cmd.p.words)
+        odd_word = Signal()
+        m.d.comb += chunk.eq(Mux(remaining > longest, longest, remaining))
+
+        with m.FSM(name="read"):
+            with m.State("IDLE"):
+                m.d.comb += queue.o.ready.eq(1)
+                m.d.sync += [addr.eq(queue.o.p.addr), tag.eq(queue.o.p.tag), error.eq(ErrorCode.OK), word.eq(0)]
+                with m.If(queue.o.valid):
+                    m.d.sync += busy.eq(1)
+                    m.next = "ADDRESS"
+            with m.State("ADDRESS"):
+                with m.If(descriptor_address_bad(c, addr)):
+                    m.d.sync += error.eq(ErrorCode.DESCRIPTOR_ADDRESS)
+                    m.next = "OFFER"
+                with m.Else():
+                    m.next = "ASK_HEADER"
+            with m.State("ASK_HEADER"):
+                m.d.comb += [self.cmd.valid.eq(1), self.cmd.p.addr.eq(addr), self.cmd.p.words.eq(HEADER_WORDS)]
+                with m.If(self.cmd.ready):
+                    m.next = "HEADER"
+            with m.State("HEADER"):
+                m.d.comb += self.words.ready.eq(1)
+                with m.If(self.words.valid):
+                    m.d.sync += word.eq(word + 1)
+                    self._store_header(m, fields, word, error)
+                    with m.If(self.words.p.last):
+                        m.next = "READ_CHECK"
+            with m.State("READ_CHECK"):
+                m.d.comb += validator.start.eq(1)
+                with m.If(error != ErrorCode.OK):
+                    m.next = "OFFER"
+                with m.Else():
+                    m.next = "VALIDATE"
+            with m.State("VALIDATE"):
+                m.d.sync += [
+                    head.eq(0), odd_word.eq(0), remaining.eq(validator.query_heads * SCALE_WORDS),
+                    scale_addr.eq(addr + 8 * HEADER_WORDS),
+                ]
+                with m.If(validator.done):
+                    m.d.sync += error.eq(validator.error)
+                    with m.If(validator.error != ErrorCode.OK):
+                        m.next = "OFFER"
+                    with m.Else():
+                        m.next = "WAIT_HALF"
+            with m.State("WAIT_HALF"):
+                with m.If(~half_used.bit_select(half, 1)):
+                    m.next = "ASK_SCALES"
+            with m.State("ASK_SCALES"):
+                m.d.comb += [self.cmd.valid.eq(1), self.cmd.p.addr.eq(scale_addr), self.cmd.p.words.eq(chunk)]
+                with m.If(self.cmd.ready):
+                    m.d.sync += [scale_addr.eq(scale_addr + 8 * longest), remaining.eq(remaining - chunk)]
+                    m.next = "SCALES"
+            with m.State("SCALES"):
+                m.d.comb += self.words.ready.eq(1)
+                with m.If(self.words.valid):
+                    self._store_scale(m, odd_word, error)
+                    m.d.sync += [odd_word.eq(~odd_word), head.eq(head + odd_word)]
+                    with m.If(self.words.p.last):
+                        m.next = "OFFER"
+                        with m.If(remaining != 0):
+                            m.next = "ASK_SCALES"
+            with m.State("OFFER"):
+                m.d.comb += self.job.valid.eq(1)
+                with m.If(self.job.ready):
+                    m.d.sync += busy.eq(0)
+                    m.next = "IDLE"
+        m.d.comb += [self.scale_half.eq(half), self.scale_head.eq(head)]
+        self._track_halves(m, half, half_used, error)
+        return m
+
+    def _store_header(self, m: Module, fields: data.View, word: Signal, error: Signal) -> None:
+        """One header word: its fields, and whether bits without meaning are 0. A failed read outranks that."""
+        p = self.words.p
+        with m.Switch(word):
+            for n in range(HEADER_WORDS):
+                with m.Case(n):
+                    for f in FIELDS:
+                        if f.word == n:
+                            m.d.sync += fields[f.name].eq(stored(self.config, f, p.data))
+                    mask = reserved_mask(FIELDS, n)
+                    if mask:
+                        with m.If(((p.data & mask) != 0) & (error == ErrorCode.OK)):
+                            m.d.sync += error.eq(ErrorCode.RESERVED_BITS)
+        with m.If(p.error):
+            m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
+
+    def _store_scale(self, m: Module, odd_word: Signal, error: Signal) -> None:
+        """One scale word: the first of an entry is kept, the second completes it."""
+        p = self.words.p
+        first = Signal(64, name="first_scale_word")
+        reserved = Signal(name="scale_reserved")
+        m.d.sync += first.eq(p.data)
+        m.d.comb += [
+            reserved.eq(Mux(odd_word, (p.data & reserved_mask(SCALE_FIELDS, 1)) != 0,
+                            (p.data & reserved_mask(SCALE_FIELDS, 0)) != 0)),
+            self.scale_en.eq(odd_word),
+        ]
+        for f in SCALE_FIELDS:
+            source: Value = p.data if f.word else first
+            m.d.comb += self.scale_entry[f.name].eq(source[f.lsb:f.lsb + f.width])
+        with m.If(p.error):
+            m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
+        with m.Elif(reserved & (error == ErrorCode.OK)):
+            m.d.sync += error.eq(ErrorCode.BAD_SCALE)
+
+    def _track_halves(self, m: Module, half: Signal, half_used: Signal, error: Signal) -> None:
+        """Only a job that will run takes its half with it; the last job taken is the one that `release` ends."""
+        taken_half = Signal()
+        taken_legal = Signal()
+        with m.If(self.release & taken_legal):
+            m.d.sync += [half_used.bit_select(taken_half, 1).eq(0), taken_legal.eq(0)]
+        with m.If(self.job.valid & self.job.ready):
+            m.d.sync += [taken_half.eq(half), taken_legal.eq(error == ErrorCode.OK)]
+            with m.If(error == ErrorCode.OK):
+                m.d.sync += [half_used.bit_select(half, 1).eq(1), half.eq(~half)]
+
+

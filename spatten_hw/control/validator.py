@@ -1,0 +1,129 @@
+"""The rules of `validate.py` in hardware."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from amaranth import Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+from .decode import fields_layout
+from .errors import ErrorCode
+from .validate import RANGES, RULES
+
+#: Rules per group of the two-stage search for the first broken one.
+GROUP = 8
+#: Multiplications of all address ranges, one per cycle.
+RANGE_STEPS = sum(len(r.terms) for r in RANGES)
+#: Cycles from `start` to `done`: one for heads · group, the steps, and their pipeline.
+VALIDATE_CYCLES = RANGE_STEPS + 5
+
+
+class Validator(wiring.Component):
+    """Checks a job's `fields` (stored form, see `decode.py`) whose descriptor lies at `descriptor`.
+
+    `start` pulses when both stand still, until `done` pulses `VALIDATE_CYCLES` later; then `error` is the code
+    of the first broken rule (0: legal) until the next start. Every rule is a comparator of its own, in
+    parallel; the ends of the address ranges are summed one after the other by one multiplier.
+    `query_heads`: heads · group, valid with `done`.
+    """
+
+    fields: data.View
+    descriptor: Signal
+    start: Signal
+    done: Signal
+    error: Signal
+    query_heads: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        layout = fields_layout(config)
+        self.head_count_bits = layout["heads"].width + layout["group"].width
+        super().__init__({
+            "fields": In(layout),
+            "descriptor": In(config.addr_bits),
+            "start": In(1),
+            "done": Out(1),
+            "error": Out(8),
+            "query_heads": Out(self.head_count_bits),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        step = Signal(range(VALIDATE_CYCLES + 1))
+        m.d.comb += self.done.eq(step == VALIDATE_CYCLES)
+        with m.If(self.start):
+            m.d.sync += step.eq(1)
+        with m.Elif(self.done):
+            m.d.sync += step.eq(0)
+        with m.Elif(step != 0):
+            m.d.sync += step.eq(step + 1)
+
+        names = SimpleNamespace(**{name: self.fields[name] for name, _ in self.fields.shape()},
+                                query_heads=self.query_heads, descriptor=self.descriptor,
+                                query_tokens=Mux(self.fields.generate, 1, self.fields.tokens))
+        m.d.sync += self.query_heads.eq(self.fields.heads * self.fields.group)
+
+        rule_error = self._rules(m, names)
+        range_error = self._ranges(m, names, step)
+        m.d.comb += self.error.eq(Mux(rule_error != ErrorCode.OK, rule_error, range_error))
+        return m
+
+    def _rules(self, m: Module, names: SimpleNamespace) -> Value:
+        """Code of the first broken rule, four cycles after the fields."""
+        groups = []
+        for g in range(0, len(RULES), GROUP):
+            code = Signal(8, name=f"group_{g // GROUP}_error")
+            first: Value = Const(ErrorCode.OK, 8)
+            for rule in reversed(RULES[g:g + GROUP]):
+                broken = Signal(name=f"broken_{rule.code.name.lower()}")
+                m.d.sync += broken.eq(Value.cast(rule.broken(self.config, names)).any())
+                first = Mux(broken, rule.code, first)
+            m.d.sync += code.eq(first)
+            groups.append(code)
+        error = Signal(8, name="rule_error")
+        chosen: Value = Const(ErrorCode.OK, 8)
+        for code in reversed(groups):
+            chosen = Mux(code != ErrorCode.OK, code, chosen)
+        m.d.sync += error.eq(chosen)
+        return error
+
+    def _ranges(self, m: Module, names: SimpleNamespace, step: Signal) -> Value:
+        """Code of the first range that leaves the address space."""
+        c = self.config
+        terms = [(r, n, x(names), y(names), less) for r in RANGES for n, (x, y, less) in enumerate(r.terms)]
+        x_bits = max(len(Value.cast(x)) for _, _, x, _, _ in terms)
+        y_bits = max(len(Value.cast(y)) for _, _, _, y, _ in terms)
+        base_bits = c.addr_bits + 1
+        end_bits = max(base_bits, x_bits + y_bits) + 2
+        extra = data.StructLayout({"first": 1, "final": 1, "used": 1, "code": 8, "base": unsigned(base_bits)})
+
+        # Select, multiply, add, compare: a pipeline that steps every cycle.
+        x = Signal(x_bits, name="range_x")
+        y = Signal(y_bits, name="range_y")
+        selected = Signal(extra)
+        product = Signal(x_bits + y_bits)
+        multiplied = Signal(extra)
+        end = Signal(end_bits)
+        added = Signal(extra)
+        error = Signal(8, name="range_error")
+        m.d.sync += selected.eq(0)
+        with m.Switch(step):
+            for at, (r, n, x_term, y_term, less) in enumerate(terms, start=2):
+                with m.Case(at):
+                    m.d.sync += [
+                        x.eq(x_term), y.eq(y_term - less if less else y_term), selected.first.eq(n == 0),
+                        selected.final.eq(n == len(r.terms) - 1), selected.used.eq(r.used(names)),
+                        selected.code.eq(r.code), selected.base.eq(r.base(names)),
+                    ]
+        m.d.sync += [
+            product.eq(x * y), multiplied.eq(selected),
+            end.eq((Mux(multiplied.first, multiplied.base, end) + product)[:end_bits]), added.eq(multiplied),
+        ]
+        with m.If(self.start):
+            m.d.sync += error.eq(ErrorCode.OK)
+        with m.Elif(added.final & added.used & (end > (1 << c.addr_bits)) & (error == ErrorCode.OK)):
+            m.d.sync += error.eq(added.code)
+        return error
