@@ -1,0 +1,107 @@
+"""Local value pruning: the largest probabilities of a query with the V rows they belong to (Figure 8, 8)."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import PROB_BITS, SpAttenConfig, clog2
+from ..control.descriptor import job_layout
+from ..stream.layouts import kept_row, prob_row
+from .interface import make_topk
+
+
+class LocalTopK(wiring.Component):
+    """Of every `probs` vector the `job.keep_values` (0 counts as 1) largest as a `kept` vector.
+
+    The payload is the token id if the tag says `stream_v`, else the position in the survivor list.
+    `list_row` reads the survivor list, L ids per row, `list_ids` is valid one cycle later. L lanes per
+    cycle in, no gap between vectors, as long as the engine keeps up (`quickselect.py`); rows are widened
+    from L to P lanes on the way. `probs.ready` depends on registers only (of the engine), not on `kept.ready`.
+    """
+
+    #: Cycles from a row of `probs` to the wide row at the engine.
+    LATENCY = 2
+
+    job: data.View
+    probs: stream.Interface
+    list_row: Signal
+    list_ids: data.View
+    kept: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        c = self.config = config
+        super().__init__({
+            "job": In(job_layout(c)),
+            "probs": In(stream.Signature(prob_row(c))),
+            "list_row": Out(max(1, clog2(c.max_rows))),
+            "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.lanes)),
+            "kept": Out(stream.Signature(kept_row(c))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        lanes, wide_lanes = c.lanes, c.topk_lanes
+        parts = wide_lanes // lanes
+        tag_bits = len(self.probs.p.tag.as_value())
+        m.submodules.engine = engine = make_topk(
+            c.topk, PROB_BITS, c.token_bits, tag_bits, wide_lanes, c.max_tokens)
+
+        # One row waits for its ids; the list is read for the row that comes next, or again for the waiting one.
+        waiting = Signal()
+        row = Signal(self.probs.p.shape())
+        row_number = Signal.like(self.list_row)
+        next_number = Signal.like(self.list_row)
+        position = Signal(c.token_bits)
+        next_position = Signal(c.token_bits)
+        moves = Signal()
+        taken = Signal()
+        m.d.comb += [
+            self.probs.ready.eq(moves),
+            taken.eq(self.probs.valid & moves),
+            self.list_row.eq(Mux(moves, next_number, row_number)),
+        ]
+        with m.If(moves):
+            m.d.sync += waiting.eq(self.probs.valid)
+        with m.If(taken):
+            m.d.sync += [
+                row.eq(self.probs.payload), row_number.eq(next_number), position.eq(next_position),
+                next_number.eq(Mux(self.probs.p.last, 0, next_number + 1)),
+                next_position.eq(Mux(self.probs.p.last, 0, next_position + lanes)),
+            ]
+        payloads = Signal(data.ArrayLayout(unsigned(c.token_bits), lanes))
+        for j in range(lanes):
+            m.d.comb += payloads[j].eq(Mux(row.tag.stream_v, self.list_ids[j], position + j))
+
+        # Collecting `parts` narrow rows into a wide one, which waits in front of the engine.
+        part = Signal(range(max(2, parts)))
+        full = Signal()
+        wide = Signal(engine.i.p.shape())
+        wide_valid = Signal()
+        m.d.comb += [
+            full.eq(row.last | (part == parts - 1)),
+            # While the wide row waits, not even a first part may be written over it.
+            moves.eq(~waiting | ~wide_valid | engine.i.ready),
+            engine.i.payload.eq(wide), engine.i.valid.eq(wide_valid),
+        ]
+        with m.If(engine.i.ready):
+            m.d.sync += wide_valid.eq(0)
+        with m.If(waiting & moves):
+            m.d.sync += [
+                wide_valid.eq(full), part.eq(Mux(full, 0, part + 1)),
+                wide.count.eq(Mux(part == 0, 0, wide.count) + row.count), wide.last.eq(row.last),
+                wide.tag.eq(row.tag.as_value()),
+            ]
+            # The engine looks at k in the first row only.
+            m.d.sync += wide.k.eq(Mux(self.job.keep_values == 0, 1, self.job.keep_values))
+            for p in range(parts):
+                with m.If(part == p):
+                    for j in range(lanes):
+                        m.d.sync += [
+                            wide.keys[p * lanes + j].eq(row.probs[j]),
+                            wide.payloads[p * lanes + j].eq(payloads[j]),
+                        ]
+        wiring.connect(m, engine.o, wiring.flipped(self.kept))
+        return m
