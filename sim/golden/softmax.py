@@ -1,0 +1,70 @@
+"""Softmax on exact integer scores, as `spatten_hw/softmax/` computes it, and in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sim.golden.decision import largest
+from sim.golden.exp2 import exp2
+from sim.golden.normalise import normalise
+from sim.golden.numerics import round_shift, saturate
+from sim.golden.reciprocal import reciprocal
+from spatten_hw.softmax.rows import D_BITS, M_FRACTION, Y_BITS, sum_fraction
+
+#: Elements worked on at a time, to bound memory.
+CHUNK = 1 << 19
+
+
+def softmax(scores: ArrayLike, lengths: ArrayLike, mant: ArrayLike, pre: ArrayLike, post: ArrayLike,
+            max_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (LSB 2^−12) and their maximum.
+
+    `scores` int64 [..., rows, n]; the first `lengths` [..., rows] of each row live, the others get 0; the
+    scale (`mant`, `pre`, `post`) broadcasts to [..., rows]; `max_tokens` of the build sets the sum's fraction
+    bits. Returns (probs int64 [..., rows, n], pmax int64 [..., rows]); an empty row gives zeros.
+    """
+    s = np.asarray(scores, dtype=np.int64)
+    lead, n = s.shape[:-1], s.shape[-1]
+    flat = s.reshape(int(np.prod(lead, dtype=np.int64)), n)
+    length, mant_, pre_, post_ = (
+        np.broadcast_to(np.asarray(a, dtype=np.int64), lead).reshape(-1) for a in (lengths, mant, pre, post))
+    probs = np.zeros(flat.shape, dtype=np.int64)
+    pmax = np.zeros(len(flat), dtype=np.int64)
+    if n:
+        step = max(1, CHUNK // n)
+        for at in range(0, len(flat), step):
+            part = slice(at, at + step)
+            probs[part], pmax[part] = _rows(flat[part], length[part], mant_[part], pre_[part], post_[part],
+                                            max_tokens)
+    return probs.reshape(s.shape), pmax.reshape(lead)
+
+
+def _rows(scores: np.ndarray, length: np.ndarray, mant: np.ndarray, pre: np.ndarray, post: np.ndarray,
+          max_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    live = np.arange(scores.shape[1]) < length[:, None]
+    top = np.where(live, scores, np.iinfo(np.int64).min).max(axis=1, keepdims=True)
+    below = np.where(live, top - scores, 0)
+    scaled = saturate(round_shift(below, pre[:, None]), D_BITS, signed=False)
+    y = saturate(round_shift(scaled * mant[:, None], post[:, None]), Y_BITS, signed=False)
+    m, i = exp2(y)
+    fraction = sum_fraction(max_tokens)
+    total = np.where(live, round_shift(m << (fraction - M_FRACTION), i), 0).sum(axis=1)
+    filled = length > 0
+    r, k = reciprocal(np.where(filled, total, np.int64(1) << fraction), fraction)
+    probs = np.where(live, normalise(m, i, r[:, None], k[:, None]), 0)
+    return probs, np.where(filled, largest(r, k), 0)
+
+
+def softmax_float(scores: ArrayLike, lengths: ArrayLike, c: ArrayLike) -> np.ndarray:
+    """float64 softmax to base 2 of c·score, shapes as in `softmax`; c broadcasts to [..., rows]."""
+    s = np.asarray(scores, dtype=np.int64)
+    lead, n = s.shape[:-1], s.shape[-1]
+    live = np.arange(n) < np.broadcast_to(np.asarray(lengths), lead)[..., None]
+    if n == 0:
+        return np.zeros(s.shape)
+    top = np.where(live, s, np.iinfo(np.int64).min).max(axis=-1, keepdims=True)
+    scale = np.broadcast_to(np.asarray(c, dtype=np.float64), lead)[..., None]
+    e = np.where(live, np.exp2(-scale * np.where(live, top - s, 0)), 0.0)
+    total = e.sum(axis=-1, keepdims=True)
+    return e / np.where(total > 0, total, 1.0)

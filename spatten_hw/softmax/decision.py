@@ -1,0 +1,84 @@
+"""Progressive quantisation: is the distribution flat, so that the LSBs are needed?"""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import PROB_BITS, SpAttenConfig
+from ..numerics.fixed import saturate
+from .normalise import SHIFT
+from .pipeline import delay, never_full, round_guarded, sticky_right
+from .rows import M_FRACTION, header, inverse, slot_notice, vector_info
+
+
+class Decision(wiring.Component):
+    """Compares max(P), known from the reciprocal before anything is normalised, with the threshold.
+
+    max(P) is the normalisation of m = 2^16, i = 0. A vector is flat if its LSBs exist and are not in its scores
+    yet (`may_refetch`) and max(P) < `threshold` (SpAtten section III-D). `inverse`: reciprocals, always accepted;
+    `info`: the vectors in the same order, each there before its reciprocal. `header` follows LATENCY cycles
+    later, one vector per cycle; its consumer must always accept (credits upstream). A flat vector's slot goes to
+    `flat`, which may stall; the slot of another that waited for its decision is in `free` for one cycle.
+    """
+
+    LATENCY = 2
+
+    inverse: stream.Interface
+    info: stream.Interface
+    header: stream.Interface
+    flat: stream.Interface
+    free: stream.Interface
+    threshold: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        super().__init__({
+            "threshold": In(PROB_BITS + 1),
+            "inverse": In(stream.Signature(inverse(config))),
+            "info": In(stream.Signature(vector_info(config))),
+            "header": Out(stream.Signature(header(config))),
+            "flat": Out(stream.Signature(slot_notice(config))),
+            "free": Out(stream.Signature(slot_notice(config))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        # m·r = r·2^16, so its shift by SHIFT + k is one of r by SHIFT − 16 + k: a constant part, then k.
+        r, constant = self.inverse.p.r, SHIFT - M_FRACTION
+        guarded_r = Signal(len(r) - constant + 2)
+        moved = Signal(len(guarded_r), reset_less=True)
+        largest = Signal(PROB_BITS)
+        is_flat = Signal()
+        valid = delay(m, self.inverse.valid, 1, "valid", reset=True)
+        inverse_1 = delay(m, self.inverse.payload, 1, "inverse")
+        m.d.comb += [
+            self.inverse.ready.eq(1),
+            guarded_r.eq(Cat(r[:constant - 1].any(), r[constant - 1:])),
+            largest.eq(saturate(round_guarded(moved), unsigned(PROB_BITS))),
+            is_flat.eq(self.info.p.may_refetch & (largest < self.threshold)),
+            self.info.ready.eq(valid),
+        ]
+        m.d.sync += moved.eq(sticky_right(guarded_r, self.inverse.p.k, 1))
+
+        # At most one notice per slot is ever in here.
+        m.submodules.flat_slots = flat_slots = never_full(slot_notice(c), c.slots)
+        decided = delay(m, valid, 1, "decided", reset=True)
+        drop = delay(m, is_flat, 1, "drop")
+        info = delay(m, self.info.payload, 1, "info")
+        m.d.comb += [
+            self.header.valid.eq(decided),
+            self.header.p.inverse.eq(delay(m, inverse_1, 1, "inverse_2")),
+            self.header.p.drop.eq(drop),
+            self.header.p.tag.eq(info.tag),
+            flat_slots.i.valid.eq(decided & drop),
+            flat_slots.i.p.slot.eq(info.slot),
+            self.flat.valid.eq(flat_slots.o.valid),
+            self.flat.payload.eq(flat_slots.o.payload),
+            flat_slots.o.ready.eq(self.flat.ready),
+            self.free.valid.eq(decided & ~drop & info.may_refetch),
+            self.free.p.slot.eq(info.slot),
+        ]
+        return m

@@ -1,0 +1,99 @@
+"""2^−y for a row of exponents: a 64-entry table of chords and one small multiplier per lane."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from functools import cache
+from itertools import pairwise
+
+from amaranth import Array, Const, Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+from ..numerics.fixed import narrow, round_shift
+from .pipeline import delay
+from .rows import INTEGER_BITS, M_BITS, M_ONE, Y_FRACTION, exp_row, exponent_row
+
+#: Segments of the table: the top bits of y's fraction; the others (`LOW_BITS`) go along the chord.
+SEGMENT_BITS = 6
+LOW_BITS = Y_FRACTION - SEGMENT_BITS
+#: Fraction bits of a base and of a slope, in units of m.
+BASE_FRACTION, SLOPE_FRACTION = 4, 10
+BASE_BITS, SLOPE_BITS = M_BITS + BASE_FRACTION, 12
+
+
+@cache
+def exp2_table() -> tuple[tuple[int, int], ...]:
+    """(base, slope) of every segment: m = round_half_even(base·2^−4 − slope·low·2^−10).
+
+    Chords of 2^16·2^−f, lowered by 3/8 of their sag so that they err to both sides, yet m(0) = 2^16. Decimal
+    arithmetic, so that every machine makes the same table.
+    """
+    with localcontext() as context:
+        context.prec = 50
+        segments = 1 << SEGMENT_BITS
+        step = Decimal(2).ln() / segments
+        knots = [M_ONE * (-step * k).exp() for k in range(segments + 1)]
+        table = []
+        for here, there in pairwise(knots):
+            sag = here * step * step / 8
+            base = (here - sag * 3 / 8) * (1 << BASE_FRACTION)
+            slope = (here - there) * (1 << SLOPE_FRACTION) / (1 << LOW_BITS)
+            table.append((int(base.to_integral_value()), int(slope.to_integral_value())))
+    return tuple(table)
+
+
+class Exp2(wiring.Component):
+    """Mantissas and exponents of 2^−y, L lanes per cycle (SpAtten section IV-C, the exponential).
+
+    m (17 bits, 2^16 = 1.0, 2^15 < m ≤ 2^16) from the 14 fraction bits of y, i = y's integer part: 2^−y is
+    m·2^−(16 + i) within 2^−15 relative. Latency `LATENCY` cycles, one row per cycle, no back-pressure (`i` is
+    always accepted; `o` must be taken at once). Any input is valid.
+    """
+
+    LATENCY = 3
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        super().__init__({
+            "i": In(stream.Signature(exponent_row(config))),
+            "o": Out(stream.Signature(exp_row(config))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        lanes = self.config.lanes
+        entry = data.StructLayout({"base": unsigned(BASE_BITS), "slope": unsigned(SLOPE_BITS)})
+        table = Array(Const(base | slope << BASE_BITS, entry.size) for base, slope in exp2_table())
+
+        m.d.comb += [
+            self.i.ready.eq(1),
+            self.o.valid.eq(delay(m, self.i.valid, self.LATENCY, "valid", reset=True)),
+            self.o.p.info.eq(delay(m, self.i.p.info, self.LATENCY, "info")),
+        ]
+        for lane in range(lanes):
+            y = self.i.p.y[lane]
+            chord = Signal(entry, name=f"chord_{lane}", reset_less=True)
+            low = Signal(LOW_BITS, name=f"low_{lane}", reset_less=True)
+            drop = Signal(SLOPE_BITS + LOW_BITS, name=f"drop_{lane}", reset_less=True)
+            base = Signal(BASE_BITS, name=f"base_{lane}", reset_less=True)
+            mantissa = Signal(M_BITS, name=f"m_{lane}", reset_less=True)
+            # The chord never falls below 2^15, so the difference is not negative.
+            level = Signal(BASE_BITS + SLOPE_FRACTION - BASE_FRACTION, name=f"level_{lane}")
+            m.d.sync += [
+                chord.as_value().eq(table[y[LOW_BITS:Y_FRACTION]]),
+                low.eq(y[:LOW_BITS]),
+                drop.eq(chord.slope * low),
+                base.eq(chord.base),
+                mantissa.eq(narrow(round_shift(level, SLOPE_FRACTION), M_BITS)),
+            ]
+            m.d.comb += [
+                level.eq(narrow((base << (SLOPE_FRACTION - BASE_FRACTION)) - drop, len(level))),
+                self.o.p.m[lane].eq(mantissa),
+                self.o.p.i[lane].eq(delay(m, y[Y_FRACTION:Y_FRACTION + INTEGER_BITS], self.LATENCY, f"i_{lane}")),
+            ]
+        return m

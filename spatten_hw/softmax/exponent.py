@@ -1,0 +1,71 @@
+"""Scores to exponents: how far each score of a row lies below its vector's maximum, in log2 units."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+from ..numerics.fixed import narrow, saturate
+from .pipeline import delay, guarded, round_guarded, sticky_right
+from .rows import D_BITS, Y_BITS, exponent_row, score_exponents
+
+
+class Exponent(wiring.Component):
+    """y = saturate19(round_shift(d'·mant, post)), d' = saturate18(round_shift(top − score, pre)); L lanes per cycle.
+
+    d' is 18 bits so that one 18×18 multiplier per lane does. Both shifts are cut into a coarse and a fine stage
+    with a sticky bit; both roundings are half to even. Latency `LATENCY` cycles, one row per cycle, each with its
+    own scaling, no back-pressure. Valid input: score ≤ top on live lanes (on others y is don't-care).
+    """
+
+    #: Difference, two shifts, rounding; product; two shifts, rounding.
+    LATENCY = 8
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        super().__init__({
+            "i": In(stream.Signature(score_exponents(config))),
+            "o": Out(stream.Signature(exponent_row(config))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        scaling = self.i.p.scaling
+        pre = delay(m, scaling.pre, 1, "pre")
+        pre_fine = delay(m, pre, 1, "pre_fine")
+        mant = delay(m, scaling.mant, 4, "mant")
+        post = delay(m, scaling.post, 5, "post")
+        post_fine = delay(m, post, 1, "post_fine")
+        m.d.comb += [
+            self.i.ready.eq(1),
+            self.o.valid.eq(delay(m, self.i.valid, self.LATENCY, "valid", reset=True)),
+            self.o.p.info.eq(delay(m, self.i.p.info, self.LATENCY, "info")),
+        ]
+        for lane in range(c.lanes):
+            below = Signal(c.score_bits, name=f"below_{lane}", reset_less=True)
+            below_coarse = Signal(c.score_bits + 2, name=f"below_coarse_{lane}", reset_less=True)
+            below_fine = Signal(c.score_bits + 2, name=f"below_fine_{lane}", reset_less=True)
+            d = Signal(D_BITS, name=f"d_{lane}", reset_less=True)
+            product = Signal(D_BITS + len(scaling.mant), name=f"product_{lane}", reset_less=True)
+            y_coarse = Signal(len(product) + 2, name=f"y_coarse_{lane}", reset_less=True)
+            y_fine = Signal(len(product) + 2, name=f"y_fine_{lane}", reset_less=True)
+            y = Signal(Y_BITS, name=f"y_{lane}", reset_less=True)
+            m.d.sync += [
+                # Two score_bits numbers, the first not smaller: the difference fits score_bits unsigned.
+                below.eq(narrow(scaling.top - self.i.p.scores[lane], c.score_bits)),
+                below_coarse.eq(sticky_right(guarded(below), pre[3:], 8)),
+                below_fine.eq(sticky_right(below_coarse, pre_fine[:3], 1)),
+                d.eq(saturate(round_guarded(below_fine), unsigned(D_BITS))),
+                product.eq(d * mant),
+                y_coarse.eq(sticky_right(guarded(product), post[3:], 8)),
+                y_fine.eq(sticky_right(y_coarse, post_fine[:3], 1)),
+                y.eq(saturate(round_guarded(y_fine), unsigned(Y_BITS))),
+            ]
+            m.d.comb += self.o.p.y[lane].eq(y)
+        return m

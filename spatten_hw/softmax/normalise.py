@@ -1,0 +1,109 @@
+"""Pass 3: exponentials times the reciprocal of their sum, to final probabilities."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import PROB_BITS, SpAttenConfig
+from ..numerics.fixed import saturate
+from ..stream.layouts import prob_row
+from .pipeline import FIFO_LATENCY, delay, never_full, round_guarded, sticky_right
+from .rows import M_BITS, M_FRACTION, R_BITS, R_EXPONENT, exp_row, header
+
+#: p·2^12 = m·2^−(16 + i) · r·2^−(33 − 16 + k) · 2^12, so m·r is shifted right by SHIFT + i + k.
+SHIFT = M_FRACTION + (R_EXPONENT - M_FRACTION) - PROB_BITS
+#: m·r ≤ 2^16·2^17: shifted by SHIFT it fits these bits, and a further shift of as many or more gives 0.
+TOP_BITS = M_FRACTION + (R_BITS - 1) + 1 - SHIFT
+
+
+class Normalise(wiring.Component):
+    """Probabilities of one row per cycle, p = saturate(round_shift(m·r, SHIFT + i + k)), 12 bits unsigned.
+
+    `header`: one per vector, in order; `rows`: its exponentials, the last one marked. Vectors whose header says
+    `drop` are taken at one row per cycle and give nothing. Latency `LATENCY` cycles from both valid to `o`; one
+    row per cycle, no idle cycle between vectors. `o` may stall (ends in a FIFO with credits, which
+    also cuts the ready path). `popped`/`vector_popped`: a row / a header was taken in this cycle.
+    """
+
+    #: Register stages, then the FIFO's own.
+    STAGES = 4
+    LATENCY = STAGES + FIFO_LATENCY
+    #: Rows between the first stage and `o`: enough that a returning credit never makes a gap.
+    CREDITS = STAGES + 4
+
+    header: stream.Interface
+    rows: stream.Interface
+    o: stream.Interface
+    popped: Signal
+    vector_popped: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        super().__init__({
+            "header": In(stream.Signature(header(config))),
+            "rows": In(stream.Signature(exp_row(config))),
+            "o": Out(stream.Signature(prob_row(config))),
+            "popped": Out(1), "vector_popped": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        head, row = self.header.p, self.rows.p
+        credits = Signal(range(self.CREDITS + 1), init=self.CREDITS)
+        take = Signal()
+        keep = Signal()
+        returned = Signal()
+        m.d.comb += [
+            take.eq(self.header.valid & self.rows.valid & (head.drop | (credits != 0))),
+            keep.eq(take & ~head.drop),
+            self.rows.ready.eq(take),
+            self.header.ready.eq(take & row.info.last),
+            self.popped.eq(take),
+            self.vector_popped.eq(take & row.info.last),
+            returned.eq(self.o.valid & self.o.ready),
+        ]
+        m.d.sync += credits.eq(credits - keep + returned)
+
+        around = Signal(data.StructLayout({"info": row.info.shape(), "tag": head.tag.shape()}))
+        m.d.comb += [around.info.eq(row.info), around.tag.eq(head.tag)]
+        done = delay(m, keep, self.STAGES, "valid", reset=True)
+        around_done = delay(m, around, self.STAGES, "around")
+
+        m.submodules.out_rows = out_rows = never_full(prob_row(c), self.CREDITS)
+        m.d.comb += [
+            out_rows.i.valid.eq(done),
+            out_rows.i.p.count.eq(around_done.info.count),
+            out_rows.i.p.last.eq(around_done.info.last),
+            out_rows.i.p.tag.eq(around_done.tag),
+            self.o.valid.eq(out_rows.o.valid),
+            self.o.payload.eq(out_rows.o.payload),
+            out_rows.o.ready.eq(self.o.ready),
+        ]
+
+        r = delay(m, head.inverse.r, 1, "r")
+        k = delay(m, head.inverse.k, 1, "k")
+        for lane in range(c.lanes):
+            mantissa = delay(m, row.m[lane], 1, f"m_{lane}")
+            exponent = delay(m, row.i[lane], 1, f"i_{lane}")
+            product = Signal(M_BITS + R_BITS, name=f"product_{lane}", reset_less=True)
+            extra = Signal(unsigned(max(len(exponent), len(k)) + 1), name=f"extra_{lane}")
+            shift = Signal(range(TOP_BITS + 2), name=f"shift_{lane}", reset_less=True)
+            top = Signal(TOP_BITS + 2, name=f"top_{lane}")
+            moved = Signal(TOP_BITS + 2, name=f"moved_{lane}", reset_less=True)
+            probability = Signal(PROB_BITS, name=f"p_{lane}", reset_less=True)
+            m.d.comb += [
+                extra.eq(exponent + k),
+                top.eq(Cat(product[:SHIFT - 1].any(), product[SHIFT - 1:])),
+                out_rows.i.p.probs[lane].eq(probability),
+            ]
+            m.d.sync += [
+                product.eq(mantissa * r),
+                # One more than the width: everything, the half included, moves below the guard bit.
+                shift.eq(Mux(extra > TOP_BITS, TOP_BITS + 1, extra)),
+                moved.eq(sticky_right(top, shift, 1)),
+                probability.eq(saturate(round_guarded(moved), unsigned(PROB_BITS))),
+            ]
+        return m

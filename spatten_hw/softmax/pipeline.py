@@ -1,0 +1,54 @@
+"""Delay lines and right shifts cut into stages."""
+
+from __future__ import annotations
+
+from amaranth import Array, Cat, Const, Module, Signal, Value
+from amaranth.hdl import ShapeLike, ValueLike
+
+from ..stream.fifo import StreamFifo
+
+#: Cycles from a payload's arrival in an empty `StreamFifo` (depth ≥ 2) to its way out.
+FIFO_LATENCY = 2
+
+
+def delay(m: Module, value, cycles: int, name: str, reset: bool = False):
+    """`value` (a value or a view) `cycles` clock edges later; `reset` for flags that must start at 0."""
+    for n in range(cycles):
+        later = Signal(value.shape(), name=f"{name}_{n + 1}", reset_less=not reset)
+        m.d.sync += later.eq(value)
+        value = later
+    return value
+
+
+def guarded(value: ValueLike) -> Value:
+    """`value` with two fraction bits below it, the form that `sticky_right` and `round_guarded` work on."""
+    return Cat(Const(0, 2), value)
+
+
+def sticky_right(value: ValueLike, amount: ValueLike, step: int) -> Value:
+    """`value >> (amount·step)`, same width, in which bit 0 is the OR of itself and all bits shifted out.
+
+    Such shifts compose: a long one can be cut into stages, and the last two bits (half, and "anything below
+    half") still decide the rounding exactly.
+    """
+    v, a = Value.cast(value), Value.cast(amount)
+    width = len(v)
+    moved: list[Value] = []
+    for n in range(1 << len(a)):
+        s = n * step
+        moved.append(Cat(v[:s + 1].any(), v[s + 1:], Const(0, s)) if s < width else Cat(v.any(), Const(0, width - 1)))
+    return moved[0] if len(moved) == 1 else Value.cast(Array(moved)[a])
+
+
+def round_guarded(value: ValueLike) -> Value:
+    """Drops the two fraction bits of a guarded value, rounding half to even; one bit wider than the rest."""
+    v = Value.cast(value)
+    return v[2:] + (v[1] & (v[0] | v[2]))
+
+
+def never_full(shape: ShapeLike, most: int) -> StreamFifo:
+    """A FIFO that always accepts as long as at most `most` payloads are inside (credits or slots see to it).
+
+    One deeper than that, because the output register of a FIFO only fills one cycle after a write.
+    """
+    return StreamFifo(shape, most + 1)

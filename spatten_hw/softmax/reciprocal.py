@@ -1,0 +1,113 @@
+"""Pipelined reciprocal of the sum of exponentials."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig, clog2
+from ..numerics.fixed import narrow
+from .pipeline import delay
+from .rows import M_FRACTION, R_BITS, T_BITS, inverse, k_bits, sum_bits, sum_fraction
+
+
+class Reciprocal(wiring.Component):
+    """r = round_half_even(2^33 / t) with sum = (t / 2^16)·2^k, so 1/sum = r·2^(−17 − k). One sum per cycle.
+
+    The sum's only rounding is to the 17 bits of t, half to even; a t that rounds up to 2^17 becomes 2^16 with
+    k + 1. Then a restoring division, two quotient bits per stage. Latency `LATENCY` cycles, no
+    back-pressure. Valid input: 1.0 ≤ sum ≤ max_tokens (E fraction bits).
+    """
+
+    #: Quotient bits after the leading one, with the half bit.
+    STEPS = R_BITS
+    STEPS_PER_STAGE = 2
+    #: Leading one, two shifts, rounding; first bit; division; rounding.
+    LATENCY = 4 + 1 + STEPS // STEPS_PER_STAGE + 1
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        super().__init__({
+            "i": In(stream.Signature(sum_bits(config))),
+            "o": Out(stream.Signature(inverse(config))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        t, k = self._normalised(m)
+        self._divided(m, t, k)
+        m.d.comb += [
+            self.i.ready.eq(1),
+            self.o.valid.eq(delay(m, self.i.valid, self.LATENCY, "valid", reset=True)),
+        ]
+        return m
+
+    def _normalised(self, m: Module) -> tuple[Value, Value]:
+        """(t, k), four stages after the input."""
+        c = self.config
+        fraction, top = sum_fraction(c.max_tokens), clog2(c.max_tokens)
+        total = self.i.payload
+        # Shifted left until its leading one is in the top place; `up` is how far, k = top − up.
+        up = Signal(range(top + 1), reset_less=True)
+        with m.If(total[-1]):
+            m.d.sync += up.eq(0)
+        for n in range(1, top + 1):
+            with m.Elif(total[fraction + top - n]):
+                m.d.sync += up.eq(n)
+        found = delay(m, total, 1, "found")
+        coarse = Signal(len(total), reset_less=True)
+        fine = Signal(len(total), reset_less=True)
+        up_fine = delay(m, up, 1, "up_fine")
+        # The leading bits shifted out are zeros.
+        m.d.sync += [
+            coarse.eq(narrow(found << (up[2:] << 2), len(total)) if len(up) > 2 else found),
+            fine.eq(narrow(coarse << up_fine[:2], len(total))),
+        ]
+        k = Signal(k_bits(c), reset_less=True)
+        t = Signal(T_BITS, reset_less=True)
+        rest = len(total) - T_BITS
+        half, sticky = fine[rest - 1], fine[:rest - 1].any()
+        rounded = Signal(T_BITS + 1)
+        m.d.comb += rounded.eq(fine[rest:] + (half & (sticky | fine[rest])))
+        up_round = delay(m, up_fine, 1, "up_round")
+        m.d.sync += [
+            t.eq(Mux(rounded[T_BITS], rounded[1:], rounded[:T_BITS])),
+            # The largest sum is a power of two, so k + 1 never exceeds log2(max_tokens).
+            k.eq(narrow(top - up_round + rounded[T_BITS], k_bits(c))),
+        ]
+        return t, k
+
+    def _divided(self, m: Module, t: Value, k: Value) -> None:
+        """Drives `o` from (t, k)."""
+        stages = self.STEPS // self.STEPS_PER_STAGE
+        # 2^33 = 2^16·2^17: the first step asks whether t goes into 2^16, each further one brings down a 0.
+        one = Signal()
+        m.d.comb += one.eq(t == 1 << M_FRACTION)
+        quotient: Value = delay(m, one, 1, "quotient_0")
+        divisor: Value = delay(m, t, 1, "divisor_0")
+        remainder = Signal(T_BITS, name="remainder_0", reset_less=True)
+        m.d.sync += remainder.eq(Mux(one, 0, 1 << M_FRACTION))
+        for stage in range(1, stages + 1):
+            rest: Value = remainder
+            bits: Value = quotient
+            for step in range(self.STEPS_PER_STAGE):
+                doubled = Signal(T_BITS + 1, name=f"doubled_{stage}_{step}")
+                difference = Signal(T_BITS + 2, name=f"difference_{stage}_{step}")
+                m.d.comb += [doubled.eq(Cat(Const(0, 1), rest)), difference.eq(doubled - divisor)]
+                fits = ~difference[-1]
+                # Below the divisor either way, so T_BITS hold it.
+                rest = Mux(fits, difference[:T_BITS], doubled[:T_BITS])
+                bits = Cat(fits, bits)
+            remainder = Signal(T_BITS, name=f"remainder_{stage}", reset_less=True)
+            next_quotient = Signal(len(bits), name=f"quotient_{stage}", reset_less=True)
+            m.d.sync += [remainder.eq(rest), next_quotient.eq(bits)]
+            quotient, divisor = next_quotient, delay(m, divisor, 1, f"divisor_{stage}")
+        # `quotient` now ends in the half bit, the remainder is what lies below it.
+        r = Signal(R_BITS, reset_less=True)
+        up = quotient[0] & ((remainder != 0) | quotient[1])
+        m.d.sync += r.eq(narrow(quotient[1:] + up, R_BITS))
+        m.d.comb += [self.o.p.r.eq(r), self.o.p.k.eq(delay(m, k, stages + 2, "k"))]

@@ -1,0 +1,96 @@
+"""Widths and payloads inside the softmax (`docs/architecture.md`, "Numbers")."""
+
+from __future__ import annotations
+
+from amaranth import signed, unsigned
+from amaranth.lib import data
+
+from ..config import SpAttenConfig, clog2
+from ..stream.layouts import tag_layout
+
+#: d' = (max − score) after its first shift, unsigned.
+D_BITS = 18
+#: The exponent y: fraction and integer bits, unsigned.
+Y_FRACTION = 14
+INTEGER_BITS = 5
+Y_BITS = Y_FRACTION + INTEGER_BITS
+#: Mantissa of 2^−y, unsigned, 2^M_FRACTION = 1.0.
+M_FRACTION = 16
+M_BITS = M_FRACTION + 1
+M_ONE = 1 << M_FRACTION
+#: The normalised sum t has this many bits; r = 2^R_EXPONENT / t needs one more.
+T_BITS = 17
+R_BITS = 18
+R_EXPONENT = 33
+
+
+def sum_fraction(max_tokens: int) -> int:
+    """E: fraction bits of the sum of exponentials."""
+    return 15 + clog2(max_tokens)
+
+
+def sum_bits(c: SpAttenConfig) -> int:
+    """Width of the sum of `max_tokens` exponentials, each at most 1.0."""
+    return sum_fraction(c.max_tokens) + clog2(c.max_tokens) + 1
+
+
+def k_bits(c: SpAttenConfig) -> int:
+    """Width of k: the sum is (t / 2^16)·2^k with k = 0 … log2(max_tokens)."""
+    return clog2(c.max_tokens).bit_length()
+
+
+def ready_vector(c: SpAttenConfig) -> data.StructLayout:
+    """All scores of the vector in `slot` are stored; `top` is their maximum, `replay`: with LSBs."""
+    return data.StructLayout({"slot": unsigned(c.slot_bits), "top": signed(c.score_bits), "replay": 1})
+
+
+def row_info(c: SpAttenConfig) -> data.StructLayout:
+    """Live lanes of a row and its place in the vector."""
+    return data.StructLayout({"count": unsigned(c.lane_count_bits), "first": 1, "last": 1})
+
+
+def scaling(c: SpAttenConfig) -> data.StructLayout:
+    """What turns the scores of one vector into exponents."""
+    return data.StructLayout({
+        "top": signed(c.score_bits), "mant": unsigned(17), "pre": unsigned(5), "post": unsigned(6),
+    })
+
+
+def score_exponents(c: SpAttenConfig) -> data.StructLayout:
+    """L scores with the scaling of their vector."""
+    return data.StructLayout({
+        "scores": data.ArrayLayout(signed(c.score_bits), c.lanes), "scaling": scaling(c), "info": row_info(c),
+    })
+
+
+def exponent_row(c: SpAttenConfig) -> data.StructLayout:
+    """L exponents y."""
+    return data.StructLayout({"y": data.ArrayLayout(unsigned(Y_BITS), c.lanes), "info": row_info(c)})
+
+
+def exp_row(c: SpAttenConfig) -> data.StructLayout:
+    """L exponentials m·2^−(16 + i)."""
+    return data.StructLayout({
+        "m": data.ArrayLayout(unsigned(M_BITS), c.lanes),
+        "i": data.ArrayLayout(unsigned(INTEGER_BITS), c.lanes), "info": row_info(c),
+    })
+
+
+def inverse(c: SpAttenConfig) -> data.StructLayout:
+    """The reciprocal of a sum: 1/sum = r·2^(−17 − k)."""
+    return data.StructLayout({"r": unsigned(R_BITS), "k": unsigned(k_bits(c))})
+
+
+def vector_info(c: SpAttenConfig) -> data.StructLayout:
+    """A vector between passes 2 and 3; `may_refetch`: it has LSBs that are not in its scores yet."""
+    return data.StructLayout({"slot": unsigned(c.slot_bits), "may_refetch": 1, "tag": tag_layout(c)})
+
+
+def header(c: SpAttenConfig) -> data.StructLayout:
+    """What pass 3 needs of a vector; `drop`: it is flat, its rows go nowhere."""
+    return data.StructLayout({"inverse": inverse(c), "drop": 1, "tag": tag_layout(c)})
+
+
+def slot_notice(c: SpAttenConfig) -> data.StructLayout:
+    """Payload of `flat` and `free`."""
+    return data.StructLayout({"slot": unsigned(c.slot_bits)})

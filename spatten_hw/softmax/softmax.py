@@ -1,0 +1,135 @@
+"""Softmax and progressive decision (SpAtten Figure 8, modules 4 and 5)."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from ..config import SpAttenConfig
+from ..control.descriptor import job_layout, scale_layout
+from ..stream.layouts import prob_row, score_row, slot_meta
+from .decision import Decision
+from .exp2 import Exp2
+from .exponent import Exponent
+from .normalise import Normalise
+from .pipeline import FIFO_LATENCY, never_full
+from .reciprocal import Reciprocal
+from .rows import exp_row, header, slot_notice, vector_info
+from .score_slots import ScoreSlots
+from .sum import ExpSum
+from .vector_reader import VectorReader
+
+
+class Softmax(wiring.Component):
+    """Exact scores in, final 12-bit probabilities out; flat vectors are handed back for their LSBs.
+
+    Three passes work on different vectors at the same time: pass 1 takes one R-lane score row per cycle (stores it,
+    maximum), pass 2 reads one L-lane row per cycle (exponentials, sum), pass 3 gives one L-lane row per cycle
+    (normalises). No idle cycle between vectors of any lengths; vectors leave in the order in which their last
+    score rows came. `docs/architecture.md`, "Numbers", has every width and rounding.
+
+    `job`: only `dim_log2` and `threshold` are used. `meta`: always accepted; a slot's meta precedes its first
+    score row. `i`: always accepted; rows of different slots in any interleaving, in order within a slot, `replay` rows
+    only after `flat`. `scale_head` → `scale` one cycle later (a synchronous memory outside). `o` may stall for any
+    time. `flat`: the slot stays taken, its score rows come again as LSB passes; may stall. `free`: one cycle, must be
+    taken: the slot may be handed out again; given when the scores have been read if no refetch is possible,
+    else at the decision. `busy`: a pass is at work or a result waits.
+
+    Latency, idle and unstalled: `latency(rows)` cycles from the last score row to the first probability row of a
+    vector of `rows` L-lane rows. Valid input: keys ≥ 1, as many scores as `meta` says.
+    """
+
+    job: data.View
+    meta: stream.Interface
+    i: stream.Interface
+    scale_head: Signal
+    scale: data.View
+    o: stream.Interface
+    flat: stream.Interface
+    free: stream.Interface
+    busy: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        self.slots = ScoreSlots(c)
+        self.total = ExpSum(c)
+        #: From the cycle a row is read to the one its vector's header can be used in, if it is the last.
+        self.pass_2 = (VectorReader.ROWS + Exponent.LATENCY + Exp2.LATENCY + self.total.latency
+                       + Reciprocal.LATENCY + Decision.LATENCY + FIFO_LATENCY)
+        self.vectors_inside = self.pass_2 + 4
+        self.rows_inside = 2 * c.max_rows + self.pass_2 + 4
+        super().__init__({
+            "job": In(job_layout(c)),
+            "meta": In(stream.Signature(slot_meta(c))),
+            "i": In(stream.Signature(score_row(c))),
+            "scale_head": Out(c.head_bits), "scale": In(scale_layout()),
+            "o": Out(stream.Signature(prob_row(c))),
+            "flat": Out(stream.Signature(slot_notice(c))),
+            "free": Out(stream.Signature(slot_notice(c))),
+            "busy": Out(1),
+        })
+
+    def latency(self, rows: int) -> int:
+        """Cycles from a vector's last score row to its first probability row when nothing stalls."""
+        return self.slots.latency + VectorReader.LOOKUP + (rows - 1) + self.pass_2 + Normalise.LATENCY
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.score_slots = slots = self.slots
+        m.submodules.reader = reader = VectorReader(c, self.rows_inside, self.vectors_inside)
+        m.submodules.exponent = exponent = Exponent(c)
+        m.submodules.exp2 = exp2 = Exp2(c)
+        m.submodules.sum = total = self.total
+        m.submodules.reciprocal = reciprocal = Reciprocal(c)
+        m.submodules.decision = decision = Decision(c)
+        m.submodules.normalise = normalise = Normalise(c)
+        m.submodules.row_fifo = row_fifo = never_full(exp_row(c), self.rows_inside)
+        m.submodules.info_fifo = info_fifo = never_full(vector_info(c), self.vectors_inside)
+        m.submodules.header_fifo = header_fifo = never_full(header(c), self.vectors_inside)
+        m.submodules.done_fifo = done_fifo = never_full(slot_notice(c), c.slots)
+
+        connect(m, wiring.flipped(self.i), slots.i)
+        connect(m, wiring.flipped(self.meta), reader.meta)
+        connect(m, slots.ready, reader.ready)
+        connect(m, reader.info, info_fifo.i)
+        connect(m, exponent.o, exp2.i)
+        connect(m, total.o, reciprocal.i)
+        connect(m, reciprocal.o, decision.inverse)
+        connect(m, info_fifo.o, decision.info)
+        connect(m, decision.header, header_fifo.i)
+        connect(m, header_fifo.o, normalise.header)
+        connect(m, row_fifo.o, normalise.rows)
+        connect(m, normalise.o, wiring.flipped(self.o))
+        connect(m, decision.flat, wiring.flipped(self.flat))
+        connect(m, reader.done, done_fifo.i)
+        m.d.comb += [
+            slots.dim_log2.eq(self.job.dim_log2),
+            decision.threshold.eq(self.job.threshold),
+            self.scale_head.eq(reader.scale_head),
+            reader.scale.eq(self.scale),
+            slots.read_row.eq(reader.read_row),
+            reader.row_popped.eq(normalise.popped),
+            reader.vector_popped.eq(normalise.vector_popped),
+            exponent.i.valid.eq(reader.rows.valid),
+            exponent.i.p.scores.eq(slots.read_scores),
+            exponent.i.p.scaling.eq(reader.rows.p.scaling),
+            exponent.i.p.info.eq(reader.rows.p.info),
+            reader.rows.ready.eq(1),
+            # Both take every row: the reader's credits keep room in the FIFO.
+            exp2.o.ready.eq(1),
+            row_fifo.i.valid.eq(exp2.o.valid), row_fifo.i.payload.eq(exp2.o.payload),
+            total.i.valid.eq(exp2.o.valid), total.i.payload.eq(exp2.o.payload),
+        ]
+        # Slots freed by a decision cannot wait; those freed by reading can, there are at most `slots`.
+        with m.If(decision.free.valid):
+            m.d.comb += [self.free.valid.eq(1), self.free.payload.eq(decision.free.payload)]
+        with m.Else():
+            m.d.comb += [
+                self.free.valid.eq(done_fifo.o.valid), self.free.payload.eq(done_fifo.o.payload),
+                done_fifo.o.ready.eq(1),
+            ]
+        m.d.comb += decision.free.ready.eq(1)
+        m.d.sync += self.busy.eq(slots.active | reader.active | self.o.valid | self.flat.valid)
+        return m

@@ -1,0 +1,81 @@
+"""Sum of a vector's exponentials, exact after one rounding per key."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+from ..numerics.fixed import narrow
+from .pipeline import delay, guarded, round_guarded, sticky_right
+from .rows import M_BITS, exp_row, sum_bits, sum_fraction
+
+
+class ExpSum(wiring.Component):
+    """Σ round_shift(m·2^(E − 16), i) over a vector's live lanes, E fraction bits; one L-lane row per cycle.
+
+    `o` holds the sum for one cycle, `latency` = 4 + log2(L) cycles after the vector's last row. Vectors follow each
+    other without a gap, whatever their lengths. No back-pressure. Never overflows: at most max_tokens keys
+    of at most 1.0. Valid input: at least one live lane per vector.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = config
+        #: Two shifts, rounding, log2(L) adders, accumulator.
+        self.latency = 3 + (config.lanes - 1).bit_length() + 1
+        super().__init__({
+            "i": In(stream.Signature(exp_row(config))),
+            "o": Out(stream.Signature(unsigned(sum_bits(config)))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        row = self.i.p
+        width = sum_fraction(c.max_tokens) + 1
+        terms: list[Value] = []
+        for lane in range(c.lanes):
+            wide = Signal(width, name=f"wide_{lane}")
+            coarse = Signal(width + 2, name=f"coarse_{lane}", reset_less=True)
+            fine = Signal(width + 2, name=f"fine_{lane}", reset_less=True)
+            term = Signal(width, name=f"term_{lane}", reset_less=True)
+            live = Signal(name=f"live_{lane}")
+            fine_amount = delay(m, row.i[lane][:3], 1, f"fine_amount_{lane}")
+            m.d.comb += [
+                wide.eq(Cat(Const(0, width - M_BITS), row.m[lane])),
+                live.eq(row.info.count > lane),
+            ]
+            m.d.sync += [
+                coarse.eq(sticky_right(guarded(wide), row.i[lane][3:], 8)),
+                fine.eq(sticky_right(coarse, fine_amount, 1)),
+                # 1.0 is the largest term and has no bits to round, so rounding never carries out.
+                term.eq(Mux(delay(m, live, 2, f"live_{lane}"), narrow(round_guarded(fine), width), 0)),
+            ]
+            terms.append(term)
+
+        level = 0
+        while len(terms) > 1:
+            sums: list[Value] = []
+            for n in range(len(terms) // 2):
+                pair = Signal(len(terms[0]) + 1, name=f"pair_{level}_{n}", reset_less=True)
+                m.d.sync += pair.eq(terms[2 * n] + terms[2 * n + 1])
+                sums.append(pair)
+            terms, level = sums, level + 1
+
+        before = self.latency - 1
+        valid = delay(m, self.i.valid, before, "valid", reset=True)
+        first = delay(m, row.info.first, before, "first")
+        last = delay(m, row.info.last, before, "last")
+        total = Signal(sum_bits(c), reset_less=True)
+        with m.If(valid):
+            m.d.sync += total.eq(narrow(Mux(first, 0, total) + terms[0], sum_bits(c)))
+        m.d.comb += [
+            self.i.ready.eq(1),
+            self.o.valid.eq(delay(m, valid & last, 1, "done", reset=True)),
+            self.o.payload.eq(total),
+        ]
+        return m

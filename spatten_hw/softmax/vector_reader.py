@@ -1,0 +1,154 @@
+"""Pass 2's walker: looks up what a complete vector needs and reads its rows from the slots."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig, clog2
+from ..control.descriptor import scale_layout
+from ..numerics.fixed import narrow
+from ..stream.layouts import slot_meta
+from .pipeline import FIFO_LATENCY, delay, never_full
+from .rows import ready_vector, row_info, scaling, slot_notice, vector_info
+
+
+def scaled_row(c: SpAttenConfig) -> data.StructLayout:
+    """What goes along with a row of scores read from the slots."""
+    return data.StructLayout({"scaling": scaling(c), "info": row_info(c)})
+
+
+class VectorReader(wiring.Component):
+    """Reads ready vectors back to back, one L-lane row per cycle, no idle cycle even between one-row vectors.
+
+    `meta` is always accepted and must precede the first score row of its slot. Vectors are looked up ahead: `meta`,
+    then the scale of the head (`scale_head`, answered in `scale` one cycle later). A row is read only if a row credit
+    is left, a vector begun only if a vector credit is, so nothing behind has to stall; `row_popped` and
+    `vector_popped` give credits back. `read_row` addresses the slots; `rows` goes with the scores that arrive one cycle
+    later. `info` leaves with a vector's first row, `done` (the slot is not needed again) with its last unless it may
+    yet be refetched. `info` and `done` must be taken at once. `active`: vectors here or behind.
+    """
+
+    #: From `ready` to the cycle that reads the first row, when idle: meta, scale, FIFO.
+    LOOKUP = 2 + FIFO_LATENCY
+    #: From there to the row on `rows`: address, memory.
+    ROWS = 2
+    #: Vectors looked up ahead: covers the look-up and its credit's way back.
+    AHEAD = 8
+
+    meta: stream.Interface
+    ready: stream.Interface
+    scale_head: Signal
+    scale: data.View
+    read_row: Signal
+    rows: stream.Interface
+    info: stream.Interface
+    done: stream.Interface
+    row_popped: Signal
+    vector_popped: Signal
+    active: Signal
+
+    def __init__(self, config: SpAttenConfig, row_credits: int, vector_credits: int):
+        self.config = c = config
+        self.row_credits = row_credits
+        self.vector_credits = vector_credits
+        self.row_bits = clog2(c.max_rows)
+        super().__init__({
+            "meta": In(stream.Signature(slot_meta(c))),
+            "ready": In(stream.Signature(ready_vector(c))),
+            "scale_head": Out(c.head_bits), "scale": In(scale_layout()),
+            "read_row": Out(c.slot_bits + self.row_bits),
+            "rows": Out(stream.Signature(scaled_row(c))),
+            "info": Out(stream.Signature(vector_info(c))),
+            "done": Out(stream.Signature(slot_notice(c))),
+            "row_popped": In(1), "vector_popped": In(1), "active": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        lane_bits = clog2(c.lanes)
+        prepared_layout = data.StructLayout({
+            "scaling": scaling(c), "info": vector_info(c),
+            "last_row": unsigned(max(1, self.row_bits)), "last_count": unsigned(c.lane_count_bits),
+        })
+        m.submodules.prepared = prepared = never_full(prepared_layout, self.AHEAD)
+
+        # Look-up: meta by slot, then scale by head. Credits keep room in `prepared`.
+        m.submodules.metas = metas = Memory(shape=slot_meta(c), depth=c.slots, init=[])
+        meta_write = metas.write_port()
+        meta_read = metas.read_port(domain="sync", transparent_for=())
+        ahead = Signal(range(self.AHEAD + 1), init=self.AHEAD)
+        look = Signal()
+        m.d.comb += [
+            self.meta.ready.eq(1),
+            meta_write.addr.eq(self.meta.p.slot), meta_write.data.eq(self.meta.payload),
+            meta_write.en.eq(self.meta.valid),
+            look.eq(self.ready.valid & (ahead != 0)),
+            self.ready.ready.eq(ahead != 0),
+            meta_read.addr.eq(self.ready.p.slot), meta_read.en.eq(1),
+        ]
+        m.d.sync += ahead.eq(ahead - look + (prepared.o.valid & prepared.o.ready))
+        found = meta_read.data
+        m.d.comb += self.scale_head.eq(found.tag.head)
+        looked = delay(m, look, 2, "looked", reset=True)
+        vector = delay(m, self.ready.payload, 2, "vector")
+        meta = delay(m, found, 1, "meta")
+        last_key = Signal(c.count_bits)
+        entry = prepared.i.p
+        m.d.comb += [
+            prepared.i.valid.eq(looked),
+            last_key.eq(narrow(meta["keys"] - 1, c.count_bits)),
+            entry.scaling.top.eq(vector.top),
+            entry.scaling.mant.eq(self.scale.score_mant),
+            entry.scaling.pre.eq(self.scale.score_pre),
+            entry.scaling.post.eq(self.scale.score_post),
+            entry.info.slot.eq(vector.slot),
+            entry.info.may_refetch.eq(meta.progressive & ~vector.replay),
+            entry.info.tag.eq(meta.tag),
+            entry.last_row.eq(narrow(last_key >> lane_bits, max(1, self.row_bits))),
+            entry.last_count.eq(narrow(last_key[:lane_bits] + 1, c.lane_count_bits)),
+        ]
+        # A replayed vector has K's LSBs in its scores and fetches V rows with theirs.
+        with m.If(vector.replay):
+            m.d.comb += [entry.info.tag.refetched.eq(1), entry.info.tag.stream_v.eq(1)]
+
+        # Walk: one row per cycle while there are credits.
+        front = prepared.o.p
+        row = Signal(max(1, self.row_bits))
+        row_credits = Signal(range(self.row_credits + 1), init=self.row_credits)
+        vector_credits = Signal(range(self.vector_credits + 1), init=self.vector_credits)
+        first = Signal()
+        last = Signal()
+        go = Signal()
+        m.d.comb += [
+            first.eq(row == 0),
+            last.eq(row == front.last_row),
+            go.eq(prepared.o.valid & (row_credits != 0) & (~first | (vector_credits != 0))),
+            prepared.o.ready.eq(go & last),
+            self.info.valid.eq(go & first),
+            self.info.payload.eq(front.info),
+            self.done.valid.eq(go & last & ~front.info.may_refetch),
+            self.done.p.slot.eq(front.info.slot),
+        ]
+        m.d.sync += [
+            row_credits.eq(row_credits - go + self.row_popped),
+            vector_credits.eq(vector_credits - (go & first) + self.vector_popped),
+            self.read_row.eq(Cat(row[:self.row_bits], front.info.slot)),
+        ]
+        with m.If(go):
+            m.d.sync += row.eq(Mux(last, 0, row + 1))
+
+        walked = Signal(scaled_row(c))
+        m.d.comb += [
+            walked.scaling.eq(front.scaling),
+            walked.info.first.eq(first),
+            walked.info.last.eq(last),
+            walked.info.count.eq(Mux(last, front.last_count, c.lanes)),
+            self.rows.valid.eq(delay(m, go, 2, "walked", reset=True)),
+            self.rows.payload.eq(delay(m, walked, 2, "walked_row")),
+            self.active.eq((ahead != self.AHEAD) | self.ready.valid | (vector_credits != self.vector_credits)),
+        ]
+        return m
