@@ -10,8 +10,11 @@ from ..config import SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from .rows import row_bits
 
-PREPARE = 0
-FINISH = 1
+#: Cycles from the acceptance of PREPARE to its `done`, without zeroing, loading and pruning.
+PREPARE_CYCLES = 7
+#: Cycles from the acceptance of FINISH (accumulators idle) to its `done`, without stores and without the
+#: cycles of the rows merged: one per row of the alive list, more for rows with bank conflicts.
+FINISH_CYCLES = 13
 
 
 class CascadeControl(wiring.Component):

@@ -41,9 +41,11 @@ class Pruner(wiring.Component):
     of ids ≥ tokens and heads ≥ job.heads become 0. A keep count of 0 counts as 1. On an error nothing is alive
     and every later op fails until a restart or a good load_ids. After reset all totals are 0, nothing is alive.
 
-    Cycles, no stalls, no bank conflicts (r = ceil(alive / L)): FINISH without stores 12 + r; PREPARE
-    without loads and pruning 4 (5 + ceil(tokens / L) when totals must be zeroed); token pruning adds r plus
-    the engine's time plus ceil(keep / L). A row of ids that share a bank takes as many cycles as share it.
+    Cycles without stalls, from op to done: FINISH without stores `cascade.FINISH_CYCLES` + r, r the rows of
+    the alive list (ids of a row that share a bank of the score memory take a cycle each); PREPARE
+    `cascade.PREPARE_CYCLES`, and ceil(tokens / L) more when totals must be zeroed. Token pruning adds r, the
+    engine's time and ceil(keep / L); head pruning the highest alive head number and the engine's time. Loads
+    and stores move one word per cycle.
     """
 
     op: stream.Interface

@@ -67,7 +67,7 @@ async def merge_and_gather_under_stalls(dut):
         rows = _rows(c, ids, [0] * len(ids), 0)
         bench.send("requests", rows, stall)
         out = bench.receive("totals", stall)
-        await bench.run(lambda n=len(rows), o=out: len(o.items) == n, limit=1000)
+        await bench.run(lambda r=rows, o=out: len(o.items) == len(r), limit=1000)
         got = [unpack(total_row(c), x) for x in out.items]
         assert [i for g in got for i in g["ids"][:g["count"]]] == ids
         assert [t for g in got for t in g["totals"][:g["count"]]] == [want[i] for i in ids]
@@ -87,7 +87,7 @@ async def a_row_takes_as_many_cycles_as_its_fullest_bank(dut):
         cost = [max(Counter(i % c.lanes for i in ids[at:at + c.lanes]).values())
                 for at in range(0, len(ids), c.lanes)]
         sent, out = bench.send("requests", rows), bench.receive("totals")
-        await bench.run(lambda n=len(rows), o=out: len(o.items) == n, limit=1000)
+        await bench.run(lambda r=rows, o=out: len(o.items) == len(r), limit=1000)
         assert out.cycles[-1] - sent.cycles[0] == GATHER_CYCLES - 1 + sum(cost)
         sent = bench.send("requests", _rows(c, ids, [1] * len(ids), 1))
         await bench.run(lambda s=sent: s.at == len(s.items), limit=1000)
