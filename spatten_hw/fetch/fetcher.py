@@ -1,0 +1,206 @@
+"""Q-K-V fetcher (SpAtten, Figure 8, block 1): all reads of the accelerator."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..bus.axi import ar_layout, r_layout
+from ..bus.read_crossbar import ReadCrossbar
+from ..config import LSB_WIDTH, SpAttenConfig, clog2
+from ..control.descriptor import job_layout
+from ..stream.layouts import (
+    aux_command,
+    aux_word,
+    k_command,
+    kept_row,
+    operand_row,
+    q_command,
+    q_row,
+    v_command,
+)
+from .group_fetcher import GroupFetcher, port_beats_bits
+from .head_base import HeadBase
+from .query_fetcher import QueryFetcher
+from .row_generator import plane_layout
+from .value_walk import ValueWalk
+from .word_reader import WordReader
+
+#: Order of the bits of `errors`.
+ERROR_CLASSES = ("q", "k", "v", "desc", "state")
+
+
+class Fetcher(wiring.Component):
+    """Reads Q, K and V rows of the running `job`, and words for two auxiliary clients, over C AXI4 channels.
+
+    * `k_cmd` (`k_command`) → `k_rows` (`operand_row`), ids of the survivor list through `k_list_row`/`k_list_ids` (one
+      cycle later).
+    * `v_cmd` (`v_command`, fills) and `v_kept` (`kept_row`s of vectors whose V rows are streamed; never others) →
+      `v_rows`, in the order of `ValueWalk`, told apart by `fill`; list ports as for K.
+    * `q_cmd` (`q_command`) → `q_rows` (`q_row`).
+    * `desc_cmd`, `state_cmd` (`aux_command`) → `desc_words`, `state_words` (`aux_word`).
+
+    Rows come in the order of their commands, K and V at R = lanes >> dim_log2 per cycle while the channels deliver.
+    K and V rows are live up to `count`. A command with 0 rows gives one empty group with `last`.
+    `beats_*`: beats requested, per class, a few cycles ago. `errors`: sticky bits in the order of
+    `ERROR_CLASSES` until `clear`; a row with an error is delivered like any other. `idle`: nothing in flight (a few
+    cycles late); `busy` = ~idle; `stall`: rows are under way for someone ready, none is there. `job` must hold still
+    from two cycles before its first command until `idle`.
+    """
+
+    k_cmd: stream.Interface
+    k_rows: stream.Interface
+    v_cmd: stream.Interface
+    v_kept: stream.Interface
+    v_rows: stream.Interface
+    q_cmd: stream.Interface
+    q_rows: stream.Interface
+    desc_cmd: stream.Interface
+    desc_words: stream.Interface
+    state_cmd: stream.Interface
+    state_words: stream.Interface
+    ar: list[stream.Interface]
+    r: list[stream.Interface]
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        list_row = max(1, clog2(c.max_rows))
+        ids = data.ArrayLayout(unsigned(c.token_bits), c.lanes)
+        one = c.granule_beats.bit_length()
+        super().__init__({
+            "job": In(job_layout(c)),
+            "k_cmd": In(stream.Signature(k_command(c))), "k_rows": Out(stream.Signature(operand_row(c))),
+            "k_list_row": Out(list_row), "k_list_ids": In(ids),
+            "v_cmd": In(stream.Signature(v_command(c))), "v_kept": In(stream.Signature(kept_row(c))),
+            "v_rows": Out(stream.Signature(operand_row(c))),
+            "v_list_row": Out(list_row), "v_list_ids": In(ids),
+            "q_cmd": In(stream.Signature(q_command(c))), "q_rows": Out(stream.Signature(q_row(c))),
+            "desc_cmd": In(stream.Signature(aux_command(c))), "desc_words": Out(stream.Signature(aux_word())),
+            "state_cmd": In(stream.Signature(aux_command(c))), "state_words": Out(stream.Signature(aux_word())),
+            "ar": Out(stream.Signature(ar_layout(c))).array(c.channels),
+            "r": In(stream.Signature(r_layout(c))).array(c.channels),
+            "beats_q": Out(one), "beats_other": Out(one),
+            "beats_k_msb": Out(port_beats_bits(c, c.k_ports)), "beats_k_lsb": Out(port_beats_bits(c, c.k_ports)),
+            "beats_v_msb": Out(port_beats_bits(c, c.v_ports)), "beats_v_lsb": Out(port_beats_bits(c, c.v_ports)),
+            "errors": Out(len(ERROR_CLASSES)), "clear": In(1),
+            "idle": Out(1), "busy": Out(1), "stall": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.crossbar = crossbar = ReadCrossbar(c)
+        m.submodules.keys = keys = GroupFetcher(c, c.k_ports, 0)
+        m.submodules.values = values = GroupFetcher(c, c.v_ports, c.topk_lanes)
+        m.submodules.queries = queries = QueryFetcher(c)
+        m.submodules.words = words = WordReader(c)
+
+        requesters = [*zip(keys.req, keys.rsp, strict=True), *zip(values.req, values.rsp, strict=True),
+                      (queries.req, queries.rsp), (words.req, words.rsp)]
+        for n, (req, rsp) in enumerate(requesters):
+            connect(m, req, crossbar.req[n])
+            connect(m, crossbar.rsp[n], rsp)
+        for ch in range(c.channels):
+            connect(m, crossbar.ar[ch], flipped(self.ar[ch]))
+            connect(m, flipped(self.r[ch]), crossbar.r[ch])
+
+        self._planes(m, keys, values, queries)
+        keys_ahead = self._key_walk(m, keys)
+        values_ahead = self._value_walk(m, values)
+        connect(m, flipped(self.q_cmd), queries.cmd)
+        connect(m, queries.rows, flipped(self.q_rows))
+        for k, name in enumerate(("desc", "state")):
+            connect(m, flipped(getattr(self, f"{name}_cmd")), words.cmd[k])
+            connect(m, words.words[k], flipped(getattr(self, f"{name}_words")))
+
+        now = Signal(len(ERROR_CLASSES))
+        m.d.comb += [
+            now.eq(Cat(queries.error, keys.error, values.error, words.error)),
+            self.beats_q.eq(queries.beats), self.beats_other.eq(words.beats),
+            self.beats_k_msb.eq(keys.beats_msb), self.beats_k_lsb.eq(keys.beats_lsb),
+            self.beats_v_msb.eq(values.beats_msb), self.beats_v_lsb.eq(values.beats_lsb),
+            self.busy.eq(~self.idle),
+        ]
+        waiting = [(keys.idle & keys_ahead, self.k_rows), (values.idle & values_ahead, self.v_rows),
+                   (queries.idle, self.q_rows)]
+        m.d.sync += [
+            self.errors.eq((self.errors & ~self.clear.replicate(len(self.errors))) | now),
+            self.idle.eq(keys.idle & keys_ahead & values.idle & values_ahead & queries.idle & words.idle),
+            self.stall.eq(Cat(~idle & s.ready & ~s.valid for idle, s in waiting).any()),
+        ]
+        return m
+
+    def _planes(self, m: Module, keys: GroupFetcher, values: GroupFetcher, queries: QueryFetcher) -> None:
+        """What the job says of each plane, in the form the lanes use; registered, for it does not change."""
+        job = self.job
+
+        def row_bytes(width: Value) -> Value:
+            return ((width * self.config.min_dim) << job.dim_log2) >> 3
+
+        for fetcher, x in ((keys, "k"), (values, "v")):
+            msb, lsb = fetcher.planes
+            shifted = job[f"{x}_lsb"] != 0
+            m.d.comb += fetcher.dim_log2.eq(job.dim_log2)
+            planes = Signal(data.ArrayLayout(plane_layout(self.config), 2), name=f"{x}_planes")
+            m.d.comb += [msb.eq(planes[0]), lsb.eq(planes[1])]
+            m.d.sync += [
+                planes[0].stride.eq(job[f"{x}_msb_token_stride"]), planes[0].bytes.eq(row_bytes(job[f"{x}_msb"])),
+                planes[0].mode.width.eq(job[f"{x}_msb"]), planes[0].mode.shift.eq(shifted),
+                planes[1].stride.eq(job[f"{x}_lsb_token_stride"]), planes[1].mode.lsb.eq(1),
+                planes[1].mode.width.eq(LSB_WIDTH),
+                planes[1].bytes.eq(row_bytes(job[f"{x}_lsb"])),
+            ]
+            if x == "v":
+                m.d.sync += planes[0].mode.mid.eq(shifted)
+        plane = Signal(plane_layout(self.config), name="q_plane")
+        m.d.sync += [
+            plane.stride.eq(job.q_token_stride), plane.bytes.eq(row_bytes(job.q_bits)),
+            plane.mode.width.eq(job.q_bits),
+        ]
+        m.d.comb += [
+            queries.plane.eq(plane), queries.base.eq(job.q_base), queries.head_stride.eq(job.q_head_stride),
+        ]
+
+    def _key_walk(self, m: Module, keys: GroupFetcher) -> Value:
+        """`k_cmd` → head address → K side. Returns whether nothing is on that way."""
+        c, job = self.config, self.job
+        rest = data.StructLayout({"rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1})
+        m.submodules.key_heads = heads = HeadBase(c, rest)
+        cmd, i, o, walk = self.k_cmd, heads.i, heads.o, keys.cmd
+        with m.If(cmd.payload.lsb):
+            m.d.comb += [i.payload.base.eq(job.k_lsb_base), i.payload.stride.eq(job.k_lsb_head_stride)]
+        with m.Else():
+            m.d.comb += [i.payload.base.eq(job.k_msb_base), i.payload.stride.eq(job.k_msb_head_stride)]
+        m.d.comb += [
+            i.valid.eq(cmd.valid), cmd.ready.eq(i.ready), i.payload.head.eq(cmd.payload.kv_head),
+            i.payload.user.rows.eq(cmd.payload.rows), i.payload.user.lsb.eq(cmd.payload.lsb),
+            i.payload.user.fill.eq(cmd.payload.fill), i.payload.user.half.eq(cmd.payload.half),
+            walk.valid.eq(o.valid), o.ready.eq(walk.ready), walk.payload.last.eq(1),
+            walk.payload.bases[0].eq(o.payload.base), walk.payload.bases[1].eq(o.payload.base),
+            walk.payload.planes.eq(Cat(~o.payload.user.lsb, o.payload.user.lsb)),
+            walk.payload.rows.eq(o.payload.user.rows), walk.payload.fill.eq(o.payload.user.fill),
+            walk.payload.half.eq(o.payload.user.half),
+            keys.list_ids.eq(self.k_list_ids), self.k_list_row.eq(keys.list_row),
+        ]
+        connect(m, keys.rows, flipped(self.k_rows))
+        return heads.idle & ~cmd.valid
+
+    def _value_walk(self, m: Module, values: GroupFetcher) -> Value:
+        """`v_cmd`, `v_kept` → V side. Returns whether nothing is on that way."""
+        job = self.job
+        m.submodules.value_walk = walk = ValueWalk(self.config)
+        connect(m, flipped(self.v_cmd), walk.fills)
+        connect(m, flipped(self.v_kept), walk.kept)
+        connect(m, walk.o, values.cmd)
+        connect(m, values.rows, flipped(self.v_rows))
+        m.d.comb += [
+            walk.msb_base.eq(job.v_msb_base), walk.lsb_base.eq(job.v_lsb_base),
+            walk.msb_stride.eq(job.v_msb_head_stride), walk.lsb_stride.eq(job.v_lsb_head_stride),
+            walk.has_lsb.eq(job.v_lsb != 0),
+            values.list_ids.eq(self.v_list_ids), self.v_list_row.eq(values.list_row),
+        ]
+        return walk.idle
+
+
+

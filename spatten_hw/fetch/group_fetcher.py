@@ -1,0 +1,91 @@
+"""Fetches groups of R rows over many lane ports: the K side or the V side of the fetcher."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..bus.read_crossbar import request_layout, response_layout
+from ..config import SpAttenConfig, clog2
+from ..stream.fifo import StreamFifo
+from ..stream.layouts import operand_row
+from .beat_sum import plane_beats
+from .collector import RowCollector
+from .lane_port import LanePort
+from .row_generator import RowGenerator, group_note, plane_layout, walk_command
+
+
+def port_beats_bits(c: SpAttenConfig, ports: int) -> int:
+    """Width of the number of beats `ports` ports can request in one cycle."""
+    return (ports * c.granule_beats).bit_length()
+
+
+class GroupFetcher(wiring.Component):
+    """`RowGenerator` → `ports` × `LanePort` → `RowCollector`.
+
+    Ports: `cmd` (`walk_command` with `ids_per_command` ids), `rows` (`operand_row`), `list_row`/`list_ids` (survivor
+    list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and `planes` (constant while not `idle`), `error`
+    (pulse), `beats_msb`/`beats_lsb` (beats requested, some cycles ago), `idle` (nothing in flight; a few
+    cycles late). Rows in the order of the commands, R per cycle while the channels deliver.
+    """
+
+    cmd: stream.Interface
+    rows: stream.Interface
+    req: list[stream.Interface]
+    rsp: list[stream.Interface]
+
+    def __init__(self, config: SpAttenConfig, ports: int, ids_per_command: int):
+        self.config = c = config
+        self.ports = ports
+        self.ids_per_command = ids_per_command
+        bits = port_beats_bits(c, ports)
+        super().__init__({
+            "cmd": In(stream.Signature(walk_command(c, ids_per_command))),
+            "rows": Out(stream.Signature(operand_row(c))),
+            "list_row": Out(max(1, clog2(c.max_rows))),
+            "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.lanes)),
+            "req": Out(stream.Signature(request_layout(c))).array(ports),
+            "rsp": In(stream.Signature(response_layout(c))).array(ports),
+            "dim_log2": In(max(1, clog2(len(c.dims)))), "planes": In(data.ArrayLayout(plane_layout(c), 2)),
+            "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits), "idle": Out(1),
+        })
+
+    @property
+    def groups_in_flight(self) -> int:
+        """Notes stored: enough that the ports' own bursts and rows are the limit."""
+        c = self.config
+        sets = max(1, self.ports * c.max_dim // c.multipliers)
+        return sets * max(16, c.ids_per_port + 8)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.generator = generator = RowGenerator(c, self.ports, self.ids_per_command)
+        m.submodules.notes = notes = StreamFifo(group_note(c), self.groups_in_flight)
+        m.submodules.collector = collector = RowCollector(c, self.ports)
+        connect(m, flipped(self.cmd), generator.cmd)
+        connect(m, generator.notes, notes.i)
+        connect(m, notes.o, collector.notes)
+        connect(m, collector.o, flipped(self.rows))
+        m.d.comb += [
+            generator.dim_log2.eq(self.dim_log2), collector.dim_log2.eq(self.dim_log2),
+            generator.planes.eq(self.planes), generator.list_ids.eq(self.list_ids),
+            self.list_row.eq(generator.list_row), self.error.eq(collector.error),
+        ]
+        beats, lsb = [], []
+        quiet = Signal(self.ports)
+        for p in range(self.ports):
+            m.submodules[f"lane_port{p}"] = port = LanePort(c)
+            connect(m, generator.requests[p], port.i)
+            connect(m, port.o, collector.lanes[p])
+            connect(m, port.req, flipped(self.req[p]))
+            connect(m, flipped(self.rsp[p]), port.rsp)
+            m.d.comb += [generator.room[p].eq(port.room), quiet[p].eq(port.idle)]
+            beats.append(port.beats)
+            lsb.append(port.beats_lsb)
+        msb_sum, lsb_sum = plane_beats(m, beats, lsb, "beats")
+        m.d.comb += [self.beats_msb.eq(msb_sum), self.beats_lsb.eq(lsb_sum)]
+        m.d.sync += self.idle.eq(generator.idle & (notes.level == 0) & ~self.rows.valid & quiet.all()
+                                 & ~self.cmd.valid)
+        return m

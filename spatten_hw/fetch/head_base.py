@@ -1,0 +1,82 @@
+"""Address of a head in a plane: base + head · head_stride, as a stream stage."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, Value, unsigned
+from amaranth.hdl import ShapeLike
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+
+#: Multiplier width: a head stride is multiplied in two halves, each fits one DSP block.
+_HALF = 16
+
+
+def stride_bits(c: SpAttenConfig) -> int:
+    """Width of a head stride (as in the job)."""
+    return min(32, c.addr_bits)
+
+
+def head_query(c: SpAttenConfig, user: ShapeLike) -> data.StructLayout:
+    """Where does head `head` start in the plane at `base`?"""
+    return data.StructLayout({
+        "head": unsigned(c.head_bits), "base": unsigned(c.addr_bits), "stride": unsigned(stride_bits(c)),
+        "user": user,
+    })
+
+
+def head_answer(c: SpAttenConfig, user: ShapeLike) -> data.StructLayout:
+    """`base`: first byte of the head, modulo the address width."""
+    return data.StructLayout({"base": unsigned(c.addr_bits), "user": user})
+
+
+class HeadBase(wiring.Component):
+    """`i` (`head_query`) → `o` (`head_answer`), in order, one per cycle, latency `LATENCY` = 3 cycles.
+
+    Not cut: `o.ready` → `i.ready` (the pipeline moves as a whole). `idle`: holds nothing.
+    """
+
+    LATENCY = 3
+
+    i: stream.Interface
+    o: stream.Interface
+    idle: Signal
+
+    def __init__(self, config: SpAttenConfig, user: ShapeLike):
+        self.config = c = config
+        self.user = user
+        super().__init__({
+            "i": In(stream.Signature(head_query(c, user))), "o": Out(stream.Signature(head_answer(c, user))),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        q = self.i.payload
+        move = Signal()
+        m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.i.ready.eq(move)]
+        user_bits = len(Value.cast(q.user))
+
+        product_valid = Signal()
+        product_low = Signal(c.head_bits + _HALF)
+        product_high = Signal(c.head_bits + _HALF)
+        product_base = Signal(c.addr_bits)
+        product_user = Signal(user_bits)
+        offset_valid = Signal()
+        offset = Signal(c.addr_bits)
+        offset_base = Signal(c.addr_bits)
+        offset_user = Signal(user_bits)
+        with m.If(move):
+            m.d.sync += [
+                product_valid.eq(self.i.valid), product_base.eq(q.base), product_user.eq(q.user),
+                product_low.eq(q.head * q.stride[:_HALF]), product_high.eq(q.head * q.stride[_HALF:]),
+                # Addresses wrap at their width, like every byte address here.
+                offset_valid.eq(product_valid), offset_base.eq(product_base), offset_user.eq(product_user),
+                offset.eq(product_low + (product_high << _HALF)),
+                self.o.valid.eq(offset_valid), Value.cast(self.o.payload.user).eq(offset_user),
+                self.o.payload.base.eq(offset_base + offset),
+            ]
+        m.d.comb += self.idle.eq(~(product_valid | offset_valid | self.o.valid))
+        return m

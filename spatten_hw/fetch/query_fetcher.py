@@ -1,0 +1,92 @@
+"""Fetches Q rows, one at a time, each for a score slot."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..bus.read_crossbar import request_layout, response_layout
+from ..config import SpAttenConfig
+from ..control.descriptor import STRIDE_BITS
+from ..stream.fifo import StreamFifo
+from ..stream.layouts import q_command, q_row
+from .head_base import HeadBase, stride_bits
+from .lane_port import QUEUE_DEPTH, LanePort
+from .row_generator import plane_layout
+
+
+class QueryFetcher(wiring.Component):
+    """`cmd` (`q_command`) → `rows` (`q_row`), in order, through one crossbar requester.
+
+    Two multipliers (head, then token stride), `HeadBase` + 2 cycles to the lane port's queue. One row per
+    cycle at most, one beat per cycle. `base`, `head_stride`, `plane`: Q's plane, constant while not `idle`. `error`
+    pulses with a row whose beats had an AXI error. `beats`: requested (registered).
+    """
+
+    cmd: stream.Interface
+    rows: stream.Interface
+    req: stream.Interface
+    rsp: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "cmd": In(stream.Signature(q_command(c))), "rows": Out(stream.Signature(q_row(c))),
+            "req": Out(stream.Signature(request_layout(c))), "rsp": In(stream.Signature(response_layout(c))),
+            "base": In(c.addr_bits), "head_stride": In(stride_bits(c)), "plane": In(plane_layout(c)),
+            "error": Out(1), "beats": Out(c.granule_beats.bit_length()), "idle": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        of = data.StructLayout({"token": unsigned(c.token_bits), "slot": unsigned(c.slot_bits)})
+        m.submodules.head_base = heads = HeadBase(c, of)
+        m.submodules.lane_port = port = LanePort(c)
+        # A slot waits here from the moment its row's address is known to the row's departure.
+        m.submodules.slots = slots = StreamFifo(unsigned(c.slot_bits), 2 * QUEUE_DEPTH + c.ids_per_port)
+        connect(m, port.req, flipped(self.req))
+        connect(m, flipped(self.rsp), port.rsp)
+        m.d.comb += [
+            heads.i.valid.eq(self.cmd.valid), self.cmd.ready.eq(heads.i.ready),
+            heads.i.payload.head.eq(self.cmd.payload.head), heads.i.payload.base.eq(self.base),
+            heads.i.payload.stride.eq(self.head_stride), heads.i.payload.user.token.eq(self.cmd.payload.token),
+            heads.i.payload.user.slot.eq(self.cmd.payload.slot),
+        ]
+        # Token part: product, then sum; both stages move together.
+        move = Signal()
+        product_valid = Signal()
+        product = Signal(c.token_bits + STRIDE_BITS)
+        product_base = Signal(c.addr_bits)
+        product_slot = Signal(c.slot_bits)
+        addr_valid = Signal()
+        addr = Signal(c.addr_bits)
+        addr_slot = Signal(c.slot_bits)
+        sent = Signal()     # the lane port has the request, the slot queue was full
+        m.d.comb += [
+            port.i.valid.eq(addr_valid & ~sent), slots.i.valid.eq(addr_valid & (sent | port.i.ready)),
+            port.i.payload.addr.eq(addr), port.i.payload.bytes.eq(self.plane.bytes),
+            port.i.payload.user.eq(self.plane.mode), slots.i.payload.eq(addr_slot),
+            move.eq(~addr_valid | (slots.i.valid & slots.i.ready)), heads.o.ready.eq(move),
+        ]
+        m.d.sync += sent.eq(addr_valid & ~move & (sent | port.i.ready))
+        with m.If(move):
+            m.d.sync += [
+                product_valid.eq(heads.o.valid), product_base.eq(heads.o.payload.base),
+                product.eq(heads.o.payload.user.token * self.plane.stride),
+                product_slot.eq(heads.o.payload.user.slot),
+                addr_valid.eq(product_valid), addr.eq(product_base + product), addr_slot.eq(product_slot),
+            ]
+        m.d.comb += [
+            self.rows.valid.eq(port.o.valid & slots.o.valid), self.rows.payload.row.eq(port.o.payload.row),
+            self.rows.payload.slot.eq(slots.o.payload),
+            port.o.ready.eq(self.rows.ready & slots.o.valid), slots.o.ready.eq(self.rows.ready & port.o.valid),
+            self.beats.eq(port.beats),
+        ]
+        m.d.sync += [
+            self.error.eq(self.rows.valid & self.rows.ready & port.o.payload.error),
+            self.idle.eq(heads.idle & ~product_valid & ~addr_valid & (slots.level == 0) & port.idle
+                         & ~self.cmd.valid),
+        ]
+        return m

@@ -1,0 +1,82 @@
+"""Makes walk commands of the two things that want V rows: fills of the V SRAM and kept values."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+from ..stream.layouts import kept_row, tag_layout, v_command
+from .head_base import HeadBase, stride_bits
+from .row_generator import walk_command
+
+
+class ValueWalk(wiring.Component):
+    """`fills` (`v_command`) and `kept` (`kept_row`, payloads are token ids) → `o` (`walk_command`).
+
+    One per cycle, latency that of `HeadBase`. A kept vector, once started, goes through to its `last` row before
+    a fill may pass; kept vectors come first, since a result waits for them while a fill is ahead of its use.
+    Rows of a `refetched` vector are read from both planes if V has an LSB plane (`has_lsb`). `msb_base`,
+    `lsb_base`, `msb_stride`, `lsb_stride`: of heads, constant while not `idle`.
+    """
+
+    fills: stream.Interface
+    kept: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "fills": In(stream.Signature(v_command(c))), "kept": In(stream.Signature(kept_row(c))),
+            "o": Out(stream.Signature(walk_command(c, c.topk_lanes))),
+            "msb_base": In(c.addr_bits), "lsb_base": In(c.addr_bits),
+            "msb_stride": In(stride_bits(c)), "lsb_stride": In(stride_bits(c)),
+            "has_lsb": In(1), "idle": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        fill, kept = self.fills.payload, self.kept.payload
+        tag = tag_layout(c)(kept.tag)
+        inside = Signal()        # a kept vector has begun
+        held = Signal()          # a fill is offered and not yet taken
+        use_kept = Signal()
+        m.d.comb += use_kept.eq(inside | (self.kept.valid & ~held))
+
+        # What HeadBase carries: the command without its bases. Two of them work in step, one per plane.
+        rest = data.StructLayout({
+            "planes": unsigned(2), "rows": unsigned(c.count_bits), "last": 1, "half": 1, "kept": 1,
+            "ids": data.ArrayLayout(unsigned(c.token_bits), c.topk_lanes),
+        })
+        m.submodules.msb_heads = msb = HeadBase(c, rest)
+        m.submodules.lsb_heads = lsb = HeadBase(c, unsigned(0))
+        wanted = Signal(rest)
+        m.d.comb += [
+            wanted.planes.eq(Mux(use_kept & tag.refetched & self.has_lsb, 3, 1)),
+            wanted.rows.eq(Mux(use_kept, kept.count, fill.rows)),
+            wanted.last.eq(Mux(use_kept, kept.last, 1)),
+            wanted.half.eq(~use_kept & fill.half), wanted.kept.eq(use_kept), wanted.ids.eq(kept.payloads),
+            msb.i.valid.eq(Mux(use_kept, self.kept.valid, self.fills.valid)), lsb.i.valid.eq(msb.i.valid),
+            msb.i.payload.user.eq(wanted), msb.i.payload.base.eq(self.msb_base),
+            msb.i.payload.stride.eq(self.msb_stride), lsb.i.payload.base.eq(self.lsb_base),
+            lsb.i.payload.stride.eq(self.lsb_stride),
+            msb.i.payload.head.eq(Mux(use_kept, tag.kv_head, fill.kv_head)),
+            lsb.i.payload.head.eq(msb.i.payload.head),
+            self.kept.ready.eq(use_kept & msb.i.ready), self.fills.ready.eq(~use_kept & msb.i.ready),
+        ]
+        with m.If(self.kept.valid & self.kept.ready):
+            m.d.sync += inside.eq(~kept.last)
+        m.d.sync += held.eq(self.fills.valid & ~use_kept & ~msb.i.ready)
+
+        out = msb.o.payload.user
+        m.d.comb += [
+            self.o.valid.eq(msb.o.valid), msb.o.ready.eq(self.o.ready), lsb.o.ready.eq(self.o.ready),
+            self.o.payload.bases[0].eq(msb.o.payload.base), self.o.payload.bases[1].eq(lsb.o.payload.base),
+            self.o.payload.planes.eq(out.planes), self.o.payload.rows.eq(out.rows),
+            self.o.payload.last.eq(out.last), self.o.payload.fill.eq(~out.kept),
+            self.o.payload.half.eq(out.half), self.o.payload.kept.eq(out.kept), self.o.payload.ids.eq(out.ids),
+        ]
+        m.d.comb += self.idle.eq(msb.idle & ~inside & ~self.fills.valid & ~self.kept.valid)
+        return m
