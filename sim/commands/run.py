@@ -103,10 +103,10 @@ def write_all(contents: list[tuple[Path, bytes]]) -> None:
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(name, 0o666 & ~mask)
-        for (path, _), name in zip(contents, temporary, strict=True):
-            os.replace(name, path)
+        for (path, _), complete in zip(contents, temporary, strict=True):
+            os.replace(complete, path)
     except OSError as e:
-        raise UserError(f"{e.filename2 or e.filename or contents[0][0]}: cannot be written ({e.strerror})") from None
+        raise UserError(f"{contents[0][0].parent}: cannot be written ({e.strerror})") from None
     finally:
         for t in temporary:
             t.unlink(missing_ok=True)
@@ -139,9 +139,9 @@ def table(result: RunResult) -> str:
                      f"{size:>9} {cycles:>10}")
     lines.append(f"engine {result.engine}, preset {result.config.name} ({result.config.hash:08x}), "
                  f"{result.seconds:.1f} s")
-    if o.bytes is not None:
-        total = sum(o.bytes.values())
-        split = ", ".join(f"{k} {v}" for k, v in o.bytes.items() if v)
+    if result.bytes is not None:
+        total = sum(result.bytes.values())
+        split = ", ".join(f"{k} {v}" for k, v in result.bytes.items() if v)
         lines.append(f"bytes {total} ({split}); dense 12-bit {result.dense_bytes}, "
                      f"{result.dense_bytes / max(1, total):.2f} times as many")
     lines.append(f"against float64: cosine {result.cosine:.6f}, largest error {result.max_abs_error:.3g}")

@@ -94,12 +94,12 @@ class _Run:
             self.lengths = np.arange(1, len(self.ids) + 1)
         token_sums = np.zeros(len(self.ids), dtype=np.int64)
         head_sums = np.zeros(job.heads, dtype=np.int64)
-        for head in np.flatnonzero(result.heads_alive):
+        for head in np.flatnonzero(result.heads_alive).tolist():
             self._count_rows("k_msb", head, self.ids)
             if not job.generate:
                 self._count_rows("v_msb", head, self.ids)
             for member in range(job.group):
-                self._query_head(int(head), int(head) * job.group + member, token_sums, head_sums)
+                self._query_head(head, head * job.group + member, token_sums, head_sums)
         self._finish(token_sums, head_sums)
         return result
 
@@ -187,7 +187,7 @@ class _Run:
         job, c = self.job, self.config
         bits = {"q": job.q_bits, "k_msb": job.k_msb, "k_lsb": job.k_lsb, "v_msb": job.v_msb,
                 "v_lsb": job.v_lsb}[name]
-        base = getattr(job, f"{name}_base") + int(head) * getattr(job, f"{name}_head_stride")
+        base = getattr(job, f"{name}_base") + head * getattr(job, f"{name}_head_stride")
         beats = row_beats(base + ids * getattr(job, f"{name}_token_stride"), row_bytes(job.dim, bits), c)
         total = beats.sum() if times is None else (beats * times).sum()
         self.result.bytes[name] += int(total) * c.beat_bytes

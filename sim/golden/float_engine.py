@@ -35,18 +35,23 @@ def protected_tokens(tokens: int, first: int, last: int) -> np.ndarray:
     return (ids < first) | (ids >= tokens - last)
 
 
+def not_later(rows: int, keys: int) -> np.ndarray:
+    """Causal mask [rows, keys]: row j sees keys 0 … j."""
+    return np.arange(keys) <= np.arange(rows)[:, None]
+
+
 def attention_probabilities(q: np.ndarray, k: np.ndarray, causal: bool) -> np.ndarray:
     """softmax(q kᵀ / sqrt(D)) of [nq, D] and [n, D]; causal: row j sees keys 0 … j."""
     scores = q @ k.T / np.sqrt(q.shape[1])
     if causal:
-        scores = np.where(np.tri(*scores.shape, dtype=bool), scores, -np.inf)
+        scores = np.where(not_later(*scores.shape), scores, -np.inf)
     e = np.exp(scores - scores.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
 
 
 def prune_values(probs: np.ndarray, count: int | None, causal: bool) -> np.ndarray:
     """Mask of the `count` largest probabilities of every row, ties to the lowest key, masked keys never."""
-    visible = np.tri(*probs.shape, dtype=bool) if causal else np.ones(probs.shape, dtype=bool)
+    visible = not_later(*probs.shape) if causal else np.ones(probs.shape, dtype=bool)
     if count is None or count >= probs.shape[1]:
         return visible
     order = np.argsort(np.where(visible, -probs, np.inf), axis=1, kind="stable")[:, :count]

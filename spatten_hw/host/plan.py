@@ -167,7 +167,7 @@ class Plan:
         out_rows = 1 if o.generate else tokens
         out = self.arena.out_plane(s.query_heads, out_rows, s.dim)
         q_base = planes.q.base + (step * planes.q.token_stride if o.generate else 0)
-        strides = {}
+        strides: dict[str, int] = {}
         for name in ("k_msb", "k_lsb", "v_msb", "v_lsb"):
             plane = getattr(planes, name)
             if plane is not None:

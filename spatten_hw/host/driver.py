@@ -1,0 +1,288 @@
+"""The driver: memory at logical addresses, layer jobs, completions and counters, over any `Transport`.
+
+It refuses to talk to hardware of another configuration, and refuses illegal jobs before anything of them is
+written.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..config import OUT_BITS, SpAttenConfig
+from ..control.errors import ErrorCode
+from ..control.registers import COUNTERS, ID, VERSION, Register, register_map
+from ..errors import UserError
+from .job import LayerJob, check, encode
+from .layout import WORD_BYTES, scatter, unpack_rows
+from .plan import LayerPass, Plan
+from .results import BYTE_CLASSES
+from .transport import Transport
+
+#: What output planes hold before a job: rows that still hold it were not written.
+FILL = 0xA5
+#: Both events.
+JOB_DONE, JOB_ERROR = 1, 2
+
+
+class DeviceError(UserError):
+    """This is not the accelerator that the driver was made for, or it does not answer."""
+
+
+class JobError(UserError):
+    """A job ended with an error. `code` is an `ErrorCode` (or a number unknown to this driver)."""
+
+    def __init__(self, tag: int, code: int, name: str = ""):
+        self.tag, self.code = tag, code
+        text = ErrorCode(code).text if code in ErrorCode._value2member_map_ else "unknown error"
+        super().__init__(f"{name or f'job {tag}'}: the accelerator reports: {text} (error {code})")
+
+
+class JobTimeout(UserError):
+    """No job finished in time."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A finished job; `error` is 0 or an `ErrorCode`."""
+
+    tag: int
+    error: int
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The performance counters: all of them by name in `values`."""
+
+    values: dict[str, int]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles in which a job ran."""
+        return self.values["cycles"]
+
+    @property
+    def queries(self) -> int:
+        return self.values["queries"]
+
+    @property
+    def refetched(self) -> int:
+        """Rows that fetched LSBs."""
+        return self.values["refetches"]
+
+    @property
+    def bytes(self) -> dict[str, int]:
+        """Memory traffic by class."""
+        return {name: self.values[f"bytes_{name}"] for name in BYTE_CLASSES}
+
+
+@dataclass(frozen=True)
+class LayerOutcome:
+    """What one pass left in memory: `out` integers [query_heads, rows, D] and which rows were `touched`; the
+    words of the alive list and of the scores (if stored); `cycles` since the job before ended."""
+
+    layer_pass: LayerPass
+    out: np.ndarray
+    touched: np.ndarray
+    ids: np.ndarray
+    scores: np.ndarray | None
+    cycles: int
+    tokens_alive: np.ndarray = field(init=False)
+    heads_alive: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        job = self.layer_pass.job
+        count = int(self.ids[0]) & 0xFFFFFFFF
+        for name, ids, size in (("tokens_alive", self.ids[1:1 + count], job.tokens),
+                                ("heads_alive", self.ids[1 + count:], job.heads)):
+            alive = np.zeros(size, dtype=bool)
+            alive[[int(i) for i in ids if i < size]] = True
+            object.__setattr__(self, name, alive)
+
+
+class Driver:
+    """One accelerator behind a transport. Raises `DeviceError` if it was built from another configuration."""
+
+    def __init__(self, config: SpAttenConfig, transport: Transport):
+        self.config = config
+        self.transport = transport
+        self.registers: dict[str, Register] = register_map(config)
+        self._completions: deque[Completion] = deque()
+        self._outstanding = 0
+        self._check_device()
+        self._write("IRQ_ENABLE", JOB_DONE)
+
+    # -- registers ------------------------------------------------------------------------------------
+
+    def _read(self, name: str) -> int:
+        return self.transport.read32(self.registers[name].offset)
+
+    def _write(self, name: str, value: int) -> None:
+        self.transport.write32(self.registers[name].offset, value)
+
+    def _field(self, register: str, name: str, word: int) -> int:
+        f = next(f for f in self.registers[register].fields if f.name == name)
+        return word >> f.lsb & ((1 << f.width) - 1)
+
+    def _check_device(self) -> None:
+        found = self._read("ID")
+        if found != ID:
+            raise DeviceError(f"ID register is 0x{found:08x}, not 0x{ID:08x}: there is no SpAtten accelerator at "
+                              "this address")
+        version = self._read("VERSION")
+        if version >> 16 != VERSION >> 16:
+            raise DeviceError(f"the accelerator has register interface {version >> 16}.{version & 0xFFFF}, this "
+                              f"driver speaks {VERSION >> 16}.x: use the driver of the same release")
+        found = self._read("CONFIG_HASH")
+        if found != self.config.hash:
+            raise DeviceError(f"the accelerator was built from configuration {found:08x}, the driver has "
+                              f"{self.config.hash:08x} ({self.config.name!r}): give the driver the configuration "
+                              "of the build")
+
+    def counters(self) -> Counters:
+        """All performance counters."""
+        values = {}
+        for c in COUNTERS:
+            low = self._read(f"{c.name.upper()}_LO")
+            values[c.name] = low | self._read(f"{c.name.upper()}_HI") << 32
+        return Counters(values)
+
+    def clear_counters(self) -> None:
+        self._write("COUNTER_CLEAR", 1)
+
+    def _cycles(self) -> int:
+        low = self._read("CYCLES_LO")
+        return low | self._read("CYCLES_HI") << 32
+
+    # -- memory ---------------------------------------------------------------------------------------
+
+    def write(self, addr: int, data: bytes | np.ndarray) -> None:
+        """Writes bytes at a logical address."""
+        image = np.frombuffer(bytes(data), dtype=np.uint8)
+        for piece in scatter(addr, len(image), self.config):
+            self.transport.mem_write(piece.channel, piece.local, image[piece.index].tobytes())
+
+    def read(self, addr: int, nbytes: int) -> np.ndarray:
+        """Bytes (uint8) at a logical address."""
+        image = np.zeros(nbytes, dtype=np.uint8)
+        for piece in scatter(addr, nbytes, self.config):
+            raw = self.transport.mem_read(piece.channel, piece.local, len(piece.index))
+            image[piece.index] = np.frombuffer(raw, dtype=np.uint8)
+        return image
+
+    def read_words(self, addr: int, words: int) -> np.ndarray:
+        """64-bit words (uint64) at a logical address."""
+        return self.read(addr, WORD_BYTES * words).view("<u8").astype(np.uint64)
+
+    # -- jobs -----------------------------------------------------------------------------------------
+
+    def submit(self, job: LayerJob, tag: int, at: int) -> None:
+        """Checks `job`, writes its descriptor at logical address `at` and queues it; waits while the queue is
+        full. `at` must stay untouched until the job has finished. Raises `JobRefused` with nothing written."""
+        check(job, self.config, at)
+        self.write(at, encode(job))
+        self._write("JOB_ADDR_LO", at & 0xFFFFFFFF)
+        self._write("JOB_ADDR_HI", at >> 32)
+        self._write("JOB_PUSH", tag & 0xFFFF)
+        while self._field("STATUS", "PUSH_REFUSED", self._read("STATUS")):
+            if not self._outstanding:
+                raise DeviceError("the accelerator refuses a job although none is queued: reset it")
+            self._collect(default_limit(job))
+            self._write("JOB_PUSH", tag & 0xFFFF)
+        self._outstanding += 1
+
+    def wait(self, limit: int) -> Completion:
+        """The next completion, in order. Raises `JobTimeout` after `limit` cycles without one."""
+        if not self._completions:
+            self._collect(limit)
+        return self._completions.popleft()
+
+    def _collect(self, limit: int) -> None:
+        """Takes every completion there is; waits up to `limit` cycles for the first."""
+        if not self._outstanding:
+            raise DeviceError("no job is queued: there is nothing to wait for")
+        start = self.transport.cycles
+        while not self._drain():
+            left = limit - (self.transport.cycles - start)
+            if left > 0 and self.transport.wait_irq(left):
+                continue
+            # It may have come while the registers were read: look once more before giving up.
+            if self._drain():
+                return
+            raise JobTimeout(f"no job has finished in {limit} cycles: raise the cycle limit, or reset the "
+                             "accelerator if it hangs")
+
+    def _drain(self) -> bool:
+        """Moves completions from the hardware to the list; whether there was one."""
+        # Cleared before reading, so that a completion that comes in between raises it again.
+        self._write("IRQ_STATUS", JOB_DONE | JOB_ERROR)
+        found = False
+        while self._field("COMPLETION", "VALID", word := self._read("COMPLETION")):
+            self._completions.append(Completion(self._field("COMPLETION", "TAG", word),
+                                                self._field("COMPLETION", "ERROR", word)))
+            self._outstanding -= 1
+            found = True
+        return found
+
+    # -- whole workloads --------------------------------------------------------------------------------
+
+    def run_layers(self, plan: Plan, cycle_limit: int | None = None) -> Iterator[LayerOutcome]:
+        """Runs all passes of a plan back to back and yields what each leaves, in order.
+
+        Jobs are queued as soon as their data are in memory. Counters are cleared first; the `cycles` of the
+        outcomes add up to the counter. `cycle_limit` bounds the time between two completions.
+        """
+        self.clear_counters()
+        waiting: deque[LayerPass] = deque()
+        before, stored = 0, None
+
+        def finish() -> LayerOutcome:
+            nonlocal before, stored
+            p = waiting.popleft()
+            done = self.wait(cycle_limit or default_limit(p.job))
+            if done.error:
+                raise JobError(done.tag, done.error, p.name)
+            now = self._cycles()
+            outcome = self._outcome(p, now - before)
+            before, stored = now, outcome.scores
+            return outcome
+
+        for tag, p in enumerate(plan.passes):
+            if p.step == 0:
+                for addr, data in plan.layer_data(p.layer):
+                    self.write(addr, data)
+            if p.scores is not None or p.new_token is not None:
+                # The scores to load build on those that the jobs before store.
+                while waiting:
+                    yield finish()
+                words = plan.scores_to_load(p, stored)
+                assert words is not None
+                self.write(p.job.scores_in, words.astype("<u8").tobytes())
+            self.write(p.out.base, bytes([FILL]) * (p.out.head_stride * p.job.query_heads))
+            self.submit(p.job, tag, p.descriptor)
+            waiting.append(p)
+            while len(waiting) > self.config.job_queue:
+                yield finish()
+        while waiting:
+            yield finish()
+
+    def _outcome(self, p: LayerPass, cycles: int) -> LayerOutcome:
+        job = p.job
+        rows = 1 if job.generate else job.tokens
+        raw = self.read(p.out.base, p.out.head_stride * job.query_heads)
+        planes = raw.reshape(job.query_heads, rows, p.out.token_stride)
+        header = int(self.read_words(job.ids_out, 1)[0])
+        words = min(header & 0xFFFFFFFF, job.tokens) + min(header >> 32, job.heads)
+        scores = self.read_words(job.scores_out, job.tokens + job.heads) if job.store_scores else None
+        return LayerOutcome(
+            p, unpack_rows(planes, job.dim, OUT_BITS), np.any(planes != FILL, axis=-1),
+            self.read_words(job.ids_out, 1 + words), scores, cycles)
+
+
+def default_limit(job: LayerJob) -> int:
+    """Cycles that no working accelerator needs for `job`, whatever its size and memory."""
+    items = job.query_heads * (1 if job.generate else job.tokens)
+    return 100_000 + items * (32 * job.tokens + 2000)
