@@ -1,0 +1,140 @@
+"""`spatten-hw run`: files in, files out, and every mistake one line, exit 2, nothing left behind."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sim.commands import run as command
+from spatten_hw.cli import main
+from tests.host.fake_device import FakeDevice
+from tests.host.malformed import CASES, good, save
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def files(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def refused(argv, capsys, folder, before):
+    """Runs a command that must fail; returns the complaint."""
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("spatten-hw: error: ") and captured.err.count("\n") == 1, captured.err
+    assert files(folder) == before
+    return captured.err
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_malformed_workloads(name, folder, capsys):
+    arrays, words = CASES[name]
+    save("bad.npz", arrays)
+    text = refused(["run", "bad.npz", "--preset", "small", "--engine", "golden", "--out", "o.npz", "--json",
+                    "o.json"], capsys, folder, ["bad.npz"])
+    assert "bad.npz" in text
+    for word in words:
+        assert word in text
+
+
+def test_malformed_arguments(folder, capsys):
+    save("w.npz", good())
+    (folder / "d").mkdir()
+    (folder / "job.toml").write_text("keep_values = 3\n")
+    before = files(folder)
+    for extra, word in (
+            (["--out", "nowhere/o.npz"], "nowhere"), (["--json", "d"], "folder"), (["--out", "w.npz"], "w.npz"),
+            (["--out", "x", "--json", "./x"], "x"), (["--job", "job.toml"], "keep_values"),
+            (["--job", "none.toml"], "none.toml"), (["--preset", "huge"], "huge"), (["--set", "lanes=3"], "lanes")):
+        text = refused(["run", "w.npz", "--engine", "golden", *extra], capsys, folder, before)
+        assert word in text, text
+    refused(["run", "absent.npz"], capsys, folder, before)
+    (folder / "text.npz").write_text("hello")
+    assert "text.npz" in refused(["run", "text.npz"], capsys, folder, sorted([*before, "text.npz"]))
+
+
+def test_usage_errors_exit_2(folder):
+    for argv in (["run"], ["run", "w.npz", "--engine", "gpu"], ["run", "w.npz", "--cycle-limit", "0"],
+                 ["run", "w.npz", "--cycle-limit", "ten"]):
+        with pytest.raises(SystemExit) as e:
+            main(argv)
+        assert e.value.code == 2
+
+
+@pytest.mark.parametrize("engine", ["golden", "float"])
+def test_outputs_are_the_contract(engine, folder, capsys):
+    save("w.npz", good(job={"keep_tokens": [None, 4], "keep_heads": [None, 1], "k_bits": [8, 4]}))
+    assert main(["run", "w.npz", "--engine", engine, "--out", "o.npz", "--json", "o.json"]) == 0
+    assert files(folder) == ["o.json", "o.npz", "w.npz"]
+    out = dict(np.load("o.npz"))
+    assert {k: (v.shape, v.dtype) for k, v in out.items()} == {
+        "out": ((2, 2, 6, 32), np.float64), "token_kept": ((2, 6), bool), "head_kept": ((2, 2), bool),
+        "token_scores": ((6,), np.float64), "head_scores": ((2,), np.float64), "refetched": ((2, 2, 6), bool)}
+    report = json.loads((folder / "o.json").read_text())
+    assert report["preset"] == "small" and report["engine"] == engine and len(report["config_hash"]) == 8
+    assert report["bit_exact"] is None and report["cycles"] is None
+    assert [s["tokens"] for s in report["layers"]] == [6, 4] and [s["heads"] for s in report["layers"]] == [2, 1]
+    assert [s["queries"] for s in report["layers"]] == [12, 4]
+    assert report["dense_bytes"] == 2 * 2 * 6 * (3 * 48 + 64)
+    if engine == "golden":
+        assert set(report["bytes"]) == {"q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out", "other"}
+        for name, count in report["bytes"].items():
+            assert count == sum(s["bytes"][name] for s in report["layers"])
+        assert report["bytes"]["q"] == (12 + 4) * 48 and 0.98 < report["cosine"] < 1
+    else:
+        assert report["bytes"] is None and report["max_abs_error"] == 0 and report["cosine"] == 1
+    text = capsys.readouterr().out
+    assert f"engine {engine}" in text and "layer" in text
+
+
+def test_generation_has_a_step_axis(folder):
+    save("w.npz", good(q=np.ones((2, 2, 3, 32)), job={"stage": "generate"}))
+    assert main(["run", "w.npz", "--engine", "golden", "--out", "o.npz", "--json", "o.json"]) == 0
+    out = np.load("o.npz")
+    assert out["token_kept"].shape == (3, 2, 6) and out["head_kept"].shape == (3, 2, 2)
+    assert out["token_kept"].sum(2).tolist() == [[4, 4], [5, 5], [6, 6]]
+    layers = json.loads((folder / "o.json").read_text())["layers"]
+    assert [(s["step"], s["layer"]) for s in layers] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+
+
+def test_the_same_input_gives_the_same_bytes(folder):
+    save("w.npz", good())
+    for i in "ab":
+        assert main(["run", "w.npz", "--engine", "golden", "--out", f"{i}.npz", "--json", f"{i}.json"]) == 0
+    assert (folder / "a.json").read_bytes() == (folder / "b.json").read_bytes()
+    a, b = np.load("a.npz"), np.load("b.npz")
+    assert all(np.array_equal(a[k], b[k]) for k in a.files)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_hardware_that_differs_exits_1(broken, folder, capsys, monkeypatch):
+    save("w.npz", good())
+    monkeypatch.setattr("sim.engine.verilated", lambda c: FakeDevice(c, break_output=broken))
+    assert main(["run", "w.npz", "--engine", "rtl", "--json", "o.json"]) == int(broken)
+    report = json.loads((folder / "o.json").read_text())
+    assert report["bit_exact"] is not broken and report["cycles"] == 2000
+    text = capsys.readouterr().out
+    assert ("DIFFERS layer 0" in text) is broken and ("bit for bit" in text) is not broken
+
+
+def test_a_hang_is_an_error_of_one_line(folder, capsys, monkeypatch):
+    save("w.npz", good())
+    monkeypatch.setattr("sim.engine.verilated", lambda c: FakeDevice(c, hang=True))
+    text = refused(["run", "w.npz", "--out", "o.npz", "--cycle-limit", "1000"], capsys, folder, ["w.npz"])
+    assert "1000 cycles" in text
+
+
+def test_outputs_are_replaced_whole_or_not_at_all(folder, capsys, monkeypatch):
+    save("w.npz", good())
+    (folder / "o.json").write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(command.os, "fdopen", full)
+    text = refused(["run", "w.npz", "--engine", "golden", "--json", "o.json"], capsys, folder, ["o.json", "w.npz"])
+    assert "No space left" in text and (folder / "o.json").read_text() == "old"
