@@ -1,0 +1,161 @@
+"""`spatten-hw demo`: a real sentence encoder whose attention is computed by the generated hardware."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.errors import UserError
+
+if TYPE_CHECKING:
+    from sim.models.pruned import Engine, LayerTask, Outcome
+    from spatten_hw.config import SpAttenConfig
+
+#: Two sentences that say the same, one that does not.
+SENTENCES = (
+    "A man is playing a guitar on the stage in front of a small crowd.",
+    "A musician with a guitar is performing for a few people.",
+    "The stock market fell sharply on Monday after bad news from the banks.",
+)
+#: Longest text, in word pieces with [CLS] and [SEP].
+MAX_TOKENS = 256
+
+EPILOG = """\
+The embeddings, projections, FFN and layer norms of all-MiniLM-L6-v2 run in numpy; the attention of all 6 layers runs
+on the accelerator in 12 bits, with cascade token pruning, cascade head pruning and local value pruning. A pruned token
+also drops out of the FFN and of the sentence vector. Every layer is compared bit for bit with the golden model; the
+exit code is 1 if any bit differs.
+
+examples:
+  spatten-hw demo
+  spatten-hw demo --text "The cat sat on the mat." --text "A cat is sitting on a rug."
+  spatten-hw demo --engine golden --keep-tokens 0.4 --keep-heads 8
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "demo", help="a sentence encoder with its attention in the generated hardware", description=__doc__,
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", action="append", metavar="SENTENCE",
+                        help=f"a sentence, 1 word to {MAX_TOKENS} tokens; repeatable (default: three sentences)")
+    parser.add_argument("--engine", choices=("rtl", "golden"), default="rtl",
+                        help="simulate the generated Verilog (default), or only the bit-exact model")
+    parser.add_argument("--keep-tokens", type=_ratio, default=0.6, metavar="RATIO",
+                        help="part of the tokens alive in the last layer (default 0.6)")
+    parser.add_argument("--keep-heads", type=_count, default=11, metavar="N",
+                        help="heads alive in the last layer (default 11 of 12)")
+    parser.add_argument("--keep-values", type=_ratio, default=0.6, metavar="RATIO",
+                        help="part of the values used per query (default 0.6)")
+    parser.add_argument("--json", type=Path, metavar="OUT.json", help="write everything printed, as JSON")
+    add_config_arguments(parser)
+    parser.set_defaults(handler=run)
+
+
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be above 0 and at most 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0, or 1 if hardware and golden model differ."""
+    config = config_from_args(args)
+    texts = [" ".join(t.split()) for t in (SENTENCES if args.text is None else args.text)]
+    if args.json is not None and not args.json.resolve().parent.is_dir():
+        raise UserError(f"{args.json}: there is no folder {args.json.resolve().parent}")
+    # Slow to import, and not needed for --help.
+    from sim.commands import demo_report
+    from sim.models.minilm import MiniLM
+    from sim.models.pruned import PrunedEncoder, Schedule
+
+    with Status() as status:
+        status.show("reading the sentence encoder")
+        model = MiniLM()
+        sentences = [model.tokenize(t) for t in texts]
+        for text, tokens in zip(texts, sentences, strict=True):
+            check_text(text, len(tokens))
+        encoder = PrunedEncoder(model, config, Schedule(args.keep_tokens, args.keep_heads, args.keep_values))
+        encoder.check(max(len(t) for t in sentences))
+        with make_engine(args.engine, config, status) as engine:
+            start = time.monotonic()
+            results = []
+            for i, tokens in enumerate(sentences):
+                name = f"sentence {i + 1}/{len(sentences)} ({len(tokens)} tokens)"
+                results.append(encoder.encode(tokens, status.telling(name, engine)))
+            seconds = time.monotonic() - start
+        report = demo_report.Report(config, args.engine, model, texts, sentences, results, engine, seconds)
+    print(demo_report.render(report, sys.stdout.isatty()))
+    if args.json is not None:
+        args.json.write_text(json.dumps(demo_report.as_json(report), indent=2) + "\n")
+    return 1 if report.mismatches else 0
+
+
+def check_text(text: str, tokens: int) -> None:
+    """Refuses a text the demo cannot show anything with."""
+    if tokens <= 2:
+        raise UserError("a text is empty: give at least one word")
+    if tokens > MAX_TOKENS:
+        raise UserError(f"the text '{text[:24]}…' has {tokens} tokens, at most {MAX_TOKENS} are taken: shorten it")
+
+
+@contextlib.contextmanager
+def make_engine(name: str, config: SpAttenConfig, status: Status):
+    """The engine called `name`, its simulation closed afterwards."""
+    from sim.models.engines import GoldenEngine, HardwareEngine
+
+    if name == "golden":
+        yield GoldenEngine(config)
+        return
+    from sim.harness.transport import VerilatedTransport
+
+    with VerilatedTransport(config, progress=lambda text: status.show(f"building the simulation: {text}")) as transport:
+        status.show("simulation ready")
+        yield HardwareEngine(config, transport)
+
+
+class Status:
+    """What is going on: one line on stderr, overwritten on a terminal, a line per step elsewhere."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.tty = sys.stderr.isatty()
+        self.width = 0
+
+    def show(self, text: str) -> None:
+        """Tells what begins now."""
+        line = f"[{time.monotonic() - self.start:5.1f} s] {text}"
+        if self.tty:
+            print("\r" + line.ljust(self.width), end="", file=sys.stderr, flush=True)
+            self.width = len(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def telling(self, name: str, engine: Engine) -> Engine:
+        """`engine`, telling the layer of the sentence `name` before each call."""
+        def compute(task: LayerTask) -> Outcome:
+            self.show(f"{name}, {task.layer_pass.name}")
+            return engine(task)
+        return compute
+
+    def __enter__(self) -> Status:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.tty and self.width:
+            print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)

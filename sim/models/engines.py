@@ -1,0 +1,73 @@
+"""What computes the attention of a `PrunedEncoder`: the golden model, or the hardware checked against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from sim.engine import compare_pass
+from sim.golden.accelerator import GoldenAccelerator, LayerResult
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.driver import Driver
+from spatten_hw.host.plan import Plan
+from spatten_hw.host.results import BYTE_CLASSES
+from spatten_hw.host.transport import Transport
+
+from .pruned import LayerTask, Outcome
+
+
+class GoldenEngine:
+    """The bit-exact model."""
+
+    def __init__(self, config: SpAttenConfig):
+        self.accelerator = GoldenAccelerator(config)
+
+    def __call__(self, task: LayerTask) -> LayerResult:
+        p = task.layer_pass
+        return self.accelerator.run(p.job, p.q, p.k, p.v, descriptor=p.descriptor)
+
+
+@dataclass(frozen=True)
+class HardwareOutcome:
+    """What the hardware left in memory and in its counters; outputs of pruned rows are 0."""
+
+    out: np.ndarray
+    tokens_alive: np.ndarray
+    heads_alive: np.ndarray
+    bytes: dict[str, int]
+
+
+@dataclass
+class HardwareEngine:
+    """The hardware behind a transport; every layer is compared with the golden model, bit for bit.
+
+    What differs goes to `mismatches`, in words; the hardware's results are used all the same. `cycles` counts
+    cycles in which a job ran.
+    """
+
+    config: SpAttenConfig
+    transport: Transport
+    cycles: int = 0
+    compared: int = 0
+    mismatches: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.golden = GoldenEngine(self.config)
+        self.driver = Driver(self.config, self.transport)
+
+    def __call__(self, task: LayerTask) -> Outcome:
+        expected = self.golden(task)
+        (outcome,) = self.driver.run_layers(cast(Plan, task))
+        counters = self.driver.counters()
+        self.cycles += counters.cycles
+        self.compared += int(expected.written.sum()) * task.layer_pass.job.dim
+        self.mismatches += compare_pass(outcome, expected)
+        for name in BYTE_CLASSES:
+            if counters.bytes[name] != expected.bytes[name]:
+                self.mismatches.append(f"{task.layer_pass.name}: bytes of {name}: hardware {counters.bytes[name]}, "
+                                       f"golden {expected.bytes[name]}")
+        out = np.where(outcome.touched[..., None], outcome.out, 0)
+        return HardwareOutcome(out, outcome.tokens_alive, outcome.heads_alive, counters.bytes)
+

@@ -1,0 +1,216 @@
+"""A sentence encoder whose attention runs on the accelerator, layer by layer, tokens and heads dropping out.
+
+The host keeps rows of the surviving tokens only: what the accelerator prunes before a layer takes no part in that
+layer's FFN, in any later layer or in the mean. Planes are laid out by token number, so that a row keeps its
+address; rows of pruned tokens are never read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from spatten_hw.config import PROB_BITS, SpAttenConfig
+from spatten_hw.errors import UserError
+from spatten_hw.host.job import HeadScale, LayerJob, descriptor_bytes
+from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, row_bytes
+from spatten_hw.host.plan import LayerPass
+from spatten_hw.host.quantise import quantise
+from spatten_hw.host.scales import out_scale, score_scale
+
+from .minilm import MiniLM, Tokens
+
+#: Width of Q, K and V.
+BITS = 12
+#: Real value of one unit of an output integer: outputs are averages of V, whose elements stay far below 16.
+OUT_UNIT = 2.0 ** -11
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much survives. Ratios are of all tokens (heads); values: of the tokens alive in the layer.
+
+    The first two layers keep every token: in the first nobody has a score yet, and the scores of one layer alone
+    are a poor guide. From there tokens fall linearly to the last layer's ratio.
+    """
+
+    last_tokens: float = 0.6
+    last_heads: int = 11
+    values: float = 0.6
+
+    def tokens(self, layer: int, layers: int, count: int) -> int:
+        """Tokens alive in `layer`; [CLS], [SEP] and one more always stay."""
+        ratio = 1 - (1 - self.last_tokens) * max(0, layer - 1) / max(1, layers - 2)
+        return min(count, max(3, math.ceil(ratio * count)))
+
+    def heads(self, layer: int, layers: int, count: int) -> int:
+        """Heads alive in `layer`; the first 30 % of the layers keep all."""
+        whole = math.ceil(0.3 * layers)
+        lost = max(0, count - self.last_heads)
+        if layer < whole:
+            return count
+        return max(1, count - math.ceil(lost * (layer - whole + 1) / (layers - whole)))
+
+    def kept_values(self, alive: int) -> int:
+        """Values kept per query."""
+        return max(1, math.ceil(self.values * alive))
+
+
+DENSE = Schedule(last_tokens=1.0, last_heads=1 << 16, values=1.0)
+
+
+class Outcome(Protocol):
+    """What a layer leaves behind: of the golden model (`LayerResult`) or of the hardware."""
+
+    @property
+    def out(self) -> np.ndarray: ...
+    @property
+    def tokens_alive(self) -> np.ndarray: ...
+    @property
+    def heads_alive(self) -> np.ndarray: ...
+    @property
+    def bytes(self) -> dict[str, int]: ...
+
+
+@dataclass(frozen=True)
+class LayerTask:
+    """One layer for an engine: the pass (job, operands, addresses) and what to put into memory for it.
+
+    It has what `Driver.run_layers` asks of a plan, a plan of one pass.
+    """
+
+    layer_pass: LayerPass
+    planes: tuple[tuple[Plane, np.ndarray], ...]
+
+    @property
+    def passes(self) -> list[LayerPass]:
+        return [self.layer_pass]
+
+    def layer_data(self, layer: int) -> Iterator[tuple[int, np.ndarray]]:
+        """(address, bytes) of the operand planes."""
+        for plane, values in self.planes:
+            yield plane.base, pack_rows(values, BITS).reshape(-1)
+
+    def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
+        """Scores stay in the accelerator from layer to layer."""
+
+
+Engine = Callable[[LayerTask], Outcome]
+
+
+@dataclass
+class LayerTrace:
+    """Who was alive in a layer, and what it cost."""
+
+    tokens: list[int]
+    heads: list[int]
+    bytes: dict[str, int]
+
+
+@dataclass
+class Encoding:
+    """A sentence vector and the way to it."""
+
+    vector: np.ndarray
+    layers: list[LayerTrace] = field(default_factory=list)
+
+
+class PrunedEncoder:
+    """`model` with attention on `config` under `schedule`."""
+
+    def __init__(self, model: MiniLM, config: SpAttenConfig, schedule: Schedule):
+        self.model, self.config, self.schedule = model, config, schedule
+        for name, need, has in (("operand_bits", BITS, config.operand_bits), ("max_dim", model.dim, config.max_dim),
+                                ("max_heads", model.heads, config.max_heads)):
+            if has < need:
+                raise UserError(f"the sentence encoder needs {name} ≥ {need}, '{config.name}' has {has}: "
+                                f"use another preset or --set {name}={need}")
+        if model.dim < config.min_dim:
+            raise UserError(f"the sentence encoder needs min_dim ≤ {model.dim}, '{config.name}' has {config.min_dim}")
+
+    def check(self, tokens: int) -> None:
+        """Refuses a sentence of too many tokens."""
+        most = min(self.config.max_tokens, self.model.max_tokens)
+        if tokens > most:
+            raise UserError(f"the text has {tokens} tokens, at most {most} are possible on '{self.config.name}': "
+                            "shorten it")
+
+    def encode(self, tokens: Tokens, engine: Engine) -> Encoding:
+        """The unit vector of a sentence, every layer's attention on `engine`."""
+        self.check(len(tokens))
+        result = Encoding(np.zeros(0))
+        layout = _Layout(self.config, self.model, len(tokens))
+        alive = np.arange(len(tokens))
+
+        def attention(layer: int, *qkv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            nonlocal alive
+            outcome = engine(self._task(layer, layout, alive, qkv))
+            survivors = np.flatnonzero(outcome.tokens_alive)
+            kept = np.searchsorted(alive, survivors)
+            alive = survivors
+            result.layers.append(LayerTrace(survivors.tolist(), np.flatnonzero(outcome.heads_alive).tolist(),
+                                            dict(outcome.bytes)))
+            return outcome.out[:, survivors] * OUT_UNIT, kept
+
+        result.vector = self.model.encode(tokens, attention)
+        return result
+
+    def _task(self, layer: int, layout: _Layout, alive: np.ndarray, qkv: tuple[np.ndarray, ...]) -> LayerTask:
+        model, schedule = self.model, self.schedule
+        codes, scales = zip(*(quantise(x, BITS) for x in qkv), strict=True)
+        full = []
+        for values in codes:
+            rows = np.zeros((model.heads, layout.tokens, model.dim), dtype=np.int64)
+            rows[:, alive] = values
+            full.append(rows)
+        keep = schedule.tokens(layer, model.layers, layout.tokens)
+        job = LayerJob(
+            dim=model.dim, tokens=layout.tokens, heads=model.heads, group=1,
+            scales=_scales(scales[0], scales[1], scales[2], model.dim),
+            q_bits=BITS, k_msb=BITS, v_msb=BITS, restart=int(layer == 0), clear_scores=int(layer == 0),
+            store_ids=1, keep_tokens=keep, keep_heads=schedule.heads(layer, model.layers, model.heads),
+            keep_values=schedule.kept_values(min(keep, len(alive))), protect_first=1, protect_last=1,
+            ids_out=layout.ids, **layout.fields())
+        planes = tuple(zip((layout.q, layout.k, layout.v), full, strict=True))
+        q, k, v = full
+        return LayerTask(LayerPass(0, layer, job, layout.descriptor, layout.out, q, k, v), planes)
+
+
+def _scales(q: np.ndarray, k: np.ndarray, v: np.ndarray, dim: int) -> tuple[HeadScale, ...]:
+    entries = []
+    for h in range(len(q)):
+        mant, pre, post = score_scale(float(q[h] * k[h]) * math.log2(math.e) / math.sqrt(dim))
+        out_mant, shift = out_scale(float(v[h]) / ((1 << PROB_BITS) * OUT_UNIT))
+        entries.append(HeadScale(mant, pre, post, out_mant, shift))
+    return tuple(entries)
+
+
+class _Layout:
+    """Addresses, the same for all layers of a sentence: a layer is done before the next one's rows are written."""
+
+    def __init__(self, config: SpAttenConfig, model: MiniLM, tokens: int):
+        self.tokens = tokens
+        arena = Arena(config)
+        nbytes = row_bytes(model.dim, BITS)
+        self.q, self.k, self.v = (arena.plane(model.heads, tokens, nbytes) for _ in range(3))
+        self.out = arena.out_plane(model.heads, tokens, model.dim)
+        self.ids = arena.alloc(WORD_BYTES * (1 + tokens + model.heads))
+        self.descriptor = arena.alloc(descriptor_bytes(model.heads))
+
+    def fields(self) -> dict[str, int]:
+        """Addresses and strides as the job names them."""
+        result: dict[str, int] = {}
+        for name, plane in (("q", self.q), ("k_msb", self.k), ("v_msb", self.v), ("out", self.out)):
+            result |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
+                       f"{name}_token_stride": plane.token_stride}
+        return result
+
+
+def dense_bytes(model: MiniLM, tokens: int) -> int:
+    """Bytes of the same attention dense in 12 bits, every row of Q, K and V once, 16-bit outputs."""
+    row = row_bytes(model.dim, BITS)
+    return model.layers * model.heads * tokens * (3 * row + 2 * model.dim)
