@@ -10,9 +10,9 @@ from sim.golden.prob_value import prob_value
 from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
 from spatten_hw.control.descriptor import job_layout
-from spatten_hw.matmul.lane_scheduler import window_rows
+from spatten_hw.matmul.lane_scheduler import WINDOW_ROWS
 from spatten_hw.matmul.prob_value import ProbValueUnit, kept_depth, prob_value_latency
-from spatten_hw.stream.layouts import acc_row, kept_row, tag_layout
+from spatten_hw.stream.layouts import acc_row, kept_row, operand_row, tag_layout
 from tests.matmul.common import CONFIGS, from_params, join, operands, put, rows_of, take, to_params
 
 
@@ -134,7 +134,7 @@ async def random_mixes(dut):
             at = int(rng.choice(gaps))
             work.v_rows[at:at] = rows_of(c, rng, fresh, 1, 1 - half)
             await play(bench, c, work, stall)
-            await bench.run(lambda: bench.sources["v_rows"].at == len(bench.sources["v_rows"].items), 1000)
+            await bench.run(lambda source=bench.sources["v_rows"]: source.at == len(source.items), 1000)
             sram[1 - half] = fresh
         taken = len(bench.sinks["o"].items)
         await bench.idle(40)
@@ -143,7 +143,6 @@ async def random_mixes(dut):
 
 
 def is_last(c, row: int) -> bool:
-    from spatten_hw.stream.layouts import operand_row
     return bool(take(operand_row(c), row)["last"])
 
 
@@ -192,7 +191,7 @@ async def buffered_rate(dut):
         spare = 4  # cycles to refill the window behind a vector that ends with several rows at once
         for i in range(1, len(work.expect)):
             took = out.cycles[i] - out.cycles[i - 1]
-            fits = work.rows[i] <= window_rows(c)
+            fits = work.rows[i] <= WINDOW_ROWS
             bound = min(work.row_loads[i], work.lane_load[i]) if fits else work.row_loads[i]
             assert work.lane_load[i] <= took <= bound + spare, f"vector {i}: {took}, bound {bound}"
         total = out.cycles[-1] - out.cycles[0]
