@@ -127,7 +127,10 @@ class _Run:
                 # Exactly what the replay's sum of MSB and LSB scores gives; first probabilities are dropped.
                 probs = np.array(probs)
                 probs[again] = probabilities(q[again], k, self.lengths[again])[0]
-        kept = topk_mask(probs, job.keep_values, self.lengths)
+        if job.keep_values < len(self.ids):
+            kept = topk_mask(probs, job.keep_values, self.lengths)
+        else:  # the same mask without sorting
+            kept = np.arange(len(self.ids)) < self.lengths[:, None]
         rough = msb_operands(v >> job.v_lsb, job.v_lsb, midpoint=True)
         acc = np.zeros((len(place), job.dim), dtype=np.int64)
         for rows, values in ((~again, rough), (again, v)):

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ class Workload:
             return self.options.real_tokens
         return min(self.options.real_tokens, self.shape.tokens - self.shape.queries + step + 1)
 
-    @property
+    @cached_property
     def out_unit(self) -> float:
         """Real value of one unit of an output integer: the same for all layers and heads, so that the
         importance of heads can be compared."""
