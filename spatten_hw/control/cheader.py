@@ -58,7 +58,7 @@ def c_header(c: SpAttenConfig) -> str:
     for prefix, fields in (("JOB", FIELDS), ("SCALE", SCALE_FIELDS)):
         for f in fields:
             out += _descriptor_field(prefix, f)
-    out += ["", "/* spatten_put(words, SPATTEN_JOB_TOKENS, 384): sets a field of zeroed words (of an entry, for scales). */",
+    out += ["", "/* spatten_put(words, SPATTEN_JOB_TOKENS, 384) sets one field; scales: words of the head's entry. */",
             "static inline void spatten_put(uint64_t *words, unsigned word, unsigned lsb, unsigned width,",
             "                               uint64_t value)", "{",
             "    uint64_t mask = width < 64u ? (((uint64_t)1 << width) - 1u) : ~(uint64_t)0;",

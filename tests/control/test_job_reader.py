@@ -1,0 +1,268 @@
+"""JobReader: legal jobs decoded, illegal ones refused with the host's code, scales in the right half."""
+
+import random
+from types import SimpleNamespace
+
+import cocotb
+import pytest
+
+from sim.testbench import Bench, pack, unpack
+from sim.testbench.runner import params, run_bench
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.control.decode import CLAMPED_FIELDS, HEAD_FIELDS
+from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout
+from spatten_hw.control.errors import ErrorCode
+from spatten_hw.control.job_reader import JobReader, job_offer, push_layout
+from spatten_hw.control.validate import RANGES, RULES, check, reserved_mask
+from spatten_hw.presets import PRESETS
+from spatten_hw.stream.layouts import aux_command, aux_word
+
+from .jobs import encode, legal_job, random_scales, spoil
+
+TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=20,
+                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, interleave_bytes=32,
+                     k_ports=4, v_ports=4, job_queue=3, axi_addr_bits=20)
+CONFIGS = {
+    "tiny": TINY,
+    "big-addr": TINY.replace(axi_addr_bits=40, channels=8, max_tokens=64, axi_data_bits=256, operand_bits=16),
+    "one": TINY.replace(multipliers=8, min_dim=8, max_dim=8, topk_lanes=1, max_heads=1, max_group=1,
+                        axi_data_bits=32, channels=1, operand_bits=4, axi_addr_bits=16),
+}
+
+
+def expected_job(c, f):
+    """The decoded job of a legal descriptor; fields nobody uses are left out."""
+    unused = {n for plane in "kv" if not f[f"{plane}_lsb"] for n in
+              (f"{plane}_lsb_base", f"{plane}_lsb_head_stride", f"{plane}_lsb_token_stride")}
+    unused |= {name for flag, name in (("load_ids", "ids_in"), ("store_ids", "ids_out"),
+                                       ("load_scores", "scores_in"), ("store_scores", "scores_out")) if not f[flag]}
+    job = {}
+    for name, field in job_layout(c):
+        if name.endswith("_head_stride") and name not in unused:
+            job[name] = f[name] & ((1 << field.width) - 1)  # more bits are legal with a single head, which is 0
+        elif name == "dim_log2":
+            job[name] = c.dims.index(f["dim"])
+        elif name in CLAMPED_FIELDS:
+            job[name] = min(f[name], c.max_heads if name in HEAD_FIELDS else c.max_tokens)
+        elif name not in unused:
+            job[name] = f[name]
+    return job
+
+
+class Rig:
+    """Memory behind `cmd`/`words`, the scale table behind its write port, and a user of jobs."""
+
+    def __init__(self, dut, c):
+        self.dut, self.c = dut, c
+        self.bench = Bench(dut, ["push", "words"], ["cmd", "job"])
+        self.rng = self.bench.rng
+        self.memory: dict[int, int] = {}
+        self.bad: set[int] = set()
+        self.table = [{}, {}]
+        self.running: int | None = None
+        self.answered = 0
+        self.reads = 0
+
+    def watch(self):
+        if int(self.dut.scale_en.value):
+            half = int(self.dut.scale_half.value)
+            assert half != self.running, "the running job's scales were overwritten"
+            self.table[half][int(self.dut.scale_head.value)] = int(self.dut.scale_entry.value)
+
+    async def step(self):
+        commands = self.bench.sinks["cmd"].items
+        while self.answered < len(commands):
+            cmd = unpack(aux_command(self.c), commands[self.answered])
+            self.answered += 1
+            assert cmd["addr"] % 8 == 0 and cmd["words"] >= 1
+            for n in range(cmd["words"]):
+                addr = cmd["addr"] + 8 * n
+                assert addr in self.memory, "read outside the descriptor"
+                self.bench.sources["words"].items.append(pack(aux_word(), {
+                    "data": self.memory[addr], "last": n == cmd["words"] - 1, "error": addr in self.bad}))
+                self.reads += 1
+        await self.bench.step(self.watch)
+
+    async def begin(self, stall=0.0):
+        self.dut.release.value = 0
+        await self.bench.start()
+        self.restart(stall)
+
+    def restart(self, stall=0.0):
+        self.bench.send("words", [], stall)
+        self.bench.receive("cmd", stall)
+        self.bench.receive("job", stall)
+        self.answered = 0
+
+    def put(self, addr, words):
+        self.memory = {addr + 8 * n: w for n, w in enumerate(words)}
+
+    async def one(self, addr, tag):
+        """Runs one job through; returns its offer."""
+        sink = self.bench.sinks["job"]
+        first = len(sink.items)
+        self.bench.send("push", [pack(push_layout(self.c), {"addr": addr, "tag": tag})])
+        for _ in range(4000):
+            if len(sink.items) > first:
+                return unpack(job_offer(self.c), sink.items[first])
+            await self.step()
+        raise AssertionError(self.bench.state())
+
+    async def release(self):
+        self.dut.release.value = 1
+        await self.step()
+        self.dut.release.value = 0
+
+
+def descriptor_address(rng, c, words):
+    last = (1 << c.addr_bits) // 8 - words
+    return 8 * rng.choice([0, last, rng.randrange(last + 1)])
+
+
+@cocotb.test()
+async def jobs_legal_and_not(dut):
+    c = CONFIGS[params()["config"]]
+    rng = random.Random(cocotb.RANDOM_SEED)
+    rig = Rig(dut, c)
+    await rig.begin()
+    seen = {}
+    for n in range(params()["jobs"]):
+        if n % 10 == 0:
+            rig.restart(rng.choice([0.0, 0.0, 0.3]))
+        fields = legal_job(rng, c)
+        assert check(c, fields) == []
+        if n % 4:
+            fields = spoil(rng, c, fields)
+        heads = fields["heads"] * fields["group"]
+        scales = random_scales(rng, heads if heads <= c.max_heads else 1)
+        words = encode(fields, scales)
+        addr = descriptor_address(rng, c, len(words))
+        if n % 16 == 1:  # a scale table that would begin inside, but end beyond the address space
+            addr = (1 << c.addr_bits) - 8 * HEADER_WORDS - 8 * rng.randrange(2 * len(scales) + 1)
+        rig.put(addr, words)
+        rig.table = [{}, {}]
+        rig.reads = 0
+        broken = check(c, fields, scales, addr)
+        offer = await rig.one(addr, n)
+        first = broken[0] if broken else ErrorCode.OK
+        seen[first] = seen.get(first, 0) + 1
+        assert offer["error"] == first, f"{ErrorCode(offer['error'])!r}, host says {broken}: {fields}"
+        assert offer["tag"] == n
+        if broken:
+            assert rig.reads == HEADER_WORDS and rig.table == [{}, {}]
+        else:
+            want = expected_job(c, fields)
+            assert {k: offer["job"][k] for k in want} == want
+            table = rig.table[offer["table"]]
+            assert len(table) == len(scales) and rig.table[1 - offer["table"]] == {}
+            assert all({f.name: table[h] >> o & ((1 << f.width) - 1)
+                        for f, o in zip(SCALE_FIELDS, (0, 17, 22, 28, 45), strict=True)} == scales[h] for h in table)
+        if rng.random() < 0.5 or not broken:
+            await rig.release()
+    codes = {r.code for r in (*RULES, *RANGES)}
+    dut._log.info("codes seen: %s; missing: %s", seen, sorted(codes - set(seen)))
+    assert params()["jobs"] < 500 or len(codes - set(seen)) <= params()["missing"]
+
+
+@cocotb.test()
+async def read_errors_and_reserved_bits(dut):
+    c = CONFIGS[params()["config"]]
+    rng = random.Random(cocotb.RANDOM_SEED + 1)
+    rig = Rig(dut, c)
+    await rig.begin(0.2)
+    for n in range(60):
+        fields = legal_job(rng, c)
+        scales = random_scales(rng, fields["heads"] * fields["group"])
+        words = encode(fields, scales)
+        addr = descriptor_address(rng, c, len(words))
+        want = ErrorCode.OK
+        at = rng.randrange(len(words))
+        rig.bad = set()
+        kind = n % 3
+        if kind == 0:
+            rig.bad, want = {addr + 8 * at}, ErrorCode.READ_DESCRIPTOR
+        elif kind == 1:
+            header = at < HEADER_WORDS
+            mask = (reserved_mask(FIELDS, at) if header
+                    else reserved_mask(SCALE_FIELDS, (at - HEADER_WORDS) % SCALE_WORDS))
+            bits = [b for b in range(64) if mask >> b & 1]
+            if bits:
+                words[at] |= 1 << rng.choice(bits)
+                want = ErrorCode.RESERVED_BITS if header else ErrorCode.BAD_SCALE
+        rig.put(addr, words)
+        rig.reads = 0
+        offer = await rig.one(addr, n)
+        assert offer["error"] == want, (offer["error"], want, at)
+        if want != ErrorCode.OK and at < HEADER_WORDS:
+            assert rig.reads == HEADER_WORDS
+        await rig.release()
+
+
+@cocotb.test()
+async def bad_addresses_read_nothing(dut):
+    c = CONFIGS[params()["config"]]
+    rig = Rig(dut, c)
+    await rig.begin()
+    for n, addr in enumerate([1, 4, 12, (1 << c.addr_bits) - 8, (1 << c.addr_bits) - 8 * HEADER_WORDS + 8]):
+        offer = await rig.one(addr, n)
+        assert offer["error"] == ErrorCode.DESCRIPTOR_ADDRESS and rig.reads == 0
+        assert check(c, {}, descriptor=addr)[0] == ErrorCode.DESCRIPTOR_ADDRESS
+
+
+@cocotb.test()
+async def the_next_job_waits_for_its_half_only(dut):
+    """With one job running, the next is read and offered; with that one taken too, the third waits."""
+    c = CONFIGS[params()["config"]]
+    rng = random.Random(cocotb.RANDOM_SEED + 2)
+    rig = Rig(dut, c)
+    await rig.begin()
+    step, at = 1 << 11, {}
+    total = c.job_queue + 3
+    for n in range(total):
+        fields = legal_job(rng, c)
+        scales = random_scales(rng, fields["heads"] * fields["group"])
+        at[n] = SimpleNamespace(addr=n * step, fields=fields, scales=scales)
+        rig.memory |= {n * step + 8 * i: w for i, w in enumerate(encode(fields, scales))}
+    push = rig.bench.send("push", [pack(push_layout(c), {"addr": j.addr, "tag": n}) for n, j in at.items()])
+    sink = rig.bench.receive("job", 1.0)
+    for _ in range(600):
+        await rig.step()
+    assert push.at == c.job_queue + 1 and int(dut.level.value) == c.job_queue + 1
+    for n, j in at.items():
+        sink.stall = 0.0
+        for _ in range(2000):
+            if len(sink.items) > n:
+                break
+            await rig.step()
+        sink.stall = 1.0
+        offer = unpack(job_offer(c), sink.items[n])
+        assert (offer["tag"], offer["error"]) == (n, 0)
+        rig.running = offer["table"]
+        for _ in range(500):  # time for the next to be read; its scales must not touch the running half
+            await rig.step()
+        if n + 1 < total:
+            assert int(dut.job__valid.value) == 1, "the next job is ready while this one runs"
+        assert len(rig.table[rig.running]) >= len(j.scales)
+        rig.running = None
+        await rig.release()
+        await rig.step()
+    assert int(dut.level.value) == 0
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_job_reader(name):
+    run_bench(JobReader(CONFIGS[name]), __name__,
+              params={"config": name, "jobs": 1200 if name == "tiny" else 200, "missing": 4})
+
+
+def test_presets_take_legal_jobs():
+    rng = random.Random(1)
+    for c in PRESETS.values():
+        for _ in range(200):
+            assert check(c, legal_job(rng, c)) == []
+
+
+def test_host_check_lists_every_broken_rule():
+    f = legal_job(random.Random(2), TINY) | {"dim": 3, "threshold": 5000, "heads": 0}
+    assert {ErrorCode.BAD_DIM, ErrorCode.BAD_THRESHOLD, ErrorCode.ZERO_HEADS} <= set(check(TINY, f))
+    assert check(TINY, {**legal_job(random.Random(2), TINY), "q_bits": 256})[0] == ErrorCode.RESERVED_BITS

@@ -1,0 +1,104 @@
+"""The rules, one by one at their edges, on the small preset: what is just legal, and what is just not."""
+
+import pytest
+
+from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS
+from spatten_hw.control.errors import ErrorCode
+from spatten_hw.control.validate import RANGES, RULES, check, reserved_mask
+from spatten_hw.presets import SMALL
+
+SPACE = 1 << SMALL.addr_bits
+#: 512 tokens of 4 heads of D = 32, 8 + 4 bits, on the small preset (64-bit memory, 32-bit addresses).
+BASE = {
+    "dim": 32, "q_bits": 12, "k_msb": 8, "k_lsb": 4, "v_msb": 8, "v_lsb": 4, "heads": 4, "group": 4,
+    "tokens": 512, "keep_tokens": 512, "keep_heads": 4, "keep_values": 512,
+    "q_base": 0x100000, "q_head_stride": 512 * 48, "q_token_stride": 48,
+    "k_msb_base": 0x200000, "k_msb_head_stride": 512 * 32, "k_msb_token_stride": 32,
+    "k_lsb_base": 0x300000, "k_lsb_head_stride": 512 * 16, "k_lsb_token_stride": 16,
+    "v_msb_base": 0x400000, "v_msb_head_stride": 512 * 32, "v_msb_token_stride": 32,
+    "v_lsb_base": 0x500000, "v_lsb_head_stride": 512 * 16, "v_lsb_token_stride": 16,
+    "out_base": 0x600000, "out_head_stride": 512 * 64, "out_token_stride": 64,
+}
+Q_SIZE, K_SIZE, L_SIZE, O_SIZE = 16 * 512 * 48, 4 * 512 * 32, 4 * 512 * 16, 16 * 512 * 64
+STATE = 8 * (512 + 4)
+E = ErrorCode
+
+LEGAL = [
+    {}, {"causal": 1}, {"generate": 1}, {"threshold": 4096}, {"restart": 1}, {"load_ids": 1},
+    {"k_msb": 12, "k_lsb": 0, "k_lsb_base": 1 << 60}, {"keep_tokens": 1}, {"keep_heads": 1 << 31},
+    {"keep_tokens": 100, "protect_first": 60, "protect_last": 40}, {"protect_first": 1 << 31},
+    {"q_base": SPACE - Q_SIZE}, {"k_msb_base": SPACE - K_SIZE}, {"k_lsb_base": SPACE - L_SIZE},
+    {"v_msb_base": SPACE - K_SIZE}, {"v_lsb_base": SPACE - L_SIZE}, {"out_base": SPACE - O_SIZE},
+    {"generate": 1, "q_base": SPACE - 15 * 512 * 48 - 48}, {"q_token_stride": 65535},
+    {"ids_in": 5}, {"load_ids": 1, "ids_in": SPACE - STATE - 8}, {"store_ids": 1, "ids_out": SPACE - STATE - 8},
+    {"load_scores": 1, "scores_in": SPACE - STATE}, {"store_scores": 1, "scores_out": SPACE - STATE},
+]
+ILLEGAL = [
+    ({"dim": 0}, E.BAD_DIM), ({"dim": 16}, E.BAD_DIM), ({"dim": 64}, E.BAD_DIM), ({"dim": 33}, E.BAD_DIM),
+    ({"q_bits": 0}, E.BAD_Q_BITS), ({"q_bits": 5}, E.BAD_Q_BITS), ({"q_bits": 14}, E.BAD_Q_BITS),
+    ({"k_msb": 7}, E.BAD_K_BITS), ({"k_lsb": 2}, E.BAD_K_BITS), ({"k_msb": 0}, E.BAD_K_BITS),
+    ({"k_msb": 10}, E.K_TOO_WIDE), ({"v_lsb": 8}, E.BAD_V_BITS), ({"v_msb": 3}, E.BAD_V_BITS),
+    ({"v_msb": 14, "v_lsb": 0}, E.V_TOO_WIDE), ({"threshold": 4097}, E.BAD_THRESHOLD),
+    ({"heads": 0}, E.ZERO_HEADS), ({"group": 0}, E.ZERO_GROUP), ({"group": 5, "heads": 1}, E.GROUP_TOO_LARGE),
+    ({"heads": 5}, E.TOO_MANY_HEADS), ({"tokens": 0}, E.ZERO_TOKENS), ({"tokens": 513}, E.TOO_MANY_TOKENS),
+    ({"keep_tokens": 0}, E.ZERO_KEEP_TOKENS), ({"keep_heads": 0}, E.ZERO_KEEP_HEADS),
+    ({"keep_values": 0}, E.ZERO_KEEP_VALUES),
+    ({"keep_tokens": 99, "protect_first": 60, "protect_last": 40}, E.PROTECTED_EXCEED_KEEP),
+    ({"generate": 1, "causal": 1}, E.CAUSAL_GENERATION), ({"restart": 1, "load_ids": 1}, E.RESTART_AND_LOAD),
+    ({"out_base": 4}, E.MISALIGNED_OUTPUT), ({"out_head_stride": 12}, E.MISALIGNED_OUTPUT),
+    ({"out_token_stride": 65}, E.MISALIGNED_OUTPUT), ({"load_ids": 1, "ids_in": 4}, E.MISALIGNED_IDS_IN),
+    ({"store_ids": 1, "ids_out": 4}, E.MISALIGNED_IDS_OUT),
+    ({"load_scores": 1, "scores_in": 1}, E.MISALIGNED_SCORES_IN),
+    ({"store_scores": 1, "scores_out": 2}, E.MISALIGNED_SCORES_OUT),
+    ({"q_token_stride": 65536}, E.STRIDE_TOO_LARGE), ({"v_lsb_token_stride": 65536}, E.STRIDE_TOO_LARGE),
+    ({"q_base": SPACE - Q_SIZE + 1}, E.RANGE_Q), ({"q_head_stride": 1 << 31}, E.RANGE_Q),
+    ({"k_msb_base": SPACE - K_SIZE + 1}, E.RANGE_K_MSB), ({"k_lsb_base": SPACE - L_SIZE + 1}, E.RANGE_K_LSB),
+    ({"v_msb_base": 1 << 63}, E.RANGE_V_MSB), ({"v_lsb_base": SPACE - L_SIZE + 1}, E.RANGE_V_LSB),
+    ({"out_base": SPACE - O_SIZE + 8}, E.RANGE_OUTPUT),
+    ({"load_ids": 1, "ids_in": SPACE - STATE}, E.RANGE_IDS_IN),
+    ({"store_ids": 1, "ids_out": SPACE - STATE}, E.RANGE_IDS_OUT),
+    ({"load_scores": 1, "scores_in": SPACE - STATE + 8}, E.RANGE_SCORES_IN),
+    ({"store_scores": 1, "scores_out": SPACE - STATE + 8}, E.RANGE_SCORES_OUT),
+]
+
+
+@pytest.mark.parametrize("change", LEGAL, ids=str)
+def test_just_legal(change):
+    assert check(SMALL, BASE | change) == []
+
+
+@pytest.mark.parametrize(("change", "code"), ILLEGAL, ids=str)
+def test_just_illegal(change, code):
+    assert check(SMALL, BASE | change)[0] == code
+
+
+def test_sram_limit_depends_on_dim():
+    c = SMALL.replace(min_dim=16, sram_tokens=256, topk_lanes=4, k_ports=2, v_ports=2)
+    assert check(c, BASE | {"tokens": 256, "dim": 32}) == []
+    assert check(c, BASE | {"tokens": 512, "dim": 16}) == []
+    assert check(c, BASE | {"tokens": 257, "dim": 32}) == [E.SRAM_OVERFLOW]
+    assert check(c, BASE | {"tokens": 512, "dim": 32, "generate": 1}) == []
+
+
+def test_descriptor_address_and_scales():
+    size = 8 * (HEADER_WORDS + 2 * 16)
+    assert check(SMALL, BASE, descriptor=SPACE - size) == []
+    assert check(SMALL, BASE, descriptor=SPACE - size + 8) == [E.RANGE_DESCRIPTOR]
+    assert check(SMALL, BASE, descriptor=4)[0] == E.DESCRIPTOR_ADDRESS
+    assert check(SMALL, BASE, descriptor=SPACE)[0] == E.DESCRIPTOR_ADDRESS
+    assert check(SMALL, BASE, [{"out_mant": 1 << 16}]) == []
+    assert check(SMALL, BASE, [{"out_mant": 1 << 17}]) == [E.BAD_SCALE]
+    assert check(SMALL, BASE | {"tokens": 1 << 32})[:2] == [E.RESERVED_BITS, E.TOO_MANY_TOKENS]
+
+
+def test_every_rule_has_an_example():
+    codes = {code for _, code in ILLEGAL} | {E.SRAM_OVERFLOW, E.RANGE_DESCRIPTOR}
+    assert codes == {r.code for r in (*RULES, *RANGES)}
+
+
+def test_reserved_masks_cover_what_fields_do_not():
+    for fields, words in ((FIELDS, HEADER_WORDS), (SCALE_FIELDS, 2)):
+        for word in range(words):
+            used = [b for f in fields if f.word == word for b in range(f.lsb, f.lsb + f.width)]
+            assert len(used) == len(set(used))
+            assert reserved_mask(fields, word) == sum(1 << b for b in range(64) if b not in used)
