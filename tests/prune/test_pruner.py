@@ -106,7 +106,7 @@ class Rig:
         assert int(d.alive_heads.value) == len(g.heads_alive)
         assert int(d.heads_alive.value) == sum(1 << int(h) for h in g.heads_alive)
         rows = -(-len(alive) // c.lanes)
-        got = {name: [] for name in LISTS}
+        got: dict[str, list[int]] = {name: [] for name in LISTS}
         order = {name: self.rng.sample(range(rows), rows) for name in LISTS}
         for i in range(rows + 1):
             for name in LISTS:

@@ -1,6 +1,7 @@
 """ScoreMemory: gather and merge of arbitrary ascending ids, at the rate bank conflicts allow."""
 
 from collections import Counter
+from functools import partial
 
 import cocotb
 import pytest
@@ -33,6 +34,14 @@ async def _zero(dut, bench, c):
     dut.write.value = 0
 
 
+def _sent(source):
+    return source.at == len(source.items)
+
+
+def _received(sink, count):
+    return len(sink.items) == count
+
+
 def _idle(dut):
     return int(dut.idle.value) == 1
 
@@ -59,7 +68,7 @@ async def merge_and_gather_under_stalls(dut):
         ids = sorted(bench.rng.sample(range(c.max_tokens), bench.rng.randint(1, c.max_tokens)))
         adds = [bench.rng.getrandbits(17) for _ in ids]
         merge = bench.send("requests", _rows(c, ids, adds, 1), stall)
-        await bench.run(lambda m=merge: m.at == len(m.items), limit=1000)
+        await bench.run(partial(_sent, merge), limit=1000)
         await bench.run(lambda: _idle(dut), limit=1000)
         for i, a in zip(ids, adds, strict=True):
             want[i] = min(top, want[i] + a)
@@ -67,7 +76,7 @@ async def merge_and_gather_under_stalls(dut):
         rows = _rows(c, ids, [0] * len(ids), 0)
         bench.send("requests", rows, stall)
         out = bench.receive("totals", stall)
-        await bench.run(lambda r=rows, o=out: len(o.items) == len(r), limit=1000)
+        await bench.run(partial(_received, out, len(rows)), limit=1000)
         got = [unpack(total_row(c), x) for x in out.items]
         assert [i for g in got for i in g["ids"][:g["count"]]] == ids
         assert [t for g in got for t in g["totals"][:g["count"]]] == [want[i] for i in ids]
@@ -87,10 +96,10 @@ async def a_row_takes_as_many_cycles_as_its_fullest_bank(dut):
         cost = [max(Counter(i % c.lanes for i in ids[at:at + c.lanes]).values())
                 for at in range(0, len(ids), c.lanes)]
         sent, out = bench.send("requests", rows), bench.receive("totals")
-        await bench.run(lambda r=rows, o=out: len(o.items) == len(r), limit=1000)
+        await bench.run(partial(_received, out, len(rows)), limit=1000)
         assert out.cycles[-1] - sent.cycles[0] == GATHER_CYCLES - 1 + sum(cost)
         sent = bench.send("requests", _rows(c, ids, [1] * len(ids), 1))
-        await bench.run(lambda s=sent: s.at == len(s.items), limit=1000)
+        await bench.run(partial(_sent, sent), limit=1000)
         await bench.run(lambda: _idle(dut), limit=1000)
         assert bench.cycle - sent.cycles[0] == MERGE_CYCLES - 1 + sum(cost)
 
