@@ -33,13 +33,15 @@ class RoundRobin(wiring.Component):
             "requests": In(n), "advance": In(1),
             "grant": Out(n), "index": Out(max(1, clog2(n))), "any": Out(1),
         })
+        # Bits above the last one served; made here because the formal proof looks at it.
+        self.after_last = Signal(n)
 
     def elaborate(self, platform) -> Module:
         m = Module()
         n = self.n
-        # Bits above the last one served: they come first. Two lowest-bit searches beside each other
-        # (among those, among all) are shorter than a rotation.
-        after_last = Signal(n)
+        # Those come first. Two lowest-bit searches beside each other (among those, among all) are shorter
+        # than a rotation.
+        after_last = self.after_last
         preferred = Signal(n)
         lowest_preferred = Signal(n)
         lowest = Signal(n)

@@ -28,6 +28,8 @@ class StreamFork(wiring.Component):
             "i": In(stream.Signature(shape)),
             **{f"o{j}": Out(stream.Signature(shape)) for j in range(n)},
         })
+        # Outputs that have taken the present payload; made here because the formal proof looks at it.
+        self.taken = Signal(n)
 
     @property
     def outputs(self) -> list[stream.Interface]:
@@ -36,7 +38,7 @@ class StreamFork(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        taken = Signal(self.n)
+        taken = self.taken
         ready = Signal(self.n)
         m.d.comb += [
             ready.eq(Cat(o.ready for o in self.outputs)),

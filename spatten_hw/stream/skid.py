@@ -23,13 +23,15 @@ class SkidBuffer(wiring.Component):
     def __init__(self, shape: ShapeLike):
         self.shape = shape
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        # Made here, not in `elaborate`: the formal proof states what it holds.
+        self.spare = Signal(len(Value.cast(self.i.payload)))
 
     def elaborate(self, platform) -> Module:
         m = Module()
         arriving = Value.cast(self.i.payload)
         front = Signal(len(arriving))
         front_valid = Signal()
-        spare = Signal(len(arriving))
+        spare = self.spare
         spare_valid = Signal()
         m.d.comb += [
             self.i.ready.eq(~spare_valid),

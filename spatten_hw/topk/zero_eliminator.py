@@ -54,29 +54,27 @@ class ZeroEliminator(wiring.Component):
         m.d.comb += self.count_early.eq(count)
 
         # Shifter, smallest step first: between two kept elements lie at least as many gaps as their
-        # distances differ by, so no step makes two of them meet.
+        # distances differ by, so no step makes two of them meet. The distances stay where they are: an
+        # element of distance z that has moved by z's low bits sits on a lane with no more than z and no
+        # fewer than z less those bits before it, so what this lane's distance says of the high bits is its.
         live = [kept[j] for j in range(lanes)]
         for b in range(levels):
             step = 1 << b
-            moved, moved_live, moved_by = [], [], []
+            moved, moved_live = [], []
             for j in range(lanes):
                 if j + step >= lanes:
                     moved.append(element[j])
                     moved_live.append(live[j] & ~move[j][b])
-                    moved_by.append(move[j])
                     continue
                 down = Signal(name=f"down_{step}_{j}")
                 out = Signal(self.width, name=f"shifted_{step}_{j}")
-                by = Signal(levels, name=f"left_{step}_{j}")
                 m.d.comb += [
                     down.eq(live[j + step] & move[j + step][b]),
                     out.eq(Mux(down, element[j + step], element[j])),
-                    by.eq(Mux(down, move[j + step], move[j])),
                 ]
                 moved.append(out)
                 moved_live.append(down | (live[j] & ~move[j][b]))
-                moved_by.append(by)
-            element, live, move = moved, moved_live, moved_by
+            element, live = moved, moved_live
         with m.If(self.enable):
             m.d.sync += self.count.eq(count)
             m.d.sync += [self.dense[j].eq(element[j]) for j in range(lanes)]
