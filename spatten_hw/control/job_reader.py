@@ -33,8 +33,9 @@ class JobReader(wiring.Component):
     running job does not use: a half is taken when its job is taken, and free again when `release` pulses
     (once per job taken, when it has ended). `cmd`, `words`: reads of 64-bit words, answered in order. A job
     that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
-    not all written). `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not
-    ready) with job_queue waiting behind the one being read.
+    not all written); a broken rule is known `VALIDATE_CYCLES` + 2 cycles after the header's last word.
+    `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not ready) with job_queue
+    waiting behind the one being read.
     """
 
     push: stream.Interface

@@ -106,7 +106,7 @@ class Validator(wiring.Component):
         selected = Signal(extra)
         product = Signal(x_bits + y_bits)
         multiplied = Signal(extra)
-        end = Signal(end_bits)
+        range_end = Signal(end_bits)
         added = Signal(extra)
         error = Signal(8, name="range_error")
         m.d.sync += selected.eq(0)
@@ -120,10 +120,11 @@ class Validator(wiring.Component):
                     ]
         m.d.sync += [
             product.eq(x * y), multiplied.eq(selected),
-            end.eq((Mux(multiplied.first, multiplied.base, end) + product)[:end_bits]), added.eq(multiplied),
+            range_end.eq((Mux(multiplied.first, multiplied.base, range_end) + product)[:end_bits]),
+            added.eq(multiplied),
         ]
         with m.If(self.start):
             m.d.sync += error.eq(ErrorCode.OK)
-        with m.Elif(added.final & added.used & (end > (1 << c.addr_bits)) & (error == ErrorCode.OK)):
+        with m.Elif(added.final & added.used & (range_end > (1 << c.addr_bits)) & (error == ErrorCode.OK)):
             m.d.sync += error.eq(added.code)
         return error

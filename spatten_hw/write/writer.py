@@ -66,10 +66,10 @@ class Writer(wiring.Component):
         inside = clog2(c.interleave_bytes)
         select = clog2(c.channels)
         channel = Signal(max(1, select))
-        local = Signal(c.axi_addr_bits)
+        local_addr = Signal(c.axi_addr_bits)
         m.d.comb += [
             channel.eq(burst.p.addr[inside:inside + select]),
-            local.eq(Cat(burst.p.addr[:inside], burst.p.addr[inside + select:])),
+            local_addr.eq(Cat(burst.p.addr[:inside], burst.p.addr[inside + select:])),
         ]
 
         # The first beat of a burst goes together with its address, the others alone.
@@ -102,7 +102,7 @@ class Writer(wiring.Component):
                 here.eq(channel == n),
                 opened.eq(move & here & ~begun),
                 aw_fifo.i.valid.eq(opened),
-                aw_fifo.i.p.addr.eq(local),
+                aw_fifo.i.p.addr.eq(local_addr),
                 aw_fifo.i.p.id.eq(burst.p.kind),
                 aw_fifo.i.p.len.eq(burst.p.len),
                 w_fifo.i.valid.eq(move & here),

@@ -14,6 +14,7 @@ from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SC
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import JobReader, job_offer, push_layout
 from spatten_hw.control.validate import RANGES, RULES, check, reserved_mask
+from spatten_hw.control.validator import VALIDATE_CYCLES
 from spatten_hw.presets import PRESETS
 from spatten_hw.stream.layouts import aux_command, aux_word
 
@@ -128,7 +129,8 @@ async def jobs_legal_and_not(dut):
     seen = {}
     for n in range(params()["jobs"]):
         if n % 10 == 0:
-            rig.restart(rng.choice([0.0, 0.0, 0.3]))
+            stall = rng.choice([0.0, 0.0, 0.3])
+            rig.restart(stall)
         fields = legal_job(rng, c)
         assert check(c, fields) == []
         if n % 4:
@@ -150,6 +152,8 @@ async def jobs_legal_and_not(dut):
         assert offer["tag"] == n
         if broken:
             assert rig.reads == HEADER_WORDS and rig.table == [{}, {}]
+            waited = rig.bench.sinks["job"].cycles[-1] - rig.bench.sources["words"].cycles[-1]
+            assert stall or waited == VALIDATE_CYCLES + 2
         else:
             want = expected_job(c, fields)
             assert {k: offer["job"][k] for k in want} == want
