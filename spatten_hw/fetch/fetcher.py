@@ -100,7 +100,8 @@ class Fetcher(wiring.Component):
                       (queries.req, queries.rsp), (words.req, words.rsp)]
         for n, (req, rsp) in enumerate(requesters):
             connect(m, req, crossbar.req[n])
-            connect(m, crossbar.rsp[n], rsp)
+            for bank, answers in enumerate(rsp):
+                connect(m, crossbar.rsp[n][bank], answers)
         for ch in range(c.channels):
             connect(m, crossbar.ar[ch], flipped(self.ar[ch]))
             connect(m, flipped(self.r[ch]), crossbar.r[ch])

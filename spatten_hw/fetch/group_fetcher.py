@@ -6,7 +6,7 @@ from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..bus.read_crossbar import request_layout, response_layout
+from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import operand_row
@@ -33,7 +33,7 @@ class GroupFetcher(wiring.Component):
     cmd: stream.Interface
     rows: stream.Interface
     req: list[stream.Interface]
-    rsp: list[stream.Interface]
+    rsp: list[list[stream.Interface]]
 
     def __init__(self, config: SpAttenConfig, ports: int, ids_per_command: int):
         self.config = c = config
@@ -46,7 +46,7 @@ class GroupFetcher(wiring.Component):
             "list_row": Out(max(1, clog2(c.max_rows))),
             "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.lanes)),
             "req": Out(stream.Signature(request_layout(c))).array(ports),
-            "rsp": In(stream.Signature(response_layout(c))).array(ports),
+            "rsp": In(stream.Signature(response_layout(c))).array(ports, response_banks(c)),
             "dim_log2": In(max(1, clog2(len(c.dims)))), "planes": In(data.ArrayLayout(plane_layout(c), 2)),
             "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits), "idle": Out(1),
         })
@@ -80,7 +80,8 @@ class GroupFetcher(wiring.Component):
             connect(m, generator.requests[p], port.i)
             connect(m, port.o, collector.lanes[p])
             connect(m, port.req, flipped(self.req[p]))
-            connect(m, flipped(self.rsp[p]), port.rsp)
+            for bank, answers in enumerate(self.rsp[p]):
+                connect(m, flipped(answers), port.rsp[bank])
             m.d.comb += [generator.room[p].eq(port.room), quiet[p].eq(port.idle)]
             beats.append(port.beats)
             lsb.append(port.beats_lsb)

@@ -6,7 +6,7 @@ from amaranth import Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..bus.read_crossbar import request_layout, response_layout
+from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig
 from ..stream.fifo import StreamFifo
 from .converter import BitWidthConverter, lane_row, max_row_bytes, row_mode
@@ -35,13 +35,14 @@ class LanePort(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     req: stream.Interface
-    rsp: stream.Interface
+    rsp: list[stream.Interface]
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
             "i": In(stream.Signature(lane_request(c))), "o": Out(stream.Signature(lane_row(c))),
-            "req": Out(stream.Signature(request_layout(c))), "rsp": In(stream.Signature(response_layout(c))),
+            "req": Out(stream.Signature(request_layout(c))),
+            "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "room": Out(1), "beats": Out(unsigned(c.granule_beats.bit_length())), "beats_lsb": Out(1),
             "idle": Out(1),
         })
@@ -55,7 +56,8 @@ class LanePort(wiring.Component):
         connect(m, flipped(self.i), queue.i)
         connect(m, queue.o, port.i)
         connect(m, port.req, flipped(self.req))
-        connect(m, flipped(self.rsp), port.rsp)
+        for bank, answers in enumerate(self.rsp):
+            connect(m, flipped(answers), port.rsp[bank])
         connect(m, port.o, converter.i)
         connect(m, converter.o, flipped(self.o))
         m.d.sync += [

@@ -6,7 +6,7 @@ from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..bus.read_crossbar import request_layout, response_layout
+from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig
 from ..control.descriptor import STRIDE_BITS
 from ..stream.fifo import StreamFifo
@@ -27,13 +27,14 @@ class QueryFetcher(wiring.Component):
     cmd: stream.Interface
     rows: stream.Interface
     req: stream.Interface
-    rsp: stream.Interface
+    rsp: list[stream.Interface]
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
             "cmd": In(stream.Signature(q_command(c))), "rows": Out(stream.Signature(q_row(c))),
-            "req": Out(stream.Signature(request_layout(c))), "rsp": In(stream.Signature(response_layout(c))),
+            "req": Out(stream.Signature(request_layout(c))),
+            "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "base": In(c.addr_bits), "head_stride": In(stride_bits(c)), "plane": In(plane_layout(c)),
             "error": Out(1), "beats": Out(c.granule_beats.bit_length()), "idle": Out(1),
         })
@@ -47,7 +48,8 @@ class QueryFetcher(wiring.Component):
         # A slot waits here from the moment its row's address is known to the row's departure.
         m.submodules.slots = slots = StreamFifo(unsigned(c.slot_bits), 2 * QUEUE_DEPTH + c.ids_per_port)
         connect(m, port.req, flipped(self.req))
-        connect(m, flipped(self.rsp), port.rsp)
+        for bank, answers in enumerate(self.rsp):
+            connect(m, flipped(answers), port.rsp[bank])
         m.d.comb += [
             heads.i.valid.eq(self.cmd.valid), self.cmd.ready.eq(heads.i.ready),
             heads.i.payload.head.eq(self.cmd.payload.head), heads.i.payload.base.eq(self.base),

@@ -6,7 +6,7 @@ from amaranth import Array, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from ..bus.read_crossbar import burst_bits, request_layout, response_layout
+from ..bus.read_crossbar import burst_bits, request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
 from .splitter import BurstSplitter, burst_note, row_request
 
@@ -27,40 +27,43 @@ def longest_row_beats(c: SpAttenConfig, row_bytes: int) -> int:
 class ReadPort(wiring.Component):
     """Reads rows through one crossbar requester; rows and beats come out in the order of the requests.
 
-    Ports: `i` (`row_request`), `o` (`row_beat`), `req`/`rsp` (crossbar), `beats`/`beats_user`: beats requested
-    in this cycle and for whom (0 if none), `idle`. Up to `ids_per_port` bursts are outstanding; room in the
-    reorder buffer is taken before a burst is requested, so a response never waits. Sustains one burst
-    request and one beat per cycle; 3 cycles from `i` to `req`, 2 from `rsp` to `o`.
-    `row_bytes` is the longest row the port is sized for; longer ones (up to `bytes_bits`) work, only slower.
+    Ports: `i` (`row_request`), `o` (`row_beat`), `req`, `rsp` (crossbar; an array of response banks),
+    `beats`/`beats_user`: beats requested in this cycle and for whom (0 if none), `idle` (a cycle late). Up to
+    `ids_per_port` bursts are outstanding; room in the reorder buffer is taken before a burst is requested, so
+    a response never waits. Sustains one burst request and one beat per cycle; 3 cycles from `i` to `req`, 2
+    from `rsp` to `o`. `row_bytes` is the longest row the port is sized for; longer ones (up to
+    `bytes_bits`) work too. The buffer has a ring per response bank, together twice what all bursts need, since
+    rows rarely spread evenly.
     """
 
     i: stream.Interface
     o: stream.Interface
     req: stream.Interface
-    rsp: stream.Interface
+    rsp: list[stream.Interface]
 
     def __init__(self, config: SpAttenConfig, row_bytes: int, user_bits: int, bytes_bits: int | None = None):
         self.config = c = config
         self.user_bits = user_bits
         self.bytes_bits = row_bytes.bit_length() if bytes_bits is None else bytes_bits
-        # A burst is at most a granule and at most a row, and no more bursts than ids can fill the buffer.
-        needed = c.ids_per_port * min(c.granule_beats, longest_row_beats(c, row_bytes))
-        if bytes_bits is not None:
-            needed = max(needed, c.granule_beats)
-        self.depth = 1 << clog2(max(2, needed))
+        self.banks = banks = response_banks(c)
+        burst = c.granule_beats
+        if bytes_bits is None:
+            burst = min(burst, longest_row_beats(c, row_bytes))
+        share = c.ids_per_port * burst * (1 if banks == 1 else 2) // banks
+        #: Beats in one bank's ring.
+        self.depth = 1 << clog2(max(2, burst, share))
         super().__init__({
             "i": In(stream.Signature(row_request(c, self.bytes_bits, user_bits))),
             "o": Out(stream.Signature(row_beat(c, user_bits))),
             "req": Out(stream.Signature(request_layout(c))),
-            "rsp": In(stream.Signature(response_layout(c))),
+            "rsp": In(stream.Signature(response_layout(c))).array(banks),
             "beats": Out(c.granule_beats.bit_length()), "beats_user": Out(user_bits), "idle": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        ids, depth = c.ids_per_port, self.depth
-        ptr_bits = clog2(depth)
+        ids = c.ids_per_port
         m.submodules.splitter = splitter = BurstSplitter(c, self.bytes_bits, self.user_bits)
         connect(m, wiring.flipped(self.i), splitter.i)
         burst = splitter.o
@@ -69,78 +72,88 @@ class ReadPort(wiring.Component):
         head = Signal(burst_bits(c))        # next burst number to use
         tail = Signal(burst_bits(c))        # burst being emitted
         bursts = Signal(range(ids + 1))     # numbers in use
-        # Next free beat of the ring. Like `places` and `drain` one bit wider than an address, so that a burst
-        # as long as the ring still shows how far it has come.
-        fill = Signal(ptr_bits + 1)
-        free = Signal(range(depth + 1), init=depth)
+        # Ring positions, one bit wider than an address, so that a burst as long as its ring still shows how far
+        # it has come. Per bank: next free beat, next beat to emit, beats free; per burst: its next beat.
+        position = unsigned(clog2(self.depth) + 1)
+        fills = Array([Signal(position, name=f"fill{b}") for b in range(self.banks)])
+        drains = Array([Signal(position, name=f"drain{b}") for b in range(self.banks)])
+        frees = Array([Signal(range(self.depth + 1), init=self.depth, name=f"free{b}") for b in range(self.banks)])
+        places = Array([Signal(position, name=f"place{k}") for k in range(ids)])
+
+        new = burst.payload.note
         room = Signal()
         send = Signal()
         m.d.comb += [
-            room.eq((bursts != ids) & (burst.payload.note.beats <= free)),
-            self.req.valid.eq(burst.valid & room),
-            self.req.payload.addr.eq(burst.payload.addr),
-            self.req.payload.beats.eq(burst.payload.note.beats),
+            room.eq((bursts != ids) & (new.beats <= frees[new.bank])),
+            self.req.valid.eq(burst.valid & room), burst.ready.eq(self.req.ready & room),
+            self.req.payload.addr.eq(burst.payload.addr), self.req.payload.beats.eq(new.beats),
             self.req.payload.burst.eq(head),
-            burst.ready.eq(self.req.ready & room),
             send.eq(self.req.valid & self.req.ready),
-            self.beats.eq(Mux(send, burst.payload.note.beats, 0)),
-            self.beats_user.eq(burst.payload.note.user),
+            self.beats.eq(Mux(send, new.beats, 0)), self.beats_user.eq(new.user),
         ]
-        # Where the next beat of each burst goes.
-        places = Array([Signal(ptr_bits + 1, name=f"place{k}") for k in range(ids)])
         m.submodules.notes = notes = memory.Memory(shape=burst_note(c, self.user_bits), depth=ids, init=[])
         note_in = notes.write_port()
         note = notes.read_port(domain="comb")
-        m.d.comb += [
-            note_in.addr.eq(head), note_in.data.eq(burst.payload.note), note_in.en.eq(send), note.addr.eq(tail),
-        ]
+        m.d.comb += [note_in.addr.eq(head), note_in.data.eq(new), note_in.en.eq(send), note.addr.eq(tail)]
 
-        ring_shape = data.StructLayout({"data": unsigned(c.axi_data_bits), "error": 1})
-        m.submodules.ring = ring = memory.Memory(shape=ring_shape, depth=depth, init=[])
-        write = ring.write_port()
-        read = ring.read_port(transparent_for=())
-        place = Signal(ptr_bits + 1)
-        m.d.comb += [
-            self.rsp.ready.eq(1),
-            place.eq(places[self.rsp.payload.burst]),
-            write.addr.eq(place[:ptr_bits]), write.en.eq(self.rsp.valid),
-            write.data.data.eq(self.rsp.payload.data), write.data.error.eq(self.rsp.payload.error),
-        ]
-        with m.If(self.rsp.valid):
-            m.d.sync += places[self.rsp.payload.burst].eq(place + 1)
-
-        # Emission: the beat at `drain` is there once the place of the oldest burst has passed it.
-        drain = Signal(ptr_bits + 1)
+        # Emission: the oldest burst's next beat is there once that burst's place has passed it.
         left = Signal(c.granule_beats.bit_length())   # beats of the oldest burst already emitted
         here = Signal()
-        out = Signal(burst_note(c, self.user_bits))   # of the beat in the ring's read register
-        final = Signal()                    # last beat of the burst
-        step = Signal()
+        final = Signal()                              # last beat of the burst
         advance = Signal()
+        step = Signal()
+        out = Signal(burst_note(c, self.user_bits))   # of the beat in the rings' read registers
         m.d.comb += [
-            here.eq((bursts != 0) & (places[tail] != drain)),
+            here.eq((bursts != 0) & (places[tail] != drains[note.data.bank])),
             final.eq(left + 1 == note.data.beats),
-            advance.eq(~self.o.valid | self.o.ready),
-            step.eq(here & advance),
-            read.addr.eq(drain[:ptr_bits]), read.en.eq(advance),
-            self.o.payload.data.eq(read.data.data), self.o.payload.error.eq(read.data.error),
+            advance.eq(~self.o.valid | self.o.ready), step.eq(here & advance),
             self.o.payload.first.eq(out.first), self.o.payload.last.eq(out.last),
             self.o.payload.offset.eq(out.offset), self.o.payload.user.eq(out.user),
         ]
         with m.If(advance):
             m.d.sync += [
                 self.o.valid.eq(here), out.offset.eq(note.data.offset), out.user.eq(note.data.user),
+                out.bank.eq(note.data.bank),
                 out.first.eq(note.data.first & (left == 0)), out.last.eq(note.data.last & final),
             ]
         with m.If(step):
-            m.d.sync += [drain.eq(drain + 1), left.eq(Mux(final, 0, left + 1))]
+            m.d.sync += left.eq(Mux(final, 0, left + 1))
             with m.If(final):
                 m.d.sync += tail.eq(tail + 1)
+
+        beats = Array([self._ring(m, b, places, drains[b], advance) for b in range(self.banks)])
+        chosen = beats[out.bank]
+        m.d.comb += [self.o.payload.data.eq(chosen.data), self.o.payload.error.eq(chosen.error)]
+        for b in range(self.banks):
+            into = Signal(name=f"into{b}")
+            from_ = Signal(name=f"from{b}")
+            m.d.comb += [into.eq(send & (new.bank == b)), from_.eq(step & (note.data.bank == b))]
+            m.d.sync += [
+                frees[b].eq(frees[b] - Mux(into, new.beats, 0) + from_),
+                fills[b].eq(fills[b] + Mux(into, new.beats, 0)), drains[b].eq(drains[b] + from_),
+            ]
+        # After the rings' own updates: a burst that starts is not one that receives.
         with m.If(send):
-            m.d.sync += [head.eq(head + 1), fill.eq(fill + burst.payload.note.beats), places[head].eq(fill)]
+            m.d.sync += [head.eq(head + 1), places[head].eq(fills[new.bank])]
         m.d.sync += [
             bursts.eq(bursts + send - (step & final)),
-            free.eq(free - Mux(send, burst.payload.note.beats, 0) + step),
             self.idle.eq(splitter.idle & (bursts == 0) & ~self.o.valid & ~self.i.valid),
         ]
         return m
+
+    def _ring(self, m: Module, b: int, places: Array, drain: Signal, advance: Signal):
+        """The reorder ring of bank `b`: stores what comes in, returns the read register's view."""
+        shape = data.StructLayout({"data": unsigned(self.config.axi_data_bits), "error": 1})
+        m.submodules[f"ring{b}"] = ring = memory.Memory(shape=shape, depth=self.depth, init=[])
+        write, read = ring.write_port(), ring.read_port(transparent_for=())
+        rsp = self.rsp[b]
+        place = Signal(len(drain), name=f"arrives_at{b}")
+        m.d.comb += [
+            rsp.ready.eq(1), place.eq(places[rsp.payload.burst]),
+            write.addr.eq(place[:-1]), write.en.eq(rsp.valid),
+            write.data.data.eq(rsp.payload.data), write.data.error.eq(rsp.payload.error),
+            read.addr.eq(drain[:-1]), read.en.eq(advance),
+        ]
+        with m.If(rsp.valid):
+            m.d.sync += places[rsp.payload.burst].eq(place + 1)
+        return read.data

@@ -6,6 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.read_crossbar import response_banks
 from ..config import SpAttenConfig, clog2
 
 
@@ -18,10 +19,10 @@ def row_request(c: SpAttenConfig, bytes_bits: int, user_bits: int) -> data.Struc
 
 def burst_note(c: SpAttenConfig, user_bits: int) -> data.StructLayout:
     """What must be known of a burst when its beats leave. `first`, `last` burst of the row; `offset`: the
-    row's first byte in its first beat."""
+    row's first byte in its first beat; `bank` its response comes through."""
     return data.StructLayout({
         "beats": unsigned(c.granule_beats.bit_length()), "offset": unsigned(clog2(c.beat_bytes)),
-        "first": 1, "last": 1, "user": unsigned(user_bits),
+        "bank": unsigned(clog2(response_banks(c))), "first": 1, "last": 1, "user": unsigned(user_bits),
     })
 
 
@@ -87,6 +88,7 @@ class BurstSplitter(wiring.Component):
                 self.o.payload.note.beats.eq(beats), self.o.payload.note.offset.eq(offset),
                 self.o.payload.note.first.eq(first), self.o.payload.note.last.eq(last),
                 self.o.payload.note.user.eq(user),
+                self.o.payload.note.bank.eq(granule[:clog2(response_banks(c))]),
             ]
             m.d.sync += [granule.eq(granule + 1), start.eq(0), left.eq(left - room), first.eq(0)]
         with m.If(self.i.ready):

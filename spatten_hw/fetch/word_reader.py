@@ -6,7 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..bus.read_crossbar import request_layout, response_layout
+from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
 from ..stream.arbiter import RoundRobin
 from ..stream.layouts import aux_command, aux_word
@@ -28,14 +28,15 @@ class WordReader(wiring.Component):
     cmd: list[stream.Interface]
     words: list[stream.Interface]
     req: stream.Interface
-    rsp: stream.Interface
+    rsp: list[stream.Interface]
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
             "cmd": In(stream.Signature(aux_command(c))).array(CLIENTS),
             "words": Out(stream.Signature(aux_word())).array(CLIENTS),
-            "req": Out(stream.Signature(request_layout(c))), "rsp": In(stream.Signature(response_layout(c))),
+            "req": Out(stream.Signature(request_layout(c))),
+            "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "error": Out(CLIENTS), "beats": Out(c.granule_beats.bit_length()), "idle": Out(1),
         })
 
@@ -48,7 +49,8 @@ class WordReader(wiring.Component):
         m.submodules.read_port = port = ReadPort(c, c.interleave_bytes, user.size, bytes_bits)
         m.submodules.arbiter = arbiter = RoundRobin(CLIENTS)
         connect(m, port.req, flipped(self.req))
-        connect(m, flipped(self.rsp), port.rsp)
+        for bank, answers in enumerate(self.rsp):
+            connect(m, flipped(answers), port.rsp[bank])
 
         # One register between the arbiter, whose choice may move, and the port.
         asked = Signal(port.i.payload.shape())

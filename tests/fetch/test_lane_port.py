@@ -41,7 +41,8 @@ class LanesOnBus(wiring.Component):
             connect(m, flipped(self.i[k]), lane.i)
             connect(m, lane.o, flipped(self.o[k]))
             connect(m, lane.req, crossbar.req[k])
-            connect(m, crossbar.rsp[k], lane.rsp)
+            for bank, answers in enumerate(lane.rsp):
+                connect(m, crossbar.rsp[k][bank], answers)
             m.d.comb += self.idle[k].eq(lane.idle)
         for ch in range(self.config.channels):
             connect(m, crossbar.ar[ch], flipped(self.ar[ch]))
