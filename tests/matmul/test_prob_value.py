@@ -188,7 +188,7 @@ async def buffered_rate(dut):
             add_vector(work, c, rng, dim, sram, stream=False, k=len(range(lane, n, r)), half=i % 2,
                        positions=range(lane, n, r))
         out = await play(bench, c, work)
-        spare = 4  # cycles to refill the window behind a vector that ends with several rows at once
+        spare = 2  # cycles in which rows that left are not yet replaced
         for i in range(1, len(work.expect)):
             took = out.cycles[i] - out.cycles[i - 1]
             fits = work.rows[i] <= WINDOW_ROWS
