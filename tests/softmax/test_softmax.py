@@ -21,13 +21,13 @@ CONFIGS = {
     "one_lane": TINY.replace(multipliers=4, max_dim=4, max_tokens=32, slots=2, max_group=2),
     "two_slots": TINY.replace(min_dim=8, max_tokens=8, slots=2, max_group=1),
     "one_row": TINY.replace(multipliers=32, max_dim=4, max_tokens=8, slots=8),
-    "long": TINY.replace(max_dim=8, max_tokens=65536, slots=2, max_group=2, operand_bits=16),
+    "wide": TINY.replace(max_dim=8, max_tokens=512, slots=2, max_group=2, operand_bits=16),
     "many_slots": TINY.replace(multipliers=8, max_dim=8, slots=64, max_group=8),
 }
 
 
 def lengths(rng, c: SpAttenConfig, number: int) -> list[int]:
-    top = min(c.max_tokens, 200)
+    top = min(c.max_tokens, 100)
     return [rng.choice([1, 2, c.lanes, top, rng.randint(1, top), rng.randint(1, min(top, 9))]) for _ in range(number)]
 
 
@@ -55,7 +55,7 @@ async def equals_golden_under_stalls(dut):
             bench.receive("o", stall=bench.rng.choice([0.0, 0.3, 0.9]))
             driver = Driver(bench, c, {"dim_log2": dim_log2, "threshold": threshold}, shuffle=True)
             bench.sources["i"].stall = bench.rng.choice([0.0, 0.5])
-            work = gangs(driver, lengths(bench.rng, c, 25), c.max_group)
+            work = gangs(driver, lengths(bench.rng, c, 8 + 24 // c.max_group), c.max_group)
             await driver.run(work, limit=60_000)
             assert driver.flats or threshold != 4096
             assert not (driver.flats and threshold == 0)
@@ -68,7 +68,7 @@ async def timing_without_stalls(dut):
     bench = await bench_of(dut)
     softmax = Softmax(c)
     for dim_log2 in range(len(c.dims)):
-        for sizes in (lengths(bench.rng, c, 60), [1] * 120, [min(c.max_tokens, 64)] * 12):
+        for sizes in (lengths(bench.rng, c, 40), [1] * 80, [min(c.max_tokens, 64)] * 6):
             out = bench.receive("o")
             bench.receive("flat")
             bench.receive("free")
@@ -90,7 +90,7 @@ async def timing_without_stalls(dut):
                 # Enough slots to keep pass 1 busy all the time: no idle cycle at the input.
                 taken = bench.sources["i"].cycles
                 assert taken[-1] - taken[0] == len(taken) - 1
-                if sizes[0] == sizes[-1] == 1:
+                if set(sizes) == {1}:
                     assert out.cycles[-1] - out.cycles[0] == len(sizes) - 1
 
 
