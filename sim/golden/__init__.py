@@ -1,0 +1,8 @@
+"""The golden model: one module per block of `spatten_hw`, bit for bit, and the same control path in float64."""
+
+from .accelerator import GoldenAccelerator, LayerResult
+from .cascade import Cascade, CascadeError
+from .float_engine import run_float
+from .integer_engine import run_golden
+
+__all__ = ["Cascade", "CascadeError", "GoldenAccelerator", "LayerResult", "run_float", "run_golden"]
