@@ -151,12 +151,13 @@ class Accelerator(wiring.Component):
         ]
 
     def _connect_scales(self, m: Module, reader, scales, seq, softmax, requantiser) -> None:
-        connect(m, reader.scales, scales.write)
         m.d.comb += [
-            scales.score_half.eq(seq.table), scales.score_head.eq(softmax.scale_head),
-            softmax.scale.eq(scales.score_scale),
+            scales.write_en.eq(reader.scale_en), scales.write_half.eq(reader.scale_half),
+            scales.write_head.eq(reader.scale_head), scales.write_entry.eq(reader.scale_entry),
+            scales.softmax_half.eq(seq.table), scales.softmax_head.eq(softmax.scale_head),
+            softmax.scale.eq(scales.softmax),
             scales.out_half.eq(seq.table), scales.out_head.eq(requantiser.scale_head),
-            requantiser.scale.eq(scales.out_scale),
+            requantiser.scale.eq(scales.out),
         ]
 
     def _connect_events(self, m: Module, registers, seq, fetcher, score, softmax, topk, value, requantiser,
@@ -170,9 +171,9 @@ class Accelerator(wiring.Component):
             e.busy_topk.eq(topk.busy), e.busy_value.eq(value.busy), e.busy_write.eq(~writer.idle),
             e.busy_cascade.eq(pruner.busy),
             e.stall_fetch.eq(fetcher.stall), e.stall_score.eq(score.stall), e.stall_value.eq(value.stall),
-            e.beats_q.eq(fetcher.beats_q), e.beats_k_msb.eq(fetcher.beats_k_msb),
-            e.beats_k_lsb.eq(fetcher.beats_k_lsb), e.beats_v_msb.eq(fetcher.beats_v_msb),
-            e.beats_v_lsb.eq(fetcher.beats_v_lsb), e.beats_out.eq(writer.beats_out),
-            e.beats_other.eq(fetcher.beats_other + writer.beats_state),
+            e.bytes_q.eq(fetcher.beats_q), e.bytes_k_msb.eq(fetcher.beats_k_msb),
+            e.bytes_k_lsb.eq(fetcher.beats_k_lsb), e.bytes_v_msb.eq(fetcher.beats_v_msb),
+            e.bytes_v_lsb.eq(fetcher.beats_v_lsb), e.bytes_out.eq(writer.beats_out),
+            e.bytes_other.eq(fetcher.beats_other + writer.beats_state),
             e.queries.eq(seq.issued), e.refetches.eq(seq.replayed), e.topk_vectors.eq(kept_last),
         ]

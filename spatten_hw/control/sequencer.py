@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, unsigned
+from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta, v_command
+from .csr import completion_layout
 from .descriptor import job_layout
+from .errors import ErrorCode
+from .job_reader import job_offer
 from .loader import Loader
-from .registers import ErrorCode
 from .walker import Walker
 
 #: Order of the sticky error bits of the fetcher, and of the writer, with what a job then ends with.
 FETCH_ERRORS = (ErrorCode.READ_Q, ErrorCode.READ_K, ErrorCode.READ_V, ErrorCode.READ_DESCRIPTOR,
                 ErrorCode.READ_STATE)
 WRITE_ERRORS = (ErrorCode.WRITE_OUTPUT, ErrorCode.WRITE_STATE)
-
-
-def job_payload(c: SpAttenConfig) -> data.StructLayout:
-    """A job as the job reader hands it over: `table` is its half of the scale table, `error` ≠ 0 forbids it."""
-    return data.StructLayout({"job": job_layout(c), "table": 1, "tag": 16, "error": 8})
-
-
-def completion_payload() -> data.StructLayout:
-    return data.StructLayout({"tag": unsigned(16), "error": unsigned(8)})
 
 
 class Sequencer(wiring.Component):
@@ -54,8 +47,8 @@ class Sequencer(wiring.Component):
         self.config = c = config
         slot = data.StructLayout({"slot": c.slot_bits})
         super().__init__({
-            "jobs": In(stream.Signature(job_payload(c))),
-            "completion": Out(stream.Signature(completion_payload())),
+            "jobs": In(stream.Signature(job_offer(c))),
+            "completion": Out(stream.Signature(completion_layout())),
             "job": Out(job_layout(c)), "table": Out(1), "release": Out(1), "busy": Out(1),
             "op": Out(stream.Signature(data.StructLayout({"finish": 1}))),
             "op_done": In(stream.Signature(data.StructLayout({"error": 1}))),

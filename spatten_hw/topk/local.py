@@ -19,6 +19,7 @@ class LocalTopK(wiring.Component):
     `list_row` reads the survivor list, L ids per row, `list_ids` is valid one cycle later. L lanes per
     cycle in, no gap between vectors, as long as the engine keeps up (`quickselect.py`); rows are widened
     from L to P lanes on the way. `probs.ready` depends on registers only (of the engine), not on `kept.ready`.
+    `busy`: a row has come whose vector has not left.
     """
 
     #: Cycles from a row of `probs` to the wide row at the engine.
@@ -29,6 +30,7 @@ class LocalTopK(wiring.Component):
     list_row: Signal
     list_ids: data.View
     kept: stream.Interface
+    busy: Signal
 
     def __init__(self, config: SpAttenConfig):
         c = self.config = config
@@ -38,6 +40,7 @@ class LocalTopK(wiring.Component):
             "list_row": Out(max(1, clog2(c.max_rows))),
             "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.lanes)),
             "kept": Out(stream.Signature(kept_row(c))),
+            "busy": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -104,4 +107,11 @@ class LocalTopK(wiring.Component):
                             wide.payloads[p * lanes + j].eq(payloads[j]),
                         ]
         wiring.connect(m, engine.o, wiring.flipped(self.kept))
+
+        # Vectors inside: every one needs a row of the engine's memories or of the slots in front of it.
+        inside = Signal(range(c.max_tokens + c.slots + 2))
+        enters = taken & self.probs.p.last
+        leaves = self.kept.valid & self.kept.ready & self.kept.p.last
+        m.d.sync += inside.eq(inside + enters - leaves)
+        m.d.comb += self.busy.eq((inside != 0) | waiting)
         return m
