@@ -59,18 +59,20 @@ class Register:
 @dataclass(frozen=True)
 class Counter:
     """A 64-bit performance counter. `unit`: "cycles" (one event bit), "count" (events counted, `bits` per
-    cycle), "bytes" (beats counted, shown times the beat size). `source` names the ports whose number bounds
-    the beats of a cycle."""
+    cycle), "bytes" (beats counted, shown times the beat size). `ports`: read ports, each of which may ask for a
+    whole burst of `granule_beats` in a cycle, as a number or the configuration's field; with it, one beat more
+    than that is allowed for a write beside them."""
 
     name: str
     unit: str
     doc: str
     bits: int = 1
-    source: str = ""
+    ports: str | int = 0
 
     def width(self, c: SpAttenConfig) -> int:
         """Bits of its field in `events_layout`."""
-        return int(getattr(c, self.source)).bit_length() if self.source else self.bits
+        ports = getattr(c, self.ports) if isinstance(self.ports, str) else self.ports
+        return (ports * c.granule_beats + 1).bit_length() if ports else self.bits
 
 
 COUNTERS: tuple[Counter, ...] = (
@@ -85,13 +87,13 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("stall_fetch", "cycles", "cycles in which fetched data waited for its taker"),
     Counter("stall_score", "cycles", "cycles in which Q×K had work but no data or no room"),
     Counter("stall_value", "cycles", "cycles in which Prob×V had work but no data or no room"),
-    Counter("bytes_q", "bytes", "bytes of Q read"),
-    Counter("bytes_k_msb", "bytes", "bytes of K's MSB plane read", source="k_ports"),
-    Counter("bytes_k_lsb", "bytes", "bytes of K's LSB plane read", source="k_ports"),
-    Counter("bytes_v_msb", "bytes", "bytes of V's MSB plane read", source="v_ports"),
-    Counter("bytes_v_lsb", "bytes", "bytes of V's LSB plane read", source="v_ports"),
+    Counter("bytes_q", "bytes", "bytes of Q read", ports=1),
+    Counter("bytes_k_msb", "bytes", "bytes of K's MSB plane read", ports="k_ports"),
+    Counter("bytes_k_lsb", "bytes", "bytes of K's LSB plane read", ports="k_ports"),
+    Counter("bytes_v_msb", "bytes", "bytes of V's MSB plane read", ports="v_ports"),
+    Counter("bytes_v_lsb", "bytes", "bytes of V's LSB plane read", ports="v_ports"),
     Counter("bytes_out", "bytes", "bytes of outputs written"),
-    Counter("bytes_other", "bytes", "bytes of descriptors and state read and written", bits=2),
+    Counter("bytes_other", "bytes", "bytes of descriptors and state read and written", ports=1),
     Counter("queries", "count", "queries of query heads finished"),
     Counter("refetches", "count", "flat rows replayed with LSBs"),
     Counter("topk_vectors", "count", "vectors that went through a top-k engine", bits=2),
@@ -102,7 +104,7 @@ def events_layout(c: SpAttenConfig) -> data.StructLayout:
     """What happened in a cycle: one field per counter but `cycles` (which counts `busy`), by its name.
 
     `busy_*`, `stall_*`: 1 bit; `queries`, `refetches`: 1 bit pulses; `topk_vectors`: 0 … 3; `bytes_*`: *beats*
-    of the cycle (`bytes_q`, `bytes_out` 1 bit, `bytes_other` 0 … 3, K and V 0 … their ports).
+    of the cycle (`bytes_out` 1 bit, the others up to a burst per read port).
     """
     return data.StructLayout({n.name: unsigned(n.width(c)) for n in COUNTERS if n.name != "cycles"})
 
