@@ -43,11 +43,10 @@ class ZeroEliminator(wiring.Component):
 
         # First register: elements with the distance each has to move down.
         count = Signal(lanes.bit_length())
-        kept = Signal(lanes)
         element = [Signal(self.width, name=f"element_{j}") for j in range(lanes)]
         move = [Signal(levels, name=f"move_{j}") for j in range(lanes)]
         with m.If(self.enable):
-            m.d.sync += [count.eq(lanes - zeros.total), kept.eq(self.keep)]
+            m.d.sync += count.eq(lanes - zeros.total)
             for j in range(lanes):
                 # A lane has at most lanes − 1 zeros before it: `levels` bits hold that.
                 m.d.sync += [element[j].eq(self.elements[j]), move[j].eq(zeros.before[j])]
@@ -57,24 +56,18 @@ class ZeroEliminator(wiring.Component):
         # distances differ by, so no step makes two of them meet. The distances stay where they are: an
         # element of distance z that has moved by z's low bits sits on a lane with no more than z and no
         # fewer than z less those bits before it, so what this lane's distance says of the high bits is its.
-        live = [kept[j] for j in range(lanes)]
+        # Nor does it matter whether a lane is live: what is dropped never moves onto a kept element.
         for b in range(levels):
             step = 1 << b
-            moved, moved_live = [], []
+            moved = []
             for j in range(lanes):
                 if j + step >= lanes:
                     moved.append(element[j])
-                    moved_live.append(live[j] & ~move[j][b])
                     continue
-                down = Signal(name=f"down_{step}_{j}")
                 out = Signal(self.width, name=f"shifted_{step}_{j}")
-                m.d.comb += [
-                    down.eq(live[j + step] & move[j + step][b]),
-                    out.eq(Mux(down, element[j + step], element[j])),
-                ]
+                m.d.comb += out.eq(Mux(move[j + step][b], element[j + step], element[j]))
                 moved.append(out)
-                moved_live.append(down | (live[j] & ~move[j][b]))
-            element, live = moved, moved_live
+            element = moved
         with m.If(self.enable):
             m.d.sync += self.count.eq(count)
             m.d.sync += [self.dense[j].eq(element[j]) for j in range(lanes)]

@@ -35,6 +35,7 @@ CASES = {
     "zero_3": (ZeroEliminatorHarness(2, 3, False), "prove", 4),
     "zero_4": (ZeroEliminatorHarness(3, 4, False), "prove", 4),
     "zero_8": (ZeroEliminatorHarness(2, 8, False), "prove", 4),
+    "zero_7": (ZeroEliminatorHarness(1, 7, False), "prove", 3),
     "zero_stalls_4": (ZeroEliminatorHarness(2, 4, True), "bounded", 6),
     "packer_1": (PackerHarness(1), "bounded", 7),
     "packer_3": (PackerHarness(3), "bounded", 5),
