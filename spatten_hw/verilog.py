@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 from amaranth.lib import wiring
+
+from .shared import VerilogPlatform
 
 
 def to_verilog(component: wiring.Component, name: str) -> str:
@@ -14,8 +16,26 @@ def to_verilog(component: wiring.Component, name: str) -> str:
 
     The text depends on the design only: source references are made relative to the packages.
     """
-    text = verilog.convert(component, name=name, emit_src=True, strip_internal_attrs=False)
-    return _trigger_constants(_relative_sources(text))
+    platform = VerilogPlatform(name)
+    texts = [rtlil.convert(component, name=name, platform=platform)]
+    while platform.pending:
+        block_name, block = platform.pending.pop(0)
+        texts.append(_not_top(rtlil.convert(block, name=block_name, platform=platform)))
+    text = verilog._convert_rtlil_text("\n".join(texts))
+    return _trigger_constants(_without_empty_wires(_relative_sources(text)))
+
+
+_EMPTY_WIRE = re.compile(r"^(?: *\(\* src = \"[^\"\n]*\" \*\)\n)? *wire \[-1:0\] [^;\n]*;\n", re.MULTILINE)
+
+
+def _without_empty_wires(text: str) -> str:
+    """Drops what Yosys declares for signals of no bits: `wire [-1:0]` is two bits in Verilog. Nothing uses them."""
+    return _EMPTY_WIRE.sub("", text)
+
+
+def _not_top(text: str) -> str:
+    """RTLIL of a shared block without the mark of a design's top module."""
+    return re.sub(r"^attribute \\top 1\n", "", text, flags=re.MULTILINE)
 
 
 _MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
