@@ -1,0 +1,84 @@
+"""Every preset: Verilog within time and memory, and nothing from Verilator's linter but what waivers.json names.
+
+waivers.json has a reason for every kind of warning and an upper bound per preset. After a change that is meant to
+move them: UPDATE_WAIVERS=1 pytest tests/verilog.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sim.harness.verilator import verilator_env
+from spatten_hw.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIVERS = Path(__file__).with_name("waivers.json")
+#: Limits of `full`; processor time, because what else the machine does must not fail the test.
+MAX_SECONDS = 30
+MAX_KILOBYTES = 2 * 1024 * 1024
+
+SCRIPT = """
+import json, resource, sys
+from spatten_hw.generate import generate
+from spatten_hw.presets import PRESETS
+s = generate(PRESETS[sys.argv[1]], sys.argv[2])
+usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(json.dumps({"seconds": sum(u.ru_utime + u.ru_stime for u in usage), "kilobytes": max(u.ru_maxrss for u in usage),
+                  "lines": s.lines, "modules": s.modules, "memories": s.memories}))
+"""
+
+
+@pytest.fixture(scope="module", params=list(PRESETS))
+def generated(request, tmp_path_factory):
+    """(preset, folder, what generating it took)."""
+    folder = tmp_path_factory.mktemp(request.param) / "out"
+    result = subprocess.run([sys.executable, "-c", SCRIPT, request.param, folder], capture_output=True, text=True,
+                            timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert result.returncode == 0, result.stderr
+    usage = json.loads(result.stdout)
+    print(request.param, usage)
+    return request.param, folder, usage
+
+
+@pytest.mark.slow
+def test_generates(generated):
+    preset, folder, usage = generated
+    assert usage["seconds"] <= MAX_SECONDS
+    assert usage["kilobytes"] <= MAX_KILOBYTES
+    # A module per tiny element would be thousands.
+    assert 10 <= usage["modules"] <= 600
+    assert usage["memories"] > 0
+    text = (folder / "spatten.v").read_text()
+    assert str(ROOT) not in text, "absolute paths in the Verilog"
+    port_list = re.search(r"^module spatten\(([^)]*)\);", text, re.MULTILINE).group(1)
+    ports = {p.strip() for p in port_list.split(",")}
+    assert {"clk", "rst", "irq", "s_axil_awvalid", "m_axi_0_arvalid"} <= ports
+    assert f"m_axi_{PRESETS[preset].channels - 1}_rdata" in ports
+    assert not [p for p in ports if not re.fullmatch(r"[a-z][a-z0-9_]*", p)]
+
+
+@pytest.mark.slow
+def test_lint(generated, tmp_path):
+    preset, folder, _ = generated
+    result = subprocess.run(["verilator", "--lint-only", "-Wall", "-Wno-fatal", "--top-module", "spatten", "spatten.v"],
+                            cwd=folder, env=verilator_env(), capture_output=True, text=True, timeout=300)
+    output = result.stdout + result.stderr
+    assert "%Error" not in output, output[:2000]
+    counts = Counter(re.findall(r"^%Warning-(\w+):", output, re.MULTILINE))
+    waivers = json.loads(WAIVERS.read_text())
+    if os.environ.get("UPDATE_WAIVERS"):
+        # Rounded up, so that small changes elsewhere do not touch this file.
+        waivers["most"][preset] = {kind: -(-int(n * 1.1) // 10) * 10 for kind, n in sorted(counts.items())}
+        WAIVERS.write_text(json.dumps(waivers, indent=2) + "\n")
+    unknown = sorted(set(counts) - set(waivers["reasons"]))
+    first = re.search(rf"^%Warning-{unknown[0]}:.*$", output, re.MULTILINE).group(0) if unknown else ""
+    assert not unknown, f"new kinds of warning: {first}"
+    most = waivers["most"].get(preset, {})
+    above = {kind: (n, most.get(kind, 0)) for kind, n in counts.items() if n > most.get(kind, 0)}
+    assert not above, f"more warnings than waived (kind: count, most): {above}"
