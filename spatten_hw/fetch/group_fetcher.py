@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
+from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import operand_row
 from .beat_sum import plane_beats
@@ -76,7 +77,7 @@ class GroupFetcher(wiring.Component):
         beats, lsb = [], []
         quiet = Signal(self.ports)
         for p in range(self.ports):
-            m.submodules[f"lane_port{p}"] = port = LanePort(c)
+            m.submodules[f"lane_port{p}"] = port = Shared(LanePort, c)
             connect(m, generator.requests[p], port.i)
             connect(m, port.o, collector.lanes[p])
             connect(m, port.req, flipped(self.req[p]))

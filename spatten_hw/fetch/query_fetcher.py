@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig
 from ..control.descriptor import STRIDE_BITS
+from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import q_command, q_row
 from .head_base import HeadBase, stride_bits
@@ -44,7 +45,7 @@ class QueryFetcher(wiring.Component):
         c = self.config
         of = data.StructLayout({"token": unsigned(c.token_bits), "slot": unsigned(c.slot_bits)})
         m.submodules.head_base = heads = HeadBase(c, of)
-        m.submodules.lane_port = port = LanePort(c)
+        m.submodules.lane_port = port = Shared(LanePort, c)
         # A slot waits here from the moment its row's address is known to the row's departure.
         m.submodules.slots = slots = StreamFifo(unsigned(c.slot_bits), 2 * QUEUE_DEPTH + c.ids_per_port)
         connect(m, port.req, flipped(self.req))

@@ -1,0 +1,61 @@
+"""Blocks that occur many times, written to Verilog once.
+
+Amaranth writes one module per instance. `Shared(LanePort, config)` behaves like `LanePort(config)`, but
+`spatten_hw.verilog` converts each different block once and instantiates it: the full preset's 33 lane ports are
+one module, which a reader, a synthesiser and the generator all have to go through once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from amaranth import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+
+class VerilogPlatform:
+    """Collects the shared blocks of one conversion. `prefix` starts their module names."""
+
+    def __init__(self, prefix: str):
+        self.prefix = prefix
+        self.modules: dict[tuple, str] = {}
+        #: Blocks still to be converted: (module name, component).
+        self.pending: list[tuple[str, wiring.Component]] = []
+
+    def module(self, key: tuple) -> str:
+        """Name of the module for `key` = (class, *arguments); the first use puts it on the list."""
+        if key not in self.modules:
+            base = f"{self.prefix}_{re.sub(r'(?<!^)(?=[A-Z])', '_', key[0].__name__).lower()}"
+            number = sum(k[0] is key[0] for k in self.modules)
+            self.modules[key] = f"{base}_{number + 1}" if number else base
+            self.pending.append((self.modules[key], key[0](*key[1:])))
+        return self.modules[key]
+
+
+class Shared(wiring.Component):
+    """`block(*arguments)` with the same ports, as an instance of a module that all its equals share.
+
+    Anywhere but in a conversion to Verilog (Amaranth's simulator, proofs) the block is simply inside. `arguments`
+    must be hashable and say everything about the block. `block` must use the `sync` domain, and no other.
+    """
+
+    def __init__(self, block: type[wiring.Component], *arguments: Any):
+        self.key = (block, *arguments)
+        prototype = block(*arguments)
+        prototype._MustUse__silence = True  # type: ignore[attr-defined]  # only asked for its ports
+        super().__init__(prototype.signature)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        if not isinstance(platform, VerilogPlatform):
+            m.submodules.block = block = self.key[0](*self.key[1:])
+            wiring.connect(m, wiring.flipped(self), block)
+            return m
+        ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        for path, member, value in self.signature.flatten(self):
+            direction = "i" if member.flow == In else "o"
+            ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)
+        m.submodules.block = Instance(platform.module(self.key), **ports)
+        return m
