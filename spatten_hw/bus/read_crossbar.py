@@ -141,22 +141,26 @@ class ReadCrossbar(wiring.Component):
         """Beats for requester `i` from the channels of one bank."""
         c = self.config
         bb = burst_bits(c)
-        m.submodules[f"response_arbiter{i}_{bank}"] = arbiter = RoundRobin(len(arrived))
         rsp = self.rsp[i][bank]
         free = Signal(name=f"response{i}_{bank}_free")
+        wanted = Signal(len(arrived), name=f"response{i}_{bank}_wanted")
         beat = Signal(r_layout(c), name=f"beat_for{i}_{bank}")
         m.d.comb += [
-            free.eq(~rsp.valid | rsp.ready), arbiter.advance.eq(free),
-            beat.eq(_one_hot_mux(arbiter.grant, [a.payload for a in arrived])),
+            free.eq(~rsp.valid | rsp.ready),
+            wanted.eq(Cat(a.valid & (a.payload.id[bb:] == i) for a in arrived)),
         ]
-        for k, a in enumerate(arrived):
+        if len(arrived) == 1:       # a channel of its own: nobody to arbitrate with
+            m.d.comb += [beat.eq(arrived[0].payload), taken[0].eq(wanted & free)]
+        else:
+            m.submodules[f"response_arbiter{i}_{bank}"] = arbiter = RoundRobin(len(arrived))
             m.d.comb += [
-                arbiter.requests[k].eq(a.valid & (a.payload.id[bb:] == i)),
-                taken[k].eq(arbiter.grant[k] & free),
+                arbiter.requests.eq(wanted), arbiter.advance.eq(free),
+                beat.eq(_one_hot_mux(arbiter.grant, [a.payload for a in arrived])),
             ]
+            m.d.comb += [t.eq(arbiter.grant[k] & free) for k, t in enumerate(taken)]
         with m.If(free):
             m.d.sync += [
-                rsp.valid.eq(arbiter.any), rsp.payload.data.eq(beat.data), rsp.payload.burst.eq(beat.id[:bb]),
+                rsp.valid.eq(wanted.any()), rsp.payload.data.eq(beat.data), rsp.payload.burst.eq(beat.id[:bb]),
                 rsp.payload.last.eq(beat.last), rsp.payload.error.eq(beat.resp[1]),
             ]
 

@@ -89,7 +89,8 @@ class BitWidthConverter(wiring.Component):
             ]
 
         # Stage 2: the raw row.
-        raw = Signal(max_row_bytes(c) * 8)
+        words = -(-max_row_bytes(c) // nbytes)
+        raw = Signal(words * c.axi_data_bits)
         raw_full = Signal()
         raw_error = Signal()
         raw_fresh = Signal(init=1)                           # the next beat is the first of a row
@@ -97,11 +98,17 @@ class BitWidthConverter(wiring.Component):
         mode = Signal(row_mode())
         take_raw = Signal()
         m.d.comb += take_turned.eq(turned_valid & (~raw_full | take_raw))
+        for w in range(words):
+            written = Signal(nbytes, name=f"bytes_of_word{w}")
+            mask = Signal(c.axi_data_bits, name=f"mask_of_word{w}")
+            stored = raw.word_select(w, c.axi_data_bits)
+            m.d.comb += [
+                written.eq(Mux(word == w, own, 0) | Mux(word == w + 1, ~own, 0)),
+                mask.eq(Cat(written[p].replicate(8) for p in range(nbytes))),
+            ]
+            with m.If(take_turned):
+                m.d.sync += stored.eq((stored & ~mask) | (turned & mask))
         with m.If(take_turned):
-            for at in range(max_row_bytes(c)):
-                w, p = divmod(at, nbytes)
-                with m.If(Mux(own[p], word == w, word == w + 1)):
-                    m.d.sync += raw[8 * at:8 * at + 8].eq(turned[8 * p:8 * p + 8])
             m.d.sync += [
                 raw_error.eq(turned_error | (raw_error & ~raw_fresh)), raw_fresh.eq(turned_last),
                 mode.eq(turned_mode), selects.eq(Cat(turned_mode.width == w for w in self.widths)),
@@ -112,10 +119,8 @@ class BitWidthConverter(wiring.Component):
             m.d.sync += raw_full.eq(0)
 
         # Stage 3: operands.
-        operands = Signal(c.max_dim * c.operand_bits)
         held = Signal()                                      # the output register waits for its LSBs
-        m.d.comb += operands.eq(Cat(
-            self._operand(raw, e, selects, mode) for e in range(c.max_dim)))
+        operands = self._operands(m, raw, selects, mode)
         m.d.comb += take_raw.eq(raw_full & (~self.o.valid | self.o.ready))
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -128,15 +133,28 @@ class BitWidthConverter(wiring.Component):
         m.d.comb += self.idle.eq(~(turned_valid | raw_full | held | self.o.valid | ~raw_fresh))
         return m
 
-    def _operand(self, raw: Value, e: int, selects: Value, mode) -> Value:
-        """W bits of element `e`."""
-        w_out = self.config.operand_bits
-        plain: Value = Const(0, w_out)
+    def _operands(self, m: Module, raw: Value, selects: Value, mode) -> Value:
+        """All elements at on-chip width. Every signal here is a whole row, so that the Verilog stays short."""
+        w_out, dim = self.config.operand_bits, self.config.max_dim
+        row = w_out * dim
+        plain: Value = Const(0, row)
         for s, w in enumerate(self.widths):
-            bits = raw[e * w:(e + 1) * w]
-            plain = plain | Mux(selects[s], Cat(bits, bits[-1].replicate(w_out - w)), 0)
-        low = raw[e * LSB_WIDTH:(e + 1) * LSB_WIDTH]
+            extended = Signal(row, name=f"width{w}")
+            tops = [raw[e * w + w - 1].replicate(w_out - w) for e in range(dim)]
+            m.d.comb += extended.eq(Cat(Cat(raw[e * w:(e + 1) * w], tops[e]) for e in range(dim)))
+            plain = plain | Mux(selects[s], extended, 0)
+        msb = Signal(row, name="msb_plane")
+        m.d.comb += msb.eq(plain)
         if w_out < LSB_WIDTH + self.widths[0]:
-            return plain    # no room for an LSB plane in this build
-        moved = Cat(Const(0, LSB_WIDTH - 1), mode.mid, plain[:w_out - LSB_WIDTH])
-        return Mux(mode.lsb, Cat(low, Const(0, w_out - LSB_WIDTH)), Mux(mode.shift, moved, plain))
+            return msb      # no room for an LSB plane in this build
+        shifted = Signal(row, name="msb_plane_shifted")
+        low = Signal(row, name="lsb_plane")
+        operands = Signal(row, name="operands")
+        middle = Cat(Const(0, LSB_WIDTH - 1), mode.mid)
+        m.d.comb += [
+            shifted.eq(Cat(Cat(middle, msb[e * w_out:(e + 1) * w_out - LSB_WIDTH]) for e in range(dim))),
+            low.eq(Cat(Cat(raw[e * LSB_WIDTH:(e + 1) * LSB_WIDTH], Const(0, w_out - LSB_WIDTH))
+                       for e in range(dim))),
+            operands.eq(Mux(mode.lsb, low, Mux(mode.shift, shifted, msb))),
+        ]
+        return operands

@@ -44,7 +44,7 @@ class RowGenerator(wiring.Component):
     since reset. One group per cycle and plane, no gap between commands. List ids arrive one cycle after `list_row`;
     from there the pipeline never stops: a group starts only while every port has `room` (`IN_FLIGHT` more
     requests fit), so the lanes' `ready` is not looked at. `ids_per_command` = 0: commands never carry ids.
-    `planes`: both planes of the job (constant while anything is in flight). First request 6 cycles after
+    `planes`: both planes of the job (constant while anything is in flight). First request 5 cycles after
     `cmd`. Token id × 16-bit stride is one multiplier per lane.
     """
 

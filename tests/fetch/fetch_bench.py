@@ -29,7 +29,7 @@ class FetcherWithLists(wiring.Component):
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
-        inner = Fetcher(c)
+        self.fetcher = inner = Fetcher(c)
         kept = {name: member for name, member in inner.signature.members.items() if "list" not in name}
         ids = data.ArrayLayout(unsigned(c.token_bits), c.lanes)
         super().__init__({**kept, "list_en": In(1), "list_row": In(len(inner.k_list_row)), "list_ids": In(ids)})
@@ -37,7 +37,7 @@ class FetcherWithLists(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.fetcher = fetcher = Fetcher(c)
+        m.submodules.fetcher = fetcher = self.fetcher
         for side in "kv":
             ids = data.ArrayLayout(unsigned(c.token_bits), c.lanes)
             store = memory.Memory(shape=ids, depth=c.max_rows, init=[])

@@ -169,8 +169,8 @@ WIDE = TINY.replace(multipliers=64, min_dim=4, max_dim=32, operand_bits=16, axi_
 FULL_RATE = ("64 bits, 2 channels", "32 bits, 1 channel", "256 bits, 4 channels")
 CASES = {
     "64 bits, 2 channels": (TINY.replace(ids_per_port=8), 3),
-    "32 bits, 1 channel": (WIDE.replace(channels=1), 2),
-    "256 bits, 4 channels": (WIDE.replace(channels=4, axi_data_bits=256, interleave_bytes=64, ids_per_port=16), 3),
+    "32 bits, 1 channel": (WIDE.replace(channels=1), 1),
+    "256 bits, 4 channels": (WIDE.replace(channels=4, axi_data_bits=256, interleave_bytes=64, ids_per_port=16), 1),
     "128 bits, granule = beat": (TINY.replace(channels=4, axi_data_bits=128, interleave_bytes=16, operand_bits=14,
                                               ids_per_port=2), 2),
     "narrow operands": (TINY.replace(operand_bits=6, channels=1), 1),
