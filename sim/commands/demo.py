@@ -85,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
     from sim.models.pruned import PrunedEncoder, Schedule
 
     with Status() as status:
-        status.show("reading the sentence encoder")
         model = MiniLM()
         sentences = [model.tokenize(t) for t in texts]
         for text, tokens in zip(texts, sentences, strict=True):
