@@ -19,6 +19,7 @@ from .fetch.fetcher import Fetcher
 from .matmul.prob_value import ProbValueUnit
 from .matmul.score import ScoreUnit
 from .prune.pruner import Pruner
+from .shared import Shared
 from .softmax.softmax import Softmax
 from .stream.fork import StreamFork
 from .stream.layouts import kept_row, prob_row, tag_layout
@@ -49,18 +50,19 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.registers = registers = ControlRegisters(c)
-        m.submodules.job_reader = reader = JobReader(c)
-        m.submodules.scale_table = scales = ScaleTable(c)
-        m.submodules.sequencer = seq = Sequencer(c)
-        m.submodules.fetcher = fetcher = Fetcher(c)
-        m.submodules.score = score = ScoreUnit(c)
-        m.submodules.softmax = softmax = Softmax(c)
-        m.submodules.local_topk = topk = LocalTopK(c)
-        m.submodules.prob_value = value = ProbValueUnit(c)
-        m.submodules.requantiser = requantiser = Requantiser(c)
-        m.submodules.writer = writer = Writer(c)
-        m.submodules.pruner = pruner = Pruner(c)
+        # Each block a Verilog module of its own, under its own name.
+        m.submodules.registers = registers = Shared(ControlRegisters, c)
+        m.submodules.job_reader = reader = Shared(JobReader, c)
+        m.submodules.scale_table = scales = Shared(ScaleTable, c)
+        m.submodules.sequencer = seq = Shared(Sequencer, c)
+        m.submodules.fetcher = fetcher = Shared(Fetcher, c)
+        m.submodules.score = score = Shared(ScoreUnit, c)
+        m.submodules.softmax = softmax = Shared(Softmax, c)
+        m.submodules.local_topk = topk = Shared(LocalTopK, c)
+        m.submodules.prob_value = value = Shared(ProbValueUnit, c)
+        m.submodules.requantiser = requantiser = Shared(Requantiser, c)
+        m.submodules.writer = writer = Shared(Writer, c)
+        m.submodules.pruner = pruner = Shared(Pruner, c)
         m.submodules.prob_fork = prob_fork = StreamFork(prob_row(c), 2)
         m.submodules.kept_fork = kept_fork = StreamFork(kept_row(c), 2)
 

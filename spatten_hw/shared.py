@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from amaranth import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -44,7 +44,7 @@ class Shared(wiring.Component):
     def __init__(self, block: type[wiring.Component], *arguments: Any):
         self.key = (block, *arguments)
         prototype = block(*arguments)
-        prototype._MustUse__silence = True  # type: ignore[attr-defined]  # only asked for its ports
+        _only_asked(prototype)
         super().__init__(prototype.signature)
 
     def elaborate(self, platform) -> Module:
@@ -59,3 +59,11 @@ class Shared(wiring.Component):
             ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)
         m.submodules.block = Instance(platform.module(self.key), **ports)
         return m
+
+
+def _only_asked(block: Elaboratable) -> None:
+    """Keeps Amaranth from warning that `block`, which was made to be asked for its ports, is never elaborated."""
+    block._MustUse__silence = True  # type: ignore[attr-defined]
+    for part in vars(block).values():
+        if isinstance(part, Elaboratable):
+            _only_asked(part)
