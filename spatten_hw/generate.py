@@ -22,6 +22,8 @@ from .verilog import to_verilog
 
 #: Name of the Verilog module and of the file it is in.
 TOP = "spatten"
+#: Processes that convert blocks at once; the output does not depend on it.
+JOBS = min(4, os.cpu_count() or 1)
 #: manifest.json is last: a folder that has it is complete.
 FILES = (f"{TOP}.v", "registers.json", f"{TOP}_regs.h", "manifest.json")
 
@@ -69,7 +71,7 @@ def _artefacts(config: SpAttenConfig) -> dict[str, str]:
     from .top import Top
 
     try:
-        verilog = to_verilog(Top(config), TOP)
+        verilog = to_verilog(Top(config), TOP, jobs=JOBS)
         yosys = find_yosys(lambda version: version >= (0, 40)).version()
     except YosysError as error:
         raise UserError(f"no usable Yosys: {error}; install with: pip install 'amaranth[builtin-yosys]'") from error

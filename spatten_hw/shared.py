@@ -7,6 +7,7 @@ one module, which a reader, a synthesiser and the generator all have to go throu
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -14,24 +15,28 @@ from amaranth import ClockSignal, Elaboratable, Instance, Module, ResetSignal, V
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from .config import SpAttenConfig
+
 
 class VerilogPlatform:
-    """Collects the shared blocks of one conversion. `prefix` starts their module names."""
+    """Collects the shared blocks one conversion meets. `prefix` starts their module names."""
 
     def __init__(self, prefix: str):
         self.prefix = prefix
-        self.modules: dict[tuple, str] = {}
-        #: Blocks still to be converted: (module name, component).
-        self.pending: list[tuple[str, wiring.Component]] = []
+        #: Blocks met, in order: (class, *arguments).
+        self.keys: dict[tuple, None] = {}
 
     def module(self, key: tuple) -> str:
-        """Name of the module for `key` = (class, *arguments); the first use puts it on the list."""
-        if key not in self.modules:
-            base = f"{self.prefix}_{re.sub(r'(?<!^)(?=[A-Z])', '_', key[0].__name__).lower()}"
-            number = sum(k[0] is key[0] for k in self.modules)
-            self.modules[key] = f"{base}_{number + 1}" if number else base
-            self.pending.append((self.modules[key], key[0](*key[1:])))
-        return self.modules[key]
+        """Name of the module for `key`; it says class and numbers, and a digest of any argument that is neither
+        a number nor a configuration (of which a design has only one)."""
+        self.keys.setdefault(key)
+        words = [self.prefix, re.sub(r"(?<!^)(?=[A-Z])", "_", key[0].__name__).lower()]
+        for argument in key[1:]:
+            if isinstance(argument, int):
+                words.append(str(argument))
+            elif not isinstance(argument, SpAttenConfig):
+                words.append(hashlib.sha256(repr(argument).encode()).hexdigest()[:6])
+        return "_".join(words)
 
 
 class Shared(wiring.Component):

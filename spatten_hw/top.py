@@ -80,7 +80,7 @@ class Top(wiring.Component):
             return getattr(self, f"m_axi_{i}_{name}")
 
         for channel, s in (("aw", acc.aw[i]), ("ar", acc.ar[i]), ("w", acc.w[i])):
-            fields = ("data", "strb", "last") if channel == "w" else ("id", "addr", "len")
+            fields = ["data", "strb", "last"] if channel == "w" else ["id", "addr", "len"]
             m.d.comb += [port(f"{channel}{name}").eq(getattr(s.payload, name)) for name in fields]
             m.d.comb += [port(f"{channel}valid").eq(s.valid), s.ready.eq(port(f"{channel}ready"))]
         for channel in ("aw", "ar"):
@@ -90,6 +90,7 @@ class Top(wiring.Component):
                 port(f"{channel}cache").eq(CACHE_NORMAL),
                 port(f"{channel}prot").eq(PROT_DATA),
             ]
-        for channel, s, fields in (("r", acc.r[i], ("id", "data", "resp", "last")), ("b", acc.b[i], ("id", "resp"))):
-            m.d.comb += [getattr(s.payload, name).eq(port(f"{channel}{name}")) for name in fields]
+        answers = {"r": (acc.r[i], ("id", "data", "resp", "last")), "b": (acc.b[i], ("id", "resp"))}
+        for channel, (s, names) in answers.items():
+            m.d.comb += [getattr(s.payload, name).eq(port(f"{channel}{name}")) for name in names]
             m.d.comb += [s.valid.eq(port(f"{channel}valid")), port(f"{channel}ready").eq(s.ready)]

@@ -80,7 +80,7 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
     from spatten_hw.top import Top
 
     say(f"generating Verilog of '{config.name}'")
-    text = to_verilog(Top(config), TOP)
+    text = to_verilog(Top(config), TOP, jobs=JOBS)
     library = build_library(text, config.channels, config.axi_data_bits, trace=trace, optimize=optimize,
                             progress=progress)
     _write_atomically(shortcut, library.name)

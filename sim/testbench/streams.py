@@ -157,8 +157,8 @@ def pack(layout, value) -> int:
 
 def unpack(layout, bits: int) -> dict:
     """Nested dicts/lists of plain integers from a payload integer; the inverse of `pack`."""
-    from amaranth.lib import data
     from amaranth.hdl import Shape
+    from amaranth.lib import data
 
     def field(shape, raw):
         if isinstance(shape, data.StructLayout):

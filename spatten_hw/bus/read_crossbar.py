@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth import Const, Module, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
-from ..stream.arbiter import RoundRobin
+from ..shared import Shared
 from ..stream.skid import SkidBuffer
-from .axi import LEN_BITS, ar_layout, r_layout
+from .axi import ar_layout, r_layout
+from .crossbar_ports import (
+    RequestColumn,
+    ResponseColumn,
+    burst_bits,
+    local_address,
+    request_layout,
+    response_layout,
+)
 
-
-def burst_bits(c: SpAttenConfig) -> int:
-    """Width of a burst number within a requester."""
-    return max(1, clog2(c.ids_per_port))
-
-
-def request_layout(c: SpAttenConfig) -> data.StructLayout:
-    """A burst of `beats` ≥ 1 whole beats from logical byte address `addr`, inside one interleave granule.
-
-    `burst`: the requester's number for it, not reused before its last beat has come back.
-    """
-    return data.StructLayout({
-        "addr": unsigned(c.addr_bits), "beats": unsigned(c.granule_beats.bit_length()),
-        "burst": unsigned(burst_bits(c)),
-    })
-
-
-def response_layout(c: SpAttenConfig) -> data.StructLayout:
-    """One beat of burst `burst`; beats of a burst in order, those of different bursts in any. `error`: AXI's."""
-    return data.StructLayout({
-        "data": unsigned(c.axi_data_bits), "burst": unsigned(burst_bits(c)), "last": 1, "error": 1,
-    })
+__all__ = ["ReadCrossbar", "burst_bits", "local_address", "request_layout", "response_banks", "response_layout"]
 
 
 #: Most response banks of a requester.
@@ -47,12 +34,6 @@ def response_banks(c: SpAttenConfig) -> int:
     bank per channel it cannot happen, and multiplexers do not grow, they are only cut differently.
     """
     return min(c.channels, MAX_BANKS)
-
-
-def local_address(c: SpAttenConfig, addr: Value) -> Value:
-    """Channel-local byte address of a logical one: the channel number cut out above the granule offset."""
-    low = clog2(c.interleave_bytes)
-    return Cat(addr[:low], addr[low + clog2(c.channels):])
 
 
 class ReadCrossbar(wiring.Component):
@@ -94,81 +75,42 @@ class ReadCrossbar(wiring.Component):
         c = self.config
         n, channels = self.requesters, c.channels
         low = clog2(c.interleave_bytes)
-        shape = request_layout(c)
-        granted = [Signal(channels, name=f"request{i}_taken") for i in range(n)]
         waiting = []
+        taken = [Signal(channels, name=f"request{i}_taken") for i in range(n)]
         for i in range(n):
-            m.submodules[f"request_skid{i}"] = skid = SkidBuffer(shape)
+            m.submodules[f"request_skid{i}"] = skid = Shared(SkidBuffer, request_layout(c))
             connect(m, flipped(self.req[i]), skid.i)
-            m.d.comb += skid.o.ready.eq(granted[i].any())
+            m.d.comb += skid.o.ready.eq(taken[i].any())
             waiting.append(skid.o)
         for ch in range(channels):
-            m.submodules[f"request_arbiter{ch}"] = arbiter = RoundRobin(n)
-            m.submodules[f"address_skid{ch}"] = out = SkidBuffer(ar_layout(c))
+            m.submodules[f"requests{ch}"] = column = Shared(RequestColumn, c, n)
+            connect(m, column.ar, flipped(self.ar[ch]))
             for i, w in enumerate(waiting):
                 here = w.payload.addr[low:low + clog2(channels)] == ch if channels > 1 else Const(1)
                 m.d.comb += [
-                    arbiter.requests[i].eq(w.valid & here),
-                    granted[i][ch].eq(arbiter.grant[i] & out.i.ready),
+                    column.requests[i].eq(w.valid & here), column.payloads[i].eq(w.payload),
+                    taken[i][ch].eq(column.taken[i]),
                 ]
-            chosen = Signal(shape, name=f"request_for{ch}")
-            m.d.comb += [
-                arbiter.advance.eq(out.i.ready),
-                chosen.eq(_one_hot_mux(arbiter.grant, [w.payload for w in waiting])),
-                out.i.valid.eq(arbiter.any),
-                out.i.payload.addr.eq(local_address(c, chosen.addr)),
-                out.i.payload.len.eq((chosen.beats - 1)[:LEN_BITS]),
-                out.i.payload.id.eq(Cat(chosen.burst, arbiter.index)),
-            ]
-            connect(m, out.o, flipped(self.ar[ch]))
 
     def _responses(self, m: Module) -> None:
         c = self.config
         n, channels = self.requesters, c.channels
+        banks = response_banks(c)
         taken = [Signal(n, name=f"beat{ch}_taken") for ch in range(channels)]
         arrived = []
         for ch in range(channels):
-            m.submodules[f"data_skid{ch}"] = skid = SkidBuffer(r_layout(c))
+            m.submodules[f"data_skid{ch}"] = skid = Shared(SkidBuffer, r_layout(c))
             connect(m, flipped(self.r[ch]), skid.i)
             m.d.comb += skid.o.ready.eq(taken[ch].any())
             arrived.append(skid.o)
-        banks = response_banks(c)
         for i in range(n):
             for bank in range(banks):
-                self._answer(m, i, bank, arrived[bank::banks], [t[i] for t in taken[bank::banks]])
-
-    def _answer(self, m: Module, i: int, bank: int, arrived: list[stream.Interface], taken: list[Value]) -> None:
-        """Beats for requester `i` from the channels of one bank."""
-        c = self.config
-        bb = burst_bits(c)
-        rsp = self.rsp[i][bank]
-        free = Signal(name=f"response{i}_{bank}_free")
-        wanted = Signal(len(arrived), name=f"response{i}_{bank}_wanted")
-        beat = Signal(r_layout(c), name=f"beat_for{i}_{bank}")
-        m.d.comb += [
-            free.eq(~rsp.valid | rsp.ready),
-            wanted.eq(Cat(a.valid & (a.payload.id[bb:] == i) for a in arrived)),
-        ]
-        if len(arrived) == 1:       # a channel of its own: nobody to arbitrate with
-            m.d.comb += [beat.eq(arrived[0].payload), taken[0].eq(wanted & free)]
-        else:
-            m.submodules[f"response_arbiter{i}_{bank}"] = arbiter = RoundRobin(len(arrived))
-            m.d.comb += [
-                arbiter.requests.eq(wanted), arbiter.advance.eq(free),
-                beat.eq(_one_hot_mux(arbiter.grant, [a.payload for a in arrived])),
-            ]
-            m.d.comb += [t.eq(arbiter.grant[k] & free) for k, t in enumerate(taken)]
-        with m.If(free):
-            m.d.sync += [
-                rsp.valid.eq(wanted.any()), rsp.payload.data.eq(beat.data), rsp.payload.burst.eq(beat.id[:bb]),
-                rsp.payload.last.eq(beat.last), rsp.payload.error.eq(beat.resp[1]),
-            ]
-
-
-def _one_hot_mux(select: Value, payloads: list) -> Value:
-    """The payload whose `select` bit is set, 0 without: an AND-OR tree, shallower than a priority chain."""
-    result: Value = Const(0, len(Value.cast(payloads[0])))
-    for i, p in enumerate(payloads):
-        v = Value.cast(p)
-        result = result | Mux(select[i], v, 0)
-    return result
+                mine = range(bank, channels, banks)
+                m.submodules[f"responses{i}_{bank}"] = column = Shared(ResponseColumn, c, len(mine))
+                connect(m, column.rsp, flipped(self.rsp[i][bank]))
+                m.d.comb += column.me.eq(i)
+                for k, ch in enumerate(mine):
+                    m.d.comb += [
+                        column.valid[k].eq(arrived[ch].valid), column.beats[k].eq(arrived[ch].payload),
+                        taken[ch][i].eq(column.taken[k]),
+                    ]

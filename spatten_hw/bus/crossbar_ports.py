@@ -1,0 +1,135 @@
+"""The two kinds of crosspoint columns of the read crossbar, each written to Verilog once."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import SpAttenConfig, clog2
+from ..stream.arbiter import RoundRobin
+from ..stream.skid import SkidBuffer
+from .axi import LEN_BITS, ar_layout, r_layout
+
+
+def burst_bits(c: SpAttenConfig) -> int:
+    """Width of a burst number within a requester."""
+    return max(1, clog2(c.ids_per_port))
+
+
+def request_layout(c: SpAttenConfig) -> data.StructLayout:
+    """A burst of `beats` ≥ 1 whole beats from logical byte address `addr`, inside one interleave granule.
+
+    `burst`: the requester's number for it, not reused before its last beat has come back.
+    """
+    return data.StructLayout({
+        "addr": unsigned(c.addr_bits), "beats": unsigned(c.granule_beats.bit_length()),
+        "burst": unsigned(burst_bits(c)),
+    })
+
+
+def response_layout(c: SpAttenConfig) -> data.StructLayout:
+    """One beat of burst `burst`; beats of a burst in order, those of different bursts in any. `error`: AXI's."""
+    return data.StructLayout({
+        "data": unsigned(c.axi_data_bits), "burst": unsigned(burst_bits(c)), "last": 1, "error": 1,
+    })
+
+
+def local_address(c: SpAttenConfig, addr: Value) -> Value:
+    """Channel-local byte address of a logical one: the channel number cut out above the granule offset."""
+    low = clog2(c.interleave_bytes)
+    return Cat(addr[:low], addr[low + clog2(c.channels):])
+
+
+class RequestColumn(wiring.Component):
+    """The requests of n requesters to one channel: round robin, one a cycle, skid buffer at `ar`.
+
+    `requests`: who has a request for this channel, `payloads` what; `taken` (one-hot): whose goes now. `taken`
+    depends on `requests` and registers, not on `ar.ready`. AXI id = requester · ids_per_port + burst.
+    """
+
+    ar: stream.Interface
+    payloads: data.View
+
+    def __init__(self, config: SpAttenConfig, requesters: int):
+        self.config = c = config
+        self.requesters = requesters
+        super().__init__({
+            "requests": In(requesters), "payloads": In(data.ArrayLayout(request_layout(c), requesters)),
+            "taken": Out(requesters), "ar": Out(stream.Signature(ar_layout(c))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.arbiter = arbiter = RoundRobin(self.requesters)
+        m.submodules.skid = skid = SkidBuffer(ar_layout(c))
+        chosen = Signal(request_layout(c))
+        m.d.comb += [
+            arbiter.requests.eq(self.requests), arbiter.advance.eq(skid.i.ready),
+            self.taken.eq(Mux(skid.i.ready, arbiter.grant, 0)),
+            chosen.eq(one_hot_mux(arbiter.grant, [self.payloads[i] for i in range(self.requesters)])),
+            skid.i.valid.eq(arbiter.any),
+            skid.i.payload.addr.eq(local_address(c, chosen.addr)),
+            skid.i.payload.len.eq((chosen.beats - 1)[:LEN_BITS]),
+            skid.i.payload.id.eq(Cat(chosen.burst, arbiter.index)),
+        ]
+        connect(m, skid.o, flipped(self.ar))
+        return m
+
+
+class ResponseColumn(wiring.Component):
+    """The beats of `channels` channels for one requester: round robin, one a cycle, registered.
+
+    `me`: the requester's number (constant). `valid`, `beats`: what the channels offer; `taken`: which is taken
+    now (at most one). `rsp` one cycle later.
+    """
+
+    rsp: stream.Interface
+    beats: data.View
+
+    def __init__(self, config: SpAttenConfig, channels: int):
+        self.config = c = config
+        self.channels = channels
+        super().__init__({
+            "me": In(c.id_bits - burst_bits(c)), "valid": In(channels),
+            "beats": In(data.ArrayLayout(r_layout(c), channels)),
+            "taken": Out(channels), "rsp": Out(stream.Signature(response_layout(c))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        bb = burst_bits(c)
+        rsp = self.rsp
+        free = Signal()
+        wanted = Signal(self.channels)
+        beat = Signal(r_layout(c))
+        m.d.comb += [
+            free.eq(~rsp.valid | rsp.ready),
+            wanted.eq(Cat(self.valid[k] & (self.beats[k].id[bb:] == self.me) for k in range(self.channels))),
+        ]
+        if self.channels == 1:       # a channel of its own: nobody to arbitrate with
+            m.d.comb += [beat.eq(self.beats[0]), self.taken.eq(wanted & free)]
+        else:
+            m.submodules.arbiter = arbiter = RoundRobin(self.channels)
+            m.d.comb += [
+                arbiter.requests.eq(wanted), arbiter.advance.eq(free),
+                beat.eq(one_hot_mux(arbiter.grant, [self.beats[k] for k in range(self.channels)])),
+                self.taken.eq(Mux(free, arbiter.grant, 0)),
+            ]
+        with m.If(free):
+            m.d.sync += [
+                rsp.valid.eq(wanted.any()), rsp.payload.data.eq(beat.data), rsp.payload.burst.eq(beat.id[:bb]),
+                rsp.payload.last.eq(beat.last), rsp.payload.error.eq(beat.resp[1]),
+            ]
+        return m
+
+
+def one_hot_mux(select: Value, payloads: list) -> Value:
+    """The payload whose `select` bit is set, 0 without: an AND-OR tree, shallower than a priority chain."""
+    result: Value = Const(0, len(Value.cast(payloads[0])))
+    for i, p in enumerate(payloads):
+        v = Value.cast(p)
+        result = result | Mux(select[i], v, 0)
+    return result

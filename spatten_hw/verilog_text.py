@@ -1,0 +1,53 @@
+"""Repairs of the Verilog text that Yosys writes, each for one reason."""
+
+from __future__ import annotations
+
+import re
+
+
+def repaired(text: str) -> str:
+    """`text` with relative source references, without empty wires, with constants that simulators see."""
+    return _trigger_constants(_without_empty_wires(_relative_sources(text)))
+
+
+_EMPTY_WIRE = re.compile(r"^(?: *\(\* src = \"[^\"\n]*\" \*\)\n)? *wire \[-1:0\] [^;\n]*;\n", re.MULTILINE)
+
+
+def _without_empty_wires(text: str) -> str:
+    """Drops what Yosys declares for signals of no bits: `wire [-1:0]` is two bits in Verilog. Nothing uses them."""
+    return _EMPTY_WIRE.sub("", text)
+
+
+_MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
+_CONSTANT_BLOCK = re.compile(r"^  always @\*\n    (\S.*? = \d+'s?[hbd][0-9a-f_]+;)\n", re.MULTILINE)
+_TRIGGER = re.compile(r"if \((\\\$auto\$verilog_backend\S* )\) begin end")
+
+
+def _trigger_constants(text: str) -> str:
+    """Makes `always @*` blocks that only assign a constant run.
+
+    Where some bits of a signal are constant and others are not, the backend writes the constant ones as
+    `always @*` with nothing to wait for: a simulator never runs it and the bits stay unknown. Blocks with
+    inputs get a trigger register from the backend for the same reason; these get it here.
+    """
+    def module(match: re.Match[str]) -> str:
+        body = match.group(0)
+        if not _CONSTANT_BLOCK.search(body):
+            return body
+        found = _TRIGGER.search(body)
+        name = found.group(1) if found else "\\$constant_trigger "
+        body = _CONSTANT_BLOCK.sub(
+            lambda b: f"  always @* begin\n    if ({name}) begin end\n    {b.group(1)}\n  end\n", body)
+        if not found:
+            head, rest = body.split(";\n", 1)
+            body = f"{head};\n  reg {name} = 0;\n{rest}"
+        return body
+    return _MODULE.sub(module, text)
+
+
+def _relative_sources(text: str) -> str:
+    def relative(match: re.Match[str]) -> str:
+        parts = match.group(0)[1:-1].split("|")
+        kept = [re.sub(r"^.*?/(?=(?:spatten_hw|boards|amaranth|tests|sim)/)", "", p) for p in parts]
+        return '"' + "|".join(kept) + '"'
+    return re.sub(r'"[^"\n]*\.py:[^"\n]*"', relative, text)
