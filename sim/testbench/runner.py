@@ -48,17 +48,18 @@ class _PortsOnly(Verilator):
 
 def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, object] | None = None,
               testcase: str | list[str] | None = None, top: str = "top", seed: int | None = None,
-              waves: bool | None = None) -> None:
+              waves: bool | None = None, opt_fast: str = "-O1") -> None:
     """Builds `component` and runs the cocotb tests of `module` (or only `testcase`) on it.
 
     `params` reaches the coroutines through `params()`. The seed is `seed`, else $SEED, else 1; cocotb prints
-    it. $WAVES=1 writes a VCD beside the build. Raises AssertionError naming the failed coroutines.
+    it. $WAVES=1 writes a VCD beside the build. `opt_fast`: the C++ compiler's effort on the model (-O0 for big
+    models that run briefly). Raises AssertionError naming the failed coroutines.
     """
     text = to_verilog(component, top)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
-    digest = hashlib.sha256(f"2{text}{waves}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"2{text}{waves}{'' if opt_fast == '-O1' else opt_fast}".encode()).hexdigest()[:16]
     build = BUILD / "bench" / digest
-    env = verilator_env(opt_fast="-O1", opt_slow="-O0")
+    env = verilator_env(opt_fast=opt_fast, opt_slow="-O0")
     saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
     os.environ.update({k: env[k] for k in saved})
     try:

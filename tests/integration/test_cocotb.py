@@ -1,0 +1,121 @@
+"""The whole accelerator at its pins under cocotb, against the AXI models of cocotbext-axi, bit for bit."""
+
+import random
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.task import bridge
+from cocotbext.axi import AxiResp
+
+from sim.engine import run_workload
+from sim.testbench.pins import PinTransport
+from sim.testbench.runner import params, run_bench
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.control.registers import COUNTERS, ID, counter_offset, register_map, registers
+from spatten_hw.host.workload import Workload, make_workload
+from spatten_hw.top import BURST_INCR, CACHE_NORMAL, PROT_DATA, Top
+
+from .builds import LEAST, QUAD
+
+#: Two lanes and dimensions, two channels and ports: several of everything, quicker to compile than QUAD.
+PAIR = QUAD.replace(name="pair", multipliers=16, max_dim=16, max_tokens=32, sram_tokens=16, max_heads=4, max_group=2,
+                    slots=2, topk_lanes=2, k_ports=2, v_ports=2)
+
+#: Cycles of one coroutine, pauses included.
+LIMIT = 60_000
+#: Probability per cycle of every AXI channel.
+PAUSE = 0.5
+
+
+def build() -> SpAttenConfig:
+    return SpAttenConfig(**params()["config"])
+
+
+def cascade(config: SpAttenConfig, seed: int, queries: int | None = None) -> Workload:
+    """Layers that prune tokens, heads and values, with LSBs fetched on demand; a prompt, or `queries` steps."""
+    numbers = np.random.default_rng(seed)
+    tokens, layers, heads, dim = 9, 3, 2, max(config.dims[0], config.max_dim // 2)
+    rows = tokens if queries is None else queries
+    arrays = {n: numbers.normal(size=(layers, heads, r, dim)) for n, r in (("q", rows), ("k", tokens), ("v", tokens))}
+    start = tokens if queries is None else tokens - queries + 1
+    msb = min(6, config.operand_bits - 4)
+    return make_workload(arrays, {
+        "stage": "summarise" if queries is None else "generate", "k_bits": [msb, 4], "v_bits": [msb, 4],
+        "threshold": 0.3, "keep_tokens": [start - 2 * n for n in range(layers)], "keep_heads": [2, 2, 1],
+        "keep_values": [start - 1, start - 3, 2], "q_bits": min(12, config.operand_bits),
+    })
+
+
+async def check(dut, queries: int | None, pause: float) -> None:
+    """One workload, all results equal to the golden model's; LSBs were fetched and tokens pruned."""
+    config = build()
+    pins = await PinTransport.start(dut, config, pause=pause, cycle_limit=LIMIT)
+    workload = cascade(config, cocotb.RANDOM_SEED, queries)
+    result = await bridge(run_workload)(workload, config, "rtl", lambda _: pins, cycle_limit=LIMIT)
+    assert result.bit_exact, f"SEED={cocotb.RANDOM_SEED}: {result.mismatches}"
+    layers = result.outputs.layers
+    assert sum(layer.refetched for layer in layers) > 0
+    assert layers[-1].tokens < layers[0].tokens
+    dut._log.info("bit exact, %s cycles of jobs, %d in all", result.cycles, pins.cycles)
+
+
+@cocotb.test()
+async def control_port(dut):
+    """ID, constants and stored words; SLVERR where nothing is and where nothing may be written."""
+    config = build()
+    pins = await PinTransport.start(dut, config, pause=PAUSE, cycle_limit=LIMIT)
+    table = register_map(config)
+    assert await pins.axil_read(table["ID"].offset) == (ID, AxiResp.OKAY)
+    # The fetcher is busy for a moment after reset, and that is counted.
+    assert await pins.axil_write(table["COUNTER_CLEAR"].offset, 1) == AxiResp.OKAY
+    for r in registers(config):
+        assert await pins.axil_read(r.offset) == (r.reset, AxiResp.OKAY), r.name
+    unmapped = sorted(set(range(0, 1 << 12, 4)) - {r.offset for r in registers(config)})
+    past = counter_offset(COUNTERS[-1].name) + 8
+    for offset in [past, unmapped[-1], *random.Random(cocotb.RANDOM_SEED).sample(unmapped, 8)]:
+        assert (await pins.axil_read(offset))[1] == AxiResp.SLVERR, hex(offset)
+        assert await pins.axil_write(offset, 0xFFFF_FFFF) == AxiResp.SLVERR, hex(offset)
+    for name in ("ID", "VERSION", "CONFIG_HASH", "STATUS", "COMPLETION", "LANES", "CYCLES_LO", "CYCLES_HI"):
+        r = table[name]
+        assert await pins.axil_write(r.offset, ~r.reset & 0xFFFF_FFFF) == AxiResp.SLVERR, name
+        assert await pins.axil_read(r.offset) == (r.reset, AxiResp.OKAY), name
+    # Bytes on their own, at their own addresses.
+    low = table["JOB_ADDR_LO"].offset
+    assert await pins.axil_write(low, 0x1122_3344) == AxiResp.OKAY
+    assert (await pins.axil.write(low + 2, b"\xaa")).resp == AxiResp.OKAY
+    assert await pins.axil_read(low) == (0x11AA_3344, AxiResp.OKAY)
+    # Many accesses in flight: answers in order, one each.
+    names = ("ID", "CONFIG_HASH", "VERSION") * 4
+    reads = [cocotb.start_soon(pins.axil_read(table[name].offset)) for name in names]
+    for name, read in zip(names, reads, strict=True):
+        assert await read == (table[name].reset, AxiResp.OKAY), name
+    for c in range(config.channels):
+        for address in ("aw", "ar"):
+            constants = [int(getattr(dut, f"m_axi_{c}_{address}{n}").value) for n in ("size", "burst", "cache", "prot")]
+            assert constants == [config.beat_bytes.bit_length() - 1, BURST_INCR, CACHE_NORMAL, PROT_DATA]
+    assert not int(dut.irq.value)
+
+
+@cocotb.test()
+async def prompt(dut):
+    """A prompt of three layers with pruning and progressive quantisation, every channel pausing at random."""
+    await check(dut, None, PAUSE)
+
+
+@cocotb.test()
+async def generation(dut):
+    """Two generation steps of three layers, every channel pausing at random."""
+    await check(dut, 2, PAUSE)
+
+
+@cocotb.test()
+async def generation_without_pauses(dut):
+    """The models as fast as they are."""
+    await check(dut, 2, 0.0)
+
+
+@pytest.mark.parametrize("config", [LEAST, PAIR], ids=lambda c: c.name)
+def test_at_the_pins(config):
+    # Compiling takes longer than running, however little it optimises.
+    run_bench(Top(config), __name__, top="spatten", params={"config": config.fields}, opt_fast="-O0")
