@@ -1,7 +1,26 @@
 """Synthesizable RTL generator for the SpAtten sparse-attention accelerator (HPCA 2021)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .config import ConfigError, SpAttenConfig
 from .presets import PRESETS
 
-__all__ = ["PRESETS", "ConfigError", "SpAttenConfig"]
+if TYPE_CHECKING:
+    from .accelerator import Accelerator
+    from .top import Top
+
+__all__ = ["PRESETS", "Accelerator", "ConfigError", "SpAttenConfig", "Top"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`Accelerator` and `Top` bring all of Amaranth with them; a host that only drives one need not wait for it."""
+    if name == "Accelerator":
+        from .accelerator import Accelerator
+        return Accelerator
+    if name == "Top":
+        from .top import Top
+        return Top
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
