@@ -74,7 +74,7 @@ class Accelerator(wiring.Component):
         connect(m, reader.job, seq.jobs)
         connect(m, seq.completion, registers.completion)
         m.d.comb += [
-            self.irq.eq(registers.irq), reader.release.eq(seq.release),
+            self.irq.eq(registers.irq), reader.retire.eq(seq.retire),
             registers.busy.eq(seq.busy), registers.queue_level.eq(reader.level),
         ]
         self._connect_scales(m, reader, scales, seq, softmax, requantiser)
@@ -156,9 +156,9 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             scales.write_en.eq(reader.scale_en), scales.write_half.eq(reader.scale_half),
             scales.write_head.eq(reader.scale_head), scales.write_entry.eq(reader.scale_entry),
-            scales.softmax_half.eq(seq.table), scales.softmax_head.eq(softmax.scale_head),
+            scales.softmax_half.eq(seq.scales), scales.softmax_head.eq(softmax.scale_head),
             softmax.scale.eq(scales.softmax),
-            scales.out_half.eq(seq.table), scales.out_head.eq(requantiser.scale_head),
+            scales.out_half.eq(seq.scales), scales.out_head.eq(requantiser.scale_head),
             requantiser.scale.eq(scales.out),
         ]
 

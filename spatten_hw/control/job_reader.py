@@ -22,15 +22,15 @@ def push_layout(c: SpAttenConfig) -> data.StructLayout:
 
 
 def job_offer(c: SpAttenConfig) -> data.StructLayout:
-    """A job as handed over: `table` is its half of the scale table; `error` (ErrorCode) ≠ 0: must not run."""
-    return data.StructLayout({"job": job_layout(c), "table": 1, "tag": unsigned(16), "error": unsigned(8)})
+    """A job as handed over: `scales` is its half of the scale table; `error` (ErrorCode) ≠ 0: must not run."""
+    return data.StructLayout({"job": job_layout(c), "scales": 1, "tag": unsigned(16), "error": unsigned(8)})
 
 
 class JobReader(wiring.Component):
     """Queues `push`ed jobs, reads and checks the first one's descriptor, offers it as `job`.
 
     The next descriptor is read while a job runs. Its scales go into the half of the scale table that the
-    running job does not use: a half is taken when its job is taken, and free again when `release` pulses
+    running job does not use: a half is taken when its job is taken, and free again when `retire` pulses
     (once per job taken, when it has ended). `cmd`, `words`: reads of 64-bit words, answered in order. A job
     that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
     not all written); a broken rule is known `VALIDATE_CYCLES` + 2 cycles after the header's last word.
@@ -42,7 +42,7 @@ class JobReader(wiring.Component):
     cmd: stream.Interface
     words: stream.Interface
     job: stream.Interface
-    release: Signal
+    retire: Signal
     level: Signal
     scale_en: Signal
     scale_half: Signal
@@ -56,7 +56,7 @@ class JobReader(wiring.Component):
             "cmd": Out(stream.Signature(aux_command(c))),
             "words": In(stream.Signature(aux_word())),
             "job": Out(stream.Signature(job_offer(c))),
-            "release": In(1),
+            "retire": In(1),
             "level": Out((c.job_queue + 1).bit_length()),
             "scale_en": Out(1), "scale_half": Out(1), "scale_head": Out(c.head_bits),
             "scale_entry": Out(scale_layout()),
@@ -80,7 +80,7 @@ class JobReader(wiring.Component):
         m.d.comb += [
             validator.fields.eq(fields), validator.descriptor.eq(addr),
             self.level.eq(queue.level + busy),
-            self.job.p.job.eq(decode(m, c, fields)), self.job.p.table.eq(half), self.job.p.tag.eq(tag),
+            self.job.p.job.eq(decode(m, c, fields)), self.job.p.scales.eq(half), self.job.p.tag.eq(tag),
             self.job.p.error.eq(error),
         ]
 
@@ -197,10 +197,10 @@ class JobReader(wiring.Component):
             m.d.sync += error.eq(ErrorCode.BAD_SCALE)
 
     def _track_halves(self, m: Module, half: Signal, half_used: Signal, error: Signal) -> None:
-        """Only a job that will run takes its half with it; the last job taken is the one that `release` ends."""
+        """Only a job that will run takes its half with it; the last job taken is the one that `retire` ends."""
         taken_half = Signal()
         taken_legal = Signal()
-        with m.If(self.release & taken_legal):
+        with m.If(self.retire & taken_legal):
             m.d.sync += [half_used.bit_select(taken_half, 1).eq(0), taken_legal.eq(0)]
         with m.If(self.job.valid & self.job.ready):
             m.d.sync += [taken_half.eq(half), taken_legal.eq(error == ErrorCode.OK)]

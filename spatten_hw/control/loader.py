@@ -21,7 +21,7 @@ class Loader(wiring.Component):
     """Issues one K fill and one V fill command per alive head, halves alternating, as halves come free.
 
     `start` takes `heads` (bitmap) and `rows` (alive tokens). `k_filled`/`v_filled` with their half end a
-    fill; `ready[h]` is then high until `done[h]` (all items that use it are issued); after `release[h]` (they have
+    fill; `ready[h]` is then high until `done[h]` (all items that use it are issued); after `retire[h]` (they have
     also left the array) half h is filled again. The two commands
     of a head leave in the same cycle; the next head's follow two cycles later if its half is free.
     """
@@ -35,7 +35,7 @@ class Loader(wiring.Component):
             "start": In(1), "heads": In(c.max_heads), "rows": In(c.count_bits),
             "k_cmd": Out(stream.Signature(k_command(c))), "v_cmd": Out(stream.Signature(v_command(c))),
             "k_filled": In(1), "k_filled_half": In(1), "v_filled": In(1), "v_filled_half": In(1),
-            "ready": Out(2), "done": In(2), "release": In(2),
+            "ready": Out(2), "done": In(2), "retire": In(2),
         })
 
     def elaborate(self, platform) -> Module:
@@ -74,7 +74,7 @@ class Loader(wiring.Component):
                 m.d.sync += v_full[h].eq(1)
             with m.If(self.done[h]):
                 m.d.sync += Cat(k_full[h], v_full[h]).eq(0)
-            with m.If(self.release[h]):
+            with m.If(self.retire[h]):
                 m.d.sync += used[h].eq(0)
         with m.If(self.start):
             m.d.sync += [left.eq(self.heads), half.eq(0)]

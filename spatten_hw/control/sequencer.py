@@ -25,8 +25,8 @@ class Sequencer(wiring.Component):
     """Runs jobs one after the other; inside a job everything overlaps (`Walker`, `Loader`).
 
     PREPARE (pruner) → RUN (until every issued item has left the requantiser, the accumulators are idle and
-    all writes are answered) → FINISH (pruner: merge scores, store state) → completion. `job` and `table` hold
-    still from PREPARE to completion; `release` pulses when they may change. `value_done` (with its half) marks
+    all writes are answered) → FINISH (pruner: merge scores, store state) → completion. `job` and `scales` hold
+    still from PREPARE to completion; `retire` pulses when they may change. `value_done` (with its half) marks
     an item leaving P×V, which is when its V SRAM half is no longer needed; `item_done` one leaving the
     requantiser. `fetch_errors` and `write_errors` are sticky until `clear`, which pulses at the job's start.
     """
@@ -49,7 +49,7 @@ class Sequencer(wiring.Component):
         super().__init__({
             "jobs": In(stream.Signature(job_offer(c))),
             "completion": Out(stream.Signature(completion_layout())),
-            "job": Out(job_layout(c)), "table": Out(1), "release": Out(1), "busy": Out(1),
+            "job": Out(job_layout(c)), "scales": Out(1), "retire": Out(1), "busy": Out(1),
             "op": Out(stream.Signature(data.StructLayout({"finish": 1}))),
             "op_done": In(stream.Signature(data.StructLayout({"error": 1}))),
             "alive_tokens": In(c.count_bits), "heads_alive": In(c.max_heads),
@@ -99,7 +99,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.jobs.valid):
                     p = self.jobs.payload
                     m.d.comb += self.clear.eq(1)
-                    m.d.sync += [self.job.eq(p.job), self.table.eq(p.table), tag.eq(p.tag), error.eq(p.error)]
+                    m.d.sync += [self.job.eq(p.job), self.scales.eq(p.scales), tag.eq(p.tag), error.eq(p.error)]
                     with m.If(p.error != 0):
                         m.next = "COMPLETE"
                     with m.Else():
@@ -144,12 +144,12 @@ class Sequencer(wiring.Component):
                     self.completion.payload.tag.eq(tag), self.completion.payload.error.eq(error),
                 ]
                 with m.If(self.completion.ready):
-                    m.d.comb += self.release.eq(1)
+                    m.d.comb += self.retire.eq(1)
                     m.next = "IDLE"
         running = Signal()
         with m.If(self.jobs.valid & self.jobs.ready):
             m.d.sync += running.eq(1)
-        with m.Elif(self.release):
+        with m.Elif(self.retire):
             m.d.sync += running.eq(0)
         m.d.comb += self.busy.eq(running)
         return m
@@ -181,7 +181,7 @@ class Sequencer(wiring.Component):
             with m.If(walker.half_done[h]):
                 m.d.sync += draining.eq(1)
             with m.Elif(draining & (in_half == 0)):
-                m.d.comb += loader.release[h].eq(1)
+                m.d.comb += loader.retire[h].eq(1)
                 m.d.sync += draining.eq(0)
         drained = Signal()
         m.d.comb += drained.eq(in_flight == 0)

@@ -98,7 +98,7 @@ class Validator(wiring.Component):
         y_bits = max(len(Value.cast(y)) for _, _, _, y, _ in terms)
         base_bits = c.addr_bits + 1
         end_bits = max(base_bits, x_bits + y_bits) + 2
-        extra = data.StructLayout({"first": 1, "final": 1, "used": 1, "code": 8, "base": unsigned(base_bits)})
+        extra = data.StructLayout({"first": 1, "closes": 1, "used": 1, "code": 8, "base": unsigned(base_bits)})
 
         # Select, multiply, add, compare: a pipeline that steps every cycle.
         x = Signal(x_bits, name="range_x")
@@ -115,7 +115,7 @@ class Validator(wiring.Component):
                 with m.Case(at):
                     m.d.sync += [
                         x.eq(x_term), y.eq(y_term - less if less else y_term), selected.first.eq(n == 0),
-                        selected.final.eq(n == len(r.terms) - 1), selected.used.eq(r.used(names)),
+                        selected.closes.eq(n == len(r.terms) - 1), selected.used.eq(r.used(names)),
                         selected.code.eq(r.code), selected.base.eq(r.base(names)),
                     ]
         m.d.sync += [
@@ -125,6 +125,6 @@ class Validator(wiring.Component):
         ]
         with m.If(self.start):
             m.d.sync += error.eq(ErrorCode.OK)
-        with m.Elif(added.final & added.used & (range_end > (1 << c.addr_bits)) & (error == ErrorCode.OK)):
+        with m.Elif(added.closes & added.used & (range_end > (1 << c.addr_bits)) & (error == ErrorCode.OK)):
             m.d.sync += error.eq(added.code)
         return error

@@ -99,13 +99,13 @@ class ReadPort(wiring.Component):
         # Emission: the oldest burst's next beat is there once that burst's place has passed it.
         left = Signal(c.granule_beats.bit_length())   # beats of the oldest burst already emitted
         here = Signal()
-        final = Signal()                              # last beat of the burst
+        burst_end = Signal()                              # last beat of the burst
         advance = Signal()
         step = Signal()
         out = Signal(burst_note(c, self.user_bits))   # of the beat in the rings' read registers
         m.d.comb += [
             here.eq((bursts != 0) & (places[tail] != drains[note.data.bank])),
-            final.eq(left + 1 == note.data.beats),
+            burst_end.eq(left + 1 == note.data.beats),
             advance.eq(~self.o.valid | self.o.ready), step.eq(here & advance),
             self.o.payload.first.eq(out.first), self.o.payload.last.eq(out.last),
             self.o.payload.offset.eq(out.offset), self.o.payload.user.eq(out.user),
@@ -114,11 +114,11 @@ class ReadPort(wiring.Component):
             m.d.sync += [
                 self.o.valid.eq(here), out.offset.eq(note.data.offset), out.user.eq(note.data.user),
                 out.bank.eq(note.data.bank),
-                out.first.eq(note.data.first & (left == 0)), out.last.eq(note.data.last & final),
+                out.first.eq(note.data.first & (left == 0)), out.last.eq(note.data.last & burst_end),
             ]
         with m.If(step):
-            m.d.sync += left.eq(Mux(final, 0, left + 1))
-            with m.If(final):
+            m.d.sync += left.eq(Mux(burst_end, 0, left + 1))
+            with m.If(burst_end):
                 m.d.sync += tail.eq(tail + 1)
 
         beats = Array([self._ring(m, b, places, drains[b], advance) for b in range(self.banks)])
@@ -136,7 +136,7 @@ class ReadPort(wiring.Component):
         with m.If(send):
             m.d.sync += [head.eq(head + 1), places[head].eq(fills[new.bank])]
         m.d.sync += [
-            bursts.eq(bursts + send - (step & final)),
+            bursts.eq(bursts + send - (step & burst_end)),
             self.idle.eq(splitter.idle & (bursts == 0) & ~self.o.valid & ~self.i.valid),
         ]
         return m

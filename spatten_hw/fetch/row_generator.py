@@ -97,7 +97,7 @@ class RowGenerator(wiring.Component):
         may_start = Signal()
         start = Signal()
         done = Signal()                        # this start completes the group
-        final = Signal()                       # … and the command
+        closing = Signal()                       # … and the command
         fits = Signal()
         live = Signal(c.lane_count_bits)
         m.d.comb += [
@@ -106,11 +106,11 @@ class RowGenerator(wiring.Component):
             fits.eq(left <= rows_per_group), live.eq(Mux(fits, left, rows_per_group)),
             may_start.eq(cur_valid & (every_port | offered)),
             start.eq(may_start & (second | self.notes.ready)),
-            done.eq(second | (cur.planes != 3)), final.eq(fits & done),
+            done.eq(second | (cur.planes != 3)), closing.eq(fits & done),
             self.notes.valid.eq(may_start & ~second),
             self.notes.payload.count.eq(live), self.notes.payload.last.eq(fits & cur.last),
             self.notes.payload.fill.eq(cur.fill), self.notes.payload.half.eq(cur.half),
-            self.list_row.eq(row), self.cmd.ready.eq(~cur_valid | (start & final)),
+            self.list_row.eq(row), self.cmd.ready.eq(~cur_valid | (start & closing)),
         ]
         m.d.sync += [
             every_port.eq(self.room.all()), offered.eq(self.notes.valid & ~self.notes.ready),

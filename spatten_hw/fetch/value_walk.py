@@ -40,10 +40,10 @@ class ValueWalk(wiring.Component):
         c = self.config
         fill, kept = self.fills.payload, self.kept.payload
         tag = tag_layout(c)(kept.tag)
-        inside = Signal()        # a kept vector has begun
+        begun = Signal()        # a kept vector has begun
         held = Signal()          # a fill is offered and not yet taken
         use_kept = Signal()
-        m.d.comb += use_kept.eq(inside | (self.kept.valid & ~held))
+        m.d.comb += use_kept.eq(begun | (self.kept.valid & ~held))
 
         # What HeadBase carries: the command without its bases. Two of them work in step, one per plane.
         rest = data.StructLayout({
@@ -67,7 +67,7 @@ class ValueWalk(wiring.Component):
             self.kept.ready.eq(use_kept & msb.i.ready), self.fills.ready.eq(~use_kept & msb.i.ready),
         ]
         with m.If(self.kept.valid & self.kept.ready):
-            m.d.sync += inside.eq(~kept.last)
+            m.d.sync += begun.eq(~kept.last)
         m.d.sync += held.eq(self.fills.valid & ~use_kept & ~msb.i.ready)
 
         out = msb.o.payload.user
@@ -78,5 +78,5 @@ class ValueWalk(wiring.Component):
             self.o.payload.last.eq(out.last), self.o.payload.fill.eq(~out.kept),
             self.o.payload.half.eq(out.half), self.o.payload.kept.eq(out.kept), self.o.payload.ids.eq(out.ids),
         ]
-        m.d.comb += self.idle.eq(msb.idle & ~inside & ~self.fills.valid & ~self.kept.valid)
+        m.d.comb += self.idle.eq(msb.idle & ~begun & ~self.fills.valid & ~self.kept.valid)
         return m

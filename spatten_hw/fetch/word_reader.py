@@ -45,7 +45,7 @@ class WordReader(wiring.Component):
         c = self.config
         bytes_bits = c.count_bits + 1 + 3
         index_bits = clog2(max(1, c.axi_data_bits // WORD_BITS))     # of a word in its beat
-        user = data.StructLayout({"client": clog2(CLIENTS), "end": unsigned(index_bits)})
+        user = data.StructLayout({"client": clog2(CLIENTS), "stop": unsigned(index_bits)})
         m.submodules.read_port = port = ReadPort(c, c.interleave_bytes, user.size, bytes_bits)
         m.submodules.arbiter = arbiter = RoundRobin(CLIENTS)
         connect(m, port.req, flipped(self.req))
@@ -78,7 +78,7 @@ class WordReader(wiring.Component):
         answered = user(port.o.payload.user)
         m.d.comb += client.eq(answered.client)
         if index_bits:
-            self._cut_beats(m, port.o, answered.end, word, word_valid, word_taken)
+            self._cut_beats(m, port.o, answered.stop, word, word_valid, word_taken)
         elif c.axi_data_bits == WORD_BITS:
             p = port.o.payload
             m.d.comb += [
@@ -103,17 +103,17 @@ class WordReader(wiring.Component):
         p = beat.payload
         index_bits = clog2(per_beat)
         later = Signal(index_bits)       # word of the beat, once its first one is out
-        inside = Signal()                # … is out
+        begun = Signal()                # … is out
         index = Signal(index_bits)
         beat_done = Signal()
         m.d.comb += [
-            index.eq(Mux(inside, later, Mux(p.first, p.offset[3:], 0))),
+            index.eq(Mux(begun, later, Mux(p.first, p.offset[3:], 0))),
             beat_done.eq(Mux(p.last, index == end, index == per_beat - 1)),
             word.data.eq(p.data.word_select(index, WORD_BITS)), word.error.eq(p.error),
             word.last.eq(p.last & beat_done), valid.eq(beat.valid), beat.ready.eq(taken & beat_done),
         ]
         with m.If(taken):
-            m.d.sync += [inside.eq(~beat_done), later.eq(index + 1)]
+            m.d.sync += [begun.eq(~beat_done), later.eq(index + 1)]
 
     def _join_beats(self, m: Module, beat: stream.Interface, word, valid: Signal, taken: Signal) -> None:
         """Two 32-bit beats make a word."""

@@ -13,10 +13,10 @@ from ..stream.layouts import qk_command
 
 def issue_layout(c: SpAttenConfig) -> data.StructLayout:
     """Score row group `row` (`count` keys live, `last` of the vector) for `slot`. `stream`: K is the head of
-    the K stream, done with after this if `release`; else row `row` of SRAM half `half`."""
+    the K stream, done with after this if `spent`; else row `row` of SRAM half `half`."""
     return data.StructLayout({
         "slot": unsigned(c.slot_bits), "row": unsigned(c.token_bits), "count": unsigned(c.lane_count_bits),
-        "last": 1, "replay": 1, "stream": 1, "half": 1, "release": 1,
+        "last": 1, "replay": 1, "stream": 1, "half": 1, "spent": 1,
     })
 
 
@@ -74,7 +74,7 @@ class RowIssue(wiring.Component):
             self.o.p.replay.eq(command.replay),
             self.o.p.stream.eq(command.stream),
             self.o.p.half.eq(command.half),
-            self.o.p.release.eq(last_member),
+            self.o.p.spent.eq(last_member),
             step.eq(self.o.valid & self.o.ready),
             finish.eq(step & last_row & last_member),
         ]

@@ -94,7 +94,7 @@ class ScoreUnit(wiring.Component):
             k_there.eq(~now.stream | keys.stream.valid),
             issue.o.ready.eq(en & k_there),
             take.eq(issue.o.valid & issue.o.ready),
-            keys.stream.ready.eq(issue.o.valid & en & now.stream & now.release),
+            keys.stream.ready.eq(issue.o.valid & en & now.stream & now.spent),
             keys.read_en.eq(take & ~now.stream),
             keys.read_addr[0].eq(Cat(now.row[:row_bits(c)], now.half)),
             q_read.addr.eq(now.slot),

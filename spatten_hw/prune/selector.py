@@ -40,8 +40,10 @@ class Selector(wiring.Component):
         m = Module()
         c = self.config
         number, width = member_bits(c), member_bits(c) + self.key_bits
-        m.submodules.engine = engine = make_topk(c.topk, key_bits=self.key_bits, payload_bits=number, tag_bits=1,
-                                                 lanes=c.topk_lanes, max_n=max(c.max_tokens, c.max_heads))
+        # Rare and wide: `config.topk` is about the local values only.
+        m.submodules.engine = engine = make_topk(
+            "quickselect", key_bits=self.key_bits, payload_bits=number, tag_bits=1, lanes=c.topk_lanes,
+            max_n=max(c.max_tokens, c.max_heads))
         m.submodules.widen_tokens = by_token = Widen(c.lanes, c.topk_lanes, width)
         m.submodules.widen_heads = by_head = Widen(1, c.topk_lanes, width)
         m.submodules.narrow = narrow = Narrow(c.topk_lanes, c.lanes, number)

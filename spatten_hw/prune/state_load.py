@@ -74,12 +74,12 @@ class StateLoad(wiring.Component):
         bad_header = Signal()
         m.d.comb += bad_header.eq((header_tokens == 0) | (header_tokens > self.tokens)
                                   | (header_heads == 0) | (header_heads > self.heads) | word.error)
-        before = Signal(number)
+        previous = Signal(number)
         bad_id = Signal()
         member = word.data[:number]
         m.d.comb += bad_id.eq(word.data[number:].any()
                               | (member >= Mux(in_tokens, self.tokens, self.heads))
-                              | ((at != 0) & (member <= before)))
+                              | ((at != 0) & (member <= previous)))
 
         # Importance: clamp to the memory's width, one register before the write ports.
         write_at = Signal.like(at)
@@ -126,7 +126,7 @@ class StateLoad(wiring.Component):
                 with m.If(take):
                     m.d.sync += [
                         self.error.eq(self.error | word.error | (ids & bad_id)),
-                        at.eq(Mux(section_last, 0, at + 1)), before.eq(member), write_at.eq(at),
+                        at.eq(Mux(section_last, 0, at + 1)), previous.eq(member), write_at.eq(at),
                         self.token_total.eq(_clamp(word.data, c.token_score_bits)),
                         self.head_total.eq(_clamp(word.data, c.head_score_bits)),
                         self.write_token.eq(in_tokens & ~ids), self.write_head.eq(~in_tokens & ~ids),

@@ -39,10 +39,10 @@ class Widen(wiring.Component):
         full = Signal()
         part = Signal(max(1, clog2(parts)))
         out = self.o.p
-        end = Signal()
+        ends = Signal()
         m.d.comb += [
             self.o.valid.eq(full), self.i.ready.eq(~full | self.o.ready),
-            end.eq(self.i.p.last | (part == parts - 1)),
+            ends.eq(self.i.p.last | (part == parts - 1)),
         ]
         with m.If(self.o.ready):
             m.d.sync += full.eq(0)
@@ -53,7 +53,7 @@ class Widen(wiring.Component):
                     m.d.sync += [out.elements[k * self.narrow + lane].eq(self.i.p.elements[lane])
                                  for lane in range(self.narrow)]
             m.d.sync += [
-                full.eq(end), part.eq(Mux(end, 0, part + 1)), out.last.eq(self.i.p.last),
+                full.eq(ends), part.eq(Mux(ends, 0, part + 1)), out.last.eq(self.i.p.last),
                 out.count.eq(Mux(part == 0, 0, out.count) + self.i.p.count),
             ]
         return m
@@ -75,18 +75,18 @@ class Narrow(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         left = Signal(self.wide.bit_length())
-        last, final = Signal(), Signal()
+        last, ending = Signal(), Signal()
         held = Signal(self.wide * self.width)
         m.d.comb += [
-            final.eq(left <= self.narrow),
+            ending.eq(left <= self.narrow),
             self.o.valid.eq(left != 0),
             self.o.p.elements.eq(held[:self.narrow * self.width]),
-            self.o.p.count.eq(Mux(final, left[:self.narrow.bit_length()], self.narrow)),
-            self.o.p.last.eq(last & final),
-            self.i.ready.eq((left == 0) | (final & self.o.ready)),
+            self.o.p.count.eq(Mux(ending, left[:self.narrow.bit_length()], self.narrow)),
+            self.o.p.last.eq(last & ending),
+            self.i.ready.eq((left == 0) | (ending & self.o.ready)),
         ]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [left.eq(Mux(final, 0, left - self.narrow)),
+            m.d.sync += [left.eq(Mux(ending, 0, left - self.narrow)),
                          held.eq(Cat(held[self.narrow * self.width:]))]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [left.eq(self.i.p.count), last.eq(self.i.p.last), held.eq(self.i.p.elements)]

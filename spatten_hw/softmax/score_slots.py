@@ -84,12 +84,12 @@ class ScoreSlots(wiring.Component):
         # Added: the stored score arrives one cycle after its address. (msb·2^l + lsb)·q is a full product again,
         # which score_bits hold.
         stored = Signal(scores)
-        final = Signal(scores, reset_less=True)
+        summed = Signal(scores, reset_less=True)
         arriving = delay(m, placed, 1, "arriving")
         replay = delay(m, row.replay, self.STORE - 1, "replay")
         for lane in range(c.lanes):
             added = Mux(replay, stored[lane], 0) + arriving[lane]
-            m.d.sync += final[lane].eq(narrow(added, c.score_bits).as_signed())
+            m.d.sync += summed[lane].eq(narrow(added, c.score_bits).as_signed())
 
         # One memory bank per group of lanes that can be written alone; a copy of it feeds the addition.
         final_address = delay(m, address, self.STORE - 1, "final_address")
@@ -105,7 +105,7 @@ class ScoreSlots(wiring.Component):
                 bits = slice(b * width, (b + 1) * width)
                 m.d.comb += [
                     write.addr.eq(final_address),
-                    write.data.eq(final.as_value()[bits]),
+                    write.data.eq(summed.as_value()[bits]),
                     write.en.eq(under_way[-1] & final_banks[b]),
                     port.en.eq(1),
                 ]
@@ -121,7 +121,7 @@ class ScoreSlots(wiring.Component):
         m.submodules.queue = queue = never_full(ready_vector(c), c.slots)
         m.d.comb += [
             maximum.i.valid.eq(under_way[-1]),
-            maximum.i.p.scores.eq(final),
+            maximum.i.p.scores.eq(summed),
             maximum.i.p.live.eq(delay(m, live, self.STORE - 1, "live")),
             maximum.i.p.slot.eq(delay(m, row.slot, self.STORE, "slot")),
             maximum.i.p.first.eq(delay(m, row.row == 0, self.STORE, "first")),

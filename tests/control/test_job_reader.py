@@ -85,7 +85,7 @@ class Rig:
         await self.bench.step(self.watch)
 
     async def begin(self, stall=0.0):
-        self.dut.release.value = 0
+        self.dut.retire.value = 0
         await self.bench.start()
         self.restart(stall)
 
@@ -109,10 +109,10 @@ class Rig:
             await self.step()
         raise AssertionError(self.bench.state())
 
-    async def release(self):
-        self.dut.release.value = 1
+    async def retire(self):
+        self.dut.retire.value = 1
         await self.step()
-        self.dut.release.value = 0
+        self.dut.retire.value = 0
 
 
 def descriptor_address(rng, c, words):
@@ -157,12 +157,12 @@ async def jobs_legal_and_not(dut):
         else:
             want = expected_job(c, fields)
             assert {k: offer["job"][k] for k in want} == want
-            table = rig.table[offer["table"]]
-            assert len(table) == len(scales) and rig.table[1 - offer["table"]] == {}
+            table = rig.table[offer["scales"]]
+            assert len(table) == len(scales) and rig.table[1 - offer["scales"]] == {}
             assert all({f.name: table[h] >> o & ((1 << f.width) - 1)
                         for f, o in zip(SCALE_FIELDS, (0, 17, 22, 28, 45), strict=True)} == scales[h] for h in table)
         if rng.random() < 0.5 or not broken:
-            await rig.release()
+            await rig.retire()
     codes = {r.code for r in (*RULES, *RANGES)}
     dut._log.info("codes seen: %s; missing: %s", seen, sorted(codes - set(seen)))
     assert params()["jobs"] < 500 or len(codes - set(seen)) <= params()["missing"]
@@ -199,7 +199,7 @@ async def read_errors_and_reserved_bits(dut):
         assert offer["error"] == want, (offer["error"], want, at)
         if want != ErrorCode.OK and at < HEADER_WORDS:
             assert rig.reads == HEADER_WORDS
-        await rig.release()
+        await rig.retire()
 
 
 @cocotb.test()
@@ -241,14 +241,14 @@ async def the_next_job_waits_for_its_half_only(dut):
         sink.stall = 1.0
         offer = unpack(job_offer(c), sink.items[n])
         assert (offer["tag"], offer["error"]) == (n, 0)
-        rig.running = offer["table"]
+        rig.running = offer["scales"]
         for _ in range(500):  # time for the next to be read; its scales must not touch the running half
             await rig.step()
         if n + 1 < total:
             assert int(dut.job__valid.value) == 1, "the next job is ready while this one runs"
         assert len(rig.table[rig.running]) >= len(j.scales)
         rig.running = None
-        await rig.release()
+        await rig.retire()
         await rig.step()
     assert int(dut.level.value) == 0
 
