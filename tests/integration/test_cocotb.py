@@ -11,16 +11,20 @@ from cocotbext.axi import AxiResp
 from sim.engine import run_workload
 from sim.testbench.pins import PinTransport
 from sim.testbench.runner import params, run_bench
-from spatten_hw.config import SpAttenConfig
+from spatten_hw.config import OUT_BITS, SpAttenConfig
 from spatten_hw.control.registers import COUNTERS, ID, counter_offset, register_map, registers
+from spatten_hw.host.driver import FILL
+from spatten_hw.host.layout import scatter
+from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import Workload, make_workload
 from spatten_hw.top import BURST_INCR, CACHE_NORMAL, PROT_DATA, Top
 
 from .builds import LEAST, QUAD
 
-#: Two lanes and dimensions, two channels and ports: several of everything, quicker to compile than QUAD.
+#: Two lanes and dimensions, two channels and ports: several of everything, quicker to compile than QUAD. A beat is
+#: longer than an output row, so that writes have strobes.
 PAIR = QUAD.replace(name="pair", multipliers=16, max_dim=16, max_tokens=32, sram_tokens=16, max_heads=4, max_group=2,
-                    slots=2, topk_lanes=2, k_ports=2, v_ports=2)
+                    slots=2, topk_lanes=2, k_ports=2, v_ports=2, axi_data_bits=256, interleave_bytes=64)
 
 #: Cycles of one coroutine, pauses included.
 LIMIT = 60_000
@@ -54,10 +58,23 @@ async def check(dut, queries: int | None, pause: float) -> None:
     workload = cascade(config, cocotb.RANDOM_SEED, queries)
     result = await bridge(run_workload)(workload, config, "rtl", lambda _: pins, cycle_limit=LIMIT)
     assert result.bit_exact, f"SEED={cocotb.RANDOM_SEED}: {result.mismatches}"
+    check_padding(pins, Plan(workload, config))
     layers = result.outputs.layers
     assert sum(layer.refetched for layer in layers) > 0
     assert layers[-1].tokens < layers[0].tokens
     dut._log.info("bit exact, %s cycles of jobs, %d in all", result.cycles, pins.cycles)
+
+
+def check_padding(pins: PinTransport, plan: Plan) -> None:
+    """What lies between output rows is as the driver left it: write strobes are right."""
+    for p in plan.passes:
+        size = p.out.head_stride * p.job.query_heads
+        image = np.zeros(size, dtype=np.uint8)
+        for piece in scatter(p.out.base, size, plan.config):
+            image[piece.index] = list(pins.mem_read(piece.channel, piece.local, len(piece.index)))
+        padding = image.reshape(-1, p.out.token_stride)[:, p.job.dim * OUT_BITS // 8:]
+        assert np.all(padding == FILL), p.name
+        assert padding.size or plan.config.beat_bytes <= 16
 
 
 @cocotb.test()
