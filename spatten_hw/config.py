@@ -21,6 +21,8 @@ OUT_BITS = 16
 #: Operand widths the bit-width converter unpacks (MSB planes; LSB planes are always 4 bits or absent).
 PLANE_WIDTHS = (4, 6, 8, 10, 12, 14, 16)
 LSB_WIDTH = 4
+#: Engines that may prune local values (`topk/interface.py`).
+TOPK_ENGINES = ("quickselect", "linerate")
 
 
 class ConfigError(ValueError):
@@ -56,7 +58,7 @@ class SpAttenConfig:
     max_group: int = field(default=8, metadata={"doc": "query heads that share one K/V head"})
     slots: int = field(default=8, metadata={"doc": "score vectors in flight between Q×K and the decision"})
     topk_lanes: int = field(default=16, metadata={"doc": "comparators per top-k array (P)"})
-    topk: str = field(default="quickselect", metadata={"doc": "local top-k engine"})
+    topk: str = field(default="quickselect", metadata={"doc": "local top-k engine, quickselect or linerate"})
     channels: int = field(default=16, metadata={"doc": "AXI4 memory ports (C)"})
     axi_data_bits: int = field(default=256, metadata={"doc": "data width of one memory port"})
     axi_addr_bits: int = field(default=32, metadata={"doc": "byte address width of one memory port"})
@@ -221,8 +223,8 @@ def _violations(c: SpAttenConfig):
             yield bad(n, f"must be {lo} … {hi}", f"choose a value in {lo} … {hi}")
     if c.operand_bits not in PLANE_WIDTHS:
         yield bad("operand_bits", f"must be one of {PLANE_WIDTHS}", "use 12 (paper) or 16 (for 12+4)")
-    if c.topk not in ("quickselect",):
-        yield bad("topk", "must name a top-k engine", "use 'quickselect'")
+    if c.topk not in TOPK_ENGINES:
+        yield bad("topk", "must name a top-k engine", f"use {' or '.join(map(repr, TOPK_ENGINES))}")
     if c.min_dim > c.max_dim:
         yield bad("min_dim", f"must not exceed max_dim = {c.max_dim}", "lower min_dim or raise max_dim")
     if c.multipliers < c.max_dim:

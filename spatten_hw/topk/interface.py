@@ -19,6 +19,8 @@ class TopKEngine(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    #: Most vectors that have entered (their last row, too) and not left.
+    max_vectors: int
 
     def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int):
         if min(key_bits, lanes, max_n) < 1:
@@ -39,9 +41,10 @@ class TopKEngine(wiring.Component):
 def make_topk(engine: str, key_bits: int, payload_bits: int, tag_bits: int, lanes: int,
               max_n: int) -> TopKEngine:
     """The engine called `engine` (`ENGINES`)."""
+    from .linerate import LineRate
     from .quickselect import QuickSelect
 
-    engines: dict[str, type[TopKEngine]] = {"quickselect": QuickSelect}
+    engines: dict[str, type[TopKEngine]] = {"linerate": LineRate, "quickselect": QuickSelect}
     if engine not in engines:
         raise ValueError(f"unknown top-k engine {engine!r}: choose from {', '.join(sorted(engines))}")
     return engines[engine](key_bits, payload_bits, tag_bits, lanes, max_n)

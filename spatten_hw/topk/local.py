@@ -108,10 +108,10 @@ class LocalTopK(wiring.Component):
                         ]
         wiring.connect(m, engine.o, wiring.flipped(self.kept))
 
-        # Vectors inside: every one needs a row of the engine's memories or of the slots in front of it.
-        inside = Signal(range(c.max_tokens + c.slots + 2))
+        # Vectors inside: in the engine or one of the two rows in front of it.
+        present = Signal(range(engine.max_vectors + 3))
         enters = taken & self.probs.p.last
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
-        m.d.sync += inside.eq(inside + enters - leaves)
-        m.d.comb += self.busy.eq((inside != 0) | waiting)
+        m.d.sync += present.eq(present + enters - leaves)
+        m.d.comb += self.busy.eq((present != 0) | waiting)
         return m

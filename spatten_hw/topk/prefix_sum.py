@@ -8,13 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 
 class PrefixSum(wiring.Component):
-    """`before[j]` = number of ones among `bits[0 … j−1]`; `total` = number of ones in `bits`.
+    """`ahead[j]` = number of ones among `bits[0 … j−1]`; `total` = number of ones in `bits`.
 
     Combinational: log2(lanes) adders deep (Kogge–Stone). `lanes` ≥ 1, any number.
     """
 
     bits: Signal
-    before: data.View
+    ahead: data.View
     total: Signal
 
     def __init__(self, lanes: int):
@@ -24,7 +24,7 @@ class PrefixSum(wiring.Component):
         self.count_bits = lanes.bit_length()
         super().__init__({
             "bits": In(lanes),
-            "before": Out(data.ArrayLayout(unsigned(self.count_bits), lanes)),
+            "ahead": Out(data.ArrayLayout(unsigned(self.count_bits), lanes)),
             "total": Out(self.count_bits),
         })
 
@@ -43,6 +43,6 @@ class PrefixSum(wiring.Component):
                 m.d.comb += part.eq(sums[j] + sums[j - span])
                 wider.append(part)
             sums, span = wider, 2 * span
-        m.d.comb += [self.before[0].eq(0), self.total.eq(sums[-1])]
-        m.d.comb += [self.before[j].eq(sums[j - 1]) for j in range(1, self.lanes)]
+        m.d.comb += [self.ahead[0].eq(0), self.total.eq(sums[-1])]
+        m.d.comb += [self.ahead[j].eq(sums[j - 1]) for j in range(1, self.lanes)]
         return m

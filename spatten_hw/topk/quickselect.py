@@ -29,6 +29,7 @@ class QuickSelect(TopKEngine):
     def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int):
         super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
         self.buffer_depth = max(8, 3 * self.max_rows)
+        self.max_vectors = self.buffer_depth + RowFilter.DEPTH
         #: Random candidates a pivot is chosen from; comparing them all costs the square.
         self.samples = 8 if key_bits <= 16 else 4
         self._selector = Selector(key_bits, tag_bits, lanes, max_n, self.buffer_depth, self.samples)
@@ -63,7 +64,7 @@ class QuickSelect(TopKEngine):
         space = Signal()
         load_row = Signal(address)
         start = Signal(address)
-        within = Signal()  # the vector's first row is in
+        started = Signal()  # the vector's first row is in
         counted = Signal(count_bits)
         wanted = Signal(count_bits)
         n = Signal(count_bits)
@@ -72,22 +73,22 @@ class QuickSelect(TopKEngine):
             space.eq(rows_used != depth),
             self.i.ready.eq(space & loaded.i.ready),
             taken.eq(self.i.valid & self.i.ready),
-            n.eq(Mux(within, counted, 0) + row.count),
-            k.eq(Mux(within, wanted, row.k)),
+            n.eq(Mux(started, counted, 0) + row.count),
+            k.eq(Mux(started, wanted, row.k)),
         ]
         m.d.sync += rows_used.eq(rows_used + taken - row_filter.freed)
         with m.If(taken):
             m.d.sync += [
                 load_row.eq(Mux(load_row == depth - 1, 0, load_row + 1)),
-                within.eq(~row.last), counted.eq(n), wanted.eq(k),
+                started.eq(~row.last), counted.eq(n), wanted.eq(k),
             ]
-            with m.If(~within):
+            with m.If(~started):
                 m.d.sync += start.eq(load_row)
         m.d.comb += [
             sampler.valid.eq(taken), sampler.full.eq(row.count == lanes), sampler.last.eq(row.last),
             sampler.keys.eq(row.keys), sampler.random.eq(random.bits),
             loaded.i.valid.eq(self.i.valid & space & row.last),
-            loaded.i.p.start.eq(Mux(within, start, load_row)), loaded.i.p.n.eq(n), loaded.i.p.k.eq(k),
+            loaded.i.p.start.eq(Mux(started, start, load_row)), loaded.i.p.n.eq(n), loaded.i.p.k.eq(k),
             loaded.i.p.keep_all.eq(k >= n), loaded.i.p.samples.eq(sampler.samples),
             loaded.i.p.tag.eq(row.tag),
         ]

@@ -27,6 +27,8 @@ class RowFilter(wiring.Component):
 
     #: Cycles from reading a vector's last row to its last output row.
     LATENCY = 10
+    #: Most vectors between reading and `o`: seven stages, two in the packer, two in the skid buffer.
+    DEPTH = 11
 
     cmd: stream.Interface
     o: stream.Interface
@@ -54,7 +56,7 @@ class RowFilter(wiring.Component):
         m = Module()
         lanes, key_bits, count_bits = self.lanes, self.key_bits, self.count_bits
         width = key_bits + self.payload_bits
-        m.submodules.before = before = PrefixSum(lanes)
+        m.submodules.ranks = ranks = PrefixSum(lanes)
         m.submodules.eliminate = eliminate = ZeroEliminator(width, lanes)
         m.submodules.pack = pack = Packer(width, lanes, self.tag_bits)
         m.submodules.skid = skid = SkidBuffer(self.o.p.shape())
@@ -125,13 +127,13 @@ class RowFilter(wiring.Component):
         quota = Signal(count_bits)
         keep = Signal(lanes)
         m.d.comb += [
-            before.bits.eq(equal),
+            ranks.bits.eq(equal),
             quota.eq(Mux(stages["counted"].first, stages["counted"].keep_equal, quota_left)),
         ]
         with m.If(advance):
             m.d.sync += [
-                counted_larger.eq(larger), counted_equal.eq(equal), rank.eq(before.before),
-                equals.eq(before.total),
+                counted_larger.eq(larger), counted_equal.eq(equal), rank.eq(ranks.ahead),
+                equals.eq(ranks.total),
                 keep.eq(Cat(counted_larger[j] | (counted_equal[j] & (rank[j] < quota)) for j in range(lanes))),
             ]
             with m.If(stages["counted"].valid):

@@ -49,7 +49,7 @@ class ZeroEliminator(wiring.Component):
             m.d.sync += count.eq(lanes - zeros.total)
             for j in range(lanes):
                 # A lane has at most lanes − 1 zeros before it: `levels` bits hold that.
-                m.d.sync += [element[j].eq(self.elements[j]), move[j].eq(zeros.before[j])]
+                m.d.sync += [element[j].eq(self.elements[j]), move[j].eq(zeros.ahead[j])]
         m.d.comb += self.count_early.eq(count)
 
         # Shifter, smallest step first: between two kept elements lie at least as many gaps as their

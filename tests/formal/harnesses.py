@@ -153,7 +153,7 @@ class PrefixSumHarness(wiring.Component):
         m = Module()
         m.submodules.dut = dut = PrefixSum(self.lanes)
         m.d.comb += [dut.bits.eq(self.bits), Assert(dut.total == sum(self.bits))]
-        m.d.comb += [Assert(dut.before[j] == sum(self.bits[:j])) for j in range(self.lanes)]
+        m.d.comb += [Assert(dut.ahead[j] == sum(self.bits[:j])) for j in range(self.lanes)]
         return m
 
 
