@@ -21,11 +21,12 @@ LEAST = SpAttenConfig(
     max_group=2, slots=2, topk_lanes=1, channels=1, axi_data_bits=32, axi_addr_bits=20, interleave_bytes=16,
     k_ports=1, v_ports=1, ids_per_port=2, job_queue=2)
 
-#: 16-bit operands (10+4 and 12+4), wide beats, more channels than a row has beats, more ports than lanes.
+#: 16-bit operands (10+4 and 12+4), wide beats, more channels than a row has beats, more ports than lanes; the other
+#: top-k engine.
 WIDE = SpAttenConfig(
     name="wide", multipliers=16, min_dim=8, max_dim=16, operand_bits=16, max_tokens=64, sram_tokens=64, max_heads=6,
-    max_group=3, slots=8, topk_lanes=4, channels=4, axi_data_bits=256, axi_addr_bits=20, interleave_bytes=32,
-    k_ports=8, v_ports=2, ids_per_port=8, job_queue=4)
+    max_group=3, slots=8, topk_lanes=4, topk="linerate", channels=4, axi_data_bits=256, axi_addr_bits=20,
+    interleave_bytes=32, k_ports=8, v_ports=2, ids_per_port=8, job_queue=4)
 
 BUILDS = {c.name: c for c in (QUAD, LEAST, WIDE)}
 
