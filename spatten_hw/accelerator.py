@@ -169,7 +169,7 @@ class Accelerator(wiring.Component):
         kept_last = Signal()
         m.d.comb += [
             kept_last.eq(kept.valid & kept.ready & kept.payload.last),
-            e.busy_fetch.eq(fetcher.busy), e.busy_score.eq(score.busy), e.busy_softmax.eq(softmax.busy),
+            e.busy_fetch.eq(fetcher.busy & seq.busy), e.busy_score.eq(score.busy), e.busy_softmax.eq(softmax.busy),
             e.busy_topk.eq(topk.busy), e.busy_value.eq(value.busy), e.busy_write.eq(~writer.idle),
             e.busy_cascade.eq(pruner.busy),
             e.stall_fetch.eq(fetcher.stall), e.stall_score.eq(score.stall), e.stall_value.eq(value.stall),

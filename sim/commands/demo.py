@@ -28,7 +28,7 @@ MAX_TOKENS = 256
 
 EPILOG = """\
 The embeddings, projections, FFN and layer norms of all-MiniLM-L6-v2 run in numpy; the attention of all 6 layers runs
-on the accelerator in 12 bits, with cascade token pruning, cascade head pruning and local value pruning. A pruned token
+on the accelerator in 8 bits, with cascade token pruning, cascade head pruning and local value pruning. A pruned token
 also drops out of the FFN and of the sentence vector. Every layer is compared bit for bit with the golden model; the
 exit code is 1 if any bit differs.
 

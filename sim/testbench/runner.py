@@ -48,7 +48,7 @@ class _PortsOnly(Verilator):
 
 def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, object] | None = None,
               testcase: str | list[str] | None = None, top: str = "top", seed: int | None = None,
-              waves: bool | None = None, opt_fast: str = "-O1") -> None:
+              waves: bool | None = None, opt_fast: str = "-O0") -> None:
     """Builds `component` and runs the cocotb tests of `module` (or only `testcase`) on it.
 
     `params` reaches the coroutines through `params()`. The seed is `seed`, else $SEED, else 1; cocotb prints

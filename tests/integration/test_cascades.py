@@ -3,16 +3,17 @@
 import os
 import random
 
+import numpy as np
 import pytest
 
 from sim.engine import run_workload
 from spatten_hw.host.workload import make_workload
 
-from .builds import BUILDS, random_workload, transport
+from .builds import BUILDS, LEAST, random_workload, transport
 
 SEED = int(os.environ.get("SEED", "1"))
 #: Workloads per build; each is a few layers and some thousand cycles.
-RUNS = 60
+RUNS = 30
 CYCLE_LIMIT = 400_000
 
 
@@ -30,3 +31,16 @@ def test_random_cascades_equal_the_golden_model(name):
         assert result.bit_exact, f"SEED={SEED} run {run}: {job} {arrays['q'].shape}: {result.mismatches}"
         stages.add(job["stage"])
     assert stages == {"summarise", "generate"}
+
+
+def test_a_context_of_8192_tokens():
+    """Generation over the longest context of a build whose SRAM holds 16 tokens: nothing of the cache is stored."""
+    tokens = LEAST.max_tokens
+    numbers = np.random.default_rng(SEED)
+    arrays = {n: numbers.normal(size=(2, 2, 1 if n == "q" else tokens, 8)) for n in "qkv"}
+    job = {"stage": "generate", "q_bits": 8, "k_bits": [4, 4], "v_bits": [4, 4], "threshold": 0.01,
+           "keep_tokens": [tokens, 1000], "keep_heads": [2, 1], "keep_values": [200, 300], "protect_last": 1}
+    assert LEAST.sram_tokens == 16
+    with transport(LEAST) as port:
+        result = run_workload(make_workload(arrays, job), LEAST, "rtl", lambda _: port, cycle_limit=5_000_000)
+    assert result.bit_exact, result.mismatches
