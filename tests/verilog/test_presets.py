@@ -32,7 +32,8 @@ s = generate(PRESETS[sys.argv[1]], sys.argv[2])
 usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(json.dumps({"seconds": sum((u.ru_utime + u.ru_stime) / n for u, n in zip(usage, (1, 2))),
                   "processor_seconds": sum(u.ru_utime + u.ru_stime for u in usage),
-                  "kilobytes": max(u.ru_maxrss for u in usage), "lines": s.lines, "modules": s.modules, "memories": s.memories}))
+                  "kilobytes": max(u.ru_maxrss for u in usage), "lines": s.lines,
+                  "modules": s.modules, "memories": s.memories}))
 """
 
 
