@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from amaranth.back import rtlil, verilog
 from amaranth.lib import wiring
@@ -79,8 +78,3 @@ def _no_collector() -> Iterator[None]:
         if enabled:
             gc.enable()
         gc.collect()
-
-
-def write_verilog(component: wiring.Component, name: str, path: Path) -> None:
-    """Writes `to_verilog(component, name)` to `path`."""
-    path.write_text(to_verilog(component, name))

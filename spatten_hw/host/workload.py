@@ -197,6 +197,7 @@ def read_workload(path: str | Path, job: str | Path | None = None) -> Workload:
                 arrays[name] = archive[name]
     except OSError as e:
         raise unreadable(f"cannot be read ({e.strerror or e})") from None
+    # What numpy and zipfile raise for a damaged archive (NotImplementedError: an unknown compression).
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError,
             MemoryError) as e:
         raise unreadable(f"cannot be read ({e})") from None

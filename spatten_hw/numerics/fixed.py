@@ -7,7 +7,7 @@ assignment drops bits silently and is not used.
 
 from __future__ import annotations
 
-from amaranth import Cat, Mux, Shape, Value, signed, unsigned
+from amaranth import Cat, Const, Mux, Shape, Value, unsigned
 from amaranth.hdl import ValueLike
 
 
@@ -30,7 +30,7 @@ def resize(value: ValueLike, shape: Shape) -> Value:
 
 
 def unsigned_const(value: int, width: int) -> Value:
-    from amaranth import Const
+    """A constant of exactly `width` bits."""
     return Const(value, unsigned(width))
 
 
@@ -89,10 +89,4 @@ def round_shift(value: ValueLike, amount: ValueLike, max_amount: int | None = No
     return round_shift(moved, limit) if limit else v
 
 
-def as_unsigned_lanes(value: ValueLike, width: int) -> list[Value]:
-    """Cuts a packed value into unsigned fields of `width` bits, lowest first."""
-    v = Value.cast(value)
-    return [v[i:i + width] for i in range(0, len(v), width)]
-
-
-__all__ = ["as_unsigned_lanes", "narrow", "resize", "round_shift", "saturate", "signed", "unsigned"]
+__all__ = ["narrow", "resize", "round_shift", "saturate"]

@@ -7,7 +7,7 @@ L = `config.lanes`, P = `config.topk_lanes`, S = `config.slices`.
 
 from __future__ import annotations
 
-from amaranth import Shape, signed, unsigned
+from amaranth import signed, unsigned
 from amaranth.lib import data
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig, clog2
@@ -162,8 +162,3 @@ def out_beat(c: SpAttenConfig) -> data.StructLayout:
         "data": unsigned(c.axi_data_bits), "strobe": unsigned(c.beat_bytes),
         "addr": unsigned(c.addr_bits), "kind": 1, "last": 1,
     })
-
-
-def element_shape() -> Shape:
-    """Shape of one element of an output row."""
-    return signed(OUT_BITS)
