@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,16 +152,16 @@ def _run_hardware(plan: Plan, golden: GoldenRun, transport: Transport, progress:
         put(outputs, plan, outcome.layer_pass, seen, outcome.cycles)
     put_scores(outputs, plan, words)
     counters = driver.counters()
-    mismatches += compare_counters(counters, golden)
+    mismatches += compare_counters(counters, golden.results)
     return HardwareRun(outputs, counters.cycles, counters.bytes, mismatches)
 
 
-def compare_counters(counters: Counters, golden: GoldenRun) -> list[str]:
+def compare_counters(counters: Counters, golden: Sequence[LayerResult]) -> list[str]:
     """Where the totals of bytes, queries and refetches differ from the golden model's, in words."""
-    pairs = {f"bytes of {name}": (count, sum(r.bytes[name] for r in golden.results))
+    pairs = {f"bytes of {name}": (count, sum(r.bytes[name] for r in golden))
              for name, count in counters.bytes.items()}
-    pairs["queries"] = counters.queries, sum(r.queries for r in golden.results)
-    pairs["LSB refetches"] = counters.refetched, int(sum(r.refetched.sum() for r in golden.results))
+    pairs["queries"] = counters.queries, sum(r.queries for r in golden)
+    pairs["LSB refetches"] = counters.refetched, int(sum(r.refetched.sum() for r in golden))
     return [f"{what}: hardware {got}, golden {want}" for what, (got, want) in pairs.items() if got != want]
 
 

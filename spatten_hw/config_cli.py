@@ -16,15 +16,16 @@ from .config import SpAttenConfig
 from .errors import UserError
 from .presets import PRESETS
 
-#: Preset that applies where neither --preset nor the TOML file names one.
+#: Preset that applies where neither --preset nor the TOML file names one, and the command has no other default.
 DEFAULT_PRESET = "small"
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds --preset, --config and --set; `config_from_args` reads them."""
+def add_config_arguments(parser: argparse.ArgumentParser, default: str = DEFAULT_PRESET) -> None:
+    """Adds --preset (`default` where nothing names one), --config and --set; `config_from_args` reads them."""
     group = parser.add_argument_group("configuration")
     group.add_argument("--preset", metavar="NAME",
-                       help=f"start from this preset: {', '.join(PRESETS)} (default {DEFAULT_PRESET})")
+                       help=f"start from this preset: {', '.join(PRESETS)} (default {default})")
+    parser.set_defaults(default_preset=default)
     group.add_argument("--config", metavar="FILE.toml", type=Path,
                        help="TOML file of fields on top of the preset, e.g. `max_tokens = 256`; "
                             "`preset = \"eighth\"` in it names the preset")
@@ -43,7 +44,7 @@ def config_from_args(args: argparse.Namespace) -> SpAttenConfig:
             if not isinstance(in_file, str):
                 raise UserError(f"{args.config}: preset must be a string, is {in_file!r}")
             preset = in_file
-    preset = DEFAULT_PRESET if preset is None else preset
+    preset = args.default_preset if preset is None else preset
     if preset not in PRESETS:
         raise UserError(f"unknown preset '{preset}'{_near(preset, PRESETS)}; presets: {', '.join(PRESETS)}")
     for setting in args.settings:

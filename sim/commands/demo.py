@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim.status import Status
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             results = []
             for i, tokens in enumerate(sentences):
                 name = f"sentence {i + 1}/{len(sentences)} ({len(tokens)} tokens)"
-                results.append(encoder.encode(tokens, status.telling(name, engine)))
+                results.append(encoder.encode(tokens, telling(status, name, engine)))
             seconds = time.monotonic() - start
         report = demo_report.Report(config, args.engine, model, texts, sentences, results, engine, seconds)
     print(demo_report.render(report, sys.stdout.isatty()))
@@ -128,33 +129,9 @@ def make_engine(name: str, config: SpAttenConfig, status: Status):
         yield HardwareEngine(config, transport)
 
 
-class Status:
-    """What is going on: one line on stderr, overwritten on a terminal, a line per step elsewhere."""
-
-    def __init__(self) -> None:
-        self.start = time.monotonic()
-        self.tty = sys.stderr.isatty()
-        self.width = 0
-
-    def show(self, text: str) -> None:
-        """Tells what begins now."""
-        line = f"[{time.monotonic() - self.start:5.1f} s] {text}"
-        if self.tty:
-            print("\r" + line.ljust(self.width), end="", file=sys.stderr, flush=True)
-            self.width = len(line)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-    def telling(self, name: str, engine: Engine) -> Engine:
-        """`engine`, telling the layer of the sentence `name` before each call."""
-        def compute(task: LayerTask) -> Outcome:
-            self.show(f"{name}, {task.layer_pass.name}")
-            return engine(task)
-        return compute
-
-    def __enter__(self) -> Status:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.tty and self.width:
-            print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
+def telling(status: Status, name: str, engine: Engine) -> Engine:
+    """`engine`, telling the layer of the sentence `name` before each call."""
+    def compute(task: LayerTask) -> Outcome:
+        status.show(f"{name}, {task.layer_pass.name}")
+        return engine(task)
+    return compute

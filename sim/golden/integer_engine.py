@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatten_hw.host.plan import LayerPass, Plan
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.plan import LayerPass, Passes, Plan
 from spatten_hw.host.results import LayerStats, Outputs
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
 
@@ -27,18 +28,24 @@ class GoldenRun:
 
 def run_golden(plan: Plan, progress: Progress | None = None) -> GoldenRun:
     """All passes of a plan on the golden model."""
-    accelerator = GoldenAccelerator(plan.config)
     outputs = Outputs.empty(plan.workload)
+    results = golden_results(plan, plan.config, progress)
+    for p, r in zip(plan.passes, results, strict=True):
+        put(outputs, plan, p, r)
+    put_scores(outputs, plan, results[-1].scores)
+    return GoldenRun(outputs, results)
+
+
+def golden_results(plan: Passes, config: SpAttenConfig, progress: Progress | None = None) -> list[LayerResult]:
+    """What every pass leaves behind on a golden accelerator fresh from reset, bit for bit."""
+    accelerator = GoldenAccelerator(config)
     results: list[LayerResult] = []
     for i, p in enumerate(plan.passes):
         if progress is not None:
             progress(i, len(plan.passes), f"golden model, {p.name}")
         words = plan.scores_to_load(p, results[-1].scores if results else None)
-        r = accelerator.run(p.job, p.q, p.k, p.v, descriptor=p.descriptor, scores_in=words)
-        results.append(r)
-        put(outputs, plan, p, r)
-    put_scores(outputs, plan, results[-1].scores)
-    return GoldenRun(outputs, results)
+        results.append(accelerator.run(p.job, p.q, p.k, p.v, descriptor=p.descriptor, ids_in=p.ids, scores_in=words))
+    return results
 
 
 def put(outputs: Outputs, plan: Plan, p: LayerPass, r: LayerResult, cycles: int | None = None) -> None:

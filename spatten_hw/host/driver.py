@@ -18,7 +18,7 @@ from ..control.registers import COUNTERS, ID, VERSION, Register, register_map
 from ..errors import UserError
 from .job import LayerJob, check, encode
 from .layout import WORD_BYTES, scatter, unpack_rows
-from .plan import LayerPass, Plan
+from .plan import LayerPass, Passes
 from .results import BYTE_CLASSES
 from .transport import Transport
 
@@ -82,12 +82,13 @@ class Counters:
 @dataclass(frozen=True)
 class LayerOutcome:
     """What one pass left in memory: `out` integers [query_heads, rows, D] and which rows were `touched`; the
-    words of the alive list and of the scores (if stored); `cycles` since the job before ended."""
+    words of the alive list and of the scores (if stored; without a list, `tokens_alive` and `heads_alive` are
+    empty); `cycles` since the job before ended."""
 
     layer_pass: LayerPass
     out: np.ndarray
     touched: np.ndarray
-    ids: np.ndarray
+    ids: np.ndarray | None
     scores: np.ndarray | None
     cycles: int
     tokens_alive: np.ndarray = field(init=False)
@@ -95,10 +96,11 @@ class LayerOutcome:
 
     def __post_init__(self) -> None:
         job = self.layer_pass.job
-        count = int(self.ids[0]) & 0xFFFFFFFF
-        for name, ids, size in (("tokens_alive", self.ids[1:1 + count], job.tokens),
-                                ("heads_alive", self.ids[1 + count:], job.heads)):
-            alive = np.zeros(size, dtype=bool)
+        words = np.zeros(1, dtype=np.uint64) if self.ids is None else self.ids
+        count = int(words[0]) & 0xFFFFFFFF
+        for name, ids, size in (("tokens_alive", words[1:1 + count], job.tokens),
+                                ("heads_alive", words[1 + count:], job.heads)):
+            alive = np.zeros(0 if self.ids is None else size, dtype=bool)
             alive[[int(i) for i in ids if i < size]] = True
             object.__setattr__(self, name, alive)
 
@@ -229,7 +231,7 @@ class Driver:
 
     # -- whole workloads --------------------------------------------------------------------------------
 
-    def run_layers(self, plan: Plan, cycle_limit: int | None = None) -> Iterator[LayerOutcome]:
+    def run_layers(self, plan: Passes, cycle_limit: int | None = None) -> Iterator[LayerOutcome]:
         """Runs all passes of a plan back to back and yields what each leaves, in order.
 
         Jobs are queued as soon as their data are in memory. Counters are cleared first; the `cycles` of the
@@ -261,6 +263,8 @@ class Driver:
                 words = plan.scores_to_load(p, stored)
                 assert words is not None
                 self.write(p.job.scores_in, words.astype("<u8").tobytes())
+            if p.ids is not None:
+                self.write(p.job.ids_in, p.ids.astype("<u8").tobytes())
             self.write(p.out.base, bytes([FILL]) * (p.out.head_stride * p.job.query_heads))
             self.submit(p.job, tag, p.descriptor)
             waiting.append(p)
@@ -274,12 +278,13 @@ class Driver:
         rows = 1 if job.generate else job.tokens
         raw = self.read(p.out.base, p.out.head_stride * job.query_heads)
         planes = raw.reshape(job.query_heads, rows, p.out.token_stride)
-        header = int(self.read_words(job.ids_out, 1)[0])
-        words = min(header & 0xFFFFFFFF, job.tokens) + min(header >> 32, job.heads)
+        ids = None
+        if job.store_ids:
+            header = int(self.read_words(job.ids_out, 1)[0])
+            ids = self.read_words(job.ids_out, 1 + min(header & 0xFFFFFFFF, job.tokens) + min(header >> 32, job.heads))
         scores = self.read_words(job.scores_out, job.tokens + job.heads) if job.store_scores else None
         return LayerOutcome(
-            p, unpack_rows(planes, job.dim, OUT_BITS), np.any(planes != FILL, axis=-1),
-            self.read_words(job.ids_out, 1 + words), scores, cycles)
+            p, unpack_rows(planes, job.dim, OUT_BITS), np.any(planes != FILL, axis=-1), ids, scores, cycles)
 
 
 def default_limit(job: LayerJob) -> int:

@@ -7,8 +7,9 @@ that even the bytes, which depend on alignment, can be compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -40,7 +41,8 @@ class LayerPass:
 
     `descriptor` is the address of its descriptor, `out` its output plane. `scores`: (token, head) importance
     integers to load before it. `new_token`: (id, score) of a token of this step that starts with a score of its
-    own; it joins the scores which the pass before has stored, and all are loaded again.
+    own; it joins the scores which the pass before has stored, and all are loaded again. `ids`: the 64-bit words to
+    put at `ids_in` before it, for a job that loads its survivors. `label`: what to call it, if not by step and layer.
     """
 
     step: int
@@ -53,11 +55,37 @@ class LayerPass:
     v: np.ndarray
     scores: tuple[np.ndarray, np.ndarray] | None = None
     new_token: tuple[int, int] | None = None
+    ids: np.ndarray | None = None
+    label: str = ""
 
     @property
     def name(self) -> str:
         """What to call it in messages."""
+        if self.label:
+            return self.label
         return f"step {self.step}, layer {self.layer}" if self.job.generate else f"layer {self.layer}"
+
+
+class Passes(Protocol):
+    """What `Driver.run_layers` and the golden model run: a `Plan`, or jobs made otherwise."""
+
+    @property
+    def passes(self) -> Sequence[LayerPass]:
+        """In the order in which they run."""
+
+    def layer_data(self, layer: int, /) -> Iterator[Write]:
+        """(address, bytes) to put into memory before the first pass (step 0) of `layer`."""
+
+    def scores_to_load(self, p: LayerPass, stored: np.ndarray | None, /) -> np.ndarray | None:
+        """The 64-bit words to put at scores_in before pass `p`, given what the pass before stored."""
+
+
+def head_scale(q: float, k: float, v: float, dim: int, out_unit: float) -> HeadScale:
+    """The scale-table entry of a query head: `q`, `k`, `v` are the real values of one unit of its operands,
+    `out_unit` that of its output. Scores are scaled by 1/sqrt(dim)."""
+    mant, pre, post = score_scale(q * k * math.log2(math.e) / math.sqrt(dim))
+    out_mant, shift = out_scale(v / ((1 << PROB_BITS) * out_unit))
+    return HeadScale(mant, pre, post, out_mant, shift)
 
 
 class Plan:
@@ -151,9 +179,7 @@ class Plan:
         for h in range(w.shape.query_heads):
             kv = h // w.shape.group
             q, k, v = w.scales["q"][layer, h], w.scales["k"][layer, kv], w.scales["v"][layer, kv]
-            mant, pre, post = score_scale(float(q * k) * math.log2(math.e) / math.sqrt(w.shape.dim))
-            out_mant, shift = out_scale(float(v) / ((1 << PROB_BITS) * w.out_unit))
-            entries.append(HeadScale(mant, pre, post, out_mant, shift))
+            entries.append(head_scale(float(q), float(k), float(v), w.shape.dim, w.out_unit))
         return tuple(entries)
 
     def _pass(self, step: int, layer: int) -> LayerPass:
