@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..stream.layouts import operand_row
-from .converter import lane_row
+from .aligner import lane_row, row_mode
+from .converter import BitWidthConverter, row_field
 from .row_generator import group_note
 
 
@@ -16,16 +17,17 @@ class RowCollector(wiring.Component):
     """`notes` (one `group_note` per group) and `lanes` (array of `lane_row`, one per port) → `o` (`operand_row`).
 
     Takes a group when all its live rows are there; ports rotate as in `RowGenerator`. One group per cycle,
-    latency 1. `error`: a row taken in the cycle before had an AXI error. Not cut: `o.ready` → `ready` of lanes
-    and notes.
+    `LATENCY` = 2: gathered, converted. `error`: a row taken in the cycle before had an AXI error. Not cut: `o.ready` →
+    `ready` of lanes and notes. `idle`: no group inside.
     """
 
-    LATENCY = 1
+    LATENCY = 2
 
     notes: stream.Interface
     lanes: list[stream.Interface]
     o: stream.Interface
     error: Signal
+    idle: Signal
 
     def __init__(self, config: SpAttenConfig, ports: int):
         self.config = c = config
@@ -34,7 +36,7 @@ class RowCollector(wiring.Component):
             "dim_log2": In(max(1, clog2(len(c.dims)))),
             "notes": In(stream.Signature(group_note(c))),
             "lanes": In(stream.Signature(lane_row(c))).array(ports),
-            "o": Out(stream.Signature(operand_row(c))), "error": Out(1),
+            "o": Out(stream.Signature(operand_row(c))), "error": Out(1), "idle": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -55,37 +57,52 @@ class RowCollector(wiring.Component):
                 with m.Case(d):
                     m.d.comb += wanted.eq(Cat(
                         (note.count > p % rows) & (chosen == p // rows if sets > 1 else 1) for p in range(ports)))
+        gathered = Signal()           # a group waits in front of the converter
+        about = Signal(group_note(c))
+        mode = Signal(row_mode())
+        raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices))
+        move = Signal()
         m.d.comb += [
+            move.eq(~self.o.valid | self.o.ready),
             there.eq(Cat(lane.valid for lane in self.lanes)),
             errors.eq(Cat(lane.payload.error for lane in self.lanes)),
-            take.eq(self.notes.valid & ~(wanted & ~there).any() & (~self.o.valid | self.o.ready)),
+            take.eq(self.notes.valid & ~(wanted & ~there).any() & (~gathered | move)),
             self.notes.ready.eq(take),
         ]
         m.d.comb += [lane.ready.eq(take & wanted[p]) for p, lane in enumerate(self.lanes)]
         m.d.sync += self.error.eq(take & (errors & wanted).any())
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        with m.If(move):
+            m.d.sync += gathered.eq(0)
         with m.If(take):
-            m.d.sync += [
-                group.eq(group + 1), self.o.valid.eq(1), self.o.payload.count.eq(note.count),
-                self.o.payload.last.eq(note.last), self.o.payload.fill.eq(note.fill),
-                self.o.payload.half.eq(note.half),
-            ]
+            m.d.sync += [gathered.eq(1), group.eq(group + 1), about.eq(note)]
             with m.Switch(self.dim_log2):
                 for d in range(len(c.dims)):
                     with m.Case(d):
-                        m.d.sync += [self.o.payload.slices[s].eq(self._slice(group, d, s)) for s in range(c.slices)]
+                        # The rows of a group are of one kind: the first one's mode says it for all.
+                        m.d.sync += mode.eq(self._chosen(group, d, 0, lambda lane: lane.payload.mode.as_value()))
+                        for r in range(c.lanes >> d):
+                            field = self._chosen(group, d, r, lambda lane, d=d: row_field(
+                                c, lane.payload.raw, lane.payload.mode.join, d))
+                            m.d.sync += Cat(raw[s] for s in range(r << d, (r + 1) << d)).eq(field)
+
+        m.submodules.converter = converter = BitWidthConverter(c, c.slices)
+        m.d.comb += [
+            converter.en.eq(move), converter.dim_log2.eq(self.dim_log2), converter.mode.eq(mode),
+            converter.raw.eq(raw), self.o.payload.slices.eq(converter.operands),
+        ]
+        with m.If(move):
+            m.d.sync += [
+                self.o.valid.eq(gathered), self.o.payload.count.eq(about.count), self.o.payload.last.eq(about.last),
+                self.o.payload.fill.eq(about.fill), self.o.payload.half.eq(about.half),
+            ]
+        m.d.comb += self.idle.eq(~gathered & ~self.o.valid)
         return m
 
-    def _slice(self, group: Signal, d: int, s: int):
-        """Slice `s` at D = min_dim << d: part of the row of port set·R + (s >> d)."""
-        c = self.config
-        width = c.min_dim * c.operand_bits
-        rows = c.lanes >> d
+    def _chosen(self, group: Signal, d: int, r: int, of) -> Value:
+        """`of` the port that has row `r` of this group at D = min_dim << d: port set·R + r."""
+        rows = self.config.lanes >> d
         sets = self.ports // rows
-        part = s & ((1 << d) - 1)
-        value = Const(0, width)
+        value: Value = Const(0, len(of(self.lanes[r])))
         for k in range(sets):
-            row = self.lanes[k * rows + (s >> d)].payload.row[part * width:(part + 1) * width]
-            value = value | Mux(group[:clog2(sets)] == k if sets > 1 else 1, row, 0)
+            value = value | Mux(group[:clog2(sets)] == k if sets > 1 else 1, of(self.lanes[k * rows + r]), 0)
         return value

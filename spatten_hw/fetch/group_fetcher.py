@@ -88,6 +88,6 @@ class GroupFetcher(wiring.Component):
             lsb.append(port.beats_lsb)
         msb_sum, lsb_sum = plane_beats(m, beats, lsb, "beats")
         m.d.comb += [self.beats_msb.eq(msb_sum), self.beats_lsb.eq(lsb_sum)]
-        m.d.sync += self.idle.eq(generator.idle & (notes.level == 0) & ~self.rows.valid & quiet.all()
+        m.d.sync += self.idle.eq(generator.idle & (notes.level == 0) & collector.idle & quiet.all()
                                  & ~self.cmd.valid)
         return m

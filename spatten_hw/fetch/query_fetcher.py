@@ -7,11 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
-from ..config import SpAttenConfig
+from ..config import SpAttenConfig, clog2
 from ..control.descriptor import STRIDE_BITS
 from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import q_command, q_row
+from .converter import BitWidthConverter
 from .head_base import HeadBase, stride_bits
 from .lane_port import QUEUE_DEPTH, LanePort
 from .row_generator import plane_layout
@@ -21,7 +22,7 @@ class QueryFetcher(wiring.Component):
     """`cmd` (`q_command`) → `rows` (`q_row`), in order, through one crossbar requester.
 
     Two multipliers (head, then token stride), `HeadBase` + 2 cycles to the lane port's queue. One row per
-    cycle at most, one beat per cycle. `base`, `head_stride`, `plane`: Q's plane, constant while not `idle`. `error`
+    cycle at most, one beat per cycle. `base`, `head_stride`, `plane`, `dim_log2`: Q's plane, constant while not `idle`. `error`
     pulses with a row whose beats had an AXI error. `beats`: requested (registered).
     """
 
@@ -37,6 +38,7 @@ class QueryFetcher(wiring.Component):
             "req": Out(stream.Signature(request_layout(c))),
             "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "base": In(c.addr_bits), "head_stride": In(stride_bits(c)), "plane": In(plane_layout(c)),
+            "dim_log2": In(max(1, clog2(len(c.dims)))),
             "error": Out(1), "beats": Out(c.granule_beats.bit_length()), "idle": Out(1),
         })
 
@@ -81,15 +83,22 @@ class QueryFetcher(wiring.Component):
                 product_slot.eq(heads.o.payload.user.slot),
                 addr_valid.eq(product_valid), addr.eq(product_base + product), addr_slot.eq(product_slot),
             ]
+        # The row at on-chip width, one cycle later.
+        m.submodules.converter = converter = BitWidthConverter(c, c.max_dim // c.min_dim)
+        free = Signal()
+        take = Signal()
         m.d.comb += [
-            self.rows.valid.eq(port.o.valid & slots.o.valid), self.rows.payload.row.eq(port.o.payload.row),
-            self.rows.payload.slot.eq(slots.o.payload),
-            port.o.ready.eq(self.rows.ready & slots.o.valid), slots.o.ready.eq(self.rows.ready & port.o.valid),
+            free.eq(~self.rows.valid | self.rows.ready), take.eq(free & port.o.valid & slots.o.valid),
+            port.o.ready.eq(free & slots.o.valid), slots.o.ready.eq(free & port.o.valid),
+            converter.en.eq(take), converter.dim_log2.eq(self.dim_log2), converter.mode.eq(port.o.payload.mode),
+            converter.raw.eq(port.o.payload.raw), self.rows.payload.row.eq(converter.operands),
             self.beats.eq(port.beats),
         ]
+        with m.If(free):
+            m.d.sync += [self.rows.valid.eq(take), self.rows.payload.slot.eq(slots.o.payload)]
         m.d.sync += [
-            self.error.eq(self.rows.valid & self.rows.ready & port.o.payload.error),
+            self.error.eq(take & port.o.payload.error),
             self.idle.eq(heads.idle & ~product_valid & ~addr_valid & (slots.level == 0) & port.idle
-                         & ~self.cmd.valid),
+                         & ~self.cmd.valid & ~self.rows.valid),
         ]
         return m

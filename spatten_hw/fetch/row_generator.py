@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..control.descriptor import STRIDE_BITS
-from .converter import max_row_bytes, row_mode
+from .aligner import max_row_bytes, row_mode
 from .lane_port import QUEUE_MARGIN, lane_request
 
 

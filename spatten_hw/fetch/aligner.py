@@ -1,0 +1,141 @@
+"""Aligner: beats from memory to raw rows that begin at bit 0."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import LSB_WIDTH, SpAttenConfig, clog2
+from .read_port import longest_row_beats, row_beat
+
+
+def row_mode() -> data.StructLayout:
+    """How a row's elements become operands; travels with the request.
+
+    MSB plane: elements of `width` bits, sign-extended; `shift`: they are the upper bits of operands with an
+    LSB plane (value · 2^4); `mid`: and get half an MSB step (bit 3 set). `lsb`: LSB plane, 4 unsigned bits.
+    `hold`: no row yet, the next request completes it; `join`: this is that request, its bits are OR-ed in.
+    """
+    return data.StructLayout({"width": unsigned(5), "shift": 1, "mid": 1, "lsb": 1, "hold": 1, "join": 1})
+
+
+def lane_row(c: SpAttenConfig) -> data.StructLayout:
+    """One row as it lies in memory: element e of an MSB (or LSB) plane in bits e·width … of `raw`.
+
+    `mode`: of the request that completed the row. With `mode.join`, `raw` holds both planes: the MSBs from bit 0,
+    the LSBs from bit `join_offset`, and `mode.width` is the MSBs'. `error`: a beat of it had an AXI error response.
+    """
+    return data.StructLayout({"raw": unsigned(c.max_dim * c.operand_bits), "mode": row_mode(), "error": 1})
+
+
+def join_offset(c: SpAttenConfig) -> int:
+    """Where the LSB plane's bits begin in a raw row of both planes: behind the widest MSBs that have LSBs."""
+    return c.max_dim * (c.operand_bits - LSB_WIDTH)
+
+
+def max_row_bytes(c: SpAttenConfig) -> int:
+    """Bytes of the longest plane row: max_dim elements as wide as an operand."""
+    return c.max_dim * c.operand_bits // 8
+
+
+class Aligner(wiring.Component):
+    """Beats of rows `i` (`row_beat`, user = `row_mode`) → raw rows `o` (`lane_row`), in order.
+
+    Each beat is rotated to byte 0 of the row and its bytes written to two neighbouring words of the row being
+    assembled, so alignment costs no cycle. A complete row moves to the output register: one beat per cycle
+    is accepted while a finished row waits, and one-beat rows leave one per cycle. Latency
+    `LATENCY` = 3 cycles from a row's last beat. Valid input: `hold` and `join` rows alternate. Bits beyond a row's
+    last byte are don't-care. Not cut: `o.ready` → `i.ready`.
+    """
+
+    LATENCY = 3
+
+    i: stream.Interface
+    o: stream.Interface
+    idle: Signal
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "i": In(stream.Signature(row_beat(c, row_mode().size))),
+            "o": Out(stream.Signature(lane_row(c))),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        nbytes, bb = c.beat_bytes, clog2(c.beat_bytes)
+        beat = self.i.payload
+
+        # Stage 1: rotated beat. Byte p of it belongs to row word `word` if p < bytes − offset, else to the
+        # word before.
+        turned_valid = Signal()
+        turned = Signal(c.axi_data_bits)
+        own = Signal(nbytes)                                 # bytes that belong to word `word`
+        word = Signal(range(longest_row_beats(c, max_row_bytes(c)) + 1))
+        turned_last = Signal()
+        turned_error = Signal()
+        turned_mode = Signal(row_mode())
+        take_turned = Signal()
+        m.d.comb += self.i.ready.eq(~turned_valid | take_turned)
+        rotated: Value = beat.data
+        for k in range(bb):
+            amount = 8 << k
+            rotated = Mux(beat.offset[k], Cat(rotated[amount:], rotated[:amount]), rotated)
+        with m.If(self.i.ready):
+            m.d.sync += turned_valid.eq(self.i.valid)
+        with m.If(self.i.ready & self.i.valid):
+            m.d.sync += [
+                turned.eq(rotated), turned_last.eq(beat.last), turned_error.eq(beat.error),
+                word.eq(Mux(beat.first, 0, word + 1)), turned_mode.eq(beat.user),
+                own.eq(Cat(Const(p, bb + 1) + beat.offset < nbytes for p in range(nbytes))),
+            ]
+
+        # Stage 2: the row being assembled.
+        words = -(-max_row_bytes(c) // nbytes)
+        raw = Signal(words * c.axi_data_bits)
+        raw_full = Signal()
+        raw_error = Signal()
+        raw_fresh = Signal(init=1)                           # the next beat is the first of a row
+        mode = Signal(row_mode())
+        take_raw = Signal()
+        mask = Signal(c.axi_data_bits)
+        m.d.comb += [
+            take_turned.eq(turned_valid & (~raw_full | take_raw)),
+            mask.eq(Cat(own[p].replicate(8) for p in range(nbytes))),
+        ]
+        for w in range(words):
+            stored = raw.word_select(w, c.axi_data_bits)
+            with m.If(take_turned & (word == w)):
+                m.d.sync += stored.eq((stored & ~mask) | (turned & mask))
+            with m.If(take_turned & (word == w + 1)):
+                m.d.sync += stored.eq((stored & mask) | (turned & ~mask))
+        with m.If(take_turned):
+            m.d.sync += [
+                raw_error.eq(turned_error | (raw_error & ~raw_fresh)), raw_fresh.eq(turned_last), mode.eq(turned_mode),
+            ]
+        with m.If(take_turned & turned_last):
+            m.d.sync += raw_full.eq(1)
+        with m.Elif(take_raw):
+            m.d.sync += raw_full.eq(0)
+
+        # Stage 3: the row, or two joined.
+        held = Signal()                                      # the output register waits for its LSBs
+        row = self.o.payload
+        at = join_offset(c)
+        m.d.comb += take_raw.eq(raw_full & (~self.o.valid | self.o.ready))
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(take_raw):
+            m.d.sync += [self.o.valid.eq(~mode.hold), held.eq(mode.hold)]
+            with m.If(mode.join):
+                m.d.sync += [
+                    row.raw[at:].eq(raw[:len(row.raw) - at]), row.error.eq(raw_error | row.error),
+                    row.mode.join.eq(1), row.mode.hold.eq(0),
+                ]
+            with m.Else():
+                m.d.sync += [row.raw.eq(raw[:len(row.raw)]), row.error.eq(raw_error), row.mode.eq(mode)]
+        m.d.comb += self.idle.eq(~(turned_valid | raw_full | held | self.o.valid | ~raw_fresh))
+        return m
