@@ -21,6 +21,8 @@ OUT_BITS = 16
 #: Operand widths the bit-width converter unpacks (MSB planes; LSB planes are always 4 bits or absent).
 PLANE_WIDTHS = (4, 6, 8, 10, 12, 14, 16)
 LSB_WIDTH = 4
+#: Base-C digits of a granule's number that together choose its channel (`bus/interleave.py`).
+INTERLEAVE_DIGITS = 3
 #: Engines that may prune local values (`topk/interface.py`).
 TOPK_ENGINES = ("quickselect", "linerate")
 

@@ -6,7 +6,7 @@
     memory.data[100:108] = b"..."                 # logical byte addresses
     await bench.run(done, limit=5000, watch=memory.tick)
 
-All channels share one logical memory through the interleaving of `docs/architecture.md`. Beats of different
+All channels share one logical memory through the interleaving of `spatten_hw/bus/interleave.py`. Beats of different
 ids come in random order, interleaved, those of one id in order. Every address is checked: whole beats, 1 …
 granule_beats of them, inside one interleave granule (so never across 4 KB), id in range, no more bursts per id
 than allowed, memory size. The streams' own contract is checked by `Bench`.
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from spatten_hw.bus.axi import LEN_BITS, RESP_BITS
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.layout import logical_of
 
 from .streams import Bench
 
@@ -41,8 +42,7 @@ def axi_outputs(c: SpAttenConfig, read: bool = True, write: bool = False) -> lis
 
 def logical_address(c: SpAttenConfig, channel: int, local: int) -> int:
     """Logical byte address of a channel-local one."""
-    granule, low = divmod(local, c.interleave_bytes)
-    return (granule * c.channels + channel) * c.interleave_bytes + low
+    return int(logical_of(channel, local, c))
 
 
 @dataclass

@@ -10,6 +10,7 @@ from ..config import SpAttenConfig, clog2
 from ..stream.arbiter import RoundRobin
 from ..stream.skid import SkidBuffer
 from .axi import LEN_BITS, ar_layout, r_layout
+from .interleave import local_address
 
 
 def burst_bits(c: SpAttenConfig) -> int:
@@ -33,12 +34,6 @@ def response_layout(c: SpAttenConfig) -> data.StructLayout:
     return data.StructLayout({
         "data": unsigned(c.axi_data_bits), "burst": unsigned(burst_bits(c)), "last": 1, "error": 1,
     })
-
-
-def local_address(c: SpAttenConfig, addr: Value) -> Value:
-    """Channel-local byte address of a logical one: the channel number cut out above the granule offset."""
-    low = clog2(c.interleave_bytes)
-    return Cat(addr[:low], addr[low + clog2(c.channels):])
 
 
 class RequestColumn(wiring.Component):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Const, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import SpAttenConfig, clog2
+from ..config import SpAttenConfig
 from ..shared import Shared
 from ..stream.skid import SkidBuffer
 from .axi import ar_layout, r_layout
@@ -14,12 +14,12 @@ from .crossbar_ports import (
     RequestColumn,
     ResponseColumn,
     burst_bits,
-    local_address,
     request_layout,
     response_layout,
 )
+from .interleave import channel_of
 
-__all__ = ["ReadCrossbar", "burst_bits", "local_address", "request_layout", "response_banks", "response_layout"]
+__all__ = ["ReadCrossbar", "burst_bits", "request_layout", "response_banks", "response_layout"]
 
 
 #: Most response banks of a requester.
@@ -74,7 +74,6 @@ class ReadCrossbar(wiring.Component):
     def _requests(self, m: Module) -> None:
         c = self.config
         n, channels = self.requesters, c.channels
-        low = clog2(c.interleave_bytes)
         waiting = []
         taken = [Signal(channels, name=f"request{i}_taken") for i in range(n)]
         for i in range(n):
@@ -86,9 +85,9 @@ class ReadCrossbar(wiring.Component):
             m.submodules[f"requests{ch}"] = column = Shared(RequestColumn, c, n)
             connect(m, column.ar, flipped(self.ar[ch]))
             for i, w in enumerate(waiting):
-                here = w.payload.addr[low:low + clog2(channels)] == ch if channels > 1 else Const(1)
                 m.d.comb += [
-                    column.requests[i].eq(w.valid & here), column.payloads[i].eq(w.payload),
+                    column.requests[i].eq(w.valid & (channel_of(c, w.payload.addr) == ch)),
+                    column.payloads[i].eq(w.payload),
                     taken[i][ch].eq(column.taken[i]),
                 ]
 

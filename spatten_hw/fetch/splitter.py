@@ -6,6 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.interleave import channel_of
 from ..bus.read_crossbar import response_banks
 from ..config import SpAttenConfig, clog2
 
@@ -88,7 +89,7 @@ class BurstSplitter(wiring.Component):
                 self.o.payload.note.beats.eq(beats), self.o.payload.note.offset.eq(offset),
                 self.o.payload.note.first.eq(first), self.o.payload.note.last.eq(last),
                 self.o.payload.note.user.eq(user),
-                self.o.payload.note.bank.eq(granule[:clog2(response_banks(c))]),
+                self.o.payload.note.bank.eq(channel_of(c, Cat(start, granule))[:clog2(response_banks(c))]),
             ]
             m.d.sync += [granule.eq(granule + 1), start.eq(0), left.eq(left - room), first.eq(0)]
         with m.If(self.i.ready):

@@ -2,7 +2,8 @@
 
 A *plane* holds one row per (head, token): D elements of some bits, tightly packed, element 0 in the lowest
 bits, little endian. Addresses of planes are *logical*; `interleave_bytes` consecutive bytes stay on a channel
-before the next channel takes over, which makes any logical range one contiguous local range per channel.
+before another takes over (`spatten_hw/bus/interleave.py`), which makes any logical
+range one contiguous local range per channel.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config import OUT_BITS, SpAttenConfig
+from ..config import INTERLEAVE_DIGITS, OUT_BITS, SpAttenConfig
 from ..errors import UserError
 
 PAGE_BYTES = 4096
@@ -53,7 +54,8 @@ class Plane:
 
 
 class Arena:
-    """Hands out logical addresses, upwards from `base`; every block starts on channel 0 and on a page."""
+    """Hands out logical addresses, upwards from `base`; every block starts on a page and on a
+    whole round of the channels."""
 
     def __init__(self, config: SpAttenConfig, base: int = 0):
         self.config = config
@@ -87,14 +89,25 @@ def channel_of(addr: np.ndarray | int, config: SpAttenConfig) -> tuple[np.ndarra
     """(channel, local byte address) of logical byte addresses."""
     a = np.asarray(addr, dtype=np.int64)
     granule, offset = a // config.interleave_bytes, a % config.interleave_bytes
-    return granule % config.channels, granule // config.channels * config.interleave_bytes + offset
+    local = granule // config.channels
+    return granule % config.channels ^ _turn(local, config), local * config.interleave_bytes + offset
 
 
 def logical_of(channel: np.ndarray | int, local: np.ndarray | int, config: SpAttenConfig) -> np.ndarray:
     """Logical byte address of channel-local ones: the inverse of `channel_of`."""
     loc = np.asarray(local, dtype=np.int64)
     granule, offset = loc // config.interleave_bytes, loc % config.interleave_bytes
-    return (granule * config.channels + np.asarray(channel)) * config.interleave_bytes + offset
+    first = np.asarray(channel) ^ _turn(granule, config)
+    return (granule * config.channels + first) * config.interleave_bytes + offset
+
+
+def _turn(local: np.ndarray, config: SpAttenConfig) -> np.ndarray:
+    """How the granules that lie at number `local` of every channel are turned: `bus/interleave.py` says why."""
+    turn = np.zeros_like(local)
+    for _ in range(INTERLEAVE_DIGITS - 1):
+        turn = turn ^ local % config.channels
+        local = local // config.channels
+    return turn
 
 
 @dataclass(frozen=True)

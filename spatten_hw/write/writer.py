@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import aw_layout, b_layout, w_layout
+from ..bus.interleave import channel_of, local_address
 from ..config import SpAttenConfig, clog2
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import out_beat
@@ -61,15 +62,12 @@ class Writer(wiring.Component):
         wiring.connect(m, wiring.flipped(self.rows), builder.rows)
         wiring.connect(m, wiring.flipped(self.state), builder.state)
 
-        # The burst at the head: its channel, and its address there. Powers of two, so these are slices.
+        # The burst at the head: its channel, and its address there. Powers of two, so this is bits.
         burst = builder.bursts
-        inside = clog2(c.interleave_bytes)
-        select = clog2(c.channels)
-        channel = Signal(max(1, select))
+        channel = Signal(max(1, clog2(c.channels)))
         local_addr = Signal(c.axi_addr_bits)
         m.d.comb += [
-            channel.eq(burst.p.addr[inside:inside + select]),
-            local_addr.eq(Cat(burst.p.addr[:inside], burst.p.addr[inside + select:])),
+            channel.eq(channel_of(c, burst.p.addr)), local_addr.eq(local_address(c, burst.p.addr)),
         ]
 
         # The first beat of a burst goes together with its address, the others alone.

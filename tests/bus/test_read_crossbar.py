@@ -8,6 +8,7 @@ from sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
 from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.read_crossbar import ReadCrossbar, burst_bits, response_banks
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.layout import channel_of, logical_of
 
 SIZE = 1 << 13
 BASE = SpAttenConfig(
@@ -79,7 +80,7 @@ class Requesters:
                 burst, last = rest & ((1 << burst_bits(c)) - 1), rest >> burst_bits(c) & 1
                 waiting = self.active[k][burst]
                 addr = waiting.pop(0)
-                assert addr // c.interleave_bytes % c.channels % self.banks == b
+                assert channel_of(addr, c)[0] % self.banks == b
                 assert word == int.from_bytes(self.memory.data[addr:addr + c.beat_bytes], "little")
                 assert last == (not waiting)
                 assert rest >> (burst_bits(c) + 1) == self.error(addr)
@@ -115,7 +116,13 @@ async def every_channel_every_cycle(dut):
     if params()["requesters"] < c.channels or c.ids_per_port * c.granule_beats < 16:
         return
     count = 150
-    r = Requesters(dut, count, lambda k, left: (k + count - left) % (SIZE // c.interleave_bytes), reorder=False)
+
+    def walk(k: int, left: int) -> int:
+        turn = k + count - left
+        local = turn // c.channels * c.interleave_bytes % (SIZE // c.channels)
+        return int(logical_of(turn % c.channels, local, c)) // c.interleave_bytes
+
+    r = Requesters(dut, count, walk, reorder=False)
     await r.start()
     cycles = await r.run(20000)
     least = r.beats / c.channels
@@ -126,7 +133,8 @@ async def every_channel_every_cycle(dut):
 async def one_channel_is_shared_fairly(dut):
     """All want the same channel: nobody gets two turns more than another."""
     c = SpAttenConfig(**params()["config"])
-    r = Requesters(dut, 1000, lambda k, left: left % 8 * c.channels, reorder=False)
+    granules = [int(logical_of(0, n * c.interleave_bytes, c)) // c.interleave_bytes for n in range(8)]
+    r = Requesters(dut, 1000, lambda k, left: granules[left % 8], reorder=False)
     await r.start()
     for _ in range(400):
         await r.bench.step(r.tick)

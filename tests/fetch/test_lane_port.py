@@ -94,7 +94,8 @@ def random_rows(rng, c, data, count):
             spans.append((at4, dim // 2))
         else:
             requests.append(request(c, at, nbytes, width, shift=1, mid=kind == "mid"))
-        mode = (4 if kind == "lsb" else width, kind in ("msb", "mid", "both"), kind == "mid", kind == "lsb", kind == "both")
+        mode = (4 if kind == "lsb" else width, kind in ("msb", "mid", "both"), kind == "mid", kind == "lsb",
+                kind == "both")
         rows.append((want, mode, spans, (kind, width, at % 64)))
     return requests, rows
 

@@ -29,9 +29,15 @@ def test_pack_and_unpack(bits, dim):
 def test_channel_map_is_the_contract_and_invertible():
     a = np.arange(4096)
     channel, local = channel_of(a, TINY)
-    assert np.array_equal(channel, a // 16 % 4)
+    assert np.array_equal(channel, a // 16 % 4 ^ a // 64 % 4 ^ a // 256 % 4)
     assert np.array_equal(local, a // 64 * 16 + a % 16)
     assert np.array_equal(logical_of(channel, local, TINY), a)
+
+
+def test_strides_of_whole_rounds_reach_every_channel():
+    for stride in (16, 64, 256):
+        channel, _ = channel_of(np.arange(4) * stride, TINY)
+        assert sorted(channel) == [0, 1, 2, 3], stride
 
 
 @pytest.mark.parametrize("channels", [1, 4])

@@ -9,6 +9,7 @@ from sim.testbench import Bench, pack, unpack
 from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.axi import aw_layout, b_layout, w_layout
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.layout import logical_of
 from spatten_hw.stream.layouts import out_beat
 from spatten_hw.write.bursts import burst_beats
 from spatten_hw.write.writer import Writer
@@ -82,8 +83,7 @@ class Memory:
                     beat = next(w)
                     assert beat["last"] == (b == burst["len"])
                     local = first + b * c.beat_bytes
-                    granule, offset = divmod(local, c.interleave_bytes)
-                    addr = (granule * c.channels + n) * c.interleave_bytes + offset
+                    addr = int(logical_of(n, local, c))
                     result.append((addr, burst["id"], beat["data"], beat["strb"]))
             assert next(w, None) is None
         return result
