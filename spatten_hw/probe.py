@@ -37,7 +37,7 @@ from .stream.layouts import (
 WORD = 64
 
 Layout = Callable[[SpAttenConfig], data.StructLayout]
-_ITEM = ("tag.head", "tag.kv_head", "tag.query", "tag.refetched")
+_ITEM = ("tag.head", "tag.kv_head", "tag.query", "tag.stream_v", "tag.refetched")
 
 
 @dataclass(frozen=True)

@@ -104,4 +104,5 @@ def array_at(address: int | None, count: int, dtype: np.dtype | type) -> np.ndar
     if not address or not count:
         return np.zeros(0, dtype=dtype)
     size = np.dtype(dtype).itemsize * count
-    return np.frombuffer((ctypes.c_char * size).from_address(address), dtype=dtype).copy()
+    memory = (ctypes.c_char * size).from_address(address)
+    return np.frombuffer(bytearray(memory), dtype=dtype)

@@ -199,8 +199,8 @@ class VerilatedTransport:
         """Sets what `streams` and `job_streams` count to nothing."""
         self._lib.spatten_clear_streams(self._open())
 
-    def record(self, on: bool = True, limit: int = 4_000_000) -> None:
-        """Records every vector that passes a stream, up to `limit` of them (40 bytes each), from now on; those
+    def record(self, on: bool = True, limit: int = 1_000_000) -> None:
+        """Records every vector that passes a stream, up to `limit` of them, from now on; those
         recorded before are forgotten. Switch it on while no job runs, or the first vectors lack their beginnings."""
         self._probe()
         self._lib.spatten_record(self._open(), limit if on else 0)
