@@ -120,8 +120,9 @@ def mixes(rng: np.random.Generator, lanes: int, most: int, count: int) -> dict[s
     some = rng.integers(1, min(rows, 8) + 1, count) * lanes
     kinds = rng.integers(0, 4, count)
     mixed = np.choose(kinds, [np.ones(count, dtype=np.int64), short, some, rng.integers(1, most + 1, count)])
-    lengths = {"n = 1": [1] * count, "whole rows": some, "a row and 1": [lanes + 1] * count,
-               f"n = {min(most, 384)}": [min(most, 384)] * count, "mixed": mixed}
+    lengths: dict[str, Sequence[int]] = {
+        "n = 1": [1] * count, "whole rows": some.tolist(), "a row and 1": [lanes + 1] * count,
+        f"n = {min(most, 384)}": [min(most, 384)] * count, "mixed": mixed.tolist()}
     if lanes > 2:
         lengths["n < R"] = [lanes - 1] * count
-    return {name: [min(int(n), most) for n in values] for name, values in lengths.items()}
+    return {name: [min(n, most) for n in values] for name, values in lengths.items()}
