@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from sim.bench import attention
+from sim.bench import attention, topk, units
 
 #: Each adds its subcommand with `register(subparsers)`.
-BENCHES = (attention,)
+BENCHES = (attention, topk, units)
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
