@@ -64,6 +64,11 @@ class Case:
                  f"keep {self.keep}" if self.keep else "keep all", f"{self.heads} heads"]
         return ", ".join(parts)
 
+    def shrunk(self, tokens: int) -> Case:
+        """The case over at most so many tokens, without a target."""
+        tokens = min(tokens, self.tokens)
+        return replace(self, tokens=tokens, keep=self.keep and max(1, self.keep * tokens // self.tokens), target=None)
+
     def fits(self, c: SpAttenConfig) -> str | None:
         """What the build lacks for it, or None."""
         room = c.max_tokens if self.generate else min(c.max_tokens, c.sram_tokens * c.max_dim // self.dim)
@@ -87,7 +92,7 @@ class Case:
         pool = plan.pool(heads, self.tokens, self.dim, bits, bits)
         rows = 1 if self.generate else self.tokens
         q_bits = widest(12, c)
-        q, scales = quantise(plan.random.normal(size=(heads, rows, self.dim)), q_bits)
+        q, scales = quantise(plan.normal(heads, rows, self.dim), q_bits)
         plan.add(pool, q, scales, q_bits, self.tokens, label=f"{heads} heads", generate=int(self.generate),
                  causal=int(self.causal), keep_values=self.keep or self.tokens)
         return plan
@@ -122,5 +127,5 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
         cases.insert(3, Case("summarise-128-d32", short, half, wide, target=Target("roof", 0.9)))
     if quick:
         room = c.sram_tokens * c.max_dim // dim
-        cases = [replace(x, tokens=min(x.tokens, c.max_tokens if x.generate else room), target=None) for x in cases]
+        cases = [x.shrunk(min(c.max_tokens, x.tokens if x.generate else room)) for x in cases]
     return [replace(case, heads=count) for case in cases]

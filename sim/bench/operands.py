@@ -81,8 +81,13 @@ class BenchPlan:
         """Fresh K and V planes."""
         return Pool(dim, self._operand(heads, tokens, dim, k_bits), self._operand(heads, tokens, dim, v_bits))
 
+    def normal(self, heads: int, rows: int, dim: int) -> np.ndarray:
+        """N(0, 1) of [heads, rows, dim], fresh at every call. The last heads are the same however many there are, so
+        that plans of different numbers of heads end alike."""
+        return self.random.spawn(1)[0].normal(size=(heads, rows, dim))[::-1]
+
     def _operand(self, heads: int, tokens: int, dim: int, bits: Bits) -> Operand:
-        codes, scales = quantise(self.random.normal(size=(heads, tokens, dim)), sum(bits))
+        codes, scales = quantise(self.normal(heads, tokens, dim), sum(bits))
         planes: list[Plane | None] = []
         for part, width in zip(split(codes, bits[1]), bits, strict=True):
             if not width:

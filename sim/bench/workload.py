@@ -38,11 +38,13 @@ def spread(keys: int, tokens: int) -> np.ndarray:
 
 
 def batches(requests: Sequence[Request], heads: int) -> Iterator[list[Request]]:
-    """Requests of one shape that follow each other, at most `heads` at a time."""
+    """Requests of one shape that follow each other, at most `heads` at a time, the batches of a run as equal as can
+    be."""
     for _, group in groupby(requests, key=lambda r: r.shape):
         alike = list(group)
-        for at in range(0, len(alike), heads):
-            yield alike[at:at + heads]
+        count = -(-len(alike) // heads)
+        for n in range(count):
+            yield alike[n * len(alike) // count:(n + 1) * len(alike) // count]
 
 
 @dataclass
