@@ -13,11 +13,13 @@ from .bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from .config import SpAttenConfig
 from .control.csr import ControlRegisters, axil_signature
 from .control.job_reader import JobReader
+from .control.registers import COUNTERS
 from .control.scale_table import ScaleTable
 from .control.sequencer import Sequencer
 from .fetch.fetcher import Fetcher
 from .matmul.prob_value import ProbValueUnit
 from .matmul.score import ScoreUnit
+from .probe import connect_probe, probe_layout
 from .prune.pruner import Pruner
 from .shared import Shared
 from .softmax.softmax import Softmax
@@ -31,11 +33,13 @@ from .write.writer import Writer
 class Accelerator(wiring.Component):
     """AXI4-Lite control slave `axil`, C AXI4 memory masters (`ar`, `r`, `aw`, `w`, `b`), level interrupt `irq`.
 
-    Rates and latencies are those of the blocks (docs/architecture.md); nothing here adds a stage.
+    Rates and latencies are those of the blocks (docs/architecture.md); nothing here adds a stage. `probe`: for
+    simulation, an output `probe` (`spatten_hw/probe.py`) shows the streams between the blocks.
     """
 
-    def __init__(self, config: SpAttenConfig):
+    def __init__(self, config: SpAttenConfig, *, probe: bool = False):
         self.config = c = config
+        self.probed = probe
         n = c.channels
         super().__init__({
             "axil": In(axil_signature()),
@@ -45,6 +49,7 @@ class Accelerator(wiring.Component):
             "w": Out(stream.Signature(w_layout(c))).array(n),
             "b": In(stream.Signature(b_layout(c))).array(n),
             "irq": Out(1),
+            **({"probe": Out(probe_layout(c))} if probe else {}),
         })
 
     def elaborate(self, platform) -> Module:
@@ -141,6 +146,18 @@ class Accelerator(wiring.Component):
             connect(m, writer.w[i], flipped(self.w[i]))
             connect(m, flipped(self.b[i]), writer.b[i])
         self._connect_events(m, registers, seq, fetcher, score, softmax, topk, value, requantiser, writer, pruner)
+        if self.probed:
+            streams = {
+                "jobs": reader.job, "completions": seq.completion, "prune": seq.op, "pruned": pruner.done,
+                "state": pruner.state, "meta": seq.meta, "flat": softmax.flat, "free": softmax.free,
+                "q_cmd": seq.q_cmd, "k_cmd": seq.k_cmd, "v_cmd": seq.v_cmd, "qk_cmd": seq.qk_cmd,
+                "q_rows": fetcher.q_rows, "k_rows": fetcher.k_rows, "v_rows": fetcher.v_rows, "scores": score.o,
+                "probs": softmax.o, "kept": topk.kept, "v_kept": fetcher.v_kept, "sums": value.o,
+                "beats": requantiser.o,
+                **{f"{name}{i}": getattr(self, name)[i] for name in ("ar", "r", "w") for i in range(c.channels)},
+            }
+            levels = {n.name: registers.events[n.name] for n in COUNTERS if n.unit == "cycles" and n.name != "cycles"}
+            connect_probe(m, c, self.probe, streams, {"running": seq.busy} | levels)
         return m
 
     def _connect_kept_ids(self, m: Module, source: stream.Interface, sink: stream.Interface) -> None:

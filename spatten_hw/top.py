@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from .accelerator import Accelerator
 from .config import SpAttenConfig, clog2
+from .probe import probe_layout
 
 #: AXI4 AxBURST = INCR.
 BURST_INCR = 0b01
@@ -52,20 +53,28 @@ def axi_ports(c: SpAttenConfig) -> dict[str, tuple]:
 
 
 class Top(wiring.Component):
-    """`Accelerator(config)` with the flat ports described above; Verilog module `spatten`."""
+    """`Accelerator(config)` with the flat ports described above; Verilog module `spatten`.
 
-    def __init__(self, config: SpAttenConfig):
+    `probe`: for simulation, one more output `probe` (`spatten_hw/probe.py`).
+    """
+
+    def __init__(self, config: SpAttenConfig, *, probe: bool = False):
         self.config = config
+        self.probed = probe
         ports = {f"s_axil_{name}": flow(width) for name, (flow, width) in AXIL_PORTS.items()}
         for i in range(config.channels):
             ports |= {f"m_axi_{i}_{name}": flow(width) for name, (flow, width) in axi_ports(config).items()}
+        if probe:
+            ports["probe"] = Out(probe_layout(config).size)
         super().__init__({"irq": Out(1), **ports})
 
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.accelerator = acc = Accelerator(c)
+        m.submodules.accelerator = acc = Accelerator(c, probe=self.probed)
         m.d.comb += self.irq.eq(acc.irq)
+        if self.probed:
+            m.d.comb += self.probe.eq(acc.probe.as_value())
         for name, (flow, _) in AXIL_PORTS.items():
             if name in ("awprot", "arprot"):
                 continue  # every access is treated alike

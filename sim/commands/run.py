@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from sim.engine import ENGINES, RunResult, run_workload
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.host.workload import read_workload
+
+if TYPE_CHECKING:
+    from sim.timeline import Recorder
 
 EPILOG = """\
 FILE.npz holds q [layers, heads, queries, dim], k and v [layers, kv_heads, tokens, dim] (floats, quantised here, or
@@ -29,6 +33,7 @@ engines:
 
 example:
   spatten-hw run attention.npz --preset small --engine rtl --out result.npz --json result.json
+  spatten-hw run attention.npz --preset small --timeline trace.json     (docs/timeline.md)
 """
 
 
@@ -42,6 +47,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--job", metavar="FILE.toml", type=Path, help="job fields, instead of those in the file")
     parser.add_argument("--out", metavar="OUT.npz", type=Path, help="write outputs, survivors and scores")
     parser.add_argument("--json", metavar="OUT.json", type=Path, help="write counts, bytes, cycles, errors")
+    parser.add_argument("--timeline", metavar="OUT.json", type=Path,
+                        help="write what each unit did when, for ui.perfetto.dev, and print a summary (rtl)")
     parser.add_argument("--cycle-limit", metavar="N", type=_positive,
                         help="give up when a layer has not finished after N cycles (rtl; default: by its size)")
     add_config_arguments(parser)
@@ -58,11 +65,15 @@ def _positive(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and golden model differ."""
     config = config_from_args(args)
-    targets = [path for path in (args.out, args.json) if path is not None]
+    targets = [path for path in (args.out, args.json, args.timeline) if path is not None]
+    if args.timeline is not None and args.engine != "rtl":
+        raise UserError(f"--timeline: engine {args.engine} has no cycles; use --engine rtl")
     _check_targets(targets, args.file)
     workload = read_workload(args.file, args.job)
+    recorder = _recorder() if args.timeline is not None else None
     with _progress_line() as progress:
-        result = run_workload(workload, config, args.engine, progress=progress, cycle_limit=args.cycle_limit)
+        result = run_workload(workload, config, args.engine, recorder, progress=progress,
+                              cycle_limit=args.cycle_limit)
     contents = []
     if args.out is not None:
         buffer = io.BytesIO()
@@ -70,11 +81,25 @@ def run(args: argparse.Namespace) -> int:
         contents.append((args.out, buffer.getvalue()))
     if args.json is not None:
         contents.append((args.json, (json.dumps(result.report, indent=2) + "\n").encode()))
+    text = ""
+    if recorder is not None:
+        from sim.timeline import summary, trace_text
+        timeline = recorder.timeline([(s.step, s.layer) for s in result.outputs.layers])
+        contents.append((args.timeline, trace_text(timeline).encode()))
+        text = f"\n{summary(timeline)}"
     write_all(contents)
     print(table(result))
     for line in result.mismatches[:10]:
         print(f"DIFFERS {line}")
+    if text:
+        print(text)
     return 1 if result.bit_exact is False else 0
+
+
+def _recorder() -> Recorder:
+    # Only here: the simulation is slow to import, and most calls do not need it.
+    from sim.timeline import Recorder
+    return Recorder()
 
 
 def _check_targets(targets: list[Path], source: Path) -> None:
@@ -84,10 +109,17 @@ def _check_targets(targets: list[Path], source: Path) -> None:
             raise UserError(f"{path}: there is no folder {path.parent}; create it first")
         if path.is_dir():
             raise UserError(f"{path}: is a folder; give a file name")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: is not a regular file; give the name of one")
         if path.resolve() == source.resolve():
             raise UserError(f"{path}: is the workload itself; choose another output")
-    if len({p.resolve() for p in targets}) < len(targets):
-        raise UserError(f"{targets[0]}: is given as --out and as --json; choose two files")
+        try:
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as e:
+            raise UserError(f"{path.parent}: cannot be written ({e.strerror})") from None
+    for n, path in enumerate(targets):
+        if path.resolve() in {p.resolve() for p in targets[:n]}:
+            raise UserError(f"{path}: is given for two outputs; choose different files")
 
 
 def write_all(contents: list[tuple[Path, bytes]]) -> None:

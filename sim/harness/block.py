@@ -14,7 +14,7 @@ packed bytes [count, bytes], or integers.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from amaranth.lib import data, wiring
 
-from .block_build import Port, build_block
+from .block_build import Port, build_block, ports_of
 from .build import Progress
 from .payload import pack, pack_one, unpack, unpack_one
 
@@ -73,10 +73,14 @@ class Block:
     Until told otherwise inputs are 0, input streams idle, and every output payload is taken at once.
     """
 
-    def __init__(self, block: type[wiring.Component], *args: Any, optimize: int = 1,
+    #: The component simulated, for what it states of itself.
+    component: wiring.Component
+
+    def __init__(self, block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
                  progress: Progress | None = None, **kwargs: Any):
         self._handle: int | None = None
-        library, streams, wires = build_block(block, *args, optimize=optimize, progress=progress, **kwargs)
+        library, self.component = build_block(block, *args, optimize=optimize, progress=progress, **kwargs)
+        streams, wires = ports_of(self.component)
         self._streams = {p.name: (n, p) for n, p in enumerate(streams)}
         self._wires = {p.name: (n, p) for n, p in enumerate(wires)}
         self._lib = _load(library)
@@ -93,12 +97,12 @@ class Block:
             self._lib.block_set(self._handle, number, _store([bits], port)[0].tobytes())
 
     def get(self, name: str) -> Any:
-        """An output port as it settles with the present inputs: an integer, or a dict of fields."""
+        """An output port as it settles with the present inputs: an integer, a dict of fields, or a list."""
         number, port = self._port(self._wires, name, False)
         buffer = ctypes.create_string_buffer(port.size)
         self._lib.block_get(self._handle, number, buffer)
         bits = int.from_bytes(buffer.raw, "little") & ((1 << port.width) - 1)
-        return unpack_one(port.layout, bits) if isinstance(port.layout, data.StructLayout) else bits
+        return unpack_one(port.layout, bits) if isinstance(port.layout, data.Layout) else bits
 
     def high(self, name: str, clear: bool = True) -> int:
         """Cycles in which the lowest bit of an output port was 1, since this was last asked (with `clear`)."""

@@ -12,7 +12,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.shared import _only_asked
 from spatten_hw.verilog import to_verilog
 
 from .build import JOBS, Progress, _locked, _write_atomically, build_dir, check_tools
@@ -74,9 +75,12 @@ def _port(name: str, is_input: bool, value: Any) -> Port:
     return Port(name, is_input, layout, Shape.cast(raw.shape()).width)
 
 
-def build_block(block: type[wiring.Component], *args: Any, optimize: int = 1, progress: Progress | None = None,
-                **kwargs: Any) -> tuple[Path, list[Port], list[Port]]:
-    """Library, streams and plain ports of `block(*args, **kwargs)`, built if it does not exist yet."""
+def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
+                progress: Progress | None = None, **kwargs: Any) -> tuple[Path, wiring.Component]:
+    """The library of `block(*args, **kwargs)`, built if it does not exist yet, and the component.
+
+    `optimize`: the C++ compiler's effort. More than 1 takes longer and has not made models faster.
+    """
     check_tools()
     say = progress or (lambda _: None)
     component = block(*args, **kwargs)
@@ -85,14 +89,15 @@ def build_block(block: type[wiring.Component], *args: Any, optimize: int = 1, pr
     folder.mkdir(exist_ok=True)
     shortcut = _shortcut(folder, block, args, kwargs, optimize)
     if shortcut and shortcut.exists() and (folder / shortcut.read_text()).exists():
-        component._MustUse__silence = True  # type: ignore[attr-defined]
-        return folder / shortcut.read_text(), streams, wires
-    say(f"generating Verilog of {block.__name__}")
+        _only_asked(component)
+        return folder / shortcut.read_text(), component
+    name = type(component).__name__
+    say(f"generating Verilog of {name}")
     text = to_verilog(component, TOP, jobs=JOBS)
-    library = _build(folder, text, _glue(streams, wires), block.__name__, optimize, say)
+    library = _build(folder, text, _glue(streams, wires), name, optimize, say)
     if shortcut:
         _write_atomically(shortcut, library.name)
-    return library, streams, wires
+    return library, component
 
 
 def _build(folder: Path, verilog: str, glue: str, name: str, optimize: int, say: Progress) -> Path:
@@ -153,7 +158,7 @@ def _glue(streams: list[Port], wires: list[Port]) -> str:
                       "inline void describe(Top& t, std::vector<Stream>& s, std::vector<Wire>& w) {", *lines, "}", ""])
 
 
-def _shortcut(folder: Path, block: type, args: tuple, kwargs: dict[str, Any], optimize: int) -> Path | None:
+def _shortcut(folder: Path, block: Callable, args: tuple, kwargs: dict[str, Any], optimize: int) -> Path | None:
     """Where the library's name is kept; None where arguments do not say all about the block by their text."""
     everything = [*args, *kwargs.values()]
     if not all(isinstance(a, int | str | SpAttenConfig) for a in everything):

@@ -21,22 +21,17 @@ from pathlib import Path
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.verilog import to_verilog
 
+from .glue import glue_header
 from .verilator import ToolError, call, first_error, verilator_env
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("harness.cpp", "channel.h", "memory.h")
+SOURCES = ("harness.cpp", "channel.h", "memory.h", "probe.h")
 #: Module name of the accelerator's top.
 TOP = "spatten"
 #: Parallel compiler runs.
 JOBS = 2
 
 Progress = Callable[[str], None]
-
-#: Ports of one memory channel, without the prefix `m_axi_<c>_`; all but data and strobe are scalars.
-_PINS = ("awid", "awaddr", "awlen", "awsize", "awburst", "awcache", "awprot", "awvalid", "awready", "wdata", "wstrb",
-         "wlast", "wvalid", "wready", "bid", "bresp", "bvalid", "bready", "arid", "araddr", "arlen", "arsize",
-         "arburst", "arcache", "arprot", "arvalid", "arready", "rid", "rdata", "rresp", "rlast", "rvalid", "rready")
-_BYTES = ("wdata", "wstrb", "rdata")
 
 
 def build_dir() -> Path:
@@ -65,7 +60,7 @@ def check_tools() -> None:
 
 def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: int = 3,
                       progress: Progress | None = None) -> Path:
-    """The library of `Top(config)`, built if need be.
+    """The library of `Top(config, probe=True)`, built if need be.
 
     A second, quicker key is a hash of the generator's own sources: if those are unchanged the Verilog is not
     generated again to learn that it is.
@@ -80,20 +75,24 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
     from spatten_hw.top import Top
 
     say(f"generating Verilog of '{config.name}'")
-    text = to_verilog(Top(config), TOP, jobs=JOBS)
-    library = build_library(text, config.channels, config.axi_data_bits, trace=trace, optimize=optimize,
-                            progress=progress)
+    text = to_verilog(Top(config, probe=True), TOP, jobs=JOBS)
+    library = build_library(text, config.channels, config.axi_data_bits, probe=config, trace=trace,
+                            optimize=optimize, progress=progress)
     _write_atomically(shortcut, library.name)
     return library
 
 
-def build_library(verilog: str, channels: int, data_bits: int, *, trace: bool = False, optimize: int = 3,
-                  progress: Progress | None = None) -> Path:
-    """The library of a design with the accelerator's ports, module `spatten`; built if it does not exist yet."""
+def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAttenConfig | None = None,
+                  trace: bool = False, optimize: int = 3, progress: Progress | None = None) -> Path:
+    """The library of a design with the accelerator's ports, module `spatten`; built if it does not exist yet.
+
+    `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams.
+    """
     check_tools()
     say = progress or (lambda _: None)
+    glue = glue_header(channels, data_bits, probe)
     digest = hashlib.sha256(verilog.encode())
-    for part in (_glue(channels, data_bits), *((HERE / s).read_text() for s in SOURCES),
+    for part in (glue, *((HERE / s).read_text() for s in SOURCES),
                  f"{trace} {optimize} {importlib.metadata.version('verilator')}",
                  Path(__file__).read_text()):
         digest.update(part.encode())
@@ -108,16 +107,15 @@ def build_library(verilog: str, channels: int, data_bits: int, *, trace: bool = 
             work = folder / f"{name}.build"
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
-            _compile(verilog, channels, data_bits, work, trace, optimize, say)
+            _compile(verilog, glue, work, trace, optimize, say)
             (work / "libspatten.so").rename(library)
             shutil.rmtree(work, ignore_errors=True)
     return library
 
 
-def _compile(verilog: str, channels: int, data_bits: int, work: Path, trace: bool, optimize: int,
-             say: Progress) -> None:
+def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, say: Progress) -> None:
     (work / f"{TOP}.v").write_text(verilog)
-    (work / "glue.h").write_text(_glue(channels, data_bits))
+    (work / "glue.h").write_text(glue)
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O1" if optimize > 1 else "-O0")
@@ -187,42 +185,11 @@ def _keep_runtime(obj: Path, trace: bool, optimize: int) -> None:
             part.rename(folder / name)
 
 
-def _glue(channels: int, data_bits: int) -> str:
-    """C++ that names the ports of this build: `Top`, `CHANNELS`, `BEAT_BYTES`, `Pins` and `pins(top, channel)`.
-
-    Verilator makes ports of up to 64 bits integers and wider ones arrays of words; bytes of both are the same on
-    a little-endian host, so data and strobes are pointed to as bytes.
-    """
-    def declare(pin: str) -> str:
-        if pin in _BYTES:
-            return f"    void* {pin};"
-        return f"    std::remove_reference_t<decltype(Top::m_axi_0_{pin})>* {pin};"
-
-    pins = "\n".join(declare(p) for p in _PINS)
-    cases = "\n".join(f"    case {c}: return Pins{{{', '.join(f'&t.m_axi_{c}_{p}' for p in _PINS)}}};"
-                      for c in range(channels))
-    return f"""#pragma once
-#include <type_traits>
-#include "Vspatten.h"
-using Top = Vspatten;
-constexpr unsigned CHANNELS = {channels}, BEAT_BYTES = {data_bits // 8};
-struct Pins {{
-{pins}
-}};
-inline Pins pins(Top& t, unsigned channel) {{
-    switch (channel) {{
-{cases}
-    }}
-    return {{}};
-}}
-"""
-
-
 def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int) -> str:
     root = HERE.parents[1] / "spatten_hw"
     digest = hashlib.sha256(f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} "
                             f"{importlib.metadata.version('verilator')}".encode())
-    for path in sorted(root.rglob("*.py")) + [HERE / s for s in (*SOURCES, "build.py")]:
+    for path in sorted(root.rglob("*.py")) + [HERE / s for s in (*SOURCES, "build.py", "glue.py")]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

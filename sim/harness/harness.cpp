@@ -10,6 +10,7 @@
 
 #include "glue.h"
 #include "channel.h"
+#include "probe.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -31,6 +32,7 @@ struct Harness {
     Options options;
     std::vector<std::unique_ptr<Memory>> memories;
     Random random{1};
+    Probe probe{PROBE};
     uint64_t cycles = 0;
     std::string error;
 #if VM_TRACE
@@ -95,6 +97,7 @@ struct Harness {
             m->sample(cycles);
             if (error.empty() && !m->error.empty()) error = m->error;
         }
+        if (PROBE.streams) probe.sample(probe_port(*top), cycles);
     }
     void end() {
         edge();
@@ -106,6 +109,7 @@ struct Harness {
         top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
         top->s_axil_bready = top->s_axil_rready = 0;
         for (auto& m : memories) m->reset();
+        probe.reset(cycles);
         for (uint64_t i = 0; i < n; ++i) {
             settle();
             if (i > 0) {
@@ -248,4 +252,28 @@ API void spatten_clear_faults(void* h) {
 API uint64_t spatten_counter(void* h, unsigned channel, int kind) {
     Memory& m = of(h, channel);
     return kind == 0 ? m.bytes_read : kind == 1 ? m.bytes_written : kind == 2 ? m.read_bursts : m.write_bursts;
+}
+
+// Number of observed streams; 0: built without a probe.
+API unsigned spatten_streams(void* h) { return of(h).probe.streams(); }
+// Counted cycles; fired and blocked of every stream into `counts`.
+API uint64_t spatten_stream_counts(void* h, uint64_t* counts) {
+    const Probe& p = of(h).probe;
+    for (unsigned s = 0; s < p.streams(); ++s)
+        counts[2 * s] = p.counts[s].fired, counts[2 * s + 1] = p.counts[s].blocked;
+    return p.cycles;
+}
+API void spatten_clear_streams(void* h) { of(h).probe.clear(); }
+// Number of words (struct Probe, `jobs`); `words` shows them until the next call that runs.
+API uint64_t spatten_jobs(void* h, const uint64_t** words) {
+    *words = of(h).probe.jobs.data();
+    return of(h).probe.jobs.size();
+}
+// Forgets the recorded spans and keeps up to `limit` from now on; 0: stops recording.
+API void spatten_record(void* h, uint64_t limit) { of(h).probe.record(limit); }
+// Number of recorded spans, and of those beyond the limit; `spans` shows them until the next call that runs.
+API uint64_t spatten_spans(void* h, const Span** spans, uint64_t* dropped) {
+    *spans = of(h).probe.spans.data();
+    *dropped = of(h).probe.dropped;
+    return of(h).probe.spans.size();
 }

@@ -54,10 +54,11 @@ def pack_one(layout: data.StructLayout, values: Mapping[str, Any]) -> int:
     return int.from_bytes(pack(layout, _deepen(values), 1)[0].tobytes(), "little")
 
 
-def unpack_one(layout: data.StructLayout, bits: int) -> dict[str, Any]:
-    """The inverse of `pack_one`."""
-    size = -(-layout.size // 8)
-    return _flatten(unpack(layout, np.frombuffer(bits.to_bytes(size, "little"), dtype=np.uint8)[None]))
+def unpack_one(layout: data.Layout, bits: int) -> Any:
+    """The inverse of `pack_one`; of an array's layout a list."""
+    row = np.frombuffer(bits.to_bytes(-(-layout.size // 8), "little"), dtype=np.uint8)[None]
+    columns = _cut(layout, np.unpackbits(row, axis=1, bitorder="little")[:, :layout.size])
+    return _flatten(columns) if isinstance(columns, dict) else columns.tolist()[0]
 
 
 def _lengths(columns: Mapping[str, Any]):

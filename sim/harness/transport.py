@@ -15,9 +15,12 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spatten_hw.config import SpAttenConfig
 
 from .build import Progress, build_accelerator
+from .streams import SPAN, JobCounts, Span, StreamCount, array_at, decode_counts, decode_jobs, decode_spans
 
 #: AXI response codes that are errors.
 SLVERR, DECERR = 2, 3
@@ -177,6 +180,53 @@ class VerilatedTransport:
         h = self._open()
         return Traffic(*(sum(self._lib.spatten_counter(h, c, kind) for c in channels) for kind in range(4)))
 
+    # -- what the streams did (spatten_hw/probe.py) -----------------------------------------------------
+
+    def streams(self) -> dict[str, StreamCount]:
+        """What every stream has done since creation or `clear_streams`, in cycles outside reset."""
+        counts = np.zeros(2 * self._probe(), dtype=np.uint64)
+        cycles = self._lib.spatten_stream_counts(self._open(), counts.ctypes.data)
+        return decode_counts(self.config, cycles, counts)
+
+    def job_streams(self) -> list[JobCounts]:
+        """The same for every job that ended since creation or `clear_streams`, in order."""
+        self._probe()
+        words = ctypes.c_void_p()
+        count = self._lib.spatten_jobs(self._open(), ctypes.byref(words))
+        return decode_jobs(self.config, array_at(words.value, count, np.uint64))
+
+    def clear_streams(self) -> None:
+        """Sets what `streams` and `job_streams` count to nothing."""
+        self._lib.spatten_clear_streams(self._open())
+
+    def record(self, on: bool = True, limit: int = 1_000_000) -> None:
+        """Records every vector that passes a stream, up to `limit` of them, from now on; those
+        recorded before are forgotten. Switch it on while no job runs, or the first vectors lack their beginnings."""
+        self._probe()
+        self._lib.spatten_record(self._open(), limit if on else 0)
+
+    def spans(self) -> list[Span]:
+        """The recorded vectors in the order in which they ended."""
+        return decode_spans(self.config, self._spans()[0])
+
+    @property
+    def spans_dropped(self) -> int:
+        """Vectors that were not recorded because of the limit."""
+        return self._spans()[1]
+
+    def _spans(self) -> tuple[np.ndarray, int]:
+        self._probe()
+        spans, dropped = ctypes.c_void_p(), ctypes.c_uint64()
+        count = self._lib.spatten_spans(self._open(), ctypes.byref(spans), ctypes.byref(dropped))
+        return array_at(spans.value, count, SPAN), dropped.value
+
+    def _probe(self) -> int:
+        """Number of observed streams."""
+        count = self._lib.spatten_streams(self._open())
+        if not count:
+            raise HarnessError("this library was built without a probe: its streams cannot be observed")
+        return count
+
     # -- life -----------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -245,7 +295,9 @@ def _load(path: Path) -> Any:
         ("mem_write", None, [h, ctypes.c_uint, u64, p, u64]), ("mem_read", None, [h, ctypes.c_uint, u64, p, u64]),
         ("guard", None, [h, ctypes.c_uint, i32, i32, words, ctypes.c_uint]),
         ("inject", None, [h, ctypes.c_uint, i32, i32, u64, u64, i32]), ("clear_faults", None, [h]),
-        ("counter", u64, [h, ctypes.c_uint, i32]),
+        ("counter", u64, [h, ctypes.c_uint, i32]), ("streams", ctypes.c_uint, [h]),
+        ("stream_counts", u64, [h, h]), ("clear_streams", None, [h]), ("jobs", u64, [h, ctypes.POINTER(h)]),
+        ("record", None, [h, u64]), ("spans", u64, [h, ctypes.POINTER(h), words]),
     ):
         function = getattr(lib, f"spatten_{name}")
         function.restype, function.argtypes = result, arguments

@@ -1,0 +1,1 @@
+"""Cycles of the simulated hardware against the bounds of its own size: `spatten-hw bench`."""

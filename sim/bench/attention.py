@@ -1,0 +1,121 @@
+"""`spatten-hw bench attention`: the whole accelerator in simulation against the bounds of its own size."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sim.status import Status
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.errors import UserError
+
+from .cases import Case, standard_cases
+from .measure import Bench
+from .options import add_json_argument, at_least, check_json, write_json
+from .report import Row, render, report
+from .requests import RequestFile
+from .workload import run_requests
+
+DEFAULT_PRESET = "full"
+
+EPILOG = """\
+Every case runs on the generated Verilog with memories of fixed latency and full bandwidth, its results compared bit for
+bit with the golden model (exit 1 if they differ). The bound is the most that any unit needs: Q×K ceil(n/R) cycles per
+query of n keys, Prob×V ceil(k/R) for k kept values, top-k ceil(n/P) (quick-select twice that), bytes read at the
+memory's peak. The roof that targets speak of is the same without top-k. Busy and stall are the hardware's own counters.
+"steady" cases are the difference of two runs with different numbers of heads: what a head more takes.
+
+A workload is a CSV of requests as the SpAtten authors publish them, one query of one head per row: a context of
+sentence_length_L tokens of which key_fetch_num survive (spread evenly), value_fetch_num values kept, MSBs first. Q, K
+and V are made so that exactly the rows with if_requant fetch LSBs. Requests alike that follow each other become jobs of
+up to max_heads heads, queued back to back; each loads its list of survivors.
+
+examples:
+  spatten-hw bench attention --preset small --case generate-102
+  spatten-hw bench attention --preset eighth --json build/bench/eighth.json
+  spatten-hw bench attention --workload gpt2-small-wikitext2.csv --limit 500
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser(
+        "attention", help="layers and request streams on the whole accelerator", description=__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", action="append", metavar="NAME",
+                        help="only this case; repeatable (default: all of the preset, or the workload if one is given)")
+    parser.add_argument("--list", action="store_true", help="list the cases of the preset and end")
+    parser.add_argument("--quick", action="store_true", help="the same cases at sizes that take seconds, no targets")
+    parser.add_argument("--heads", type=at_least(1), metavar="N",
+                        help="heads of a layer (default 12); for a workload, most heads of a job")
+    parser.add_argument("--workload", type=Path, metavar="FILE.csv",
+                        help="requests to run; adds a case named like the file")
+    parser.add_argument("--limit", type=at_least(1), metavar="N", help="only the first N requests of the workload")
+    parser.add_argument("--latency", type=at_least(1), default=16, metavar="N",
+                        help="cycles from a read's address to its first data (default 16)")
+    add_json_argument(parser)
+    add_config_arguments(parser, DEFAULT_PRESET)
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0, or 1 if hardware and golden model differ."""
+    config = config_from_args(args)
+    check_json(args.json)
+    if args.heads is not None and args.heads > config.max_heads:
+        raise UserError(f"--heads {args.heads}: preset '{config.name}' takes at most max_heads = {config.max_heads}")
+    if args.limit is not None and args.workload is None:
+        raise UserError("--limit: is for requests; give --workload FILE.csv")
+    requests = None if args.workload is None else RequestFile.read(args.workload, config, args.limit)
+    cases = standard_cases(config, heads=args.heads, quick=args.quick)
+    if args.list:
+        for case in cases:
+            print(f"{case.name:24}  {case.shape}" + (f"  (left out: {why})" if (why := case.fits(config)) else ""))
+        if requests is not None:
+            print(f"{requests.name:24}  {len(requests.requests)} requests")
+        return 0
+    wanted, with_requests = _choose(cases, args.case, requests, config)
+    with Status() as status, Bench(config, status, args.latency) as bench:
+        rows = [run_case(bench, case) for case in wanted]
+        if requests is not None and with_requests:
+            rows.append(run_requests(bench, requests, args.heads or config.max_heads))
+    write_json(args.json, report(config, args.latency, rows))
+    print(render(rows))
+    return 1 if any(row.mismatches for row in rows) else 0
+
+
+def run_case(bench: Bench, case: Case) -> Row:
+    """A case on a simulation."""
+    runs = [bench.run(case.name, case.plan(bench.config, heads)) for heads in case.head_counts(bench.config)]
+    if not case.steady:
+        return Row.of(case.name, case.shape, runs[0], case.target)
+    less, more = case.head_counts(bench.config)
+    return Row.between(case.name, f"{case.shape}, {more} − {less}", runs[0], runs[1], case.target)
+
+
+def _choose(cases: list[Case], names: list[str] | None, requests: RequestFile | None,
+            config: SpAttenConfig) -> tuple[list[Case], bool]:
+    """The cases to run, and whether the workload is one of them."""
+    if names is None:
+        if requests is not None:
+            return [], True
+        for case in cases:
+            if why := case.fits(config):
+                print(f"{case.name} is left out: {why}", file=sys.stderr)
+        wanted = [case for case in cases if not case.fits(config)]
+        if not wanted:
+            raise UserError(f"no case fits '{config.name}': choose another preset")
+        return wanted, False
+    known = {case.name: case for case in cases}
+    for name in names:
+        if requests is not None and name == requests.name:
+            continue
+        if name not in known:
+            more = "" if requests is None else f", {requests.name}"
+            raise UserError(f"unknown case '{name}'; cases of '{config.name}': {', '.join(known)}{more} (a workload "
+                            "needs --workload FILE.csv)")
+        if why := known[name].fits(config):
+            raise UserError(f"case '{name}' does not fit: {why}")
+    return [known[n] for n in names if n in known], requests is not None and requests.name in names

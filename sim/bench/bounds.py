@@ -1,0 +1,94 @@
+"""The least cycles a layer can take on a build: what its multipliers, its top-k engine and its memory allow.
+
+Summed over the work items of a layer (a vector of n keys of which k are kept; R rows of D per cycle, P top-k
+lanes):
+
+* `score`: ceil(n/R), once more for a row that is replayed with LSBs;
+* `value`: ceil(k/R);
+* `topk`: ceil(n/P) on the line-rate engine and where nothing is pruned; quick-select reads a vector at least twice,
+  once to choose by a pivot and once to filter: 2·ceil(n/P);
+* `bytes`: bytes read / peak bytes per cycle. Writes have a channel of their own and are not counted.
+
+The bound of a layer is the largest of the four, that of layers which follow each other the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+
+from sim.golden.accelerator import LayerResult
+from sim.golden.fetch import row_beats
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.job import LayerJob
+from spatten_hw.host.layout import WORD_BYTES
+
+#: What the table calls the bounds.
+LABELS = {"score": "Q×K", "value": "Prob×V", "topk": "top-k", "bytes": "bytes"}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Cycles each unit needs at least; `limit` and `roof` add up over layers like the others."""
+
+    score: float = 0
+    value: float = 0
+    topk: float = 0
+    bytes: float = 0
+    #: Σ over layers of the largest.
+    limit: float = 0
+    #: The same without top-k, whose engine is a choice: what the arrays and the memory allow.
+    roof: float = 0
+
+    @property
+    def binds(self) -> str:
+        """The unit that needs most."""
+        return max(LABELS, key=lambda name: getattr(self, name))
+
+    def __add__(self, other: Bound) -> Bound:
+        return Bound(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: Bound) -> Bound:
+        return Bound(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        return {f.name: round(getattr(self, f.name), 3) for f in fields(self)} | {"binds": self.binds}
+
+
+def total(bounds: Iterable[Bound]) -> Bound:
+    """Bound of layers that follow each other."""
+    return sum(bounds, start=Bound())
+
+
+def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bound:
+    """The bound of one job, from what the golden model says of it: who was alive, what was replayed and read."""
+    rows, lanes = config.rows_per_cycle(job.dim), config.topk_lanes
+    alive = int(result.tokens_alive.sum())
+    # Keys of each query, in the order of the rows of `result`.
+    keys = np.zeros(result.written.shape[1], dtype=np.int64)
+    if job.generate:
+        keys[:] = alive
+    else:
+        keys[result.tokens_alive] = np.arange(1, alive + 1) if job.causal else alive
+    heads = result.written.sum(axis=0)
+    kept = np.minimum(keys, max(1, job.keep_values))
+    # A vector none of whose values is pruned passes the engine once.
+    reads = np.where((kept < keys) & (config.topk == "quickselect"), 2, 1)
+
+    def cycles(count: np.ndarray, per_cycle: int, times: np.ndarray) -> float:
+        return float((-(-count // per_cycle) * times).sum())
+
+    units = (cycles(keys, rows, heads + result.refetched.sum(axis=0)), cycles(kept, rows, heads),
+             cycles(keys, lanes, heads * reads),
+             read_bytes(job, result, config) / (config.channels * config.beat_bytes))
+    return Bound(*units, limit=max(units), roof=max(units[0], units[1], units[3]))
+
+
+def read_bytes(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> int:
+    """Bytes the job reads: all classes but outputs and stored state."""
+    stored = sum(int(row_beats(addr, WORD_BYTES * len(words), config)) * config.beat_bytes
+                 for addr, words in ((job.ids_out, result.ids), (job.scores_out, result.scores)) if words is not None)
+    return sum(result.bytes.values()) - result.bytes["out"] - stored

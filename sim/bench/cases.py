@@ -1,0 +1,131 @@
+"""The standard cases of `bench attention`: shapes, and how near to the bound each is meant to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from spatten_hw.config import SpAttenConfig
+
+from .operands import BenchPlan, quantise, widest
+
+#: Heads of a layer, as BERT-Base and GPT-2-Small have them.
+HEADS = 12
+#: The longest head dimension of the cases.
+DIM = 64
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is wanted of a figure of a case: "roof" (part of the roof reached, at least), "ratio" (cycles / roof, at
+    most) or "per item" (cycles per query of a head, at most)."""
+
+    figure: str
+    limit: float
+
+    def reached(self, cycles: float, roof: float, items: int) -> float:
+        """The figure."""
+        return {"roof": roof / cycles, "ratio": cycles / roof, "per item": cycles / items}[self.figure]
+
+    def met(self, value: float) -> bool:
+        return value >= self.limit if self.figure == "roof" else value <= self.limit
+
+    def show(self, value: float) -> str:
+        """A value of the figure for the table."""
+        return {"roof": f"{100 * value:.1f} %", "ratio": f"{value:.3f}", "per item": f"{value:.1f}"}[self.figure]
+
+    @property
+    def text(self) -> str:
+        return {"roof": f"≥ {100 * self.limit:g} % of roof", "ratio": f"≤ {self.limit:g} × roof",
+                "per item": f"≤ {self.limit:g} per query"}[self.figure]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One layer of `heads` heads over `tokens` tokens; `keep`: values kept per query, 0 for all.
+
+    `steady`: what one more head takes, from two runs of different numbers of heads.
+    """
+
+    name: str
+    tokens: int
+    dim: int
+    bits: int
+    keep: int = 0
+    generate: bool = False
+    causal: bool = False
+    steady: bool = False
+    heads: int = HEADS
+    target: Target | None = None
+
+    @property
+    def shape(self) -> str:
+        """The sizes in words."""
+        parts = [f"{'n' if self.generate else 'L'}={self.tokens} D={self.dim}", f"{self.bits} bit",
+                 f"keep {self.keep}" if self.keep else "keep all", f"{self.heads} heads"]
+        return ", ".join(parts)
+
+    def shrunk(self, tokens: int) -> Case:
+        """The case over at most so many tokens, without a target."""
+        tokens = min(tokens, self.tokens)
+        return replace(self, tokens=tokens, keep=self.keep and max(1, self.keep * tokens // self.tokens), target=None)
+
+    def fits(self, c: SpAttenConfig) -> str | None:
+        """What the build lacks for it, or None."""
+        room = c.max_tokens if self.generate else min(c.max_tokens, c.sram_tokens * c.max_dim // self.dim)
+        if self.tokens > room:
+            return f"{self.tokens} tokens, '{c.name}' takes {room} of dim {self.dim}"
+        if self.heads > c.max_heads:
+            return f"{self.heads} heads, '{c.name}' has max_heads = {c.max_heads}"
+        return "two numbers of heads" if self.steady and c.max_heads < 2 else None
+
+    def head_counts(self, c: SpAttenConfig) -> tuple[int, ...]:
+        """Heads of the runs it takes: one, or two whose difference is the steady state."""
+        if not self.steady:
+            return (self.heads,)
+        more = min(2 * self.heads, c.max_heads)
+        return more // 2, more
+
+    def plan(self, c: SpAttenConfig, heads: int) -> BenchPlan:
+        """The layer with random operands: scores spread like those of real attention, N(0, 1)."""
+        plan = BenchPlan(c)
+        bits = (self.bits, 0)
+        pool = plan.pool(heads, self.tokens, self.dim, bits, bits)
+        rows = 1 if self.generate else self.tokens
+        q_bits = widest(12, c)
+        q, scales = quantise(plan.normal(heads, rows, self.dim), q_bits)
+        plan.add(pool, q, scales, q_bits, self.tokens, label=f"{heads} heads", generate=int(self.generate),
+                 causal=int(self.causal), keep_values=self.keep or self.tokens)
+        return plan
+
+
+def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = False) -> list[Case]:
+    """The cases for a build: its largest D up to 64, contexts that it holds, 12 bits or what it has.
+
+    `quick`: the same paths at sizes that take seconds on a tiny build, without targets.
+    """
+    dim = max((d for d in c.dims if d <= DIM), default=c.min_dim)
+    half = max((d for d in c.dims if d <= DIM // 2), default=c.min_dim)
+    wide, narrow = widest(12, c), widest(8, c)
+    count = heads or (min(4, c.max_heads) if quick else HEADS)
+    long, short, prompt, context, few = (32, 16, 24, 64, 12) if quick else (384, 128, 512, 1000, 102)
+    if context > c.max_tokens and not quick:
+        context = 500
+    layer, steady = Target("ratio", 1.15), Target("roof", 0.95)
+    cases = [
+        Case("summarise-384-all", long, dim, wide, target=Target("roof", 0.95)),
+        Case("summarise-384-half", long, dim, wide, keep=long // 2, target=Target("roof", 0.95)),
+        Case("summarise-128", short, dim, wide, target=Target("roof", 0.9)),
+        Case("causal-512", prompt, dim, wide, causal=True, target=Target("roof", 0.9)),
+        Case(f"generate-{1000 if quick else context}", context, dim, narrow, keep=context // 5, generate=True,
+             target=layer),
+        Case(f"generate-{1000 if quick else context}-steady", context, dim, narrow, keep=context // 5, generate=True,
+             steady=True, target=steady),
+        Case("generate-102", few, dim, narrow, keep=few // 5, generate=True, target=Target("ratio", 2)),
+        Case("generate-102-steady", few, dim, narrow, keep=few // 5, generate=True, steady=True),
+    ]
+    if half != dim:
+        cases.insert(3, Case("summarise-128-d32", short, half, wide, target=Target("roof", 0.9)))
+    if quick:
+        room = c.sram_tokens * c.max_dim // dim
+        cases = [x.shrunk(min(c.max_tokens, x.tokens if x.generate else room)) for x in cases]
+    return [replace(case, heads=count) for case in cases]

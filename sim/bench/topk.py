@@ -1,0 +1,242 @@
+"""`spatten-hw bench topk`: the two top-k engines, cycles per vector against what they state and what rows allow."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sim.golden.topk import topk_mask
+from sim.harness.block import Block
+from sim.status import Status
+from spatten_hw.config import PROB_BITS, TOPK_ENGINES, SpAttenConfig
+from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.errors import UserError
+from spatten_hw.stream.layouts import tag_layout
+from spatten_hw.topk.interface import make_topk
+from spatten_hw.topk.linerate import LineRate
+from spatten_hw.topk.quickselect import QuickSelect
+
+from .blocks import compare, report, rows_of, verdict
+from .options import add_json_argument, at_least, check_json, write_json
+from .table import table
+
+DEFAULT_PRESET = "full"
+#: P of the paper.
+LANES = 16
+#: (n, k): the largest vector; GPT-2-Small as pruned by the authors (`gpt2-small-wikitext2.csv`); short ones.
+CASES = ((1024, 512), (1000, 200), (307, 92), (204, 41), (102, 20), (43, 9))
+#: Most cycles per random vector that are wanted, by engine and case; P = 16.
+TARGETS = {("quickselect", 1024, 512): 200, ("linerate", 1024, 512): 68}
+#: Vectors before the first one counted: the pipeline fills.
+WARM_UP = 3
+
+EPILOG = """\
+Vectors enter back to back and leave unhindered; what is kept is compared with the golden model (exit 1 if it differs).
+cycles: from one vector's last row out to the next one's, on average after the first three, and at most. latency: from
+a vector's first row in to its last row out, alone in the engine. stated: the most cycles per vector of one length (and
+the latency) that the engine promises for any data. waits: cycles in which a row was not accepted. bound: ceil(n/P), the
+rows of a vector. met: no vector takes longer than stated, the target is reached, line rate never lets a row wait.
+data: "hard" are sorted, constant, two-valued and steeply falling keys, each with k = 1, the case's k and n − 1.
+
+examples:
+  spatten-hw bench topk
+  spatten-hw bench topk --preset small --engine linerate --json build/topk.json
+"""
+
+Vectors = Sequence[tuple[np.ndarray, int]]
+
+
+@dataclass
+class Row:
+    """A case on an engine."""
+
+    engine: str
+    lanes: int
+    case: str
+    data: str
+    vectors: int
+    cycles: float
+    worst: int
+    stated: int | None
+    waits: int
+    bound: float
+    latency: int | None = None
+    stated_latency: int | None = None
+    target: float | None = None
+    mismatches: list[str] = field(default_factory=list)
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is reached, no vector took longer than stated, and line rate let no row wait."""
+        return ((self.stated is None or self.worst <= self.stated)
+                and (self.target is None or self.cycles <= self.target)
+                and (self.engine != "linerate" or self.waits == 0))
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "ratio": self.cycles / self.bound, "met": self.met, "bit_exact": not self.mismatches}
+
+
+class Engine:
+    """An engine in simulation, with the sizes it has in the local top-k of `config` but for `lanes` and `max_n`."""
+
+    def __init__(self, name: str, config: SpAttenConfig, lanes: int, max_n: int,
+                 progress: Callable[[str], None] | None = None):
+        self.name, self.lanes = name, lanes
+        sizes = (PROB_BITS, config.token_bits, tag_layout(config).size, lanes, max_n)
+        self.block = Block(make_topk, name, *sizes, progress=progress)
+        self.stated = self.block.component
+        assert isinstance(self.stated, QuickSelect | LineRate)
+
+    def stated_cycles(self, n: int) -> int:
+        """Most cycles from one vector of up to n keys to the next. Quick-select states its search; the filter behind
+        it takes the vector's rows and may have waited for it."""
+        if isinstance(self.stated, LineRate):
+            return self.stated.cycles(n)
+        return self.stated.worst_case_cycles(n) + -(-n // self.lanes) + 12
+
+    def stated_latency(self, n: int) -> int | None:
+        return self.stated.latency(n) if isinstance(self.stated, LineRate) else None
+
+    def run(self, vectors: Vectors) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """The cycles of every input row and of every vector's last row out, and differences from the golden model."""
+        keys = rows_of([v for v, _ in vectors], self.lanes, fill=(1 << PROB_BITS) - 1)
+        position = rows_of([np.arange(len(v)) for v, _ in vectors], self.lanes)
+        tag_mask = (1 << self.stated.tag_bits) - 1
+        payload_mask = (1 << self.stated.payload_bits) - 1
+        self.block.receive("o")
+        self.block.send("i", {
+            "keys": keys.values, "payloads": position.values & payload_mask, "count": keys.count, "last": keys.last,
+            "k": np.array([k for _, k in vectors])[keys.vector], "tag": keys.vector & tag_mask})
+        kept = [topk_mask(v, k) for v, k in vectors]
+        want = rows_of([v[m] for (v, _), m in zip(vectors, kept, strict=True)], self.lanes)
+        want_position = rows_of([np.flatnonzero(m) & payload_mask for m in kept], self.lanes)
+        limit = 2000 + sum(self.stated_cycles(len(v)) + len(v) for v, _ in vectors)
+        self.block.run(limit, o=len(want))
+        out = self.block.taken("o")
+        got = out.columns()
+        live = np.arange(self.lanes) < want.count[:, None]
+        mismatches: list[str] = []
+        for name, values in (("count", want.count), ("last", want.last), ("tag", want.vector & tag_mask)):
+            compare(name, got[name], values, mismatches)
+        compare("keys", np.where(live, got["keys"], 0), want.values, mismatches)
+        compare("payloads", np.where(live, got["payloads"], 0), want_position.values, mismatches)
+        return self.block.taken("i").cycles, out.cycles[want.last == 1], mismatches
+
+    def measure(self, case: str, data: str, vectors: Vectors, target: float | None = None,
+                alone: int | None = None) -> Row:
+        """Vectors back to back; `alone`: the length whose latency is measured, too.
+
+        Only of vectors of one length may each be held against what is stated: a long one that follows short ones
+        leaves later than they by what it takes longer in the engine, though none waited.
+        """
+        _, ends, mismatches = self.run(vectors)
+        gaps = np.diff(ends)[WARM_UP:]
+        lengths = [len(v) for v, _ in vectors]
+        counted = [-(-n // self.lanes) for n in lengths[WARM_UP + 1:]]
+        stated = self.stated_cycles(lengths[0]) if len(set(lengths)) == 1 else None
+        row = Row(self.name, self.lanes, case, data, len(vectors), float(gaps.mean()), int(gaps.max()), stated,
+                  self.block.taken("i").blocked, sum(counted) / len(counted), target=target,
+                  mismatches=[f"{self.name}, P={self.lanes}, {case}, {data}: {text}" for text in mismatches])
+        if alone is not None:
+            starts, ends, _ = self.run([v for v in vectors if len(v[0]) == alone][:1])
+            row.latency, row.stated_latency = int(ends[0] - starts[0]), self.stated_latency(alone)
+        return row
+
+
+def hard_keys(rng: np.random.Generator, n: int) -> list[np.ndarray]:
+    """Keys that a search by pivots, or one by digits, may find hard."""
+    top = (1 << PROB_BITS) - 1
+    draw = rng.integers(0, top + 1, n)
+    # 2^b: every middle of the range throws away half of the range and next to none of the keys.
+    steep = 1 << (np.arange(n) % PROB_BITS)
+    alone = np.zeros(n, dtype=np.int64)
+    alone[-1] = top
+    return [np.sort(draw), np.sort(draw)[::-1], np.full(n, top), np.full(n, 0), np.full(n, int(rng.integers(top))),
+            rng.choice([1, top], n), steep, np.sort(steep), np.sort(steep)[::-1], alone,
+            np.minimum(top, rng.exponential(top / 50, n)).astype(np.int64)]
+
+
+def measure(engine: Engine, rng: np.random.Generator, count: int, max_n: int) -> list[Row]:
+    """All cases on an engine."""
+    def random(n: int, k: int) -> tuple[np.ndarray, int]:
+        return rng.integers(0, 1 << PROB_BITS, n), k
+
+    rows = []
+    cases = [(n, k) for n, k in CASES if n <= max_n]
+    for n, k in cases:
+        target = TARGETS.get((engine.name, n, k)) if engine.lanes == LANES else None
+        rows.append(engine.measure(f"n={n} k={k}", "random", [random(n, k) for _ in range(count)], target, alone=n))
+        hard = [(keys, kept) for _ in range(2) for keys in hard_keys(rng, n) for kept in (1, k, n - 1)]
+        rows.append(engine.measure(f"n={n} k={k}", "hard", hard))
+    mixed = [random(*cases[at]) for at in rng.integers(0, len(cases), 2 * count)]
+    rows.append(engine.measure("all of these", "random mix", mixed))
+    any_length = [(int(n), int(rng.integers(1, n + 1))) for n in rng.integers(1, max_n + 1, 2 * count)]
+    rows.append(engine.measure(f"n=1…{max_n}, any k", "random mix", [random(n, k) for n, k in any_length]))
+    return rows
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser(
+        "topk", help="the top-k engines by themselves", description=__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", action="append", metavar="NAME",
+                        help=f"only this engine; repeatable (default: {', '.join(TOPK_ENGINES)})")
+    parser.add_argument("--lanes", action="append", type=at_least(1), metavar="P",
+                        help=f"elements per row; repeatable (default {LANES} and the preset's)")
+    parser.add_argument("--vectors", type=at_least(WARM_UP + 2), default=200, metavar="N",
+                        help="random vectors per case (default 200)")
+    parser.add_argument("--seed", type=at_least(0), default=1, metavar="S", help="of the random data (default 1)")
+    add_json_argument(parser)
+    add_config_arguments(parser, DEFAULT_PRESET)
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0, or 1 if hardware and golden model differ."""
+    config = config_from_args(args)
+    check_json(args.json)
+    for name in args.engine or ():
+        if name not in TOPK_ENGINES:
+            raise UserError(f"unknown top-k engine '{name}'; engines: {', '.join(TOPK_ENGINES)}")
+    if config.max_tokens < CASES[-1][0]:
+        raise UserError(f"preset '{config.name}' has max_tokens = {config.max_tokens}: the shortest case has "
+                        f"{CASES[-1][0]} keys; choose another preset")
+    rows: list[Row] = []
+    with Status() as status:
+        for name in args.engine or TOPK_ENGINES:
+            for lanes in args.lanes or sorted({LANES, config.topk_lanes}, reverse=True):
+                label = f"{name}, P={lanes}"
+                engine = Engine(name, config, lanes, config.max_tokens, partial(_show, status, label))
+                status.show(f"{label}: measuring")
+                rows += measure(engine, np.random.default_rng(args.seed), args.vectors, config.max_tokens)
+    write_json(args.json, report(config, args.seed, [row.as_json for row in rows]))
+    print(render(rows))
+    mismatches = [text for row in rows for text in row.mismatches]
+    print(f"\n{verdict(mismatches)}")
+    return 1 if mismatches else 0
+
+
+def _show(status: Status, label: str, text: str) -> None:
+    status.show(f"{label}: {text}")
+
+
+def render(rows: Sequence[Row]) -> str:
+    """The rows for a terminal."""
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.0f}"
+
+    cells = [["engine", "P", "case", "data", "vectors", "cycles", "worst", "stated", "waits", "latency", "stated",
+              "bound", "ratio", "target", "met"]]
+    for r in rows:
+        cells.append([r.engine, str(r.lanes), r.case, r.data, str(r.vectors), f"{r.cycles:.1f}", str(r.worst),
+                      number(r.stated), str(r.waits), number(r.latency), number(r.stated_latency), f"{r.bound:.1f}",
+                      f"{r.cycles / r.bound:.2f}", "-" if r.target is None else f"≤ {r.target:g}",
+                      "yes" if r.met else "NO"])
+    return table(cells, left=4)

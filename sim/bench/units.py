@@ -1,0 +1,91 @@
+"""`spatten-hw bench units`: every block of the datapath by itself, against the rate and latency it states."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from sim.harness.build import Progress
+from sim.status import Status
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.errors import UserError
+
+from .blocks import Figure, render, report, verdict
+from .options import add_json_argument, at_least, check_json, write_json
+from .unit_matmul import prob_times_value, score
+from .unit_output import heads, requantiser, tokens
+from .unit_softmax import local_topk, softmax
+
+DEFAULT_PRESET = "eighth"
+
+Unit = Callable[[SpAttenConfig, np.random.Generator, int, Progress], list[Figure]]
+#: By the name on the command line, in the order of the datapath.
+UNITS: dict[str, Unit] = {
+    "score": score, "softmax": softmax, "topk": local_topk, "prob-value": prob_times_value,
+    "requantise": requantiser, "tokens": tokens, "heads": heads,
+}
+
+EPILOG = """\
+Each block is compiled by itself at the size it has in the preset. Inputs are there whenever the block takes them,
+outputs are taken at once; results are compared with the golden model (exit 1 if they differ).
+cycles: from the first to the last transfer on the stream that the block's rate speaks of. stated: what the rate
+promises for these vectors. bubbles: the difference. latency: of the first vector, and as the block states it.
+  score       Q×K, ceil(n/R) per query. "query after slot": a query comes when its slot's last scores are out
+  softmax     R score rows per cycle in; a slot is used again as soon as it is freed
+  topk        L probabilities per cycle in (or the engine's own ⌈n/P⌉); quick-select takes more where it prunes
+  prob-value  streamed ceil(k/R) per query; from SRAM the fullest lane's share: what conflicts of random positions cost
+  requantise  one beat per cycle
+  tokens      token importance, one row of L per cycle
+  heads       head importance, one sum per cycle
+
+examples:
+  spatten-hw bench units
+  spatten-hw bench units --unit softmax --set slots=64 --json build/softmax.json
+  spatten-hw bench units --preset full --unit score --vectors 100
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand."""
+    parser = subparsers.add_parser(
+        "units", help="the blocks of the datapath by themselves", description=__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unit", action="append", metavar="NAME",
+                        help=f"only this unit; repeatable (default: {', '.join(UNITS)})")
+    parser.add_argument("--vectors", type=at_least(2), default=100, metavar="N", help="vectors per case (default 100)")
+    parser.add_argument("--seed", type=at_least(0), default=1, metavar="S", help="of the random data (default 1)")
+    add_json_argument(parser)
+    add_config_arguments(parser, DEFAULT_PRESET)
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0, or 1 if hardware and golden model differ."""
+    config = config_from_args(args)
+    check_json(args.json)
+    for name in args.unit or ():
+        if name not in UNITS:
+            raise UserError(f"unknown unit '{name}'; units: {', '.join(UNITS)}")
+    with Status() as status:
+        figures = measure(config, list(dict.fromkeys(args.unit or UNITS)), args.vectors, args.seed, status.show)
+    write_json(args.json, report(config, args.seed, [f.as_json for f in figures]))
+    print(render(figures))
+    mismatches = [text for f in figures for text in f.mismatches]
+    print(f"\n{verdict(mismatches)}")
+    return 1 if mismatches else 0
+
+
+def measure(config: SpAttenConfig, names: list[str], vectors: int, seed: int, progress: Progress) -> list[Figure]:
+    """The figures of the units called `names`."""
+    figures: list[Figure] = []
+    for name in names:
+        def tell(name: str, text: str) -> None:
+            progress(f"{name}: {text}")
+
+        progress(f"{name}: measuring")
+        figures += UNITS[name](config, np.random.default_rng(seed), vectors, partial(tell, name))
+    return figures

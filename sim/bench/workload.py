@@ -1,0 +1,137 @@
+"""Requests of a file as jobs: operands whose rows turn out flat or not as each request says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from sim.golden.decision import flat
+from sim.golden.fetch import msb_operands
+from sim.golden.score import scores
+from sim.golden.softmax import softmax
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.errors import UserError
+from spatten_hw.host.plan import head_scale
+from spatten_hw.host.quantise import quantise
+
+from .bounds import total
+from .cases import Target
+from .measure import Bench, Measurement
+from .operands import OUT_UNIT, BenchPlan, Pool
+from .report import Part, Row
+from .requests import Request, RequestFile
+
+#: What is wanted of a file on the full preset.
+TARGETS = {"gpt2-small-wikitext2": Target("per item", 55)}
+#: Deviation of the scores of flat rows (1/n each, more or less), from the most natural to none at all.
+FLAT_SPREADS = (0.25, 0.1, 0.03, 0.0)
+#: How strongly a row that is not flat attends to one of its keys: q is that key times this.
+PEAK_STRENGTHS = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+
+
+def spread(keys: int, tokens: int) -> np.ndarray:
+    """`keys` token numbers spread evenly over `tokens`, ascending."""
+    return np.arange(keys, dtype=np.int64) * tokens // keys
+
+
+def batches(requests: Sequence[Request], heads: int) -> Iterator[list[Request]]:
+    """Requests of one shape that follow each other, at most `heads` at a time, the batches of a run as equal as can
+    be."""
+    for _, group in groupby(requests, key=lambda r: r.shape):
+        alike = list(group)
+        count = -(-len(alike) // heads)
+        for n in range(count):
+            yield alike[n * len(alike) // count:(n + 1) * len(alike) // count]
+
+
+@dataclass
+class RequestPlan:
+    """The jobs of a file: pass i of `plan` computes the requests `jobs[i]`, one per head."""
+
+    plan: BenchPlan
+    jobs: list[list[Request]]
+
+
+def plan_requests(file: RequestFile, config: SpAttenConfig, heads: int) -> RequestPlan:
+    """All jobs of a file. K and V of all requests of the same widths come from one pool of `heads` heads."""
+    plan = BenchPlan(config)
+    jobs = list(batches(file.requests, heads))
+    most = max(len(job) for job in jobs)
+    pools: dict[tuple, Pool] = {}
+    for number, job in enumerate(jobs):
+        shape = job[0].shape
+        key = shape.dim, shape.k_bits, shape.v_bits
+        if key not in pools:
+            tokens = max(r.shape.tokens for r in file.requests if (r.shape.dim, r.shape.k_bits, r.shape.v_bits) == key)
+            pools[key] = plan.pool(most, tokens, *key)
+        ids = spread(shape.keys, shape.tokens)
+        rows = [query(plan, pools[key], h, ids, request, file.source) for h, request in enumerate(job)]
+        q = np.stack([codes for codes, _ in rows])[:, None]
+        plan.add(pools[key], q, np.array([scale for _, scale in rows]), shape.q_bits, shape.tokens, ids=ids,
+                 label=f"requests of job {number}", generate=1, keep_values=shape.values, threshold=shape.threshold)
+    return RequestPlan(plan, jobs)
+
+
+def query(plan: BenchPlan, pool: Pool, head: int, ids: np.ndarray, request: Request,
+          source: str) -> tuple[np.ndarray, float]:
+    """A query (integers [D], real value of one unit) for a request on one head of a pool: flat or not as it says.
+
+    Flat: every score near the mean. Not flat: in the direction of one of the surviving keys.
+    """
+    shape, rng = request.shape, plan.random
+    codes, unit = pool.k.codes[head, ids], float(pool.k.scales[head])
+    noise = rng.normal(size=shape.dim)
+    aim = codes[rng.integers(len(ids))] * unit
+    if not shape.k_bits[1]:
+        tries = [noise]
+    else:
+        tries = [noise * s for s in FLAT_SPREADS] if request.flat else [aim * s for s in PEAK_STRENGTHS]
+    for real in tries:
+        q, scale = (x[0] for x in quantise(real[None, None], shape.q_bits))
+        if not shape.k_bits[1] or _flat(plan.config, pool, head, codes, q, float(scale), request) == request.flat:
+            return q[0], float(scale)
+    wanted = "flat" if request.flat else "other than flat"
+    raise UserError(f"{source}, line {request.line}: no query over {shape.keys} keys is {wanted} at a threshold of "
+                    f"{shape.threshold / 4096:g}; change if_requant or auto_requant_thres")
+
+
+def _flat(c: SpAttenConfig, pool: Pool, head: int, keys: np.ndarray, q: np.ndarray, q_scale: float,
+          request: Request) -> bool:
+    """What the accelerator will find."""
+    shape = request.shape
+    scale = head_scale(q_scale, float(pool.k.scales[head]), float(pool.v.scales[head]), shape.dim, OUT_UNIT)
+    lsb = shape.k_bits[1]
+    s = scores(q, msb_operands(keys >> lsb, lsb, midpoint=False))
+    _, largest = softmax(s, [len(keys)], scale.score_mant, scale.score_pre, scale.score_post, c.max_tokens)
+    return bool(flat(largest, shape.threshold)[0])
+
+
+def run_requests(bench: Bench, file: RequestFile, heads: int) -> Row:
+    """All requests on a simulation."""
+    bench.status.show(f"{file.name}, making queries")
+    planned = plan_requests(file, bench.config, heads)
+    m = bench.run(file.name, planned.plan)
+    for job, result in zip(planned.jobs, m.results, strict=True):
+        assert result.refetched[:, 0].tolist() == [r.flat for r in job], "a row is flat that should not be, or not"
+    notes = [f"{len(planned.jobs)} jobs of up to {heads} heads"]
+    if file.q_asked > max(r.shape.q_bits for r in file.requests):
+        notes.append(f"Q has {max(r.shape.q_bits for r in file.requests)} bits, as many as the build takes, not "
+                     f"{file.q_asked}")
+    shape = f"{len(file.requests)} requests, {sum(r.flat for r in file.requests)} with LSBs"
+    target = TARGETS.get(file.name) if bench.config.name == "full" else None
+    return Row.of(file.name, shape, m, target, parts=tuple(classes(planned, m)), notes=tuple(notes))
+
+
+def classes(planned: RequestPlan, m: Measurement) -> list[Part]:
+    """The requests by what they fetch, in the order in which each class first comes."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for number, job in enumerate(planned.jobs):
+        s = job[0].shape
+        found.setdefault((s.keys, s.values), []).append(number)
+    return [Part(f"{keys} keys, {values} values", sum(len(planned.jobs[n]) for n in numbers),
+                 sum(m.jobs[n] for n in numbers), total(m.bounds[n] for n in numbers),
+                 sum(sum(m.results[n].bytes.values()) for n in numbers))
+            for (keys, values), numbers in found.items()]

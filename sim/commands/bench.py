@@ -1,0 +1,19 @@
+"""`spatten-hw bench`: how near the generated hardware comes to what its size allows."""
+
+from __future__ import annotations
+
+import argparse
+
+from sim.bench import attention, topk, units
+
+#: Each adds its subcommand with `register(subparsers)`.
+BENCHES = (attention, topk, units)
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the command and its subcommands."""
+    parser = subparsers.add_parser("bench", help="cycles of the simulated hardware against their bounds",
+                                   description=__doc__)
+    benches = parser.add_subparsers(title="benches", metavar="BENCH", required=True)
+    for bench in BENCHES:
+        bench.register(benches)

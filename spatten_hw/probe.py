@@ -1,0 +1,154 @@
+"""What a simulation looks at: the streams between the blocks of `Accelerator`, gathered in one flat port.
+
+Only builds made with `probe=True` have it (`sim/harness` makes them); Verilog for users does not. A stream shows
+`valid`, `ready`, where a vector ends, and the few payload bits that say which work item a row belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from amaranth import Cat, Module, Shape, Value
+from amaranth.lib import data, stream
+
+from .config import SpAttenConfig
+from .control.csr import completion_layout
+from .control.job_reader import job_offer
+from .control.registers import COUNTERS
+from .softmax.rows import slot_notice
+from .stream.layouts import (
+    acc_row,
+    k_command,
+    kept_row,
+    operand_row,
+    out_beat,
+    prob_row,
+    q_command,
+    q_row,
+    qk_command,
+    score_row,
+    slot_meta,
+    tag_layout,
+    v_command,
+)
+
+#: The port is read as words of this many bits.
+WORD = 64
+
+Layout = Callable[[SpAttenConfig], data.StructLayout]
+_ITEM = ("tag.head", "tag.kv_head", "tag.query", "tag.stream_v", "tag.refetched")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One stream, or, with `level`, one state bit (it "fires" in every cycle it is 1 and is never blocked).
+
+    `key`: payload fields that name the work item, a dot between levels, at most `WORD` bits in all; taken from a
+    vector's first row. `last`: the payload's `last` ends a vector; without it every transfer is one. `lane`: vectors
+    with different values of the key's first field may interleave. `counted`: cycles are counted, no vectors recorded.
+    """
+
+    name: str
+    layout: Layout | None = None
+    key: tuple[str, ...] = ()
+    last: bool = False
+    lane: bool = False
+    level: bool = False
+    counted: bool = False
+
+    def fields(self, c: SpAttenConfig) -> dict[str, int]:
+        """Width of every key field, from bit 0 on, by the last part of its path."""
+        if self.layout is None:
+            return {}
+        widths = {path.rpartition(".")[2]: _width(c, self.layout(c), path) for path in self.key}
+        if sum(widths.values()) > WORD:
+            raise ValueError(f"probe: the key of {self.name} has more than {WORD} bits")
+        return widths
+
+
+#: The streams of `Accelerator`, in the order of their bits, but for the memory channels.
+STREAMS: tuple[Observed, ...] = (
+    # Jobs taken by the sequencer and finished; operations of the cascade pruner taken and done.
+    Observed("jobs", job_offer, ("tag", "error", "job.generate")),
+    Observed("completions", lambda _: completion_layout(), ("tag", "error")),
+    Observed("prune", lambda _: data.StructLayout({"finish": 1}), ("finish",)),
+    Observed("pruned", lambda _: data.StructLayout({"error": 1}), ("error",)),
+    Observed("state", out_beat, last=True),
+    # Commands. `meta` gives a slot to a work item, `flat` asks for its LSBs, `free` takes the slot back.
+    Observed("meta", slot_meta, ("slot", "keys", "tag.head", "tag.kv_head", "tag.query")),
+    Observed("flat", slot_notice, ("slot",)),
+    Observed("free", slot_notice, ("slot",)),
+    Observed("q_cmd", q_command, ("slot", "head", "token")),
+    Observed("k_cmd", k_command, ("kv_head", "rows", "lsb", "fill")),
+    Observed("v_cmd", v_command, ("kv_head", "rows")),
+    Observed("qk_cmd", qk_command, ("slot", "gang", "keys", "stream", "replay")),
+    # Data.
+    Observed("q_rows", q_row, ("slot",)),
+    Observed("k_rows", operand_row, ("fill",), last=True),
+    Observed("v_rows", operand_row, ("fill",), last=True),
+    Observed("scores", score_row, ("slot", "replay"), last=True, lane=True),
+    Observed("probs", prob_row, _ITEM, last=True),
+    Observed("kept", kept_row, _ITEM, last=True),
+    Observed("v_kept", kept_row, _ITEM, last=True),
+    Observed("sums", acc_row, _ITEM),
+    Observed("beats", out_beat, last=True),
+)
+
+#: State bits: a job runs, and the events of the performance counters that are one bit and count cycles.
+LEVELS: tuple[Observed, ...] = tuple(
+    Observed(name, level=True, counted=True)
+    for name in ("running", *(n.name for n in COUNTERS if n.unit == "cycles" and n.name != "cycles")))
+
+
+def observed(c: SpAttenConfig) -> tuple[Observed, ...]:
+    """Everything a build shows, in the order of its bits: streams, memory channels (`ar0`, `r0`, `w0`, …), levels."""
+    channels = [Observed(f"{name}{i}", counted=True) for name in ("ar", "r", "w") for i in range(c.channels)]
+    return (*STREAMS, *channels, *LEVELS)
+
+
+def probe_layout(c: SpAttenConfig) -> data.StructLayout:
+    """The port: bit n of `valid`, `ready` and `last` is number n of `observed`; `keys` has a `WORD` for each that has
+    a key, in the same order. Every part is whole words."""
+    table = observed(c)
+    flags = -(-len(table) // WORD) * WORD
+    keyed = sum(bool(o.key) for o in table)
+    return data.StructLayout({"valid": flags, "ready": flags, "last": flags, "keys": data.ArrayLayout(WORD, keyed)})
+
+
+def connect_probe(m: Module, c: SpAttenConfig, probe: data.View, streams: Mapping[str, stream.Interface],
+                  levels: Mapping[str, Value]) -> None:
+    """Drives `probe` (`probe_layout`); `streams` and `levels` are exactly those of `observed`, by name."""
+    table = observed(c)
+    assert {*streams, *levels} == {o.name for o in table}
+    word = 0
+    for n, o in enumerate(table):
+        if o.level:
+            m.d.comb += [probe.valid[n].eq(levels[o.name]), probe.ready[n].eq(1), probe.last[n].eq(1)]
+            continue
+        s = streams[o.name]
+        m.d.comb += [
+            probe.valid[n].eq(s.valid), probe.ready[n].eq(s.ready),
+            probe.last[n].eq(s.payload.last if o.last else 1),
+        ]
+        if o.key:
+            m.d.comb += probe.keys[word].eq(Cat(_value(c, s.payload, path) for path in o.key))
+            word += 1
+
+
+def _inner(c: SpAttenConfig, shape: object) -> data.StructLayout:
+    """The layout of a nested field; a top-k engine carries the tag as plain bits."""
+    return shape if isinstance(shape, data.StructLayout) else tag_layout(c)
+
+
+def _width(c: SpAttenConfig, layout: data.StructLayout, path: str) -> int:
+    first, _, rest = path.partition(".")
+    shape = layout[first].shape
+    return _width(c, _inner(c, shape), rest) if rest else Shape.cast(shape).width
+
+
+def _value(c: SpAttenConfig, payload: data.View, path: str) -> Value:
+    first, _, rest = path.partition(".")
+    if not rest:
+        return Value.cast(payload[first])
+    return _value(c, _inner(c, payload.shape()[first].shape)(Value.cast(payload[first])), rest)

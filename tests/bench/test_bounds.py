@@ -1,0 +1,65 @@
+"""The bounds of a layer against sums made by hand."""
+
+import numpy as np
+import pytest
+
+from sim.bench.bounds import Bound, layer_bound, read_bytes, total
+from sim.bench.operands import BenchPlan
+from sim.golden.integer_engine import golden_results
+from tests.integration.builds import QUAD, WIDE
+
+
+def bound_of(config, *, tokens, heads=3, dim=16, ids=None, bits=(8, 0), **options):
+    """(bound, golden result, job) of a layer with random operands."""
+    plan = BenchPlan(config)
+    pool = plan.pool(heads, tokens, dim, bits, bits)
+    rows = 1 if options.get("generate") else tokens
+    q = plan.random.integers(-100, 100, size=(heads, rows, dim))
+    plan.add(pool, q, np.full(heads, 0.01), 8, tokens, ids=ids, **options)
+    result, = golden_results(plan, config)
+    return layer_bound(plan.passes[0].job, result, config), result, plan.passes[0].job
+
+
+def test_causal_prompt():
+    """QUAD at D = 16: R = 2 rows, P = 8 top-k lanes; keys 1 … 10, 4 values kept, 3 heads."""
+    bound, _, _ = bound_of(QUAD, tokens=10, causal=1, keep_values=4)
+    assert bound.score == 3 * (1 + 1 + 2 + 2 + 3 + 3 + 4 + 4 + 5 + 5)
+    assert bound.value == 3 * (1 + 1 + 8 * 2)
+    # Up to 4 keys nothing is pruned; then quick-select reads every row twice.
+    assert bound.topk == 3 * (4 * 1 + 4 * 2 + 2 * 4)
+
+
+def test_line_rate_engine_reads_once():
+    """WIDE at D = 16: R = 1, P = 4."""
+    bound, _, _ = bound_of(WIDE, tokens=10, keep_values=4)
+    assert (bound.score, bound.value, bound.topk) == (3 * 10 * 10, 3 * 10 * 4, 3 * 10 * 3)
+    assert bound.binds == "score" and bound.limit == bound.roof == bound.score
+
+
+def test_generation_with_survivors_and_replays():
+    ids = np.array([0, 3, 4, 9, 20])
+    plain, _, _ = bound_of(QUAD, tokens=21, generate=1, ids=ids, bits=(6, 4), keep_values=2)
+    assert (plain.score, plain.value, plain.topk) == (3 * 3, 3 * 1, 3 * 2)
+    replayed, result, _ = bound_of(QUAD, tokens=21, generate=1, ids=ids, bits=(6, 4), keep_values=2, threshold=4096)
+    assert result.refetched.all()
+    assert (replayed.score, replayed.value, replayed.topk) == (2 * 3 * 3, 3 * 1, 3 * 2)
+
+
+@pytest.mark.parametrize("store", [0, 1])
+def test_bytes_are_those_read(store):
+    """Rows of 16 B tight at beats of 8 B over two channels; outputs and stored state are not in it."""
+    bound, result, job = bound_of(QUAD, tokens=10, store_ids=store, ids_out=1 << 20)
+    descriptor = 8 * (21 + 2 * 3)
+    assert read_bytes(job, result, QUAD) == 3 * 10 * 16 * 3 + descriptor
+    assert bound.bytes == (3 * 10 * 16 * 3 + descriptor) / 16
+
+
+def test_layers_add_up_each_with_its_own_limit():
+    a = Bound(score=10, topk=4, bytes=5, limit=10, roof=10)
+    b = Bound(score=1, topk=8, bytes=2.5, limit=8, roof=2.5)
+    both = total([a, b])
+    assert both == Bound(score=11, topk=12, bytes=7.5, limit=18, roof=12.5) and both - b == a
+    assert both.binds == "topk"
+    assert both.as_json == {"score": 11, "value": 0, "topk": 12, "bytes": 7.5, "limit": 18, "roof": 12.5,
+                            "binds": "topk"}
+    assert total([]) == Bound()
