@@ -37,7 +37,8 @@ def response_layout(c: SpAttenConfig) -> data.StructLayout:
 
 
 class RequestColumn(wiring.Component):
-    """The requests of n requesters to one channel: round robin, one a cycle, skid buffer at `ar`.
+    """The requests of n requesters to one channel: one a cycle, skid buffer at `ar`; round robin, but those of
+    `patient` (a bit per requester) only when nobody else asks.
 
     `requests`: who has a request for this channel, `payloads` what; `taken` (one-hot): whose goes now. `taken`
     depends on `requests` and registers, not on `ar.ready`. AXI id = requester · ids_per_port + burst.
@@ -46,9 +47,10 @@ class RequestColumn(wiring.Component):
     ar: stream.Interface
     payloads: data.View
 
-    def __init__(self, config: SpAttenConfig, requesters: int):
+    def __init__(self, config: SpAttenConfig, requesters: int, patient: int = 0):
         self.config = c = config
         self.requesters = requesters
+        self.patient = patient
         super().__init__({
             "requests": In(requesters), "payloads": In(data.ArrayLayout(request_layout(c), requesters)),
             "taken": Out(requesters), "ar": Out(stream.Signature(ar_layout(c))),
@@ -60,8 +62,10 @@ class RequestColumn(wiring.Component):
         m.submodules.arbiter = arbiter = RoundRobin(self.requesters)
         m.submodules.skid = skid = SkidBuffer(ar_layout(c))
         chosen = Signal(request_layout(c))
+        prompt = Signal(self.requesters)
         m.d.comb += [
-            arbiter.requests.eq(self.requests), arbiter.advance.eq(skid.i.ready),
+            prompt.eq(self.requests & (~self.patient & ((1 << self.requesters) - 1))),
+            arbiter.requests.eq(Mux(prompt.any(), prompt, self.requests)), arbiter.advance.eq(skid.i.ready),
             self.taken.eq(Mux(skid.i.ready, arbiter.grant, 0)),
             chosen.eq(one_hot_mux(arbiter.grant, [self.payloads[i] for i in range(self.requesters)])),
             skid.i.valid.eq(arbiter.any),

@@ -42,7 +42,8 @@ class ReadCrossbar(wiring.Component):
     Ports: arrays `req` (per requester), `rsp` (requester × bank, see `response_banks`), `ar` and `r` (per
     channel). A request takes `REQUEST_LATENCY` cycles to `ar` when nobody competes, a beat `RESPONSE_LATENCY` from
     `r` to `rsp`. One request and one beat per channel and cycle, one request and one beat of each bank per
-    requester and cycle; round robin among competitors, both ways. Skid buffers at `req`,
+    requester and cycle; round robin among competitors, both ways, but `patient` requesters
+    (a bit each) are served only when nobody else wants their channel. Skid buffers at `req`,
     `ar` and `r`: no combinational path from a requester to a channel or back. AXI id = requester ·
     ids_per_port + burst.
     """
@@ -55,9 +56,10 @@ class ReadCrossbar(wiring.Component):
     REQUEST_LATENCY = 2
     RESPONSE_LATENCY = 2
 
-    def __init__(self, config: SpAttenConfig, requesters: int | None = None):
+    def __init__(self, config: SpAttenConfig, requesters: int | None = None, patient: int = 0):
         self.config = c = config
         self.requesters = c.requesters if requesters is None else requesters
+        self.patient = patient
         super().__init__({
             "req": In(stream.Signature(request_layout(c))).array(self.requesters),
             "rsp": Out(stream.Signature(response_layout(c))).array(self.requesters, response_banks(c)),
@@ -82,7 +84,7 @@ class ReadCrossbar(wiring.Component):
             m.d.comb += skid.o.ready.eq(taken[i].any())
             waiting.append(skid.o)
         for ch in range(channels):
-            m.submodules[f"requests{ch}"] = column = Shared(RequestColumn, c, n)
+            m.submodules[f"requests{ch}"] = column = Shared(RequestColumn, c, n, self.patient)
             connect(m, column.ar, flipped(self.ar[ch]))
             for i, w in enumerate(waiting):
                 m.d.comb += [

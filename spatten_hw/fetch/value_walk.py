@@ -7,7 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
-from ..stream.layouts import kept_row, tag_layout, v_command
+from ..stream.fifo import StreamFifo
+from ..stream.layouts import kept_depth, kept_row, tag_layout, v_command
 from .head_base import HeadBase, stride_bits
 from .row_generator import walk_command
 
@@ -15,7 +16,8 @@ from .row_generator import walk_command
 class ValueWalk(wiring.Component):
     """`fills` (`v_command`) and `kept` (`kept_row`, payloads are token ids) → `o` (`walk_command`).
 
-    One per cycle, latency that of `HeadBase`. A kept vector, once started, goes through to its `last` row before
+    One per cycle, latency that of `HeadBase` (2 cycles more for kept rows, which pass a queue: V rows are served after
+    everything else, see `Fetcher`, and the top-k engine goes on meanwhile). A kept vector, once started, goes through to its `last` row before
     a fill may pass; kept vectors come first, since a result waits for them while a fill is ahead of its use.
     Rows of a `refetched` vector are read from both planes if V has an LSB plane (`has_lsb`). `msb_base`,
     `lsb_base`, `msb_stride`, `lsb_stride`: of heads, constant while not `idle`.
@@ -38,12 +40,23 @@ class ValueWalk(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        fill, kept = self.fills.payload, self.kept.payload
+        # What is needed of a kept row.
+        queued = data.StructLayout({
+            "payloads": data.ArrayLayout(unsigned(c.token_bits), c.topk_lanes), "count": self.kept.p.count.shape(),
+            "last": 1, "tag": len(self.kept.p.tag),
+        })
+        m.submodules.kept_queue = queue = StreamFifo(queued, kept_depth(c))
+        m.d.comb += [
+            queue.i.valid.eq(self.kept.valid), self.kept.ready.eq(queue.i.ready),
+            *(queue.i.p[name].eq(self.kept.p[name]) for name in ("payloads", "count", "last", "tag")),
+        ]
+        waiting = queue.o
+        fill, kept = self.fills.payload, waiting.payload
         tag = tag_layout(c)(kept.tag)
         begun = Signal()        # a kept vector has begun
         held = Signal()          # a fill is offered and not yet taken
         use_kept = Signal()
-        m.d.comb += use_kept.eq(begun | (self.kept.valid & ~held))
+        m.d.comb += use_kept.eq(begun | (waiting.valid & ~held))
 
         # What HeadBase carries: the command without its bases. Two of them work in step, one per plane.
         rest = data.StructLayout({
@@ -58,15 +71,15 @@ class ValueWalk(wiring.Component):
             wanted.rows.eq(Mux(use_kept, kept.count, fill.rows)),
             wanted.last.eq(Mux(use_kept, kept.last, 1)),
             wanted.half.eq(~use_kept & fill.half), wanted.kept.eq(use_kept), wanted.ids.eq(kept.payloads),
-            msb.i.valid.eq(Mux(use_kept, self.kept.valid, self.fills.valid)), lsb.i.valid.eq(msb.i.valid),
+            msb.i.valid.eq(Mux(use_kept, waiting.valid, self.fills.valid)), lsb.i.valid.eq(msb.i.valid),
             msb.i.payload.user.eq(wanted), msb.i.payload.base.eq(self.msb_base),
             msb.i.payload.stride.eq(self.msb_stride), lsb.i.payload.base.eq(self.lsb_base),
             lsb.i.payload.stride.eq(self.lsb_stride),
             msb.i.payload.head.eq(Mux(use_kept, tag.kv_head, fill.kv_head)),
             lsb.i.payload.head.eq(msb.i.payload.head),
-            self.kept.ready.eq(use_kept & msb.i.ready), self.fills.ready.eq(~use_kept & msb.i.ready),
+            waiting.ready.eq(use_kept & msb.i.ready), self.fills.ready.eq(~use_kept & msb.i.ready),
         ]
-        with m.If(self.kept.valid & self.kept.ready):
+        with m.If(waiting.valid & waiting.ready):
             m.d.sync += begun.eq(~kept.last)
         m.d.sync += held.eq(self.fills.valid & ~use_kept & ~msb.i.ready)
 
@@ -78,5 +91,6 @@ class ValueWalk(wiring.Component):
             self.o.payload.last.eq(out.last), self.o.payload.fill.eq(~out.kept),
             self.o.payload.half.eq(out.half), self.o.payload.kept.eq(out.kept), self.o.payload.ids.eq(out.ids),
         ]
-        m.d.comb += self.idle.eq(msb.idle & ~begun & ~self.fills.valid & ~self.kept.valid)
+        m.d.comb += self.idle.eq(msb.idle & ~begun & ~self.fills.valid & ~self.kept.valid
+                                 & (queue.level == 0))
         return m

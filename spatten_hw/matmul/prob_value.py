@@ -9,16 +9,11 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.fifo import StreamFifo
-from ..stream.layouts import acc_row, kept_row, operand_row
+from ..stream.layouts import acc_row, kept_depth, kept_row, operand_row
 from .lane_scheduler import SCHEDULER_LATENCY, LaneScheduler
 from .operand_buffer import row_bits
 from .value_array import ValueArray, value_array_latency
 from .value_buffer import ValueBuffer
-
-
-def kept_depth(c: SpAttenConfig) -> int:
-    """Kept rows that wait while their V rows are fetched: 64, or a longest vector and two more."""
-    return max(4, min(64, c.max_tokens // c.topk_lanes + 2))
 
 
 def prob_value_latency(c: SpAttenConfig) -> int:

@@ -138,6 +138,11 @@ def kept_row(c: SpAttenConfig) -> data.StructLayout:
     return topk_row(c.topk_lanes, PROB_BITS, c.token_bits, tag_layout(c).size, c.count_bits)
 
 
+def kept_depth(c: SpAttenConfig) -> int:
+    """Kept rows that wait while their V rows are fetched: 128, or two longest vectors and two more rows."""
+    return max(4, min(128, 2 * c.max_tokens // c.topk_lanes + 2))
+
+
 def acc_row(c: SpAttenConfig) -> data.StructLayout:
     """Σ P·V of one work item: D exact sums from element 0 (the rest don't-care)."""
     return data.StructLayout({

@@ -11,8 +11,8 @@ from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
 from spatten_hw.control.descriptor import job_layout
 from spatten_hw.matmul.lane_scheduler import WINDOW_ROWS
-from spatten_hw.matmul.prob_value import ProbValueUnit, kept_depth, prob_value_latency
-from spatten_hw.stream.layouts import acc_row, kept_row, operand_row, tag_layout
+from spatten_hw.matmul.prob_value import ProbValueUnit, prob_value_latency
+from spatten_hw.stream.layouts import acc_row, kept_depth, kept_row, operand_row, tag_layout
 from tests.matmul.common import CONFIGS, from_params, join, operands, put, rows_of, take, to_params
 
 
