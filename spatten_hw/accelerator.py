@@ -103,7 +103,7 @@ class Accelerator(wiring.Component):
             seq.k_filled.eq(score.filled), seq.k_filled_half.eq(score.filled_half),
             seq.v_filled.eq(value.filled), seq.v_filled_half.eq(value.filled_half),
             seq.item_done.eq(requantiser.items),
-            seq.prune_idle.eq(pruner.idle), seq.write_idle.eq(writer.idle),
+            pruner.drained.eq(seq.drained), seq.write_idle.eq(writer.idle),
             seq.fetch_errors.eq(fetcher.errors), seq.write_errors.eq(writer.error),
             fetcher.clear.eq(seq.clear), writer.clear.eq(seq.clear),
         ]
@@ -134,6 +134,7 @@ class Accelerator(wiring.Component):
         connect(m, pruner.state_cmd, fetcher.state_cmd)
         connect(m, fetcher.state_words, pruner.state_words)
         m.d.comb += [
+            seq.prob_done.eq(softmax.o.valid & softmax.o.ready & softmax.o.payload.last),
             seq.value_done.eq(value.o.valid & value.o.ready),
             seq.value_done_half.eq(value.o.payload.tag.half),
         ]

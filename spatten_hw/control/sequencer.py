@@ -24,8 +24,9 @@ WRITE_ERRORS = (ErrorCode.WRITE_OUTPUT, ErrorCode.WRITE_STATE)
 class Sequencer(wiring.Component):
     """Runs jobs one after the other; inside a job everything overlaps (`Walker`, `Loader`).
 
-    PREPARE (pruner) → RUN (until every issued item has left the requantiser, the accumulators are idle and
-    all writes are answered) → FINISH (pruner: merge scores, store state) → completion. `job` and `scales` hold
+    PREPARE (pruner) → RUN (until every item's probabilities are out) → FINISH (pruner: merge scores, which goes
+    on beside P×V; when every item has left the requantiser, `drained`: store state) → all writes answered → completion.
+    `prob_done` marks an item whose last probabilities have been taken. `job` and `scales` hold
     still from PREPARE to completion; `retire` pulses when they may change. `value_done` (with its half) marks
     an item leaving P×V, which is when its V SRAM half is no longer needed; `item_done` one leaving the
     requantiser. `fetch_errors` and `write_errors` are sticky until `clear`, which pulses at the job's start.
@@ -60,8 +61,8 @@ class Sequencer(wiring.Component):
             "meta": Out(stream.Signature(slot_meta(c))),
             "flat": In(stream.Signature(slot)), "free": In(stream.Signature(slot)),
             "k_filled": In(1), "k_filled_half": In(1), "v_filled": In(1), "v_filled_half": In(1),
-            "value_done": In(1), "value_done_half": In(1), "item_done": In(1),
-            "prune_idle": In(1), "write_idle": In(1),
+            "prob_done": In(1), "value_done": In(1), "value_done_half": In(1), "item_done": In(1), "drained": Out(1),
+            "write_idle": In(1),
             "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)), "clear": Out(1),
             "issued": Out(1), "replayed": Out(1),
         })
@@ -91,7 +92,7 @@ class Sequencer(wiring.Component):
             loader.v_filled.eq(self.v_filled), loader.v_filled_half.eq(self.v_filled_half),
             self.issued.eq(walker.item), self.replayed.eq(walker.replayed),
         ]
-        drained = self._track_items(m, walker, loader)
+        scored = self._track_items(m, walker, loader)
 
         with m.FSM(name="job_state"):
             with m.State("IDLE"):
@@ -119,7 +120,7 @@ class Sequencer(wiring.Component):
             with m.State("START"):
                 m.d.comb += start.eq(1)
                 m.next = "RUN"
-            with m.State("RUN"), m.If(walker.issued_all & drained & self.prune_idle & self.write_idle):
+            with m.State("RUN"), m.If(walker.issued_all & scored):
                 m.d.comb += [self.op.valid.eq(1), self.op.payload.finish.eq(1)]
                 with m.If(self.op.ready):
                     m.next = "FINISHING"
@@ -166,7 +167,8 @@ class Sequencer(wiring.Component):
             connect_payload(m, walker.k_cmd, self.k_cmd)
 
     def _track_items(self, m: Module, walker: Walker, loader: Loader) -> Signal:
-        """Counts items between issue and P×V per half, and between issue and requantiser in all."""
+        """Counts items between issue and P×V per half, and between issue and requantiser in all; returns whether all
+        issued have given their probabilities."""
         c = self.config
         # An item holds a slot only to its decision; behind it are bounded by what the pipeline stores.
         width = clog2(c.max_tokens * c.max_heads) + 1
@@ -183,9 +185,11 @@ class Sequencer(wiring.Component):
             with m.Elif(draining & (in_half == 0)):
                 m.d.comb += loader.retire[h].eq(1)
                 m.d.sync += draining.eq(0)
-        drained = Signal()
-        m.d.comb += drained.eq(in_flight == 0)
-        return drained
+        in_softmax = Signal(width)
+        scored = Signal()
+        m.d.sync += in_softmax.eq((in_softmax + walker.item - self.prob_done)[:width])
+        m.d.comb += [self.drained.eq(in_flight == 0), scored.eq(in_softmax == 0)]
+        return scored
 
 
 def connect_payload(m: Module, source: stream.Interface, sink: stream.Interface) -> None:

@@ -110,7 +110,7 @@ class Fetcher(wiring.Component):
 
         self._planes(m, keys, values, queries)
         keys_ahead = self._key_walk(m, keys)
-        values_ahead = self._value_walk(m, values)
+        values_ahead = self._value_walk(m, values, keys.asking)
         connect(m, flipped(self.q_cmd), queries.cmd)
         connect(m, queries.rows, flipped(self.q_rows))
         for k, name in enumerate(("desc", "state")):
@@ -190,7 +190,7 @@ class Fetcher(wiring.Component):
         connect(m, keys.rows, flipped(self.k_rows))
         return heads.idle & ~cmd.valid
 
-    def _value_walk(self, m: Module, values: GroupFetcher) -> Value:
+    def _value_walk(self, m: Module, values: GroupFetcher, keys_wanted: Value) -> Value:
         """`v_cmd`, `v_kept` → V side. Returns whether nothing is on that way."""
         job = self.job
         m.submodules.value_walk = walk = ValueWalk(self.config)
@@ -201,7 +201,7 @@ class Fetcher(wiring.Component):
         m.d.comb += [
             walk.msb_base.eq(job.v_msb_base), walk.lsb_base.eq(job.v_lsb_base),
             walk.msb_stride.eq(job.v_msb_head_stride), walk.lsb_stride.eq(job.v_lsb_head_stride),
-            walk.has_lsb.eq(job.v_lsb != 0),
+            walk.has_lsb.eq(job.v_lsb != 0), walk.keys_wanted.eq(keys_wanted),
             values.list_ids.eq(self.v_list_ids), self.v_list_row.eq(values.list_row),
         ]
         return walk.idle

@@ -27,8 +27,8 @@ class GroupFetcher(wiring.Component):
 
     Ports: `cmd` (`walk_command` with `ids_per_command` ids), `rows` (`operand_row`), `list_row`/`list_ids` (survivor
     list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and `planes` (constant while not `idle`), `error`
-    (pulse), `beats_msb`/`beats_lsb` (beats requested, some cycles ago), `idle` (nothing in flight; a few
-    cycles late). Rows in the order of the commands, R per cycle while the channels deliver.
+    (pulse), `beats_msb`/`beats_lsb` (beats requested, some cycles ago), `asking` (a command is not yet wholly asked for), `idle` (nothing in
+    flight; a few cycles late). Rows in the order of the commands, R per cycle while the channels deliver.
     """
 
     cmd: stream.Interface
@@ -49,7 +49,7 @@ class GroupFetcher(wiring.Component):
             "req": Out(stream.Signature(request_layout(c))).array(ports),
             "rsp": In(stream.Signature(response_layout(c))).array(ports, response_banks(c)),
             "dim_log2": In(max(1, clog2(len(c.dims)))), "planes": In(data.ArrayLayout(plane_layout(c), 2)),
-            "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits), "idle": Out(1),
+            "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits), "asking": Out(1), "idle": Out(1),
         })
 
     @property
@@ -72,6 +72,7 @@ class GroupFetcher(wiring.Component):
         m.d.comb += [
             generator.dim_log2.eq(self.dim_log2), collector.dim_log2.eq(self.dim_log2),
             generator.planes.eq(self.planes), generator.list_ids.eq(self.list_ids),
+            self.asking.eq(~generator.idle | self.cmd.valid),
             self.list_row.eq(generator.list_row), self.error.eq(collector.error),
         ]
         beats, lsb = [], []

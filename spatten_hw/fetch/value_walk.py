@@ -16,8 +16,9 @@ from .row_generator import walk_command
 class ValueWalk(wiring.Component):
     """`fills` (`v_command`) and `kept` (`kept_row`, payloads are token ids) → `o` (`walk_command`).
 
-    One per cycle, latency that of `HeadBase` (2 cycles more for kept rows, which pass a queue: V rows are served after
-    everything else, see `Fetcher`, and the top-k engine goes on meanwhile). A kept vector, once started, goes through to its `last` row before
+    One per cycle, latency that of `HeadBase` (2 cycles more for kept rows, which pass a queue). While `keys_wanted`, kept
+    rows wait until the queue is half full: K rows are on the longest way, V rows fill the time in which the last
+    vectors pass softmax and top-k. A kept vector, once started, goes through to its `last` row before
     a fill may pass; kept vectors come first, since a result waits for them while a fill is ahead of its use.
     Rows of a `refetched` vector are read from both planes if V has an LSB plane (`has_lsb`). `msb_base`,
     `lsb_base`, `msb_stride`, `lsb_stride`: of heads, constant while not `idle`.
@@ -34,7 +35,7 @@ class ValueWalk(wiring.Component):
             "o": Out(stream.Signature(walk_command(c, c.topk_lanes))),
             "msb_base": In(c.addr_bits), "lsb_base": In(c.addr_bits),
             "msb_stride": In(stride_bits(c)), "lsb_stride": In(stride_bits(c)),
-            "has_lsb": In(1), "idle": Out(1),
+            "has_lsb": In(1), "keys_wanted": In(1), "idle": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -50,10 +51,17 @@ class ValueWalk(wiring.Component):
             queue.i.valid.eq(self.kept.valid), self.kept.ready.eq(queue.i.ready),
             *(queue.i.p[name].eq(self.kept.p[name]) for name in ("payloads", "count", "last", "tag")),
         ]
-        waiting = queue.o
+        # A ready vector is begun late, but not held up in the middle: a fill may wait behind it.
+        begun = Signal()
+        hold = Signal()
+        m.d.sync += hold.eq(self.keys_wanted & (queue.level < kept_depth(c) // 2))
+        waiting = stream.Signature(queued).create(path=("waiting",))
+        m.d.comb += [
+            waiting.valid.eq(queue.o.valid & (begun | ~hold)), waiting.payload.eq(queue.o.payload),
+            queue.o.ready.eq(waiting.ready & (begun | ~hold)),
+        ]
         fill, kept = self.fills.payload, waiting.payload
         tag = tag_layout(c)(kept.tag)
-        begun = Signal()        # a kept vector has begun
         held = Signal()          # a fill is offered and not yet taken
         use_kept = Signal()
         m.d.comb += use_kept.eq(begun | (waiting.valid & ~held))

@@ -21,12 +21,12 @@ class CascadeControl(wiring.Component):
     """One `op` at a time, one `done` for each; drives the blocks of the pruner and touches no data.
 
     PREPARE: clear, load scores, restart / load ids / continue, check, prune tokens, prune heads. FINISH: wait
-    for the accumulators, merge the layer's sums, store ids, store scores. Outputs that start something are
+    for the token accumulators, merge the layer's sums, wait until everything has `drained`, store ids, store scores. Outputs that start something are
     pulses; `loading`, `merging`, `storing` are levels. An error in PREPARE (or FINISH with nothing alive)
     leaves nothing alive, so that no job can continue it unawares.
 
     Totals need no initialisation: rows of the score memory from `zeroed` on have not been written since
-    the last clear (or reset) and are zeroed when a job first has that many tokens.
+    the last clear (or reset) and are zeroed before they are first loaded, compared or merged.
     """
 
     op: stream.Interface
@@ -44,7 +44,7 @@ class CascadeControl(wiring.Component):
             "alive_tokens": In(c.count_bits), "last_id": In(c.token_bits),
             "alive_heads": In(heads), "heads_alive": In(c.max_heads),
             "load_done": In(1), "load_error": In(1), "store_done": In(1), "members_end": In(1),
-            "sums_idle": In(1), "scan_busy": In(1), "scores_idle": In(1),
+            "sums_idle": In(1), "heads_idle": In(1), "drained": In(1), "scan_busy": In(1), "scores_idle": In(1),
             # Orders to them.
             "restart": Out(1), "forget": Out(1), "clear_heads": Out(1), "clear_sums": Out(1),
             "zero": Out(1), "zero_row": Out(row_bits(c)),
@@ -64,6 +64,8 @@ class CascadeControl(wiring.Component):
         zeroed, needed = Signal(range(c.max_rows + 1)), Signal(range(c.max_rows + 1))
         head_range = Signal(c.max_heads)
         illegal = Signal()
+        # Which use of the totals the zeroing goes before.
+        before_pruning, before_merging = Signal(), Signal()
         # Registered: the job is constant long before these are used, and the paths stay short.
         m.d.sync += [
             keep_tokens.eq(Mux(job.keep_tokens == 0, 1, job.keep_tokens)),
@@ -83,7 +85,7 @@ class CascadeControl(wiring.Component):
         with m.FSM(name="cascade"):
             with m.State("IDLE"):
                 m.d.comb += [self.op.ready.eq(1), self.busy.eq(0)]
-                m.d.sync += error.eq(0)
+                m.d.sync += [error.eq(0), before_pruning.eq(0), before_merging.eq(0)]
                 with m.If(self.op.valid & self.op.p.finish):
                     m.next = "DRAIN"
                 with m.Elif(self.op.valid):
@@ -95,16 +97,20 @@ class CascadeControl(wiring.Component):
                 with m.If(job.clear_scores | job.load_scores):
                     m.d.comb += self.clear_heads.eq(1)
                     m.d.sync += zeroed.eq(0)
-                m.next = "ZERO"
+                m.next = "LIST"
+                with m.If(job.load_scores):
+                    m.next = "ZERO"
             with m.State("ZERO"):
                 with m.If(zeroed < needed):
                     m.d.comb += self.zero.eq(1)
                     m.d.sync += zeroed.eq(zeroed + 1)
-                with m.Elif(job.load_scores):
+                with m.Elif(before_pruning):
+                    m.next = "PRUNE_TOKENS"
+                with m.Elif(before_merging):
+                    m.next = "MERGE"
+                with m.Else():
                     m.d.comb += self.load_start.eq(1)
                     m.next = "LOAD_SCORES"
-                with m.Else():
-                    m.next = "LIST"
             with m.State("LOAD_SCORES"):
                 with m.If(self.load_done):
                     m.next = "LIST"
@@ -130,8 +136,12 @@ class CascadeControl(wiring.Component):
             with m.State("PRUNE_TOKENS"):
                 m.next = "PRUNE_HEADS"
                 with m.If(keep_tokens < self.alive_tokens):
-                    m.d.comb += self.scan_start.eq(1)
-                    m.next = "TOKENS"
+                    with m.If(zeroed < needed):
+                        m.d.sync += before_pruning.eq(1)
+                        m.next = "ZERO"
+                    with m.Else():
+                        m.d.comb += self.scan_start.eq(1)
+                        m.next = "TOKENS"
             with m.State("TOKENS"):
                 with m.If(self.members_end):
                     m.next = "PRUNE_HEADS"
@@ -151,6 +161,9 @@ class CascadeControl(wiring.Component):
                     m.next = "MERGE"
                     with m.If(self.alive_tokens == 0):
                         m.next = "FAIL"
+                    with m.Elif(zeroed < needed):
+                        m.d.sync += before_merging.eq(1)
+                        m.next = "ZERO"
             with m.State("MERGE"):
                 m.d.comb += [self.merging.eq(1), self.scan_start.eq(1)]
                 m.next = "MERGING"
@@ -158,7 +171,9 @@ class CascadeControl(wiring.Component):
                 m.d.comb += self.merging.eq(1)
                 with m.If(~self.scan_busy & self.scores_idle):
                     m.d.comb += self.clear_sums.eq(1)
-                    m.next = "STORE_IDS"
+                    m.next = "HEAD_SUMS"
+            with m.State("HEAD_SUMS"), m.If(self.drained & self.heads_idle):
+                m.next = "STORE_IDS"
             with m.State("STORE_IDS"):
                 m.next = "STORE_SCORES"
                 with m.If(job.store_ids):

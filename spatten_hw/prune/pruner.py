@@ -27,8 +27,8 @@ LISTS = ("k", "v", "q", "p")
 class Pruner(wiring.Component):
     """Cascade pruning (paper sections III-A, III-B; Figure 8, 6–8 and the importance accumulators).
 
-    * `op` {finish}: 0 PREPARE before a layer's data moves, 1 FINISH after all of it (also `head_sums`) has
-      been accepted here; `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy`
+    * `op` {finish}: 0 PREPARE before a layer's data moves, 1 FINISH after all `probs` have been accepted here;
+      `drained`: so have all `head_sums` (looked at from FINISH on); `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy`
       from the cycle after an op is taken until its `done` is.
     * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH. `idle`: none is
       still on its way to a memory (FINISH waits for it by itself).
@@ -43,7 +43,7 @@ class Pruner(wiring.Component):
 
     Cycles without stalls, from op to done: FINISH without stores `cascade.FINISH_CYCLES` + r, r the rows of
     the alive list (ids of a row that share a bank of the score memory take a cycle each); PREPARE
-    `cascade.PREPARE_CYCLES`, and ceil(tokens / L) more when totals must be zeroed. Token pruning adds r, the
+    `cascade.PREPARE_CYCLES`. Either takes ceil(tokens / L) more when it is the first to need totals that must be zeroed. Token pruning adds r, the
     engine's time and ceil(keep / L); head pruning the highest alive head number and the engine's time. Loads
     and stores move one word per cycle.
     """
@@ -64,7 +64,7 @@ class Pruner(wiring.Component):
             lists[f"{name}_list_ids"] = Out(ids_layout(c))
         super().__init__({
             "job": In(job_layout(c)),
-            "op": In(stream.Signature(data.StructLayout({"finish": 1}))),
+            "op": In(stream.Signature(data.StructLayout({"finish": 1}))), "drained": In(1),
             "done": Out(stream.Signature(data.StructLayout({"error": 1}))),
             "busy": Out(1),
             "probs": In(stream.Signature(prob_row(c))),
@@ -109,7 +109,8 @@ class Pruner(wiring.Component):
             control.job.eq(job), control.alive_tokens.eq(alive.alive_tokens), control.last_id.eq(alive.last_id),
             control.alive_heads.eq(alive.alive_heads), control.heads_alive.eq(alive.heads_alive),
             control.load_done.eq(load.done), control.load_error.eq(load.error),
-            control.store_done.eq(store.done), control.sums_idle.eq(self.idle),
+            control.store_done.eq(store.done), control.sums_idle.eq(sums.idle), control.heads_idle.eq(heads.idle),
+            control.drained.eq(self.drained),
             control.scan_busy.eq(scan.busy), control.scores_idle.eq(scores.idle),
             control.members_end.eq(select.members.valid & select.members.p.last),
             alive.restart.eq(control.restart), alive.forget.eq(control.forget),

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import PROB_BITS, SpAttenConfig
 from ..numerics.fixed import saturate
 from ..stream.layouts import prob_row
-from .pipeline import FIFO_LATENCY, delay, never_full, round_guarded, sticky_right
+from .pipeline import delay, never_full, never_full_latency, round_guarded, sticky_right
 from .rows import M_BITS, M_FRACTION, R_BITS, R_EXPONENT, exp_row, header
 
 #: p·2^12 = m·2^−(16 + i) · r·2^−(33 − 16 + k) · 2^12, so m·r is shifted right by SHIFT + i + k.
@@ -29,9 +29,9 @@ class Normalise(wiring.Component):
 
     #: Register stages, then the FIFO's own.
     STAGES = 4
-    LATENCY = STAGES + FIFO_LATENCY
     #: Rows between the first stage and `o`: enough that a returning credit never makes a gap.
     CREDITS = STAGES + 4
+    LATENCY = STAGES + never_full_latency(CREDITS)
 
     header: stream.Interface
     rows: stream.Interface

@@ -5,10 +5,7 @@ from __future__ import annotations
 from amaranth import Array, Cat, Const, Module, Signal, Value
 from amaranth.hdl import ShapeLike, ValueLike
 
-from ..stream.fifo import StreamFifo
-
-#: Cycles from a payload's arrival in an empty `StreamFifo` (depth ≥ 2) to its way out.
-FIFO_LATENCY = 2
+from ..stream.fifo import StreamFifo, fifo_latency
 
 
 def delay(m: Module, value, cycles: int, name: str, reset: bool = False):
@@ -46,9 +43,14 @@ def round_guarded(value: ValueLike) -> Value:
     return v[2:] + (v[1] & (v[0] | v[2]))
 
 
+def never_full_latency(most: int) -> int:
+    """Cycles from a payload's arrival in an empty `never_full(…, most)` to its way out."""
+    return fifo_latency(most + 1)
+
+
 def never_full(shape: ShapeLike, most: int) -> StreamFifo:
     """A FIFO that always accepts as long as at most `most` payloads are inside (credits or slots see to it).
 
-    One deeper than that, because the output register of a FIFO only fills one cycle after a write.
+    One deeper than that, because the output register of a large FIFO only fills one cycle after a write.
     """
     return StreamFifo(shape, most + 1)

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..matmul.pipeline import LEVELS_PER_STAGE, tree_stages
 from .pipeline import delay
 from .rows import ready_vector
 
@@ -23,7 +24,7 @@ class RunningMax(wiring.Component):
     """Largest live score of each vector, rows of different slots interleaved at will, one row per cycle.
 
     `first` starts a slot afresh; `o` is valid for one cycle, `latency` cycles after a row with `last`. A comparator
-    tree over the lanes (one level per stage), then one register per slot. No back-pressure. `active`: rows inside.
+    tree over the lanes (two levels per stage), then one register per slot. No back-pressure. `active`: rows inside.
     """
 
     i: stream.Interface
@@ -32,9 +33,9 @@ class RunningMax(wiring.Component):
 
     def __init__(self, config: SpAttenConfig):
         self.config = config
-        self.levels = (config.lanes - 1).bit_length()
         #: Dead lanes masked, the tree, the slot's maximum fetched, compared.
-        self.latency = 1 + self.levels + 2
+        self.tree = 1 + tree_stages(config.lanes)
+        self.latency = self.tree + 2
         super().__init__({
             "i": In(stream.Signature(masked_scores(config))),
             "o": Out(stream.Signature(ready_vector(config))),
@@ -57,13 +58,14 @@ class RunningMax(wiring.Component):
             for n in range(len(scores) // 2):
                 a, b = scores[2 * n], scores[2 * n + 1]
                 pair = Signal(signed(c.score_bits), name=f"max_{level}_{n}", reset_less=True)
-                m.d.sync += pair.eq(Mux(a > b, a, b))
+                registered = (level + 1) % LEVELS_PER_STAGE == 0 or len(scores) == 2
+                m.d["sync" if registered else "comb"] += pair.eq(Mux(a > b, a, b))
                 larger.append(pair)
             scores, level = larger, level + 1
 
         # One stage fetches the slot's maximum, the next compares; a row of the same slot one cycle behind
         # takes the comparison's result straight from there.
-        tree = 1 + self.levels
+        tree = self.tree
         row_max = scores[0]
         under_way = Signal(self.latency)
         m.d.sync += under_way.eq(Cat(self.i.valid, under_way[:-1]))

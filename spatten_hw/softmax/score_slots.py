@@ -11,7 +11,7 @@ from ..config import SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import score_row
-from .pipeline import FIFO_LATENCY, delay, never_full
+from .pipeline import delay, never_full, never_full_latency
 from .rows import ready_vector
 from .running_max import RunningMax
 
@@ -42,7 +42,7 @@ class ScoreSlots(wiring.Component):
         self.banks = 1 << (len(c.dims) - 1)
         self.maximum = RunningMax(c)
         #: From a vector's last row to `ready`.
-        self.latency = self.STORE + self.maximum.latency + FIFO_LATENCY
+        self.latency = self.STORE + self.maximum.latency + never_full_latency(c.slots)
         super().__init__({
             "dim_log2": In(job_layout(c)["dim_log2"].shape),
             "i": In(stream.Signature(score_row(c))),

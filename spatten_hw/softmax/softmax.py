@@ -13,7 +13,7 @@ from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
 from .normalise import Normalise
-from .pipeline import FIFO_LATENCY, never_full
+from .pipeline import never_full, never_full_latency
 from .reciprocal import Reciprocal
 from .rows import exp_row, header, slot_notice, vector_info
 from .score_slots import ScoreSlots
@@ -54,10 +54,12 @@ class Softmax(wiring.Component):
         self.config = c = config
         self.slots = ScoreSlots(c)
         self.total = ExpSum(c)
+        pipeline = (VectorReader.ROWS + Exponent.LATENCY + Exp2.LATENCY + self.total.latency
+                    + Reciprocal.LATENCY + Decision.LATENCY)
+        #: Vectors from pass 2's reader to pass 3: one per cycle.
+        self.vectors_inside = pipeline + 6
         #: From the cycle a row is read to the one its vector's header can be used in, if it is the last.
-        self.pass_2 = (VectorReader.ROWS + Exponent.LATENCY + Exp2.LATENCY + self.total.latency
-                       + Reciprocal.LATENCY + Decision.LATENCY + FIFO_LATENCY)
-        self.vectors_inside = self.pass_2 + 4
+        self.pass_2 = pipeline + never_full_latency(self.vectors_inside)
         self.rows_inside = 2 * c.max_rows + self.pass_2 + 4
         super().__init__({
             "job": In(job_layout(c)),

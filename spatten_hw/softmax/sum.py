@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..matmul.pipeline import adder_tree, tree_stages
 from ..numerics.fixed import narrow
 from .pipeline import delay, guarded, round_guarded, sticky_right
 from .rows import M_BITS, exp_row, sum_bits, sum_fraction
@@ -15,7 +16,7 @@ from .rows import M_BITS, exp_row, sum_bits, sum_fraction
 class ExpSum(wiring.Component):
     """Σ round_shift(m·2^(E − 16), i) over a vector's live lanes, E fraction bits; one L-lane row per cycle.
 
-    `o` holds the sum for one cycle, `latency` = 4 + log2(L) cycles after the vector's last row. Vectors follow each
+    `o` holds the sum for one cycle, `latency` = 4 + ceil(log2(L) / 2) cycles after the vector's last row. Vectors follow each
     other without a gap, whatever their lengths. No back-pressure. Never overflows: at most max_tokens keys
     of at most 1.0. Valid input: at least one live lane per vector.
     """
@@ -25,8 +26,8 @@ class ExpSum(wiring.Component):
 
     def __init__(self, config: SpAttenConfig):
         self.config = config
-        #: Two shifts, rounding, log2(L) adders, accumulator.
-        self.latency = 3 + (config.lanes - 1).bit_length() + 1
+        #: Two shifts, rounding, two levels of adders at a time, accumulator.
+        self.latency = 3 + tree_stages(config.lanes) + 1
         super().__init__({
             "i": In(stream.Signature(exp_row(config))),
             "o": Out(stream.Signature(unsigned(sum_bits(config)))),
@@ -57,14 +58,7 @@ class ExpSum(wiring.Component):
             ]
             terms.append(term)
 
-        level = 0
-        while len(terms) > 1:
-            sums: list[Value] = []
-            for n in range(len(terms) // 2):
-                pair = Signal(len(terms[0]) + 1, name=f"pair_{level}_{n}", reset_less=True)
-                m.d.sync += pair.eq(terms[2 * n] + terms[2 * n + 1])
-                sums.append(pair)
-            terms, level = sums, level + 1
+        terms = [adder_tree(m, 1, terms, "terms")]
 
         before = self.latency - 1
         valid = delay(m, self.i.valid, before, "valid", reset=True)

@@ -11,7 +11,7 @@ from ..config import SpAttenConfig, clog2
 from ..control.descriptor import scale_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import slot_meta
-from .pipeline import FIFO_LATENCY, delay, never_full
+from .pipeline import delay, never_full, never_full_latency
 from .rows import ready_vector, row_info, scaling, slot_notice, vector_info
 
 
@@ -31,12 +31,12 @@ class VectorReader(wiring.Component):
     yet be refetched. `info` and `done` must be taken at once. `active`: vectors here or behind.
     """
 
-    #: From `ready` to the cycle that reads the first row, when idle: meta, scale, FIFO.
-    LOOKUP = 2 + FIFO_LATENCY
-    #: From there to the row on `rows`: address, memory.
-    ROWS = 2
     #: Vectors looked up ahead: covers the look-up and its credit's way back.
     AHEAD = 8
+    #: From `ready` to the cycle that reads the first row, when idle: meta, scale, FIFO.
+    LOOKUP = 2 + never_full_latency(AHEAD)
+    #: From there to the row on `rows`: address, memory.
+    ROWS = 2
 
     meta: stream.Interface
     ready: stream.Interface

@@ -8,11 +8,20 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 
+#: Deepest FIFO that is read asynchronously (FPGAs: look-up-table memory), for which its payload is there one cycle
+#: sooner than through the output register of a block memory.
+SMALL = 48
+
+
+def fifo_latency(depth: int) -> int:
+    """Cycles from a payload's arrival in an empty `StreamFifo` to its way out."""
+    return 1 if depth <= SMALL else 2
+
+
 class StreamFifo(wiring.Component):
     """Stores up to `depth` payloads of `shape`, first in, first out.
 
-    Latency at most 2 cycles from empty; 1 payload per cycle in and out, sustained, for depth ≥ 3 (half
-    of that below). Cuts every combinational path between its two sides. `level`: payloads stored, 0 … depth.
+    Latency from empty 1 cycle for depth ≤ `SMALL`, else 2; 1 payload per cycle in and out, sustained. Cuts every combinational path between its two sides. `level`: payloads stored, 0 … depth.
     """
 
     i: stream.Interface
@@ -32,7 +41,8 @@ class StreamFifo(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         width = len(Value.cast(self.i.payload))
-        m.submodules.buffer = buffer = fifo.SyncFIFOBuffered(width=width, depth=self.depth)
+        kind = fifo.SyncFIFO if self.depth <= SMALL else fifo.SyncFIFOBuffered
+        m.submodules.buffer = buffer = kind(width=width, depth=self.depth)
         m.d.comb += [
             buffer.w_data.eq(self.i.payload),
             buffer.w_en.eq(self.i.valid),
