@@ -101,12 +101,12 @@ def _choose(cases: list[Case], names: list[str] | None, requests: RequestFile | 
     if names is None:
         if requests is not None:
             return [], True
+        wanted = [case for case in cases if not case.fits(config)]
+        if not wanted:
+            raise UserError(f"no case fits '{config.name}' ({cases[0].fits(config)}): another preset, or --quick")
         for case in cases:
             if why := case.fits(config):
                 print(f"{case.name} is left out: {why}", file=sys.stderr)
-        wanted = [case for case in cases if not case.fits(config)]
-        if not wanted:
-            raise UserError(f"no case fits '{config.name}': choose another preset")
         return wanted, False
     known = {case.name: case for case in cases}
     for name in names:

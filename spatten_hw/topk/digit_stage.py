@@ -1,4 +1,4 @@
-"""One stage of the line-rate top-k engine: reads a buffered vector and decides digits of its threshold."""
+"""One stage of the line-rate top-k engine: keeps vectors' keys and decides digits of their thresholds."""
 
 from __future__ import annotations
 
@@ -8,61 +8,60 @@ from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import clog2
 from .digit_histogram import DigitHistogram
+from .key_groups import KeyGroups
 
 
-def digit_command(decided: int, tag: int, count: int) -> data.StructLayout:
-    """A buffered vector of n keys; the threshold's top `decided` bits are `prefix`, and it is the k-th
+def digit_command(decided: int, count: int) -> data.StructLayout:
+    """A vector's threshold as far as it is known: its top `decided` bits are `prefix`, and it is the k-th
     largest of the keys that begin with it, `balance` = −k."""
-    return data.StructLayout({
-        "n": unsigned(count), "balance": signed(count + 1), "prefix": unsigned(decided), "tag": unsigned(tag),
-    })
+    return data.StructLayout({"balance": signed(count + 1), "prefix": unsigned(decided)})
 
 
 class DigitStage(wiring.Component):
     """Per `cmd` (`digit_command` of `before` bits) one `result` (`digit_command` of `before + sum(digits)`).
 
-    Every digit takes one pass over the vector, a row of `lanes` keys per cycle: keys that begin with what is
-    decided are members, the rest is masked. With one digit there is no gap between vectors; with more each
-    pass waits for the one before, `passes × (rows + LATENCY)` cycles per vector. `buffer_row` runs round a ring
-    of `buffer_depth` rows while `buffer_enable`; `buffer_keys` (the keys' top `key_bits` bits) is valid one
-    enabled cycle later. Everything stalls together while `result` is not taken. Payloads are registers;
-    `cmd.ready` follows `result.ready` combinationally.
+    Vectors come as rows (`row_valid`, `row_last`, `row_keys`: the keys' top `key_bits` bits, 0 in lanes that do not
+    count) whenever not `row_full`, at the latest `KeyGroups.LATENCY` cycles before their `cmd`, and are kept until
+    decided. Every digit takes one pass, `wide` rows per cycle: keys that begin with what is decided are members,
+    the rest is masked. With one digit there is no gap between vectors; with more each pass waits for the one
+    before, `passes × (groups + LATENCY)` cycles per vector. `result_valid` is to be taken at once: a queue as deep as
+    the memory of whoever reads the same vectors next is never full. `result` is combinational from registers.
     """
 
-    #: Cycles from reading a vector's last row to its `result`: memory, compared, masked, then the histogram.
-    LATENCY = 3 + DigitHistogram.LATENCY
+    #: Cycles from a vector's last group to its `result`: compared and masked, then the histogram.
+    LATENCY = 1 + DigitHistogram.LATENCY
 
+    row_valid: Signal
+    row_last: Signal
+    row_keys: data.View
+    row_full: Signal
     cmd: stream.Interface
-    result: stream.Interface
-    buffer_row: Signal
-    buffer_enable: Signal
-    buffer_keys: data.View
+    result_valid: Signal
+    result: data.View
 
-    def __init__(self, before: int, digits: Sequence[int], tag_bits: int, lanes: int, max_n: int,
-                 buffer_depth: int):
+    def __init__(self, before: int, digits: Sequence[int], lanes: int, wide: int, max_n: int, depth: int):
         self.before = before
         self.digits = tuple(digits)
         self.key_bits = before + sum(digits)
         self.lanes = lanes
-        self.tag_bits = tag_bits
+        self.wide = wide
         self.count_bits = max_n.bit_length()
-        self.buffer_depth = buffer_depth
+        #: Groups of `wide` rows that the memory holds.
+        self.depth = depth
         super().__init__({
-            "cmd": In(stream.Signature(digit_command(before, tag_bits, self.count_bits))),
-            "result": Out(stream.Signature(digit_command(self.key_bits, tag_bits, self.count_bits))),
-            "buffer_row": Out(max(1, clog2(buffer_depth))), "buffer_enable": Out(1),
-            "buffer_keys": In(data.ArrayLayout(unsigned(self.key_bits), lanes)),
+            "row_valid": In(1), "row_last": In(1),
+            "row_keys": In(data.ArrayLayout(unsigned(self.key_bits), lanes)), "row_full": Out(1),
+            "cmd": In(stream.Signature(digit_command(before, self.count_bits))),
+            "result_valid": Out(1), "result": Out(digit_command(self.key_bits, self.count_bits)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        lanes, count_bits, passes = self.lanes, self.count_bits, len(self.digits)
-        balance_shape = signed(count_bits + 1)
-        vector = data.StructLayout({
-            "n": unsigned(count_bits), "prefix": unsigned(self.before), "tag": unsigned(self.tag_bits)})
-        m.submodules.histogram = histogram = DigitHistogram(max(self.digits), lanes, count_bits, vector.size)
+        lanes, wide, passes = self.lanes, self.wide, len(self.digits)
+        balance_shape = signed(self.count_bits + 1)
+        m.submodules.groups = groups = KeyGroups(self.key_bits, lanes, wide, self.depth)
+        m.submodules.histogram = histogram = DigitHistogram(max(self.digits), lanes * wide, self.count_bits)
 
         # Which digit, and those before it in this stage (of one vector at a time if there are several).
         number = Signal(range(max(2, passes)))
@@ -70,88 +69,63 @@ class DigitStage(wiring.Component):
         waiting = Signal()
         carried = Signal(balance_shape)
         found = [Signal(width, name=f"found_{d}") for d, width in enumerate(self.digits[:-1])]
-        enable = Signal()
-        m.d.comb += [
-            deciding.eq(number == passes - 1),
-            self.result.valid.eq(histogram.done & deciding),
-            enable.eq(~self.result.valid | self.result.ready),
-            self.buffer_enable.eq(enable),
-        ]
 
         # Reading.
         reading = Signal()
         started = Signal()
-        remaining = Signal(count_bits)
-        left = Signal(count_bits)
-        last = Signal()
         m.d.comb += [
-            left.eq(Mux(started, remaining, self.cmd.p.n)),
-            last.eq(left <= lanes),
-            reading.eq(enable & self.cmd.valid & ~waiting),
+            groups.valid.eq(self.row_valid), groups.last.eq(self.row_last), groups.row.eq(self.row_keys),
+            self.row_full.eq(groups.full),
+            reading.eq(self.cmd.valid & ~waiting), deciding.eq(number == passes - 1),
+            groups.step.eq(reading), groups.free.eq(deciding),
+            self.result_valid.eq(histogram.done & deciding),
         ]
         with m.If(reading):
-            m.d.sync += [
-                started.eq(~last), remaining.eq(left - lanes),
-                self.buffer_row.eq(Mux(self.buffer_row == self.buffer_depth - 1, 0, self.buffer_row + 1)),
-            ]
+            m.d.sync += started.eq(~groups.group_last)
         if passes == 1:
-            m.d.comb += self.cmd.ready.eq(enable & last)
+            m.d.comb += self.cmd.ready.eq(groups.group_last)
         else:
-            start = Signal.like(self.buffer_row)
-            m.d.comb += self.cmd.ready.eq(self.result.valid & self.result.ready)
-            with m.If(reading & last):
-                m.d.sync += waiting.eq(1)
-            with m.If(histogram.done & enable):
-                m.d.sync += waiting.eq(0)
-                with m.If(deciding):
-                    m.d.sync += [number.eq(0), start.eq(self.buffer_row)]
-                with m.Else():
-                    m.d.sync += [
-                        number.eq(number + 1), carried.eq(histogram.left), self.buffer_row.eq(start),
-                    ]
-                    for d, digit in enumerate(found):
-                        with m.If(number == d):
-                            m.d.sync += digit.eq(histogram.digit)
-
-        # What travels with a row: out of the memory, compared, masked.
-        about = data.StructLayout({
-            "valid": 1, "first": 1, "last": 1, "live": unsigned(lanes.bit_length()), "balance": balance_shape,
-            "vector": vector,
-        })
-        read, compared, masked = (Signal(about, name=f"{name}_about") for name in ("read", "compared", "masked"))
-        with m.If(enable):
-            m.d.sync += [
-                read.valid.eq(reading), read.first.eq(~started), read.last.eq(last),
-                read.live.eq(Mux(last, left, lanes)),
-                read.balance.eq(Mux(number == 0, self.cmd.p.balance, carried)),
-                read.vector.n.eq(self.cmd.p.n), read.vector.prefix.eq(self.cmd.p.prefix),
-                read.vector.tag.eq(self.cmd.p.tag),
-                compared.eq(read), masked.eq(compared),
+            m.d.comb += [
+                self.cmd.ready.eq(self.result_valid), groups.rewind.eq(histogram.done & ~deciding),
             ]
-
-        member = Signal(lanes)
-        digits = Signal(data.ArrayLayout(unsigned(max(self.digits)), lanes))
-        masked_digits = Signal.like(digits)
-        with m.If(enable):
-            for j in range(lanes):
-                key = self.buffer_keys[j]
-                low = self.key_bits - self.before
-                same = (read.live > j) & (key[low:] == read.vector.prefix)
-                for d, width in enumerate(self.digits):
-                    low -= width
+            with m.If(reading & groups.group_last):
+                m.d.sync += waiting.eq(1)
+            with m.If(histogram.done):
+                m.d.sync += [waiting.eq(0), number.eq(Mux(deciding, 0, number + 1)), carried.eq(histogram.left)]
+                for d, digit in enumerate(found):
                     with m.If(number == d):
-                        m.d.sync += digits[j].eq(key[low:low + width])
-                    if d < passes - 1:
-                        same &= (number <= d) | (key[low:low + width] == found[d])
-                m.d.sync += [member[j].eq(same), masked_digits[j].eq(Mux(member[j], digits[j], 0))]
+                        m.d.sync += digit.eq(histogram.digit)
 
-        done = data.View(vector, histogram.done_about)
+        # Compared and masked: digits of keys that are no members become 0.
+        masked_valid = Signal()
+        masked_first = Signal()
+        masked_last = Signal()
+        masked_balance = Signal(balance_shape)
+        masked_digits = Signal(data.ArrayLayout(unsigned(max(self.digits)), lanes * wide))
+        m.d.sync += [
+            masked_valid.eq(reading), masked_first.eq(~started), masked_last.eq(groups.group_last),
+            masked_balance.eq(Mux(number == 0, self.cmd.p.balance, carried)),
+        ]
+        for j in range(lanes * wide):
+            key = groups.keys[j]
+            low = self.key_bits - self.before
+            member = groups.live[j // lanes] & (key[low:] == self.cmd.p.prefix)
+            for d, width in enumerate(self.digits):
+                low -= width
+                with m.If(number == d):
+                    m.d.sync += masked_digits[j].eq(Mux(member, key[low:low + width], 0))
+                member &= (number <= d) | (key[low:low + width] == found[d]) if d < passes - 1 else 1
+
+        # What was decided before travels beside the counts.
+        prefix = self.cmd.p.prefix
+        for at in range(self.LATENCY):
+            later = Signal(self.before, name=f"prefix_{at}")
+            m.d.sync += later.eq(prefix)
+            prefix = later
         m.d.comb += [
-            histogram.enable.eq(enable), histogram.valid.eq(masked.valid), histogram.first.eq(masked.first),
-            histogram.last.eq(masked.last), histogram.balance.eq(masked.balance),
-            histogram.about.eq(masked.vector.as_value()), histogram.digits.eq(masked_digits),
-            self.result.p.n.eq(done.n), self.result.p.tag.eq(done.tag),
-            self.result.p.balance.eq(histogram.left),
-            self.result.p.prefix.eq(Cat(histogram.digit[:self.digits[-1]], *reversed(found), done.prefix)),
+            histogram.valid.eq(masked_valid), histogram.first.eq(masked_first), histogram.last.eq(masked_last),
+            histogram.balance.eq(masked_balance), histogram.digits.eq(masked_digits),
+            self.result.balance.eq(histogram.left),
+            self.result.prefix.eq(Cat(histogram.digit[:self.digits[-1]], *reversed(found), prefix)),
         ]
         return m

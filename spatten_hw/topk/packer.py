@@ -6,6 +6,8 @@ from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..stream.skid import SkidBuffer
+
 
 def packed_row(width: int, lanes: int, tag: int) -> data.StructLayout:
     """Elements in lanes 0 … count − 1; `last` ends a vector; `tag` belongs to the vector."""
@@ -20,9 +22,10 @@ class Packer(wiring.Component):
 
     Ports `i`, `o`: streams of `packed_row`. A vector without any element gives one empty `last` row. One
     row per cycle in, without a gap between vectors: a row waits until an element of a later row or `last`
-    tells whether it is the final one, and leaves while the next vector's first row enters. Latency
-    `LATENCY` = 1 cycle for rows that fill up, 2 for a vector's final row. `o` is a register; `i.ready`
-    follows `o.ready` combinationally.
+    tells whether it is the final one. Rows that fill up, and a final row, leave `LATENCY` = 1 cycle after the
+    row that completes them. If that row holds more than fits, its rest is the vector's final row, one cycle
+    later, while the next vector's first row enters (a vector of one row then waits a cycle, too). `o` and
+    `i.ready` come from registers.
     """
 
     LATENCY = 1
@@ -40,6 +43,7 @@ class Packer(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         lanes, row = self.lanes, self.i.p
+        m.submodules.out = out = SkidBuffer(self.o.p.shape())
         held = Signal(data.ArrayLayout(unsigned(self.width), lanes))
         held_tag = Signal(self.tag)
         fill = Signal(lanes.bit_length())
@@ -47,15 +51,17 @@ class Packer(wiring.Component):
         base = Signal(lanes.bit_length())
         total = Signal((2 * lanes).bit_length())
         over = Signal()
+        direct = Signal()  # the arriving row ends its vector and leaves nothing behind
         room = Signal()
         accept = Signal()
         m.d.comb += [
-            room.eq(~self.o.valid | self.o.ready),
+            room.eq(out.i.ready),
             self.i.ready.eq(room),
             accept.eq(self.i.valid & room),
             base.eq(Mux(complete, 0, fill)),
             total.eq(base + row.count),
             over.eq(accept & (total > lanes)),
+            direct.eq(accept & row.last & ~over & ~complete),
         ]
 
         # The arriving elements moved up by `base`, one power of two at a time.
@@ -72,24 +78,26 @@ class Packer(wiring.Component):
                 moved.append(up)
             window = moved
 
-        with m.If(room):
-            m.d.sync += self.o.valid.eq(complete | over)
+        m.d.comb += [
+            out.i.valid.eq(complete | over | direct),
+            out.i.p.count.eq(Mux(complete, fill, Mux(over, lanes, total))),
+            out.i.p.last.eq(complete | direct),
+            out.i.p.tag.eq(Mux(complete, held_tag, row.tag)),
+        ]
+        with m.If(accept):
             m.d.sync += [
-                self.o.p.count.eq(Mux(complete, fill, lanes)),
-                self.o.p.last.eq(complete),
-                self.o.p.tag.eq(Mux(complete, held_tag, row.tag)),
+                fill.eq(Mux(direct, 0, Mux(over, total - lanes, total))),
+                complete.eq(row.last & ~direct), held_tag.eq(row.tag),
             ]
-            with m.If(accept):
-                m.d.sync += [
-                    fill.eq(Mux(over, total - lanes, total)), complete.eq(row.last), held_tag.eq(row.tag),
-                ]
-            with m.Elif(complete):
-                m.d.sync += [fill.eq(0), complete.eq(0)]
+        with m.Elif(room & complete):
+            m.d.sync += [fill.eq(0), complete.eq(0)]
         for j in range(lanes):
             joined = Signal(self.width, name=f"joined_{j}")
-            m.d.comb += joined.eq(Mux(base > j, held[j], window[j]))
-            with m.If(room):
-                m.d.sync += self.o.p.elements[j].eq(Mux(complete, held[j], joined))
-                with m.If(accept):
-                    m.d.sync += held[j].eq(Mux(over, window[lanes + j], joined))
+            m.d.comb += [
+                joined.eq(Mux(base > j, held[j], window[j])),
+                out.i.p.elements[j].eq(Mux(complete, held[j], joined)),
+            ]
+            with m.If(accept):
+                m.d.sync += held[j].eq(Mux(over, window[lanes + j], joined))
+        wiring.connect(m, out.o, wiring.flipped(self.o))
         return m

@@ -10,8 +10,8 @@ from ..config import clog2
 from ..stream.fifo import StreamFifo
 from .interface import TopKEngine
 from .pivot import RandomBits, RowSampler
-from .row_filter import RowFilter
-from .selector import Selector, select_command, select_result
+from .row_filter import RowFilter, filter_command
+from .selector import Selector, select_command
 
 
 class QuickSelect(TopKEngine):
@@ -32,7 +32,7 @@ class QuickSelect(TopKEngine):
         self.max_vectors = self.buffer_depth + RowFilter.DEPTH
         #: Random candidates a pivot is chosen from; comparing them all costs the square.
         self.samples = 8 if key_bits <= 16 else 4
-        self._selector = Selector(key_bits, tag_bits, lanes, max_n, self.buffer_depth, self.samples)
+        self._selector = Selector(key_bits, lanes, max_n, self.buffer_depth, self.samples)
 
     def worst_case_cycles(self, n: int) -> int:
         """Most cycles that the search for the threshold of any vector of n keys takes."""
@@ -42,18 +42,18 @@ class QuickSelect(TopKEngine):
         m = Module()
         lanes, count_bits, depth = self.lanes, self.count_bits, self.buffer_depth
         address = clog2(depth)
-        width = lanes * (self.key_bits + self.payload_bits)
         m.submodules.selector = selector = self._selector
         m.submodules.filter = row_filter = RowFilter(
-            self.key_bits, self.payload_bits, self.tag_bits, lanes, self.max_n, depth)
+            self.key_bits, self.payload_bits, self.tag_bits, lanes, self.max_n)
         m.submodules.loaded = loaded = StreamFifo(
-            select_command(self.key_bits, self.samples, self.tag_bits, count_bits, address), self.LOADED_DEPTH)
+            select_command(self.key_bits, self.samples, count_bits, address), self.LOADED_DEPTH)
         m.submodules.selected = selected = StreamFifo(
-            select_result(self.key_bits, self.tag_bits, count_bits), self.SELECTED_DEPTH)
+            filter_command(self.key_bits, count_bits), self.SELECTED_DEPTH)
         # Two readers: the search's first pass needs keys, the filter everything.
         m.submodules.key_buffer = key_buffer = Memory(
             shape=unsigned(lanes * self.key_bits), depth=depth, init=[])
-        m.submodules.element_buffer = element_buffer = Memory(shape=unsigned(width), depth=depth, init=[])
+        # Never full while `rows_used` leaves room.
+        m.submodules.elements = elements = StreamFifo(row_filter.rows.p.shape(), depth)
         m.submodules.random = random = RandomBits()
         m.submodules.sampler = sampler = RowSampler(self.key_bits, lanes, self.samples, self.max_rows)
 
@@ -90,22 +90,19 @@ class QuickSelect(TopKEngine):
             loaded.i.valid.eq(self.i.valid & space & row.last),
             loaded.i.p.start.eq(Mux(started, start, load_row)), loaded.i.p.n.eq(n), loaded.i.p.k.eq(k),
             loaded.i.p.keep_all.eq(k >= n), loaded.i.p.samples.eq(sampler.samples),
-            loaded.i.p.tag.eq(row.tag),
         ]
-        key_write, element_write = key_buffer.write_port(), element_buffer.write_port()
-        key_read = key_buffer.read_port(transparent_for=())
-        element_read = element_buffer.read_port(transparent_for=())
+        key_write, key_read = key_buffer.write_port(), key_buffer.read_port(transparent_for=())
         m.d.comb += [
             key_write.addr.eq(load_row), key_write.en.eq(taken), key_write.data.eq(row.keys.as_value()),
-            element_write.addr.eq(load_row), element_write.en.eq(taken),
-            element_write.data.eq(Cat(Cat(row.keys[j], row.payloads[j]) for j in range(lanes))),
+            elements.i.valid.eq(taken), elements.i.p.count.eq(row.count), elements.i.p.last.eq(row.last),
+            elements.i.p.tag.eq(row.tag),
+            Cat(elements.i.p.elements).eq(Cat(Cat(row.keys[j], row.payloads[j]) for j in range(lanes))),
             key_read.addr.eq(selector.buffer_row), key_read.en.eq(1),
             selector.buffer_keys.eq(key_read.data),
-            element_read.addr.eq(row_filter.buffer_row), element_read.en.eq(row_filter.buffer_enable),
-            row_filter.buffer_data.eq(element_read.data),
         ]
         wiring.connect(m, loaded.o, selector.cmd)
         wiring.connect(m, selector.result, selected.i)
         wiring.connect(m, selected.o, row_filter.cmd)
+        wiring.connect(m, elements.o, row_filter.rows)
         wiring.connect(m, row_filter.o, wiring.flipped(self.o))
         return m

@@ -9,149 +9,147 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..numerics.fixed import narrow
 from ..stream.layouts import topk_row
-from ..stream.skid import SkidBuffer
-from .packer import Packer
+from .packer import Packer, packed_row
 from .prefix_sum import PrefixSum
-from .selector import select_result
-from .zero_eliminator import ZeroEliminator
+from .zero_eliminator import close_gaps
+
+
+def filter_command(key_bits: int, count: int) -> data.StructLayout:
+    """Of a vector keep the elements with key > `threshold` and the first `keep_equal` with key = `threshold`."""
+    return data.StructLayout({"threshold": unsigned(key_bits), "keep_equal": unsigned(count)})
 
 
 class RowFilter(wiring.Component):
-    """Per `cmd` (`select_result`) reads n buffered elements and emits those to keep as dense rows.
+    """Per `cmd` (`filter_command`) takes a vector of `rows` and emits those to keep as dense rows.
 
-    One buffer row per cycle, no gap between vectors. `buffer_row` runs round a ring of `buffer_depth` rows
-    while `buffer_enable`; `buffer_data` (payloads above keys) is valid one enabled cycle later. `freed`: a row
-    was read for good. Every stage advances together unless the output register stage is full.
+    `rows`: `packed_row` of elements (payload above key), one register ahead of the command, so that a row has to
+    be there one cycle before its vector's command. One row per cycle, no gap between vectors. `freed`: a row was
+    used for good. All stages advance together unless both registers at `o` are full, so that nothing depends
+    combinationally on `o.ready`.
     """
 
-    #: Cycles from reading a vector's last row to its last output row.
-    LATENCY = 10
-    #: Most vectors between reading and `o`: seven stages, two in the packer, two in the skid buffer.
-    DEPTH = 11
+    #: Cycles from using a vector's last row to its last output row, if that row leaves nothing over (`Packer`).
+    LATENCY = 5
+    #: Most vectors between reading a row and `o`: four in the stages, it and three in the packer.
+    DEPTH = 8
 
     cmd: stream.Interface
+    rows: stream.Interface
     o: stream.Interface
-    buffer_row: Signal
-    buffer_enable: Signal
-    buffer_data: Signal
     freed: Signal
 
-    def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int,
-                 buffer_depth: int):
+    def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int):
         self.key_bits = key_bits
-        self.payload_bits = payload_bits
-        self.tag_bits = tag_bits
         self.lanes = lanes
+        self.tag_bits = tag_bits
         self.count_bits = max_n.bit_length()
-        self.buffer_depth = buffer_depth
+        self.width = key_bits + payload_bits
         super().__init__({
-            "cmd": In(stream.Signature(select_result(key_bits, tag_bits, self.count_bits))),
+            "cmd": In(stream.Signature(filter_command(key_bits, self.count_bits))),
+            "rows": In(stream.Signature(packed_row(self.width, lanes, tag_bits))),
             "o": Out(stream.Signature(topk_row(lanes, key_bits, payload_bits, tag_bits, self.count_bits))),
-            "buffer_row": Out(max(1, clog2(buffer_depth))), "buffer_enable": Out(1), "freed": Out(1),
-            "buffer_data": In(lanes * (key_bits + payload_bits)),
+            "freed": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        lanes, key_bits, count_bits = self.lanes, self.key_bits, self.count_bits
-        width = key_bits + self.payload_bits
-        m.submodules.ranks = ranks = PrefixSum(lanes)
-        m.submodules.eliminate = eliminate = ZeroEliminator(width, lanes)
+        lanes, key_bits, count_bits, width = self.lanes, self.key_bits, self.count_bits, self.width
+        m.submodules.larger_ranks = larger_ranks = PrefixSum(lanes)
+        m.submodules.equal_ranks = equal_ranks = PrefixSum(lanes)
         m.submodules.pack = pack = Packer(width, lanes, self.tag_bits)
-        m.submodules.skid = skid = SkidBuffer(self.o.p.shape())
 
+        # The row register takes the memory's delay off the comparators' path, and its latency off the vector's.
         advance = Signal()
-        m.d.comb += advance.eq(pack.i.ready)
-
-        # Reading.
+        row = Signal(self.rows.p.shape())
+        row_valid = Signal()
         started = Signal()
-        remaining = Signal(count_bits)
-        left = Signal(count_bits)
-        last = Signal()
         m.d.comb += [
-            left.eq(Mux(started, remaining, self.cmd.p.n)),
-            last.eq(left <= lanes),
-            self.freed.eq(advance & self.cmd.valid),
-            self.cmd.ready.eq(advance & last),
-            self.buffer_enable.eq(advance),
+            advance.eq(pack.i.ready),
+            self.freed.eq(advance & row_valid & self.cmd.valid),
+            self.cmd.ready.eq(advance & row_valid & row.last),
+            self.rows.ready.eq(~row_valid | self.freed),
         ]
+        with m.If(self.rows.ready):
+            m.d.sync += [row.eq(self.rows.payload), row_valid.eq(self.rows.valid)]
         with m.If(self.freed):
-            m.d.sync += [
-                started.eq(~last), remaining.eq(left - lanes),
-                self.buffer_row.eq(Mux(self.buffer_row == self.buffer_depth - 1, 0, self.buffer_row + 1)),
-            ]
+            m.d.sync += started.eq(~row.last)
 
-        # What travels with a row: read, in the row register, compared, counted, marked, and twice in the
-        # zero eliminator.
+        # What travels with a row: compared, counted, marked, dense.
         about = data.StructLayout({
-            "valid": 1, "first": 1, "last": 1, "live": unsigned(lanes.bit_length()), "tag": self.tag_bits,
-            "threshold": key_bits, "keep_equal": count_bits,
+            "valid": 1, "first": 1, "last": 1, "tag": self.tag_bits, "keep_equal": count_bits,
         })
-        names = ("read", "row", "compared", "counted", "marked", "closing", "dense")
+        names = ("compared", "counted", "marked", "dense")
         stages = {name: Signal(about, name=f"{name}_about") for name in names}
-        with m.If(advance):
-            m.d.sync += [
-                stages["read"].valid.eq(self.cmd.valid), stages["read"].first.eq(~started),
-                stages["read"].last.eq(last), stages["read"].live.eq(Mux(last, left, lanes)),
-                stages["read"].tag.eq(self.cmd.p.tag), stages["read"].threshold.eq(self.cmd.p.threshold),
-                stages["read"].keep_equal.eq(self.cmd.p.keep_equal),
-            ]
-            for earlier, later in pairwise(names):
-                m.d.sync += stages[later].eq(stages[earlier])
-
-        def elements(name: str) -> Signal:
-            return Signal(data.ArrayLayout(unsigned(width), lanes), name=f"{name}_elements")
-
-        row, compared, counted, marked = (elements(n) for n in ("row", "compared", "counted", "marked"))
+        elements = {name: Signal(data.ArrayLayout(unsigned(width), lanes), name=f"{name}_elements") for name in names}
         larger = Signal(lanes)
         equal = Signal(lanes)
         with m.If(advance):
+            compared = stages["compared"]
             m.d.sync += [
-                row.eq(self.buffer_data), compared.eq(row), counted.eq(compared), marked.eq(counted),
+                compared.valid.eq(self.freed), compared.first.eq(~started), compared.last.eq(row.last),
+                compared.tag.eq(row.tag), compared.keep_equal.eq(self.cmd.p.keep_equal),
+                elements["compared"].eq(row.elements),
             ]
             for j in range(lanes):
-                key = row[j][:key_bits]
-                live = stages["row"].live > j
+                key, live = row.elements[j][:key_bits], row.count > j
                 m.d.sync += [
-                    larger[j].eq(live & (key > stages["row"].threshold)),
-                    equal[j].eq(live & (key == stages["row"].threshold)),
+                    larger[j].eq(live & (key > self.cmd.p.threshold)),
+                    equal[j].eq(live & (key == self.cmd.p.threshold)),
                 ]
+            for earlier, later in pairwise(names):
+                m.d.sync += stages[later].eq(stages[earlier])
+            for earlier, later in pairwise(names[:-1]):
+                m.d.sync += elements[later].eq(elements[earlier])
 
-        # The first `keep_equal` of the equal ones are kept: count them within the row, then across rows.
-        counted_larger = Signal(lanes)
-        counted_equal = Signal(lanes)
-        rank = Signal(data.ArrayLayout(unsigned(lanes.bit_length()), lanes))
-        equals = Signal(lanes.bit_length())
-        quota_left = Signal(count_bits)
-        quota = Signal(count_bits)
-        keep = Signal(lanes)
-        m.d.comb += [
-            ranks.bits.eq(equal),
-            quota.eq(Mux(stages["counted"].first, stages["counted"].keep_equal, quota_left)),
-        ]
+        # Counted, both kinds at once: an element moves down by the lanes before it, less the larger ones and
+        # those of the equal ones that are kept.
+        rank_bits = lanes.bit_length()
+        not_larger = Signal(data.ArrayLayout(unsigned(rank_bits), lanes))
+        rank = Signal(data.ArrayLayout(unsigned(rank_bits), lanes))
+        not_larger_count = Signal(rank_bits)
+        equal_count = Signal(rank_bits)
+        m.d.comb += [larger_ranks.bits.eq(~larger), equal_ranks.bits.eq(equal)]
         with m.If(advance):
             m.d.sync += [
-                counted_larger.eq(larger), counted_equal.eq(equal), rank.eq(ranks.ahead),
-                equals.eq(ranks.total),
-                keep.eq(Cat(counted_larger[j] | (counted_equal[j] & (rank[j] < quota)) for j in range(lanes))),
+                not_larger.eq(larger_ranks.ahead), not_larger_count.eq(larger_ranks.total),
+                rank.eq(equal_ranks.ahead), equal_count.eq(equal_ranks.total),
             ]
-            with m.If(stages["counted"].valid):
-                m.d.sync += quota_left.eq(Mux(quota > equals, quota - equals, 0))
 
+        # Marked: the first `keep_equal` of the equal ones, across rows.
+        counted = stages["counted"]
+        quota_left = Signal(count_bits)
+        quota = Signal(count_bits)
+        move = [Signal(clog2(lanes), name=f"move_{j}") for j in range(lanes)]
+        marked_count = Signal(rank_bits)
+        m.d.comb += quota.eq(Mux(counted.first, counted.keep_equal, quota_left))
+
+        def less_kept(total, equals):
+            """`total` − min(`equals`, quota); of a quota that is no larger than `equals` the low bits are all."""
+            return Mux(equals < quota, total - equals, total - narrow(quota, rank_bits))
+
+        with m.If(advance):
+            m.d.sync += marked_count.eq(lanes - less_kept(not_larger_count, equal_count))
+            # A lane has at most lanes − 1 dropped elements before it.
+            m.d.sync += [move[j].eq(less_kept(not_larger[j], rank[j])) for j in range(lanes)]
+            with m.If(counted.valid):
+                m.d.sync += quota_left.eq(Mux(quota > equal_count, quota - equal_count, 0))
+
+        # Dense.
+        dense_count = Signal(rank_bits)
+        closed = close_gaps(m, [elements["marked"][j] for j in range(lanes)], move)
+        with m.If(advance):
+            m.d.sync += dense_count.eq(marked_count)
+            m.d.sync += [elements["dense"][j].eq(closed[j]) for j in range(lanes)]
+
+        dense = stages["dense"]
         m.d.comb += [
-            eliminate.enable.eq(advance), eliminate.elements.eq(marked), eliminate.keep.eq(keep),
-            pack.i.valid.eq(stages["dense"].valid), pack.i.p.elements.eq(eliminate.dense),
-            pack.i.p.count.eq(eliminate.count), pack.i.p.last.eq(stages["dense"].last),
-            pack.i.p.tag.eq(stages["dense"].tag),
-            skid.i.valid.eq(pack.o.valid), pack.o.ready.eq(skid.i.ready),
-            skid.i.p.count.eq(pack.o.p.count), skid.i.p.last.eq(pack.o.p.last),
-            skid.i.p.tag.eq(pack.o.p.tag),
+            pack.i.valid.eq(dense.valid), pack.i.p.elements.eq(elements["dense"]), pack.i.p.count.eq(dense_count),
+            pack.i.p.last.eq(dense.last), pack.i.p.tag.eq(dense.tag),
+            self.o.valid.eq(pack.o.valid), pack.o.ready.eq(self.o.ready),
+            self.o.p.count.eq(pack.o.p.count), self.o.p.last.eq(pack.o.p.last), self.o.p.tag.eq(pack.o.p.tag),
+            Cat(self.o.p.keys).eq(Cat(e[:key_bits] for e in pack.o.p.elements)),
+            Cat(self.o.p.payloads).eq(Cat(e[key_bits:] for e in pack.o.p.elements)),
         ]
-        for j in range(lanes):
-            m.d.comb += [
-                skid.i.p.keys[j].eq(pack.o.p.elements[j][:key_bits]),
-                skid.i.p.payloads[j].eq(pack.o.p.elements[j][key_bits:]),
-            ]
-        wiring.connect(m, skid.o, wiring.flipped(self.o))
         return m

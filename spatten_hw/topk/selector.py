@@ -9,24 +9,17 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from .pivot import PivotChooser, RandomBits, RowSampler
+from .row_filter import filter_command
 from .splitter import Splitter
 
 INPUT, SMALL, LARGE = range(3)
 
 
-def select_command(key_bits: int, samples: int, tag: int, count: int, address: int) -> data.StructLayout:
+def select_command(key_bits: int, samples: int, count: int, address: int) -> data.StructLayout:
     """A loaded vector: n keys from buffer row `start`, k to keep; `keep_all` if k ≥ n; random `samples`."""
     return data.StructLayout({
         "start": unsigned(address), "n": unsigned(count), "k": unsigned(count), "keep_all": 1,
-        "samples": data.ArrayLayout(unsigned(key_bits), samples), "tag": unsigned(tag),
-    })
-
-
-def select_result(key_bits: int, tag: int, count: int) -> data.StructLayout:
-    """Of the n elements keep those with key > `threshold` and the first `keep_equal` with key = `threshold`."""
-    return data.StructLayout({
-        "n": unsigned(count), "threshold": unsigned(key_bits), "keep_equal": unsigned(count),
-        "tag": unsigned(tag),
+        "samples": data.ArrayLayout(unsigned(key_bits), samples),
     })
 
 
@@ -55,7 +48,7 @@ class Selector(wiring.Component):
     buffer_row: Signal
     buffer_keys: data.View
 
-    def __init__(self, key_bits: int, tag_bits: int, lanes: int, max_n: int, buffer_depth: int, samples: int):
+    def __init__(self, key_bits: int, lanes: int, max_n: int, buffer_depth: int, samples: int):
         self.key_bits = key_bits
         self.lanes = lanes
         self.max_rows = -(-max_n // lanes)
@@ -65,9 +58,8 @@ class Selector(wiring.Component):
         self.random_passes = clog2(self.max_rows) + 4
         address = max(1, clog2(buffer_depth))
         super().__init__({
-            "cmd": In(stream.Signature(
-                select_command(key_bits, samples, tag_bits, self.count_bits, address))),
-            "result": Out(stream.Signature(select_result(key_bits, tag_bits, self.count_bits))),
+            "cmd": In(stream.Signature(select_command(key_bits, samples, self.count_bits, address))),
+            "result": Out(stream.Signature(filter_command(key_bits, self.count_bits))),
             "buffer_row": Out(address),
             "buffer_keys": In(data.ArrayLayout(unsigned(key_bits), lanes)),
         })
@@ -199,7 +191,6 @@ class Selector(wiring.Component):
             rest.eq(k - splitter.above_equal),
         ]
 
-        m.d.comb += [self.result.p.n.eq(self.cmd.p.n), self.result.p.tag.eq(self.cmd.p.tag)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.result.p.keep_equal.eq(self.cmd.p.n)

@@ -52,23 +52,32 @@ class ZeroEliminator(wiring.Component):
                 m.d.sync += [element[j].eq(self.elements[j]), move[j].eq(zeros.ahead[j])]
         m.d.comb += self.count_early.eq(count)
 
-        # Shifter, smallest step first: between two kept elements lie at least as many gaps as their
-        # distances differ by, so no step makes two of them meet. The distances stay where they are: an
-        # element of distance z that has moved by z's low bits sits on a lane with no more than z and no
-        # fewer than z less those bits before it, so what this lane's distance says of the high bits is its.
-        # Nor does it matter whether a lane is live: what is dropped never moves onto a kept element.
-        for b in range(levels):
-            step = 1 << b
-            moved = []
-            for j in range(lanes):
-                if j + step >= lanes:
-                    moved.append(element[j])
-                    continue
-                out = Signal(self.width, name=f"shifted_{step}_{j}")
-                m.d.comb += out.eq(Mux(move[j + step][b], element[j + step], element[j]))
-                moved.append(out)
-            element = moved
+        closed = close_gaps(m, element, move)
         with m.If(self.enable):
             m.d.sync += self.count.eq(count)
-            m.d.sync += [self.dense[j].eq(element[j]) for j in range(lanes)]
+            m.d.sync += [self.dense[j].eq(closed[j]) for j in range(lanes)]
         return m
+
+
+def close_gaps(m: Module, elements: list[Signal], move: list[Signal]) -> list[Signal]:
+    """`elements`, each moved down by `move` lanes (how many dropped ones are before it): log2(lanes) multiplexers.
+
+    Smallest step first: between two kept elements lie at least as many gaps as their distances differ by, so no
+    step makes two of them meet. The distances stay where they are: an element of distance z that has moved by z's
+    low bits sits on a lane with no more than z and no fewer than z less those bits before it, so what this lane's
+    distance says of the high bits is its. Nor does it matter whether a lane is live: what is dropped never moves
+    onto a kept element.
+    """
+    lanes = len(elements)
+    for b in range(clog2(lanes)):
+        step = 1 << b
+        moved = []
+        for j in range(lanes):
+            if j + step >= lanes:
+                moved.append(elements[j])
+                continue
+            out = Signal(len(elements[j]), name=f"shifted_{step}_{j}")
+            m.d.comb += out.eq(Mux(move[j + step][b], elements[j + step], elements[j]))
+            moved.append(out)
+        elements = moved
+    return elements

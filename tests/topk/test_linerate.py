@@ -2,12 +2,13 @@
 
 import json
 import os
-from itertools import pairwise
 from pathlib import Path
 
 import cocotb
+import numpy as np
 import pytest
 
+from sim.golden.topk import topk_indices
 from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import ConfigError, SpAttenConfig
@@ -15,7 +16,7 @@ from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.linerate import LineRate, plan
 
 from . import test_quickselect as shared
-from .rows import shapes_of_keys
+from .rows import collect, kept, shapes_of_keys, vector_rows
 
 
 def _no_bubble(source) -> None:
@@ -23,20 +24,39 @@ def _no_bubble(source) -> None:
     assert source.cycles[-1] - source.cycles[0] == len(source.cycles) - 1
 
 
+def _spills(keys, k: int, lanes: int) -> bool:
+    """The kept elements of the final input row do not fit into the output row they complete."""
+    index = topk_indices(np.asarray(keys), k)
+    final = int((index >= (len(keys) - 1) // lanes * lanes).sum())
+    before = len(index) - final
+    return before > 0 and (before - 1) % lanes + 1 + final > lanes
+
+
+def _latest(vectors, lanes: int) -> list[int]:
+    """Cycles that each vector's last output row is later than `LineRate.latency` says, vectors back to back."""
+    late: list[int] = []
+    for keys, k in vectors:
+        # A one-row vector right behind such a final row waits for it.
+        behind = bool(late) and late[-1] == 1 and len(keys) <= lanes
+        late.append(int(behind or _spills(keys, k, lanes)))
+    return late
+
+
 @cocotb.test()
-async def one_vector_per_rows(dut):
-    """Vectors of one length, whatever their keys: exactly ⌈n / lanes⌉ cycles each, in and out."""
+async def one_vector_per_cycles(dut):
+    """Vectors of one length, whatever their keys: exactly `cycles(n)` each, from first to last."""
     p = params()
     rng = Bench(dut).rng
     results = {}
-    for n, k in p["rates"]:
-        keys = [k for _ in range(4) for k in shapes_of_keys(rng, n, p["key"])]
-        source, ends = await shared._check(dut, [(v, k) for v in keys])
-        _no_bubble(source)
-        gaps = {b - a for a, b in pairwise(ends)}
-        assert gaps == {-(-n // p["lanes"])}, f"n={n} k={k}: {sorted(gaps)} cycles from vector to vector"
-        results[f"{n},{k}"] = max(gaps)
-        dut._log.info(f"n={n} k={k}: {max(gaps)} cycles per vector")
+    for n, k, cycles, latency in p["rates"]:
+        vectors = [(keys, k) for _ in range(4) for keys in shapes_of_keys(rng, n, p["key"])]
+        source, ends = await shared._check(dut, vectors)
+        if cycles == -(-n // p["lanes"]):
+            _no_bubble(source)
+        late = _latest(vectors, p["lanes"])
+        assert ends == [source.cycles[0] + latency + i * cycles + x for i, x in enumerate(late)], f"n={n} k={k}"
+        results[f"{n},{k}"] = cycles
+        dut._log.info(f"n={n} k={k}: {cycles} cycles per vector, latency {latency}")
     if "RATES" in os.environ:
         Path(os.environ["RATES"]).write_text(json.dumps(results))
 
@@ -59,12 +79,23 @@ async def no_bubble_in_any_mix(dut):
 
 @cocotb.test()
 async def latency(dut):
+    """From an empty engine, with the ring wherever earlier vectors left it."""
     p = params()
-    rng = Bench(dut).rng
-    for n, stated in ((1, p["latency_1"]), (p["max_n"], p["latency"])):
-        source, ends = await shared._check(dut, [([rng.getrandbits(p["key"]) for _ in range(n)], max(1, n // 2))])
-        took = ends[0] - source.cycles[0]
-        assert took == stated, f"n={n}: {took} cycles, stated {stated}"
+    bench = Bench(dut, ["i"], ["o"])
+    await bench.start()
+    form = shared._form()
+    rng = bench.rng
+    for n, stated in p["latencies"]:
+        for keys in (*shapes_of_keys(rng, n, p["key"])[:2], [rng.getrandbits(p["key"]) for _ in range(n)]):
+            k = rng.randrange(1, n + 1)
+            payloads = [rng.getrandbits(form.payload) for _ in keys]
+            source = bench.send("i", vector_rows(form, keys, payloads, k, 0))
+            out = bench.receive("o")
+            await bench.run(lambda k=k, out=out: len(out.items) >= -(-k // form.lanes), limit=10 * stated)
+            assert collect(form, out.items) == [(*kept(keys, payloads, k), 0)]
+            took = out.cycles[-1] - source.cycles[0] - _spills(keys, k, form.lanes)
+            assert took == stated, f"n={n} k={k}: {took} cycles, stated {stated}"
+            await bench.idle(rng.randrange(4))
 
 
 @cocotb.test()
@@ -78,25 +109,37 @@ async def stalled_for_long(dut):
         await shared._check(dut, vectors, 0.0, 0.95)
 
 
-LINE_RATE = ["one_vector_per_rows", "no_bubble_in_any_mix", "latency"]
+LINE_RATE = ["one_vector_per_cycles", "no_bubble_in_any_mix", "latency"]
 
 
-def _run(key, payload, tag, lanes, max_n, rates=(), **options):
+def _params(engine: LineRate, rates) -> dict:
+    top, lanes = engine.max_n, engine.lanes
+    sizes = {1, 2, lanes, lanes + 1, 4 * lanes, 4 * lanes + 1, 102, 307, top // 2, top - 1, top}
+    return {
+        "key": engine.key_bits, "payload": engine.payload_bits, "tag": engine.tag_bits, "lanes": lanes, "max_n": top,
+        "rows": engine.max_rows, "bound": engine.cycles(top),
+        "rates": [(n, k, engine.cycles(n), engine.latency(n)) for n, k in rates],
+        "latencies": [(n, engine.latency(n)) for n in sorted(sizes) if 1 <= n <= top]}
+
+
+def _run(key, payload, tag, lanes, max_n, **options):
     engine = LineRate(key, payload, tag, lanes, max_n, **options)
-    common = {"key": key, "payload": payload, "tag": tag, "lanes": lanes, "max_n": max_n, "rows": engine.max_rows,
-              "bound": engine.cycles(max_n), "rates": [*rates, (max_n, max(1, max_n // 2)), (1, 1)],
-              "latency": engine.latency(max_n), "latency_1": engine.latency(1)}
+    middle = max(1, max_n // 2)
+    given = _params(engine, {(max_n, middle), (1, 1), (middle, max_n), (min(lanes, max_n), 1)})
     looped = max(engine.passes) > 1
     directed = [f for f in shared.FUNCTION if not (looped and f == "keeping_all_runs_at_full_rate")]
-    run_bench(engine, shared.__name__, testcase=directed, params=common)
-    own = ["latency", "stalled_for_long"] if looped else [*LINE_RATE, "stalled_for_long"]
-    run_bench(engine, __name__, testcase=own, params=common)
+    run_bench(engine, shared.__name__, testcase=directed, params=given)
+    own = [f for f in LINE_RATE if not (looped and f == "no_bubble_in_any_mix")]
+    run_bench(engine, __name__, testcase=[*own, "stalled_for_long"], params=given)
 
 
 @pytest.mark.parametrize("key,payload,tag,lanes,max_n,options", [
     (12, 10, 5, 4, 40, {}), (5, 6, 2, 1, 9, {}), (12, 3, 2, 5, 4, {}), (4, 4, 1, 3, 20, {}), (1, 3, 1, 2, 6, {}),
-    (9, 4, 3, 2, 16, {"digit_bits": 2, "digit_stages": 5}), (41, 7, 1, 2, 17, {}),
-    (7, 3, 2, 1, 5, {"digit_bits": 1, "digit_stages": 2})])
+    (12, 4, 3, 2, 37, {"wide": 1}), (12, 4, 3, 3, 64, {"wide": 3}), (12, 5, 3, 4, 100, {"digit_bits": 6, "wide": 8}),
+    (9, 4, 3, 2, 16, {"digit_bits": 2, "digit_stages": 5}),
+    # Several passes per stage.
+    (41, 7, 1, 2, 17, {}), (7, 3, 2, 1, 5, {"digit_bits": 1, "digit_stages": 2}),
+    (8, 5, 3, 4, 128, {"digit_bits": 2, "digit_stages": 3, "wide": 2})])
 def test_selection(key, payload, tag, lanes, max_n, options):
     _run(key, payload, tag, lanes, max_n, **options)
 
@@ -106,10 +149,10 @@ def test_line_rate_of_the_papers_size():
     engine = make_topk("linerate", 12, 10, 5, 16, 1024)
     assert isinstance(engine, LineRate)
     assert engine.cycles(1024) == 64
-    run_bench(engine, __name__, testcase=LINE_RATE, params={
-        "key": 12, "payload": 10, "tag": 5, "lanes": 16, "max_n": 1024, "rows": engine.max_rows,
-        "rates": [(1024, 512), (307, 92), (204, 41), (102, 20)],
-        "latency": engine.latency(1024), "latency_1": engine.latency(1)})
+    # One reading as the vector comes, two of four rows per cycle, one as it leaves.
+    assert [engine.latency(n) for n in (102, 1000, 1024)] == [2 * 7 + 2 * 2 + 12, 2 * 63 + 2 * 16 + 12, 172]
+    run_bench(engine, __name__, testcase=LINE_RATE, params=_params(
+        engine, [(1024, 512), (307, 92), (204, 41), (102, 20), (16, 4)]))
 
 
 def test_digits():
@@ -121,6 +164,8 @@ def test_digits():
         plan(12, 4, 1)
     with pytest.raises(ValueError, match="digit_bits"):
         plan(12, 0, 3)
+    with pytest.raises(ValueError, match="wide must be at least 1"):
+        LineRate(12, 10, 5, 4, 40, wide=0)
 
 
 def test_chosen_in_the_configuration():

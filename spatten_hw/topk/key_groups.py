@@ -1,0 +1,100 @@
+"""The keys of buffered vectors, `wide` rows at a time."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..config import clog2
+
+
+class KeyGroups(wiring.Component):
+    """A ring of `depth` groups of `wide` rows of `lanes` keys; a vector begins with a group of its own.
+
+    In: a row while `valid` and not `full` (a register's function), `last` ends a vector, keys that do not count
+    must be 0. Row r of a group lies in bank r, so that a group is read at once. Out: the group the reader is at,
+    `keys` (row 0 lowest), `live` (which rows the vector has) and `group_last`, with no latency: the memory is
+    given the next address as `step` moves on to the next group. A row shows two cycles after it came. `step`
+    with `free` gives the group's room back, `rewind` (never with `step`) goes back to the first group not freed.
+    """
+
+    #: Cycles from a row at the input to its keys at the output.
+    LATENCY = 2
+
+    valid: Signal
+    last: Signal
+    row: data.View
+    full: Signal
+    step: Signal
+    free: Signal
+    rewind: Signal
+    keys: data.View
+    live: Signal
+    group_last: Signal
+
+    def __init__(self, key_bits: int, lanes: int, wide: int, depth: int):
+        self.key_bits = key_bits
+        self.lanes = lanes
+        self.wide = wide
+        self.depth = depth
+        super().__init__({
+            "valid": In(1), "last": In(1), "row": In(data.ArrayLayout(unsigned(key_bits), lanes)), "full": Out(1),
+            "step": In(1), "free": In(1), "rewind": In(1),
+            "keys": Out(data.ArrayLayout(unsigned(key_bits), lanes * wide)),
+            "live": Out(wide), "group_last": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        address = max(1, clog2(self.depth))
+
+        def after(group: Signal):
+            return Mux(group == self.depth - 1, 0, group + 1)
+
+        # Writing.
+        bank = Signal(range(max(2, self.wide)))
+        write_group = Signal(address)
+        used = Signal(range(self.depth + 1))
+        opens = Signal()
+        m.d.comb += [
+            self.full.eq((used == self.depth) & (bank == 0)),
+            opens.eq(self.valid & (bank == 0)),
+        ]
+        m.d.sync += used.eq(used + opens - (self.step & self.free))
+        with m.If(self.valid):
+            with m.If(self.last | (bank == self.wide - 1)):
+                m.d.sync += [bank.eq(0), write_group.eq(after(write_group))]
+            with m.Else():
+                m.d.sync += bank.eq(bank + 1)
+
+        # Reading: again and again what is not there yet.
+        group = Signal(address)
+        read_group = Signal(address)
+        first_used = Signal(address)
+        m.d.comb += read_group.eq(group)
+        with m.If(self.step):
+            m.d.comb += read_group.eq(after(group))
+        with m.Elif(self.rewind):
+            m.d.comb += read_group.eq(first_used)
+        m.d.sync += group.eq(read_group)
+        with m.If(self.step & self.free):
+            m.d.sync += first_used.eq(after(group))
+
+        # The banks. What is behind a vector's last row was left by an earlier one: that row hides it.
+        ends = Signal(self.wide)
+        shown = []
+        for b in range(self.wide):
+            memory = Memory(shape=unsigned(self.lanes * self.key_bits + 1), depth=self.depth, init=[])
+            m.submodules[f"bank_{b}"] = memory
+            write, read = memory.write_port(), memory.read_port(transparent_for=())
+            m.d.comb += [
+                write.addr.eq(write_group), write.en.eq(self.valid & (bank == b)),
+                write.data.eq(Cat(self.row.as_value(), self.last)),
+                read.addr.eq(read_group), read.en.eq(1), ends[b].eq(read.data[-1]),
+            ]
+            m.d.comb += self.live[b].eq(~ends[:b].any())
+            shown.append(read.data[:-1])
+        m.d.comb += [self.keys.as_value().eq(Cat(shown)), self.group_last.eq(ends.any())]
+        return m

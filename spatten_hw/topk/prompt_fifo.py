@@ -1,0 +1,60 @@
+"""A FIFO whose payload shows one cycle after it came if nothing is ahead of it."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, Value
+from amaranth.hdl import ShapeLike
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..stream.fifo import StreamFifo
+
+
+class PromptFifo(wiring.Component):
+    """Stores `depth` ≥ 3 or more payloads of `shape`, first in, first out, 1 per cycle in and out at any fill.
+
+    Two registers in front of a memory: from empty the latency is `LATENCY` = 1 cycle, where a memory alone takes 2.
+    The memory is used only while both are full, and has shown its first payload by the time they are empty. `o`
+    and `i.ready` come from registers.
+    """
+
+    LATENCY = 1
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, shape: ShapeLike, depth: int):
+        if depth < 3:
+            raise ValueError(f"depth must be at least 3, not {depth}")
+        self.shape = shape
+        self.depth = depth
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.memory = memory = StreamFifo(self.shape, self.depth)
+        width = len(Value.cast(self.i.payload))
+        front, second, arriving = Signal(width), Signal(width), Signal(width)
+        front_valid, second_valid, arriving_valid = Signal(), Signal(), Signal()
+        stored = Signal()  # the memory is ahead of what arrives
+        room = Signal()
+        m.d.comb += [
+            stored.eq(memory.level != 0),
+            room.eq(~second_valid | self.o.ready),
+            self.i.ready.eq(memory.i.ready),
+            memory.i.valid.eq(self.i.valid & (stored | ~room)),
+            Value.cast(memory.i.payload).eq(self.i.payload),
+            memory.o.ready.eq(room),
+            arriving.eq(Mux(stored, memory.o.payload, self.i.payload)),
+            arriving_valid.eq(Mux(stored, memory.o.valid, self.i.valid)),
+            self.o.valid.eq(front_valid),
+            Value.cast(self.o.payload).eq(front),
+        ]
+        with m.If(self.o.ready | ~front_valid):
+            m.d.sync += [
+                front.eq(Mux(second_valid, second, arriving)), front_valid.eq(second_valid | arriving_valid),
+                second.eq(arriving), second_valid.eq(second_valid & arriving_valid),
+            ]
+        with m.Elif(~second_valid):
+            m.d.sync += [second.eq(arriving), second_valid.eq(arriving_valid)]
+        return m
