@@ -11,10 +11,11 @@ from ..control.descriptor import job_layout
 from .rows import row_bits
 
 #: Cycles from the acceptance of PREPARE to its `done`, without zeroing, loading and pruning.
-PREPARE_CYCLES = 7
+PREPARE_CYCLES = 6
 #: Cycles from the acceptance of FINISH (accumulators idle) to its `done`, without stores and without the
-#: cycles of the rows merged: one per row of the alive list, more for rows with bank conflicts.
-FINISH_CYCLES = 13
+#: cycles of the rows merged: one per row of the alive list, more for rows with bank conflicts; zeroing takes
+#: one cycle more than it has rows.
+FINISH_CYCLES = 14
 
 
 class CascadeControl(wiring.Component):
