@@ -26,8 +26,8 @@ class GroupFetcher(wiring.Component):
     """`RowGenerator` → `ports` × `LanePort` → `RowCollector`.
 
     Ports: `cmd` (`walk_command` with `ids_per_command` ids), `rows` (`operand_row`), `list_row`/`list_ids` (survivor
-    list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and `planes` (constant while not `idle`), `error`
-    (pulse), `beats_msb`/`beats_lsb` (beats requested, some cycles ago), `asking` (a command is not yet wholly asked for), `idle` (nothing in
+    list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and `planes` (constant while not `idle`), `modest` (see
+    `ReadPort`), `error` (pulse), `beats_msb`/`beats_lsb` (beats requested, some cycles ago), `asking` (a command is not yet wholly asked for), `idle` (nothing in
     flight; a few cycles late). Rows in the order of the commands, R per cycle while the channels deliver.
     """
 
@@ -49,7 +49,7 @@ class GroupFetcher(wiring.Component):
             "req": Out(stream.Signature(request_layout(c))).array(ports),
             "rsp": In(stream.Signature(response_layout(c))).array(ports, response_banks(c)),
             "dim_log2": In(max(1, clog2(len(c.dims)))), "planes": In(data.ArrayLayout(plane_layout(c), 2)),
-            "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits), "asking": Out(1), "idle": Out(1),
+            "modest": In(1), "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits), "asking": Out(1), "idle": Out(1),
         })
 
     @property
@@ -84,7 +84,7 @@ class GroupFetcher(wiring.Component):
             connect(m, port.req, flipped(self.req[p]))
             for bank, answers in enumerate(self.rsp[p]):
                 connect(m, flipped(answers), port.rsp[bank])
-            m.d.comb += [generator.room[p].eq(port.room), quiet[p].eq(port.idle)]
+            m.d.comb += [port.modest.eq(self.modest), generator.room[p].eq(port.room), quiet[p].eq(port.idle)]
             beats.append(port.beats)
             lsb.append(port.beats_lsb)
         msb_sum, lsb_sum = plane_beats(m, beats, lsb, "beats")

@@ -28,7 +28,7 @@ class LanePort(wiring.Component):
     """Queue → `ReadPort` → `Aligner`.
 
     Ports: `i` (`lane_request`), `o` (`lane_row`), `req`/`rsp` (crossbar), `room`: the queue has space for
-    `QUEUE_MARGIN` more requests, `beats`/`beats_lsb`: beats requested in this cycle and of which plane
+    `QUEUE_MARGIN` more requests, `modest`: see `ReadPort`, `beats`/`beats_lsb`: beats requested in this cycle and of which plane
     (registered), `idle`. Sustains one beat per cycle.
     """
 
@@ -43,7 +43,7 @@ class LanePort(wiring.Component):
             "i": In(stream.Signature(lane_request(c))), "o": Out(stream.Signature(lane_row(c))),
             "req": Out(stream.Signature(request_layout(c))),
             "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
-            "room": Out(1), "beats": Out(unsigned(c.granule_beats.bit_length())), "beats_lsb": Out(1),
+            "modest": In(1), "room": Out(1), "beats": Out(unsigned(c.granule_beats.bit_length())), "beats_lsb": Out(1),
             "idle": Out(1),
         })
 
@@ -54,6 +54,7 @@ class LanePort(wiring.Component):
         m.submodules.read_port = port = ReadPort(c, max_row_bytes(c), row_mode().size)
         m.submodules.aligner = aligner = Aligner(c)
         connect(m, flipped(self.i), queue.i)
+        m.d.comb += port.modest.eq(self.modest)
         connect(m, queue.o, port.i)
         connect(m, port.req, flipped(self.req))
         for bank, answers in enumerate(self.rsp):

@@ -24,12 +24,16 @@ def longest_row_beats(c: SpAttenConfig, row_bytes: int) -> int:
     return -(-(row_bytes - 1) // c.beat_bytes) + 1
 
 
+#: Part of its bursts that a port uses while someone else is to go first.
+MODEST_SHARE = 4
+
+
 class ReadPort(wiring.Component):
     """Reads rows through one crossbar requester; rows and beats come out in the order of the requests.
 
     Ports: `i` (`row_request`), `o` (`row_beat`), `req`, `rsp` (crossbar; an array of response banks),
     `beats`/`beats_user`: beats requested in this cycle and for whom (0 if none), `idle` (a cycle late). Up to
-    `ids_per_port` bursts are outstanding; room in the reorder buffer is taken before a burst is requested, so
+    `ids_per_port` bursts are outstanding, a `MODEST_SHARE`-th of them while `modest`; room in the reorder buffer is taken before a burst is requested, so
     a response never waits. Sustains one burst request and one beat per cycle; 2 cycles from `i` to `req`, 2
     from `rsp` to `o`. `row_bytes` is the longest row the port is sized for; longer ones (up to
     `bytes_bits`) work too. The buffer has a ring per response bank, together twice what all bursts need, since
@@ -57,6 +61,7 @@ class ReadPort(wiring.Component):
             "o": Out(stream.Signature(row_beat(c, user_bits))),
             "req": Out(stream.Signature(request_layout(c))),
             "rsp": In(stream.Signature(response_layout(c))).array(banks),
+            "modest": In(1),
             "beats": Out(c.granule_beats.bit_length()), "beats_user": Out(user_bits), "idle": Out(1),
         })
 
@@ -64,6 +69,7 @@ class ReadPort(wiring.Component):
         m = Module()
         c = self.config
         ids = c.ids_per_port
+        modest_ids = max(1, ids // MODEST_SHARE)
         m.submodules.splitter = splitter = BurstSplitter(c, self.bytes_bits, self.user_bits)
         connect(m, wiring.flipped(self.i), splitter.i)
         burst = splitter.o
@@ -83,8 +89,10 @@ class ReadPort(wiring.Component):
         new = burst.payload.note
         room = Signal()
         send = Signal()
+        offered = Signal()                  # a request was offered and not taken: it stays offered
+        m.d.sync += offered.eq(self.req.valid & ~self.req.ready)
         m.d.comb += [
-            room.eq((bursts != ids) & (new.beats <= frees[new.bank])),
+            room.eq(offered | ((bursts < Mux(self.modest, modest_ids, ids)) & (new.beats <= frees[new.bank]))),
             self.req.valid.eq(burst.valid & room), burst.ready.eq(self.req.ready & room),
             self.req.payload.addr.eq(burst.payload.addr), self.req.payload.beats.eq(new.beats),
             self.req.payload.burst.eq(head),

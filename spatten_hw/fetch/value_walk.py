@@ -17,7 +17,7 @@ class ValueWalk(wiring.Component):
     """`fills` (`v_command`) and `kept` (`kept_row`, payloads are token ids) → `o` (`walk_command`).
 
     One per cycle, latency that of `HeadBase` (2 cycles more for kept rows, which pass a queue). While `keys_wanted`, kept
-    rows wait until the queue is half full: K rows are on the longest way, V rows fill the time in which the last
+    rows wait until the queue is three quarters full: K rows are on the longest way, V rows fill the time in which the last
     vectors pass softmax and top-k. A kept vector, once started, goes through to its `last` row before
     a fill may pass; kept vectors come first, since a result waits for them while a fill is ahead of its use.
     Rows of a `refetched` vector are read from both planes if V has an LSB plane (`has_lsb`). `msb_base`,
@@ -54,7 +54,7 @@ class ValueWalk(wiring.Component):
         # A ready vector is begun late, but not held up in the middle: a fill may wait behind it.
         begun = Signal()
         hold = Signal()
-        m.d.sync += hold.eq(self.keys_wanted & (queue.level < kept_depth(c) // 2))
+        m.d.sync += hold.eq(self.keys_wanted & (queue.level < kept_depth(c) * 3 // 4))
         waiting = stream.Signature(queued).create(path=("waiting",))
         m.d.comb += [
             waiting.valid.eq(queue.o.valid & (begun | ~hold)), waiting.payload.eq(queue.o.payload),

@@ -139,8 +139,8 @@ def kept_row(c: SpAttenConfig) -> data.StructLayout:
 
 
 def kept_depth(c: SpAttenConfig) -> int:
-    """Kept rows that wait while their V rows are fetched: 128, or two longest vectors and two more rows."""
-    return max(4, min(128, 2 * c.max_tokens // c.topk_lanes + 2))
+    """Kept rows that wait while their V rows are fetched: 256, or four longest vectors and two more rows."""
+    return max(4, min(256, 4 * c.max_tokens // c.topk_lanes + 2))
 
 
 def acc_row(c: SpAttenConfig) -> data.StructLayout:

@@ -30,7 +30,7 @@ def beat_elements(c: SpAttenConfig) -> int:
 
 def latency(c: SpAttenConfig) -> int:
     """Cycles from taking a row to the cycle its first beat is offered."""
-    return 1 + ROUND_STAGES + sum_stages(c)
+    return 1 + ROUND_STAGES
 
 
 def shift_jam(value: Value, amount: Value, step: int) -> Value:
@@ -53,8 +53,8 @@ class Requantiser(wiring.Component):
     the row's last; a row narrower than the data word is one beat with only its bytes strobed. Beat b goes to
     out_base + head·out_head_stride + query·out_token_stride + b·beat_bytes, modulo 2^addr_bits (the job
     reader has checked that nothing wraps). `head_sums`: Σ |out| of every beat, in the same order. Each beat and
-    each sum goes out exactly once, in any order of the two sinks' readiness; a beat waits until both of the one before
-    are taken. `scale_head`: index into the scale table, `scale`: its entry, one cycle later.
+    each sum goes out exactly once; sums follow their beats `sum_stages` cycles later, and everything waits while
+    either is not taken. `scale_head`: index into the scale table, `scale`: its entry, one cycle later.
     `items`: pulse when a row's last beat and last sum have both been taken.
 
     Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. `i.ready` follows
@@ -200,30 +200,30 @@ class Requantiser(wiring.Component):
                 address.eq(narrow(self.job.out_base + offset_beat, c.addr_bits)),
             ]
 
-        # The end of the pipeline serves two sinks; each side remembers that it has been served.
+        # Beats leave where they are rounded, sums at the end; each side remembers that it has been served.
         beat_sent = Signal()
         sum_sent = Signal()
         end = valid[stages]
         beat_free = Signal()
         sum_free = Signal()
         m.d.comb += [
-            self.o.valid.eq(end & ~beat_sent),
+            self.o.valid.eq(valid[ROUND_STAGES] & ~beat_sent),
             self.head_sums.valid.eq(end & ~sum_sent),
             beat_free.eq(self.o.ready | beat_sent),
             sum_free.eq(self.head_sums.ready | sum_sent),
-            step.eq(~end | (beat_free & sum_free)),
+            step.eq((~valid[ROUND_STAGES] | beat_free) & (~end | sum_free)),
             self.items.eq(end & step & last[stages]),
-            self.o.p.data.eq(delayed(out_row.as_value(), "out", ROUND_STAGES, stages)),
-            self.o.p.addr.eq(delayed(address, "address", 4, stages)),
+            self.o.p.data.eq(out_row.as_value()),
+            self.o.p.addr.eq(delayed(address, "address", 4, ROUND_STAGES)),
             self.o.p.kind.eq(0),
-            self.o.p.last.eq(last[stages]),
+            self.o.p.last.eq(last[ROUND_STAGES]),
             self.head_sums.p.kv_head.eq(delayed(tag.kv_head, "kv_head", 0, stages)),
             self.head_sums.p.sum.eq(resize(level[0], self.head_sums.p.sum.shape())),
         ]
         for n in range(lanes):
             m.d.comb += self.o.p.strobe[2 * n:2 * n + 2].eq((n < row_lanes).replicate(2))
         m.d.sync += [
-            beat_sent.eq(end & ~step & beat_free),
+            beat_sent.eq(valid[ROUND_STAGES] & ~step & beat_free),
             sum_sent.eq(end & ~step & sum_free),
         ]
         return m
