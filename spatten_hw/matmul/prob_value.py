@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..control.descriptor import job_layout
-from ..stream.fifo import StreamFifo
+from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, kept_depth, kept_row, operand_row
 from .lane_scheduler import SCHEDULER_LATENCY, LaneScheduler
 from .operand_buffer import row_bits
@@ -19,7 +19,7 @@ from .value_buffer import ValueBuffer
 def prob_value_latency(c: SpAttenConfig) -> int:
     """Cycles from taking the kept row of a one-step vector to its sums on `o` (all idle, V there): FIFO,
     scheduler, memory read, array."""
-    return 2 + SCHEDULER_LATENCY + 1 + value_array_latency(c) - 1
+    return fifo_latency(kept_depth(c)) + SCHEDULER_LATENCY + 1 + value_array_latency(c) - 1
 
 
 class ProbValueUnit(wiring.Component):

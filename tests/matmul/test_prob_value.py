@@ -251,7 +251,7 @@ async def kept_rows_queue(dut):
     await bench.run(lambda: kept.at == len(work.kept), kept_depth(c) + 4)
     out = bench.receive("o")
     bench.send("v_rows", work.v_rows)
-    await bench.run(lambda: len(out.items) == len(work.expect), 200)
+    await bench.run(lambda: len(out.items) == len(work.expect), 200 + 4 * kept_depth(c))
     check(c, out.items, work.expect)
     await bench.idle(20)
     assert not int(dut.busy.value)
