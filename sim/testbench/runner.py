@@ -29,6 +29,9 @@ from spatten_hw.verilog import to_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SPATTEN_BUILD", ROOT / ".build"))
+#: Verilog of more characters is compiled in several files at once. Smaller designs are quicker in one: as several
+#: they first compile two precompiled headers of 72 MB, which take longer than the design.
+SPLIT_FROM = 500_000
 
 
 class _PortsOnly(Verilator):
@@ -73,7 +76,8 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
             runner.build(sources=[ports, build / f"{top}.v"], hdl_toplevel=top, build_dir=build, waves=waves,
                          always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
-                         build_args=["-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0"])
+                         build_args=["-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
+                                     *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
             _keep_runtime(build, _runtime_cache(waves))
             done.touch()
         else:

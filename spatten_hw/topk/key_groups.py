@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -82,19 +82,19 @@ class KeyGroups(wiring.Component):
         with m.If(self.step & self.free):
             m.d.sync += first_used.eq(after(group))
 
-        # The banks. What is behind a vector's last row was left by an earlier one: that row hides it.
+        # The banks. What is behind a vector's last row was left by an earlier one: that row hides it. Where vectors end
+        # is kept apart from the keys, in memories so small that they become fast ones: it decides what is read next.
         ends = Signal(self.wide)
-        shown = []
+        shown = Signal(data.ArrayLayout(self.lanes * self.key_bits, self.wide))
         for b in range(self.wide):
-            memory = Memory(shape=unsigned(self.lanes * self.key_bits + 1), depth=self.depth, init=[])
-            m.submodules[f"bank_{b}"] = memory
-            write, read = memory.write_port(), memory.read_port(transparent_for=())
-            m.d.comb += [
-                write.addr.eq(write_group), write.en.eq(self.valid & (bank == b)),
-                write.data.eq(Cat(self.row.as_value(), self.last)),
-                read.addr.eq(read_group), read.en.eq(1), ends[b].eq(read.data[-1]),
-            ]
             m.d.comb += self.live[b].eq(~ends[:b].any())
-            shown.append(read.data[:-1])
-        m.d.comb += [self.keys.as_value().eq(Cat(shown)), self.group_last.eq(ends.any())]
+            for name, stored, out in ((f"bank_{b}", self.row.as_value(), shown[b]), (f"ends_{b}", self.last, ends[b])):
+                memory = Memory(shape=unsigned(len(stored)), depth=self.depth, init=[])
+                m.submodules[name] = memory
+                write, read = memory.write_port(), memory.read_port(transparent_for=())
+                m.d.comb += [
+                    write.addr.eq(write_group), write.en.eq(self.valid & (bank == b)), write.data.eq(stored),
+                    read.addr.eq(read_group), read.en.eq(1), out.eq(read.data),
+                ]
+        m.d.comb += [self.keys.as_value().eq(shown.as_value()), self.group_last.eq(ends.any())]
         return m
