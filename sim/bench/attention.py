@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     with Status() as status, Bench(config, status, args.latency) as bench:
         rows = [run_case(bench, case) for case in wanted]
         if requests is not None and with_requests:
-            rows.append(run_requests(bench, requests, args.heads or config.max_heads))
+            rows += [run_requests(bench, requests, args.heads or config.max_heads, gather) for gather in (False, True)]
     write_json(args.json, report(config, args.latency, rows))
     print(render(rows))
     return 1 if any(row.mismatches for row in rows) else 0

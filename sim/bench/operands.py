@@ -94,26 +94,29 @@ class BenchPlan:
                 planes.append(None)
                 continue
             plane = self.arena.plane(heads, tokens, row_bytes(dim, width))
-            self._next.append((plane.base, pack_rows(part, width).reshape(-1)))
+            self._next.append((plane.base, plane.image(pack_rows(part, width))))
             planes.append(plane)
         msb, lsb = planes
         assert msb is not None
         return Operand(codes, scales, bits, msb, lsb)
 
     def add(self, pool: Pool, q: np.ndarray, q_scales: np.ndarray, q_bits: int, tokens: int, *,
-            ids: np.ndarray | None = None, label: str = "", **options: int) -> None:
+            ids: np.ndarray | None = None, resume: bool = False, label: str = "", **options: int) -> None:
         """One job over the first heads and `tokens` tokens of a pool.
 
         `q`: integers [heads, rows, D], rows = 1 in generation, else `tokens`; `ids`: tokens alive (default: all);
-        `options`: further fields of the job. It stores no state.
+        `resume`: they are those of the job before, with the same heads, so nothing is loaded. `options`: further fields
+        of the job. It stores no state.
         """
         heads, rows, dim = q.shape
         data, self._next = self._next, []
         plane = self.arena.plane(heads, rows, row_bytes(dim, q_bits))
-        data.append((plane.base, pack_rows(q, q_bits).reshape(-1)))
+        data.append((plane.base, plane.image(pack_rows(q, q_bits))))
         out = self.arena.out_plane(heads, rows, dim)
         words, state = None, {"restart": 1}
-        if ids is not None:
+        if resume:
+            state = {}
+        elif ids is not None:
             words = np.concatenate([[len(ids) | heads << 32], ids, np.arange(heads)]).astype(np.uint64)
             state = {"load_ids": 1, "ids_in": self.arena.alloc(WORD_BYTES * (1 + tokens + heads))}
         scales = tuple(head_scale(float(q_scales[h]), float(pool.k.scales[h]), float(pool.v.scales[h]), dim, OUT_UNIT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -22,7 +22,7 @@ from .cases import Target
 from .measure import Bench, Measurement
 from .operands import OUT_UNIT, BenchPlan, Pool
 from .report import Part, Row
-from .requests import Request, RequestFile
+from .requests import Request, RequestFile, Shape
 
 #: What is wanted of a file on the full preset.
 TARGETS = {"gpt2-small-wikitext2": Target("per item", 55)}
@@ -55,10 +55,24 @@ class RequestPlan:
     jobs: list[list[Request]]
 
 
-def plan_requests(file: RequestFile, config: SpAttenConfig, heads: int) -> RequestPlan:
-    """All jobs of a file. K and V of all requests of the same widths come from one pool of `heads` heads."""
+def gathered(requests: Sequence[Request]) -> list[Request]:
+    """Requests that differ in nothing but the length of their context brought together, in the order in which each
+    kind first comes, with the longest of their contexts: what a server does with requests that wait."""
+    kinds: dict[Shape, list[Request]] = {}
+    for r in requests:
+        kinds.setdefault(replace(r.shape, tokens=0), []).append(r)
+    result = []
+    for alike in kinds.values():
+        tokens = max(r.shape.tokens for r in alike)
+        result += [replace(r, shape=replace(r.shape, tokens=tokens)) for r in alike]
+    return result
+
+
+def plan_requests(file: RequestFile, config: SpAttenConfig, heads: int, gather: bool = False) -> RequestPlan:
+    """All jobs of a file, in its order or `gathered`. K and V of all requests of the same widths come from one pool of
+    `heads` heads. A job like the one before goes on with its survivors."""
     plan = BenchPlan(config)
-    jobs = list(batches(file.requests, heads))
+    jobs = list(batches(gathered(file.requests) if gather else file.requests, heads))
     most = max(len(job) for job in jobs)
     pools: dict[tuple, Pool] = {}
     for number, job in enumerate(jobs):
@@ -71,6 +85,7 @@ def plan_requests(file: RequestFile, config: SpAttenConfig, heads: int) -> Reque
         rows = [query(plan, pools[key], h, ids, request, file.source) for h, request in enumerate(job)]
         q = np.stack([codes for codes, _ in rows])[:, None]
         plan.add(pools[key], q, np.array([scale for _, scale in rows]), shape.q_bits, shape.tokens, ids=ids,
+                 resume=number > 0 and len(jobs[number - 1]) == len(job) and jobs[number - 1][0].shape == shape,
                  label=f"requests of job {number}", generate=1, keep_values=shape.values, threshold=shape.threshold)
     return RequestPlan(plan, jobs)
 
@@ -109,11 +124,12 @@ def _flat(c: SpAttenConfig, pool: Pool, head: int, keys: np.ndarray, q: np.ndarr
     return bool(flat(largest, shape.threshold)[0])
 
 
-def run_requests(bench: Bench, file: RequestFile, heads: int) -> Row:
+def run_requests(bench: Bench, file: RequestFile, heads: int, gather: bool = False) -> Row:
     """All requests on a simulation."""
-    bench.status.show(f"{file.name}, making queries")
-    planned = plan_requests(file, bench.config, heads)
-    m = bench.run(file.name, planned.plan)
+    name = file.name + "-gathered" * gather
+    bench.status.show(f"{name}, making queries")
+    planned = plan_requests(file, bench.config, heads, gather)
+    m = bench.run(name, planned.plan)
     for job, result in zip(planned.jobs, m.results, strict=True):
         assert result.refetched[:, 0].tolist() == [r.flat for r in job], "a row is flat that should not be, or not"
     notes = [f"{len(planned.jobs)} jobs of up to {heads} heads"]
@@ -122,7 +138,7 @@ def run_requests(bench: Bench, file: RequestFile, heads: int) -> Row:
                      f"{file.q_asked}")
     shape = f"{len(file.requests)} requests, {sum(r.flat for r in file.requests)} with LSBs"
     target = TARGETS.get(file.name) if bench.config.name == "full" else None
-    return Row.of(file.name, shape, m, target, parts=tuple(classes(planned, m)), notes=tuple(notes))
+    return Row.of(name, shape, m, target, parts=tuple(classes(planned, m)), notes=tuple(notes))
 
 
 def classes(planned: RequestPlan, m: Measurement) -> list[Part]:

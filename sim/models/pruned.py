@@ -95,7 +95,7 @@ class LayerTask:
     def layer_data(self, layer: int) -> Iterator[tuple[int, np.ndarray]]:
         """(address, bytes) of the operand planes."""
         for plane, values in self.planes:
-            yield plane.base, pack_rows(values, BITS).reshape(-1)
+            yield plane.base, plane.image(pack_rows(values, BITS))
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
         """Scores stay in the accelerator from layer to layer."""

@@ -52,6 +52,11 @@ class Plane:
         """Logical byte addresses of the rows of `tokens` of `head`."""
         return self.base + head * self.head_stride + np.asarray(tokens, dtype=np.int64) * self.token_stride
 
+    def image(self, rows: np.ndarray) -> np.ndarray:
+        """The bytes of the plane from `base` on: packed rows uint8 [heads, tokens, nbytes] at their strides."""
+        pad = [(0, 0)] * (rows.ndim - 1) + [(0, self.token_stride - self.nbytes)]
+        return np.pad(rows, pad).reshape(-1)
+
 
 class Arena:
     """Hands out logical addresses, upwards from `base`; every block starts on a page and on a
@@ -74,8 +79,9 @@ class Arena:
         return start
 
     def plane(self, heads: int, tokens: int, nbytes: int, stride: int | None = None) -> Plane:
-        """A fresh plane; rows are tight unless `stride` (bytes from token to token) says otherwise."""
-        stride = nbytes if stride is None else stride
+        """A fresh plane. `stride`: bytes from token to token, by default whole beats: a row that begins in the middle
+        of one may need a beat or a burst more, and rows are fetched one by one."""
+        stride = -(-nbytes // self.config.beat_bytes) * self.config.beat_bytes if stride is None else stride
         return Plane(self.alloc(heads * tokens * stride), tokens * stride, stride, nbytes)
 
     def out_plane(self, heads: int, tokens: int, dim: int) -> Plane:

@@ -162,14 +162,14 @@ class Plan:
     def layer_data(self, layer: int) -> Iterator[Write]:
         """(address, bytes) of a layer's Q, K and V planes."""
         w, planes = self.workload, self.planes[layer]
-        yield planes.q.base, pack_rows(w.codes["q"][layer], w.options.q_bits).reshape(-1)
+        yield planes.q.base, planes.q.image(pack_rows(w.codes["q"][layer], w.options.q_bits))
         for name, (msb_bits, lsb_bits), msb_plane, lsb_plane in (
                 ("k", w.options.k_bits, planes.k_msb, planes.k_lsb),
                 ("v", w.options.v_bits, planes.v_msb, planes.v_lsb)):
             msb, low = split(w.codes[name][layer], lsb_bits)
-            yield msb_plane.base, pack_rows(msb, msb_bits).reshape(-1)
+            yield msb_plane.base, msb_plane.image(pack_rows(msb, msb_bits))
             if lsb_plane is not None:
-                yield lsb_plane.base, pack_rows(low, lsb_bits).reshape(-1)
+                yield lsb_plane.base, lsb_plane.image(pack_rows(low, lsb_bits))
 
     # -- jobs -----------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-
 #: Deepest FIFO that is read asynchronously (FPGAs: look-up-table memory), for which its payload is there one cycle
 #: sooner than through the output register of a block memory.
 SMALL = 48
