@@ -54,10 +54,11 @@ class LineRate(TopKEngine):
 
     def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int, *,
                  digit_bits: int = 4, digit_stages: int = 3, wide: int = 4):
-        super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
         if wide < 1:
             raise ValueError(f"wide must be at least 1, not {wide}")
-        self.digits, self.passes = plan(key_bits, digit_bits, digit_stages)
+        digits, passes_of = plan(key_bits, digit_bits, digit_stages)
+        super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
+        self.digits, self.passes = digits, passes_of
         #: Rows that a later stage reads per cycle.
         self.wide = min(wide, self.max_rows)
         # No vector takes a single-pass stage longer than it took to arrive, so one longest vector is the most work
