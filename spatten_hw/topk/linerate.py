@@ -56,9 +56,8 @@ class LineRate(TopKEngine):
                  digit_bits: int = 4, digit_stages: int = 3, wide: int = 4):
         if wide < 1:
             raise ValueError(f"wide must be at least 1, not {wide}")
-        digits, passes_of = plan(key_bits, digit_bits, digit_stages)
         super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
-        self.digits, self.passes = digits, passes_of
+        self.digits, self.passes = plan(key_bits, digit_bits, digit_stages)
         #: Rows that a later stage reads per cycle.
         self.wide = min(wide, self.max_rows)
         # No vector takes a single-pass stage longer than it took to arrive, so one longest vector is the most work
