@@ -155,7 +155,6 @@ def test_line_rate_of_the_papers_size():
         engine, [(1024, 512), (307, 92), (204, 41), (102, 20), (16, 4)]))
 
 
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_digits():
     assert plan(12, 4, 3) == ([4, 4, 4], [1, 1, 1])
     assert plan(5, 4, 3) == ([3, 2], [1, 1])
