@@ -54,9 +54,9 @@ class LineRate(TopKEngine):
 
     def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int, *,
                  digit_bits: int = 4, digit_stages: int = 3, wide: int = 4):
-        super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
         if wide < 1:
             raise ValueError(f"wide must be at least 1, not {wide}")
+        super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
         self.digits, self.passes = plan(key_bits, digit_bits, digit_stages)
         #: Rows that a later stage reads per cycle.
         self.wide = min(wide, self.max_rows)
