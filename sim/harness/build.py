@@ -144,7 +144,8 @@ def registered_reset(verilog: str) -> str:
         return verilog
     top = top.replace(".rst(rst)", ".rst(rst_later)")
     port = "  input rst;\n"
-    return head + top.replace(port, port + "  reg rst_later = 0;\n  always @(posedge clk) rst_later <= rst;\n", 1) + rest
+    register = "  reg rst_later = 0;\n  always @(posedge clk) rst_later <= rst;\n"
+    return head + top.replace(port, port + register, 1) + rest
 
 
 def _make(work: Path, env: dict[str, str], say: Progress) -> None:

@@ -111,8 +111,8 @@ class Fetcher(wiring.Component):
         self._planes(m, keys, values, queries)
         keys_ahead = self._key_walk(m, keys)
         values_ahead = self._value_walk(m, values, keys.asking)
-        # Few V bursts at a time while K is asked for: each waits in front of K's next on its channel, and K's rows leave
-        # in step, so the most delayed channel would delay all of them.
+        # Few V bursts at a time while K is asked for: each waits in front of K's next on its channel, and K's rows
+        # leave in step, so the most delayed channel would delay all of them.
         m.d.sync += values.modest.eq(keys.asking & self.job.generate)
         connect(m, flipped(self.q_cmd), queries.cmd)
         connect(m, queries.rows, flipped(self.q_rows))

@@ -26,9 +26,10 @@ class GroupFetcher(wiring.Component):
     """`RowGenerator` → `ports` × `LanePort` → `RowCollector`.
 
     Ports: `cmd` (`walk_command` with `ids_per_command` ids), `rows` (`operand_row`), `list_row`/`list_ids` (survivor
-    list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and `planes` (constant while not `idle`), `modest` (see
-    `ReadPort`), `error` (pulse), `beats_msb`/`beats_lsb` (beats requested, some cycles ago), `asking` (a command is not yet wholly asked for), `idle` (nothing in
-    flight; a few cycles late). Rows in the order of the commands, R per cycle while the channels deliver.
+    list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and `planes` (constant while not `idle`), `modest`
+    (see `ReadPort`), `error` (pulse), `beats_msb`/`beats_lsb` (beats requested, some cycles ago), `asking` (a command
+    is not yet wholly asked for), `idle` (nothing in flight; a few cycles late). Rows in the order of the commands, R
+    per cycle while the channels deliver.
     """
 
     cmd: stream.Interface
@@ -49,7 +50,8 @@ class GroupFetcher(wiring.Component):
             "req": Out(stream.Signature(request_layout(c))).array(ports),
             "rsp": In(stream.Signature(response_layout(c))).array(ports, response_banks(c)),
             "dim_log2": In(max(1, clog2(len(c.dims)))), "planes": In(data.ArrayLayout(plane_layout(c), 2)),
-            "modest": In(1), "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits), "asking": Out(1), "idle": Out(1),
+            "modest": In(1), "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits),
+            "asking": Out(1), "idle": Out(1),
         })
 
     @property

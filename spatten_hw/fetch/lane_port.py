@@ -28,8 +28,8 @@ class LanePort(wiring.Component):
     """Queue → `ReadPort` → `Aligner`.
 
     Ports: `i` (`lane_request`), `o` (`lane_row`), `req`/`rsp` (crossbar), `room`: the queue has space for
-    `QUEUE_MARGIN` more requests, `modest`: see `ReadPort`, `beats`/`beats_lsb`: beats requested in this cycle and of which plane
-    (registered), `idle`. Sustains one beat per cycle.
+    `QUEUE_MARGIN` more requests, `modest`: see `ReadPort`, `beats`/`beats_lsb`: beats requested in this cycle and of
+    which plane (registered), `idle`. Sustains one beat per cycle.
     """
 
     i: stream.Interface

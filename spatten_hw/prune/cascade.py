@@ -21,10 +21,10 @@ FINISH_CYCLES = 14
 class CascadeControl(wiring.Component):
     """One `op` at a time, one `done` for each; drives the blocks of the pruner and touches no data.
 
-    PREPARE: clear, load scores, restart / load ids / continue, check, prune tokens, prune heads. FINISH: wait
-    for the token accumulators, merge the layer's sums, wait until everything has `drained`, store ids, store scores. Outputs that start something are
-    pulses; `loading`, `merging`, `storing` are levels. An error in PREPARE (or FINISH with nothing alive)
-    leaves nothing alive, so that no job can continue it unawares.
+    PREPARE: clear, load scores, restart / load ids / continue, check, prune tokens, prune heads. FINISH: wait for the
+    token accumulators, merge the layer's sums, wait until everything has `drained`, store ids, store scores. Outputs
+    that start something are pulses; `loading`, `merging`, `storing` are levels. An error in PREPARE (or FINISH with
+    nothing alive) leaves nothing alive, so that no job can continue it unawares.
 
     Totals need no initialisation: rows of the score memory from `zeroed` on have not been written since
     the last clear (or reset) and are zeroed before they are first loaded, compared or merged.

@@ -28,8 +28,8 @@ class Pruner(wiring.Component):
     """Cascade pruning (paper sections III-A, III-B; Figure 8, 6–8 and the importance accumulators).
 
     * `op` {finish}: 0 PREPARE before a layer's data moves, 1 FINISH after all `probs` have been accepted here;
-      `drained`: so have all `head_sums` (looked at from FINISH on); `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy`
-      from the cycle after an op is taken until its `done` is.
+      `drained`: so have all `head_sums` (looked at from FINISH on); `done` {error} once per op. `job` is constant
+      from PREPARE to the `done` of FINISH. `busy` from the cycle after an op is taken until its `done` is.
     * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH. `idle`: none is
       still on its way to a memory (FINISH waits for it by itself).
     * `alive_tokens`, `alive_heads`, `heads_alive`, and the list through four readers
@@ -41,11 +41,11 @@ class Pruner(wiring.Component):
     of ids ≥ tokens and heads ≥ job.heads become 0. A keep count of 0 counts as 1. On an error nothing is alive
     and every later op fails until a restart or a good load_ids. After reset all totals are 0, nothing is alive.
 
-    Cycles without stalls, from op to done: FINISH without stores `cascade.FINISH_CYCLES` + r, r the rows of
-    the alive list (ids of a row that share a bank of the score memory take a cycle each); PREPARE
-    `cascade.PREPARE_CYCLES`. Either takes ceil(tokens / L) more when it is the first to need totals that must be zeroed. Token pruning adds r, the
-    engine's time and ceil(keep / L); head pruning the highest alive head number and the engine's time. Loads
-    and stores move one word per cycle.
+    Cycles without stalls, from op to done: FINISH without stores `cascade.FINISH_CYCLES` + r, r the rows of the alive
+    list (ids of a row that share a bank of the score memory take a cycle each); PREPARE `cascade.PREPARE_CYCLES`.
+    Either takes ceil(tokens / L) more when it is the first to need totals that must be zeroed. Token pruning adds r,
+    the engine's time and ceil(keep / L); head pruning the highest alive head number and the engine's time. Loads and
+    stores move one word per cycle.
     """
 
     op: stream.Interface

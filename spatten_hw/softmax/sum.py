@@ -16,9 +16,9 @@ from .rows import M_BITS, exp_row, sum_bits, sum_fraction
 class ExpSum(wiring.Component):
     """Σ round_shift(m·2^(E − 16), i) over a vector's live lanes, E fraction bits; one L-lane row per cycle.
 
-    `o` holds the sum for one cycle, `latency` = 4 + ceil(log2(L) / 2) cycles after the vector's last row. Vectors follow each
-    other without a gap, whatever their lengths. No back-pressure. Never overflows: at most max_tokens keys
-    of at most 1.0. Valid input: at least one live lane per vector.
+    `o` holds the sum for one cycle, `latency` = 4 + ceil(log2(L) / 2) cycles after the vector's last row. Vectors
+    follow each other without a gap, whatever their lengths. No back-pressure. Never overflows: at most max_tokens
+    keys of at most 1.0. Valid input: at least one live lane per vector.
     """
 
     i: stream.Interface
