@@ -39,6 +39,10 @@ examples:
 """
 
 
+#: Cycles from a read's address to its first data, where nothing else is asked for.
+LATENCY = 8
+
+
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser(
@@ -53,8 +57,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--workload", type=Path, metavar="FILE.csv",
                         help="requests to run; adds a case named like the file")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="only the first N requests of the workload")
-    parser.add_argument("--latency", type=at_least(1), default=16, metavar="N",
-                        help="cycles from a read's address to its first data (default 16)")
+    parser.add_argument("--latency", type=at_least(1), default=LATENCY, metavar="N",
+                        help=f"cycles from a read's address to its first data (default {LATENCY})")
     add_json_argument(parser)
     add_config_arguments(parser, DEFAULT_PRESET)
     parser.set_defaults(handler=run)

@@ -139,13 +139,13 @@ def registered_reset(verilog: str) -> str:
     The next value of every register depends on reset. As an input, reset would make the simulator compute
     all of them again after each change of inputs: a fifth of its work.
     """
-    head, top, rest = re.split(rf"(^module {TOP}\(.*?^endmodule)", verilog, maxsplit=1, flags=re.S | re.M)
-    if len(re.findall(r"\.rst\(rst\)", top)) == 0:
+    found = re.search(rf"^module {TOP}\(.*?^endmodule", verilog, flags=re.S | re.M)
+    if found is None or ".rst(rst)" not in found[0]:
         return verilog
-    top = top.replace(".rst(rst)", ".rst(rst_later)")
     port = "  input rst;\n"
     register = "  reg rst_later = 0;\n  always @(posedge clk) rst_later <= rst;\n"
-    return head + top.replace(port, port + register, 1) + rest
+    top = found[0].replace(".rst(rst)", ".rst(rst_later)").replace(port, port + register, 1)
+    return verilog[:found.start()] + top + verilog[found.end():]
 
 
 def _make(work: Path, env: dict[str, str], say: Progress) -> None:

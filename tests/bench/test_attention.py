@@ -58,7 +58,7 @@ def test_quick_cases_take_no_more_cycles_than_measured(name, folder, capsys):
         found = measured[case]
         assert 0 < found["cycles"] <= ceiling, f"{case} takes {found['cycles']} cycles, not {ceiling} or less"
         # Steady states are differences of runs whose ends overlap differently.
-        assert found["cycles"] >= found["bound"]["limit"] * (0.9 if "steady" in case else 1)
+        assert found["cycles"] >= found["bound"]["limit"] * (0.75 if "steady" in case else 1)
         assert found["bit_exact"] and found["target"] is None
     text = capsys.readouterr().out
     assert "equal to the golden model bit for bit" in text and all(n in text for n in wanted)
@@ -112,7 +112,7 @@ def test_requests(folder, capsys):
     assert "60 keys, 12 values" in text and "Q has 12 bits" in text and "not 16" in text
     assert bench(QUAD, "--workload", "some.csv", "--limit", "2", "--heads", "1", "--case", "some", "--case",
                  "generate-102", "--quick", "--json", "o.json") == 0
-    assert [(n, c["queries"]) for n, c in cases().items()] == [("generate-102", 1), ("some", 2)]
+    assert [(n, c["queries"]) for n, c in cases().items()] == [("generate-102", 1), ("some", 2), ("some-gathered", 2)]
     assert "2 jobs of up to 1 heads" in capsys.readouterr().out
 
 
@@ -156,7 +156,7 @@ def test_bad_arguments(folder, capsys, monkeypatch):
     for argv, word in (
             (["nothing"], "nothing"), ([], "BENCH"), (["attention", "--preset", "huge"], "huge"),
             (["attention", "--case", "sumarise"], "summarise-384-all"), (["attention", "--latency", "0"], "latency"),
-            (["attention", "--heads", "0"], "heads"), (["attention", "--heads", "33"], "max_heads = 32"),
+            (["attention", "--heads", "0"], "heads"), (["attention", "--heads", "129"], "max_heads = 128"),
             (["attention", "--heads", "two"], "two"), (["attention", "--limit", "3"], "--workload"),
             (["attention", "--json", "none/o.json"], "none"), (["attention", "--json", "d"], "folder"),
             (["attention", "--workload", "none.csv"], "none.csv"), (["attention", "--workload", "w.csv"], "line 2"),
