@@ -23,6 +23,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.verilog import to_verilog
 
 from .glue import glue_header
+from .registers import clocked_registers
 from .verilator import ToolError, call, first_error, verilator_env
 
 HERE = Path(__file__).resolve().parent
@@ -95,7 +96,7 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
     digest = hashlib.sha256(verilog.encode())
     for part in (glue, *((HERE / s).read_text() for s in SOURCES),
                  f"{trace} {optimize} {importlib.metadata.version('verilator')}",
-                 Path(__file__).read_text()):
+                 Path(__file__).read_text(), (HERE / "registers.py").read_text()):
         digest.update(part.encode())
     name = digest.hexdigest()[:16]
     folder = build_dir() / "lib"
@@ -115,7 +116,7 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
 
 
 def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, say: Progress) -> None:
-    (work / f"{TOP}.v").write_text(registered_reset(verilog))
+    (work / f"{TOP}.v").write_text(clocked_registers(registered_reset(verilog)))
     (work / "glue.h").write_text(glue)
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
@@ -205,7 +206,7 @@ def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int) -> str:
     root = HERE.parents[1] / "spatten_hw"
     digest = hashlib.sha256(f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} "
                             f"{importlib.metadata.version('verilator')}".encode())
-    for path in sorted(root.rglob("*.py")) + [HERE / s for s in (*SOURCES, "build.py", "glue.py")]:
+    for path in sorted(root.rglob("*.py")) + [HERE / s for s in (*SOURCES, "build.py", "glue.py", "registers.py")]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -81,18 +81,18 @@ class ResponseColumn(wiring.Component):
     """The beats of `channels` channels for one requester: round robin, one a cycle, registered.
 
     `me`: the requester's number (constant). `valid`, `beats`: what the channels offer; `taken`: which is taken
-    now (at most one). `rsp` one cycle later.
+    now (at most one). `rsp` one cycle later; its payload changes only when a beat comes.
     """
 
     rsp: stream.Interface
-    beats: data.View
+    beats: list[data.View]
 
     def __init__(self, config: SpAttenConfig, channels: int):
         self.config = c = config
         self.channels = channels
         super().__init__({
             "me": In(c.id_bits - burst_bits(c)), "valid": In(channels),
-            "beats": In(data.ArrayLayout(r_layout(c), channels)),
+            "beats": In(r_layout(c)).array(channels),
             "taken": Out(channels), "rsp": Out(stream.Signature(response_layout(c))),
         })
 
@@ -103,25 +103,26 @@ class ResponseColumn(wiring.Component):
         rsp = self.rsp
         free = Signal()
         wanted = Signal(self.channels)
-        beat = Signal(r_layout(c))
+        grant = Signal(self.channels)
         m.d.comb += [
             free.eq(~rsp.valid | rsp.ready),
             wanted.eq(Cat(self.valid[k] & (self.beats[k].id[bb:] == self.me) for k in range(self.channels))),
+            self.taken.eq(Mux(free, grant, 0)),
         ]
         if self.channels == 1:       # a channel of its own: nobody to arbitrate with
-            m.d.comb += [beat.eq(self.beats[0]), self.taken.eq(wanted & free)]
+            m.d.comb += grant.eq(wanted)
         else:
             m.submodules.arbiter = arbiter = RoundRobin(self.channels)
-            m.d.comb += [
-                arbiter.requests.eq(wanted), arbiter.advance.eq(free),
-                beat.eq(one_hot_mux(arbiter.grant, [self.beats[k] for k in range(self.channels)])),
-                self.taken.eq(Mux(free, arbiter.grant, 0)),
-            ]
+            m.d.comb += [arbiter.requests.eq(wanted), arbiter.advance.eq(free), grant.eq(arbiter.grant)]
         with m.If(free):
-            m.d.sync += [
-                rsp.valid.eq(wanted.any()), rsp.payload.data.eq(beat.data), rsp.payload.burst.eq(beat.id[:bb]),
-                rsp.payload.last.eq(beat.last), rsp.payload.error.eq(beat.resp[1]),
-            ]
+            m.d.sync += rsp.valid.eq(wanted.any())
+        # Not an AND-OR of all beats: a simulator copies the one that comes, or none.
+        for k, beat in enumerate(self.beats):
+            with m.If(self.taken[k]):
+                m.d.sync += [
+                    rsp.payload.data.eq(beat.data), rsp.payload.burst.eq(beat.id[:bb]),
+                    rsp.payload.last.eq(beat.last), rsp.payload.error.eq(beat.resp[1]),
+                ]
         return m
 
 

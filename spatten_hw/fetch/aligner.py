@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import LSB_WIDTH, SpAttenConfig, clog2
+from ..config import LSB_WIDTH, SpAttenConfig
 from .read_port import longest_row_beats, row_beat
 
 
@@ -66,7 +66,7 @@ class Aligner(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        nbytes, bb = c.beat_bytes, clog2(c.beat_bytes)
+        nbytes = c.beat_bytes
         beat = self.i.payload
 
         # Stage 1: rotated beat. Byte p of it belongs to row word `word` if p < bytes − offset, else to the
@@ -80,17 +80,16 @@ class Aligner(wiring.Component):
         turned_mode = Signal(row_mode())
         take_turned = Signal()
         m.d.comb += self.i.ready.eq(~turned_valid | take_turned)
-        rotated: Value = beat.data
-        for k in range(bb):
-            amount = 8 << k
-            rotated = Mux(beat.offset[k], Cat(rotated[amount:], rotated[:amount]), rotated)
+        # Rotation as one shift of the doubled beat: a simulator computes it only for a beat, stages of multiplexers
+        # always; a synthesiser shares its two halves.
+        rotated = (Cat(beat.data, beat.data) >> Cat(Const(0, 3), beat.offset))[:c.axi_data_bits]
         with m.If(self.i.ready):
             m.d.sync += turned_valid.eq(self.i.valid)
         with m.If(self.i.ready & self.i.valid):
             m.d.sync += [
                 turned.eq(rotated), turned_last.eq(beat.last), turned_error.eq(beat.error),
                 word.eq(Mux(beat.first, 0, word + 1)), turned_mode.eq(beat.user),
-                own.eq(Cat(Const(p, bb + 1) + beat.offset < nbytes for p in range(nbytes))),
+                own.eq(Const((1 << nbytes) - 1, nbytes) >> beat.offset),
             ]
 
         # Stage 2: the row being assembled.
@@ -101,17 +100,20 @@ class Aligner(wiring.Component):
         raw_fresh = Signal(init=1)                           # the next beat is the first of a row
         mode = Signal(row_mode())
         take_raw = Signal()
-        mask = Signal(c.axi_data_bits)
-        m.d.comb += [
-            take_turned.eq(turned_valid & (~raw_full | take_raw)),
-            mask.eq(Cat(own[p].replicate(8) for p in range(nbytes))),
-        ]
+        m.d.comb += take_turned.eq(turned_valid & (~raw_full | take_raw))
+        # In pieces of at most 32 bits, not one wide mask: a simulator pays for wide concatenations by the square.
+        step = min(4, nbytes)
+        masks = [Signal(8 * step, name=f"mask{p}") for p in range(0, nbytes, step)]
+        for k, mask in enumerate(masks):
+            m.d.comb += mask.eq(Cat(own[p].replicate(8) for p in range(k * step, (k + 1) * step)))
         for w in range(words):
-            stored = raw.word_select(w, c.axi_data_bits)
-            with m.If(take_turned & (word == w)):
-                m.d.sync += stored.eq((stored & ~mask) | (turned & mask))
-            with m.If(take_turned & (word == w + 1)):
-                m.d.sync += stored.eq((stored & mask) | (turned & ~mask))
+            for here, flip in ((word == w, False), (word == w + 1, True)):
+                with m.If(take_turned & here):
+                    for k, mask in enumerate(masks):
+                        stored = raw[w * c.axi_data_bits:][k * 8 * step:(k + 1) * 8 * step]
+                        fresh = turned[k * 8 * step:(k + 1) * 8 * step]
+                        chosen = ~mask if flip else mask
+                        m.d.sync += stored.eq((stored & ~chosen) | (fresh & chosen))
         with m.If(take_turned):
             m.d.sync += [
                 raw_error.eq(turned_error | (raw_error & ~raw_fresh)), raw_fresh.eq(turned_last), mode.eq(turned_mode),

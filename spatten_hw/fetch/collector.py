@@ -87,7 +87,7 @@ class RowCollector(wiring.Component):
 
         m.submodules.converter = converter = BitWidthConverter(c, c.slices)
         m.d.comb += [
-            converter.en.eq(move), converter.dim_log2.eq(self.dim_log2), converter.mode.eq(mode),
+            converter.en.eq(move & gathered), converter.dim_log2.eq(self.dim_log2), converter.mode.eq(mode),
             converter.raw.eq(raw), self.o.payload.slices.eq(converter.operands),
         ]
         with m.If(move):

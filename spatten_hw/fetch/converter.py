@@ -48,24 +48,37 @@ class SliceConverter(wiring.Component):
         c = self.config
         mode, bits = self.mode, c.operand_bits
         widths = plane_widths(c)
-        # A Signal per element, not one wide expression: a simulator pays for nested concatenations by the square.
-        elements = [Signal(bits, name=f"element{e}", reset_less=True) for e in range(c.min_dim)]
-        m.d.comb += self.operands.eq(Cat(elements))
+        # Statements per element and kind of row, not one wide expression: a simulator pays for nested concatenations
+        # by the square, and for expressions outside the statements in every cycle.
+        operands = Signal(c.min_dim * bits, reset_less=True)
+        m.d.comb += self.operands.eq(operands)
+
+        def store(fields) -> None:
+            for e in range(c.min_dim):
+                m.d.sync += operands[e * bits:(e + 1) * bits].eq(fields(e))
+
         with m.If(self.enable), m.Switch(mode.width):
             for w in widths:
                 with m.Case(w):
-                    for e, element in enumerate(elements):
-                        plain = self.msb[e * w:(e + 1) * w]
-                        wide: Value = resize(plain.as_signed(), signed(bits)).as_unsigned()
-                        if has_lsbs(c):
-                            low = self.lsb.word_select(e, LSB_WIDTH)
-                            # In this order the shorter planes end: an LSB plane is 4 bits wide and unsigned.
-                            if w + LSB_WIDTH <= bits:
-                                filled = Mux(mode.join, low, Cat(Const(0, LSB_WIDTH - 1), mode.mid))
-                                wide = Mux(mode.shift, Cat(filled, wide[:bits - LSB_WIDTH]), wide)
-                            if w == LSB_WIDTH:
-                                wide = Mux(mode.lsb, resize(plain, unsigned(bits)), wide)
-                        m.d.sync += element.eq(wide)
+                    def plain(e: int, w: int = w) -> Value:
+                        return self.msb[e * w:(e + 1) * w]
+
+                    def extended(e: int, to: int, plain=plain) -> Value:
+                        return resize(plain(e).as_signed(), signed(to)).as_unsigned()
+
+                    # An LSB plane is 4 bits wide and unsigned.
+                    with m.If(mode.lsb if has_lsbs(c) and w == LSB_WIDTH else 0):
+                        store(lambda e, plain=plain: resize(plain(e), unsigned(bits)))
+                    if has_lsbs(c) and w + LSB_WIDTH <= bits:
+                        upper = bits - LSB_WIDTH
+                        with m.Elif(mode.shift & mode.join):
+                            store(lambda e, extended=extended, upper=upper: Cat(
+                                self.lsb.word_select(e, LSB_WIDTH), extended(e, upper)))
+                        with m.Elif(mode.shift):
+                            store(lambda e, extended=extended, upper=upper: Cat(
+                                Const(0, LSB_WIDTH - 1), mode.mid, extended(e, upper)))
+                    with m.Else():
+                        store(lambda e, extended=extended: extended(e, bits))
         return m
 
 

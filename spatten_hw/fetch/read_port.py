@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal, unsigned
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amaranth import Array, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -26,6 +29,30 @@ def longest_row_beats(c: SpAttenConfig, row_bytes: int) -> int:
 
 #: Part of its bursts that a port uses while someone else is to go first.
 MODEST_SHARE = 4
+
+
+@dataclass(frozen=True)
+class _RingUse:
+    """What a ring is told: a burst that is requested and the place of its first beat; which bursts have beats in their
+    ring, the oldest burst, the next place to emit and whether to."""
+
+    new: Value
+    burst: Signal
+    start: Signal
+    begun: Signal
+    oldest: Signal
+    drain: Signal
+    emit: Value
+
+
+@dataclass(frozen=True)
+class _Ring:
+    """What a ring says: the beat emitted last, the place behind the oldest burst's last beat that is there (if it is
+    this bank's and has begun), and the burst (one-hot) of which a beat arrives."""
+
+    beat: data.View
+    arrived: Value
+    begins: Value
 
 
 class ReadPort(wiring.Component):
@@ -79,12 +106,12 @@ class ReadPort(wiring.Component):
         tail = Signal(burst_bits(c))        # burst being emitted
         bursts = Signal(range(ids + 1))     # numbers in use
         # Ring positions, one bit wider than an address, so that a burst as long as its ring still shows how far
-        # it has come. Per bank: next free beat, next beat to emit, beats free; per burst: its next beat.
+        # it has come. Per bank: next free beat, next beat to emit, beats free.
         position = unsigned(clog2(self.depth) + 1)
         fills = Array([Signal(position, name=f"fill{b}") for b in range(self.banks)])
         drains = Array([Signal(position, name=f"drain{b}") for b in range(self.banks)])
         frees = Array([Signal(range(self.depth + 1), init=self.depth, name=f"free{b}") for b in range(self.banks)])
-        places = Array([Signal(position, name=f"place{k}") for k in range(ids)])
+        begun = Signal(ids)                 # per burst: a beat of it has arrived
 
         new = burst.payload.note
         room = Signal()
@@ -104,15 +131,25 @@ class ReadPort(wiring.Component):
         note = notes.read_port(domain="comb")
         m.d.comb += [note_in.addr.eq(head), note_in.data.eq(new), note_in.en.eq(send), note.addr.eq(tail)]
 
+        advance = Signal()
+        begins: Value = Const(0, ids)       # bursts of which a beat arrives now
+        rings = [self._ring(m, b, _RingUse(
+            new=send & (new.bank == b), burst=head, start=fills[b], begun=begun, oldest=tail, drain=drains[b],
+            emit=advance & (note.data.bank == b))) for b in range(self.banks)]
+        arrived = Array([ring.arrived for ring in rings])
+        beats = Array([ring.beat for ring in rings])
+        for ring in rings:
+            begins = begins | ring.begins
+        m.d.sync += begun.eq((begun | begins) & ~Mux(send, Const(1, ids) << head, 0))
+
         # Emission: the oldest burst's next beat is there once that burst's place has passed it.
         left = Signal(c.granule_beats.bit_length())   # beats of the oldest burst already emitted
         here = Signal()
         burst_end = Signal()                              # last beat of the burst
-        advance = Signal()
         step = Signal()
         out = Signal(burst_note(c, self.user_bits))   # of the beat in the rings' read registers
         m.d.comb += [
-            here.eq((bursts != 0) & (places[tail] != drains[note.data.bank])),
+            here.eq((bursts != 0) & begun.bit_select(tail, 1) & (arrived[note.data.bank] != drains[note.data.bank])),
             burst_end.eq(left + 1 == note.data.beats),
             advance.eq(~self.o.valid | self.o.ready), step.eq(here & advance),
             self.o.payload.first.eq(out.first), self.o.payload.last.eq(out.last),
@@ -129,7 +166,6 @@ class ReadPort(wiring.Component):
             with m.If(burst_end):
                 m.d.sync += tail.eq(tail + 1)
 
-        beats = Array([self._ring(m, b, places, drains[b], advance) for b in range(self.banks)])
         chosen = beats[out.bank]
         m.d.comb += [self.o.payload.data.eq(chosen.data), self.o.payload.error.eq(chosen.error)]
         for b in range(self.banks):
@@ -140,28 +176,48 @@ class ReadPort(wiring.Component):
                 frees[b].eq(frees[b] - Mux(into, new.beats, 0) + from_),
                 fills[b].eq(fills[b] + Mux(into, new.beats, 0)), drains[b].eq(drains[b] + from_),
             ]
-        # After the rings' own updates: a burst that starts is not one that receives.
         with m.If(send):
-            m.d.sync += [head.eq(head + 1), places[head].eq(fills[new.bank])]
+            m.d.sync += head.eq(head + 1)
         m.d.sync += [
             bursts.eq(bursts + send - (step & burst_end)),
             self.idle.eq(splitter.idle & (bursts == 0) & ~self.o.valid & ~self.i.valid),
         ]
         return m
 
-    def _ring(self, m: Module, b: int, places: Array, drain: Signal, advance: Signal):
-        """The reorder ring of bank `b`: stores what comes in, returns the read register's view."""
-        shape = data.StructLayout({"data": unsigned(self.config.axi_data_bits), "error": 1})
+    def _ring(self, m: Module, b: int, use: _RingUse) -> _Ring:
+        """The reorder ring of bank `b`, and where in it the next beat of each of its bursts goes.
+
+        That place is the start, stored when the burst is requested, or behind the beat that arrived last. Small
+        memories hold it: as registers, written by every bank and read by every bank, it would be the largest thing
+        of the port.
+        """
+        c = self.config
+        shape = data.StructLayout({"data": unsigned(c.axi_data_bits), "error": 1})
         m.submodules[f"ring{b}"] = ring = memory.Memory(shape=shape, depth=self.depth, init=[])
         write, read = ring.write_port(), ring.read_port(transparent_for=())
         rsp = self.rsp[b]
-        place = Signal(len(drain), name=f"arrives_at{b}")
+        burst = rsp.payload.burst
+        start = self._places(m, f"starts{b}", use.new, use.burst, use.start)(burst)
+        place = Signal(len(use.drain), name=f"arrives_at{b}")
+        after = Signal(len(use.drain), name=f"behind{b}")
+        next_place = self._places(m, f"next{b}", rsp.valid, burst, after)(burst)
+        # The same again, since a memory has one read port.
+        arrived = self._places(m, f"arrived{b}", rsp.valid, burst, after)(use.oldest)
         m.d.comb += [
-            rsp.ready.eq(1), place.eq(places[rsp.payload.burst]),
+            rsp.ready.eq(1), place.eq(Mux(use.begun.bit_select(burst, 1), next_place, start)), after.eq(place + 1),
             write.addr.eq(place[:-1]), write.en.eq(rsp.valid),
             write.data.data.eq(rsp.payload.data), write.data.error.eq(rsp.payload.error),
-            read.addr.eq(drain[:-1]), read.en.eq(advance),
+            read.addr.eq(use.drain[:-1]), read.en.eq(use.emit),
         ]
-        with m.If(rsp.valid):
-            m.d.sync += places[rsp.payload.burst].eq(place + 1)
-        return read.data
+        return _Ring(read.data, arrived, Mux(rsp.valid, Const(1, c.ids_per_port) << burst, 0)[:c.ids_per_port])
+
+    def _places(self, m: Module, name: str, enable: Value, burst: Value, place: Value) -> Callable[[Value], Value]:
+        """A memory of ring positions by burst, written when `enable`; returns how to read it, at once."""
+        m.submodules[name] = places = memory.Memory(shape=unsigned(len(place)), depth=self.config.ids_per_port, init=[])
+        write, read = places.write_port(), places.read_port(domain="comb")
+        m.d.comb += [write.addr.eq(burst), write.data.eq(place), write.en.eq(enable)]
+
+        def at(address: Value) -> Value:
+            m.d.comb += read.addr.eq(address)
+            return read.data
+        return at
