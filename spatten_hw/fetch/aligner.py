@@ -101,19 +101,17 @@ class Aligner(wiring.Component):
         mode = Signal(row_mode())
         take_raw = Signal()
         m.d.comb += take_turned.eq(turned_valid & (~raw_full | take_raw))
-        # In pieces of at most 32 bits, not one wide mask: a simulator pays for wide concatenations by the square.
-        step = min(4, nbytes)
-        masks = [Signal(8 * step, name=f"mask{p}") for p in range(0, nbytes, step)]
-        for k, mask in enumerate(masks):
-            m.d.comb += mask.eq(Cat(own[p].replicate(8) for p in range(k * step, (k + 1) * step)))
+        # Byte by byte, not through a wide mask: a simulator does nothing for the words that no beat goes to.
         for w in range(words):
-            for here, flip in ((word == w, False), (word == w + 1, True)):
-                with m.If(take_turned & here):
-                    for k, mask in enumerate(masks):
-                        stored = raw[w * c.axi_data_bits:][k * 8 * step:(k + 1) * 8 * step]
-                        fresh = turned[k * 8 * step:(k + 1) * 8 * step]
-                        chosen = ~mask if flip else mask
-                        m.d.sync += stored.eq((stored & ~chosen) | (fresh & chosen))
+            stored = raw.word_select(w, c.axi_data_bits)
+            with m.If(take_turned & (word == w)):
+                for p in range(nbytes):
+                    with m.If(own[p]):
+                        m.d.sync += stored.word_select(p, 8).eq(turned.word_select(p, 8))
+            with m.If(take_turned & (word == w + 1)):
+                for p in range(nbytes):
+                    with m.If(~own[p]):
+                        m.d.sync += stored.word_select(p, 8).eq(turned.word_select(p, 8))
         with m.If(take_turned):
             m.d.sync += [
                 raw_error.eq(turned_error | (raw_error & ~raw_fresh)), raw_fresh.eq(turned_last), mode.eq(turned_mode),

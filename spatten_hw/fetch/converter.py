@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig, clog2
-from ..numerics.fixed import resize
 from ..shared import Shared
 from .aligner import join_offset, row_mode
 
@@ -64,11 +63,11 @@ class SliceConverter(wiring.Component):
                         return self.msb[e * w:(e + 1) * w]
 
                     def extended(e: int, to: int, plain=plain) -> Value:
-                        return resize(plain(e).as_signed(), signed(to)).as_unsigned()
+                        return Cat(plain(e), plain(e)[-1].replicate(to - len(plain(e))))
 
                     # An LSB plane is 4 bits wide and unsigned.
                     with m.If(mode.lsb if has_lsbs(c) and w == LSB_WIDTH else 0):
-                        store(lambda e, plain=plain: resize(plain(e), unsigned(bits)))
+                        store(lambda e, plain=plain: Cat(plain(e), Const(0, bits - LSB_WIDTH)))
                     if has_lsbs(c) and w + LSB_WIDTH <= bits:
                         upper = bits - LSB_WIDTH
                         with m.Elif(mode.shift & mode.join):

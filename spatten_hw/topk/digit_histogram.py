@@ -63,8 +63,9 @@ class DigitHistogram(wiring.Component):
         row_counts = []
         for b in bins:
             counts = [Signal(len(part).bit_length(), name=f"count_{b}_{p}") for p, part in enumerate(parts)]
-            m.d.sync += [count.eq(total([self.digits[j] >= b for j in part]))
-                         for count, part in zip(counts, parts, strict=True)]
+            with m.If(self.valid):
+                m.d.sync += [count.eq(total([self.digits[j] >= b for j in part]))
+                             for count, part in zip(counts, parts, strict=True)]
             row_counts.append(counts)
 
         # Second register: added up. A first row starts anew, so nothing has to be cleared between vectors.
