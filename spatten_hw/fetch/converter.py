@@ -65,18 +65,20 @@ class SliceConverter(wiring.Component):
                     def extended(e: int, to: int, plain=plain) -> Value:
                         return Cat(plain(e), plain(e)[-1].replicate(to - len(plain(e))))
 
-                    # An LSB plane is 4 bits wide and unsigned.
-                    with m.If(mode.lsb if has_lsbs(c) and w == LSB_WIDTH else 0):
+                    # Conditions that exclude each other: If and Elif would become a case with overlapping patterns.
+                    is_lsb = mode.lsb if has_lsbs(c) and w == LSB_WIDTH else Const(0, 1)
+                    shifted = mode.shift if has_lsbs(c) and w + LSB_WIDTH <= bits else Const(0, 1)
+                    with m.If(is_lsb):  # 4 bits wide and unsigned
                         store(lambda e, plain=plain: Cat(plain(e), Const(0, bits - LSB_WIDTH)))
                     if has_lsbs(c) and w + LSB_WIDTH <= bits:
                         upper = bits - LSB_WIDTH
-                        with m.Elif(mode.shift & mode.join):
+                        with m.If(~is_lsb & shifted & mode.join):
                             store(lambda e, extended=extended, upper=upper: Cat(
                                 self.lsb.word_select(e, LSB_WIDTH), extended(e, upper)))
-                        with m.Elif(mode.shift):
+                        with m.If(~is_lsb & shifted & ~mode.join):
                             store(lambda e, extended=extended, upper=upper: Cat(
                                 Const(0, LSB_WIDTH - 1), mode.mid, extended(e, upper)))
-                    with m.Else():
+                    with m.If(~is_lsb & ~shifted):
                         store(lambda e, extended=extended: extended(e, bits))
         return m
 

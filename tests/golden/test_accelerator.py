@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sim.golden.accelerator import GoldenAccelerator
+from sim.golden.fetch import row_beats
 from sim.golden.float_engine import run_float
 from sim.golden.integer_engine import run_golden
 from spatten_hw import PRESETS
@@ -300,12 +301,12 @@ def test_bytes_of_generation():
 
 
 def test_bytes_count_whole_beats():
-    """Rows that start inside a beat cost the beats they touch."""
+    """Rows cost the beats they touch; the plan begins them on whole beats."""
     _, _, run = golden(arrays(20, layers=1, dim=8), {"k_bits": 10}, PRESETS["eighth"].replace(min_dim=8, k_ports=8,
                                                                                               v_ports=8))
-    rows = np.arange(24) * 10
-    beats = (rows + 9) // 32 - rows // 32 + 1
-    assert run.outputs.bytes["k_msb"] == 32 * beats.sum()
+    assert run.outputs.bytes["k_msb"] == 32 * 24
+    inside = np.arange(24) * 10
+    assert int(row_beats(inside, 10, PRESETS["eighth"]).sum()) == 30
 
 
 # -- state ----------------------------------------------------------------------------------------------------

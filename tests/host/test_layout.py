@@ -57,8 +57,8 @@ def test_arena_aligns_and_refuses_what_does_not_fit():
     arena = Arena(TINY, base=1)
     first = arena.alloc(1)
     second = arena.plane(2, 3, 20)
-    assert first == 4096 and second.base == 8192 and second.head_stride == 60
-    assert second.address(1, np.array([0, 2])).tolist() == [8252, 8292]
+    assert first == 4096 and second.base == 8192 and second.head_stride == 72
+    assert second.address(1, np.array([0, 2])).tolist() == [8264, 8312]
     assert arena.out_plane(2, 3, 4).token_stride % TINY.beat_bytes == 0
     with pytest.raises(UserError, match="axi_addr_bits"):
         arena.alloc(1 << 22)
