@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.bench.requests import RequestFile
-from sim.bench.workload import batches, plan_requests, spread
+from sim.bench.workload import batches, gathered, plan_requests, spread
 from sim.golden.integer_engine import golden_results
 from spatten_hw.errors import UserError
 from spatten_hw.host.layout import unpack_rows
@@ -34,6 +34,18 @@ def test_jobs_are_runs_of_one_shape_in_equal_parts(tmp_path):
     assert [len(job) for job in batches(file.requests, 4)] == [3, 3, 3, 2, 1]
     assert [r for job in batches(file.requests, 4) for r in job] == list(file.requests)
     assert [len(job) for job in batches(file.requests, 16)] == [9, 2, 1]
+
+
+def test_gathering_brings_requests_alike_together_under_the_longest_context(tmp_path):
+    rows = [row(sentence_length_L=61), row(value_fetch_num=11), row(sentence_length_L=63), row(value_fetch_num=11)]
+    file = requests(tmp_path, text(*rows))
+    together = gathered(file.requests)
+    assert [r.line for r in together] == [2, 4, 3, 5]
+    assert [r.shape.tokens for r in together[:2]] == [63, 63]
+    jobs = plan_requests(file, QUAD, 1, gather=True)
+    # The second of each kind goes on with the survivors of the first.
+    assert [(p.job.load_ids, p.ids is None) for p in jobs.plan.passes] == [(1, False), (0, True)] * 2
+    assert all(p.job.load_ids for p in plan_requests(file, QUAD, 1).plan.passes)
 
 
 @pytest.mark.parametrize("config", [QUAD, WIDE], ids=lambda c: c.name)

@@ -62,3 +62,15 @@ def test_arena_aligns_and_refuses_what_does_not_fit():
     assert arena.out_plane(2, 3, 4).token_stride % TINY.beat_bytes == 0
     with pytest.raises(UserError, match="axi_addr_bits"):
         arena.alloc(1 << 22)
+
+
+def test_image_puts_rows_at_their_strides():
+    plane = Arena(TINY).plane(2, 3, 20)
+    rows = np.arange(120, dtype=np.uint8).reshape(2, 3, 20) + 1
+    image = plane.image(rows)
+    assert len(image) == 2 * plane.head_stride
+    for head in range(2):
+        for token in range(3):
+            at = int(plane.address(head, np.array(token))) - plane.base
+            assert np.array_equal(image[at:at + 20], rows[head, token])
+    assert np.count_nonzero(image) == 120
