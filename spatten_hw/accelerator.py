@@ -84,9 +84,12 @@ class Accelerator(wiring.Component):
         ]
         self._connect_scales(m, reader, scales, seq, softmax, requantiser)
 
-        # The running job, to everyone.
-        for block in (fetcher, score, softmax, topk, value, requantiser, pruner):
+        # The running jobs: one up to the softmax, one behind it.
+        for block in (fetcher, score, softmax, pruner):
             m.d.comb += block.job.eq(seq.job)
+        for block in (topk, value, requantiser):
+            m.d.comb += block.job.eq(seq.back_job)
+        m.d.comb += [fetcher.back_job.eq(seq.back_job), fetcher.same.eq(seq.same)]
 
         # Sequencer → blocks, and what comes back.
         connect(m, seq.op, pruner.op)
@@ -105,7 +108,8 @@ class Accelerator(wiring.Component):
             seq.item_done.eq(requantiser.items),
             pruner.drained.eq(seq.drained), seq.write_idle.eq(writer.idle),
             seq.fetch_errors.eq(fetcher.errors), seq.write_errors.eq(writer.error),
-            fetcher.clear.eq(seq.clear), writer.clear.eq(seq.clear),
+            fetcher.front_clear.eq(seq.front_clear), fetcher.back_clear.eq(seq.back_clear),
+            writer.clear.eq(seq.back_clear),
         ]
 
         # Survivor list, four readers.
@@ -120,7 +124,10 @@ class Accelerator(wiring.Component):
         connect(m, fetcher.k_rows, score.k_rows)
         connect(m, fetcher.q_rows, score.q_rows)
         connect(m, score.o, softmax.i)
-        connect(m, softmax.o, prob_fork.i)
+        m.d.comb += [
+            prob_fork.i.payload.eq(softmax.o.payload), prob_fork.i.valid.eq(softmax.o.valid & seq.open),
+            softmax.o.ready.eq(prob_fork.i.ready & seq.open),
+        ]
         connect(m, prob_fork.o0, pruner.probs)
         connect(m, prob_fork.o1, topk.probs)
         connect(m, topk.kept, kept_fork.i)
@@ -134,7 +141,7 @@ class Accelerator(wiring.Component):
         connect(m, pruner.state_cmd, fetcher.state_cmd)
         connect(m, fetcher.state_words, pruner.state_words)
         m.d.comb += [
-            seq.prob_done.eq(softmax.o.valid & softmax.o.ready & softmax.o.payload.last),
+            seq.listed.eq(topk.listed),
             seq.value_done.eq(value.o.valid & value.o.ready),
             seq.value_done_half.eq(value.o.payload.tag.half),
         ]
@@ -172,11 +179,11 @@ class Accelerator(wiring.Component):
 
     def _connect_scales(self, m: Module, reader, scales, seq, softmax, requantiser) -> None:
         m.d.comb += [
-            scales.write_en.eq(reader.scale_en), scales.write_half.eq(reader.scale_half),
+            scales.write_en.eq(reader.scale_en), scales.write_set.eq(reader.scale_set),
             scales.write_head.eq(reader.scale_head), scales.write_entry.eq(reader.scale_entry),
-            scales.softmax_half.eq(seq.scales), scales.softmax_head.eq(softmax.scale_head),
+            scales.softmax_set.eq(seq.scales), scales.softmax_head.eq(softmax.scale_head),
             softmax.scale.eq(scales.softmax),
-            scales.out_half.eq(seq.scales), scales.out_head.eq(requantiser.scale_head),
+            scales.out_set.eq(seq.back_scales), scales.out_head.eq(requantiser.scale_head),
             requantiser.scale.eq(scales.out),
         ]
 

@@ -12,6 +12,7 @@ from ..stream.layouts import aux_command, aux_word
 from .decode import decode, fields_layout, stored
 from .descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout, scale_layout
 from .errors import ErrorCode
+from .scale_table import SET_BITS, SETS
 from .validate import descriptor_address_bad, reserved_mask
 from .validator import Validator
 
@@ -22,16 +23,16 @@ def push_layout(c: SpAttenConfig) -> data.StructLayout:
 
 
 def job_offer(c: SpAttenConfig) -> data.StructLayout:
-    """A job as handed over: `scales` is its half of the scale table; `error` (ErrorCode) ≠ 0: must not run."""
-    return data.StructLayout({"job": job_layout(c), "scales": 1, "tag": unsigned(16), "error": unsigned(8)})
+    """A job as handed over: `scales` is its set in the scale table; `error` (ErrorCode) ≠ 0: must not run."""
+    return data.StructLayout({"job": job_layout(c), "scales": unsigned(SET_BITS), "tag": unsigned(16), "error": unsigned(8)})
 
 
 class JobReader(wiring.Component):
     """Queues `push`ed jobs, reads and checks the first one's descriptor, offers it as `job`.
 
-    The next descriptor is read while a job runs. Its scales go into the half of the scale table that the
-    running job does not use: a half is taken when its job is taken, and free again when `retire` pulses
-    (once per job taken, when it has ended). `cmd`, `words`: reads of 64-bit words, answered in order. A job
+    The next descriptor is read while jobs run. Its scales go into a set of the scale table that no running job
+    uses: a set is taken when its job is taken, and free again when `retire` pulses (once per job taken without
+    error, when it has ended; in order). `cmd`, `words`: reads of 64-bit words, answered in order. A job
     that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
     not all written); a broken rule is known `VALIDATE_CYCLES` + 2 cycles after the header's last word.
     `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not ready) with job_queue
@@ -45,7 +46,7 @@ class JobReader(wiring.Component):
     retire: Signal
     level: Signal
     scale_en: Signal
-    scale_half: Signal
+    scale_set: Signal
     scale_head: Signal
     scale_entry: data.View
 
@@ -58,7 +59,7 @@ class JobReader(wiring.Component):
             "job": Out(stream.Signature(job_offer(c))),
             "retire": In(1),
             "level": Out((c.job_queue + 1).bit_length()),
-            "scale_en": Out(1), "scale_half": Out(1), "scale_head": Out(c.head_bits),
+            "scale_en": Out(1), "scale_set": Out(SET_BITS), "scale_head": Out(c.head_bits),
             "scale_entry": Out(scale_layout()),
         })
 
@@ -74,13 +75,13 @@ class JobReader(wiring.Component):
         error = Signal(8)
         fields = Signal(fields_layout(c))
         busy = Signal()
-        half = Signal()          # of the table, for the job being read
-        half_used = Signal(2)
+        set_ = Signal(SET_BITS)             # of the table, for the job being read
+        sets_used = Signal(range(SETS + 1))
         word = Signal(range(HEADER_WORDS + 1))
         m.d.comb += [
             validator.fields.eq(fields), validator.descriptor.eq(addr),
             self.level.eq(queue.level + busy),
-            self.job.p.job.eq(decode(m, c, fields)), self.job.p.scales.eq(half), self.job.p.tag.eq(tag),
+            self.job.p.job.eq(decode(m, c, fields)), self.job.p.scales.eq(set_), self.job.p.tag.eq(tag),
             self.job.p.error.eq(error),
         ]
 
@@ -134,9 +135,9 @@ class JobReader(wiring.Component):
                     with m.If(validator.error != ErrorCode.OK):
                         m.next = "OFFER"
                     with m.Else():
-                        m.next = "WAIT_HALF"
-            with m.State("WAIT_HALF"):
-                with m.If(~half_used.bit_select(half, 1)):
+                        m.next = "WAIT_SET"
+            with m.State("WAIT_SET"):
+                with m.If(sets_used != SETS):
                     m.next = "ASK_SCALES"
             with m.State("ASK_SCALES"):
                 m.d.comb += [self.cmd.valid.eq(1), self.cmd.p.addr.eq(scale_addr), self.cmd.p.words.eq(chunk)]
@@ -157,8 +158,11 @@ class JobReader(wiring.Component):
                 with m.If(self.job.ready):
                     m.d.sync += busy.eq(0)
                     m.next = "IDLE"
-        m.d.comb += [self.scale_half.eq(half), self.scale_head.eq(head)]
-        self._track_halves(m, half, half_used, error)
+        m.d.comb += [self.scale_set.eq(set_), self.scale_head.eq(head)]
+        # Only a job that will run takes its set with it; they are given back in the order in which they were taken.
+        goes = Signal()
+        m.d.comb += goes.eq(self.job.valid & self.job.ready & (error == ErrorCode.OK))
+        m.d.sync += [set_.eq(set_ + goes), sets_used.eq(sets_used + goes - self.retire)]
         return m
 
     def _store_header(self, m: Module, fields: data.View, word: Signal, error: Signal) -> None:
@@ -195,16 +199,3 @@ class JobReader(wiring.Component):
             m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
         with m.Elif(reserved & (error == ErrorCode.OK)):
             m.d.sync += error.eq(ErrorCode.BAD_SCALE)
-
-    def _track_halves(self, m: Module, half: Signal, half_used: Signal, error: Signal) -> None:
-        """Only a job that will run takes its half with it; the last job taken is the one that `retire` ends."""
-        taken_half = Signal()
-        taken_legal = Signal()
-        with m.If(self.retire & taken_legal):
-            m.d.sync += [half_used.bit_select(taken_half, 1).eq(0), taken_legal.eq(0)]
-        with m.If(self.job.valid & self.job.ready):
-            m.d.sync += [taken_half.eq(half), taken_legal.eq(error == ErrorCode.OK)]
-            with m.If(error == ErrorCode.OK):
-                m.d.sync += [half_used.bit_select(half, 1).eq(1), half.eq(~half)]
-
-

@@ -1,4 +1,4 @@
-"""One layer job from start to completion: prepare, move the data, finish, report."""
+"""Layer jobs from start to completion: what is issued when."""
 
 from __future__ import annotations
 
@@ -10,26 +10,22 @@ from ..config import SpAttenConfig, clog2
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta, v_command
 from .csr import completion_layout
 from .descriptor import job_layout
-from .errors import ErrorCode
 from .job_reader import job_offer
 from .loader import Loader
+from .scale_table import SET_BITS
+from .stages import FETCH_ERRORS, WRITE_ERRORS, JobStages
 from .walker import Walker
-
-#: Order of the sticky error bits of the fetcher, and of the writer, with what a job then ends with.
-FETCH_ERRORS = (ErrorCode.READ_Q, ErrorCode.READ_K, ErrorCode.READ_V, ErrorCode.READ_DESCRIPTOR,
-                ErrorCode.READ_STATE)
-WRITE_ERRORS = (ErrorCode.WRITE_OUTPUT, ErrorCode.WRITE_STATE)
 
 
 class Sequencer(wiring.Component):
-    """Runs jobs one after the other; inside a job everything overlaps (`Walker`, `Loader`).
+    """Runs jobs through two stages (`JobStages`); inside a job everything overlaps (`Walker`, `Loader`).
 
-    PREPARE (pruner) → RUN (until every item's probabilities are out) → FINISH (pruner: merge scores, which goes
-    on beside P×V; when every item has left the requantiser, `drained`: store state) → all writes answered → completion.
-    `prob_done` marks an item whose last probabilities have been taken. `job` and `scales` hold
-    still from PREPARE to completion; `retire` pulses when they may change. `value_done` (with its half) marks
-    an item leaving P×V, which is when its V SRAM half is no longer needed; `item_done` one leaving the
-    requantiser. `fetch_errors` and `write_errors` are sticky until `clear`, which pulses at the job's start.
+    `job` and `scales` are for the blocks up to the softmax and for the pruner, `back_job` and `back_scales` for those
+    behind it: top-k, V fetch, Prob×V, requantiser. Probabilities may pass from one to the other while `open`.
+    `listed` marks an item whose last probabilities have been taken, with the list ids that belong to them.
+    `value_done` (with its half) marks an item leaving P×V, which is when its V SRAM half is no longer needed;
+    `item_done` one leaving the requantiser; `drained`: none is between softmax and there. `retire`, `same`,
+    `front_clear`, `back_clear`, errors: see `JobStages`.
     """
 
     jobs: stream.Interface
@@ -50,7 +46,9 @@ class Sequencer(wiring.Component):
         super().__init__({
             "jobs": In(stream.Signature(job_offer(c))),
             "completion": Out(stream.Signature(completion_layout())),
-            "job": Out(job_layout(c)), "scales": Out(1), "retire": Out(1), "busy": Out(1),
+            "job": Out(job_layout(c)), "scales": Out(SET_BITS),
+            "back_job": Out(job_layout(c)), "back_scales": Out(SET_BITS),
+            "open": Out(1), "same": Out(1), "retire": Out(1), "busy": Out(1),
             "op": Out(stream.Signature(data.StructLayout({"finish": 1}))),
             "op_done": In(stream.Signature(data.StructLayout({"error": 1}))),
             "alive_tokens": In(c.count_bits), "heads_alive": In(c.max_heads),
@@ -61,21 +59,24 @@ class Sequencer(wiring.Component):
             "meta": Out(stream.Signature(slot_meta(c))),
             "flat": In(stream.Signature(slot)), "free": In(stream.Signature(slot)),
             "k_filled": In(1), "k_filled_half": In(1), "v_filled": In(1), "v_filled_half": In(1),
-            "prob_done": In(1), "value_done": In(1), "value_done_half": In(1), "item_done": In(1), "drained": Out(1),
+            "listed": In(1), "value_done": In(1), "value_done_half": In(1), "item_done": In(1), "drained": Out(1),
             "write_idle": In(1),
-            "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)), "clear": Out(1),
+            "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)),
+            "front_clear": Out(1), "back_clear": Out(1),
             "issued": Out(1), "replayed": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
+        m.submodules.stages = stages = JobStages(c)
         m.submodules.walker = walker = Walker(c)
         m.submodules.loader = loader = Loader(c)
-        start = Signal()
-        tag = Signal(16)
-        error = Signal(8)
 
+        for name in ("jobs", "op_done"):
+            connect(m, flipped(getattr(self, name)), getattr(stages, name))
+        for name in ("completion", "op"):
+            connect(m, getattr(stages, name), flipped(getattr(self, name)))
         for name in ("q_cmd", "qk_cmd", "meta"):
             connect(m, getattr(walker, name), flipped(getattr(self, name)))
         for name in ("flat", "free"):
@@ -83,76 +84,22 @@ class Sequencer(wiring.Component):
         connect(m, loader.v_cmd, flipped(self.v_cmd))
         self._merge_k_commands(m, walker, loader)
         m.d.comb += [
-            walker.job.eq(self.job), walker.start.eq(start), walker.heads.eq(self.heads_alive),
+            getattr(self, name).eq(getattr(stages, name))
+            for name in ("job", "scales", "back_job", "back_scales", "open", "same", "front_clear", "back_clear",
+                         "retire", "busy")]
+        m.d.comb += [
+            stages.issued_all.eq(walker.issued_all), stages.write_idle.eq(self.write_idle),
+            stages.fetch_errors.eq(self.fetch_errors), stages.write_errors.eq(self.write_errors),
+            walker.job.eq(stages.job), walker.start.eq(stages.start), walker.heads.eq(self.heads_alive),
             walker.alive.eq(self.alive_tokens), walker.half_ready.eq(loader.ready),
             self.list_row.eq(walker.list_row), walker.list_ids.eq(self.list_ids),
-            loader.start.eq(start & ~self.job.generate), loader.heads.eq(self.heads_alive),
+            loader.start.eq(stages.start & ~stages.job.generate), loader.heads.eq(self.heads_alive),
             loader.rows.eq(self.alive_tokens), loader.done.eq(walker.half_done),
             loader.k_filled.eq(self.k_filled), loader.k_filled_half.eq(self.k_filled_half),
             loader.v_filled.eq(self.v_filled), loader.v_filled_half.eq(self.v_filled_half),
             self.issued.eq(walker.item), self.replayed.eq(walker.replayed),
         ]
-        scored = self._track_items(m, walker, loader)
-
-        with m.FSM(name="job_state"):
-            with m.State("IDLE"):
-                m.d.comb += self.jobs.ready.eq(1)
-                with m.If(self.jobs.valid):
-                    p = self.jobs.payload
-                    m.d.comb += self.clear.eq(1)
-                    m.d.sync += [self.job.eq(p.job), self.scales.eq(p.scales), tag.eq(p.tag), error.eq(p.error)]
-                    with m.If(p.error != 0):
-                        m.next = "COMPLETE"
-                    with m.Else():
-                        m.next = "PREPARE"
-            with m.State("PREPARE"):
-                m.d.comb += self.op.valid.eq(1)
-                with m.If(self.op.ready):
-                    m.next = "PREPARING"
-            with m.State("PREPARING"):
-                m.d.comb += self.op_done.ready.eq(1)
-                with m.If(self.op_done.valid):
-                    with m.If(self.op_done.payload.error):
-                        m.d.sync += error.eq(ErrorCode.BAD_STATE)
-                        m.next = "REPORT"
-                    with m.Else():
-                        m.next = "START"
-            with m.State("START"):
-                m.d.comb += start.eq(1)
-                m.next = "RUN"
-            with m.State("RUN"), m.If(walker.issued_all & scored):
-                m.d.comb += [self.op.valid.eq(1), self.op.payload.finish.eq(1)]
-                with m.If(self.op.ready):
-                    m.next = "FINISHING"
-            with m.State("FINISHING"):
-                m.d.comb += self.op_done.ready.eq(1)
-                with m.If(self.op_done.valid):
-                    m.next = "FLUSH"
-            with m.State("FLUSH"), m.If(self.write_idle):
-                m.next = "REPORT"
-            with m.State("REPORT"):
-                # The cause outranks its consequence: a read error may have made the loaded state bad.
-                for bits, codes in ((self.write_errors, WRITE_ERRORS), (self.fetch_errors, FETCH_ERRORS)):
-                    for i, code in reversed(list(enumerate(codes))):
-                        # Descriptor reads run ahead for the next job, which reports them itself.
-                        if code != ErrorCode.READ_DESCRIPTOR:
-                            with m.If(bits[i]):
-                                m.d.sync += error.eq(code)
-                m.next = "COMPLETE"
-            with m.State("COMPLETE"):
-                m.d.comb += [
-                    self.completion.valid.eq(1),
-                    self.completion.payload.tag.eq(tag), self.completion.payload.error.eq(error),
-                ]
-                with m.If(self.completion.ready):
-                    m.d.comb += self.retire.eq(1)
-                    m.next = "IDLE"
-        running = Signal()
-        with m.If(self.jobs.valid & self.jobs.ready):
-            m.d.sync += running.eq(1)
-        with m.Elif(self.retire):
-            m.d.sync += running.eq(0)
-        m.d.comb += self.busy.eq(running)
+        self._track_items(m, walker, loader, stages)
         return m
 
     def _merge_k_commands(self, m: Module, walker: Walker, loader: Loader) -> None:
@@ -166,14 +113,11 @@ class Sequencer(wiring.Component):
         with m.Else():
             connect_payload(m, walker.k_cmd, self.k_cmd)
 
-    def _track_items(self, m: Module, walker: Walker, loader: Loader) -> Signal:
-        """Counts items between issue and P×V per half, and between issue and requantiser in all; returns whether all
-        issued have given their probabilities."""
+    def _track_items(self, m: Module, walker: Walker, loader: Loader, stages: JobStages) -> None:
+        """Counts items between issue and P×V per half, and in either stage."""
         c = self.config
         # An item holds a slot only to its decision; behind it are bounded by what the pipeline stores.
         width = clog2(c.max_tokens * c.max_heads) + 1
-        in_flight = Signal(width)
-        m.d.sync += in_flight.eq((in_flight + walker.item - self.item_done)[:width])
         for h in range(2):
             in_half = Signal(width, name=f"in_half_{h}")
             draining = Signal(name=f"draining_{h}")
@@ -185,11 +129,12 @@ class Sequencer(wiring.Component):
             with m.Elif(draining & (in_half == 0)):
                 m.d.comb += loader.retire[h].eq(1)
                 m.d.sync += draining.eq(0)
-        in_softmax = Signal(width)
-        scored = Signal()
-        m.d.sync += in_softmax.eq((in_softmax + walker.item - self.prob_done)[:width])
-        m.d.comb += [self.drained.eq(in_flight == 0), scored.eq(in_softmax == 0)]
-        return scored
+        in_front, in_back = Signal(width), Signal(width)
+        m.d.sync += [
+            in_front.eq((in_front + walker.item - self.listed)[:width]),
+            in_back.eq((in_back + self.listed - self.item_done)[:width]),
+        ]
+        m.d.comb += [stages.scored.eq(in_front == 0), self.drained.eq(in_back == 0), stages.drained.eq(self.drained)]
 
 
 def connect_payload(m: Module, source: stream.Interface, sink: stream.Interface) -> None:

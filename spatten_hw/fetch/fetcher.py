@@ -32,7 +32,7 @@ ERROR_CLASSES = ("q", "k", "v", "desc", "state")
 
 
 class Fetcher(wiring.Component):
-    """Reads Q, K and V rows of the running `job`, and words for two auxiliary clients, over C AXI4 channels.
+    """Reads Q and K rows of `job`, V rows of `back_job`, and words for two auxiliary clients, over C AXI4 channels.
 
     * `k_cmd` (`k_command`) → `k_rows` (`operand_row`), ids of the survivor list through `k_list_row`/`k_list_ids` (one
       cycle later).
@@ -44,9 +44,10 @@ class Fetcher(wiring.Component):
     Rows come in the order of their commands, K and V at R = lanes >> dim_log2 per cycle while the channels deliver.
     K and V rows are live up to `count`. A command with 0 rows gives one empty group with `last`.
     `beats_*`: beats requested, per class, a few cycles ago. `errors`: sticky bits in the order of
-    `ERROR_CLASSES` until `clear`; a row with an error is delivered like any other. `idle`: nothing in flight (a few
-    cycles late); `busy` = ~idle; `stall`: rows are under way for someone ready, none is there. `job` must hold still
-    from two cycles before its first command until `idle`.
+    `ERROR_CLASSES` until `front_clear`, V's until `back_clear`; a row with an error is delivered like any other. `idle`:
+    nothing in flight (a few cycles late); `busy` = ~idle; `stall`: rows are under way for someone ready, none is there.
+    A job must hold still from two cycles before its first command until its last row is out. `same`: both are one job;
+    if not, V rows go first, since the job of the scores waits for the other one's end.
     """
 
     k_cmd: stream.Interface
@@ -69,7 +70,7 @@ class Fetcher(wiring.Component):
         ids = data.ArrayLayout(unsigned(c.token_bits), c.lanes)
         one = c.granule_beats.bit_length()
         super().__init__({
-            "job": In(job_layout(c)),
+            "job": In(job_layout(c)), "back_job": In(job_layout(c)), "same": In(1),
             "k_cmd": In(stream.Signature(k_command(c))), "k_rows": Out(stream.Signature(operand_row(c))),
             "k_list_row": Out(list_row), "k_list_ids": In(ids),
             "v_cmd": In(stream.Signature(v_command(c))), "v_kept": In(stream.Signature(kept_row(c))),
@@ -83,7 +84,7 @@ class Fetcher(wiring.Component):
             "beats_q": Out(one), "beats_other": Out(one),
             "beats_k_msb": Out(port_beats_bits(c, c.k_ports)), "beats_k_lsb": Out(port_beats_bits(c, c.k_ports)),
             "beats_v_msb": Out(port_beats_bits(c, c.v_ports)), "beats_v_lsb": Out(port_beats_bits(c, c.v_ports)),
-            "errors": Out(len(ERROR_CLASSES)), "clear": In(1),
+            "errors": Out(len(ERROR_CLASSES)), "front_clear": In(1), "back_clear": In(1),
             "idle": Out(1), "busy": Out(1), "stall": Out(1),
         })
 
@@ -110,10 +111,12 @@ class Fetcher(wiring.Component):
 
         self._planes(m, keys, values, queries)
         keys_ahead = self._key_walk(m, keys)
-        values_ahead = self._value_walk(m, values, keys.asking)
+        keys_first = Signal()
+        m.d.comb += keys_first.eq(keys.asking & self.same)
+        values_ahead = self._value_walk(m, values, keys_first)
         # Few V bursts at a time while K is asked for: each waits in front of K's next on its channel, and K's rows
         # leave in step, so the most delayed channel would delay all of them.
-        m.d.sync += values.modest.eq(keys.asking & self.job.generate)
+        m.d.sync += values.modest.eq(keys_first & self.job.generate)
         connect(m, flipped(self.q_cmd), queries.cmd)
         connect(m, queries.rows, flipped(self.q_rows))
         for k, name in enumerate(("desc", "state")):
@@ -121,6 +124,7 @@ class Fetcher(wiring.Component):
             connect(m, words.words[k], flipped(getattr(self, f"{name}_words")))
 
         now = Signal(len(ERROR_CLASSES))
+        clear = Cat(self.back_clear if name == "v" else self.front_clear for name in ERROR_CLASSES)
         m.d.comb += [
             now.eq(Cat(queries.error, keys.error, values.error, words.error)),
             self.beats_q.eq(queries.beats), self.beats_other.eq(words.beats),
@@ -131,37 +135,37 @@ class Fetcher(wiring.Component):
         waiting = [(keys.idle & keys_ahead, self.k_rows), (values.idle & values_ahead, self.v_rows),
                    (queries.idle, self.q_rows)]
         m.d.sync += [
-            self.errors.eq((self.errors & ~self.clear.replicate(len(self.errors))) | now),
+            self.errors.eq((self.errors & ~clear) | now),
             self.idle.eq(keys.idle & keys_ahead & values.idle & values_ahead & queries.idle & words.idle),
             self.stall.eq(Cat(~idle & s.ready & ~s.valid for idle, s in waiting).any()),
         ]
         return m
 
     def _planes(self, m: Module, keys: GroupFetcher, values: GroupFetcher, queries: QueryFetcher) -> None:
-        """What the job says of each plane, in the form the lanes use; registered, for it does not change."""
-        job = self.job
+        """What the jobs say of each plane, in the form the lanes use; registered, for it does not change."""
 
-        def row_bytes(width: Value) -> Value:
+        def row_bytes(job: data.View, width: Value) -> Value:
             return ((width * self.config.min_dim) << job.dim_log2) >> 3
 
-        for fetcher, x in ((keys, "k"), (values, "v")):
+        for fetcher, job, x in ((keys, self.job, "k"), (values, self.back_job, "v")):
             msb, lsb = fetcher.planes
             shifted = job[f"{x}_lsb"] != 0
             m.d.comb += fetcher.dim_log2.eq(job.dim_log2)
             planes = Signal(data.ArrayLayout(plane_layout(self.config), 2), name=f"{x}_planes")
             m.d.comb += [msb.eq(planes[0]), lsb.eq(planes[1])]
             m.d.sync += [
-                planes[0].stride.eq(job[f"{x}_msb_token_stride"]), planes[0].bytes.eq(row_bytes(job[f"{x}_msb"])),
+                planes[0].stride.eq(job[f"{x}_msb_token_stride"]), planes[0].bytes.eq(row_bytes(job, job[f"{x}_msb"])),
                 planes[0].mode.width.eq(job[f"{x}_msb"]), planes[0].mode.shift.eq(shifted),
                 planes[1].stride.eq(job[f"{x}_lsb_token_stride"]), planes[1].mode.lsb.eq(1),
                 planes[1].mode.width.eq(LSB_WIDTH),
-                planes[1].bytes.eq(row_bytes(job[f"{x}_lsb"])),
+                planes[1].bytes.eq(row_bytes(job, job[f"{x}_lsb"])),
             ]
             if x == "v":
                 m.d.sync += planes[0].mode.mid.eq(shifted)
+        job = self.job
         plane = Signal(plane_layout(self.config), name="q_plane")
         m.d.sync += [
-            plane.stride.eq(job.q_token_stride), plane.bytes.eq(row_bytes(job.q_bits)),
+            plane.stride.eq(job.q_token_stride), plane.bytes.eq(row_bytes(job, job.q_bits)),
             plane.mode.width.eq(job.q_bits),
         ]
         m.d.comb += [
@@ -195,7 +199,7 @@ class Fetcher(wiring.Component):
 
     def _value_walk(self, m: Module, values: GroupFetcher, keys_wanted: Value) -> Value:
         """`v_cmd`, `v_kept` → V side. Returns whether nothing is on that way."""
-        job = self.job
+        job = self.back_job
         m.submodules.value_walk = walk = ValueWalk(self.config)
         connect(m, flipped(self.v_cmd), walk.fills)
         connect(m, flipped(self.v_kept), walk.kept)
@@ -208,6 +212,3 @@ class Fetcher(wiring.Component):
             values.list_ids.eq(self.v_list_ids), self.v_list_row.eq(values.list_row),
         ]
         return walk.idle
-
-
-

@@ -50,6 +50,7 @@ class LayerJob:
     load_ids: int = 0
     store_ids: int = 0
     store_scores: int = 0
+    barrier: int = 0
     q_bits: int = 12
     k_msb: int = 12
     k_lsb: int = 0

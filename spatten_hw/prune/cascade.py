@@ -22,7 +22,8 @@ class CascadeControl(wiring.Component):
     """One `op` at a time, one `done` for each; drives the blocks of the pruner and touches no data.
 
     PREPARE: clear, load scores, restart / load ids / continue, check, prune tokens, prune heads. FINISH: wait for the
-    token accumulators, merge the layer's sums, wait until everything has `drained`, store ids, store scores. Outputs
+    token accumulators, merge the layer's sums, store ids, store scores. Head totals of the layers before may still be
+    on their way: what clears, sets, compares or stores them first waits until all have `drained`. Outputs
     that start something are pulses; `loading`, `merging`, `storing` are levels. An error in PREPARE (or FINISH with
     nothing alive) leaves nothing alive, so that no job can continue it unawares.
 
@@ -65,6 +66,7 @@ class CascadeControl(wiring.Component):
         zeroed, needed = Signal(range(c.max_rows + 1)), Signal(range(c.max_rows + 1))
         head_range = Signal(c.max_heads)
         illegal = Signal()
+        heads_known = Signal()       # the sums of all outputs are in the totals of the heads
         # Which use of the totals the zeroing goes before.
         before_pruning, before_merging = Signal(), Signal()
         # Registered: the job is constant long before these are used, and the paths stay short.
@@ -75,6 +77,7 @@ class CascadeControl(wiring.Component):
             head_range.eq(Cat(h < job.heads for h in range(c.max_heads))),
         ]
         m.d.comb += [
+            heads_known.eq(self.drained & self.heads_idle),
             self.done.p.error.eq(error), self.zero_row.eq(zeroed),
             illegal.eq((self.alive_tokens == 0) | (self.alive_heads == 0) | (self.last_id >= job.tokens)
                        | (self.heads_alive & ~head_range).any()),
@@ -95,12 +98,14 @@ class CascadeControl(wiring.Component):
             # PREPARE
             with m.State("CLEAR"):
                 # What is loaded replaces everything, also totals past the tokens and heads loaded.
-                with m.If(job.clear_scores | job.load_scores):
+                with m.If(~(job.clear_scores | job.load_scores)):
+                    m.next = "LIST"
+                with m.Elif(heads_known):
                     m.d.comb += self.clear_heads.eq(1)
                     m.d.sync += zeroed.eq(0)
-                m.next = "LIST"
-                with m.If(job.load_scores):
-                    m.next = "ZERO"
+                    m.next = "LIST"
+                    with m.If(job.load_scores):
+                        m.next = "ZERO"
             with m.State("ZERO"):
                 with m.If(zeroed < needed):
                     m.d.comb += self.zero.eq(1)
@@ -147,8 +152,9 @@ class CascadeControl(wiring.Component):
                 with m.If(self.members_end):
                     m.next = "PRUNE_HEADS"
             with m.State("PRUNE_HEADS"):
-                m.next = "DONE"
-                with m.If(keep_heads < self.alive_heads):
+                with m.If(keep_heads >= self.alive_heads):
+                    m.next = "DONE"
+                with m.Elif(heads_known):
                     m.d.comb += self.head_start.eq(1)
                     m.next = "HEADS"
             with m.State("HEADS"):
@@ -172,8 +178,10 @@ class CascadeControl(wiring.Component):
                 m.d.comb += self.merging.eq(1)
                 with m.If(~self.scan_busy & self.scores_idle):
                     m.d.comb += self.clear_sums.eq(1)
-                    m.next = "HEAD_SUMS"
-            with m.State("HEAD_SUMS"), m.If(self.drained & self.heads_idle):
+                    m.next = "DONE"
+                    with m.If(job.store_ids | job.store_scores):
+                        m.next = "HEAD_SUMS"
+            with m.State("HEAD_SUMS"), m.If(heads_known):
                 m.next = "STORE_IDS"
             with m.State("STORE_IDS"):
                 m.next = "STORE_SCORES"

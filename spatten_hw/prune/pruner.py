@@ -28,9 +28,10 @@ class Pruner(wiring.Component):
     """Cascade pruning (paper sections III-A, III-B; Figure 8, 6–8 and the importance accumulators).
 
     * `op` {finish}: 0 PREPARE before a layer's data moves, 1 FINISH after all `probs` have been accepted here;
-      `drained`: so have all `head_sums` (looked at from FINISH on); `done` {error} once per op. `job` is constant
-      from PREPARE to the `done` of FINISH. `busy` from the cycle after an op is taken until its `done` is.
-    * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH. `idle`: none is
+      `drained`: so have all `head_sums` of the layers whose probabilities have come; they may come until after the next
+      PREPARE. `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy` from the cycle after an op is taken until its `done` is.
+    * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH; sums also while nothing
+      waits for `drained`. `idle`: none is
       still on its way to a memory (FINISH waits for it by itself).
     * `alive_tokens`, `alive_heads`, `heads_alive`, and the list through four readers
       `{k,v,q,p}_list_row` → `…_list_ids`, one cycle later; all constant while data moves.

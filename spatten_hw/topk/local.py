@@ -19,7 +19,7 @@ class LocalTopK(wiring.Component):
     `list_row` reads the survivor list, L ids per row, `list_ids` is valid one cycle later. L lanes per
     cycle in, no gap between vectors, as long as the engine keeps up (`quickselect.py`); rows are widened
     from L to P lanes on the way. `probs.ready` depends on registers only (of the engine), not on `kept.ready`.
-    `busy`: a row has come whose vector has not left.
+    `listed` pulses when the last row of a vector has got its ids. `busy`: a row has come whose vector has not left.
     """
 
     #: Cycles from a row of `probs` to the wide row at the engine.
@@ -30,6 +30,7 @@ class LocalTopK(wiring.Component):
     list_row: Signal
     list_ids: data.View
     kept: stream.Interface
+    listed: Signal
     busy: Signal
 
     def __init__(self, config: SpAttenConfig):
@@ -40,7 +41,7 @@ class LocalTopK(wiring.Component):
             "list_row": Out(max(1, clog2(c.max_rows))),
             "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.lanes)),
             "kept": Out(stream.Signature(kept_row(c))),
-            "busy": Out(1),
+            "listed": Out(1), "busy": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -88,6 +89,7 @@ class LocalTopK(wiring.Component):
             # While the wide row waits, not even a first part may be written over it.
             moves.eq(~waiting | ~wide_valid | engine.i.ready),
             engine.i.payload.eq(wide), engine.i.valid.eq(wide_valid),
+            self.listed.eq(waiting & moves & row.last),
         ]
         with m.If(engine.i.ready):
             m.d.sync += wide_valid.eq(0)

@@ -1,0 +1,183 @@
+"""Two jobs at a time: while the outputs of one are made, the scores of the next."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig
+from .csr import completion_layout
+from .descriptor import job_layout
+from .errors import ErrorCode
+from .job_reader import job_offer
+from .scale_table import SET_BITS
+
+#: Order of the sticky error bits of the fetcher, and of the writer, with what a job then ends with.
+FETCH_ERRORS = (ErrorCode.READ_Q, ErrorCode.READ_K, ErrorCode.READ_V, ErrorCode.READ_DESCRIPTOR,
+                ErrorCode.READ_STATE)
+WRITE_ERRORS = (ErrorCode.WRITE_OUTPUT, ErrorCode.WRITE_STATE)
+#: The fetcher's bits that the front stage raises. Descriptor reads run ahead for the next job, which reports them
+#: itself.
+FRONT_ERRORS = tuple(n for n, code in enumerate(FETCH_ERRORS)
+                     if code not in (ErrorCode.READ_V, ErrorCode.READ_DESCRIPTOR))
+_V = FETCH_ERRORS.index(ErrorCode.READ_V)
+
+
+class JobStages(wiring.Component):
+    """`jobs` one after the other through a front and a back stage, one job in each; `completion`s in order.
+
+    Front (`job`, `scales`; survivors, K, Q, scores, softmax): PREPARE (pruner `op`) → `start` → until all items are
+    `issued_all` and `scored` (probabilities out, list of survivors read) → FINISH (pruner: merge scores, store state).
+    Back (`back_job`, `back_scales`; top-k, V, Prob×V, outputs): takes the front's job once its own has ended; `open`
+    lets probabilities pass; ends when FINISH is done, all items have `drained` and all writes are answered.
+    `same`: both have the same job, or the back has none.
+
+    So the way of a job's last vectors to memory is hidden behind the next one's preparation and first scores. A job
+    waits for the end of all before it if it says `barrier`, or if it loads state while the back's job stores
+    some; a summarisation job, whose V goes to SRAM ahead of its scores, before `start`.
+    `front_clear`, `back_clear` pulse when a stage takes a job: errors of the stage are forgotten. `retire` pulses when
+    a job ends that was not refused by its reader. 4 cycles from `jobs` to `start` besides the pruner's.
+    """
+
+    jobs: stream.Interface
+    completion: stream.Interface
+    op: stream.Interface
+    op_done: stream.Interface
+
+    def __init__(self, config: SpAttenConfig):
+        self.config = c = config
+        super().__init__({
+            "jobs": In(stream.Signature(job_offer(c))),
+            "completion": Out(stream.Signature(completion_layout())),
+            "op": Out(stream.Signature(data.StructLayout({"finish": 1}))),
+            "op_done": In(stream.Signature(data.StructLayout({"error": 1}))),
+            "job": Out(job_layout(c)), "scales": Out(SET_BITS),
+            "back_job": Out(job_layout(c)), "back_scales": Out(SET_BITS),
+            "start": Out(1), "issued_all": In(1), "scored": In(1),
+            "open": Out(1), "same": Out(1), "drained": In(1), "write_idle": In(1),
+            "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)),
+            "front_clear": Out(1), "back_clear": Out(1), "retire": Out(1), "busy": Out(1),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        # Between the stages: the front offers its job, once; later it says that it has finished with it, and how.
+        offered, free, taken = Signal(), Signal(), Signal()
+        finished = Signal()
+        tag, error, refused = Signal(16), Signal(8), Signal()
+        m.d.comb += taken.eq(offered & free)
+        self._front(m, offered, free, finished, tag, error, refused)
+        self._back(m, taken, free, finished, tag, error, refused)
+        return m
+
+    def _front(self, m: Module, offered: Signal, free: Signal, finished: Signal, tag: Signal, error: Signal,
+               refused: Signal) -> None:
+        given = Signal()         # the back has this job
+        blocked = Signal()
+        job = self.job
+        stores = self.back_job.store_ids | self.back_job.store_scores
+        loads = job.load_ids | job.load_scores
+        m.d.comb += [
+            blocked.eq(~free & (job.barrier | (loads & stores))),
+            self.same.eq(given | free),
+        ]
+        with m.If(offered & free):
+            m.d.sync += given.eq(1)
+        with m.FSM(name="front"):
+            with m.State("IDLE"):
+                m.d.comb += self.jobs.ready.eq(1)
+                p = self.jobs.payload
+                with m.If(self.jobs.valid):
+                    m.d.comb += self.front_clear.eq(1)
+                    m.d.sync += [
+                        job.eq(p.job), self.scales.eq(p.scales), tag.eq(p.tag), error.eq(p.error),
+                        refused.eq(p.error != ErrorCode.OK), given.eq(0), finished.eq(0),
+                    ]
+                    m.next = "PREPARE"
+                    with m.If(p.error != ErrorCode.OK):
+                        m.next = "GIVE_UP"
+            with m.State("PREPARE"):
+                m.d.comb += self.op.valid.eq(~blocked)
+                with m.If(self.op.ready & ~blocked):
+                    m.next = "PREPARING"
+            with m.State("PREPARING"):
+                m.d.comb += self.op_done.ready.eq(1)
+                with m.If(self.op_done.valid):
+                    m.next = "START"
+                    with m.If(self.op_done.payload.error):
+                        m.d.sync += error.eq(ErrorCode.BAD_STATE)
+                        m.next = "GIVE_UP"
+            with m.State("START"), m.If(job.generate | free):
+                m.d.comb += [self.start.eq(1), offered.eq(1)]
+                m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += [offered.eq(~given), self.op.payload.finish.eq(1),
+                             self.op.valid.eq(self.issued_all & self.scored & given)]
+                with m.If(self.op.valid & self.op.ready):
+                    m.next = "FINISHING"
+            with m.State("FINISHING"):
+                m.d.comb += self.op_done.ready.eq(1)
+                with m.If(self.op_done.valid):
+                    m.d.sync += finished.eq(1)
+                    m.next = "LEAVE"
+            # Nothing was moved, or shall be: the job only waits for its turn to end.
+            with m.State("GIVE_UP"):
+                m.d.comb += offered.eq(1)
+                with m.If(free):
+                    m.d.sync += finished.eq(1)
+                    m.next = "LEAVE"
+            with m.State("LEAVE"):       # the back looks at `finished`, `tag` and `error`
+                m.next = "IDLE"
+
+    def _back(self, m: Module, taken: Signal, free: Signal, finished: Signal, tag: Signal, error: Signal,
+              refused: Signal) -> None:
+        back_tag, back_error, back_refused = Signal(16), Signal(8), Signal()
+        ending = Signal()        # the front has finished with this job
+        causes = Signal(len(FETCH_ERRORS))
+        with m.FSM(name="back") as fsm:
+            with m.State("IDLE"):
+                m.d.comb += free.eq(1)
+                with m.If(taken):
+                    m.d.comb += self.back_clear.eq(1)
+                    m.d.sync += [
+                        self.back_job.eq(self.job), self.back_scales.eq(self.scales), back_tag.eq(tag),
+                        back_refused.eq(refused), ending.eq(0),
+                    ]
+                    m.next = "OPEN"
+            with m.State("OPEN"):
+                m.d.comb += self.open.eq(1)
+                with m.If(finished & ~ending):
+                    m.d.sync += [ending.eq(1), back_error.eq(error)]
+                    # What the front read is known now; it may soon read for another job.
+                    m.d.sync += [causes[n].eq(self.fetch_errors[n]) for n in FRONT_ERRORS]
+                with m.If(ending & self.drained & self.write_idle):
+                    m.next = "REPORT"
+            with m.State("REPORT"):
+                m.d.sync += causes[_V].eq(self.fetch_errors[_V])
+                with m.If(self.write_errors.any()):
+                    for bit, code in reversed(list(enumerate(WRITE_ERRORS))):
+                        with m.If(self.write_errors[bit]):
+                            m.d.sync += back_error.eq(code)
+                m.next = "CAUSE"
+            with m.State("CAUSE"):
+                # The cause outranks its consequence: a read error may have made the loaded state bad.
+                for bit, code in reversed(list(enumerate(FETCH_ERRORS))):
+                    if code != ErrorCode.READ_DESCRIPTOR:
+                        with m.If(causes[bit] & ~back_refused):
+                            m.d.sync += back_error.eq(code)
+                m.next = "COMPLETE"
+            with m.State("COMPLETE"):
+                m.d.comb += [
+                    self.completion.valid.eq(1), self.completion.payload.tag.eq(back_tag),
+                    self.completion.payload.error.eq(back_error),
+                ]
+                with m.If(self.completion.ready):
+                    m.d.comb += self.retire.eq(~back_refused)
+                    m.next = "IDLE"
+        running = Signal()       # a job is in the front
+        with m.If(self.jobs.valid & self.jobs.ready):
+            m.d.sync += running.eq(1)
+        with m.Elif(finished):
+            m.d.sync += running.eq(0)
+        m.d.comb += self.busy.eq(running | ~fsm.ongoing("IDLE"))
