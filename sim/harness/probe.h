@@ -34,7 +34,8 @@ public:
     uint64_t cycles = 0;          // counted ones
     std::vector<Span> spans;
     uint64_t dropped = 0;         // spans beyond the limit
-    std::vector<uint64_t> jobs;   // per finished job: first cycle, last cycle, then fired and blocked of each stream
+    std::vector<uint64_t> jobs;   // per finished job: first cycle (its start, or the end of the job
+                                  // before), last cycle, then fired and blocked of each stream
 
     explicit Probe(const ProbeTable& table) : counts(table.streams), t_(table), before_(table.streams) {
         for (unsigned s = 0; s < t_.streams; ++s) {
@@ -60,7 +61,7 @@ public:
     void reset(uint64_t now) {
         if (limit_) store({now, now, 0, ~0u, 0, 0, 0});
         forget();
-        running_ = false;
+        running_ = 0;
     }
 
     // `port`: the settled probe port of cycle `now`.
@@ -71,7 +72,7 @@ public:
         for (unsigned w = 0; w < t_.words; ++w) {
             uint64_t valid = word(bits, w), ready = word(bits, t_.words + w);
             uint64_t fired = valid & ready;
-            if (is(fired, w, t_.job_start)) before_ = counts, started_ = now, running_ = true;
+            if (is(fired, w, t_.job_start) && !running_++) before_ = counts, started_ = now;
             ended |= is(fired, w, t_.job_end);
             for (uint64_t left = fired; left; left &= left - 1) ++counts[64 * w + __builtin_ctzll(left)].fired;
             for (uint64_t left = valid & ~ready; left; left &= left - 1)
@@ -130,7 +131,8 @@ private:
             jobs.push_back(counts[s].fired - before_[s].fired);
             jobs.push_back(counts[s].blocked - before_[s].blocked);
         }
-        running_ = false;
+        --running_;
+        before_ = counts, started_ = now + 1;
     }
 
     const ProbeTable& t_;
@@ -138,5 +140,5 @@ private:
     std::vector<size_t> offset_;
     std::vector<Open> open_;
     uint64_t limit_ = 0, started_ = 0;
-    bool running_ = false;
+    unsigned running_ = 0;  // jobs taken and not ended
 };

@@ -57,7 +57,8 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class JobCounts:
-    """The streams during one job, from the cycle the sequencer took it to that of its completion, both included."""
+    """The streams from the cycle the sequencer took a job, or, if that was later, the one after the end of the job
+    before, to that of its completion, both included: every cycle with a job counts once."""
 
     first: int
     last: int
@@ -65,7 +66,7 @@ class JobCounts:
 
     @property
     def cycles(self) -> int:
-        """Length of the job."""
+        """Length of that time."""
         return self.last - self.first + 1
 
 

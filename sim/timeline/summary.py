@@ -25,7 +25,7 @@ def summary(timeline: Timeline) -> str:
     jobs = timeline.jobs
     if not jobs:
         return "timeline: no job has finished"
-    cycles = sum(j.cycles for j in jobs)
+    cycles = timeline.cycles
     items = sum(_items(j) for j in jobs)
     replays = sum(_replays(j) for j in jobs)
     lines = [f"timeline: {len(jobs)} jobs, {cycles} cycles, {items} work items, {replays} replays with LSBs"]
@@ -86,7 +86,8 @@ def _pause(timeline: Timeline, unit: str) -> str:
 
 
 def _phases(timeline: Timeline) -> list[str]:
-    """Where the cycles of each layer went; the five parts add up to the layer."""
+    """Where the cycles of each layer went; the five parts add up to the layer, which may begin before the one before it
+    ends."""
     columns = ("cycles", "items", "replays", "prepare", "fill", "scoring", "drain", "finish", "Q×K in scoring")
     lines = ["layer".ljust(12) + "".join(f"{c:>9}" for c in columns[:-1]) + f"{columns[-1]:>17}"]
     return lines + _cut(timeline, lambda job: _phase_line(job))

@@ -24,7 +24,9 @@ def push_layout(c: SpAttenConfig) -> data.StructLayout:
 
 def job_offer(c: SpAttenConfig) -> data.StructLayout:
     """A job as handed over: `scales` is its set in the scale table; `error` (ErrorCode) ≠ 0: must not run."""
-    return data.StructLayout({"job": job_layout(c), "scales": unsigned(SET_BITS), "tag": unsigned(16), "error": unsigned(8)})
+    return data.StructLayout({
+        "job": job_layout(c), "scales": unsigned(SET_BITS), "tag": unsigned(16), "error": unsigned(8),
+    })
 
 
 class JobReader(wiring.Component):

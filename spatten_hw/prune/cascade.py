@@ -15,7 +15,7 @@ PREPARE_CYCLES = 6
 #: Cycles from the acceptance of FINISH (accumulators idle) to its `done`, without stores and without the
 #: cycles of the rows merged: one per row of the alive list, more for rows with bank conflicts; zeroing takes
 #: one cycle more than it has rows.
-FINISH_CYCLES = 14
+FINISH_CYCLES = 11
 
 
 class CascadeControl(wiring.Component):

@@ -29,10 +29,10 @@ class Pruner(wiring.Component):
 
     * `op` {finish}: 0 PREPARE before a layer's data moves, 1 FINISH after all `probs` have been accepted here;
       `drained`: so have all `head_sums` of the layers whose probabilities have come; they may come until after the next
-      PREPARE. `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy` from the cycle after an op is taken until its `done` is.
-    * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH; sums also while nothing
-      waits for `drained`. `idle`: none is
-      still on its way to a memory (FINISH waits for it by itself).
+      PREPARE. `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy`
+      from the cycle after an op is taken until its `done` is.
+    * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH; sums also later, until
+      all have `drained`. `idle`: none is still on its way to a memory (FINISH waits for it by itself).
     * `alive_tokens`, `alive_heads`, `heads_alive`, and the list through four readers
       `{k,v,q,p}_list_row` → `…_list_ids`, one cycle later; all constant while data moves.
     * `state_cmd` / `state_words`: saved state in; `state`: saved state out (`kind` = 1, `last` per section).

@@ -37,7 +37,7 @@ def legal_job(rng: random.Random, c: SpAttenConfig) -> dict[str, int]:
          "group": group, "tokens": tokens, "threshold": rng.choice([0, 4096, rng.randrange(4097)])}
     f["restart"] = rng.getrandbits(1)
     f["load_ids"] = 0 if f["restart"] else rng.getrandbits(1)
-    for flag in ("clear_scores", "load_scores", "store_ids", "store_scores"):
+    for flag in ("clear_scores", "load_scores", "store_ids", "store_scores", "barrier"):
         f[flag] = rng.getrandbits(1)
     f["q_bits"] = rng.choice([w for w in PLANE_WIDTHS if w <= c.operand_bits])
     for plane in "kv":

@@ -1,4 +1,4 @@
-"""JobReader: legal jobs decoded, illegal ones refused with the host's code, scales in the right half."""
+"""JobReader: legal jobs decoded, illegal ones refused with the host's code, scales in a free set."""
 
 import random
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from spatten_hw.control.decode import CLAMPED_FIELDS, HEAD_FIELDS
 from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import JobReader, job_offer, push_layout
+from spatten_hw.control.scale_table import SETS
 from spatten_hw.control.validate import RANGES, RULES, check, reserved_mask
 from spatten_hw.control.validator import VALIDATE_CYCLES
 from spatten_hw.presets import PRESETS
@@ -59,16 +60,16 @@ class Rig:
         self.rng = self.bench.rng
         self.memory: dict[int, int] = {}
         self.bad: set[int] = set()
-        self.table = [{}, {}]
-        self.running: int | None = None
+        self.table = [{} for _ in range(SETS)]
+        self.running: list[int] = []       # sets of the jobs that run, the oldest first
         self.answered = 0
         self.reads = 0
 
     def watch(self):
         if int(self.dut.scale_en.value):
-            half = int(self.dut.scale_half.value)
-            assert half != self.running, "the running job's scales were overwritten"
-            self.table[half][int(self.dut.scale_head.value)] = int(self.dut.scale_entry.value)
+            set_ = int(self.dut.scale_set.value)
+            assert set_ not in self.running, "a running job's scales were overwritten"
+            self.table[set_][int(self.dut.scale_head.value)] = int(self.dut.scale_entry.value)
 
     async def step(self):
         commands = self.bench.sinks["cmd"].items
@@ -142,7 +143,7 @@ async def jobs_legal_and_not(dut):
         if n % 16 == 1:  # a scale table that would begin inside, but end beyond the address space
             addr = (1 << c.addr_bits) - 8 * HEADER_WORDS - 8 * rng.randrange(2 * len(scales) + 1)
         rig.put(addr, words)
-        rig.table = [{}, {}]
+        rig.table = [{} for _ in range(SETS)]
         rig.reads = 0
         broken = check(c, fields, scales, addr)
         offer = await rig.one(addr, n)
@@ -151,17 +152,17 @@ async def jobs_legal_and_not(dut):
         assert offer["error"] == first, f"{ErrorCode(offer['error'])!r}, host says {broken}: {fields}"
         assert offer["tag"] == n
         if broken:
-            assert rig.reads == HEADER_WORDS and rig.table == [{}, {}]
+            assert rig.reads == HEADER_WORDS and not any(rig.table)
             waited = rig.bench.sinks["job"].cycles[-1] - rig.bench.sources["words"].cycles[-1]
             assert stall or waited == VALIDATE_CYCLES + 2
         else:
             want = expected_job(c, fields)
             assert {k: offer["job"][k] for k in want} == want
             table = rig.table[offer["scales"]]
-            assert len(table) == len(scales) and rig.table[1 - offer["scales"]] == {}
+            assert len(table) == len(scales) and sum(map(bool, rig.table)) == 1
             assert all({f.name: table[h] >> o & ((1 << f.width) - 1)
                         for f, o in zip(SCALE_FIELDS, (0, 17, 22, 28, 45), strict=True)} == scales[h] for h in table)
-        if rng.random() < 0.5 or not broken:
+        if not broken:
             await rig.retire()
     codes = {r.code for r in (*RULES, *RANGES)}
     dut._log.info("codes seen: %s; missing: %s", seen, sorted(codes - set(seen)))
@@ -199,7 +200,8 @@ async def read_errors_and_reserved_bits(dut):
         assert offer["error"] == want, (offer["error"], want, at)
         if want != ErrorCode.OK and at < HEADER_WORDS:
             assert rig.reads == HEADER_WORDS
-        await rig.retire()
+        if want == ErrorCode.OK:
+            await rig.retire()
 
 
 @cocotb.test()
@@ -214,8 +216,8 @@ async def bad_addresses_read_nothing(dut):
 
 
 @cocotb.test()
-async def the_next_job_waits_for_its_half_only(dut):
-    """With one job running, the next is read and offered; with that one taken too, the third waits."""
+async def the_next_job_waits_for_its_set_only(dut):
+    """As long as a set of scales is free, the next job is read and offered; with all taken, it waits."""
     c = CONFIGS[params()["config"]]
     rng = random.Random(cocotb.RANDOM_SEED + 2)
     rig = Rig(dut, c)
@@ -241,15 +243,18 @@ async def the_next_job_waits_for_its_half_only(dut):
         sink.stall = 1.0
         offer = unpack(job_offer(c), sink.items[n])
         assert (offer["tag"], offer["error"]) == (n, 0)
-        rig.running = offer["scales"]
-        for _ in range(500):  # time for the next to be read; its scales must not touch the running half
+        rig.running.append(offer["scales"])
+        assert len(set(rig.running)) == len(rig.running)
+        for _ in range(500):  # time for the next to be read; its scales must not touch those of running jobs
             await rig.step()
+        full = len(rig.running) == SETS
         if n + 1 < total:
-            assert int(dut.job__valid.value) == 1, "the next job is ready while this one runs"
-        assert len(rig.table[rig.running]) >= len(j.scales)
-        rig.running = None
-        await rig.retire()
-        await rig.step()
+            assert int(dut.job__valid.value) == (not full), "the next job is ready if and only if a set is free"
+        assert len(rig.table[offer["scales"]]) >= len(j.scales)
+        if full:
+            rig.running.pop(0)
+            await rig.retire()
+            await rig.step()
     assert int(dut.level.value) == 0
 
 

@@ -3,6 +3,7 @@
 import cocotb
 import numpy as np
 import pytest
+from cocotb.triggers import RisingEdge
 
 from sim.golden.cascade import Cascade, CascadeError
 from sim.golden.token_importance import token_importance
@@ -36,6 +37,7 @@ class Rig:
         self.memory: dict[int, int] = {}
         self.bad_words: set[int] = set()
         self.job = dict(JOB)
+        self.late = None       # head sums that may still come after FINISH
 
     async def start(self):
         self.dut.job.value = 0
@@ -43,7 +45,14 @@ class Rig:
         for name in LISTS:
             getattr(self.dut, f"{name}_list_row").value = 0
         await self.bench.start()
+        cocotb.start_soon(self.tell_drained())
         self.streams()
+
+    async def tell_drained(self):
+        """Says whether the last head sum has come."""
+        while True:
+            await RisingEdge(self.dut.clk)
+            self.dut.drained.value = int(self.late is None or self.late.at == len(self.late.items))
 
     def streams(self):
         b, s = self.bench, self.stall
@@ -137,7 +146,7 @@ class Rig:
 
     async def layer(self, vectors, causal=False, small=False):
         """Random vectors and head sums through both, up to FINISH; stores are compared. → FINISH cycles."""
-        c, rng, g = self.c, self.rng, self.golden
+        b, c, rng, g = self.bench, self.c, self.rng, self.golden
         n = len(g.tokens_alive)
         probs = np.zeros((vectors, n), dtype=np.int64)
         rows = []
@@ -145,6 +154,9 @@ class Rig:
             length = rng.randint(1, n) if causal else n
             probs[v, :length] = [rng.randrange(3 if small else 4096) for _ in range(length)]
             rows += self.prob_rows(probs[v, :length])
+        if self.late is not None:
+            await b.run(lambda: self.late.at == len(self.late.items), 2000, watch=self.serve)
+            self.late = None
         layout = head_sum(c)
         head_sums = np.zeros(c.max_heads, dtype=np.int64)
         sums = []
@@ -153,9 +165,13 @@ class Rig:
             s = rng.randrange(3) if small else rng.getrandbits(layout["sum"].width)
             head_sums[h] += s
             sums.append(h << layout["kv_head"].offset | s << layout["sum"].offset)
-        b = self.bench
-        sent, added = b.send("probs", rows, self.stall), b.send("head_sums", sums, self.stall)
-        await b.run(lambda: sent.at == len(rows) and added.at == len(sums), 100 + 8 * (len(rows) + len(sums)))
+        late = self.stall > 0 and rng.random() < 0.5
+        sent, added = b.send("probs", rows, self.stall), b.send("head_sums", sums, 0.9 if late else self.stall)
+        if late:
+            self.late = added
+            await b.step()     # `drained` says so before FINISH
+        await b.run(lambda: sent.at == len(rows) and (late or added.at == len(sums)),
+                    100 + 8 * (len(rows) + len(sums)))
         if self.stall == 0:
             for source in (sent, added):
                 cycles = source.cycles or [0]

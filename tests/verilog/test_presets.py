@@ -43,7 +43,7 @@ def test_preset(preset, tmp_path):
     # One test for both, so that parallel workers do not generate the same preset twice.
     folder = tmp_path / "out"
     result = subprocess.run([sys.executable, "-c", SCRIPT, preset, folder], capture_output=True, text=True,
-                            timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
+                            timeout=900, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert result.returncode == 0, result.stderr
     usage = json.loads(result.stdout)
     print(preset, usage)
@@ -73,7 +73,7 @@ def check_verilog(preset, folder):
 def check_lint(preset, folder):
     """No kind of warning that is not waived, and not more of a kind."""
     result = subprocess.run(["verilator", "--lint-only", "-Wall", "-Wno-fatal", "--top-module", "spatten", "spatten.v"],
-                            cwd=folder, env=verilator_env(), capture_output=True, text=True, timeout=300)
+                            cwd=folder, env=verilator_env(), capture_output=True, text=True, timeout=900)
     output = result.stdout + result.stderr
     assert "%Error" not in output, output[:2000]
     counts = Counter(re.findall(r"^%Warning-(\w+):", output, re.MULTILINE))
