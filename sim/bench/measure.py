@@ -84,13 +84,14 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self.transport.close()
 
-    def run(self, name: str, plan: BenchPlan) -> Measurement:
+    def run(self, name: str, plan: BenchPlan, golden: list[LayerResult] | None = None) -> Measurement:
         """All passes of a plan, queued back to back, on hardware fresh from reset; each compared with the golden
-        model's."""
+        model's (`golden`, if they are known already)."""
         progress = Progress(self.status, name)
         count = len(plan.passes)
-        golden = golden_results(plan, self.config, lambda done, *_: progress.show("golden model", f"job {done + 1} of "
-                                                                                  f"{count}"))
+        if golden is None:
+            golden = golden_results(plan, self.config, lambda done, *_: progress.show(
+                "golden model", f"job {done + 1} of {count}"))
         bounds = [layer_bound(p.job, r, self.config) for p, r in zip(plan.passes, golden, strict=True)]
         least = total(bounds).limit
         self.transport.reset()

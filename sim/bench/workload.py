@@ -90,16 +90,18 @@ def plan_requests(file: RequestFile, config: SpAttenConfig, heads: int, gather: 
     return RequestPlan(plan, jobs)
 
 
-def query(plan: BenchPlan, pool: Pool, head: int, ids: np.ndarray, request: Request,
-          source: str) -> tuple[np.ndarray, float]:
+def query(plan: BenchPlan, pool: Pool, head: int, ids: np.ndarray, request: Request, source: str,
+          pull: np.ndarray | None = None) -> tuple[np.ndarray, float]:
     """A query (integers [D], real value of one unit) for a request on one head of a pool: flat or not as it says.
 
-    Flat: every score near the mean. Not flat: in the direction of one of the surviving keys.
+    Flat: every score near the mean. Not flat: in the direction of one of the surviving keys, chosen with a chance in
+    proportion to its `pull` (default: all alike).
     """
     shape, rng = request.shape, plan.random
     codes, unit = pool.k.codes[head, ids], float(pool.k.scales[head])
     noise = rng.normal(size=shape.dim)
-    aim = codes[rng.integers(len(ids))] * unit
+    at = rng.integers(len(ids)) if pull is None else rng.choice(len(ids), p=pull / pull.sum())
+    aim = codes[at] * unit
     if not shape.k_bits[1]:
         tries = [noise]
     else:
