@@ -18,9 +18,12 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.layout import WORD_BYTES
 
+from .cases import Target
+from .measure import Bench, Measurement
 from .operands import BenchPlan, Pool
+from .report import Row
 from .requests import Request, RequestFile
-from .workload import RequestPlan, query
+from .workload import RequestPlan, check_flat, query, request_row
 
 #: The last so many tokens are never pruned: a token just generated has had no time to become important.
 PROTECT_LAST = 1
@@ -117,7 +120,7 @@ def plan_cascade(file: RequestFile, config: SpAttenConfig, limit: int | None = N
         shape = layer[0].shape
         if number == len(pools):
             pools.append(plan.pool(heads, tokens, first.dim, first.k_bits, first.v_bits))
-        state = {"clear_scores": int(job == 0), "keep_tokens": shape.keys, "protect_last": min(PROTECT_LAST, shape.keys)}
+        state = {"clear_scores": int(job == 0), "keep_tokens": shape.keys, "protect_last": PROTECT_LAST}
         alive = _survivors(golden, state | {"tokens": shape.tokens, "heads": heads, "restart": int(number == 0)})
         rows = [query(plan, pools[number], h, alive, request, file.source, pull[alive])
                 for h, request in enumerate(layer)]
@@ -145,9 +148,15 @@ def _stored(plan: BenchPlan, tokens: int, heads: int) -> dict[str, int]:
             "store_scores": 1, "scores_out": plan.arena.alloc(WORD_BYTES * (tokens + heads))}
 
 
-def check_cascade(planned: CascadePlan) -> None:
-    """The survivors and the replayed rows are as many as the file says, and those it says."""
+def run_cascade(bench: Bench, file: RequestFile, limit: int | None = None,
+                target: Target | None = None) -> tuple[Row, Measurement]:
+    """The cascade of a file on a simulation."""
+    name = f"{file.name}-cascade"
+    bench.status.show(f"{name}, golden model and queries")
+    planned = plan_cascade(file, bench.config, limit)
+    check_flat(planned, planned.results)
     for layer, result in zip(planned.jobs, planned.results, strict=True):
         assert int(result.tokens_alive.sum()) == layer[0].shape.keys, "a layer keeps other than the file's count"
-        assert result.refetched[:, 0].tolist() == [r.flat for r in layer], "a row is flat that should not be, or not"
-
+    m = bench.run(name, planned.plan, planned.results)
+    note = f"{len(planned.jobs)} layers of {len(planned.jobs[0])} heads, pruned by the importance found on the way"
+    return request_row(name, file, planned, m, target, note), m

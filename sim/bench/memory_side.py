@@ -1,0 +1,82 @@
+"""What the memory did in a run: rows found open, latency, bandwidth of each channel, energy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sim.dram.energy import energy
+from sim.dram.replay import replay
+from sim.dram.stats import DramStats, total
+from sim.dram.timing import DramTiming
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.job import LayerJob
+
+from .traffic import DENSE_BITS, Reads, dense_bytes, dense_reads
+
+
+@dataclass(frozen=True)
+class MemorySide:
+    """The channels of a run together, and `bandwidth`: bytes per accelerator cycle of each. Energies in nJ; `dense_nj`:
+    by width, of the same layers dense."""
+
+    stats: DramStats
+    bandwidth: tuple[float, ...]
+    energy_nj: float
+    dense_nj: dict[int, float]
+    burst_bytes: int
+
+    @classmethod
+    def of(cls, channels: Sequence[DramStats], cycles: int, jobs: Sequence[LayerJob], timing: DramTiming,
+           config: SpAttenConfig) -> MemorySide:
+        """Of jobs that took `cycles`.
+
+        Dense energy: that per byte of a sample of the dense reads (`dense_reads` of the first job), each channel
+        replayed by itself, times the bytes of all jobs.
+        """
+        dense = {}
+        for bits in DENSE_BITS:
+            sample = [replay(timing, *reads) for reads in dense_reads(jobs[0], bits, config) if len(reads[0])]
+            per_byte = sum(_nj(s, timing) for s in sample) / sum(s.bytes_read for s in sample)
+            dense[bits] = per_byte * sum(dense_bytes(job, bits) for job in jobs)
+        return cls(total(channels), tuple((s.bytes_read + s.bytes_written) / cycles for s in channels),
+                   sum(_nj(s, timing) for s in channels), dense, timing.burst_bytes)
+
+    @property
+    def accesses(self) -> int:
+        return max(1, self.stats.row_hits + self.stats.row_closed + self.stats.row_conflicts)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that were asked for, read and written."""
+        return self.stats.bytes_read + self.stats.bytes_written
+
+    @property
+    def pj_per_bit(self) -> float:
+        return self.energy_nj * 1000 / (8 * self.bytes)
+
+    @property
+    def burst_over_fetch(self) -> float:
+        """Bytes of whole memory bursts per byte asked for over AXI."""
+        return (self.stats.reads + self.stats.writes) * self.burst_bytes / self.bytes
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        s = self.stats
+        return {"row_hits": s.row_hits, "row_closed": s.row_closed, "row_conflicts": s.row_conflicts,
+                "hit_share": s.row_hits / self.accesses, "bank_group_waits": s.bank_group_waits,
+                "mean_latency_ns": s.latency_ns, "max_latency_ns": s.max_latency_ns,
+                "bytes_per_cycle": list(self.bandwidth), "burst_over_fetch": self.burst_over_fetch,
+                "energy_nj": self.energy_nj, "pj_per_bit": self.pj_per_bit,
+                "dense_energy_nj": {str(bits): nj for bits, nj in self.dense_nj.items()}}
+
+
+def sustained(reads: Sequence[Reads], timing: DramTiming) -> float:
+    """Accelerator cycles in which the memory by itself serves these reads, all of them there from the start and
+    reordered at will; the slowest channel decides."""
+    clocks = max(replay(timing, *channel, queue=0).clocks for channel in reads if len(channel[0]))
+    return clocks * timing.clock_ns / timing.host_clock_ns
+
+
+def _nj(stats: DramStats, timing: DramTiming) -> float:
+    return energy(stats, timing).total_nj
