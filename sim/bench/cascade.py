@@ -16,6 +16,7 @@ import numpy as np
 from sim.golden.accelerator import GoldenAccelerator, LayerResult
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import WORD_BYTES
 
 from .cases import Target
@@ -149,8 +150,8 @@ def _stored(plan: BenchPlan, tokens: int, heads: int) -> dict[str, int]:
 
 
 def run_cascade(bench: Bench, file: RequestFile, limit: int | None = None,
-                target: Target | None = None) -> tuple[Row, Measurement]:
-    """The cascade of a file on a simulation."""
+                target: Target | None = None) -> tuple[Row, Measurement, list[LayerJob]]:
+    """The cascade of a file on a simulation: row of the table, run, jobs."""
     name = f"{file.name}-cascade"
     bench.status.show(f"{name}, golden model and queries")
     planned = plan_cascade(file, bench.config, limit)
@@ -159,4 +160,4 @@ def run_cascade(bench: Bench, file: RequestFile, limit: int | None = None,
         assert int(result.tokens_alive.sum()) == layer[0].shape.keys, "a layer keeps other than the file's count"
     m = bench.run(name, planned.plan, planned.results)
     note = f"{len(planned.jobs)} layers of {len(planned.jobs[0])} heads, pruned by the importance found on the way"
-    return request_row(name, file, planned, m, target, note), m
+    return request_row(name, file, planned, m, target, note), m, planned.plan.jobs

@@ -108,10 +108,6 @@ class Session:
         return Outcome(row, Traffic.of(jobs, m.results), side, figures)
 
 
-def _jobs(plan: BenchPlan) -> list[LayerJob]:
-    return [p.job for p in plan.passes]
-
-
 def read_total(m: Measurement) -> int:
     """Bytes read in a run that stores no state."""
     return sum(sum(r.bytes.values()) - r.bytes["out"] for r in m.results)
@@ -130,7 +126,7 @@ def dense(s: Session, case: Case) -> Outcome:
         less, more = case.head_counts(s.config)
         row = Row.between(case.name, f"{case.shape}, {more} − {less}", *runs, None)
     rate = moved / window
-    return s.outcome(row, _jobs(plans[-1]), runs[-1], [
+    return s.outcome(row, plans[-1].jobs, runs[-1], [
         Figure("bytes per cycle while fetching", rate), Figure("of the ports' peak", rate / s.peak,
                                                                s.wanted(DENSE_TARGET), percent=True)])
 
@@ -168,7 +164,7 @@ def pruned(s: Session, case: Case) -> Outcome:
         figures = [Figure("bytes read per cycle", moved / row.cycles),
                    Figure("the memory alone", moved / cycles),
                    Figure("of the memory alone", cycles / row.cycles, s.wanted(PRUNED_TARGET), percent=True)]
-    return s.outcome(row, _jobs(plans[-1]), runs[-1], figures)
+    return s.outcome(row, plans[-1].jobs, runs[-1], figures)
 
 
 # -- a prompt ----------------------------------------------------------------------------------------------
@@ -185,7 +181,7 @@ def summarise(s: Session, case: Case) -> Outcome:
         row.mismatches.extend(other.mismatches)
         figures = [Figure("cycles on perfect memory", other.cycles),
                    Figure("cycles / those", m.cycles / other.cycles, s.wanted(SUMMARISE_TARGET), least=False)]
-    return s.outcome(row, _jobs(plan), m, figures)
+    return s.outcome(row, plan.jobs, m, figures)
 
 
 # -- progressive quantisation ------------------------------------------------------------------------------
@@ -224,7 +220,7 @@ def refetch(s: Session, case: Case, percents: Sequence[int]) -> list[Outcome]:
             Figure("cycles per flat row more", (m.cycles - base.cycles) / flat),
             Figure("by the bound", (m.bounds[0].limit - base.bounds[0].limit) / flat)]
         if percent in percents:
-            outcomes.append(s.outcome(Row.of(name, shape, m), _jobs(plan), m, figures))
+            outcomes.append(s.outcome(Row.of(name, shape, m), plan.jobs, m, figures))
     return outcomes
 
 

@@ -36,7 +36,7 @@ class MemorySide:
         """
         dense = {}
         for bits in DENSE_BITS:
-            sample = [replay(timing, *reads) for reads in dense_reads(jobs[0], bits, config) if len(reads[0])]
+            sample = [replay(timing, *reads.T) for reads in dense_reads(jobs[0], bits, config) if len(reads)]
             per_byte = sum(_nj(s, timing) for s in sample) / sum(s.bytes_read for s in sample)
             dense[bits] = per_byte * sum(dense_bytes(job, bits) for job in jobs)
         return cls(total(channels), tuple((s.bytes_read + s.bytes_written) / cycles for s in channels),
@@ -74,7 +74,7 @@ class MemorySide:
 def sustained(reads: Sequence[Reads], timing: DramTiming) -> float:
     """Accelerator cycles in which the memory by itself serves these reads, all of them there from the start and
     reordered at will; the slowest channel decides."""
-    clocks = max(replay(timing, *channel, queue=0).clocks for channel in reads if len(channel[0]))
+    clocks = max(replay(timing, *channel.T, queue=0).clocks for channel in reads if len(channel))
     return clocks * timing.clock_ns / timing.host_clock_ns
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig
@@ -66,6 +66,10 @@ class RequestFile:
         if not requests:
             raise UserError(f"{path}: holds no requests; give a CSV with a row per request")
         return cls(str(path), path.stem, tuple(requests), widest)
+
+    def first(self, limit: int | None) -> RequestFile:
+        """The file with its first `limit` requests alone."""
+        return replace(self, requests=self.requests[:limit])
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

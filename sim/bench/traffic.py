@@ -18,8 +18,8 @@ DENSE_BITS = (12, 16)
 #: Heads whose dense rows stand for all in `dense_reads`.
 SAMPLE_HEADS = 4
 
-#: (byte addresses, bytes) of the bursts of a channel, in order.
-Reads = tuple[np.ndarray, np.ndarray]
+#: The read bursts of a channel, in order: rows of (channel-local address, bytes).
+Reads = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -80,4 +80,5 @@ def bursts(rows: np.ndarray, nbytes: int, config: SpAttenConfig) -> list[Reads]:
     at = (np.repeat(first // granule, count) + number) * granule
     start, stop = np.maximum(at, np.repeat(first, count)), np.minimum(at + granule, np.repeat(end, count))
     channel, local = channel_of(start, config)
-    return [(local[channel == c], (stop - start)[channel == c]) for c in range(config.channels)]
+    reads = np.column_stack([local, stop - start])
+    return [reads[channel == c] for c in range(config.channels)]

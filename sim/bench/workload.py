@@ -15,6 +15,7 @@ from sim.golden.score import scores
 from sim.golden.softmax import softmax
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import head_scale
 from spatten_hw.host.quantise import quantise
 
@@ -128,14 +129,15 @@ def _flat(c: SpAttenConfig, pool: Pool, head: int, keys: np.ndarray, q: np.ndarr
 
 
 def run_requests(bench: Bench, file: RequestFile, heads: int, gather: bool = False,
-                 target: Target | None = None) -> tuple[Row, Measurement]:
-    """All requests on a simulation."""
+                 target: Target | None = None) -> tuple[Row, Measurement, list[LayerJob]]:
+    """All requests on a simulation: row of the table, run, jobs."""
     name = file.name + "-gathered" * gather
     bench.status.show(f"{name}, making queries")
     planned = plan_requests(file, bench.config, heads, gather)
     m = bench.run(name, planned.plan)
     check_flat(planned, m.results)
-    return request_row(name, file, planned, m, target, f"{len(planned.jobs)} jobs of up to {heads} heads"), m
+    row = request_row(name, file, planned, m, target, f"{len(planned.jobs)} jobs of up to {heads} heads")
+    return row, m, planned.plan.jobs
 
 
 def check_flat(planned: RequestPlan, results: Sequence[LayerResult]) -> None:
