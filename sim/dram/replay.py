@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sim.harness.build import HERE as HARNESS
-from sim.harness.build import _locked, build_dir
+from sim.harness.build import DRAM_HEADERS, _locked, build_dir
 from sim.harness.verilator import ToolError, call
 
 from .stats import DramStats, decode_stats
 from .timing import DramTiming
 
-_HEADERS = ("dram_timing.h", "dram_bank.h", "dram_queue.h", "dram_controller.h")
 _COMMAND = ["g++", "-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra"]
 #: Memory clocks a request may take on average before a replay is given up.
 PATIENCE = 10_000
@@ -87,7 +86,7 @@ def _build() -> Path:
     """The library, compiled if its sources have changed. Raises `ToolError` if that fails."""
     source = Path(__file__).with_name("replay.cpp")
     digest = hashlib.sha256(" ".join(_COMMAND).encode())
-    for path in (source, *(HARNESS / h for h in _HEADERS)):
+    for path in (source, *(HARNESS / h for h in DRAM_HEADERS)):
         digest.update(path.read_bytes())
     name = f"dram-{digest.hexdigest()[:16]}"
     folder = build_dir() / "lib"

@@ -47,6 +47,13 @@ public:
         return !queues_[READ].pending && !queues_[WRITE].pending && answers_.empty() && forwarded_.empty();
     }
 
+    // Forgets all that waits; banks stay as they are.
+    void drop() {
+        for (DramQueue& q : queues_) q = DramQueue(banks_.count());
+        answers_.clear(), forwarded_.clear();
+        pinned_ = 0, draining_ = false;
+    }
+
     // One memory clock. Appends the ids of reads whose last data came in it.
     void tick(std::vector<uint64_t>& done) {
         if (now_ >= refresh_due_) refresh();
