@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -121,7 +122,7 @@ def plan_cascade(file: RequestFile, config: SpAttenConfig, limit: int | None = N
         shape = layer[0].shape
         if number == len(pools):
             pools.append(plan.pool(heads, tokens, first.dim, first.k_bits, first.v_bits))
-        state = {"clear_scores": int(job == 0), "keep_tokens": shape.keys, "protect_last": PROTECT_LAST}
+        state: dict[str, Any] = {"clear_scores": int(job == 0), "keep_tokens": shape.keys, "protect_last": PROTECT_LAST}
         alive = _survivors(golden, state | {"tokens": shape.tokens, "heads": heads, "restart": int(number == 0)})
         rows = [query(plan, pools[number], h, alive, request, file.source, pull[alive])
                 for h, request in enumerate(layer)]

@@ -23,7 +23,9 @@ from .workload import GPT2, run_requests
 DEFAULT_PRESET = "full"
 #: By the name on the command line; "perfect": fixed latency, full bandwidth.
 MEMORIES: dict[str, DramTiming | None] = {"hbm2": HBM2, "ddr4": DDR4_2400, "ddr3": DDR3_1600, "perfect": None}
-#: What is wanted of the file `GPT2` on the full preset with HBM2, as independent requests and as a cascade.
+#: Presets and memory that targets speak of.
+TARGET_PRESETS, TARGET_MEMORY = ("full", "eighth"), "hbm2"
+#: What is wanted of the file `GPT2` on the full preset with it, as independent requests and as a cascade.
 REQUEST_TARGET, CASCADE_TARGET = Target("per item", 60), Target("per item", 70)
 
 EPILOG = """\
@@ -51,6 +53,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
     parser = new_parser(subparsers, "memory", "layers on memories with rows, banks and refreshes", __doc__, EPILOG)
     parser.add_argument("--memory", choices=tuple(MEMORIES), default="hbm2", help="behind every channel (default hbm2)")
+    parser.add_argument("--clock", type=_period, default=1.0, metavar="NS",
+                        help="period of the accelerator's clock in ns (default 1)")
     add_case_arguments(parser, "all of the preset, or the workload if one is given",
                        "cases named like the file, with -gathered and -cascade")
     finish_parser(parser, DEFAULT_PRESET, run)
@@ -75,7 +79,10 @@ def run(args: argparse.Namespace) -> int:
     if file is not None and of_file[2] in wanted:
         steps_of(file, args.limit)
     memory = MEMORIES[args.memory]
-    targets = not args.quick and PRESETS.get(config.name) == config
+    if memory is not None:
+        memory = memory.replace(host_clock_ns=args.clock)
+    targets = (not args.quick and config.name in TARGET_PRESETS and PRESETS[config.name] == config
+               and args.memory == TARGET_MEMORY and args.clock == 1)
     with Status() as status, Session(config, status, args.latency, memory, targets) as session:
         outcomes = []
         for case in cases:
@@ -87,6 +94,14 @@ def run(args: argparse.Namespace) -> int:
     write_json(args.json, report(config, args.latency, memory, outcomes))
     print(render(outcomes))
     return 1 if any(o.row.mismatches for o in outcomes) else 0
+
+
+def _period(text: str) -> float:
+    """A clock period in ns."""
+    value = float(text)
+    if not 0.01 <= value <= 1000:
+        raise argparse.ArgumentTypeError("must be 0.01 … 1000 ns")
+    return value
 
 
 def _names(cases: list[Case]) -> dict[str, Case]:
@@ -116,7 +131,7 @@ def _choose(names: dict[str, Case], of_file: list[str], asked: list[str] | None,
 
 def _of_file(s: Session, file: RequestFile, name: str, args: argparse.Namespace) -> Outcome:
     """One of the cases of a workload."""
-    targets = file.name == GPT2 and s.config.name == "full" and s.memory is HBM2
+    targets = s.targets and file.name == GPT2 and s.config.name == "full"
     if name.endswith("-cascade"):
         row, m, jobs = run_cascade(s.bench, file, args.limit, CASCADE_TARGET if targets else None)
     else:

@@ -50,7 +50,9 @@ class Figure:
 
     def show(self, value: float) -> str:
         """A value of the figure for the table."""
-        return f"{100 * value:.1f} %" if self.percent else f"{value:.3f}" if value < 10 else f"{value:.1f}"
+        if self.percent:
+            return f"{100 * value:.1f} %"
+        return f"{value:.3f}" if value < 10 else f"{value:.1f}" if value < 10_000 else f"{value:.0f}"
 
     @property
     def as_json(self) -> dict[str, object]:
@@ -124,7 +126,7 @@ def dense(s: Session, case: Case) -> Outcome:
     if case.steady:
         moved, window = moved - read_total(runs[0]), window - runs[0].window
         less, more = case.head_counts(s.config)
-        row = Row.between(case.name, f"{case.shape}, {more} − {less}", *runs, None)
+        row = Row.between(case.name, f"{case.shape}, {more} − {less}", runs[0], runs[1], None)
     rate = moved / window
     return s.outcome(row, plans[-1].jobs, runs[-1], [
         Figure("bytes per cycle while fetching", rate), Figure("of the ports' peak", rate / s.peak,
@@ -148,22 +150,22 @@ def pruned_plan(case: Case, c: SpAttenConfig, heads: int) -> BenchPlan:
 
 
 def pruned(s: Session, case: Case) -> Outcome:
-    """Cycles against those that the memory alone takes for the same reads."""
+    """Cycles against those that memory and ports alone take for the same reads."""
     counts = case.head_counts(s.config)
     plans = [pruned_plan(case, s.config, heads) for heads in counts]
     runs = [s.bench.run(case.name, plan, reads=True) for plan in plans]
     shape = f"n={case.tokens} D={case.dim}, {case.bits} bit, 30 % alive, 20 % of their values"
     row = Row.of(case.name, f"{shape}, {counts[-1]} heads", runs[-1])
     if case.steady:
-        row = Row.between(case.name, f"{shape}, {counts[1]} − {counts[0]} heads", *runs, None)
+        row = Row.between(case.name, f"{shape}, {counts[1]} − {counts[0]} heads", runs[0], runs[1], None)
     figures = []
     if s.memory is not None:
-        alone = [sustained(m.reads, s.memory) for m in runs]
+        alone = [sustained(m.reads, s.memory, s.config) for m in runs]
         moved = read_total(runs[-1]) - (read_total(runs[0]) if case.steady else 0)
         cycles = alone[-1] - (alone[0] if case.steady else 0)
         figures = [Figure("bytes read per cycle", moved / row.cycles),
-                   Figure("the memory alone", moved / cycles),
-                   Figure("of the memory alone", cycles / row.cycles, s.wanted(PRUNED_TARGET), percent=True)]
+                   Figure("memory and ports alone", moved / cycles),
+                   Figure("of these", cycles / row.cycles, s.wanted(PRUNED_TARGET), percent=True)]
     return s.outcome(row, plans[-1].jobs, runs[-1], figures)
 
 
@@ -195,8 +197,8 @@ def refetch_plan(case: Case, c: SpAttenConfig, percent: int) -> BenchPlan:
     shape = Shape(case.dim, case.tokens, case.tokens, case.keep, widest(12, c), bits, bits, THRESHOLD)
     # As many as the percentage says, at least one if there are to be any.
     flat = max(-(-case.heads * percent // 100), int(percent > 0))
-    rows = [query(plan, pool, h, np.arange(case.tokens), Request(0, shape, (h + 1) * flat // case.heads
-                                                                 > h * flat // case.heads), case.name)
+    which = {(2 * i + 1) * case.heads // (2 * flat) for i in range(flat)}
+    rows = [query(plan, pool, h, np.arange(case.tokens), Request(0, shape, h in which), case.name)
             for h in range(case.heads)]
     plan.add(pool, np.stack([codes for codes, _ in rows])[:, None], np.array([unit for _, unit in rows]), shape.q_bits,
              case.tokens, label=f"{percent} % flat", generate=1, keep_values=case.keep, threshold=THRESHOLD)

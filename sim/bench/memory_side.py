@@ -36,7 +36,7 @@ class MemorySide:
         """
         dense = {}
         for bits in DENSE_BITS:
-            sample = [replay(timing, *reads.T) for reads in dense_reads(jobs[0], bits, config) if len(reads)]
+            sample = [replay(timing, r[:, 0], r[:, 1]) for r in dense_reads(jobs[0], bits, config) if len(r)]
             per_byte = sum(_nj(s, timing) for s in sample) / sum(s.bytes_read for s in sample)
             dense[bits] = per_byte * sum(dense_bytes(job, bits) for job in jobs)
         return cls(total(channels), tuple((s.bytes_read + s.bytes_written) / cycles for s in channels),
@@ -71,11 +71,15 @@ class MemorySide:
                 "dense_energy_nj": {str(bits): nj for bits, nj in self.dense_nj.items()}}
 
 
-def sustained(reads: Sequence[Reads], timing: DramTiming) -> float:
-    """Accelerator cycles in which the memory by itself serves these reads, all of them there from the start and
-    reordered at will; the slowest channel decides."""
-    clocks = max(replay(timing, *channel.T, queue=0).clocks for channel in reads if len(channel))
-    return clocks * timing.clock_ns / timing.host_clock_ns
+def sustained(reads: Sequence[Reads], timing: DramTiming, config: SpAttenConfig) -> float:
+    """Accelerator cycles in which memory and ports by themselves serve these reads, all of them there from the start
+    and reordered at will; the slowest channel decides, a port moves a beat per cycle."""
+    cycles = [0.0]
+    for r in reads:
+        if len(r):
+            clocks = replay(timing, r[:, 0], r[:, 1], queue=0).clocks
+            cycles.append(max(clocks * timing.clock_ns / timing.host_clock_ns, int(r[:, 1].sum()) / config.beat_bytes))
+    return max(cycles)
 
 
 def _nj(stats: DramStats, timing: DramTiming) -> float:
