@@ -1,1 +1,1 @@
-"""Model of DRAM behind the accelerator's memory ports: timing parameters, statistics, energy, replay of address lists."""
+"""Model of DRAM behind the accelerator's memory ports: timing parameters, statistics, energy, replays."""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.harness.build import HERE as HARNESS
 from sim.harness.build import DRAM_HEADERS, _locked, build_dir
+from sim.harness.build import HERE as HARNESS
 from sim.harness.verilator import ToolError, call
 
 from .stats import DramStats, decode_stats
@@ -35,7 +35,7 @@ class Replay:
 
 
 def replay(timing: DramTiming, addresses: ArrayLike, sizes: ArrayLike, queue: int | None = None) -> DramStats:
-    """Reads of `sizes` bytes at `addresses` (channel-local), in order, each entering as soon as the read queue has room.
+    """Reads of `sizes` bytes at `addresses` (channel-local), in order, each entering as soon as the queue has room.
 
     `queue`: its length in bursts, None: the timing's; 0: no limit, all reads are there from the first clock.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .timing import DramTiming
 
@@ -43,8 +44,9 @@ class DramStats:
 def decode_stats(words: Sequence[int], timing: DramTiming) -> DramStats:
     """`struct DramStats` (dram_timing.h) as a `DramStats`."""
     *counts, answered, total_ps, max_ps = (int(w) for w in words)
-    return DramStats(*counts, answered, total_ps / answered / 1000 if answered else 0.0, max_ps / 1000,
-                     counts[0] * round(timing.clock_ns * 1000) * 1e-12)
+    fields: list[Any] = [*counts, answered, total_ps / answered / 1000 if answered else 0.0, max_ps / 1000,
+                         counts[0] * round(timing.clock_ns * 1000) * 1e-12]
+    return DramStats(*fields)
 
 
 def total(stats: Iterable[DramStats]) -> DramStats:

@@ -1,8 +1,8 @@
 """Timing parameters of one DRAM channel, and presets.
 
 Times are clocks of the memory's command clock (`clock_ns`), rounded up as the standards do. Meaning of the names: JEDEC
-(JESD235A for HBM2, JESD79-4 for DDR4, JESD79-3 for DDR3), without the n or t in front. What a controller does with them:
-`sim/harness/dram_controller.h`.
+(JESD235A for HBM2, JESD79-4 for DDR4, JESD79-3 for DDR3), without the n or t in front. What a controller does with
+them: `sim/harness/dram_controller.h`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ class DramTiming:
             values += [FIELDS.index(field), bits]
         return [int(v) for v in values]
 
-    def address(self, *, pseudo_channel: int = 0, bank_group: int = 0, bank: int = 0, row: int = 0, column: int = 0) -> int:
+    def address(self, *, pseudo_channel: int = 0, bank_group: int = 0, bank: int = 0, row: int = 0,
+                column: int = 0) -> int:
         """The channel-local byte address of a burst, the inverse of the mapping."""
         if self.bank_xor:
             bank ^= row % self.banks
@@ -127,8 +128,8 @@ class DramTiming:
 #: Fields of `struct DramTiming` after the periods, before the mapping; row_bytes is in the mapping.
 _CLOCKS = ("burst_bytes", "pseudo_channels", "bank_groups", "banks", "bl", "cl", "cwl", "rcdrd", "rcdwr", "rp", "ras",
            "rc", "ccd_s", "ccd_l", "rrd_s", "rrd_l", "faw", "rfc", "refi", "wtr_s", "wtr_l", "rtw", "wr", "rtp",
-           "controller", "command_buses", "act_clocks", "read_queue", "write_queue", "write_high", "write_low", "age_limit",
-           "front_queue", "bank_xor")
+           "controller", "command_buses", "act_clocks", "read_queue", "write_queue", "write_high", "write_low",
+           "age_limit", "front_queue", "bank_xor")
 
 #: HBM2, 2 Gb/s per pin, 4 Gb per channel: 128 bit as two pseudo-channels, 32 GB/s. Timing: the HBM2_4Gb / HBM2_2000Mbps
 #: preset of Ramulator 2.1 (CMU-SAFARI). RTW = CL + BL + 2 - CWL. Row commands have a bus of their own, shared by both

@@ -266,10 +266,14 @@ private:
     // With DRAM: of the bursts that are the oldest of their id, the one whose data came first; null if none is there.
     Read* choose_answerable() {
         if (!answerable_) return nullptr;
-        seen_.clear();
+        ++scan_;
         Read* chosen = nullptr;
-        for (Read& r : reads_)
-            if (seen_.insert(r.id).second && r.at <= now_ && (!chosen || r.at < chosen->at)) chosen = &r;
+        for (Read& r : reads_) {
+            if (r.id >= scanned_.size()) scanned_.resize(r.id + 1);
+            bool first = scanned_[r.id] != scan_;
+            scanned_[r.id] = scan_;
+            if (first && r.at <= now_ && (!chosen || r.at < chosen->at)) chosen = &r;
+        }
         return chosen;
     }
 
@@ -354,5 +358,7 @@ private:
     bool ar_held_ = false, aw_held_ = false, w_held_ = false, took_r_ = false, took_b_ = false;
     std::unordered_set<uint64_t> seen_;
     std::vector<uint64_t> pieces_;
+    std::vector<uint64_t> scanned_;  // by id: the last scan that met it
+    uint64_t scan_ = 0;
     uint64_t answerable_ = 0;  // with DRAM: reads whose data are there
 };

@@ -6,6 +6,8 @@
 // until no read waits. Only timing is modelled here; bytes live elsewhere.
 #pragma once
 
+#include <deque>
+
 #include "dram_bank.h"
 #include "dram_queue.h"
 
@@ -91,33 +93,51 @@ private:
         if (waiting >= t_.write_high) draining_ = true;
         else if (waiting <= t_.write_low) draining_ = false;
         Direction direction = draining_ || !queues_[READ].pending ? WRITE : READ;
-        Choice column, activate, precharge;
-        bool only_group = false;
-        if (t_.command_buses < 2 && now_ < row_bus_free_) return;
-        for (uint64_t left = queues_[direction].pending | pinned_; left; left &= left - 1)
-            look(unsigned(__builtin_ctzll(left)), direction, column, activate, precharge, only_group);
+        DramQueue& queue = queues_[direction];
+        bool row_bus = now_ >= row_bus_free_;
+        if (!row_bus && t_.command_buses < 2) return;
+        uint64_t aged = 0;
+        Choice column = oldest_column((queue.hits | pinned_) & ~banks_.blocked(now_), direction, aged);
         if (column) issue_column(column);
-        else if (only_group) ++stats.group_waits;
-        if (now_ < row_bus_free_ || (column && t_.command_buses < 2)) return;
-        if (activate && activate.number < precharge.number) issue_activate(activate);
-        else if (precharge) issue_precharge(precharge);
+        if (row_bus && (!column || t_.command_buses > 1))
+            issue_row(((queue.pending & ~queue.hits) | aged) & ~pinned_, direction);
     }
 
-    // What the bank could do in this clock.
-    void look(unsigned b, Direction d, Choice& column, Choice& activate, Choice& precharge, bool& only_group) {
-        bool pinned = pinned_ >> b & 1;
-        if (pinned) d = Direction(pinned_write_ >> b & 1);
-        DramQueue& queue = queues_[d];
-        DramQueue::Run *open = queue.open(b), *oldest = queue.oldest(b);
-        const DramRequest& first = oldest->requests.front();
-        if (open && (pinned || open == oldest || now_ - first.came <= t_.age_limit)) {
-            if (banks_.column_at(b, d) <= now_) column.offer(b, d, open->requests.front().number);
-            else if (d == READ && banks_.column_without_group_at(b, d) <= now_) only_group = true;
-        } else if (banks_.row(b) == DramBanks::CLOSED) {
-            if (banks_.activate_at(b) <= now_) activate.offer(b, d, first.number);
-        } else if (banks_.precharge_at(b) <= now_) {
-            precharge.offer(b, d, first.number);
+    // The oldest column command that is ready, of these banks. Banks whose oldest request has waited for another row
+    // too long are kept for a precharge: `aged`.
+    Choice oldest_column(uint64_t banks, Direction direction, uint64_t& aged) {
+        Choice column;
+        bool only_group = false;
+        for (; banks; banks &= banks - 1) {
+            unsigned b = unsigned(__builtin_ctzll(banks));
+            bool pinned = pinned_ >> b & 1;
+            Direction d = pinned ? Direction(pinned_write_ >> b & 1) : direction;
+            DramQueue& queue = queues_[d];
+            if (!pinned && !queue.hit_is_oldest(b) && now_ - queue.oldest(b).came > t_.age_limit)
+                aged |= 1ull << b;
+            else if (banks_.column_at(b, d) <= now_)
+                column.offer(b, d, queue.hit(b).number);
+            else if (d == READ && banks_.column_without_group_at(b, d) <= now_)
+                only_group = true;
         }
+        if (!column && only_group) ++stats.group_waits;
+        return column;
+    }
+
+    // Opens or closes a row for the oldest request for which that is allowed now.
+    void issue_row(uint64_t banks, Direction d) {
+        Choice activate, precharge;
+        DramQueue& queue = queues_[d];
+        for (; banks; banks &= banks - 1) {
+            unsigned b = unsigned(__builtin_ctzll(banks));
+            if (banks_.row(b) == DramBanks::CLOSED) {
+                if (banks_.activate_at(b) <= now_) activate.offer(b, d, queue.oldest(b).number);
+            } else if (banks_.precharge_at(b) <= now_) {
+                precharge.offer(b, d, queue.oldest(b).number);
+            }
+        }
+        if (activate && activate.number < precharge.number) issue_activate(activate);
+        else if (precharge) issue_precharge(precharge);
     }
 
     void issue_column(const Choice& c) {
@@ -125,7 +145,7 @@ private:
         DramRequest r = queue.pop(c.bank);
         if (pinned_ >> c.bank & 1) pinned_ &= ~(1ull << c.bank);
         else --queue.size;
-        ++(r.conflict ? stats.row_conflicts : r.closed ? stats.row_closed : stats.row_hits);
+        ++(!r.opened ? stats.row_hits : r.conflict ? stats.row_conflicts : stats.row_closed);
         if (c.direction == WRITE) {
             banks_.write(c.bank, now_);
             ++stats.writes;
@@ -137,11 +157,11 @@ private:
     }
     void issue_activate(const Choice& c) {
         DramQueue& queue = queues_[c.direction];
-        DramQueue::Run& run = *queue.oldest(c.bank);
-        run.requests.front().closed = true;
-        banks_.activate(c.bank, run.row, now_);
+        uint64_t row = queue.oldest_row(c.bank);
+        queue.oldest(c.bank).opened = true;
+        banks_.activate(c.bank, row, now_);
         row_bus_free_ = now_ + t_.act_clocks;
-        for (DramQueue& q : queues_) q.opened(c.bank, run.row);
+        for (DramQueue& q : queues_) q.opened(c.bank, row);
         ++stats.activates;
         // The row stays open until this request has had its column command, whichever direction is served then.
         pinned_ |= 1ull << c.bank;
@@ -149,7 +169,7 @@ private:
         --queue.size;
     }
     void issue_precharge(const Choice& c) {
-        queues_[c.direction].oldest(c.bank)->requests.front().conflict = true;
+        queues_[c.direction].oldest(c.bank).conflict = true;
         close(c.bank);
     }
     void close(unsigned bank) {
@@ -161,10 +181,8 @@ private:
     // All banks of the channel at once. Requests whose rows were just opened are served first, others wait.
     void refresh() {
         if (pinned_) {
-            Choice column, none;
-            bool only_group = false;
-            for (uint64_t left = pinned_; left; left &= left - 1)
-                look(unsigned(__builtin_ctzll(left)), READ, column, none, none, only_group);
+            uint64_t aged = 0;
+            Choice column = oldest_column(pinned_, READ, aged);
             if (column) issue_column(column);
             return;
         }
