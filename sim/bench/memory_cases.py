@@ -160,12 +160,14 @@ def pruned(s: Session, case: Case) -> Outcome:
         row = Row.between(case.name, f"{shape}, {counts[1]} − {counts[0]} heads", runs[0], runs[1], None)
     figures = []
     if s.memory is not None:
-        alone = [sustained(m.reads, s.memory, s.config) for m in runs]
         moved = read_total(runs[-1]) - (read_total(runs[0]) if case.steady else 0)
-        cycles = alone[-1] - (alone[0] if case.steady else 0)
+        free, own = (alone[-1] - (alone[0] if case.steady else 0) for alone in (
+            [sustained(m.reads, s.memory, s.config, queue) for m in runs] for queue in (0, None)))
         figures = [Figure("bytes read per cycle", moved / row.cycles),
-                   Figure("memory and ports alone", moved / cycles),
-                   Figure("of these", cycles / row.cycles, s.wanted(PRUNED_TARGET), percent=True)]
+                   Figure("memory and ports alone", moved / free),
+                   Figure("of these", free / row.cycles, s.wanted(PRUNED_TARGET), percent=True),
+                   Figure("the same with the controller's own queue", moved / own),
+                   Figure("of these", own / row.cycles, percent=True)]
     return s.outcome(row, plans[-1].jobs, runs[-1], figures)
 
 

@@ -71,13 +71,14 @@ class MemorySide:
                 "dense_energy_nj": {str(bits): nj for bits, nj in self.dense_nj.items()}}
 
 
-def sustained(reads: Sequence[Reads], timing: DramTiming, config: SpAttenConfig) -> float:
-    """Accelerator cycles in which memory and ports by themselves serve these reads, all of them there from the start
-    and reordered at will; the slowest channel decides, a port moves a beat per cycle."""
+def sustained(reads: Sequence[Reads], timing: DramTiming, config: SpAttenConfig, queue: int | None = 0) -> float:
+    """Accelerator cycles in which memory and ports by themselves serve these reads, in a queue of `queue` bursts (0:
+    without limit, all there from the start; None: the controller's own) that is kept full. The slowest channel decides;
+    a port moves a beat per cycle."""
     cycles = [0.0]
     for r in reads:
         if len(r):
-            clocks = replay(timing, r[:, 0], r[:, 1], queue=0).clocks
+            clocks = replay(timing, r[:, 0], r[:, 1], queue=queue).clocks
             cycles.append(max(clocks * timing.clock_ns / timing.host_clock_ns, int(r[:, 1].sum()) / config.beat_bytes))
     return max(cycles)
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim.bench.memory_side import sustained
 from sim.bench.operands import BenchPlan
 from sim.bench.traffic import Traffic, bursts, dense_bytes, dense_reads
+from sim.dram.timing import HBM2
 from sim.golden.fetch import plane_beats, row_beats, row_bursts
 from sim.golden.integer_engine import golden_results
 from spatten_hw.host.layout import Arena, channel_of, logical_of, row_bytes
@@ -96,3 +98,21 @@ def test_dense_reads_are_all_rows_of_some_heads():
     assert sum(int(r[:, 1].sum()) for r in dense_reads(job, 12, QUAD)) == 2 * 2 * 21 * 24
     wide = job.replace(heads=9, scales=job.scales[:1] * 9)
     assert sum(int(r[:, 1].sum()) for r in dense_reads(wide, 16, QUAD)) == 2 * 4 * 21 * 32
+
+
+def test_what_a_controller_should_map_lowest():
+    """Bank groups and pseudo-channels below the column, banks above it: best for dense and for pruned rows."""
+    rng = np.random.default_rng(1)
+    channel, group, column, bank = HBM2.mapping
+    orders = {"model": HBM2.mapping, "bank first": (channel, group, bank, column),
+              "group last": (channel, column, bank, group), "column first": (column, channel, group, bank)}
+    for keep, bits in ((1000, 12), (300, 8)):
+        arena, heads, ids = Arena(FULL), 8, np.sort(rng.choice(1000, keep, replace=False))
+        k, v = (arena.plane(heads, 1000, row_bytes(64, bits)) for _ in range(2))
+        # K rows of a head beside V rows of the one before.
+        rows = [np.stack([k.address(h, ids), v.address(h - 1, ids)], axis=1).reshape(-1) for h in range(1, heads)]
+        reads = bursts(np.concatenate(rows), row_bytes(64, bits), FULL)
+        cycles = {name: sustained(reads, HBM2.replace(mapping=order), FULL, queue=None)
+                  for name, order in orders.items()}
+        assert min(cycles, key=cycles.__getitem__) == "model", cycles
+        assert max(cycles.values()) > 1.08 * cycles["model"]
