@@ -52,7 +52,7 @@ def _figures(outcomes: Sequence[Outcome]) -> str:
 
 def _memory(outcomes: Sequence[Outcome]) -> str:
     cells = [["memory", "rows hit", "closed", "conflicts", "group waits", "latency", "B/cycle and channel",
-              "bursts/asked", "energy", "pJ/bit"]]
+              "bursts/asked", "access energy", "pJ/bit", "refresh, standing"]]
     for o in outcomes:
         m = o.memory
         if m is None:
@@ -61,7 +61,7 @@ def _memory(outcomes: Sequence[Outcome]) -> str:
         cells.append([o.row.name, f"{100 * m.stats.row_hits / m.accesses:.1f} %", str(m.stats.row_closed),
                       str(m.stats.row_conflicts), str(m.stats.bank_group_waits), f"{m.stats.latency_ns:.0f} ns",
                       f"{min(m.bandwidth):.1f}/{mean:.1f}/{max(m.bandwidth):.1f}", f"{m.burst_over_fetch:.3f}",
-                      f"{m.energy_nj:.0f} nJ", f"{m.pj_per_bit:.2f}"])
+                      f"{m.access_nj:.0f} nJ", f"{m.pj_per_bit:.2f}", f"{m.energy_nj['total'] - m.access_nj:.0f} nJ"])
     return table(cells) if len(cells) > 1 else ""
 
 
@@ -71,7 +71,7 @@ def _bytes(outcomes: Sequence[Outcome]) -> str:
     for o in outcomes:
         t = o.traffic
         parts = [t.over_fetch(name) for name in (None, *OPERAND_CLASSES)]
-        energies = ["-" if o.memory is None else f"{o.memory.energy_nj / o.memory.dense_nj[bits]:.3f}"
+        energies = ["-" if o.memory is None else f"{o.memory.access_nj / o.memory.dense_nj[bits]:.3f}"
                     for bits in DENSE_BITS]
         cells.append([o.row.name, str(t.total), *("-" if x is None else f"{x:.3f}" for x in parts),
                       *(f"{t.total / t.dense[bits]:.3f}" for bits in DENSE_BITS), *energies])

@@ -14,15 +14,18 @@ from spatten_hw.host.job import LayerJob
 
 from .traffic import DENSE_BITS, Reads, dense_bytes, dense_reads
 
+#: Energy that only time takes, by cause as `sim.dram.energy` names them.
+STANDING = ("refresh", "background")
+
 
 @dataclass(frozen=True)
 class MemorySide:
-    """The channels of a run together, and `bandwidth`: bytes per accelerator cycle of each. Energies in nJ; `dense_nj`:
-    by width, of the same layers dense."""
+    """The channels of a run together, and `bandwidth`: bytes per accelerator cycle of each. `energy_nj`: by cause, and
+    "total"; `dense_nj`: by width, energy of the accesses of the same layers dense."""
 
     stats: DramStats
     bandwidth: tuple[float, ...]
-    energy_nj: float
+    energy_nj: dict[str, float]
     dense_nj: dict[int, float]
     burst_bytes: int
 
@@ -37,10 +40,10 @@ class MemorySide:
         dense = {}
         for bits in DENSE_BITS:
             sample = [replay(timing, r[:, 0], r[:, 1]) for r in dense_reads(jobs[0], bits, config) if len(r)]
-            per_byte = sum(_nj(s, timing) for s in sample) / sum(s.bytes_read for s in sample)
+            per_byte = _accesses(energy(sample, timing)) / sum(s.bytes_read for s in sample)
             dense[bits] = per_byte * sum(dense_bytes(job, bits) for job in jobs)
         return cls(total(channels), tuple((s.bytes_read + s.bytes_written) / cycles for s in channels),
-                   sum(_nj(s, timing) for s in channels), dense, timing.burst_bytes)
+                   energy(channels, timing), dense, timing.burst_bytes)
 
     @property
     def accesses(self) -> int:
@@ -52,8 +55,14 @@ class MemorySide:
         return self.stats.bytes_read + self.stats.bytes_written
 
     @property
+    def access_nj(self) -> float:
+        """Energy of activates, bursts and interface; what refreshes and standing by take depends on time alone."""
+        return _accesses(self.energy_nj)
+
+    @property
     def pj_per_bit(self) -> float:
-        return self.energy_nj * 1000 / (8 * self.bytes)
+        """Energy of the accesses per bit asked for."""
+        return self.access_nj * 1000 / (8 * self.bytes)
 
     @property
     def burst_over_fetch(self) -> float:
@@ -67,8 +76,8 @@ class MemorySide:
                 "hit_share": s.row_hits / self.accesses, "bank_group_waits": s.bank_group_waits,
                 "mean_latency_ns": s.latency_ns, "max_latency_ns": s.max_latency_ns,
                 "bytes_per_cycle": list(self.bandwidth), "burst_over_fetch": self.burst_over_fetch,
-                "energy_nj": self.energy_nj, "pj_per_bit": self.pj_per_bit,
-                "dense_energy_nj": {str(bits): nj for bits, nj in self.dense_nj.items()}}
+                "energy_nj": self.energy_nj, "access_energy_nj": self.access_nj, "pj_per_bit": self.pj_per_bit,
+                "dense_access_energy_nj": {str(bits): nj for bits, nj in self.dense_nj.items()}}
 
 
 def sustained(reads: Sequence[Reads], timing: DramTiming, config: SpAttenConfig, queue: int | None = 0) -> float:
@@ -83,5 +92,5 @@ def sustained(reads: Sequence[Reads], timing: DramTiming, config: SpAttenConfig,
     return max(cycles)
 
 
-def _nj(stats: DramStats, timing: DramTiming) -> float:
-    return energy(stats, timing).total_nj
+def _accesses(by_cause: dict[str, float]) -> float:
+    return by_cause["total"] - sum(by_cause[cause] for cause in STANDING)
