@@ -140,6 +140,10 @@ HBM2 = DramTiming(
     rfc=260, refi=3900, wtr_s=6, wtr_l=8, rtw=13, wr=16, rtp=5, command_buses=2, act_clocks=2,
     mapping=(("pseudo_channel", 1), ("bank_group", 2), ("column", 5), ("bank", 2)))
 
+#: The same with 64 bytes of a row side by side: random pieces of 64 bytes open one row instead of two.
+HBM2_64B = HBM2.replace(name="hbm2-64b", mapping=(
+    ("column", 1), ("pseudo_channel", 1), ("bank_group", 2), ("column", 4), ("bank", 2)))
+
 #: DDR4-2400R (16-16-16), one rank of eight 8 Gb x8 devices: 64 bit, 19.2 GB/s, rows of 8 KB. JESD79-4 speed bin 2400R
 #: and its times for 1 KB pages: RAS 32 ns, FAW 21 ns, RRD_S 3.3 ns, RRD_L 4.9 ns, RFC1 350 ns, REFI 7.8 us, WR 15 ns.
 DDR4_2400 = DramTiming(
@@ -157,7 +161,8 @@ DDR3_1600 = DramTiming(
     mapping=(("column", 7), ("bank", 3)))
 
 #: By name; "perfect" is the fixed latency of `MemoryOptions` at full bandwidth.
-PRESETS: dict[str, DramTiming | None] = {"hbm2": HBM2, "ddr4-2400": DDR4_2400, "ddr3-1600": DDR3_1600, "perfect": None}
+PRESETS: dict[str, DramTiming | None] = {**{t.name: t for t in (HBM2, HBM2_64B, DDR4_2400, DDR3_1600)},
+                                         "perfect": None}
 
 
 def preset(name: str) -> DramTiming | None:

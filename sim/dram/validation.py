@@ -63,6 +63,13 @@ def random_blocks(size: int) -> Callable[[DramTiming], np.ndarray]:
     return trace
 
 
+def mapped(size: int) -> Callable[[DramTiming], np.ndarray]:
+    """Addresses of blocks of `size` bytes at random places of 512 MB: whichever banks the mapping gives them."""
+    def trace(t: DramTiming) -> np.ndarray:
+        return np.random.default_rng(_SEED).integers(0, (1 << 29) // size, READS * t.burst_bytes // size) * size
+    return trace
+
+
 def one_bank(t: DramTiming) -> np.ndarray:
     """Another row of the same bank every time (a fifth of the reads)."""
     n = np.arange(READS // 5)
