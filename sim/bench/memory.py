@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2, DramTiming
+from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2, HBM2_64B, DramTiming
 from sim.status import Status
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.config_cli import config_from_args
@@ -14,18 +14,20 @@ from spatten_hw.presets import PRESETS
 
 from .cascade import run_cascade, steps_of
 from .cases import Case, Target
-from .memory_cases import REFETCHES, Outcome, Session, memory_cases, run_case
+from .memory_cases import REFETCHES, memory_cases, run_case
 from .memory_report import render, report
 from .options import add_case_arguments, check_case_arguments, check_known, finish_parser, new_parser, write_json
 from .requests import RequestFile
+from .session import Outcome, Session
 from .workload import GPT2, run_requests
 
 DEFAULT_PRESET = "full"
 #: By the name on the command line; "perfect": fixed latency, full bandwidth.
-MEMORIES: dict[str, DramTiming | None] = {"hbm2": HBM2, "ddr4": DDR4_2400, "ddr3": DDR3_1600, "perfect": None}
+MEMORIES: dict[str, DramTiming | None] = {"hbm2": HBM2, "hbm2-64b": HBM2_64B, "ddr4": DDR4_2400, "ddr3": DDR3_1600,
+                                          "perfect": None}
 #: Presets and memory that targets speak of.
 TARGET_PRESETS, TARGET_MEMORY = ("full", "eighth"), "hbm2"
-#: What is wanted of the file `GPT2` on the full preset with it, as independent requests and as a cascade.
+#: What is wanted of the file `GPT2` on the full preset with it, as independent requests in any order and as a cascade.
 REQUEST_TARGET, CASCADE_TARGET = Target("per item", 60), Target("per item", 70)
 
 EPILOG = """\
@@ -132,9 +134,10 @@ def _choose(names: dict[str, Case], of_file: list[str], asked: list[str] | None,
 def _of_file(s: Session, file: RequestFile, name: str, args: argparse.Namespace) -> Outcome:
     """One of the cases of a workload."""
     targets = s.targets and file.name == GPT2 and s.config.name == "full"
-    if name.endswith("-cascade"):
+    if name == f"{file.name}-cascade":
         row, m, jobs = run_cascade(s.bench, file, args.limit, CASCADE_TARGET if targets else None)
     else:
-        row, m, jobs = run_requests(s.bench, file.first(args.limit), args.heads or s.config.max_heads,
-                                    name.endswith("-gathered"), REQUEST_TARGET if targets else None)
+        gather = name == f"{file.name}-gathered"
+        row, m, jobs = run_requests(s.bench, file.first(args.limit), args.heads or s.config.max_heads, gather,
+                                    REQUEST_TARGET if targets and gather else None)
     return s.outcome(row, jobs, m, [])

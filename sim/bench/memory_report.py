@@ -10,7 +10,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.results import OPERAND_CLASSES
 
 from . import report as rows_report
-from .memory_cases import Outcome
+from .session import Outcome
 from .table import table
 from .traffic import DENSE_BITS
 

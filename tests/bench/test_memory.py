@@ -6,10 +6,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sim.bench import measure, memory_cases
-from sim.bench.memory_cases import Figure, refetch_plan
+from sim.bench import measure, session
 from sim.bench.memory_cases import memory_cases as cases_of
+from sim.bench.memory_cases import refetch_plan
 from sim.bench.memory_side import sustained
+from sim.bench.session import Figure
 from sim.dram.timing import DDR3_1600, HBM2
 from sim.golden.integer_engine import golden_results
 from spatten_hw.cli import main
@@ -132,7 +133,7 @@ def test_a_difference_in_a_cascade_exits_1(what, folder, capsys, monkeypatch):
 
 def test_bad_arguments(folder, capsys, monkeypatch):
     monkeypatch.setattr(measure, "TellingTransport", None)
-    monkeypatch.setattr(memory_cases, "Bench", None)
+    monkeypatch.setattr(session, "Bench", None)
     (folder / "c.csv").write_text(text(*cascade_rows([[(20, 2), (21, 2)]])))
     for argv, word in (
             (["--case", "dense"], "cases: dense12, dense12-steady"), (["--memory", "sram"], "sram"),
