@@ -32,8 +32,11 @@ bench: $(VENV)/.demo
 	$(BIN)/spatten-hw bench topk --preset $(BENCH) --json build/bench/topk.json
 	$(BIN)/spatten-hw bench units --preset $(BENCH) --json build/bench/units.json
 	$(BIN)/spatten-hw bench attention --preset $(BENCH) --json build/bench/attention.json
+	$(BIN)/spatten-hw bench memory --preset $(BENCH) --json build/bench/memory.json
 	$(if $(WORKLOAD),$(BIN)/spatten-hw bench attention --preset $(BENCH) --workload '$(WORKLOAD)' \
 	  --json build/bench/requests.json)
+	$(if $(WORKLOAD),$(BIN)/spatten-hw bench memory --preset $(BENCH) --workload '$(WORKLOAD)' \
+	  --json build/bench/memory-requests.json)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

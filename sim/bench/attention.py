@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from sim.status import Status
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.config_cli import config_from_args
 from spatten_hw.errors import UserError
 
-from .cases import Case, standard_cases
+from .cases import Case, Target, standard_cases
 from .measure import Bench
-from .options import add_json_argument, at_least, check_json, write_json
+from .options import add_case_arguments, check_case_arguments, finish_parser, new_parser, write_json
 from .report import Row, render, report
 from .requests import RequestFile
-from .workload import run_requests
+from .workload import GPT2, run_requests
 
 DEFAULT_PRESET = "full"
+#: What is wanted of the file `GPT2` on the full preset.
+REQUEST_TARGET = Target("per item", 55)
 
 EPILOG = """\
 Every case runs on the generated Verilog with memories of fixed latency and full bandwidth, its results compared bit for
@@ -40,39 +41,17 @@ examples:
 """
 
 
-#: Cycles from a read's address to its first data, where nothing else is asked for.
-LATENCY = 8
-
-
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
-        "attention", help="layers and request streams on the whole accelerator", description=__doc__, epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", action="append", metavar="NAME",
-                        help="only this case; repeatable (default: all of the preset, or the workload if one is given)")
-    parser.add_argument("--list", action="store_true", help="list the cases of the preset and end")
-    parser.add_argument("--quick", action="store_true", help="the same cases at sizes that take seconds, no targets")
-    parser.add_argument("--heads", type=at_least(1), metavar="N",
-                        help="heads of a layer (default 12); for a workload, most heads of a job")
-    parser.add_argument("--workload", type=Path, metavar="FILE.csv",
-                        help="requests to run; adds a case named like the file")
-    parser.add_argument("--limit", type=at_least(1), metavar="N", help="only the first N requests of the workload")
-    parser.add_argument("--latency", type=at_least(1), default=LATENCY, metavar="N",
-                        help=f"cycles from a read's address to its first data (default {LATENCY})")
-    add_json_argument(parser)
-    add_config_arguments(parser, DEFAULT_PRESET)
-    parser.set_defaults(handler=run)
+    parser = new_parser(subparsers, "attention", "layers and request streams on the whole accelerator", __doc__, EPILOG)
+    add_case_arguments(parser, "all of the preset, or the workload if one is given", "a case named like the file")
+    finish_parser(parser, DEFAULT_PRESET, run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and golden model differ."""
     config = config_from_args(args)
-    check_json(args.json)
-    if args.heads is not None and args.heads > config.max_heads:
-        raise UserError(f"--heads {args.heads}: preset '{config.name}' takes at most max_heads = {config.max_heads}")
-    if args.limit is not None and args.workload is None:
-        raise UserError("--limit: is for requests; give --workload FILE.csv")
+    check_case_arguments(args, config)
     requests = None if args.workload is None else RequestFile.read(args.workload, config, args.limit)
     cases = standard_cases(config, heads=args.heads, quick=args.quick)
     if args.list:
@@ -85,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
     with Status() as status, Bench(config, status, args.latency) as bench:
         rows = [run_case(bench, case) for case in wanted]
         if requests is not None and with_requests:
-            rows += [run_requests(bench, requests, args.heads or config.max_heads, gather) for gather in (False, True)]
+            target = REQUEST_TARGET if requests.name == GPT2 and config.name == "full" else None
+            rows += [run_requests(bench, requests, args.heads or config.max_heads, gather, target)[0]
+                     for gather in (False, True)]
     write_json(args.json, report(config, args.latency, rows))
     print(render(rows))
     return 1 if any(row.mismatches for row in rows) else 0

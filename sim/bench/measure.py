@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sim.bench.bounds import Bound, layer_bound, total
-from sim.bench.operands import BenchPlan
+from sim.dram.stats import DramStats
+from sim.dram.timing import DramTiming
 from sim.engine import compare_counters, compare_pass
 from sim.golden.accelerator import LayerResult
 from sim.golden.integer_engine import golden_results
@@ -15,6 +15,10 @@ from sim.harness.transport import VerilatedTransport
 from sim.status import Status
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.driver import Driver
+
+from .bounds import Bound, layer_bound, total
+from .operands import BenchPlan
+from .traffic import Reads
 
 #: Counters by what they say of a unit.
 BUSY = ("fetch", "score", "softmax", "topk", "value", "write", "cascade")
@@ -29,7 +33,11 @@ SLICE = 20_000
 class Measurement:
     """What a run of a plan took. `counters`: the hardware's own; `jobs`: cycles of each pass, from the moment the
     host saw the one before end to the moment it saw this one end (they add up to `cycles`); `bounds`: of each
-    pass; `mismatches`: where hardware and golden model differ, in words; `seconds`: of simulation."""
+    pass; `mismatches`: where hardware and golden model differ, in words; `seconds`: of simulation.
+
+    If asked for, `window`: cycles from the first command to the K fetcher to the last V row delivered; `reads`: of each
+    channel (addresses, sizes), in the order in which they were accepted. `dram`: what each channel of a modelled memory
+    did."""
 
     cycles: int
     counters: dict[str, int]
@@ -38,6 +46,9 @@ class Measurement:
     results: list[LayerResult]
     mismatches: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    window: int = 0
+    reads: list[Reads] = field(default_factory=list)
+    dram: list[DramStats] = field(default_factory=list)
 
 
 class TellingTransport(VerilatedTransport):
@@ -73,10 +84,11 @@ class Progress:
 class Bench:
     """A simulation of `config` and a place to say how far things are. A context manager."""
 
-    def __init__(self, config: SpAttenConfig, status: Status, latency: int = 16):
-        self.config, self.status = config, status
+    def __init__(self, config: SpAttenConfig, status: Status, latency: int = 16, memory: DramTiming | None = None):
+        self.config, self.status, self.memory = config, status, memory
         self.transport = TellingTransport(
-            config, latency=latency, progress=lambda text: status.show(f"building the simulation: {text}"))
+            config, latency=latency, memory=memory,
+            progress=lambda text: status.show(f"building the simulation: {text}"))
 
     def __enter__(self) -> Bench:
         return self
@@ -84,16 +96,22 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self.transport.close()
 
-    def run(self, name: str, plan: BenchPlan) -> Measurement:
+    def run(self, name: str, plan: BenchPlan, golden: list[LayerResult] | None = None, *, window: bool = False,
+            reads: bool = False) -> Measurement:
         """All passes of a plan, queued back to back, on hardware fresh from reset; each compared with the golden
-        model's."""
+        model's (`golden`, if they are known already). `window`, `reads`: measure these, too."""
         progress = Progress(self.status, name)
         count = len(plan.passes)
-        golden = golden_results(plan, self.config, lambda done, *_: progress.show("golden model", f"job {done + 1} of "
-                                                                                  f"{count}"))
+        if golden is None:
+            golden = golden_results(plan, self.config, lambda done, *_: progress.show(
+                "golden model", f"job {done + 1} of {count}"))
         bounds = [layer_bound(p.job, r, self.config) for p, r in zip(plan.passes, golden, strict=True)]
         least = total(bounds).limit
         self.transport.reset()
+        self.transport.record(window)
+        self.transport.record_reads(reads)
+        if self.memory is not None:
+            self.transport.clear_dram_stats()
         origin = self.transport.cycles
         self.transport.tell = lambda: progress.show(
             "simulation", f"cycle {self.transport.cycles - origin}, {least:.0f} at least")
@@ -107,7 +125,13 @@ class Bench:
             mismatches += compare_pass(outcome, expected)
             jobs.append(outcome.cycles)
         seconds = time.monotonic() - start
+        dram = [] if self.memory is None else self.transport.dram_stats()
         counters = driver.counters()
         mismatches += compare_counters(counters, golden)
         return Measurement(counters.cycles, dict(counters.values), jobs, bounds, golden,
-                           [f"{name}: {text}" for text in mismatches], seconds)
+                           [f"{name}: {text}" for text in mismatches], seconds, self._window() if window else 0,
+                           [self.transport.reads(c) for c in range(self.config.channels)] if reads else [], dram)
+
+    def _window(self) -> int:
+        spans = self.transport.spans()
+        return max(s.last for s in spans if s.stream == "v_rows") - min(s.first for s in spans if s.stream == "k_cmd")

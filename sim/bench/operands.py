@@ -70,6 +70,11 @@ class BenchPlan:
         self._data: list[list[Write]] = []
         self._next: list[Write] = []
 
+    @property
+    def jobs(self) -> list[LayerJob]:
+        """Those of the passes."""
+        return [p.job for p in self.passes]
+
     def layer_data(self, layer: int) -> Iterator[Write]:
         """(address, bytes) to put into memory before pass number `layer`."""
         yield from self._data[layer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig
@@ -33,11 +33,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class Request:
-    """One query of one head. `flat`: its probabilities from MSBs alone must be below the threshold."""
+    """One query of one head. `flat`: its probabilities from MSBs alone must be below the threshold. `place`:
+    (iteration, layer, head) of the file."""
 
     line: int
     shape: Shape
     flat: bool
+    place: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,17 @@ class RequestFile:
         requests, widest = [], 0
         for line, row in _rows(path):
             reader = _Reader(f"{path}, line {line}", row, config)
-            requests.append(Request(line, reader.shape(), reader.flat()))
+            requests.append(Request(line, reader.shape(), reader.flat(), reader.place))
             widest = max(widest, reader.q_asked)
             if limit is not None and len(requests) == limit:
                 break
         if not requests:
             raise UserError(f"{path}: holds no requests; give a CSV with a row per request")
         return cls(str(path), path.stem, tuple(requests), widest)
+
+    def first(self, limit: int | None) -> RequestFile:
+        """The file with its first `limit` requests alone."""
+        return replace(self, requests=self.requests[:limit])
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -96,8 +102,9 @@ class _Reader:
     def __init__(self, where: str, row: Mapping[str, str], config: SpAttenConfig):
         self.where, self.row, self.config = where, row, config
         self.q_asked = 0
-        for name in ("iteration_id", "layer_id", "head_id"):
-            self._count(name, 0, "must not be negative")
+        iteration, layer, head = (self._count(name, 0, "must not be negative")
+                                  for name in ("iteration_id", "layer_id", "head_id"))
+        self.place = iteration, layer, head
 
     def bad(self, name: str, rule: str, remedy: str) -> UserError:
         return UserError(f"{self.where}: {name} is {self.row[name]!r}: {rule}; {remedy}")

@@ -14,7 +14,7 @@ from sim.golden.topk import topk_mask
 from sim.harness.block import Block
 from sim.status import Status
 from spatten_hw.config import PROB_BITS, TOPK_ENGINES, SpAttenConfig
-from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.config_cli import config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.stream.layouts import tag_layout
 from spatten_hw.topk.interface import make_topk
@@ -22,7 +22,7 @@ from spatten_hw.topk.linerate import LineRate
 from spatten_hw.topk.quickselect import QuickSelect
 
 from .blocks import compare, report, rows_of, verdict
-from .options import add_json_argument, at_least, check_json, write_json
+from .options import add_seed_argument, at_least, check_json, check_known, finish_parser, new_parser, write_json
 from .table import table
 
 DEFAULT_PRESET = "full"
@@ -186,28 +186,22 @@ def measure(engine: Engine, rng: np.random.Generator, count: int, max_n: int) ->
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
-        "topk", help="the top-k engines by themselves", description=__doc__, epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(subparsers, "topk", "the top-k engines by themselves", __doc__, EPILOG)
     parser.add_argument("--engine", action="append", metavar="NAME",
                         help=f"only this engine; repeatable (default: {', '.join(TOPK_ENGINES)})")
     parser.add_argument("--lanes", action="append", type=at_least(1), metavar="P",
                         help=f"elements per row; repeatable (default {LANES} and the preset's)")
     parser.add_argument("--vectors", type=at_least(WARM_UP + 2), default=200, metavar="N",
                         help="random vectors per case (default 200)")
-    parser.add_argument("--seed", type=at_least(0), default=1, metavar="S", help="of the random data (default 1)")
-    add_json_argument(parser)
-    add_config_arguments(parser, DEFAULT_PRESET)
-    parser.set_defaults(handler=run)
+    add_seed_argument(parser)
+    finish_parser(parser, DEFAULT_PRESET, run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and golden model differ."""
     config = config_from_args(args)
     check_json(args.json)
-    for name in args.engine or ():
-        if name not in TOPK_ENGINES:
-            raise UserError(f"unknown top-k engine '{name}'; engines: {', '.join(TOPK_ENGINES)}")
+    check_known("top-k engine", args.engine or (), TOPK_ENGINES)
     if config.max_tokens < CASES[-1][0]:
         raise UserError(f"preset '{config.name}' has max_tokens = {config.max_tokens}: the shortest case has "
                         f"{CASES[-1][0]} keys; choose another preset")

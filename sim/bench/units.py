@@ -11,11 +11,10 @@ import numpy as np
 from sim.harness.build import Progress
 from sim.status import Status
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.config_cli import add_config_arguments, config_from_args
-from spatten_hw.errors import UserError
+from spatten_hw.config_cli import config_from_args
 
 from .blocks import Figure, render, report, verdict
-from .options import add_json_argument, at_least, check_json, write_json
+from .options import add_seed_argument, at_least, check_json, check_known, finish_parser, new_parser, write_json
 from .unit_matmul import prob_times_value, score
 from .unit_output import heads, requantiser, tokens
 from .unit_softmax import local_topk, softmax
@@ -51,25 +50,19 @@ examples:
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser(
-        "units", help="the blocks of the datapath by themselves", description=__doc__, epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(subparsers, "units", "the blocks of the datapath by themselves", __doc__, EPILOG)
     parser.add_argument("--unit", action="append", metavar="NAME",
                         help=f"only this unit; repeatable (default: {', '.join(UNITS)})")
     parser.add_argument("--vectors", type=at_least(2), default=100, metavar="N", help="vectors per case (default 100)")
-    parser.add_argument("--seed", type=at_least(0), default=1, metavar="S", help="of the random data (default 1)")
-    add_json_argument(parser)
-    add_config_arguments(parser, DEFAULT_PRESET)
-    parser.set_defaults(handler=run)
+    add_seed_argument(parser)
+    finish_parser(parser, DEFAULT_PRESET, run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and golden model differ."""
     config = config_from_args(args)
     check_json(args.json)
-    for name in args.unit or ():
-        if name not in UNITS:
-            raise UserError(f"unknown unit '{name}'; units: {', '.join(UNITS)}")
+    check_known("unit", args.unit or (), UNITS)
     with Status() as status:
         figures = measure(config, list(dict.fromkeys(args.unit or UNITS)), args.vectors, args.seed, status.show)
     write_json(args.json, report(config, args.seed, [f.as_json for f in figures]))

@@ -8,12 +8,14 @@ from itertools import groupby
 
 import numpy as np
 
+from sim.golden.accelerator import LayerResult
 from sim.golden.decision import flat
 from sim.golden.fetch import msb_operands
 from sim.golden.score import scores
 from sim.golden.softmax import softmax
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import head_scale
 from spatten_hw.host.quantise import quantise
 
@@ -24,8 +26,8 @@ from .operands import OUT_UNIT, BenchPlan, Pool
 from .report import Part, Row
 from .requests import Request, RequestFile, Shape
 
-#: What is wanted of a file on the full preset.
-TARGETS = {"gpt2-small-wikitext2": Target("per item", 55)}
+#: A file that targets of the full preset speak of.
+GPT2 = "gpt2-small-wikitext2"
 #: Deviation of the scores of flat rows (1/n each, more or less), from the most natural to none at all.
 FLAT_SPREADS = (0.25, 0.1, 0.03, 0.0)
 #: How strongly a row that is not flat attends to one of its keys: q is that key times this.
@@ -90,16 +92,18 @@ def plan_requests(file: RequestFile, config: SpAttenConfig, heads: int, gather: 
     return RequestPlan(plan, jobs)
 
 
-def query(plan: BenchPlan, pool: Pool, head: int, ids: np.ndarray, request: Request,
-          source: str) -> tuple[np.ndarray, float]:
+def query(plan: BenchPlan, pool: Pool, head: int, ids: np.ndarray, request: Request, source: str,
+          pull: np.ndarray | None = None) -> tuple[np.ndarray, float]:
     """A query (integers [D], real value of one unit) for a request on one head of a pool: flat or not as it says.
 
-    Flat: every score near the mean. Not flat: in the direction of one of the surviving keys.
+    Flat: every score near the mean. Not flat: in the direction of one of the surviving keys, chosen with a chance in
+    proportion to its `pull` (default: all alike).
     """
     shape, rng = request.shape, plan.random
     codes, unit = pool.k.codes[head, ids], float(pool.k.scales[head])
     noise = rng.normal(size=shape.dim)
-    aim = codes[rng.integers(len(ids))] * unit
+    at = rng.integers(len(ids)) if pull is None else rng.choice(len(ids), p=pull / pull.sum())
+    aim = codes[at] * unit
     if not shape.k_bits[1]:
         tries = [noise]
     else:
@@ -124,20 +128,32 @@ def _flat(c: SpAttenConfig, pool: Pool, head: int, keys: np.ndarray, q: np.ndarr
     return bool(flat(largest, shape.threshold)[0])
 
 
-def run_requests(bench: Bench, file: RequestFile, heads: int, gather: bool = False) -> Row:
-    """All requests on a simulation."""
+def run_requests(bench: Bench, file: RequestFile, heads: int, gather: bool = False,
+                 target: Target | None = None) -> tuple[Row, Measurement, list[LayerJob]]:
+    """All requests on a simulation: row of the table, run, jobs."""
     name = file.name + "-gathered" * gather
     bench.status.show(f"{name}, making queries")
     planned = plan_requests(file, bench.config, heads, gather)
     m = bench.run(name, planned.plan)
-    for job, result in zip(planned.jobs, m.results, strict=True):
+    check_flat(planned, m.results)
+    row = request_row(name, file, planned, m, target, f"{len(planned.jobs)} jobs of up to {heads} heads")
+    return row, m, planned.plan.jobs
+
+
+def check_flat(planned: RequestPlan, results: Sequence[LayerResult]) -> None:
+    """Exactly the requests that say so are flat."""
+    for job, result in zip(planned.jobs, results, strict=True):
         assert result.refetched[:, 0].tolist() == [r.flat for r in job], "a row is flat that should not be, or not"
-    notes = [f"{len(planned.jobs)} jobs of up to {heads} heads"]
-    if file.q_asked > max(r.shape.q_bits for r in file.requests):
-        notes.append(f"Q has {max(r.shape.q_bits for r in file.requests)} bits, as many as the build takes, not "
-                     f"{file.q_asked}")
-    shape = f"{len(file.requests)} requests, {sum(r.flat for r in file.requests)} with LSBs"
-    target = TARGETS.get(file.name) if bench.config.name == "full" else None
+
+
+def request_row(name: str, file: RequestFile, planned: RequestPlan, m: Measurement, target: Target | None,
+                note: str) -> Row:
+    """The row of the table for all requests of a plan."""
+    requests = [r for job in planned.jobs for r in job]
+    notes, q_bits = [note], max(r.shape.q_bits for r in requests)
+    if file.q_asked > q_bits:
+        notes.append(f"Q has {q_bits} bits, as many as the build takes, not {file.q_asked}")
+    shape = f"{len(requests)} requests, {sum(r.flat for r in requests)} with LSBs"
     return Row.of(name, shape, m, target, parts=tuple(classes(planned, m)), notes=tuple(notes))
 
 

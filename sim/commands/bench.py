@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from sim.bench import attention, topk, units
+from sim.bench import attention, memory, topk, units
 
 #: Each adds its subcommand with `register(subparsers)`.
-BENCHES = (attention, topk, units)
+BENCHES = (attention, memory, topk, units)
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:

@@ -15,7 +15,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.descriptor import HEADER_WORDS, SCALE_WORDS
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import WORD_BYTES, row_bytes
-from spatten_hw.host.results import BYTE_CLASSES
+from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
 
 from .cascade import Cascade
 from .decision import flat
@@ -34,8 +34,8 @@ class LayerResult:
     """What one job leaves behind. rows = tokens in summarisation (row i = token i), 1 in generation.
 
     `out` [query_heads, rows, D]: 0 where nothing is written; `written`, `refetched` [query_heads, rows];
-    `tokens_alive` [tokens], `heads_alive` [heads]: as this layer used them; `bytes`: by class; `ids`, `scores`:
-    the 64-bit words stored, if the job stores them.
+    `tokens_alive` [tokens], `heads_alive` [heads]: as this layer used them; `bytes`: by class; `rows`: operand rows
+    read, by class; `ids`, `scores`: the 64-bit words stored, if the job stores them.
     """
 
     out: np.ndarray
@@ -44,6 +44,7 @@ class LayerResult:
     tokens_alive: np.ndarray
     heads_alive: np.ndarray
     bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BYTE_CLASSES, 0))
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OPERAND_CLASSES, 0))
     ids: np.ndarray | None = None
     scores: np.ndarray | None = None
 
@@ -186,14 +187,14 @@ class _Run:
         self.result.bytes["out"] += len(place) * row
 
     def _count_rows(self, name: str, head: int, ids: np.ndarray, times: np.ndarray | None = None) -> None:
-        """Adds the bytes of rows `ids` of one plane, each read `times` times."""
+        """Counts rows `ids` of one plane, each read `times` times, and their bytes."""
         job, c = self.job, self.config
-        bits = {"q": job.q_bits, "k_msb": job.k_msb, "k_lsb": job.k_lsb, "v_msb": job.v_msb,
-                "v_lsb": job.v_lsb}[name]
+        bits = job.width(name)
         base = getattr(job, f"{name}_base") + head * getattr(job, f"{name}_head_stride")
         beats = row_beats(base + ids * getattr(job, f"{name}_token_stride"), row_bytes(job.dim, bits), c)
         total = beats.sum() if times is None else (beats * times).sum()
         self.result.bytes[name] += int(total) * c.beat_bytes
+        self.result.rows[name] += len(ids) if times is None else int(times.sum())
 
     def _count_section(self, addr: int, words: int) -> None:
         """Adds the bytes of a state section that is read: a command asks for at most `max_tokens` words."""

@@ -27,7 +27,9 @@ from .registers import clocked_registers
 from .verilator import ToolError, call, first_error, verilator_env
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("harness.cpp", "channel.h", "memory.h", "probe.h")
+#: The model of DRAM, also compiled by itself (sim/dram/replay.py).
+DRAM_HEADERS = ("dram_timing.h", "dram_bank.h", "dram_queue.h", "dram_controller.h")
+SOURCES = ("harness.cpp", "channel.h", "memory.h", "probe.h", "dram_port.h", *DRAM_HEADERS)
 #: Module name of the accelerator's top.
 TOP = "spatten"
 #: Bytes of Verilog from which a design is compiled for a short build, see `optimisation`.

@@ -3,14 +3,21 @@
 // The order of effects is the most hostile one: a read burst takes its data when its address is accepted, a
 // write burst reaches memory when its response is sent. A master that reads, or interrupts its host, before its
 // write is answered gets old data.
+//
+// When an answer comes is the business of `Options` (a fixed latency), or, with `set_dram`, of a model of DRAM: a read
+// is answered when all its data are there, a write when the memory controller has taken it. What may be added to a
+// fixed latency (`extra`, stalls, gaps, disorder) is added to that too.
 #pragma once
 
+#include <algorithm>
 #include <deque>
+#include <memory>
 #include <string>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "dram_port.h"
 #include "memory.h"
 
 // `Pins` holds pointers to the model's ports of one channel; data and strobes as bytes, little endian.
@@ -23,6 +30,9 @@ public:
     bool guard_writes = false, guard_reads = false;
     uint64_t bytes_read = 0, bytes_written = 0, read_bursts = 0, write_bursts = 0;
     std::string error;  // the first rule broken
+    bool recording = false;
+    std::vector<uint64_t> recorded;  // address and bytes of reads, in the order of their acceptance
+    std::unique_ptr<DramPort> dram;  // null: fixed latency
 
     Channel(Pins pins, const Options& options, unsigned number)
         : pins_(pins), options_(options), number_(number), random_(0) { restart(); }
@@ -38,6 +48,8 @@ public:
         reads_.clear(), answers_.clear(), aw_.clear(), w_.clear();
         sending_ = nullptr;
         current_ = Write();
+        if (dram) dram->reset();
+        answerable_ = 0;
         ar_held_ = aw_held_ = w_held_ = took_r_ = took_b_ = false;
         *pins_.arready = *pins_.awready = *pins_.wready = *pins_.rvalid = *pins_.bvalid = 0;
     }
@@ -59,10 +71,13 @@ public:
     // The edge has passed: what the slave shows in the cycle that begins.
     void drive() {
         ++now_;
+        if (dram) advance_dram();
         bool room = !options_.max_reads || reads_.size() < options_.max_reads;
+        bool room_w = w_.size() < MAX_EARLY_BEATS;
+        if (dram) room = room && dram->can_accept_read(), room_w = room_w && dram->can_accept_write(MAX_WAITING_WRITES);
         *pins_.arready = room && ready(options_.stall_ar, ar_held_);
         *pins_.awready = ready(options_.stall_aw, aw_held_);
-        *pins_.wready = w_.size() < MAX_EARLY_BEATS && ready(options_.stall_w, w_held_);
+        *pins_.wready = room_w && ready(options_.stall_w, w_held_);
         drive_r();
         drive_b();
     }
@@ -70,6 +85,9 @@ public:
 private:
     // Write beats taken before their address.
     static constexpr size_t MAX_EARLY_BEATS = 64;
+    // Complete write bursts that wait for the memory controller.
+    static constexpr size_t MAX_WAITING_WRITES = 2;
+    static constexpr uint64_t NEVER = ~0ull;
     static constexpr unsigned SIZE = __builtin_ctz(BEAT_BYTES);
 
     struct Address {
@@ -84,6 +102,8 @@ private:
         uint64_t id, addr, at;
         unsigned beats, sent;
         std::vector<uint8_t> data;
+        uint64_t number, came;  // with DRAM: order of acceptance, cycle
+        unsigned pieces;        // bursts of memory not yet there
     };
     struct Beat {
         uint8_t data[BEAT_BYTES], strobe[(BEAT_BYTES + 7) / 8];
@@ -156,8 +176,10 @@ private:
         if (guard_reads && !covered(may_read, a.addr, n))
             fail("reads " + std::to_string(n) + " bytes at " + hex(a.addr) + ", outside what it may read");
         bytes_read += n, ++read_bursts;
-        reads_.push_back({a.id, a.addr, due(), a.len + 1, 0, std::vector<uint8_t>(n)});
+        if (recording) recorded.push_back(a.addr), recorded.push_back(n);
+        reads_.push_back({a.id, a.addr, dram ? NEVER : due(), a.len + 1, 0, std::vector<uint8_t>(n), read_bursts, now_, 0});
         pages.read(a.addr, reads_.back().data.data(), n);
+        if (dram) reads_.back().pieces = dram->read(read_bursts, a.addr, n);
     }
 
     void sample_aw() {
@@ -208,6 +230,7 @@ private:
         for (unsigned i = 0; i < BEAT_BYTES; ++i) {
             if (!(beat.strobe[i / 8] >> (i % 8) & 1)) continue;
             ++bytes_written;
+            if (dram) dram->write_byte(addr + i);
             if (guard_writes && !covered(may_write, addr + i, 1))
                 fail("writes a byte at " + hex(addr + i) + ", outside what it may write");
         }
@@ -216,9 +239,42 @@ private:
         bool done = current_.data.size() == current_.beats;
         if (beat.last != done) fail("W: wlast in the wrong beat of the burst at " + hex(current_.addr));
         if (!done) return;
-        current_.at = due();
+        current_.at = dram ? NEVER : due();
+        if (dram) dram->end_write();
         answers_.push_back(std::move(current_));
         current_ = Write();
+    }
+
+    void advance_dram() {
+        pieces_.clear();
+        for (unsigned accepted = dram->advance(pieces_); accepted; --accepted)
+            for (Write& w : answers_)  // in order
+                if (w.at == NEVER) {
+                    w.at = now_ + random_.below(options_.extra + 1);
+                    break;
+                }
+        for (uint64_t number : pieces_) {
+            auto r = std::lower_bound(reads_.begin(), reads_.end(), number,
+                                      [](const Read& a, uint64_t n) { return a.number < n; });
+            if (--r->pieces) continue;
+            r->at = now_ + random_.below(options_.extra + 1);
+            ++answerable_;
+            dram->stats().latency((now_ - r->came) * dram->timing().host_clock_ps);
+        }
+    }
+
+    // With DRAM: of the bursts that are the oldest of their id, the one whose data came first; null if none is there.
+    Read* choose_answerable() {
+        if (!answerable_) return nullptr;
+        ++scan_;
+        Read* chosen = nullptr;
+        for (Read& r : reads_) {
+            if (r.id >= scanned_.size()) scanned_.resize(r.id + 1);
+            bool first = scanned_[r.id] != scan_;
+            scanned_[r.id] = scan_;
+            if (first && r.at <= now_ && (!chosen || r.at < chosen->at)) chosen = &r;
+        }
+        return chosen;
     }
 
     // The next burst to answer: the oldest, or with reordering any that is the oldest of its id; null if not due.
@@ -248,11 +304,15 @@ private:
         if (took_r_ && sending_ && sending_->sent == sending_->beats) {
             erase(reads_, sending_);
             sending_ = nullptr;
+            if (dram) --answerable_;
         }
         *pins_.rvalid = 0;
         if (random_.chance(options_.gap_r)) return;
         // deque::push_back leaves pointers to elements valid; nothing but erase above removes one.
-        if (!sending_ || options_.interleave) sending_ = choose(reads_, options_.reorder || options_.interleave);
+        if (!sending_ || options_.interleave) {
+            bool any = options_.reorder || options_.interleave;
+            sending_ = dram && !any ? choose_answerable() : choose(reads_, any);
+        }
         if (!sending_) return;
         Read& r = *sending_;
         uint64_t offset = uint64_t(r.sent) * BEAT_BYTES;
@@ -297,4 +357,8 @@ private:
     Beat w_beat_{};
     bool ar_held_ = false, aw_held_ = false, w_held_ = false, took_r_ = false, took_b_ = false;
     std::unordered_set<uint64_t> seen_;
+    std::vector<uint64_t> pieces_;
+    std::vector<uint64_t> scanned_;  // by id: the last scan that met it
+    uint64_t scan_ = 0;
+    uint64_t answerable_ = 0;  // with DRAM: reads whose data are there
 };

@@ -256,6 +256,37 @@ API uint64_t spatten_counter(void* h, unsigned channel, int kind) {
     return kind == 0 ? m.bytes_read : kind == 1 ? m.bytes_written : kind == 2 ? m.read_bursts : m.write_bursts;
 }
 
+// The memories become DRAM (values in the order of struct DramTiming), or of fixed latency (null). Only under reset.
+API void spatten_dram(void* h, const uint64_t* values) {
+    for (auto& m : of(h).memories) {
+        m->reset();
+        m->dram.reset();
+        if (!values) continue;
+        DramTiming timing;
+        std::memcpy(&timing, values, sizeof timing);
+        m->dram = std::make_unique<DramPort>(timing);
+    }
+}
+// Number of words of struct DramTiming, and with `stats` of struct DramStats.
+API unsigned spatten_dram_words(int stats) { return stats ? DramStats::WORDS : DramTiming::WORDS; }
+// Only with DRAM.
+API void spatten_dram_stats(void* h, unsigned channel, uint64_t* words) {
+    std::memcpy(words, &of(h, channel).dram->stats(), sizeof(DramStats));
+}
+API void spatten_clear_dram_stats(void* h) {
+    for (auto& m : of(h).memories)
+        if (m->dram) m->dram->stats() = DramStats();
+}
+// Forgets the recorded reads and, if `on`, records those accepted from now on.
+API void spatten_record_reads(void* h, int on) {
+    for (auto& m : of(h).memories) m->recording = on, m->recorded.clear();
+}
+// Number of words, two per read: address and bytes; `words` shows them until the next call that runs.
+API uint64_t spatten_reads(void* h, unsigned channel, const uint64_t** words) {
+    *words = of(h, channel).recorded.data();
+    return of(h, channel).recorded.size();
+}
+
 // Number of observed streams; 0: built without a probe.
 API unsigned spatten_streams(void* h) { return of(h).probe.streams(); }
 // Counted cycles; fired and blocked of every stream into `counts`.

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from sim.dram.stats import DramStats, decode_stats
+from sim.dram.timing import DramTiming
 from spatten_hw.config import SpAttenConfig
 
 from .build import Progress, build_accelerator
@@ -40,7 +42,10 @@ class HarnessError(RuntimeError):
 
 @dataclass(frozen=True)
 class MemoryOptions:
-    """How the memories behave (order of `struct Options` in memory.h). Probabilities are out of 256 per cycle."""
+    """How the memories behave (order of `struct Options` in memory.h). Probabilities are out of 256 per cycle.
+
+    With a model of DRAM behind the ports `latency` means nothing; everything else is added to what the model does.
+    """
 
     latency: int = 16             # cycles from address to first data, and from last write beat to response
     extra: int = 0                # random additional latency, 0 … extra
@@ -80,14 +85,17 @@ class Traffic:
 
 
 class VerilatedTransport:
-    """`config`: the build; `library`: a library built otherwise (tests); `trace`: a VCD file to write.
+    """`config`: the build; `library`: a library built otherwise (tests); `trace`: a VCD file to write;
+    `memory`: a model of DRAM on every port (`sim.dram.timing`), None: memories of a fixed latency.
 
     Other keywords are fields of `MemoryOptions`. Reset is applied once on creation.
     """
 
     def __init__(self, config: SpAttenConfig, *, library: Path | None = None, trace: Path | None = None,
-                 optimize: int | None = None, progress: Progress | None = None, **memory_options: Any):
+                 optimize: int | None = None, progress: Progress | None = None, memory: DramTiming | None = None,
+                 **memory_options: Any):
         self.config = config
+        self.memory = memory
         self._handle: int | None = None
         options = MemoryOptions(**memory_options)
         if library is None:
@@ -95,6 +103,7 @@ class VerilatedTransport:
         self._lib = _load(library)
         self._handle = self._lib.spatten_create(str(trace).encode() if trace else None)
         self.configure(options)
+        self._set_dram()
         self.reset()
 
     # -- control port and time ------------------------------------------------------------------------
@@ -179,6 +188,39 @@ class VerilatedTransport:
         channels = range(self.config.channels) if channel is None else [self._channel(channel)]
         h = self._open()
         return Traffic(*(sum(self._lib.spatten_counter(h, c, kind) for c in channels) for kind in range(4)))
+
+    def record_reads(self, on: bool = True) -> None:
+        """Records address and bytes of every read burst from now on; those recorded before are forgotten."""
+        self._lib.spatten_record_reads(self._open(), on)
+
+    def reads(self, channel: int) -> np.ndarray:
+        """The recorded read bursts of a channel in the order of acceptance: rows of (channel-local address, bytes)."""
+        words = ctypes.c_void_p()
+        count = self._lib.spatten_reads(self._open(), self._channel(channel), ctypes.byref(words))
+        return array_at(words.value, count, np.uint64).reshape(-1, 2)
+
+    def dram_stats(self) -> list[DramStats]:
+        """What every channel's DRAM has done since creation or `clear_dram_stats`."""
+        if self.memory is None:
+            raise HarnessError("these memories have a fixed latency: there are no DRAM statistics")
+        words = np.zeros(self._lib.spatten_dram_words(1), dtype=np.uint64)
+        result = []
+        for c in range(self.config.channels):
+            self._lib.spatten_dram_stats(self._open(), c, words.ctypes.data)
+            result.append(decode_stats(words.tolist(), self.memory))
+        return result
+
+    def clear_dram_stats(self) -> None:
+        """Sets what `dram_stats` counts to nothing."""
+        self._lib.spatten_clear_dram_stats(self._open())
+
+    def _set_dram(self) -> None:
+        if self.memory is None:
+            return
+        words = np.array(self.memory.words, dtype=np.uint64)
+        if len(words) != self._lib.spatten_dram_words(0):
+            raise HarnessError("DramTiming.words and struct DramTiming in dram_timing.h differ")
+        self._lib.spatten_dram(self._open(), words.ctypes.data)
 
     # -- what the streams did (spatten_hw/probe.py) -----------------------------------------------------
 
@@ -295,6 +337,9 @@ def _load(path: Path) -> Any:
         ("mem_write", None, [h, ctypes.c_uint, u64, p, u64]), ("mem_read", None, [h, ctypes.c_uint, u64, p, u64]),
         ("guard", None, [h, ctypes.c_uint, i32, i32, words, ctypes.c_uint]),
         ("inject", None, [h, ctypes.c_uint, i32, i32, u64, u64, i32]), ("clear_faults", None, [h]),
+        ("dram", None, [h, h]), ("dram_words", ctypes.c_uint, [i32]), ("dram_stats", None, [h, ctypes.c_uint, h]),
+        ("clear_dram_stats", None, [h]), ("record_reads", None, [h, i32]),
+        ("reads", u64, [h, ctypes.c_uint, ctypes.POINTER(h)]),
         ("counter", u64, [h, ctypes.c_uint, i32]), ("streams", ctypes.c_uint, [h]),
         ("stream_counts", u64, [h, h]), ("clear_streams", None, [h]), ("jobs", u64, [h, ctypes.POINTER(h)]),
         ("record", None, [h, u64]), ("spans", u64, [h, ctypes.POINTER(h), words]),

@@ -91,6 +91,10 @@ class LayerJob:
     def query_heads(self) -> int:
         return self.heads * self.group
 
+    def width(self, operands: str) -> int:
+        """Bits of an element of the plane "q", "k_msb", "k_lsb", "v_msb" or "v_lsb"."""
+        return self.q_bits if operands == "q" else int(getattr(self, operands))
+
     def replace(self, **changes: object) -> LayerJob:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]

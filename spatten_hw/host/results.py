@@ -10,6 +10,8 @@ from .workload import Workload
 
 #: Classes of memory traffic, in the order of the counters.
 BYTE_CLASSES = ("q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out", "other")
+#: Those of them that are rows of operands, read.
+OPERAND_CLASSES = BYTE_CLASSES[:5]
 
 
 @dataclass

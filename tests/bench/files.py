@@ -34,3 +34,15 @@ SMALL_FILE = text(
 SMALL_FLAT = [True, False, True, False, True, False, False, False]
 
 assert set(COLUMNS) <= set(ROW)
+
+
+def cascade_rows(counts: list[list[tuple[int, int]]], tokens: int = 40, heads: int = 2, flat: str = "False",
+                 **changes: object) -> list[str]:
+    """Rows of a cascade: `counts`: (keys, values) by iteration and layer; contexts grow by one token per iteration."""
+    return [row(iteration_id=i, layer_id=layer, head_id=h, sentence_length_L=tokens + i, key_fetch_num=keys,
+                value_fetch_num=values, **{"if_requant": flat if h == 0 else "False", **changes})
+            for i, step in enumerate(counts) for layer, (keys, values) in enumerate(step) for h in range(heads)]
+
+
+#: Three iterations of three layers of two heads, the first dense in its first layer; head 0 is flat everywhere.
+CASCADE = [[(40, 8), (40, 8), (30, 6)], [(37, 7), (30, 30), (24, 1)], [(37, 7), (25, 5), (24, 2)]]

@@ -1,0 +1,1 @@
+"""Model of DRAM behind the accelerator's memory ports: timing parameters, statistics, energy, replays."""

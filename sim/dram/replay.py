@@ -1,0 +1,105 @@
+"""Lists of requests through the model of one channel alone, without an accelerator (`replay.cpp`, compiled by g++)."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sim.harness.build import DRAM_HEADERS, _locked, build_dir
+from sim.harness.build import HERE as HARNESS
+from sim.harness.verilator import ToolError, call
+
+from .stats import DramStats, decode_stats
+from .timing import DramTiming
+
+_COMMAND = ["g++", "-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra"]
+#: Memory clocks a request may take on average before a replay is given up.
+PATIENCE = 10_000
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Outcome: counts, and per request the clock of its last data (a write: of its acceptance)."""
+
+    stats: DramStats
+    done: np.ndarray
+
+
+def replay(timing: DramTiming, addresses: ArrayLike, sizes: ArrayLike, queue: int | None = None) -> DramStats:
+    """Reads of `sizes` bytes at `addresses` (channel-local), in order, each entering as soon as the queue has room.
+
+    `queue`: its length in bursts, None: the timing's; 0: no limit, all reads are there from the first clock.
+    """
+    return replay_trace(timing, addresses, sizes, queue=queue).stats
+
+
+def replay_trace(timing: DramTiming, addresses: ArrayLike, sizes: ArrayLike, *, writes: ArrayLike | None = None,
+                 arrivals: ArrayLike | None = None, queue: int | None = None) -> Replay:
+    """The same with writes among the requests and, if given, a clock before which each does not enter."""
+    if queue is not None:
+        timing = timing.replace(read_queue=queue)
+    where = np.ascontiguousarray(addresses, dtype=np.uint64)
+    count = len(where)
+    bytes_of = np.ascontiguousarray(np.broadcast_to(np.asarray(sizes, dtype=np.uint64), (count,)))
+    if count and not bytes_of.all():
+        raise ValueError("a request of 0 bytes")
+    kinds = None if writes is None else np.ascontiguousarray(np.broadcast_to(np.asarray(writes, np.uint8), (count,)))
+    times = None if arrivals is None else np.ascontiguousarray(arrivals, dtype=np.uint64)
+    if times is not None and len(times) != count:
+        raise ValueError(f"{count} requests, {len(times)} arrivals")
+    lib = _library()
+    words = np.array(timing.words, dtype=np.uint64)
+    stats, done = np.zeros(lib.dram_words(1), dtype=np.uint64), np.zeros(count, dtype=np.uint64)
+    if len(words) != lib.dram_words(0):
+        raise RuntimeError("DramTiming.words and struct DramTiming in dram_timing.h differ")
+    bursts = int(bytes_of.sum()) // timing.burst_bytes + 2 * count
+    limit = PATIENCE + PATIENCE * bursts + (int(times.max()) if times is not None and count else 0)
+    if lib.dram_replay(words.ctypes.data, count, where.ctypes.data, bytes_of.ctypes.data, _pointer(kinds),
+                       _pointer(times), limit, stats.ctypes.data, done.ctypes.data):
+        raise RuntimeError(f"the DRAM model did not answer within {limit} clocks")
+    return Replay(decode_stats(stats.tolist(), timing), done)
+
+
+def _pointer(array: np.ndarray | None) -> int | None:
+    return None if array is None else array.ctypes.data
+
+
+@functools.cache
+def _library() -> Any:
+    lib = ctypes.CDLL(str(_build()))
+    p, u64 = ctypes.c_void_p, ctypes.c_uint64
+    lib.dram_words.restype, lib.dram_words.argtypes = ctypes.c_uint, [ctypes.c_int]
+    lib.dram_replay.restype, lib.dram_replay.argtypes = ctypes.c_int, [p, u64, p, p, p, p, u64, p, p]
+    return lib
+
+
+def _build() -> Path:
+    """The library, compiled if its sources have changed. Raises `ToolError` if that fails."""
+    source = Path(__file__).with_name("replay.cpp")
+    digest = hashlib.sha256(" ".join(_COMMAND).encode())
+    for path in (source, *(HARNESS / h for h in DRAM_HEADERS)):
+        digest.update(path.read_bytes())
+    name = f"dram-{digest.hexdigest()[:16]}"
+    folder = build_dir() / "lib"
+    folder.mkdir(exist_ok=True)
+    library = folder / f"{name}.so"
+    if library.exists():
+        return library
+    if shutil.which("g++") is None:
+        raise ToolError("g++ not found; install with: apt-get install g++")
+    with _locked(folder / f"{name}.lock"):
+        if not library.exists():
+            part = folder / f"{name}.part"
+            call([*_COMMAND, f"-I{HARNESS}", str(source), "-o", str(part)], folder, dict(os.environ),
+                 folder / f"{name}.log")
+            part.rename(library)
+    return library
