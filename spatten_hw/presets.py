@@ -8,8 +8,8 @@ from .config import SpAttenConfig
 FULL = SpAttenConfig(name="full", max_heads=128, slots=16, topk="linerate", ids_per_port=64)
 
 #: SpAtten-1/8, as compared with A3 and MNNFast: 64 multipliers, 2 channels of 32 B.
-EIGHTH = FULL.replace(name="eighth", multipliers=64, max_dim=64, sram_tokens=1024, max_heads=32, channels=2, ids_per_port=32,
-                      k_ports=4, v_ports=4)
+EIGHTH = FULL.replace(name="eighth", multipliers=64, max_dim=64, sram_tokens=1024, max_heads=32, ids_per_port=32,
+                      channels=2, k_ports=4, v_ports=4)
 
 #: Fits an 85k-LUT ECP5: 32 multipliers, one 64-bit channel, heads of 32.
 SMALL = EIGHTH.replace(name="small", multipliers=32, max_dim=32, max_tokens=512, sram_tokens=512,

@@ -145,8 +145,9 @@ class JobStages(wiring.Component):
                         back_refused.eq(refused), ending.eq(0),
                     ]
                     m.next = "OPEN"
+            # Open until the front has finished with this job: what waits there then belongs to the next.
             with m.State("OPEN"):
-                m.d.comb += self.open.eq(1)
+                m.d.comb += self.open.eq(~ending)
                 with m.If(finished & ~ending):
                     m.d.sync += [ending.eq(1), back_error.eq(error)]
                     # What the front read is known now; it may soon read for another job.

@@ -56,6 +56,7 @@ class Rig:
 
     def streams(self):
         b, s = self.bench, self.stall
+        self.late = None
         b.send("state_words", [], s)
         self.commands = b.receive("state_cmd", s)
         self.stored = b.receive("state", s)
