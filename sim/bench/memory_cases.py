@@ -28,9 +28,9 @@ THRESHOLD = 205
 DENSE_TARGET, PRUNED_TARGET, SUMMARISE_TARGET = 0.9, 0.85, 1.02
 
 
-def read_total(m: Measurement) -> int:
-    """Bytes read in a run that stores no state."""
-    return sum(sum(r.bytes.values()) - r.bytes["out"] for r in m.results)
+def read_total(m: Measurement, *but: str) -> int:
+    """Bytes read in a run that stores no state, without those of some classes."""
+    return sum(sum(r.bytes.values()) - sum(r.bytes[name] for name in ("out", *but)) for r in m.results)
 
 
 # -- generation, everything kept ---------------------------------------------------------------------------
@@ -40,9 +40,9 @@ def dense(s: Session, case: Case) -> Outcome:
     """Bytes per cycle while fetching."""
     plans = [case.plan(s.config, heads) for heads in case.head_counts(s.config)]
     runs = [s.bench.run(case.name, plan, window=True) for plan in plans]
-    moved, window, row = read_total(runs[-1]), runs[-1].window, Row.of(case.name, case.shape, runs[-1])
+    moved, window, row = read_total(runs[-1], "other"), runs[-1].window, Row.of(case.name, case.shape, runs[-1])
     if case.steady:
-        moved, window = moved - read_total(runs[0]), window - runs[0].window
+        moved, window = moved - read_total(runs[0], "other"), window - runs[0].window
         less, more = case.head_counts(s.config)
         row = Row.between(case.name, f"{case.shape}, {more} − {less}", runs[0], runs[1], None)
     rate = moved / window

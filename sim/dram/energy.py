@@ -53,14 +53,14 @@ def from_currents(t: DramTiming, c: Currents, devices: int, io_pj_bit: float) ->
 
 
 #: Published (O'Connor, MICRO 2017, HBM2): 909 pJ per activated row of 1 KB; per bit 1.51 pJ from the row's sense
-#: amplifiers to the global ones, 1.17 pJ from there to the interface, 0.80 pJ of the interface. Assumed: writes are like
+#: amplifiers to the global ones, 1.17 pJ from there to the interface, 0.80 pJ of the interface. Assumed: writes as
 #: reads. Derived: a REF opens 64 rows (4 Gb in rows of 1 KB, 8,192 REFs). Assumed: background, 55 mA at 1.2 V per
 #: channel, the IDD3N of DRAMsim3's HBM2_4Gb_x128, whose source is not told.
 _HBM2 = DramEnergy(activate_nj=0.909, read_nj=0.256 * (1.51 + 1.17), write_nj=0.256 * (1.51 + 1.17),
                    refresh_nj=64 * 0.909, background_w=0.055 * 1.2, io_pj_bit=0.80)
 
-#: Published: IDD of Micron's MT40A1G8-083E (8 Gb, x8, 2400), as DRAMsim3 lists them. Assumed: interface of 3.7 pJ/bit: half of the bits zeros,
-#: which draw 1.2 V / (34 + 48) ohm for a bit's time, the termination's side included.
+#: Published: IDD of Micron's MT40A1G8-083E (8 Gb, x8, 2400), as DRAMsim3 lists them. Assumed: interface of 3.7 pJ/bit:
+#: half of the bits zeros, which draw 1.2 V / (34 + 48) ohm for a bit's time, the termination's side included.
 _DDR4_CURRENTS = Currents(vdd=1.2, idd0=0.048, idd2n=0.034, idd3n=0.043, idd4r=0.135, idd4w=0.123, idd5b=0.250)
 _DDR4_IO = 0.5 * 1.2**2 / (34 + 48) / 2.4 * 1000
 

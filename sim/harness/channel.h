@@ -49,7 +49,7 @@ public:
         sending_ = nullptr;
         current_ = Write();
         if (dram) dram->reset();
-        answerable_ = 0;
+        answerable_.clear(), turns_.clear();
         ar_held_ = aw_held_ = w_held_ = took_r_ = took_b_ = false;
         *pins_.arready = *pins_.awready = *pins_.wready = *pins_.rvalid = *pins_.bvalid = 0;
     }
@@ -104,6 +104,13 @@ private:
         std::vector<uint8_t> data;
         uint64_t number, came;  // with DRAM: order of acceptance, cycle
         unsigned pieces;        // bursts of memory not yet there
+        uint64_t turn;          // bursts of its id before it
+    };
+    struct Answerable {  // with DRAM: a read whose data are there, in the order in which they came
+        uint64_t number, id, turn, at;
+    };
+    struct Turns {  // bursts of an id
+        uint64_t accepted = 0, sent = 0;
     };
     struct Beat {
         uint8_t data[BEAT_BYTES], strobe[(BEAT_BYTES + 7) / 8];
@@ -148,11 +155,13 @@ private:
 
     void check_address(const Address& a, const char* channel) {
         uint64_t bytes = uint64_t(a.len + 1) * BEAT_BYTES;
+        bool crosses = a.addr / 4096 != (a.addr + bytes - 1) / 4096;
+        if (a.size == SIZE && a.burst == 1 && a.addr % BEAT_BYTES == 0 && !crosses) return;
         std::string where = std::string(channel) + " at " + hex(a.addr);
         if (a.size != SIZE) fail(where + ": size " + std::to_string(a.size) + " is not the full width");
         if (a.burst != 1) fail(where + ": burst type " + std::to_string(a.burst) + " is not INCR");
         if (a.addr % BEAT_BYTES) fail(where + ": not a multiple of the data width");
-        if (a.addr / 4096 != (a.addr + bytes - 1) / 4096) fail(where + ": burst crosses a 4 KB boundary");
+        if (crosses) fail(where + ": burst crosses a 4 KB boundary");
     }
 
     // A valid that waited must still be there, unchanged.
@@ -177,9 +186,12 @@ private:
             fail("reads " + std::to_string(n) + " bytes at " + hex(a.addr) + ", outside what it may read");
         bytes_read += n, ++read_bursts;
         if (recording) recorded.push_back(a.addr), recorded.push_back(n);
-        reads_.push_back({a.id, a.addr, dram ? NEVER : due(), a.len + 1, 0, std::vector<uint8_t>(n), read_bursts, now_, 0});
+        reads_.push_back({a.id, a.addr, dram ? NEVER : due(), a.len + 1, 0, std::vector<uint8_t>(n), read_bursts, now_, 0, 0});
         pages.read(a.addr, reads_.back().data.data(), n);
-        if (dram) reads_.back().pieces = dram->read(read_bursts, a.addr, n);
+        if (!dram) return;
+        reads_.back().pieces = dram->read(read_bursts, a.addr, n);
+        if (a.id >= turns_.size()) turns_.resize(a.id + 1);
+        reads_.back().turn = turns_[a.id].accepted++;
     }
 
     void sample_aw() {
@@ -254,27 +266,31 @@ private:
                     break;
                 }
         for (uint64_t number : pieces_) {
-            auto r = std::lower_bound(reads_.begin(), reads_.end(), number,
-                                      [](const Read& a, uint64_t n) { return a.number < n; });
+            auto r = find_read(number);
             if (--r->pieces) continue;
             r->at = now_ + random_.below(options_.extra + 1);
-            ++answerable_;
+            answerable_.push_back({r->number, r->id, r->turn, r->at});
             dram->stats().latency((now_ - r->came) * dram->timing().host_clock_ps);
         }
     }
 
     // With DRAM: of the bursts that are the oldest of their id, the one whose data came first; null if none is there.
     Read* choose_answerable() {
-        if (!answerable_) return nullptr;
-        ++scan_;
-        Read* chosen = nullptr;
-        for (Read& r : reads_) {
-            if (r.id >= scanned_.size()) scanned_.resize(r.id + 1);
-            bool first = scanned_[r.id] != scan_;
-            scanned_[r.id] = scan_;
-            if (first && r.at <= now_ && (!chosen || r.at < chosen->at)) chosen = &r;
-        }
-        return chosen;
+        for (const Answerable& a : answerable_)
+            if (a.at <= now_ && a.turn == turns_[a.id].sent) return &*find_read(a.number);
+        return nullptr;
+    }
+    void end_answerable(const Read& r) {
+        ++turns_[r.id].sent;
+        for (auto a = answerable_.begin(); a != answerable_.end(); ++a)
+            if (a->number == r.number) {
+                answerable_.erase(a);
+                return;
+            }
+    }
+    typename std::deque<Read>::iterator find_read(uint64_t number) {
+        return std::lower_bound(reads_.begin(), reads_.end(), number,
+                                [](const Read& a, uint64_t n) { return a.number < n; });
     }
 
     // The next burst to answer: the oldest, or with reordering any that is the oldest of its id; null if not due.
@@ -302,9 +318,9 @@ private:
     void drive_r() {
         if (*pins_.rvalid && !took_r_) return;
         if (took_r_ && sending_ && sending_->sent == sending_->beats) {
+            if (dram) end_answerable(*sending_);
             erase(reads_, sending_);
             sending_ = nullptr;
-            if (dram) --answerable_;
         }
         *pins_.rvalid = 0;
         if (random_.chance(options_.gap_r)) return;
@@ -358,7 +374,6 @@ private:
     bool ar_held_ = false, aw_held_ = false, w_held_ = false, took_r_ = false, took_b_ = false;
     std::unordered_set<uint64_t> seen_;
     std::vector<uint64_t> pieces_;
-    std::vector<uint64_t> scanned_;  // by id: the last scan that met it
-    uint64_t scan_ = 0;
-    uint64_t answerable_ = 0;  // with DRAM: reads whose data are there
+    std::deque<Answerable> answerable_;
+    std::vector<Turns> turns_;  // with DRAM: by id
 };

@@ -57,6 +57,9 @@ def test_every_case(folder, capsys):
         assert 15 < dram["mean_latency_ns"] < dram["max_latency_ns"]
         assert len(dram["bytes_per_cycle"]) == 2 and dram["burst_over_fetch"] >= 1
         assert dram["energy_nj"]["total"] > dram["access_energy_nj"] > 0
+        if "steady" not in name:
+            moved = sum(dram["bytes_per_cycle"]) * case["cycles"]
+            assert moved == pytest.approx(sum(case["bytes"].values())), "what memory saw is what the accelerator counts"
         assert 0 < traffic["dense_bytes"]["12"] < traffic["dense_bytes"]["16"]
         # Rows of 48 and of 64 bytes in granules of 32: as many bursts of 32.
         assert 0 < dram["dense_access_energy_nj"]["12"] == pytest.approx(dram["dense_access_energy_nj"]["16"], rel=0.1)
