@@ -22,16 +22,22 @@ from .stats import DramStats, decode_stats
 from .timing import DramTiming
 
 _COMMAND = ["g++", "-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra"]
+#: Kinds of commands, by number (`DramController::Kind`).
+COMMANDS = ("ACT", "PRE", "RD", "WR", "REF")
 #: Memory clocks a request may take on average before a replay is given up.
 PATIENCE = 10_000
 
 
 @dataclass(frozen=True)
 class Replay:
-    """Outcome: counts, and per request the clock of its last data (a write: of its acceptance)."""
+    """Outcome: counts, per request the clock of its last data (a write: of its acceptance), and the commands issued if
+    they were asked for: rows of (clock, kind, bank, row), kinds as in `COMMANDS`, banks numbered by pseudo-channel,
+    group, bank; the row is an ACT's.
+    """
 
     stats: DramStats
     done: np.ndarray
+    commands: np.ndarray
 
 
 def replay(timing: DramTiming, addresses: ArrayLike, sizes: ArrayLike, queue: int | None = None) -> DramStats:
@@ -43,8 +49,11 @@ def replay(timing: DramTiming, addresses: ArrayLike, sizes: ArrayLike, queue: in
 
 
 def replay_trace(timing: DramTiming, addresses: ArrayLike, sizes: ArrayLike, *, writes: ArrayLike | None = None,
-                 arrivals: ArrayLike | None = None, queue: int | None = None) -> Replay:
-    """The same with writes among the requests and, if given, a clock before which each does not enter."""
+                 arrivals: ArrayLike | None = None, queue: int | None = None, commands: int = 0) -> Replay:
+    """The same with writes among the requests and, if given, a clock before which each does not enter.
+
+    `commands`: how many of the commands issued to keep.
+    """
     if queue is not None:
         timing = timing.replace(read_queue=queue)
     where = np.ascontiguousarray(addresses, dtype=np.uint64)
@@ -63,10 +72,13 @@ def replay_trace(timing: DramTiming, addresses: ArrayLike, sizes: ArrayLike, *, 
         raise RuntimeError("DramTiming.words and struct DramTiming in dram_timing.h differ")
     bursts = int(bytes_of.sum()) // timing.burst_bytes + 2 * count
     limit = PATIENCE + PATIENCE * bursts + (int(times.max()) if times is not None and count else 0)
-    if lib.dram_replay(words.ctypes.data, count, where.ctypes.data, bytes_of.ctypes.data, _pointer(kinds),
-                       _pointer(times), limit, stats.ctypes.data, done.ctypes.data):
+    log = np.zeros((commands, 4), dtype=np.uint64)
+    issued = lib.dram_replay(words.ctypes.data, count, where.ctypes.data, bytes_of.ctypes.data, _pointer(kinds),
+                             _pointer(times), limit, stats.ctypes.data, done.ctypes.data,
+                             _pointer(log if commands else None), commands)
+    if issued < 0:
         raise RuntimeError(f"the DRAM model did not answer within {limit} clocks")
-    return Replay(decode_stats(stats.tolist(), timing), done)
+    return Replay(decode_stats(stats.tolist(), timing), done, log[:issued])
 
 
 def _pointer(array: np.ndarray | None) -> int | None:
@@ -78,7 +90,7 @@ def _library() -> Any:
     lib = ctypes.CDLL(str(_build()))
     p, u64 = ctypes.c_void_p, ctypes.c_uint64
     lib.dram_words.restype, lib.dram_words.argtypes = ctypes.c_uint, [ctypes.c_int]
-    lib.dram_replay.restype, lib.dram_replay.argtypes = ctypes.c_int, [p, u64, p, p, p, p, u64, p, p]
+    lib.dram_replay.restype, lib.dram_replay.argtypes = ctypes.c_int64, [p, u64, p, p, p, p, u64, p, p, p, u64]
     return lib
 
 

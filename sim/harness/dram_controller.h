@@ -13,7 +13,13 @@
 
 class DramController {
 public:
+    // A command issued, for whoever wants to check them.
+    enum Kind : uint64_t { ACT, PRE, RD, WR, REF };
+    struct Command {
+        uint64_t clock, kind, bank, row;  // row: of an ACT
+    };
     DramStats stats;
+    std::vector<Command>* log = nullptr;
 
     explicit DramController(const DramTiming& timing)
         : t_(timing), banks_(t_), queues_{DramQueue(banks_.count()), DramQueue(banks_.count())},
@@ -140,12 +146,17 @@ private:
         else if (precharge) issue_precharge(precharge);
     }
 
+    void note(Kind kind, uint64_t bank, uint64_t row = 0) {
+        if (log) log->push_back({now_, kind, bank, row});
+    }
+
     void issue_column(const Choice& c) {
         DramQueue& queue = queues_[c.direction];
         DramRequest r = queue.pop(c.bank);
         if (pinned_ >> c.bank & 1) pinned_ &= ~(1ull << c.bank);
         else --queue.size;
         ++(!r.opened ? stats.row_hits : r.conflict ? stats.row_conflicts : stats.row_closed);
+        note(c.direction == WRITE ? WR : RD, c.bank);
         if (c.direction == WRITE) {
             banks_.write(c.bank, now_);
             ++stats.writes;
@@ -160,6 +171,7 @@ private:
         uint64_t row = queue.oldest_row(c.bank);
         queue.oldest(c.bank).opened = true;
         banks_.activate(c.bank, row, now_);
+        note(ACT, c.bank, row);
         row_bus_free_ = now_ + t_.act_clocks;
         for (DramQueue& q : queues_) q.opened(c.bank, row);
         ++stats.activates;
@@ -174,6 +186,7 @@ private:
     }
     void close(unsigned bank) {
         banks_.precharge(bank, now_);
+        note(PRE, bank);
         for (DramQueue& q : queues_) q.closed(bank);
         ++stats.precharges;
     }
@@ -197,6 +210,7 @@ private:
                 if (banks_.row(b) != DramBanks::CLOSED) close(b);
         } else if (banks_.refresh_at() <= now_) {
             banks_.refresh(now_);
+            note(REF, 0);
             ++stats.refreshes;
             refresh_due_ += t_.refi;
         }

@@ -67,6 +67,8 @@ def test_row_cycle():
     t = QUIET.replace(rc=70)
     done = times(t, [{"row": r} for r in (1, 2, 3)])
     assert np.diff(done).tolist() == [70, 70]
+    done = times(QUIET.replace(rc=0, ras=60), [{"row": r} for r in (1, 2, 3)])
+    assert np.diff(done).tolist() == [60 + t.rp] * 2
 
 
 def test_refresh_closes_rows_and_takes_rfc():
@@ -90,15 +92,31 @@ def test_write_to_read():
     assert done[3] == write_at + t.cwl + t.bl + t.wtr_s + DATA
 
 
-def test_read_to_write_and_write_recovery():
-    """A write waits RTW behind a read; its row is not closed before the data are written and WR has passed."""
+def test_write_recovery():
+    """A row is not closed before RTP has passed since a read, and WR since the end of written data."""
     t = QUIET
     places = [{"row": 1}, {"row": 1, "column": 1}, {"row": 1, "column": 2}, {"row": 2}]
     done = times(t, places, arrivals=[0, 200, 200, 201], writes=[0, 0, 1, 0])
-    # The read of the other row is served first: no row conflict may close a row before RAS, long past here.
+    # The read of the other row goes before the write.
     assert done[3] == 201 + max(t.rtp - 1, 0) + t.rp + t.rcdrd + DATA
     done = times(t, places[:1] + places[2:], arrivals=[0, 200, 201], writes=[0, 1, 0])
     assert done[2] == 200 + t.cwl + t.bl + t.wr + t.rp + t.rcdrd + DATA
+
+
+def test_read_to_write():
+    """A write waits RTW behind a read of another group; a read behind it tells when it was."""
+    t = QUIET
+    here, there = {"row": 1}, {"row": 1, "bank_group": 1}
+    places = [here, there, here | {"column": 1}, there | {"column": 1}]
+    arrivals = [0, 0, 200, 200, 200 + t.rtw + 1]
+    done = times(t, [*places, {"row": 1, "column": 2}], arrivals=arrivals, writes=[0, 0, 0, 1, 0])
+    assert done[4] == 200 + t.rtw + t.cwl + t.bl + t.wtr_s + DATA
+
+
+def test_a_row_opened_for_a_write_serves_reads():
+    places = [QUIET.address(row=1), QUIET.address(row=1, column=1)]
+    stats = replay_trace(QUIET.replace(write_high=1, write_low=0), places, 32, writes=[1, 0]).stats
+    assert (stats.activates, stats.row_closed, stats.row_hits) == (1, 1, 1)
 
 
 def test_reads_overtake_writes_until_the_high_mark():
