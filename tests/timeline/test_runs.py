@@ -108,8 +108,7 @@ def test_trace_is_what_viewers_read(recorded):
         assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in itertools.pairwise(events))
     tracks = set(names.values())
     assert {u for u in UNITS if u != "decision"} <= tracks
-    overlapping = {"sequencer (2)"} if timeline.jobs[0].step is not None else set()
-    assert {t for t in tracks if t.endswith(")")} <= overlapping, "nothing but jobs is at once on one unit"
+    assert {t for t in tracks if t.endswith(")")} <= {"sequencer (2)"}, "nothing but jobs is at once on one unit"
     labels = {e["name"] for events in threads.values() for e in events}
     stats = result.outputs.layers[-1]
     assert ({f"L{stats.layer}"} if timeline.jobs[0].step is None else {f"S{stats.step} L{stats.layer}"}) <= labels
