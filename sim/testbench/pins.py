@@ -28,6 +28,8 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
 from spatten_hw.config import SpAttenConfig
 
+from .axi_watch import watch_pins
+
 # cocotbext-axi still speaks cocotb 1.x to cocotb 2; nobody else's warnings are hidden.
 warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"cocotbext\.axi")
 
@@ -66,6 +68,7 @@ class PinTransport:
         dut.rst.value = 0
         Clock(dut.clk, PERIOD_NS, "ns", impl="gpi").start()
         pins = cls(dut, config, cycle_limit=cycle_limit)
+        watch_pins(dut, config)
         await ClockCycles(dut.clk, 2)
         dut.rst.value = 1
         await ClockCycles(dut.clk, 4)
