@@ -88,8 +88,8 @@ def run_workload(workload: Workload, config: SpAttenConfig, engine: str,
             byte_counts = hardware.bytes
             bit_exact = not mismatches
     error, cosine = compare(outputs.out, reference.out)
-    return RunResult(engine, config, outputs, byte_counts, dense_bytes(workload), dense_bytes(workload, 16), error, cosine,
-                     bit_exact, cycles, time.perf_counter() - start, mismatches)
+    return RunResult(engine, config, outputs, byte_counts, dense_bytes(workload), dense_bytes(workload, 16), error,
+                     cosine, bit_exact, cycles, time.perf_counter() - start, mismatches)
 
 
 def compare(out: np.ndarray, reference: np.ndarray) -> tuple[float, float]:

@@ -110,7 +110,7 @@ class VerilatedTransport:
             library = build_accelerator(config, trace=trace is not None, optimize=optimize, progress=progress)
         self._lib = _load(library)
         self._handle = self._lib.spatten_create(str(trace).encode() if trace else None)
-        self._classes = ("",)
+        self._classes: tuple[str, ...] = ("",)
         self.configure(options)
         self.check_design(rules_of(config) if library is None else NO_RULES)
         self.reset()
@@ -352,8 +352,8 @@ def _load(path: Path) -> Any:
         ("mem_write", None, [h, ctypes.c_uint, u64, p, u64]), ("mem_read", None, [h, ctypes.c_uint, u64, p, u64]),
         ("guard", None, [h, ctypes.c_uint, i32, i32, words, ctypes.c_uint]),
         ("inject", None, [h, ctypes.c_uint, i32, i32, u64, u64, i32]), ("clear_faults", None, [h]),
-        ("rules", None, [h, words]), ("trouble", None, [h, ctypes.c_uint, words]), ("classes", None, [h, ctypes.c_uint]),
-        ("class_range", None, [h, ctypes.c_uint, u64, u64, ctypes.c_uint]),
+        ("rules", None, [h, words]), ("trouble", None, [h, ctypes.c_uint, words]),
+        ("classes", None, [h, ctypes.c_uint]), ("class_range", None, [h, ctypes.c_uint, u64, u64, ctypes.c_uint]),
         ("class_inject", None, [h, i32, ctypes.c_uint, u64, i32]), ("class_bytes", u64, [h, i32, ctypes.c_uint]),
         ("counter", u64, [h, ctypes.c_uint, i32]), ("streams", ctypes.c_uint, [h]),
         ("stream_counts", u64, [h, h]), ("clear_streams", None, [h]), ("jobs", u64, [h, ctypes.POINTER(h)]),

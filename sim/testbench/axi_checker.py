@@ -31,8 +31,8 @@ class AxiError(AssertionError):
 
 
 class AxiChecker:
-    """Watches one port of `beat_bytes` per beat. `channels`: those there are. `open_ids`: read ids in use on any port of
-    the design, shared by its checkers (`rules.unique_reads`)."""
+    """Watches one port of `beat_bytes` per beat. `channels`: those there are. `open_ids`: read ids in use on any port
+    of the design, shared by its checkers (`rules.unique_reads`)."""
 
     def __init__(self, name: str, beat_bytes: int, rules: DesignRules = NO_RULES, open_ids: set[int] | None = None,
                  channels: Iterable[str] = tuple(_FIELDS)):

@@ -109,7 +109,8 @@ def _at(base: int, size: int) -> Ranges:
 
 def on_channels(places: dict[str, Ranges], config: SpAttenConfig) -> dict[str, list[tuple[int, int, int]]]:
     """The same as (channel, first, end) with channel-local addresses, for `set_classes`."""
-    return {name: [(s.channel, s.local, s.local + len(s.index)) for lo, hi in ranges for s in scatter(lo, hi - lo, config)]
+    return {name: [(s.channel, s.local, s.local + len(s.index))
+                   for lo, hi in ranges for s in scatter(lo, hi - lo, config)]
             for name, ranges in places.items()}
 
 

@@ -1,4 +1,4 @@
-"""Bytes by class: what the memories carried in the planes of each equals the hardware's counters and the golden model."""
+"""Bytes by class: what the memories carried in each one's planes, the hardware's counters, the golden model: equal."""
 
 import os
 import random

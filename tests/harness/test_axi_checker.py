@@ -1,4 +1,4 @@
-"""Both protocol checkers, C++ and Python, on driven signals: legal traffic passes, every broken rule has its message."""
+"""Both protocol checkers, C++ and Python, on driven signals: legal traffic passes, a broken rule has its message."""
 
 import ctypes
 import random
@@ -214,8 +214,8 @@ def test_both_checkers_agree_on_random_signals(library):
         checkers = [CChecker(library, RULES), PythonChecker(RULES)]
         for _ in range(60):
             signals = {}
-            for part in (ar(rng.choice([0x100, 0x1FF8]), rng.randint(1, 4), rng.randrange(8)),
-                         aw(0x200, 1, rng.randrange(2)), w(1), r(rng.randrange(2), rng.randrange(2)), b(rng.randrange(2))):
+            for part in (ar(rng.choice([0x100, 0x1FF8]), rng.randint(1, 4), rng.randrange(8)), w(1),
+                         aw(0x200, 1, rng.randrange(2)), r(rng.randrange(2), rng.randrange(2)), b(rng.randrange(2))):
                 if rng.random() < 0.3:
                     signals |= part
             for name in ("ar", "aw", "w", "r", "b"):
