@@ -27,7 +27,8 @@ from .registers import clocked_registers
 from .verilator import ToolError, call, first_error, verilator_env
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("harness.cpp", "channel.h", "axi_checker.h", "classes.h", "memory.h", "probe.h", "trouble.h")
+SOURCES = ("harness.cpp", "channel.h", "axi_checker.h", "axi_payload.h", "classes.h", "memory.h", "probe.h",
+           "trouble.h")
 #: Module name of the accelerator's top.
 TOP = "spatten"
 #: Bytes of Verilog from which a design is compiled for a short build, see `optimisation`.

@@ -1,4 +1,4 @@
-"""The checker attached to pins under cocotb: it sees all bursts of a legal design, and fails the test of one that is not."""
+"""The checker attached to pins under cocotb: it sees all bursts of a legal design, and fails the test of another."""
 
 import cocotb
 import pytest
