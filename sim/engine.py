@@ -36,6 +36,7 @@ class RunResult:
     outputs: Outputs
     bytes: dict[str, int] | None
     dense_bytes: int
+    dense_bytes_16: int
     max_abs_error: float
     cosine: float
     bit_exact: bool | None = None
@@ -49,7 +50,7 @@ class RunResult:
         return {
             "preset": self.config.name, "config_hash": f"{self.config.hash:08x}", "engine": self.engine,
             "bit_exact": self.bit_exact, "cycles": self.cycles, "bytes": self.bytes,
-            "dense_bytes": self.dense_bytes,
+            "dense_bytes": self.dense_bytes, "dense_bytes_16": self.dense_bytes_16,
             "layers": [
                 {"step": s.step, "layer": s.layer, "tokens": s.tokens, "heads": s.heads, "queries": s.queries,
                  "refetched": s.refetched, "cycles": s.cycles, "bytes": s.bytes}
@@ -87,8 +88,8 @@ def run_workload(workload: Workload, config: SpAttenConfig, engine: str,
             byte_counts = hardware.bytes
             bit_exact = not mismatches
     error, cosine = compare(outputs.out, reference.out)
-    return RunResult(engine, config, outputs, byte_counts, dense_bytes(workload), error, cosine, bit_exact,
-                     cycles, time.perf_counter() - start, mismatches)
+    return RunResult(engine, config, outputs, byte_counts, dense_bytes(workload), dense_bytes(workload, 16), error,
+                     cosine, bit_exact, cycles, time.perf_counter() - start, mismatches)
 
 
 def compare(out: np.ndarray, reference: np.ndarray) -> tuple[float, float]:

@@ -174,8 +174,9 @@ def table(result: RunResult) -> str:
     if result.bytes is not None:
         total = sum(result.bytes.values())
         split = ", ".join(f"{k} {v}" for k, v in result.bytes.items() if v)
-        lines.append(f"bytes {total} ({split}); dense 12-bit {result.dense_bytes}, "
-                     f"{result.dense_bytes / max(1, total):.2f} times as many")
+        lines.append(f"bytes {total} ({split})")
+        lines.append("; ".join(f"{total / dense:.1%} of dense {bits}-bit attention, {dense} bytes" for bits, dense in (
+            (12, result.dense_bytes), (16, result.dense_bytes_16))))
     lines.append(f"against float64: cosine {result.cosine:.6f}, largest error {result.max_abs_error:.3g}")
     if result.cycles is not None:
         lines.append(f"cycles {result.cycles}; "

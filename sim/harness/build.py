@@ -29,7 +29,8 @@ from .verilator import ToolError, call, first_error, verilator_env
 HERE = Path(__file__).resolve().parent
 #: The model of DRAM, also compiled by itself (sim/dram/replay.py).
 DRAM_HEADERS = ("dram_timing.h", "dram_bank.h", "dram_queue.h", "dram_controller.h")
-SOURCES = ("harness.cpp", "channel.h", "memory.h", "probe.h", "dram_port.h", *DRAM_HEADERS)
+SOURCES = ("harness.cpp", "channel.h", "axi_checker.h", "axi_payload.h", "classes.h", "memory.h", "probe.h",
+           "trouble.h", "dram_port.h", *DRAM_HEADERS)
 #: Module name of the accelerator's top.
 TOP = "spatten"
 #: Bytes of Verilog from which a design is compiled for a short build, see `optimisation`.

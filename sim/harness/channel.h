@@ -1,4 +1,4 @@
-// One AXI4 memory channel: a slave that behaves as badly as AXI4 allows, and a checker of what the master does.
+// One AXI4 memory channel: a slave that behaves as badly as AXI4 allows, watched by a checker, as is its master.
 //
 // The order of effects is the most hostile one: a read burst takes its data when its address is accepted, a
 // write burst reaches memory when its response is sent. A master that reads, or interrupts its host, before its
@@ -17,8 +17,19 @@
 #include <utility>
 #include <vector>
 
+#include "axi_checker.h"
+#include "classes.h"
 #include "dram_port.h"
 #include "memory.h"
+#include "trouble.h"
+
+// What the channels of a design have in common.
+struct Shared {
+    Options options;
+    DesignRules rules;
+    OpenReads reads;
+    Classes classes;
+};
 
 // `Pins` holds pointers to the model's ports of one channel; data and strobes as bytes, little endian.
 template <class Pins, unsigned BEAT_BYTES>
@@ -29,13 +40,16 @@ public:
     std::vector<Range> may_write, may_read;
     bool guard_writes = false, guard_reads = false;
     uint64_t bytes_read = 0, bytes_written = 0, read_bursts = 0, write_bursts = 0;
-    std::string error;  // the first rule broken
+    Trouble trouble;
     bool recording = false;
     std::vector<uint64_t> recorded;  // address and bytes of reads, in the order of their acceptance
     std::unique_ptr<DramPort> dram;  // null: fixed latency
 
-    Channel(Pins pins, const Options& options, unsigned number)
-        : pins_(pins), options_(options), number_(number), random_(0) { restart(); }
+    Channel(Pins pins, Shared& shared, unsigned number)
+        : pins_(pins), shared_(shared), options_(shared.options), number_(number), random_(0),
+          checker_(pins_, shared.rules, shared.reads, number) { restart(); }
+
+    std::string& error() { return checker_.error; }  // the first rule broken
 
     // Takes up changed options.
     void restart() {
@@ -51,16 +65,15 @@ public:
         if (dram) dram->reset();
         answerable_.clear(), turns_.clear();
         ar_held_ = aw_held_ = w_held_ = took_r_ = took_b_ = false;
+        checker_.reset();
         *pins_.arready = *pins_.awready = *pins_.wready = *pins_.rvalid = *pins_.bvalid = 0;
     }
-    void check_quiet(uint64_t now) {
-        now_ = now;
-        if (*pins_.arvalid || *pins_.awvalid || *pins_.wvalid) fail("valid is high in reset");
-    }
+    void check_quiet(uint64_t now) { checker_.check_quiet(now_ = now); }
 
     // All signals have settled; the clock edge that ends cycle `now` follows.
     void sample(uint64_t now) {
         now_ = now;
+        checker_.sample(now);
         sample_ar();
         sample_aw();
         sample_w();
@@ -75,9 +88,9 @@ public:
         bool room = !options_.max_reads || reads_.size() < options_.max_reads;
         bool room_w = w_.size() < MAX_EARLY_BEATS;
         if (dram) room = room && dram->can_accept_read(), room_w = room_w && dram->can_accept_write(MAX_WAITING_WRITES);
-        *pins_.arready = room && ready(options_.stall_ar, ar_held_);
-        *pins_.awready = ready(options_.stall_aw, aw_held_);
-        *pins_.wready = room_w && ready(options_.stall_w, w_held_);
+        *pins_.arready = !trouble.hold_ar && room && ready(options_.stall_ar, ar_held_);
+        *pins_.awready = !trouble.hold_aw && ready(options_.stall_aw, aw_held_);
+        *pins_.wready = !trouble.hold_w && room_w && ready(options_.stall_w, w_held_);
         drive_r();
         drive_b();
     }
@@ -88,16 +101,9 @@ private:
     // Complete write bursts that wait for the memory controller.
     static constexpr size_t MAX_WAITING_WRITES = 2;
     static constexpr uint64_t NEVER = ~0ull;
-    static constexpr unsigned SIZE = __builtin_ctz(BEAT_BYTES);
 
-    struct Address {
-        uint64_t id = 0, addr = 0;
-        unsigned len = 0, size = 0, burst = 0, cache = 0, prot = 0;
-        bool operator==(const Address& o) const {
-            return id == o.id && addr == o.addr && len == o.len && size == o.size && burst == o.burst &&
-                   cache == o.cache && prot == o.prot;
-        }
-    };
+    using Address = AxiAddress;
+    using Beat = AxiWriteBeat<BEAT_BYTES>;
     struct Read {
         uint64_t id, addr, at;
         unsigned beats, sent;
@@ -112,10 +118,6 @@ private:
     struct Turns {  // bursts of an id
         uint64_t accepted = 0, sent = 0;
     };
-    struct Beat {
-        uint8_t data[BEAT_BYTES], strobe[(BEAT_BYTES + 7) / 8];
-        bool last;
-    };
     struct Write {
         bool active = false;
         uint64_t id = 0, addr = 0, at = 0;
@@ -123,19 +125,11 @@ private:
         std::vector<Beat> data;
     };
 
-    void fail(const std::string& what) {
-        if (error.empty())
-            error = "cycle " + std::to_string(now_) + ", m_axi_" + std::to_string(number_) + ": " + what;
-    }
-    static std::string hex(uint64_t value) {
-        char text[24];
-        std::snprintf(text, sizeof text, "0x%llx", (unsigned long long)value);
-        return text;
-    }
+    void fail(const std::string& what) { checker_.fail(now_, what); }
     bool ready(uint64_t stall, bool held) {
         return !random_.chance(stall) && (!options_.ready_after_valid || held);
     }
-    uint64_t due() { return now_ + options_.latency + random_.below(options_.extra + 1); }
+    uint64_t due() { return now_ + options_.latency + trouble.extra + random_.below(options_.extra + 1); }
 
     static bool covered(const std::vector<Range>& ranges, uint64_t addr, uint64_t n) {
         for (const Range& r : ranges)
@@ -144,7 +138,7 @@ private:
     }
 
     int response(bool write, uint64_t addr, uint64_t n) {
-        int resp = 0;
+        int resp = shared_.classes.response(write, number_, addr);
         for (Fault& f : faults) {
             if (f.write != write) continue;
             if (f.ranged ? (addr < f.hi && addr + n > f.lo) : f.count == 0) resp = f.resp;
@@ -153,80 +147,45 @@ private:
         return resp;
     }
 
-    void check_address(const Address& a, const char* channel) {
-        uint64_t bytes = uint64_t(a.len + 1) * BEAT_BYTES;
-        bool crosses = a.addr / 4096 != (a.addr + bytes - 1) / 4096;
-        if (a.size == SIZE && a.burst == 1 && a.addr % BEAT_BYTES == 0 && !crosses) return;
-        std::string where = std::string(channel) + " at " + hex(a.addr);
-        if (a.size != SIZE) fail(where + ": size " + std::to_string(a.size) + " is not the full width");
-        if (a.burst != 1) fail(where + ": burst type " + std::to_string(a.burst) + " is not INCR");
-        if (a.addr % BEAT_BYTES) fail(where + ": not a multiple of the data width");
-        if (crosses) fail(where + ": burst crosses a 4 KB boundary");
-    }
-
-    // A valid that waited must still be there, unchanged.
-    void check_held(bool valid, bool held, bool same, const char* channel) {
-        if (held && !valid) fail(std::string(channel) + ": valid dropped before ready");
-        else if (held && !same) fail(std::string(channel) + ": payload changed while waiting");
-    }
-
     void sample_ar() {
-        Address a;
-        bool valid = *pins_.arvalid;
-        if (valid)
-            a = {uint64_t(*pins_.arid), uint64_t(*pins_.araddr), *pins_.arlen, *pins_.arsize, *pins_.arburst,
-                 *pins_.arcache, *pins_.arprot};
-        check_held(valid, ar_held_, a == ar_, "AR");
-        ar_held_ = valid && !*pins_.arready;
-        ar_ = a;
-        if (!valid || ar_held_) return;
-        check_address(a, "AR");
-        uint64_t n = uint64_t(a.len + 1) * BEAT_BYTES;
-        if (guard_reads && !covered(may_read, a.addr, n))
-            fail("reads " + std::to_string(n) + " bytes at " + hex(a.addr) + ", outside what it may read");
+        ar_held_ = *pins_.arvalid && !*pins_.arready;
+        if (!*pins_.arvalid || ar_held_) return;
+        uint64_t id = *pins_.arid, addr = *pins_.araddr, n = uint64_t(*pins_.arlen + 1) * BEAT_BYTES;
+        if (guard_reads && !covered(may_read, addr, n))
+            fail("reads " + std::to_string(n) + " bytes at " + hex(addr) + ", outside what it may read");
         bytes_read += n, ++read_bursts;
-        if (recording) recorded.push_back(a.addr), recorded.push_back(n);
-        reads_.push_back({a.id, a.addr, dram ? NEVER : due(), a.len + 1, 0, std::vector<uint8_t>(n), read_bursts, now_, 0, 0});
-        pages.read(a.addr, reads_.back().data.data(), n);
+        shared_.classes.count(false, number_, addr, n);
+        last_address_ = now_;
+        if (recording) recorded.push_back(addr), recorded.push_back(n);
+        reads_.push_back({id, addr, dram ? NEVER : due(), *pins_.arlen + 1u, 0, std::vector<uint8_t>(n), read_bursts,
+                          now_, 0, 0});
+        pages.read(addr, reads_.back().data.data(), n);
         if (!dram) return;
-        reads_.back().pieces = dram->read(read_bursts, a.addr, n);
-        if (a.id >= turns_.size()) turns_.resize(a.id + 1);
-        reads_.back().turn = turns_[a.id].accepted++;
+        reads_.back().pieces = dram->read(read_bursts, addr, n);
+        if (id >= turns_.size()) turns_.resize(id + 1);
+        reads_.back().turn = turns_[id].accepted++;
     }
 
     void sample_aw() {
+        aw_held_ = *pins_.awvalid && !*pins_.awready;
+        if (!*pins_.awvalid || aw_held_) return;
         Address a;
-        bool valid = *pins_.awvalid;
-        if (valid)
-            a = {uint64_t(*pins_.awid), uint64_t(*pins_.awaddr), *pins_.awlen, *pins_.awsize, *pins_.awburst,
-                 *pins_.awcache, *pins_.awprot};
-        check_held(valid, aw_held_, a == aw_address_, "AW");
-        aw_held_ = valid && !*pins_.awready;
-        aw_address_ = a;
-        if (!valid || aw_held_) return;
-        check_address(a, "AW");
+        a.id = *pins_.awid, a.addr = *pins_.awaddr, a.len = *pins_.awlen;
         aw_.push_back(a);
         ++write_bursts;
+        shared_.classes.count(true, number_, a.addr, uint64_t(a.len + 1) * BEAT_BYTES);
     }
 
     void sample_w() {
-        bool valid = *pins_.wvalid;
-        if (valid || w_held_) {
+        w_held_ = *pins_.wvalid && !*pins_.wready;
+        if (*pins_.wvalid && !w_held_) {
             Beat beat;
             std::memcpy(beat.data, pins_.wdata, sizeof beat.data);
             std::memcpy(beat.strobe, pins_.wstrb, sizeof beat.strobe);
             beat.last = *pins_.wlast;
-            check_held(valid, w_held_, w_held_ && same(beat, w_beat_), "W");
-            w_held_ = valid && !*pins_.wready;
-            w_beat_ = beat;
-            if (valid && !w_held_) w_.push_back(beat);
+            w_.push_back(beat);
         }
         while (!w_.empty() && (current_.active || !aw_.empty())) match();
-    }
-
-    static bool same(const Beat& a, const Beat& b) {
-        return a.last == b.last && !std::memcmp(a.data, b.data, sizeof a.data) &&
-               !std::memcmp(a.strobe, b.strobe, sizeof a.strobe);
     }
 
     // Gives the oldest write beat to the oldest write address.
@@ -237,7 +196,7 @@ private:
             current_.id = a.id, current_.addr = a.addr, current_.beats = a.len + 1;
             aw_.pop_front();
         }
-        const Beat& beat = w_.front();
+        const Beat& beat = w_.front();  // its `last` is the checker's affair
         uint64_t addr = current_.addr + current_.data.size() * BEAT_BYTES;
         for (unsigned i = 0; i < BEAT_BYTES; ++i) {
             if (!(beat.strobe[i / 8] >> (i % 8) & 1)) continue;
@@ -248,9 +207,7 @@ private:
         }
         current_.data.push_back(beat);
         w_.pop_front();
-        bool done = current_.data.size() == current_.beats;
-        if (beat.last != done) fail("W: wlast in the wrong beat of the burst at " + hex(current_.addr));
-        if (!done) return;
+        if (current_.data.size() < current_.beats) return;
         current_.at = dram ? NEVER : due();
         if (dram) dram->end_write();
         answers_.push_back(std::move(current_));
@@ -297,6 +254,7 @@ private:
     template <class Burst>
     Burst* choose(std::deque<Burst>& bursts, bool any) {
         if (bursts.empty()) return nullptr;
+        if (trouble.newest) return worst(bursts, now_, now_ - last_address_, trouble.newest);
         if (!any) return bursts.front().at <= now_ ? &bursts.front() : nullptr;
         seen_.clear();
         Burst* chosen = nullptr;
@@ -323,7 +281,7 @@ private:
             sending_ = nullptr;
         }
         *pins_.rvalid = 0;
-        if (random_.chance(options_.gap_r)) return;
+        if (trouble.hold_r || random_.chance(options_.gap_r)) return;
         // deque::push_back leaves pointers to elements valid; nothing but erase above removes one.
         if (!sending_ || options_.interleave) {
             bool any = options_.reorder || options_.interleave;
@@ -344,7 +302,7 @@ private:
     void drive_b() {
         if (*pins_.bvalid && !took_b_) return;
         *pins_.bvalid = 0;
-        if (random_.chance(options_.gap_b)) return;
+        if (trouble.hold_b || random_.chance(options_.gap_b)) return;
         Write* w = choose(answers_, options_.reorder);
         if (!w) return;
         int resp = response(true, w->addr, uint64_t(w->beats) * BEAT_BYTES);
@@ -359,18 +317,18 @@ private:
     }
 
     Pins pins_;
+    Shared& shared_;
     const Options& options_;
     unsigned number_;
     Random random_;
-    uint64_t now_ = 0;
+    AxiChecker<Pins, BEAT_BYTES> checker_;
+    uint64_t now_ = 0, last_address_ = 0;
     std::deque<Read> reads_;
     Read* sending_ = nullptr;
     std::deque<Write> answers_;
     std::deque<Address> aw_;
     std::deque<Beat> w_;
     Write current_;
-    Address ar_, aw_address_;
-    Beat w_beat_{};
     bool ar_held_ = false, aw_held_ = false, w_held_ = false, took_r_ = false, took_b_ = false;
     std::unordered_set<uint64_t> seen_;
     std::vector<uint64_t> pieces_;

@@ -29,9 +29,11 @@ enum Access { WRITE = 1, READ = 2 };
 struct Harness {
     VerilatedContext context;
     std::unique_ptr<Top> top;
-    Options options;
+    Shared shared{{}, {}, {}, Classes(CHANNELS, BEAT_BYTES)};
+    Options& options = shared.options;
     std::vector<std::unique_ptr<Memory>> memories;
     Random random{1};
+    Held<uint64_t> control_b, control_r;
     Probe probe{PROBE};
     uint64_t cycles = 0;
     std::string error;
@@ -43,7 +45,7 @@ struct Harness {
         context.traceEverOn(VM_TRACE);
         top = std::make_unique<Top>(&context);
         for (unsigned c = 0; c < CHANNELS; ++c)
-            memories.push_back(std::make_unique<Memory>(pins(*top, c), options, c));
+            memories.push_back(std::make_unique<Memory>(pins(*top, c), shared, c));
 #if VM_TRACE
         if (trace_file && *trace_file) {
             trace = std::make_unique<VerilatedVcdC>();
@@ -90,13 +92,23 @@ struct Harness {
         if (error.empty()) error = "cycle " + std::to_string(cycles) + ", s_axil: " + what;
     }
 
+    // What the accelerator offers on the control port must stay until it is taken.
+    void check_control() {
+        uint64_t data = uint64_t(top->s_axil_rresp) << 32 | top->s_axil_rdata;
+        if (const char* wrong = control_b.step(top->s_axil_bvalid, top->s_axil_bready, top->s_axil_bresp))
+            fail(std::string("B: ") + wrong);
+        if (const char* wrong = control_r.step(top->s_axil_rvalid, top->s_axil_rready, data))
+            fail(std::string("R: ") + wrong);
+    }
+
     // Between these two the ports show one settled cycle.
     void begin() {
         settle();
         for (auto& m : memories) {
             m->sample(cycles);
-            if (error.empty() && !m->error.empty()) error = m->error;
+            if (error.empty() && !m->error().empty()) error = m->error();
         }
+        check_control();
         if (PROBE.streams) probe.sample(probe_port(*top), cycles);
     }
     void end() {
@@ -109,13 +121,15 @@ struct Harness {
         top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
         top->s_axil_bready = top->s_axil_rready = 0;
         for (auto& m : memories) m->reset();
+        shared.reads.busy.clear();
+        control_b.reset(), control_r.reset();
         probe.reset(cycles);
         for (uint64_t i = 0; i < n; ++i) {
             settle();
             if (i > 1) {  // the reset acts a cycle later: registered_reset() in build.py
                 for (auto& m : memories) {
                     m->check_quiet(cycles);
-                    if (error.empty() && !m->error.empty()) error = m->error;
+                    if (error.empty() && !m->error().empty()) error = m->error();
                 }
                 if (top->s_axil_bvalid || top->s_axil_rvalid) fail("valid is high in reset");
             }
@@ -216,7 +230,7 @@ API const char* spatten_error(void* h) { return of(h).error.c_str(); }
 
 API void spatten_clear_error(void* h) {
     of(h).error.clear();
-    for (auto& m : of(h).memories) m->error.clear();
+    for (auto& m : of(h).memories) m->error().clear();
 }
 
 // Options in the order of struct Options.
@@ -247,7 +261,26 @@ API void spatten_inject(void* h, unsigned channel, int access, int ranged, uint6
     of(h, channel).faults.push_back({access == WRITE, bool(ranged), a, a, b, resp});
 }
 API void spatten_clear_faults(void* h) {
+    of(h).shared.classes.faults.clear();
     for (auto& m : of(h).memories) m->faults.clear();
+}
+
+// What the build promises beyond AXI, in the order of struct DesignRules.
+API void spatten_rules(void* h, const uint64_t* values) { std::memcpy(&of(h).shared.rules, values, sizeof(DesignRules)); }
+// Values in the order of struct Trouble.
+API void spatten_trouble(void* h, unsigned channel, const uint64_t* values) {
+    std::memcpy(&of(h, channel).trouble, values, sizeof(Trouble));
+}
+// Forgets classes, their faults and counts; from now on there are numbers 0 (outside all) .. count - 1.
+API void spatten_classes(void* h, unsigned count) { of(h).shared.classes.clear(count); }
+API void spatten_class_range(void* h, unsigned channel, uint64_t lo, uint64_t hi, unsigned number) {
+    of(h).shared.classes.add(channel, lo, hi, number);
+}
+API void spatten_class_inject(void* h, int access, unsigned number, uint64_t count, int resp) {
+    of(h).shared.classes.faults.push_back({access == WRITE, number, count, resp});
+}
+API uint64_t spatten_class_bytes(void* h, int access, unsigned number) {
+    return (access == WRITE ? of(h).shared.classes.written : of(h).shared.classes.read)[number];
 }
 
 // kind: 0 bytes read, 1 bytes written, 2 read bursts, 3 write bursts.

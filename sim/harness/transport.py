@@ -10,8 +10,9 @@ cycle; the first broken rule is raised as `ProtocolError` by the call during whi
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sim.dram.timing import DramTiming
 from spatten_hw.config import SpAttenConfig
 
 from .build import Progress, build_accelerator
+from .rules import NO_RULES, DesignRules, rules_of
 from .streams import SPAN, JobCounts, Span, StreamCount, array_at, decode_counts, decode_jobs, decode_spans
 
 #: AXI response codes that are errors.
@@ -84,11 +86,25 @@ class Traffic:
     write_bursts: int
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What a channel does to be in the way, beside its `MemoryOptions` (order of `struct Trouble` in trouble.h)."""
+
+    extra: int = 0         # cycles on top of every latency
+    newest: int = 0        # > 0: no answer before no address has come for so many cycles, then the newest burst first
+    hold_ar: bool = False  # nothing passes
+    hold_r: bool = False
+    hold_aw: bool = False
+    hold_w: bool = False
+    hold_b: bool = False
+
+
 class VerilatedTransport:
     """`config`: the build; `library`: a library built otherwise (tests); `trace`: a VCD file to write;
     `memory`: a model of DRAM on every port (`sim.dram.timing`), None: memories of a fixed latency.
 
-    Other keywords are fields of `MemoryOptions`. Reset is applied once on creation.
+    Other keywords are fields of `MemoryOptions`. Reset is applied once on creation. A library of one's own is held to
+    the rules of AXI; `check_design` says what else it promises.
     """
 
     def __init__(self, config: SpAttenConfig, *, library: Path | None = None, trace: Path | None = None,
@@ -102,8 +118,10 @@ class VerilatedTransport:
             library = build_accelerator(config, trace=trace is not None, optimize=optimize, progress=progress)
         self._lib = _load(library)
         self._handle = self._lib.spatten_create(str(trace).encode() if trace else None)
+        self._classes: tuple[str, ...] = ("",)
         self.configure(options)
         self._set_dram()
+        self.check_design(rules_of(config) if library is None else NO_RULES)
         self.reset()
 
     # -- control port and time ------------------------------------------------------------------------
@@ -159,6 +177,45 @@ class VerilatedTransport:
         if len(values) != self._lib.spatten_option_count():
             raise HarnessError("MemoryOptions and struct Options in memory.h differ")
         self._lib.spatten_options(self._open(), (ctypes.c_uint64 * len(values))(*values))
+
+    def trouble(self, channel: int | None = None, **fields: Any) -> None:
+        """What one channel, or all, does from now on to be in the way: fields of `Trouble`, none: nothing."""
+        values = [int(v) for v in astuple(Trouble(**fields))]
+        for c in range(self.config.channels) if channel is None else [self._channel(channel)]:
+            self._lib.spatten_trouble(self._open(), c, (ctypes.c_uint64 * len(values))(*values))
+
+    def check_design(self, rules: DesignRules) -> None:
+        """What the checker of the memory ports demands beyond AXI; set it while nothing is in flight."""
+        values = astuple(rules)
+        self._lib.spatten_rules(self._open(), (ctypes.c_uint64 * len(values))(*values))
+
+    def set_classes(self, classes: Mapping[str, Iterable[tuple[int, int, int]]]) -> None:
+        """Names ranges (channel, first, end; channel-local) whose traffic is counted; counts begin at 0.
+
+        Ranges are widened to whole beats and must not share one."""
+        beat, seen = self.config.beat_bytes, []
+        self._classes = ("", *classes)
+        self._lib.spatten_classes(self._open(), len(self._classes))
+        for number, name in enumerate(classes, 1):
+            for channel, first, end in classes[name]:
+                low, high = first // beat * beat, -(-end // beat) * beat
+                self._lib.spatten_class_range(self._open(), self._channel(channel), low, high, number)
+                seen.append((channel, low, high, name))
+        seen.sort()
+        for (a, _, end, one), (b, start, _, other) in pairwise(seen):
+            if a == b and start < end:
+                raise ValueError(f"classes '{one}' and '{other}' share a beat of channel {a}")
+
+    def class_bytes(self) -> dict[str, tuple[int, int]]:
+        """(bytes read, bytes written) in whole beats by class since `set_classes`; "" is outside all ranges."""
+        return {name: (self._lib.spatten_class_bytes(self._open(), _READ, n),
+                       self._lib.spatten_class_bytes(self._open(), _WRITE, n))
+                for n, name in enumerate(self._classes)}
+
+    def inject_class_error(self, name: str, count: int, *, write: bool = False, response: int = SLVERR) -> None:
+        """An error on the `count`-th read beat, or write burst, of a class from now (0 = next), once."""
+        access = _WRITE if write else _READ
+        self._lib.spatten_class_inject(self._open(), access, self._classes.index(name), count, response)
 
     def set_write_guard(self, ranges: Iterable[tuple[int, int, int]] | None) -> None:
         """Only bytes in `ranges` (channel, first, end; channel-local) may be written; None: all may."""
@@ -340,6 +397,9 @@ def _load(path: Path) -> Any:
         ("dram", None, [h, h]), ("dram_words", ctypes.c_uint, [i32]), ("dram_stats", None, [h, ctypes.c_uint, h]),
         ("clear_dram_stats", None, [h]), ("record_reads", None, [h, i32]),
         ("reads", u64, [h, ctypes.c_uint, ctypes.POINTER(h)]),
+        ("rules", None, [h, words]), ("trouble", None, [h, ctypes.c_uint, words]),
+        ("classes", None, [h, ctypes.c_uint]), ("class_range", None, [h, ctypes.c_uint, u64, u64, ctypes.c_uint]),
+        ("class_inject", None, [h, i32, ctypes.c_uint, u64, i32]), ("class_bytes", u64, [h, i32, ctypes.c_uint]),
         ("counter", u64, [h, ctypes.c_uint, i32]), ("streams", ctypes.c_uint, [h]),
         ("stream_counts", u64, [h, h]), ("clear_streams", None, [h]), ("jobs", u64, [h, ctypes.POINTER(h)]),
         ("record", None, [h, u64]), ("spans", u64, [h, ctypes.POINTER(h), words]),

@@ -28,6 +28,9 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
 from spatten_hw.config import SpAttenConfig
 
+from .axi_checker import AxiChecker
+from .axi_watch import watch_pins
+
 # cocotbext-axi still speaks cocotb 1.x to cocotb 2; nobody else's warnings are hidden.
 warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"cocotbext\.axi")
 
@@ -56,6 +59,8 @@ class PinTransport:
         self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         self.rams = [AxiRam(AxiBus.from_prefix(dut, f"m_axi_{c}"), dut.clk, dut.rst, size=1 << config.axi_addr_bits)
                      for c in range(config.channels)]
+        #: Protocol checkers of the memory ports.
+        self.checkers: list[AxiChecker] = []
         self._start = 0
 
     @classmethod
@@ -66,6 +71,7 @@ class PinTransport:
         dut.rst.value = 0
         Clock(dut.clk, PERIOD_NS, "ns", impl="gpi").start()
         pins = cls(dut, config, cycle_limit=cycle_limit)
+        pins.checkers = watch_pins(dut, config)
         await ClockCycles(dut.clk, 2)
         dut.rst.value = 1
         await ClockCycles(dut.clk, 4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import cocotb
 from cocotb.clock import Clock
@@ -36,6 +37,14 @@ class Sink:
     cycles: list[int] = field(default_factory=list)
 
 
+class Monitor(Protocol):
+    """What a bench calls when all signals of a cycle have settled, and at the end of a reset."""
+
+    def sample(self) -> None: ...
+
+    def reset(self) -> None: ...
+
+
 class Bench:
     """Clock, reset and all streams of `dut`.
 
@@ -51,6 +60,8 @@ class Bench:
         self.sources: dict[str, Source] = {n: Source([]) for n in inputs}
         self.sinks: dict[str, Sink] = {n: Sink() for n in outputs}
         self.cycle = 0
+        #: Watch every step, whoever makes it (`axi_watch.py`).
+        self.monitors: list[Monitor] = []
         self._held: dict[str, int | None] = dict.fromkeys(outputs)
 
     async def start(self) -> None:
@@ -68,6 +79,8 @@ class Bench:
         self.dut.rst.value = 1
         for _ in range(2):
             await FallingEdge(self.dut.clk)
+        for monitor in self.monitors:
+            monitor.reset()
         self.dut.rst.value = 0
         self._held = dict.fromkeys(self.outputs)
 
@@ -113,6 +126,8 @@ class Bench:
                     self._held[name] = payload
             else:
                 assert held is None, f"{name}: valid dropped before ready, cycle {self.cycle}"
+        for monitor in self.monitors:
+            monitor.sample()
         if watch is not None:
             watch()
         await FallingEdge(self.dut.clk)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..config import OUT_BITS
 from .workload import Workload
 
 #: Classes of memory traffic, in the order of the counters.
@@ -88,14 +89,14 @@ class Outputs:
         return {k: sum((s.bytes or {})[k] for s in self.layers) for k in BYTE_CLASSES}
 
 
-def dense_bytes(w: Workload) -> int:
-    """Bytes of the same attention dense in 12 bits (outputs 16), nothing pruned, every row once and no beat
-    wasted: Q rows, K and V rows (per generation step: of all tokens so far) and output rows."""
+def dense_bytes(w: Workload, bits: int = 12) -> int:
+    """Bytes of the same attention dense in operands of `bits` bits (outputs 16), nothing pruned, every row once and
+    no beat wasted: Q rows, K and V rows (per generation step: of all tokens so far) and output rows."""
     s = w.shape
-    row12, row16 = s.dim * 12 // 8, s.dim * 2
+    row, out_row = s.dim * bits // 8, s.dim * OUT_BITS // 8
     total = 0
     for step in range(w.steps):
         queries = 1 if w.options.generate else w.options.real_tokens
-        total += s.layers * (s.query_heads * queries * (row12 + row16)
-                             + 2 * s.kv_heads * w.tokens_at(step) * row12)
+        total += s.layers * (s.query_heads * queries * (row + out_row)
+                             + 2 * s.kv_heads * w.tokens_at(step) * row)
     return total

@@ -15,6 +15,8 @@ from .bursts import BurstBuilder, burst_beats
 
 #: Bursts of one channel that may be unanswered.
 MAX_OUTSTANDING = 31
+#: Addresses kept for a channel that does not take them; the data of so many bursts may be ahead of their addresses.
+ADDRESS_DEPTH = 4
 
 
 class Writer(wiring.Component):
@@ -87,7 +89,7 @@ class Writer(wiring.Component):
         quiet = Signal(c.channels)
         failed = [Signal(c.channels, name=f"failed_{kind}") for kind in ("output", "state")]
         for n in range(c.channels):
-            aw_fifo = StreamFifo(aw_layout(c), 4)
+            aw_fifo = StreamFifo(aw_layout(c), ADDRESS_DEPTH)
             w_fifo = StreamFifo(w_layout(c), max(4, burst_beats(c)))
             m.submodules[f"aw_fifo_{n}"] = aw_fifo
             m.submodules[f"w_fifo_{n}"] = w_fifo

@@ -5,6 +5,7 @@ import pytest
 
 from sim.testbench import Bench
 from sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
+from sim.testbench.axi_watch import watch_streams
 from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.read_crossbar import ReadCrossbar, burst_bits, response_banks
 from spatten_hw.config import SpAttenConfig
@@ -26,6 +27,7 @@ class Requesters:
         self.bench = Bench(
             dut, [*(f"req__{k}" for k in range(n)), *axi_inputs(c)],
             [*(f"rsp__{k}__{b}" for k in range(n) for b in range(self.banks)), *axi_outputs(c)])
+        self.checkers = watch_streams(self.bench, c)
         self.error = error
         self.memory_options = {"error": error, **memory}
         self.stall = stall
@@ -91,7 +93,9 @@ class Requesters:
             sink.cycles.clear()
 
     async def run(self, limit):
-        return await self.bench.run(lambda: not any(self.left) and not any(self.active), limit, self.tick)
+        cycles = await self.bench.run(lambda: not any(self.left) and not any(self.active), limit, self.tick)
+        assert any(checker.bursts for checker in self.checkers)
+        return cycles
 
 
 @cocotb.test()

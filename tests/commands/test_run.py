@@ -81,6 +81,7 @@ def test_outputs_are_the_contract(engine, folder, capsys):
     assert [s["tokens"] for s in report["layers"]] == [6, 4] and [s["heads"] for s in report["layers"]] == [2, 1]
     assert [s["queries"] for s in report["layers"]] == [12, 4]
     assert report["dense_bytes"] == 2 * 2 * 6 * (3 * 48 + 64)
+    assert report["dense_bytes_16"] == 2 * 2 * 6 * (3 * 64 + 64)
     if engine == "golden":
         assert set(report["bytes"]) == {"q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out", "other"}
         for name, count in report["bytes"].items():
@@ -90,6 +91,10 @@ def test_outputs_are_the_contract(engine, folder, capsys):
         assert report["bytes"] is None and report["max_abs_error"] == 0 and report["cosine"] == 1
     text = capsys.readouterr().out
     assert f"engine {engine}" in text and "layer" in text
+    if engine == "golden":
+        total, dense = sum(report["bytes"].values()), 2 * 2 * 6 * 64
+        assert f"\n{total / (dense * 3.25):.1%} of dense 12-bit attention, 4992 bytes; " in text
+        assert f"; {total / (dense * 4):.1%} of dense 16-bit attention, {dense * 4} bytes\n" in text
 
 
 def test_generation_has_a_step_axis(folder):

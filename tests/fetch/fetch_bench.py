@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, connect, flipped
 from sim.golden.fetch import plane_beats, row_addresses
 from sim.testbench import Bench, pack
 from sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
+from sim.testbench.axi_watch import watch_streams
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
 from spatten_hw.control.descriptor import job_layout
 from spatten_hw.fetch.fetcher import Fetcher
@@ -72,6 +73,7 @@ class FetchBench:
     def __init__(self, dut, config: SpAttenConfig):
         self.dut, self.c = dut, config
         self.bench = Bench(dut, [*STREAMS_IN, *axi_inputs(config)], [*STREAMS_OUT, *axi_outputs(config)])
+        watch_streams(self.bench, config)
         self.rng: random.Random = self.bench.rng
         self.beats = dict.fromkeys(CLASSES, 0)
 

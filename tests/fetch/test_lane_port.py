@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from sim.golden.fetch import row_beats, row_bursts
 from sim.testbench import Bench
 from sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
+from sim.testbench.axi_watch import watch_streams
 from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.axi import ar_layout, r_layout
 from spatten_hw.bus.read_crossbar import ReadCrossbar
@@ -58,6 +59,7 @@ def setup(dut):
     c = SpAttenConfig(**p["config"])
     bench = Bench(dut, [*(f"i__{k}" for k in range(p["lanes"])), *axi_inputs(c)],
                   [*(f"o__{k}" for k in range(p["lanes"])), *axi_outputs(c)])
+    watch_streams(bench, c)
     return c, p["lanes"], bench
 
 

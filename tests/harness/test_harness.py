@@ -6,6 +6,7 @@ import random
 import pytest
 
 from sim.harness import build
+from sim.harness.rules import DesignRules
 from sim.harness.transport import DECERR, HOSTILE, HarnessError, MemoryOptions, ProtocolError, VerilatedTransport
 from sim.harness.verilator import ToolError
 from spatten_hw.presets import SMALL
@@ -95,6 +96,84 @@ def test_checker_notices(fault, message):
         start(t, 8, fault, source=align(NARROW))
         with pytest.raises(ProtocolError, match=message):
             t.wait_irq(100_000)
+
+
+@pytest.mark.parametrize("fault, message", [("lite_b", "s_axil: B: valid dropped"),
+                                            ("lite_r", "s_axil: R: payload changed")])
+def test_checker_notices_on_the_control_port(fault, message):
+    with toy(NARROW, **HOSTILE) as t:
+        t.write32(0x10, FAULTS.index(fault))
+        with pytest.raises(ProtocolError, match=message):
+            for _ in range(30):
+                t.write32(0, 1)
+                t.read32(0)
+
+
+@pytest.mark.parametrize("rules, message", [
+    ({"longest_read": 3}, "AR at .*: 4 beats, this build needs at most 3"),
+    ({"longest_write": 3}, "AW at .*: 4 beats, this build needs at most 3"),
+    ({"read_ids": 1}, "AR at .*: id 1 is not below 1"), ({"write_ids": 1}, "AW at .*: id 1 is not below 1"),
+    ({"unique_reads": 1}, "AR at .*: id 0 is still in use")])  # its channels have ids of their own
+def test_checker_holds_a_design_to_its_promises(rules, message):
+    with toy(NARROW) as t:
+        t.check_design(DesignRules(**rules))
+        start(t, 2, source=align(NARROW))
+        with pytest.raises(ProtocolError, match=message):
+            t.wait_irq(10_000)
+
+
+def test_trouble_of_a_channel():
+    """Late answers, and channels that take or give nothing, until told otherwise."""
+    with toy(NARROW) as t:
+        cycles = {}
+        for name, fields in {"usual": {}, "late": {"extra": 1000}, "newest": {"newest": 30}}.items():
+            t.trouble(1, **fields)
+            before = t.cycles
+            start(t, 3, source=align(NARROW))
+            assert t.wait_irq(50_000)
+            cycles[name] = t.cycles - before
+            t.write32(0xC, 1)
+        # Per block one wait for two reads together and one for each of two writes.
+        assert cycles["late"] - cycles["usual"] == 3 * 3 * 1000
+        assert cycles["newest"] > cycles["usual"] + 3 * 10
+        for held in ("hold_ar", "hold_r", "hold_aw", "hold_w", "hold_b"):
+            t.trouble(0, **{held: True})
+            data = filled(t, 3)
+            start(t, 3, source=align(NARROW))
+            assert not t.wait_irq(2000), held
+            traffic = [t.traffic(channel) for channel in range(2)]
+            assert traffic[0].bytes_written < traffic[1].bytes_written, held
+            t.trouble()
+            assert t.wait_irq(2000) and copied(t, 3) == data
+            t.write32(0xC, 1)
+
+
+def test_bytes_and_errors_by_class():
+    with toy(NARROW) as t:
+        size = 2 * block_bytes(NARROW)
+        first = align(NARROW)
+        # The source's second half of channel 0, up to the middle of a beat; the whole target of channel 1.
+        classes = {"half": [(0, first + size // 2, first + size - 2)], "target": [(1, TARGET, TARGET + size)]}
+        for errors in (0, 1):
+            t.set_classes(classes)
+            if errors:
+                t.inject_class_error("half", 5)
+                t.inject_class_error("target", 3, write=True, response=DECERR)
+            data = filled(t, 2)
+            t.mem_write(1, TARGET, bytes(size))
+            start(t, 2, source=first)
+            assert t.wait_irq(10_000)
+            assert t.class_bytes() == {"": (size // 2 + size, size), "half": (size // 2, 0), "target": (0, size)}
+            # Two at once count as one: the toy's counter has one adder.
+            assert t.read32(0xC) == 2 * errors
+            t.write32(0xC, 1)
+            got = copied(t, 2)
+            if not errors:
+                assert got == data
+                continue
+            wrong = size // 2 + 5 * NARROW.beat_bytes
+            assert got[0][:wrong] == data[0][:wrong] and got[0][wrong:wrong + 4] != data[0][wrong:wrong + 4]
+            assert got[1] == data[1][:-16] + bytes(16), "the fourth burst was written"
 
 
 def test_guards():

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from spatten_hw.config import SpAttenConfig, clog2
 
 BEATS = 4
-FAULTS = ("", "wlast", "size", "cross", "drop", "change", "stray")
+FAULTS = ("", "wlast", "size", "cross", "drop", "change", "stray", "lite_b", "lite_r")
 
 #: The contract of names and directions, written down a second time: tests compare it with the real top's.
 AXIL = {"awaddr": (In, 12), "awprot": (In, 3), "awvalid": (In, 1), "awready": (Out, 1), "wdata": (In, 32),
@@ -43,7 +43,7 @@ def ports_of(c: SpAttenConfig) -> dict:
 class Toy(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = config
-        self.fault = Signal(3)
+        self.fault = Signal(4)
         super().__init__(ports_of(config))
 
     def elaborate(self, platform):
@@ -85,6 +85,11 @@ class Toy(wiring.Component):
         with m.If(self.s_axil_arvalid & self.s_axil_arready):
             values = Array([source, target, blocks, errors])
             m.d.sync += [self.s_axil_rvalid.eq(1), self.s_axil_rdata.eq(values[self.s_axil_araddr[2:4]])]
+        # An answer that has waited for a cycle.
+        with m.If((self.fault == FAULTS.index("lite_b")) & self.s_axil_bvalid & ~self.s_axil_bready):
+            m.d.sync += self.s_axil_bvalid.eq(0)
+        with m.If((self.fault == FAULTS.index("lite_r")) & self.s_axil_rvalid & ~self.s_axil_rready):
+            m.d.sync += self.s_axil_rdata.eq(self.s_axil_rdata + 1)
 
     def _channel(self, m, c, source, target, blocks, start, errors, done):
         p = lambda name: getattr(self, f"m_axi_{c}_{name}")  # noqa: E731

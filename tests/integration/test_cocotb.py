@@ -58,6 +58,7 @@ async def check(dut, queries: int | None, pause: float) -> None:
     workload = cascade(config, cocotb.RANDOM_SEED, queries)
     result = await bridge(run_workload)(workload, config, "rtl", lambda _: pins, cycle_limit=LIMIT)
     assert result.bit_exact, f"SEED={cocotb.RANDOM_SEED}: {result.mismatches}"
+    assert all(checker.bursts for checker in pins.checkers)
     check_padding(pins, Plan(workload, config))
     layers = result.outputs.layers
     assert sum(layer.refetched for layer in layers) > 0

@@ -6,6 +6,7 @@ import cocotb
 import pytest
 
 from sim.testbench import Bench, pack, unpack
+from sim.testbench.axi_watch import watch_streams
 from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.axi import aw_layout, b_layout, w_layout
 from spatten_hw.config import SpAttenConfig
@@ -91,8 +92,10 @@ class Memory:
 
 def make_bench(dut, c):
     ports = range(c.channels)
-    return Bench(dut, ["rows", "state", *(f"b__{n}" for n in ports)],
-                 [*(f"aw__{n}" for n in ports), *(f"w__{n}" for n in ports)])
+    bench = Bench(dut, ["rows", "state", *(f"b__{n}" for n in ports)],
+                  [*(f"aw__{n}" for n in ports), *(f"w__{n}" for n in ports)])
+    watch_streams(bench, c)
+    return bench
 
 
 async def transfer(dut, bench, c, memory, rows, state, feed, limit):

@@ -1,0 +1,72 @@
+"""Random back-pressure over numbers of channels, data widths and ids: random cascades equal the golden model.
+
+`PORTS` pairs every number of channels, width and number of ids with each other. All of them take half an hour, so a
+usual run builds those of `USUAL`; `FAULT_PORTS=all` takes every one. (`tests/integration` does the same for 2 × 64 bits
+with 4 ids, 1 × 32 with 2, 4 × 256 with 8.)
+"""
+
+import os
+import random
+from itertools import product
+
+import pytest
+
+from sim.engine import run_workload
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.workload import make_workload
+
+from ..integration.builds import QUAD, random_workload, transport
+
+SEED = int(os.environ.get("SEED", "1"))
+RUNS = 8
+CYCLE_LIMIT = 400_000
+
+CHANNELS, WIDTHS, IDS = (1, 2, 4, 16), (32, 64, 128, 256, 512), (2, 8, 64)
+PORTS = [(c, w, IDS[(i + j) % len(IDS)]) for i, c in enumerate(CHANNELS) for j, w in enumerate(WIDTHS)]
+USUAL = [(1, 128, 64), (1, 512, 8), (2, 64, 64), (2, 128, 2), (4, 32, 64), (4, 512, 2), (16, 64, 8)]
+CHOSEN = PORTS if os.environ.get("FAULT_PORTS") == "all" else USUAL
+
+
+def build(channels: int, width: int, ids: int) -> SpAttenConfig:
+    """The least accelerator behind such ports; two lanes if it has few channels."""
+    wide = channels <= 2
+    return QUAD.replace(
+        name=f"{channels}x{width}-{ids}", multipliers=16 if wide else 8, max_dim=16 if wide else 8, max_tokens=32,
+        sram_tokens=16, max_heads=3, max_group=2, slots=2, topk_lanes=2, channels=channels, axi_data_bits=width,
+        interleave_bytes=max(64 if ids > 2 else 16, width // 8), k_ports=2 if wide else 1, v_ports=2 if wide else 1,
+        ids_per_port=ids)
+
+
+def memory(rng: random.Random) -> dict:
+    """A memory that is late, stalls and reorders somehow."""
+    return {"latency": rng.choice([1, 5, 60]), "extra": rng.choice([0, 10, 200]), "reorder": rng.random() < 0.8,
+            "interleave": rng.random() < 0.5, "ready_after_valid": rng.random() < 0.3,
+            "max_reads": rng.choice([0, 0, 1, 4]), "seed": rng.randrange(1 << 16), "fill": rng.randrange(256),
+            **{name: rng.choice([0, 60, 200]) for name in ("stall_ar", "stall_aw", "stall_w", "gap_r", "gap_b")}}
+
+
+@pytest.mark.parametrize("ports", CHOSEN, ids=lambda p: f"{p[0]}x{p[1]}-{p[2]}ids")
+def test_random_back_pressure(ports):
+    config = build(*ports)
+    seen = set()
+    for run in range(RUNS):
+        rng = random.Random(f"{SEED} {ports} {run}")
+        arrays, job = random_workload(rng, config)
+        options = memory(rng)
+        with transport(config, **options) as port:
+            if rng.random() < 0.3:
+                port.trouble(rng.randrange(config.channels), extra=rng.randrange(300))
+            elif rng.random() < 0.3:
+                port.trouble(newest=rng.randrange(5, 40))
+            result = run_workload(make_workload(arrays, job), config, "rtl", lambda _, port=port: port,
+                                  cycle_limit=CYCLE_LIMIT)
+        assert result.bit_exact, f"SEED={SEED} run {run}: {options} {job} {arrays['q'].shape}: {result.mismatches}"
+        seen.add(job["stage"])
+    assert seen == {"summarise", "generate"}
+
+
+def test_ports_are_pairwise():
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        values = (CHANNELS, WIDTHS, IDS)
+        assert {(p[a], p[b]) for p in PORTS} == set(product(values[a], values[b]))
+    assert set(USUAL) <= set(PORTS)
