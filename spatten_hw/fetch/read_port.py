@@ -28,7 +28,7 @@ def longest_row_beats(c: SpAttenConfig, row_bytes: int) -> int:
 
 
 #: Part of its bursts that a port uses while someone else is to go first.
-MODEST_SHARE = 8
+MODEST_SHARE = 16
 
 
 @dataclass(frozen=True)
