@@ -24,7 +24,8 @@ class Walker(wiring.Component):
     `start` takes `heads` (bitmap) and `alive` (tokens); `issued_all` is high from the last item on until the
     next start. Summarisation: the items of a head start once `half_ready[half]`; `half_done[half]` pulses when
     its last item is issued. An item may be issued every cycle; a head costs two cycles more. Generation: the
-    `group` queries of a head take one cycle each, then one cycle issues the head's K stream.
+    `group` queries of a head take one cycle each, then one cycle issues the head's K stream; with `job.pair`, heads
+    2j and 2j + 1, if both are alive, are issued together so, with one stream of K for both.
     `item`, `item_half`: an item was issued; `replayed`: a replay was.
     `meta` and `free` take and give one payload per cycle, unconditionally.
     A flat row's replay is issued as soon as both command streams take it, before anything else.
@@ -88,6 +89,15 @@ class Walker(wiring.Component):
         connect(m, qk_fifo.o, flipped(self.qk_cmd))
 
         # What an item is; every field is stable while the item waits to be issued.
+        # Two heads whose K rows lie side by side are a gang of two, each with a K/V head of its own.
+        paired = Signal()
+        rest = Signal(c.max_heads)
+        gang = Signal(c.max_group.bit_length())
+        item_head = Signal(c.head_bits)
+        m.d.comb += [
+            rest.eq(left & (left - 1)[:c.max_heads]),
+            gang.eq(Mux(paired, 2, job.group)), item_head.eq(kv_head + (paired & member[0])),
+        ]
         lane = position[:clog2(c.lanes)] if c.lanes > 1 else 0
         query = Mux(job.generate, 0, self.list_ids[lane])
         query_head = narrow(first_query_head + member, c.head_bits)  # < max_heads by the job's validation
@@ -95,7 +105,7 @@ class Walker(wiring.Component):
         last_member = Signal()
         last_query = Signal()
         m.d.comb += [
-            last_member.eq(member + 1 == job.group),
+            last_member.eq(member + 1 == gang),
             last_query.eq(job.generate | (position + 1 == self.alive)),
             q_fifo.i.payload.head.eq(query_head),
             q_fifo.i.payload.token.eq(query),
@@ -104,11 +114,11 @@ class Walker(wiring.Component):
             self.meta.payload.keys.eq(keys),
             self.meta.payload.progressive.eq(job.k_lsb != 0),
             self.meta.payload.tag.head.eq(query_head),
-            self.meta.payload.tag.kv_head.eq(kv_head),
+            self.meta.payload.tag.kv_head.eq(item_head),
             self.meta.payload.tag.query.eq(query),
             self.meta.payload.tag.half.eq(half),
             self.meta.payload.tag.stream_v.eq(job.generate),
-            ring.entry.kv_head.eq(kv_head),
+            ring.entry.kv_head.eq(item_head),
             ring.entry.keys.eq(keys),
             self.item_half.eq(half),
         ]
@@ -149,9 +159,11 @@ class Walker(wiring.Component):
                 m.d.sync += [
                     kv_head.eq(next_head),
                     first_query_head.eq(next_head * job.group),
-                    left.eq(left & (left - 1)[:c.max_heads]),
-                    member.eq(0),
+                    left.eq(rest), member.eq(0), paired.eq(0),
                 ]
+                if c.max_group > 1:
+                    with m.If(job.pair & job.generate & ~next_head[0] & rest.bit_select(next_head | 1, 1)):
+                        m.d.sync += [paired.eq(1), left.eq(rest & (rest - 1)[:c.max_heads])]
                 m.d.comb += next_position.eq(0)
                 with m.If(left == 0):
                     m.next = "IDLE"
@@ -184,9 +196,9 @@ class Walker(wiring.Component):
             with m.State("STREAM"), m.If(pair_ready & ~self.flat.valid):
                 m.d.comb += [
                     qk.valid.eq(1), k.valid.eq(1),
-                    qk.payload.slot.eq(gang_slot), qk.payload.gang.eq(job.group),
+                    qk.payload.slot.eq(gang_slot), qk.payload.gang.eq(gang), qk.payload.pair.eq(paired),
                     qk.payload.keys.eq(keys), qk.payload.stream.eq(1),
-                    k.payload.kv_head.eq(kv_head), k.payload.rows.eq(keys),
+                    k.payload.kv_head.eq(kv_head), k.payload.rows.eq(keys), k.payload.pair.eq(paired),
                 ]
                 m.next = "HEAD"
         return m

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig, clog2
 from ..stream.layouts import operand_row
 from .aligner import lane_row, row_mode
-from .converter import BitWidthConverter, row_field
+from .converter import BitWidthConverter, row_field, second_field
 from .row_generator import group_note
 
 
@@ -17,8 +17,9 @@ class RowCollector(wiring.Component):
     """`notes` (one `group_note` per group) and `lanes` (array of `lane_row`, one per port) → `o` (`operand_row`).
 
     Takes a group when all its live rows are there; ports rotate as in `RowGenerator`. One group per cycle,
-    `LATENCY` = 2: gathered, converted. `error`: a row taken in the cycle before had an AXI error. Not cut: `o.ready` →
-    `ready` of lanes and notes. `idle`: no group inside.
+    `LATENCY` = 2: gathered, converted. A group of `pair`s (only if built with `pairs`) takes two: the rows of the
+    first head leave, then those of the second. `error`: a row taken in the cycle before had an AXI error. Not cut:
+    `o.ready` → `ready` of lanes and notes. `idle`: no group inside.
     """
 
     LATENCY = 2
@@ -29,8 +30,9 @@ class RowCollector(wiring.Component):
     error: Signal
     idle: Signal
 
-    def __init__(self, config: SpAttenConfig, ports: int):
+    def __init__(self, config: SpAttenConfig, ports: int, pairs: bool = False):
         self.config = c = config
+        self.pairs = pairs
         self.ports = ports
         super().__init__({
             "dim_log2": In(max(1, clog2(len(c.dims)))),
@@ -47,7 +49,9 @@ class RowCollector(wiring.Component):
         wanted = Signal(ports)      # ports with a row of this group
         there = Signal(ports)
         errors = Signal(ports)
-        take = Signal()
+        take = Signal()         # a group, or half of a group of pairs, is gathered
+        done = Signal()         # … and nothing is left of it
+        second = Signal()       # the first rows of the pairs are out
         note = self.notes.payload
         with m.Switch(self.dim_log2):
             for d in range(len(c.dims)):
@@ -67,14 +71,19 @@ class RowCollector(wiring.Component):
             there.eq(Cat(lane.valid for lane in self.lanes)),
             errors.eq(Cat(lane.payload.error for lane in self.lanes)),
             take.eq(self.notes.valid & ~(wanted & ~there).any() & (~gathered | move)),
-            self.notes.ready.eq(take),
+            done.eq(take & (~note.pair | second if self.pairs else 1)), self.notes.ready.eq(done),
         ]
-        m.d.comb += [lane.ready.eq(take & wanted[p]) for p, lane in enumerate(self.lanes)]
+        m.d.comb += [lane.ready.eq(done & wanted[p]) for p, lane in enumerate(self.lanes)]
         m.d.sync += self.error.eq(take & (errors & wanted).any())
+        with m.If(done):
+            m.d.sync += group.eq(group + 1)
+        if self.pairs:
+            with m.If(take):
+                m.d.sync += second.eq(~done)
         with m.If(move):
             m.d.sync += gathered.eq(0)
         with m.If(take):
-            m.d.sync += [gathered.eq(1), group.eq(group + 1), about.eq(note)]
+            m.d.sync += [gathered.eq(1), about.eq(note), about.last.eq(note.last & done)]
             with m.Switch(self.dim_log2):
                 for d in range(len(c.dims)):
                     with m.Case(d):
@@ -83,7 +92,12 @@ class RowCollector(wiring.Component):
                         for r in range(c.lanes >> d):
                             field = self._chosen(group, d, r, lambda lane, d=d: row_field(
                                 c, lane.payload.raw, lane.payload.mode.join, d))
-                            m.d.sync += Cat(raw[s] for s in range(r << d, (r + 1) << d)).eq(field)
+                            slices = Cat(raw[s] for s in range(r << d, (r + 1) << d))
+                            m.d.sync += slices.eq(field)
+                            if self.pairs and d + 1 < len(c.dims):
+                                with m.If(second):
+                                    m.d.sync += slices.eq(self._chosen(group, d, r, lambda lane, d=d: second_field(
+                                        c, lane.payload.raw, lane.payload.mode.width, d)))
 
         m.submodules.converter = converter = BitWidthConverter(c, c.slices)
         m.d.comb += [

@@ -137,6 +137,16 @@ class BitWidthConverter(wiring.Component):
         return m
 
 
+def second_field(c: SpAttenConfig, raw: Value, width: Value, d: int) -> Value:
+    """The field of D·W bits (D = min_dim << d) of the second of two rows of `width`-bit elements side by side; bits
+    beyond the row are 0. Valid input: 2·D ≤ max_dim."""
+    dim = c.min_dim << d
+    field: Value = Const(0, dim * c.operand_bits)
+    for w in plane_widths(c):
+        field = field | Mux(width == w, raw[dim * w:2 * dim * w], 0)
+    return field
+
+
 def row_field(c: SpAttenConfig, raw: Value, join: Value, d: int) -> Value:
     """The field of D·W bits (D = min_dim << d) of a raw row: its first bits, or both planes side by side."""
     dim = c.min_dim << d

@@ -94,7 +94,7 @@ class Fetcher(wiring.Component):
         # V rows of a query are wanted last, when its K rows have long been used: they fill what K leaves. That K does
         # not starve them is the slots' doing: K is not asked for without one, and only kept values set one free.
         m.submodules.crossbar = crossbar = ReadCrossbar(c, patient=((1 << c.v_ports) - 1) << c.k_ports)
-        m.submodules.keys = keys = GroupFetcher(c, c.k_ports, 0)
+        m.submodules.keys = keys = GroupFetcher(c, c.k_ports, 0, pairs=True)
         m.submodules.values = values = GroupFetcher(c, c.v_ports, c.topk_lanes)
         m.submodules.queries = queries = QueryFetcher(c)
         m.submodules.words = words = WordReader(c)
@@ -176,22 +176,30 @@ class Fetcher(wiring.Component):
     def _key_walk(self, m: Module, keys: GroupFetcher) -> Value:
         """`k_cmd` → head address → K side. Returns whether nothing is on that way."""
         c, job = self.config, self.job
-        rest = data.StructLayout({"rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1})
+        rest = data.StructLayout({"rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1, "pair": 1})
         m.submodules.key_heads = heads = HeadBase(c, rest)
         cmd, i, o, walk = self.k_cmd, heads.i, heads.o, keys.cmd
+        # Of a pair of heads side by side, the second one's rows begin where the first one's end.
+        second_base = Signal(c.addr_bits)
+        m.d.sync += second_base.eq(job.k_msb_base + keys.planes[0].bytes)
+        m.d.comb += i.payload.head.eq(cmd.payload.kv_head)
         with m.If(cmd.payload.lsb):
             m.d.comb += [i.payload.base.eq(job.k_lsb_base), i.payload.stride.eq(job.k_lsb_head_stride)]
         with m.Else():
             m.d.comb += [i.payload.base.eq(job.k_msb_base), i.payload.stride.eq(job.k_msb_head_stride)]
+            with m.If(job.pair):
+                m.d.comb += i.payload.head.eq(cmd.payload.kv_head >> 1)
+                with m.If(cmd.payload.kv_head[0]):
+                    m.d.comb += i.payload.base.eq(second_base)
         m.d.comb += [
-            i.valid.eq(cmd.valid), cmd.ready.eq(i.ready), i.payload.head.eq(cmd.payload.kv_head),
+            i.valid.eq(cmd.valid), cmd.ready.eq(i.ready), i.payload.user.pair.eq(cmd.payload.pair),
             i.payload.user.rows.eq(cmd.payload.rows), i.payload.user.lsb.eq(cmd.payload.lsb),
             i.payload.user.fill.eq(cmd.payload.fill), i.payload.user.half.eq(cmd.payload.half),
             walk.valid.eq(o.valid), o.ready.eq(walk.ready), walk.payload.last.eq(1),
             walk.payload.bases[0].eq(o.payload.base), walk.payload.bases[1].eq(o.payload.base),
             walk.payload.planes.eq(Cat(~o.payload.user.lsb, o.payload.user.lsb)),
             walk.payload.rows.eq(o.payload.user.rows), walk.payload.fill.eq(o.payload.user.fill),
-            walk.payload.half.eq(o.payload.user.half),
+            walk.payload.half.eq(o.payload.user.half), walk.payload.pair.eq(o.payload.user.pair),
             keys.list_ids.eq(self.k_list_ids), self.k_list_row.eq(keys.list_row),
         ]
         connect(m, keys.rows, flipped(self.k_rows))

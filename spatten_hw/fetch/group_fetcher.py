@@ -25,11 +25,11 @@ def port_beats_bits(c: SpAttenConfig, ports: int) -> int:
 class GroupFetcher(wiring.Component):
     """`RowGenerator` → `ports` × `LanePort` → `RowCollector`.
 
-    Ports: `cmd` (`walk_command` with `ids_per_command` ids), `rows` (`operand_row`), `list_row`/`list_ids` (survivor
-    list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and `planes` (constant while not `idle`), `modest`
-    (see `ReadPort`), `error` (pulse), `beats_msb`/`beats_lsb` (beats requested, some cycles ago), `asking` (a command
-    is not yet wholly asked for), `idle` (nothing in flight; a few cycles late). Rows in the order of the commands, R
-    per cycle while the channels deliver.
+    Ports: `cmd` (`walk_command` with `ids_per_command` ids; with `pair` only if built with `pairs`), `rows`
+    (`operand_row`), `list_row`/`list_ids` (survivor list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and
+    `planes` (constant while not `idle`), `modest` (see `ReadPort`), `error` (pulse), `beats_msb`/`beats_lsb` (beats
+    requested, some cycles ago), `asking` (a command is not yet wholly asked for), `idle` (nothing in flight; a few
+    cycles late). Rows in the order of the commands, R per cycle while the channels deliver.
     """
 
     cmd: stream.Interface
@@ -37,8 +37,9 @@ class GroupFetcher(wiring.Component):
     req: list[stream.Interface]
     rsp: list[list[stream.Interface]]
 
-    def __init__(self, config: SpAttenConfig, ports: int, ids_per_command: int):
+    def __init__(self, config: SpAttenConfig, ports: int, ids_per_command: int, pairs: bool = False):
         self.config = c = config
+        self.pairs = pairs
         self.ports = ports
         self.ids_per_command = ids_per_command
         bits = port_beats_bits(c, ports)
@@ -66,7 +67,7 @@ class GroupFetcher(wiring.Component):
         c = self.config
         m.submodules.generator = generator = RowGenerator(c, self.ports, self.ids_per_command)
         m.submodules.notes = notes = StreamFifo(group_note(c), self.groups_in_flight)
-        m.submodules.collector = collector = RowCollector(c, self.ports)
+        m.submodules.collector = collector = RowCollector(c, self.ports, self.pairs)
         connect(m, flipped(self.cmd), generator.cmd)
         connect(m, generator.notes, notes.i)
         connect(m, notes.o, collector.notes)

@@ -23,18 +23,19 @@ def walk_command(c: SpAttenConfig, ids: int) -> data.StructLayout:
     """Fetch `rows` rows of one head: survivor positions 0 … rows − 1, or, with `kept`, those of `ids`.
 
     `planes`: bit 0 the MSB, bit 1 the LSB plane; with both, every row is the join of the two. `bases`: of the
-    head in each plane. `last`: the vector ends with these rows.
+    head in each plane. `last`: the vector ends with these rows. `pair`: every row is twice as long, its second half the
+    row of another head (MSB plane alone, no `kept`).
     """
     return data.StructLayout({
         "bases": data.ArrayLayout(unsigned(c.addr_bits), 2), "planes": unsigned(2),
         "rows": unsigned(c.count_bits), "last": 1, "fill": 1, "half": 1,
-        "kept": 1, "ids": data.ArrayLayout(unsigned(c.token_bits), ids),
+        "pair": 1, "kept": 1, "ids": data.ArrayLayout(unsigned(c.token_bits), ids),
     })
 
 
 def group_note(c: SpAttenConfig) -> data.StructLayout:
-    """One group of rows on its way: how many, and where they go."""
-    return data.StructLayout({"count": unsigned(c.lane_count_bits), "last": 1, "fill": 1, "half": 1})
+    """One group of rows on its way: how many, where they go, and whether they are rows of two heads."""
+    return data.StructLayout({"count": unsigned(c.lane_count_bits), "last": 1, "fill": 1, "half": 1, "pair": 1})
 
 
 class RowGenerator(wiring.Component):
@@ -110,6 +111,7 @@ class RowGenerator(wiring.Component):
             self.notes.valid.eq(may_start & ~second),
             self.notes.payload.count.eq(live), self.notes.payload.last.eq(fits & cur.last),
             self.notes.payload.fill.eq(cur.fill), self.notes.payload.half.eq(cur.half),
+            self.notes.payload.pair.eq(cur.pair),
             self.list_row.eq(row), self.cmd.ready.eq(~cur_valid | (start & closing)),
         ]
         m.d.sync += [
@@ -139,7 +141,7 @@ class RowGenerator(wiring.Component):
         m.d.sync += [
             s1["valid"].eq(start), s1["live"].eq(Cat(live > r for r in range(lanes))), s1["set"].eq(group),
             s1["base"].eq(Mux(lsb, cur.bases[1], cur.bases[0])), s1["stride"].eq(plane.stride),
-            s1["bytes"].eq(plane.bytes), s1["mode"].eq(plane.mode),
+            s1["bytes"].eq(Mux(cur.pair, plane.bytes << 1, plane.bytes)[:len(plane.bytes)]), s1["mode"].eq(plane.mode),
             s1_sub.eq(sub), s1_kept.eq(cur.kept),
         ]
         with m.If(cur.planes == 3):

@@ -51,6 +51,7 @@ class LayerJob:
     store_ids: int = 0
     store_scores: int = 0
     barrier: int = 0
+    pair: int = 0
     q_bits: int = 12
     k_msb: int = 12
     k_lsb: int = 0

@@ -74,7 +74,7 @@ class RowIssue(wiring.Component):
             self.o.p.replay.eq(command.replay),
             self.o.p.stream.eq(command.stream),
             self.o.p.half.eq(command.half),
-            self.o.p.spent.eq(last_member),
+            self.o.p.spent.eq(last_member | command.pair),
             step.eq(self.o.valid & self.o.ready),
             finish.eq(step & last_row & last_member),
         ]

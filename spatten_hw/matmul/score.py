@@ -26,8 +26,8 @@ class ScoreUnit(wiring.Component):
     """Executes `qk_command`s in order, exactly, one row group of R = M/D scores per cycle.
 
     k_rows: K rows from the fetcher; fills go to the K SRAM at any time, the others are used in order by the
-        commands with `stream`, each for `gang` cycles. q_rows: always taken, kept per slot until overwritten;
-        they arrive in the order of the slots of the commands that are not replays.
+        commands with `stream`, each for `gang` cycles (with `pair`: for one). q_rows: always taken, kept per slot
+        until overwritten; they arrive in the order of the slots of the commands that are not replays.
     o: rows of n keys take ceil(n/R) cycles per query with no gap between rows, queries or commands as long as
         q rows (before the command's turn) and K rows are there. Back-pressure on `o` freezes the whole pipe
         (its ready is a clock enable; combinational to `cmd.ready` and `k_rows.ready`). Fills never wait for it.

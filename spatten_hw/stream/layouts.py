@@ -30,10 +30,11 @@ def tag_layout(c: SpAttenConfig) -> data.StructLayout:
 def k_command(c: SpAttenConfig) -> data.StructLayout:
     """Fetch the K rows of survivor positions 0 … rows − 1 of one K/V head, one plane.
 
-    `lsb`: the LSB plane instead of the MSB plane; `fill`: the rows go to SRAM half `half`, else to Q×K.
+    `lsb`: the LSB plane instead of the MSB plane; `fill`: the rows go to SRAM half `half`, else to Q×K. `pair`: also
+    those of the next head, which lie beside them: every row group of `kv_head` is followed by the other's.
     """
     return data.StructLayout({
-        "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1,
+        "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1, "pair": 1,
     })
 
 
@@ -84,11 +85,12 @@ def qk_command(c: SpAttenConfig) -> data.StructLayout:
     """Score `gang` queries (slots slot, slot + 1, … modulo `slots`) against `keys` keys.
 
     `stream`: K rows come from the fetch stream (each row group serves all queries of the gang before the
-    next is taken), else from SRAM half `half`. `replay`: this is an LSB pass, its q is already in the slot.
+    next is taken; with `pair`, each of the gang's queries takes one of its own), else from SRAM half `half`. `replay`:
+    this is an LSB pass, its q is already in the slot.
     """
     return data.StructLayout({
         "slot": unsigned(c.slot_bits), "gang": unsigned(c.max_group.bit_length()),
-        "keys": unsigned(c.count_bits), "stream": 1, "half": 1, "replay": 1,
+        "keys": unsigned(c.count_bits), "stream": 1, "half": 1, "replay": 1, "pair": 1,
     })
 
 

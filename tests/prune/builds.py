@@ -18,7 +18,7 @@ def tiny(lanes: int, tokens: int = 32, heads: int = 5, topk_lanes: int | None = 
     return SpAttenConfig(**(fields | changes))  # type: ignore[arg-type]
 
 
-JOB = {"restart": 0, "barrier": 0, "clear_scores": 0, "load_scores": 0, "load_ids": 0, "store_ids": 0,
+JOB = {"restart": 0, "barrier": 0, "pair": 0, "clear_scores": 0, "load_scores": 0, "load_ids": 0, "store_ids": 0,
        "store_scores": 0, "tokens": 0, "heads": 0, "keep_tokens": 0, "keep_heads": 0, "protect_first": 0,
        "protect_last": 0, "ids_in": 0, "ids_out": 0, "scores_in": 0, "scores_out": 0}
 
