@@ -35,6 +35,7 @@ FIELDS: tuple[Field, ...] = (
     Field("store_ids", 0, 6, 1, "alive tokens and heads of this layer written to ids_out"),
     Field("store_scores", 0, 7, 1, "importance after this layer written to scores_out"),
     Field("barrier", 0, 8, 1, "begins when every job before it has ended, its outputs in memory"),
+    Field("pair", 0, 9, 1, "K's MSB rows of heads 2j and 2j + 1 of a token lie side by side"),
     Field("dim", 0, 16, 16, "head dimension D, a power of two, min_dim … max_dim"),
     Field("q_bits", 0, 32, 8, "width of Q"),
     Field("k_msb", 0, 40, 8, "width of K's MSB plane"),
