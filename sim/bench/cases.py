@@ -90,7 +90,7 @@ class Case:
         """The layer with random operands: scores spread like those of real attention, N(0, 1)."""
         plan = BenchPlan(c)
         bits = (self.bits, 0)
-        pool = plan.pool(heads, self.tokens, self.dim, bits, bits)
+        pool = plan.pool(heads, self.tokens, self.dim, bits, bits, generate=self.generate)
         rows = 1 if self.generate else self.tokens
         q_bits = widest(12, c)
         q, scales = quantise(plan.normal(heads, rows, self.dim), q_bits)

@@ -13,7 +13,7 @@ import numpy as np
 
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.host.job import LayerJob, check, descriptor_bytes
-from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, row_bytes
+from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, pairs_save, row_bytes
 from spatten_hw.host.plan import LayerPass, Write, head_scale
 from spatten_hw.host.quantise import quantise, split
 
@@ -46,7 +46,7 @@ class Operand:
             if plane is not None:
                 result |= {f"{part}_base": plane.base, f"{part}_head_stride": plane.head_stride,
                            f"{part}_token_stride": plane.token_stride}
-        return result
+        return result | {"pair": 1} if self.msb.pair else result
 
 
 @dataclass(frozen=True)
@@ -82,23 +82,26 @@ class BenchPlan:
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
         """Benches load no importance."""
 
-    def pool(self, heads: int, tokens: int, dim: int, k_bits: Bits, v_bits: Bits) -> Pool:
-        """Fresh K and V planes."""
-        return Pool(dim, self._operand(heads, tokens, dim, k_bits), self._operand(heads, tokens, dim, v_bits))
+    def pool(self, heads: int, tokens: int, dim: int, k_bits: Bits, v_bits: Bits, *, generate: bool = False) -> Pool:
+        """Fresh K and V planes. `generate`: the passes over them will be generation, which can read K's MSB rows of
+        two heads at once; they lie in pairs if that saves beats."""
+        pair = generate and pairs_save(self.config, heads, dim, k_bits[0])
+        return Pool(dim, self._operand(heads, tokens, dim, k_bits, pair), self._operand(heads, tokens, dim, v_bits))
 
     def normal(self, heads: int, rows: int, dim: int) -> np.ndarray:
         """N(0, 1) of [heads, rows, dim], fresh at every call. The last heads are the same however many there are, so
         that plans of different numbers of heads end alike."""
         return self.random.spawn(1)[0].normal(size=(heads, rows, dim))[::-1]
 
-    def _operand(self, heads: int, tokens: int, dim: int, bits: Bits) -> Operand:
+    def _operand(self, heads: int, tokens: int, dim: int, bits: Bits, pair: bool = False) -> Operand:
+        """`pair`: of the MSB plane."""
         codes, scales = quantise(self.normal(heads, tokens, dim), sum(bits))
         planes: list[Plane | None] = []
         for part, width in zip(split(codes, bits[1]), bits, strict=True):
             if not width:
                 planes.append(None)
                 continue
-            plane = self.arena.plane(heads, tokens, row_bytes(dim, width))
+            plane = self.arena.plane(heads, tokens, row_bytes(dim, width), pair=pair and not planes)
             self._next.append((plane.base, plane.image(pack_rows(part, width))))
             planes.append(plane)
         msb, lsb = planes

@@ -96,7 +96,7 @@ class _Run:
         token_sums = np.zeros(len(self.ids), dtype=np.int64)
         head_sums = np.zeros(job.heads, dtype=np.int64)
         for head in np.flatnonzero(result.heads_alive).tolist():
-            self._count_rows("k_msb", head, self.ids)
+            self._count_keys(head)
             if not job.generate:
                 self._count_rows("v_msb", head, self.ids)
             for member in range(job.group):
@@ -186,15 +186,25 @@ class _Run:
         row = -(-2 * job.dim // self.config.beat_bytes) * self.config.beat_bytes
         self.result.bytes["out"] += len(place) * row
 
-    def _count_rows(self, name: str, head: int, ids: np.ndarray, times: np.ndarray | None = None) -> None:
-        """Counts rows `ids` of one plane, each read `times` times, and their bytes."""
+    def _count_keys(self, head: int) -> None:
+        """K's MSB rows of a head. Generation reads both rows of a pair at once, if both heads are alive."""
+        job, partner = self.job, head ^ 1
+        if not (job.pair and job.generate and partner < job.heads and self.result.heads_alive[partner]):
+            self._count_rows("k_msb", head, self.ids)
+        elif head < partner:
+            self._count_rows("k_msb", head, self.ids, together=2)
+
+    def _count_rows(self, name: str, head: int, ids: np.ndarray, times: np.ndarray | None = None,
+                    together: int = 1) -> None:
+        """Counts rows `ids` of one plane, each read `times` times, and their bytes. `together`: so many rows that lie
+        side by side from that of `head` on are read as one."""
         job, c = self.job, self.config
-        bits = job.width(name)
-        base = getattr(job, f"{name}_base") + head * getattr(job, f"{name}_head_stride")
-        beats = row_beats(base + ids * getattr(job, f"{name}_token_stride"), row_bytes(job.dim, bits), c)
+        nbytes = together * row_bytes(job.dim, job.width(name))
+        base = getattr(job, f"{name}_base") + job.head_offset(name, head)
+        beats = row_beats(base + ids * getattr(job, f"{name}_token_stride"), nbytes, c)
         total = beats.sum() if times is None else (beats * times).sum()
         self.result.bytes[name] += int(total) * c.beat_bytes
-        self.result.rows[name] += len(ids) if times is None else int(times.sum())
+        self.result.rows[name] += together * (len(ids) if times is None else int(times.sum()))
 
     def _count_section(self, addr: int, words: int) -> None:
         """Adds the bytes of a state section that is read: a command asks for at most `max_tokens` words."""

@@ -105,6 +105,8 @@ RULES: tuple[Rule, ...] = (
     Rule(ErrorCode.MISALIGNED_SCORES_OUT,
          lambda c, f: (f.store_scores != 0) & _multiple(f.scores_out, _state_align(c))),
     Rule(ErrorCode.STRIDE_TOO_LARGE, lambda c, f: _strides(f)),
+    # dim + dim, as rules know no multiplication.
+    Rule(ErrorCode.BAD_PAIR, lambda c, f: (f.pair != 0) & ((f.group != 1) | (f.dim + f.dim > c.max_dim))),
 )
 
 

@@ -9,6 +9,7 @@ from ..config import SpAttenConfig
 from ..control import validate
 from ..control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, Field
 from ..errors import UserError
+from .layout import row_bytes
 
 WORD_MASK = (1 << 64) - 1
 
@@ -95,6 +96,13 @@ class LayerJob:
     def width(self, operands: str) -> int:
         """Bits of an element of the plane "q", "k_msb", "k_lsb", "v_msb" or "v_lsb"."""
         return self.q_bits if operands == "q" else int(getattr(self, operands))
+
+    def head_offset(self, plane: str, head: int) -> int:
+        """Bytes from the base of a plane ("out" or one that has a width) to the row of token 0 of `head`."""
+        stride = int(getattr(self, f"{plane}_head_stride"))
+        if plane == "k_msb" and self.pair:
+            return head // 2 * stride + head % 2 * row_bytes(self.dim, self.k_msb)
+        return head * stride
 
     def replace(self, **changes: object) -> LayerJob:
         """A copy with some fields changed."""

@@ -8,7 +8,7 @@ range one contiguous local range per channel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,21 +41,44 @@ def unpack_rows(rows: np.ndarray, dim: int, bits: int, signed: bool = True) -> n
 
 @dataclass(frozen=True)
 class Plane:
-    """Rows of `nbytes` at base + head·head_stride + token·token_stride (bytes)."""
+    """Rows of `nbytes` at base + head·head_stride + token·token_stride (bytes).
+
+    `pair`: the rows of heads 2j and 2j + 1 of a token lie side by side, at base + j·head_stride + token·token_stride,
+    the second `nbytes` behind the first. A last head without a partner has padding beside it.
+    """
 
     base: int
     head_stride: int
     token_stride: int
     nbytes: int
+    pair: bool = False
 
     def address(self, head: int, tokens: np.ndarray) -> np.ndarray:
         """Logical byte addresses of the rows of `tokens` of `head`."""
-        return self.base + head * self.head_stride + np.asarray(tokens, dtype=np.int64) * self.token_stride
+        first = head // 2 * self.head_stride + head % 2 * self.nbytes if self.pair else head * self.head_stride
+        return self.base + first + np.asarray(tokens, dtype=np.int64) * self.token_stride
+
+    def size(self, heads: int) -> int:
+        """Bytes of the plane of so many heads."""
+        return (-(-heads // 2) if self.pair else heads) * self.head_stride
 
     def image(self, rows: np.ndarray) -> np.ndarray:
         """The bytes of the plane from `base` on: packed rows uint8 [heads, tokens, nbytes] at their strides."""
-        pad = [(0, 0)] * (rows.ndim - 1) + [(0, self.token_stride - self.nbytes)]
+        if self.pair:
+            heads, tokens, nbytes = rows.shape
+            even = np.pad(rows, [(0, heads % 2), (0, 0), (0, 0)]).reshape(-1, 2, tokens, nbytes)
+            rows = even.swapaxes(1, 2).reshape(-1, tokens, 2 * nbytes)
+        pad = [(0, 0)] * (rows.ndim - 1) + [(0, self.token_stride - rows.shape[-1])]
         return np.pad(rows, pad).reshape(-1)
+
+
+def pairs_save(config: SpAttenConfig, heads: int, dim: int, bits: int) -> bool:
+    """Whether K's MSB rows of two heads side by side take fewer beats than apart, and the build can read them so.
+
+    For generation jobs with a query head per K/V head: others read every row alone, or may not have pairs.
+    """
+    row, beat = row_bytes(dim, bits), config.beat_bytes
+    return heads > 1 and 2 * dim <= config.max_dim and -(-2 * row // beat) < 2 * -(-row // beat)
 
 
 class Arena:
@@ -78,11 +101,14 @@ class Arena:
         self.next = end
         return start
 
-    def plane(self, heads: int, tokens: int, nbytes: int, stride: int | None = None) -> Plane:
-        """A fresh plane. `stride`: bytes from token to token, by default whole beats: a row that begins in the middle
-        of one may need a beat or a burst more, and rows are fetched one by one."""
-        stride = -(-nbytes // self.config.beat_bytes) * self.config.beat_bytes if stride is None else stride
-        return Plane(self.alloc(heads * tokens * stride), tokens * stride, stride, nbytes)
+    def plane(self, heads: int, tokens: int, nbytes: int, stride: int | None = None, pair: bool = False) -> Plane:
+        """A fresh plane. `stride`: bytes from token to token, by default whole beats: a row, or two rows of a `pair`,
+        that begin in the middle of one may need a beat or a burst more, and are fetched token by token."""
+        if stride is None:
+            beat = self.config.beat_bytes
+            stride = -(-nbytes * (1 + pair) // beat) * beat
+        plane = Plane(0, tokens * stride, stride, nbytes, pair)
+        return replace(plane, base=self.alloc(plane.size(heads)))
 
     def out_plane(self, heads: int, tokens: int, dim: int) -> Plane:
         """A fresh output plane: rows and strides are whole beats."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..config import PROB_BITS, SpAttenConfig
 from .job import HeadScale, LayerJob, check, descriptor_bytes
-from .layout import WORD_BYTES, Arena, Plane, pack_rows, row_bytes
+from .layout import WORD_BYTES, Arena, Plane, pack_rows, pairs_save, row_bytes
 from .options import WorkloadError
 from .quantise import split
 from .scales import out_scale, score_scale
@@ -148,12 +148,13 @@ class Plan:
     def _planes(self) -> LayerPlanes:
         s, o = self.workload.shape, self.workload.options
 
-        def rows(heads: int, count: int, bits: int) -> Plane:
-            return self.arena.plane(heads, count, row_bytes(s.dim, bits))
+        def rows(heads: int, count: int, bits: int, pair: bool = False) -> Plane:
+            return self.arena.plane(heads, count, row_bytes(s.dim, bits), pair=pair)
 
+        pair = o.generate and s.group == 1 and pairs_save(self.config, s.kv_heads, s.dim, o.k_bits[0])
         return LayerPlanes(
             q=rows(s.query_heads, s.queries, o.q_bits),
-            k_msb=rows(s.kv_heads, s.tokens, o.k_bits[0]),
+            k_msb=rows(s.kv_heads, s.tokens, o.k_bits[0], pair),
             k_lsb=rows(s.kv_heads, s.tokens, o.k_bits[1]) if o.k_bits[1] else None,
             v_msb=rows(s.kv_heads, s.tokens, o.v_bits[0]),
             v_lsb=rows(s.kv_heads, s.tokens, o.v_bits[1]) if o.v_bits[1] else None,
@@ -207,7 +208,7 @@ class Plan:
             causal=int(o.causal and not o.generate),
             restart=int(first), clear_scores=int(first and step == 0 and scores is None),
             load_scores=int(scores is not None or new_token is not None),
-            store_ids=1, store_scores=int(stored),
+            store_ids=1, store_scores=int(stored), pair=int(planes.k_msb.pair),
             q_bits=o.q_bits, k_msb=o.k_bits[0], k_lsb=o.k_bits[1], v_msb=o.v_bits[0], v_lsb=o.v_bits[1],
             threshold=o.threshold_code, heads=s.kv_heads, group=s.group,
             protect_first=min(o.protect_first, tokens), protect_last=min(o.protect_last, tokens),

@@ -77,7 +77,7 @@ def test_operands_lie_where_the_jobs_look(tmp_path):
             image = data[getattr(p.job, f"{name}_base")]
             nbytes = p.job.dim * bits // 8
             for h in range(p.job.heads):
-                at = h * getattr(p.job, f"{name}_head_stride")
+                at = p.job.head_offset(name, h)
                 last = at + (codes.shape[1] - 1) * getattr(p.job, f"{name}_token_stride")
                 assert np.array_equal(unpack_rows(image[last:last + nbytes], p.job.dim, bits), codes[h, -1])
 

@@ -97,7 +97,7 @@ def operand_places(plan: Plan) -> dict[str, Ranges]:
             plane = getattr(planes, name)
             if plane is not None:
                 heads = shape.query_heads if name == "q" else shape.kv_heads
-                found[name] += _at(plane.base, heads * plane.head_stride)
+                found[name] += _at(plane.base, plane.size(heads))
     for p in plan.passes:
         found["out"] += _at(p.out.base, p.job.query_heads * p.out.head_stride)
     return found

@@ -99,9 +99,9 @@ class FakeDevice:
         return np.frombuffer(self._bytes(addr, 8 * count), dtype="<u8")
 
     def _plane(self, job, name, bits, heads, rows, signed=True):
-        base, head, token = (getattr(job, f"{name}_{x}") for x in ("base", "head_stride", "token_stride"))
+        base, token = (getattr(job, f"{name}_{x}") for x in ("base", "token_stride"))
         size = row_bytes(job.dim, bits)
-        raw = [[np.frombuffer(self._bytes(base + h * head + t * token, size), np.uint8) for t in range(rows)]
+        raw = [[np.frombuffer(self._bytes(base + job.head_offset(name, h) + t * token, size), np.uint8) for t in range(rows)]
                for h in range(heads)]
         return unpack_rows(np.array(raw), job.dim, bits, signed)
 

@@ -232,7 +232,7 @@ def test_memory_errors_end_the_job_with_their_class(queries):
                 name = {ErrorCode.READ_Q: "q", ErrorCode.READ_K: "k_msb", ErrorCode.READ_V: "v_msb",
                         ErrorCode.WRITE_OUTPUT: "out"}[code]
                 place = 0 if queries and name in ("q", "out") else token
-                addr += head_alive * getattr(job, f"{name}_head_stride")
+                addr += job.head_offset(name, head_alive)
                 if name != "v_msb":
                     addr += place * getattr(job, f"{name}_token_stride")
             for channel, first, end in _ranges(addr, size):
