@@ -106,7 +106,8 @@ RULES: tuple[Rule, ...] = (
          lambda c, f: (f.store_scores != 0) & _multiple(f.scores_out, _state_align(c))),
     Rule(ErrorCode.STRIDE_TOO_LARGE, lambda c, f: _strides(f)),
     # dim + dim, as rules know no multiplication.
-    Rule(ErrorCode.BAD_PAIR, lambda c, f: (f.pair != 0) & ((f.group != 1) | (f.dim + f.dim > c.max_dim))),
+    Rule(ErrorCode.BAD_PAIR,
+         lambda c, f: (f.pair != 0) & ((f.group != 1) | (f.dim + f.dim > c.max_dim) | int(c.max_group < 2))),
 )
 
 

@@ -78,7 +78,8 @@ def pairs_save(config: SpAttenConfig, heads: int, dim: int, bits: int) -> bool:
     For generation jobs with a query head per K/V head: others read every row alone, or may not have pairs.
     """
     row, beat = row_bytes(dim, bits), config.beat_bytes
-    return heads > 1 and 2 * dim <= config.max_dim and -(-2 * row // beat) < 2 * -(-row // beat)
+    fits = heads > 1 and config.max_group > 1 and 2 * dim <= config.max_dim
+    return fits and -(-2 * row // beat) < 2 * -(-row // beat)
 
 
 class Arena:
