@@ -11,7 +11,7 @@ from sim.bench.traffic import Traffic, bursts, dense_bytes, dense_reads
 from sim.dram.timing import HBM2
 from sim.golden.fetch import plane_beats, row_beats, row_bursts
 from sim.golden.integer_engine import golden_results
-from spatten_hw.host.layout import Arena, channel_of, logical_of, row_bytes
+from spatten_hw.host.layout import Arena, channel_of, logical_of, pairs_save, row_bytes
 from spatten_hw.presets import EIGHTH, FULL, SMALL
 from tests.integration.builds import QUAD, WIDE
 
@@ -41,6 +41,19 @@ def test_over_fetch(config, dim, bits):
             assert over <= 1.1
 
 
+@pytest.mark.parametrize(("dim", "bits"), [(d, b) for beat, d, b in EXCEPTIONS if beat == 32])
+def test_over_fetch_of_pairs(dim, bits):
+    """What `full` reads of two heads side by side, against the table of docs/layout.md."""
+    row = row_bytes(dim, bits)
+    plane = Arena(FULL, base=1 << 16).plane(2, 501, row, pair=True)
+    read = row_beats(plane.address(0, np.arange(501)), 2 * row, FULL) * 32
+    apart = 2 * round(row * EXCEPTIONS[32, dim, bits])
+    assert len(set(read.tolist())) == 1 and pairs_save(FULL, 2, dim, bits) == (read[0] < apart)
+    page = (Path(__file__).parents[2] / "docs" / "layout.md").read_text()
+    assert (f"| {dim} | {bits} | {row} | {apart} | {read[0]} | {apart / (2 * row):.2f} | {read[0] / (2 * row):.2f} |"
+            in page)
+
+
 def test_exceptions_are_listed_and_no_others():
     found = {(c.beat_bytes, dim, bits) for c in (SMALL, EIGHTH, FULL) for dim in (32, 64, 128)
              for bits in (4, 6, 8, 10, 12) if row_bytes(dim, bits) % c.beat_bytes}
@@ -67,9 +80,9 @@ def test_bursts_are_those_the_fetcher_makes(config):
             assert covered.any(axis=1).all()
 
 
-def plan_of(config, tokens, ids=None, **options):
+def plan_of(config, tokens, ids=None, *, pairs=False, **options):
     plan = BenchPlan(config)
-    pool = plan.pool(2, tokens, 16, (6, 4), (6, 4))
+    pool = plan.pool(2, tokens, 16, (6, 4), (6, 4), generate=pairs)
     rows = 1 if options.get("generate") else tokens
     plan.add(pool, plan.random.integers(-100, 100, size=(2, rows, 16)), np.full(2, 0.01), 8, tokens, ids=ids, **options)
     return plan
@@ -83,6 +96,26 @@ def test_asked_bytes_by_hand():
     assert t.over_fetch("k_msb") == 16 / 12 and t.over_fetch("k_lsb") == 1
     assert t.over_fetch() == (32 + 160 + 80 + 64 + 32) / (32 + 120 + 80 + 48 + 32)
     assert t.dense == {12: 2 * (24 + 32) + 2 * 2 * 21 * 24, 16: 2 * (32 + 32) + 2 * 2 * 21 * 32}
+
+
+def test_pairs_are_asked_for_row_by_row():
+    """The same with K's rows in pairs: as much asked for, three beats where four were read; V as before."""
+    plan = plan_of(QUAD, 21, np.array([0, 3, 4, 9, 20]), pairs=True, generate=1, keep_values=2, threshold=4096)
+    alone = plan_of(QUAD, 21, np.array([0, 3, 4, 9, 20]), generate=1, keep_values=2, threshold=4096)
+    assert plan.jobs[0].pair == 1 and alone.jobs[0].pair == 0
+    results, other = golden_results(plan, QUAD), golden_results(alone, QUAD)
+    t, u = Traffic.of(plan.jobs, results), Traffic.of(alone.jobs, other)
+    assert t.asked == u.asked and t.over_fetch("k_msb") == 1 and t.over_fetch("v_msb") == 16 / 12
+    assert t.bus["k_msb"] == 5 * 24 and {**t.bus, "k_msb": 2 * 5 * 16} == u.bus
+    assert np.array_equal(results[0].out, other[0].out)
+
+
+@pytest.mark.parametrize(("dim", "bits", "pair"), [(64, 6, 1), (64, 8, 0), (64, 10, 1), (64, 12, 0), (128, 6, 0)])
+def test_pools_of_generation_use_pairs_where_they_save(dim, bits, pair):
+    for heads, generate in ((3, True), (1, True), (3, False)):
+        pool = BenchPlan(FULL).pool(heads, 8, dim, (bits, 0), (bits, 0), generate=generate)
+        assert pool.k.msb.pair == (pair and generate and heads > 1) and not pool.v.msb.pair
+        assert pool.k.fields("k").get("pair", 0) == pool.k.msb.pair and "pair" not in pool.v.fields("v")
 
 
 def test_asked_bytes_of_a_prompt():

@@ -35,6 +35,7 @@ def legal_job(rng: random.Random, c: SpAttenConfig) -> dict[str, int]:
     heads = rng.randrange(1, c.max_heads // group + 1)
     f = {"generate": generate, "causal": 0 if generate else rng.getrandbits(1), "dim": dim, "heads": heads,
          "group": group, "tokens": tokens, "threshold": rng.choice([0, 4096, rng.randrange(4097)])}
+    f["pair"] = rng.getrandbits(1) if group == 1 and 2 * dim <= c.max_dim else 0
     f["restart"] = rng.getrandbits(1)
     f["load_ids"] = 0 if f["restart"] else rng.getrandbits(1)
     for flag in ("clear_scores", "load_scores", "store_ids", "store_scores", "barrier"):
@@ -79,7 +80,8 @@ def spoil(rng: random.Random, c: SpAttenConfig, f: dict[str, int]) -> dict[str, 
     """The job with one or two fields changed to something that is often illegal."""
     f = dict(f)
     for _ in range(rng.choice([1, 1, 1, 2])):
-        field = rng.choice(FIELDS)
+        # A pair is a single bit with two conditions: three times as often as another field.
+        field = rng.choice((*FIELDS, *[BY_NAME["pair"]] * 2))
         old = f.get(field.name, 0)
         limits = {"dim": c.max_dim, "heads": c.max_heads, "group": c.max_group, "tokens": c.max_tokens}
         edge = limits.get(field.name, old) + 1

@@ -58,6 +58,7 @@ ILLEGAL = [
     ({"load_ids": 1, "ids_in": SPACE - STATE}, E.RANGE_IDS_IN),
     ({"store_ids": 1, "ids_out": SPACE - STATE}, E.RANGE_IDS_OUT),
     ({"load_scores": 1, "scores_in": SPACE - STATE + 8}, E.RANGE_SCORES_IN),
+    ({"pair": 1}, E.BAD_PAIR), ({"pair": 1, "group": 1}, E.BAD_PAIR),
     ({"store_scores": 1, "scores_out": SPACE - STATE + 8}, E.RANGE_SCORES_OUT),
 ]
 
@@ -78,6 +79,16 @@ def test_sram_limit_depends_on_dim():
     assert check(c, BASE | {"tokens": 512, "dim": 16}) == []
     assert check(c, BASE | {"tokens": 257, "dim": 32}) == [E.SRAM_OVERFLOW]
     assert check(c, BASE | {"tokens": 512, "dim": 32, "generate": 1}) == []
+
+
+def test_a_pair_is_one_query_head_each_and_fits_the_widest_row():
+    c = SMALL.replace(min_dim=16, topk_lanes=4, k_ports=2, v_ports=2)
+    assert check(c, BASE | {"pair": 1, "group": 1, "dim": 16}) == []
+    assert check(c, BASE | {"pair": 1, "group": 1, "dim": 16, "generate": 1, "heads": 3}) == []
+    assert check(c, BASE | {"pair": 1, "group": 2, "dim": 16}) == [E.BAD_PAIR]
+    assert check(c, BASE | {"pair": 1, "group": 1, "dim": 32}) == [E.BAD_PAIR]
+    assert check(c, BASE | {"pair": 2, "group": 1, "dim": 16}) == [E.RESERVED_BITS]
+    assert RULES[-1].code == E.BAD_PAIR, "the hardware reports the first rule that is broken"
 
 
 def test_descriptor_address_and_scales():

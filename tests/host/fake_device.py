@@ -101,8 +101,8 @@ class FakeDevice:
     def _plane(self, job, name, bits, heads, rows, signed=True):
         base, token = (getattr(job, f"{name}_{x}") for x in ("base", "token_stride"))
         size = row_bytes(job.dim, bits)
-        raw = [[np.frombuffer(self._bytes(base + job.head_offset(name, h) + t * token, size), np.uint8) for t in range(rows)]
-               for h in range(heads)]
+        first = [base + job.head_offset(name, h) for h in range(heads)]
+        raw = [[np.frombuffer(self._bytes(at + t * token, size), np.uint8) for t in range(rows)] for at in first]
         return unpack_rows(np.array(raw), job.dim, bits, signed)
 
     def _operand(self, job, name):

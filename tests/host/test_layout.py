@@ -64,6 +64,29 @@ def test_arena_aligns_and_refuses_what_does_not_fit():
         arena.alloc(1 << 22)
 
 
+@pytest.mark.parametrize("heads", [1, 2, 3, 4])
+def test_pairs_lie_side_by_side(heads):
+    """Rows of 12 bytes: heads 2j and 2j + 1 of a token in three beats of 8, the next token behind them."""
+    x = np.random.default_rng(heads).integers(-32, 32, (heads, 5, 16))
+    plane = Arena(TINY).plane(heads, 5, 12, pair=True)
+    image = plane.image(pack_rows(x, 6))
+    assert (plane.token_stride, plane.head_stride) == (24, 120)
+    assert len(image) == plane.size(heads) == (heads + 1) // 2 * 120
+    for head in range(heads):
+        at = plane.address(head, np.arange(5)) - plane.base
+        assert at.tolist() == [head // 2 * 120 + head % 2 * 12 + t * 24 for t in range(5)]
+        assert np.array_equal(unpack_rows(np.stack([image[a:a + 12] for a in at]), 16, 6), x[head])
+    if heads % 2:
+        assert not image[-120:].reshape(5, 2, 12)[:, 1].any(), "nothing beside a head without a partner"
+
+
+def test_pairs_end_on_a_beat():
+    """Two rows of 10 bytes are 20, padded to three beats of 8; the block after them overlaps nothing."""
+    arena = Arena(TINY)
+    plane = arena.plane(3, 7, 10, pair=True)
+    assert plane.token_stride == 24 and arena.next >= plane.base + plane.size(3) == plane.base + 2 * 7 * 24
+
+
 def test_image_puts_rows_at_their_strides():
     plane = Arena(TINY).plane(2, 3, 20)
     rows = np.arange(120, dtype=np.uint8).reshape(2, 3, 20) + 1
