@@ -54,11 +54,12 @@ class _Fixed(Schedule):
                 yield violation(name, value, f"has {len(value)} entries for {layers} layers", "one, or one per layer")
 
     def _cascade(self, setting: PerLayer, layers: int, whole: int, least: int = 1) -> tuple[int, ...]:
+        # Entries do not rise (checked), nor then do their counts.
         entries = setting if isinstance(setting, tuple) else (None, *[setting] * (layers - 1))
         counts, alive = [], whole
         for entry in entries:
             if entry is not None:
-                alive = min(alive, whole_count(self._wanted(entry, whole), whole, least))
+                alive = whole_count(self._wanted(entry, whole), whole, least)
             counts.append(alive)
         return tuple(counts)
 
