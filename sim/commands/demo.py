@@ -83,14 +83,15 @@ def run(args: argparse.Namespace) -> int:
     # Slow to import, and not needed for --help.
     from sim.commands import demo_report
     from sim.models.minilm import MiniLM
-    from sim.models.pruned import PrunedEncoder, Schedule
+    from sim.models.pruned import PrunedEncoder, demo_schedule
 
     with Status() as status:
         model = MiniLM()
         sentences = [model.tokenize(t) for t in texts]
         for text, tokens in zip(texts, sentences, strict=True):
             check_text(text, len(tokens))
-        encoder = PrunedEncoder(model, config, Schedule(args.keep_tokens, args.keep_heads, args.keep_values))
+        schedule = demo_schedule(model.layers, model.heads, args.keep_tokens, args.keep_heads, args.keep_values)
+        encoder = PrunedEncoder(model, config, schedule)
         encoder.check(max(len(t) for t in sentences))
         with make_engine(args.engine, config, status) as engine:
             start = time.monotonic()

@@ -94,7 +94,7 @@ def _layer(w: Workload, step: int, layer: int, alive: np.ndarray, heads: np.ndar
         q, k, v = w.real["q"][layer, head, queries], w.real["k"][layer, kv, ids], w.real["v"][layer, kv, ids]
         probs = attention_probabilities(q, k, causal)
         token_scores[ids] += probs.sum(axis=0)
-        values = np.where(prune_values(probs, o.keep_values[layer], causal), probs, 0.0) @ v
+        values = np.where(prune_values(probs, o.keep_values[step][layer], causal), probs, 0.0) @ v
         head_scores[kv] += np.abs(values).sum()
         out[head, [0] if o.generate else ids] = values
     count = int(heads.sum()) * s.group * len(queries)

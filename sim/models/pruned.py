@@ -21,6 +21,7 @@ from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, row_byte
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import quantise
 from spatten_hw.host.scales import out_scale, score_scale
+from spatten_hw.host.schedule import LayerCounts, PaperSchedule, Schedule
 
 from .minilm import MiniLM, Tokens
 
@@ -32,37 +33,25 @@ DENSE_BITS = 12
 OUT_UNIT = 2.0 ** -11
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How much survives. Ratios are of all tokens (heads); values: of the tokens alive in the layer.
+#: Nothing is pruned.
+DENSE = PaperSchedule()
+#: Tokens that always stay: [CLS], [SEP] and one more.
+LEAST_TOKENS = 3
 
-    The first two layers keep every token: in the first nobody has a score yet, and the scores of one layer alone
-    are a poor guide. From there tokens fall linearly to the last layer's ratio.
+
+def demo_schedule(layers: int, heads: int, last_tokens: float = 0.6, last_heads: int = 11,
+                  values: float = 0.6) -> PaperSchedule:
+    """The paper's schedule by what is left in the last layer: a part of the tokens, a number of heads.
+
+    `values` is the part kept of the tokens alive. Tokens fall from all of them in the first layer after the front
+    (the scores of one layer alone are a poor guide) to the last layer's ratio; heads in equal shares per layer.
     """
-
-    last_tokens: float = 0.6
-    last_heads: int = 11
-    values: float = 0.6
-
-    def tokens(self, layer: int, layers: int, count: int) -> int:
-        """Tokens alive in `layer`; [CLS], [SEP] and one more always stay."""
-        ratio = 1 - (1 - self.last_tokens) * max(0, layer - 1) / max(1, layers - 2)
-        return min(count, max(3, math.ceil(ratio * count)))
-
-    def heads(self, layer: int, layers: int, count: int) -> int:
-        """Heads alive in `layer`; the first 30 % of the layers keep all."""
-        whole = math.ceil(0.3 * layers)
-        lost = max(0, count - self.last_heads)
-        if layer < whole:
-            return count
-        return max(1, count - math.ceil(lost * (layer - whole + 1) / (layers - whole)))
-
-    def kept_values(self, alive: int) -> int:
-        """Values kept per query."""
-        return max(1, math.ceil(self.values * alive))
-
-
-DENSE = Schedule(last_tokens=1.0, last_heads=1 << 16, values=1.0)
+    steps = max(1, layers - math.ceil(0.3 * layers))
+    lost = max(0, heads - last_heads)
+    # Schedules round up what is kept; here the started share of a head goes as a whole one, hence this much more.
+    more = (steps - 1) / steps
+    return PaperSchedule(prune_tokens=(0.0, 1 - last_tokens), prune_values=1 - values,
+                         prune_heads=((lost / steps + more) / heads, (lost + more) / heads))
 
 
 class Outcome(Protocol):
@@ -146,11 +135,12 @@ class PrunedEncoder:
         self.check(len(tokens))
         result = Encoding(np.zeros(0))
         layout = _Layout(self.config, self.model, len(tokens))
+        keep = self.schedule.counts(self.model.layers, len(tokens), self.model.heads, LEAST_TOKENS)
         alive = np.arange(len(tokens))
 
         def attention(layer: int, *qkv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             nonlocal alive
-            outcome = engine(self._task(layer, layout, alive, qkv))
+            outcome = engine(self._task(layer, layout, keep, alive, qkv))
             survivors = np.flatnonzero(outcome.tokens_alive)
             kept = np.searchsorted(alive, survivors)
             alive = survivors
@@ -161,21 +151,21 @@ class PrunedEncoder:
         result.vector = self.model.encode(tokens, attention)
         return result
 
-    def _task(self, layer: int, layout: _Layout, alive: np.ndarray, qkv: tuple[np.ndarray, ...]) -> LayerTask:
-        model, schedule = self.model, self.schedule
+    def _task(self, layer: int, layout: _Layout, keep: LayerCounts, alive: np.ndarray,
+              qkv: tuple[np.ndarray, ...]) -> LayerTask:
+        model = self.model
         codes, scales = zip(*(quantise(x, BITS) for x in qkv), strict=True)
         full = []
         for values in codes:
             rows = np.zeros((model.heads, layout.tokens, model.dim), dtype=np.int64)
             rows[:, alive] = values
             full.append(rows)
-        keep = schedule.tokens(layer, model.layers, layout.tokens)
         job = LayerJob(
             dim=model.dim, tokens=layout.tokens, heads=model.heads, group=1,
             scales=_scales(scales[0], scales[1], scales[2], model.dim),
             q_bits=BITS, k_msb=BITS, v_msb=BITS, restart=int(layer == 0), clear_scores=int(layer == 0),
-            store_ids=1, keep_tokens=keep, keep_heads=schedule.heads(layer, model.layers, model.heads),
-            keep_values=schedule.kept_values(min(keep, len(alive))), protect_first=1, protect_last=1,
+            store_ids=1, keep_tokens=keep.tokens[layer], keep_heads=keep.heads[layer],
+            keep_values=keep.values[layer], protect_first=1, protect_last=1,
             ids_out=layout.ids, **layout.fields())
         planes = tuple(zip((layout.q, layout.k, layout.v), full, strict=True))
         q, k, v = full

@@ -1,11 +1,14 @@
-"""The host's side: quantiser, memory layout, jobs, workload files, and the driver over a transport."""
+"""The host's side: quantiser, memory layout, jobs, workload files, schedules, and the driver over a transport."""
 
 from .driver import Completion, Counters, DeviceError, Driver, JobError, JobTimeout
+from .fixed_schedule import FixedCounts, FixedRatios
 from .job import HeadScale, JobRefused, LayerJob
 from .options import WorkloadError
 from .plan import Plan
+from .schedule import LayerCounts, PaperSchedule, Schedule, ScheduleError
 from .transport import Transport
 from .workload import Workload, make_workload, read_workload
 
-__all__ = ["Completion", "Counters", "DeviceError", "Driver", "HeadScale", "JobError", "JobRefused", "JobTimeout",
-           "LayerJob", "Plan", "Transport", "Workload", "WorkloadError", "make_workload", "read_workload"]
+__all__ = ["Completion", "Counters", "DeviceError", "Driver", "FixedCounts", "FixedRatios", "HeadScale", "JobError",
+           "JobRefused", "JobTimeout", "LayerCounts", "LayerJob", "PaperSchedule", "Plan", "Schedule", "ScheduleError",
+           "Transport", "Workload", "WorkloadError", "make_workload", "read_workload"]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ..config import LSB_WIDTH, PLANE_WIDTHS
 from ..errors import UserError
+from .schedule import ScheduleError
+from .schedule_fields import KEEPS, expand, read_schedule
 
 Keep = int | None
 
@@ -38,10 +40,14 @@ class Shape:
     def group(self) -> int:
         return self.query_heads // self.kv_heads
 
+    def length(self, step: int, generate: bool, real_tokens: int) -> int:
+        """Tokens that exist in this step; padding, beyond `real_tokens`, is not a token."""
+        return min(real_tokens, self.tokens - self.queries + step + 1) if generate else real_tokens
+
 
 @dataclass(frozen=True)
 class JobOptions:
-    """The checked job. `keep_tokens`, `keep_heads`: [step][layer]; `keep_values`: [layer]; None keeps all.
+    """The checked job. `keep_tokens`, `keep_heads`, `keep_values`: [step][layer]; None keeps all.
 
     Widths are (msb, lsb); Q is always fetched whole, so `q_bits` is one number. `real_tokens` is the padding
     length (tokens, when there is no padding).
@@ -54,7 +60,7 @@ class JobOptions:
     threshold: float
     keep_tokens: tuple[tuple[Keep, ...], ...]
     keep_heads: tuple[tuple[Keep, ...], ...]
-    keep_values: tuple[Keep, ...]
+    keep_values: tuple[tuple[Keep, ...], ...]
     protect_first: int
     protect_last: int
     causal: bool
@@ -69,7 +75,7 @@ class JobOptions:
 DEFAULTS: dict[str, object] = {
     "stage": "summarise", "q_bits": 12, "k_bits": [12, 0], "v_bits": [12, 0], "threshold": 0.0,
     "keep_tokens": None, "keep_heads": None, "keep_values": None, "protect_first": 0, "protect_last": 0,
-    "mask": "none",
+    "mask": "none", "schedule": None,
 }
 
 
@@ -196,6 +202,22 @@ class _Reader:
             raise self.bad(key, f"has {len(value)} lists for {steps} steps", "give one list per step")
         return tuple(self.per_layer(key, v, high) for v in value)
 
+    def expand_schedule(self, generate: bool, real_tokens: int) -> None:
+        """Puts the counts of the table `schedule`, if there is one, into the fields they stand for."""
+        table, s = self.raw["schedule"], self.shape
+        if table is None:
+            return
+        both = [f"job.{key}" for key in KEEPS if self.raw[key] is not None]
+        if both:
+            raise self.bad("schedule", f"is given beside {', '.join(both)}", "leave out one or the other")
+        lengths = [s.length(step, generate, real_tokens) for step in range(s.queries if generate else 1)]
+        protected = self.count("protect_first", s.tokens) + self.count("protect_last", s.tokens)
+        try:
+            schedule = read_schedule(table)
+            self.raw.update(expand(schedule, s.layers, lengths, s.kv_heads, protected, generate))
+        except ScheduleError as e:
+            raise self.bad("schedule", str(e), "docs/workloads.md describes every kind") from None
+
 
 def parse_options(raw: Mapping[str, object], shape: Shape, source: str) -> JobOptions:
     """The checked job for arrays of `shape`. `source` names the file in complaints."""
@@ -208,13 +230,14 @@ def parse_options(raw: Mapping[str, object], shape: Shape, source: str) -> JobOp
         raise r.bad("stage", f"is generate with {shape.queries} queries but only {shape.tokens} tokens",
                     "give at least one token per query")
     causal, real = r.mask()
+    r.expand_schedule(generate, real)
     q_msb, q_lsb = r.widths("q_bits")
     return JobOptions(
         generate=generate, q_bits=q_msb + q_lsb, k_bits=r.widths("k_bits"), v_bits=r.widths("v_bits"),
         threshold=r.threshold(),
         keep_tokens=r.per_step("keep_tokens", generate, shape.tokens),
         keep_heads=r.per_step("keep_heads", generate, shape.kv_heads),
-        keep_values=r.per_layer("keep_values", r.raw["keep_values"], shape.tokens),
+        keep_values=r.per_step("keep_values", generate, shape.tokens),
         protect_first=r.count("protect_first", shape.tokens),
         protect_last=r.count("protect_last", shape.tokens),
         causal=causal, real_tokens=real,

@@ -202,7 +202,7 @@ class Plan:
                             f"{name}_token_stride": plane.token_stride}
         keep = {name: count for name, count in (
             ("keep_tokens", o.keep_tokens[step][layer]), ("keep_heads", o.keep_heads[step][layer]),
-            ("keep_values", o.keep_values[layer])) if count is not None}
+            ("keep_values", o.keep_values[step][layer])) if count is not None}
         job = LayerJob(
             dim=s.dim, tokens=tokens, scales=self._scales(layer), generate=int(o.generate),
             causal=int(o.causal and not o.generate),

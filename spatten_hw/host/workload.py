@@ -47,9 +47,7 @@ class Workload:
 
     def tokens_at(self, step: int) -> int:
         """Tokens that exist in this step (padding is not a token)."""
-        if not self.options.generate:
-            return self.options.real_tokens
-        return min(self.options.real_tokens, self.shape.tokens - self.shape.queries + step + 1)
+        return self.shape.length(step, self.options.generate, self.options.real_tokens)
 
     @cached_property
     def out_unit(self) -> float:
@@ -62,7 +60,7 @@ class Workload:
         """The same arrays with every token, head and value kept."""
         o = self.options
         none = tuple((None,) * self.shape.layers for _ in range(self.steps))
-        return replace(self, options=replace(o, keep_tokens=none, keep_heads=none, keep_values=none[0]))
+        return replace(self, options=replace(o, keep_tokens=none, keep_heads=none, keep_values=none))
 
 
 def _check_array(name: str, x: np.ndarray, source: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from sim.commands import demo
 from sim.models.engines import GoldenEngine
 from sim.models.minilm import MiniLM
-from sim.models.pruned import BITS, DENSE, DENSE_BITS, PrunedEncoder, Schedule, dense_bytes
+from sim.models.pruned import BITS, DENSE, DENSE_BITS, LEAST_TOKENS, PrunedEncoder, demo_schedule, dense_bytes
 from spatten_hw import cli
 from spatten_hw.config import OUT_BITS
 from spatten_hw.presets import SMALL
@@ -43,7 +43,7 @@ def test_dense_attention_is_the_float_model(model):
 @pytest.mark.parametrize("text", demo.SENTENCES)
 def test_pruned_stays_close(model, text):
     tokens = model.tokenize(text)
-    result = PrunedEncoder(model, SMALL, Schedule()).encode(tokens, GoldenEngine(SMALL))
+    result = PrunedEncoder(model, SMALL, demo_schedule(6, 12)).encode(tokens, GoldenEngine(SMALL))
     assert result.vector @ model.encode(tokens) > 0.85
     count, last = len(tokens), result.layers[-1]
     assert len(last.tokens) == int(np.ceil(0.6 * count)) and len(last.heads) == 11
@@ -53,12 +53,15 @@ def test_pruned_stays_close(model, text):
 
 
 def test_schedule():
-    s = Schedule()
-    assert [s.tokens(layer, 6, 100) for layer in range(6)] == [100, 100, 90, 80, 70, 60]
-    assert [s.heads(layer, 6, 12) for layer in range(6)] == [12, 12, 11, 11, 11, 11]
-    assert [Schedule(last_heads=10).heads(layer, 6, 12) for layer in range(6)] == [12, 12, 11, 11, 10, 10]
-    assert [s.tokens(layer, 6, 3) for layer in range(6)] == [3] * 6
-    assert [DENSE.tokens(layer, 6, 77) for layer in range(6)] == [77] * 6
+    s = demo_schedule(6, 12)
+    counts = s.counts(6, 100, 12, LEAST_TOKENS)
+    assert counts.tokens == (100, 100, 90, 80, 70, 60) and counts.values == (60, 60, 54, 48, 42, 36)
+    assert counts.heads == (12, 12, 11, 11, 11, 11)
+    for last, heads in ((12, (12, 12, 12, 12, 12, 12)), (10, (12, 12, 11, 11, 10, 10)), (9, (12, 12, 11, 10, 9, 9)),
+                        (8, (12, 12, 11, 10, 9, 8)), (1, (12, 12, 9, 6, 3, 1)), (99, (12,) * 6)):
+        assert demo_schedule(6, 12, last_heads=last).counts(6, 9, 12).heads == heads
+    assert s.counts(6, 3, 12, LEAST_TOKENS).tokens == (3,) * 6
+    assert DENSE.counts(6, 77, 12).tokens == (77,) * 6
 
 
 def test_golden_prints_and_writes(capsys, tmp_path):

@@ -1,6 +1,7 @@
 """`spatten-hw run`: files in, files out, and every mistake one line, exit 2, nothing left behind."""
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
@@ -143,3 +144,54 @@ def test_outputs_are_replaced_whole_or_not_at_all(folder, capsys, monkeypatch):
     monkeypatch.setattr(command.os, "fdopen", full)
     text = refused(["run", "w.npz", "--engine", "golden", "--json", "o.json"], capsys, folder, ["o.json", "w.npz"])
     assert "No space left" in text and (folder / "o.json").read_text() == "old"
+
+
+SCHEDULES = {
+    "paper": ("prune_tokens = [0.2, 0.5]\nprune_heads = [0.5, 0.5]\nprune_values = 0.5\nfront_tokens = 0.3\n",
+              [12, 10, 6], [2, 1, 1], [6, 5, 3]),
+    "counts": ('keep_tokens = ["all", 9, 4]\nkeep_heads = ["all", "all", 1]\nkeep_values = 3\n',
+               [12, 9, 4], [2, 2, 1], [3, 3, 3]),
+    "ratios": ("keep_tokens = [1, 0.5, 0.25]\nkeep_heads = 0.5\nkeep_values = [1, 0.5, 0.4]\n",
+               [12, 6, 3], [2, 1, 1], [12, 3, 2]),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_schedule_is_what_its_counts_are(kind, folder, capsys):
+    fields, tokens, heads, values = SCHEDULES[kind]
+    rng = np.random.default_rng(3)
+    arrays = {n: rng.standard_normal((3, 2, 12, 32)) for n in "qkv"}
+    save("plain.npz", arrays)
+    save("json.npz", arrays | {"job": {"protect_first": 1, "schedule": tomllib.loads(f'kind = "{kind}"\n{fields}')}})
+    save("counts.npz", arrays | {"job": {"protect_first": 1, "keep_tokens": tokens, "keep_heads": heads,
+                                         "keep_values": values}})
+    (folder / "job.toml").write_text(f'protect_first = 1\n[schedule]\nkind = "{kind}"\n{fields}')
+    reports = []
+    for name, extra in (("plain", ["--job", "job.toml"]), ("json", []), ("counts", [])):
+        assert main(["run", f"{name}.npz", "--preset", "small", "--engine", "golden", "--json", "o.json", "--out",
+                     f"{name}-out.npz", *extra]) == 0
+        reports.append(json.loads((folder / "o.json").read_text()))
+    assert [s["tokens"] for s in reports[0]["layers"]] == tokens
+    assert [s["heads"] for s in reports[0]["layers"]] == heads
+    assert reports[0] == reports[1] == reports[2]
+    outs = [np.load(f"{name}-out.npz") for name in ("plain", "json", "counts")]
+    assert all(np.array_equal(outs[0][k], o[k]) for o in outs for k in outs[0].files)
+    capsys.readouterr()
+    text = (folder / "job.toml").read_text()
+    (folder / "job.toml").write_text("keep_values = [1, 1, 1]\n" + text)
+    words = refused(["run", "plain.npz", "--job", "job.toml", "--engine", "golden"], capsys, folder, files(folder))
+    assert "job.schedule: is given beside job.keep_values" in words
+
+
+def test_a_schedule_follows_a_generation(folder):
+    rng = np.random.default_rng(4)
+    save("w.npz", {"q": rng.standard_normal((2, 2, 3, 32)), "k": rng.standard_normal((2, 2, 10, 32)),
+                   "v": rng.standard_normal((2, 2, 10, 32))})
+    (folder / "j.toml").write_text('stage = "generate"\n[schedule]\nkind = "ratios"\nkeep_tokens = 0.5\n'
+                                   "keep_values = 0.5\n")
+    for engine in ("golden", "float"):
+        assert main(["run", "w.npz", "--job", "j.toml", "--engine", engine, "--json", "o.json"]) == 0
+        layers = json.loads((folder / "o.json").read_text())["layers"]
+        assert [s["tokens"] for s in layers] == [8, 4, 9, 5, 10, 5]
+        if engine == "golden":  # V rows of 48 bytes, per head the values kept
+            assert [s["bytes"]["v_msb"] // 96 for s in layers] == [4, 2, 5, 3, 5, 3]

@@ -58,7 +58,7 @@ def test_defaults_are_dense_12_bit(tmp_path):
     w = read_workload(tmp_path / "w.npz")
     o = w.options
     assert (o.generate, o.q_bits, o.k_bits, o.v_bits, o.threshold) == (False, 12, (12, 0), (12, 0), 0.0)
-    assert o.keep_tokens == ((None, None),) and o.keep_values == (None, None)
+    assert o.keep_tokens == ((None, None),) and o.keep_values == ((None, None),)
     assert (o.causal, o.real_tokens, w.steps) == (False, 6, 1)
     for n in "qkv":
         assert np.abs(w.codes[n]).max() == 2047
