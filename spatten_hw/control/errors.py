@@ -110,7 +110,7 @@ _TEXTS = {
     ErrorCode.RANGE_SCORES_OUT: "the importance to store ends beyond the address space",
     ErrorCode.RANGE_DESCRIPTOR: "the descriptor's scale table ends beyond the address space",
     ErrorCode.BAD_SCALE: "a bit of the scale table that has no meaning is not 0",
-    ErrorCode.BAD_PAIR: "pair is set with group ≠ 1, with 2·dim above the build's max_dim, or in a build with max_group = 1",
+    ErrorCode.BAD_PAIR: "pair is set with group ≠ 1 or 2·dim > the build's max_dim, or the build's max_group is 1",
     ErrorCode.READ_DESCRIPTOR: "a read of the descriptor was answered with an error",
     ErrorCode.READ_STATE: "a read of alive lists or importance was answered with an error",
     ErrorCode.READ_Q: "a read of Q was answered with an error",
