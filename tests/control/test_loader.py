@@ -56,7 +56,8 @@ async def fills_every_head_into_free_halves(dut):
         await bench.idle(20)
         want = [{"kv_head": h, "rows": rows, "half": n % 2} for n, h in enumerate(heads)]
         assert [unpack(layouts.v_command(c), x) for x in v.items] == want
-        assert [unpack(layouts.k_command(c), x) for x in k.items] == [w | {"lsb": 0, "fill": 1} for w in want]
+        fill = {"lsb": 0, "fill": 1, "pair": 0}
+        assert [unpack(layouts.k_command(c), x) for x in k.items] == [w | fill for w in want]
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -89,7 +89,8 @@ async def every_item_once_in_order(dut):
         ids = sorted(rng.sample(range(c.max_tokens), rng.randint(1, 12)))
         causal = not generate and rng.random() < 0.5
         flat_every = rng.choice([0, 3])
-        job = {"generate": generate, "group": group, "causal": causal, "k_lsb": 4 if flat_every else 0}
+        pair = int(group == 1 and c.max_group > 1 and rng.random() < 0.5)
+        job = {"generate": generate, "group": group, "causal": causal, "k_lsb": 4 if flat_every else 0, "pair": pair}
         q, k, qk, meta, flats = await walk(bench, c, job, ids, heads, flat_every, rng.choice([0.0, 0.5]))
         want = [(h * group + g, h, 0 if generate else t, j + 1 if causal else len(ids))
                 for h in heads for j, t in enumerate(ids[:1] if generate else ids) for g in range(group)]
@@ -101,6 +102,12 @@ async def every_item_once_in_order(dut):
         slots = [(x["slot"] + j) % c.slots for x in qk if not x["replay"] for j in range(x["gang"])]
         assert slots == [x["slot"] for x in meta]
         assert sum(x["replay"] for x in qk) == flats
+        # Heads side by side that are both alive share a stream, in generation.
+        streams = [(x["kv_head"], x["pair"]) for x in k if not x["lsb"]]
+        both = {h for h in heads if pair and generate and h % 2 == 0 and h + 1 in heads}
+        assert streams == ([(h, int(h in both)) for h in heads if h - 1 not in both] if generate else [])
+        assert [(x["gang"], x["pair"]) for x in qk if x["stream"] and not x["replay"]] == [
+            (2 if p else group, p) for _, p in streams]
         # K streams in the order of the commands that use them.
         assert [(x["keys"], x["replay"]) for x in qk if x["stream"]] == [(x["rows"], x["lsb"]) for x in k]
 

@@ -79,8 +79,9 @@ class FetchBench:
 
     async def start(self, **memory) -> None:
         d = self.dut
-        for s in (d.list_en, d.list_row, d.list_ids, d.clear, d.job):
+        for s in (d.list_en, d.list_row, d.list_ids, d.front_clear, d.back_clear, d.job, d.back_job):
             s.value = 0
+        d.same.value = 1
         await self.bench.start()
         self.memory = AxiMemory(self.bench, self.c, SIZE, **memory)
         self.memory.data[:] = self.rng.randbytes(SIZE)
@@ -117,8 +118,10 @@ class FetchBench:
                 job[f"{plane}_token_stride"] = least if dense else least + rng.randrange(5)
                 job[f"{plane}_head_stride"] = 16 if dense else rng.randrange(1200)
                 job[f"{plane}_base"] = 0 if dense else rng.randrange(3000)
+        job["pair"] = int(2 * dim <= c.max_dim and rng.random() < 0.5)
         layout = job_layout(c)
-        self.dut.job.value = pack(layout, {k: v for k, v in job.items() if k in layout.members})
+        bits = pack(layout, {k: v for k, v in job.items() if k in layout.members})
+        self.dut.job.value = self.dut.back_job.value = bits
         self.job = job
         await self.bench.idle(3)
         return job
@@ -136,20 +139,30 @@ class FetchBench:
 
     # -- commands -------------------------------------------------------------------------------------
 
+    def head_base(self, plane: str, head: int) -> tuple[int, int]:
+        """(base, number of head strides behind it) of a head: K's MSB rows may lie in pairs."""
+        j = self.job
+        if plane == "k_msb" and j["pair"]:
+            return j["k_msb_base"] + head % 2 * (j["dim"] * j["k_msb"] // 8), head // 2
+        return j[f"{plane}_base"], head
+
     def addr(self, plane: str, head: int, token: int) -> int:
         j = self.job
-        return int(row_addresses(j[f"{plane}_base"], head, j[f"{plane}_head_stride"], [token],
-                                 j[f"{plane}_token_stride"], self.c)[0])
+        base, number = self.head_base(plane, head)
+        return int(row_addresses(base, number, j[f"{plane}_head_stride"], [token], j[f"{plane}_token_stride"],
+                                 self.c)[0])
 
-    def plane_beats(self, plane: str, head: int, ids: list[int]) -> int:
+    def plane_beats(self, plane: str, head: int, ids: list[int], both: int = 0) -> int:
+        """Beats of the rows of a head; `both`: of those of the next head, too, which lie beside them."""
         j = self.job
         bits = j["q_bits"] if plane == "q" else j[plane]
-        return plane_beats(j[f"{plane}_base"], head, j[f"{plane}_head_stride"], ids,
-                           j[f"{plane}_token_stride"], j["dim"], bits, self.c)
+        base, number = self.head_base(plane, head)
+        return plane_beats(base, number, j[f"{plane}_head_stride"], ids, j[f"{plane}_token_stride"],
+                           j["dim"] << both, bits, self.c)
 
-    def k_cmd(self, head: int, rows: int, lsb: int, fill: int, half: int) -> int:
+    def k_cmd(self, head: int, rows: int, lsb: int, fill: int, half: int, pair: int = 0) -> int:
         c = self.c
-        return pack_fields((head, c.head_bits), (rows, c.count_bits), (lsb, 1), (fill, 1), (half, 1))
+        return pack_fields((head, c.head_bits), (rows, c.count_bits), (lsb, 1), (fill, 1), (half, 1), (pair, 1))
 
     def v_cmd(self, head: int, rows: int, half: int) -> int:
         return pack_fields((head, self.c.head_bits), (rows, self.c.count_bits), (half, 1))

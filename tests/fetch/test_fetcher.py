@@ -39,10 +39,16 @@ class Traffic:
             lsb = int(job["k_lsb"] > 0 and rng.random() < 0.4)
             fill = 0 if lsb else rng.getrandbits(1)
             ids = fb.ids[:rows]
-            self.send["k_cmd"].append(fb.k_cmd(head, rows, lsb, fill, half))
-            self.k += fb.groups([fb.k_row(head, t, lsb) for t in ids], fill, half)
+            both = int(job["pair"] and not lsb and not fill and head % 2 == 0 and head + 1 in heads)
+            self.send["k_cmd"].append(fb.k_cmd(head, rows, lsb, fill, half, both))
+            groups = fb.groups([fb.k_row(head, t, lsb) for t in ids], fill, half)
+            if both:     # each group is followed by the other head's; only the very last one ends the command
+                others = fb.groups([fb.k_row(head + 1, t, lsb) for t in ids], fill, half)
+                groups = [x for (r, _, *where), other in zip(groups, others, strict=True)
+                          for x in ((r, 0, *where), other)]
+            self.k += groups
             plane = "k_lsb" if lsb else "k_msb"
-            self.beats[f"beats_{plane}"] += fb.plane_beats(plane, head, ids)
+            self.beats[f"beats_{plane}"] += fb.plane_beats(plane, head, ids, both)
             self._value(head, half)
             self._query(head)
             self._words()
@@ -163,9 +169,14 @@ async def errors_by_class(dut):
             assert int(dut.errors.value) == (1 << bit if failing[0] else 0)
             flags = [w >> 65 for n in traffic.words for w in traffic.got[f"{n}_words"].items]
             assert flags == [int(failing[0])] * len(flags)
-            dut.clear.value = 1
+            own, other = (dut.back_clear, dut.front_clear) if bit == 2 else (dut.front_clear, dut.back_clear)
+            other.value = 1
             await fb.bench.step(fb.watch)
-            dut.clear.value = 0
+            other.value = 0
+            assert int(dut.errors.value) == (1 << bit if failing[0] else 0), "cleared with another stage"
+            own.value = 1
+            await fb.bench.step(fb.watch)
+            own.value = 0
 
 
 @cocotb.test()
