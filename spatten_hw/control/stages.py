@@ -37,7 +37,7 @@ class JobStages(wiring.Component):
     waits for the end of all before it if it says `barrier`, or if it loads state while the back's job stores
     some; a summarisation job, whose V goes to SRAM ahead of its scores, before `start`.
     `front_clear`, `back_clear` pulse when a stage takes a job: errors of the stage are forgotten. `retire` pulses when
-    a job ends that was not refused by its reader. 4 cycles from `jobs` to `start` besides the pruner's.
+    a job ends that was not refused by its reader.
     """
 
     jobs: stream.Interface
