@@ -59,7 +59,10 @@ def test_every_item_passes_every_unit_once(recorded):
         slots = [e for e in job.events if e.unit.startswith("slot")]
         assert Counter((e.head, e.query) for e in slots) == once
         heads = Counter(e.kv_head for e in of["fetch K"] if e.what == ("K" if generate else "K fill"))
-        assert set(heads.values()) == {1} and set(heads) == {h for h, _ in wanted}
+        alive, streamed = {h for h, _ in wanted}, set(heads)
+        assert set(heads.values()) == {1} and streamed <= alive
+        # The rows of a head may come beside those of the head before, in one stream.
+        assert alive - streamed <= ({h + 1 for h in streamed if h % 2 == 0} if generate else set())
         assert sum(e.what == "K LSB" for e in of["fetch K"]) == stats.refetched
         assert [e.what for e in of["cascade"]] == ["prepare", "finish"]
 
@@ -108,7 +111,9 @@ def test_trace_is_what_viewers_read(recorded):
         assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in itertools.pairwise(events))
     tracks = set(names.values())
     assert {u for u in UNITS if u != "decision"} <= tracks
-    assert {t for t in tracks if t.endswith(")")} <= {"sequencer (2)"}, "nothing but jobs is at once on one unit"
+    # Jobs overlap; two heads of which one stream brings K take turns on Q×K.
+    pairs = set() if timeline.jobs[0].step is None else {"Q×K (2)"}
+    assert {t for t in tracks if t.endswith(")")} <= {"sequencer (2)"} | pairs
     labels = {e["name"] for events in threads.values() for e in events}
     stats = result.outputs.layers[-1]
     assert ({f"L{stats.layer}"} if timeline.jobs[0].step is None else {f"S{stats.step} L{stats.layer}"}) <= labels
