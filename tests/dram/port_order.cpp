@@ -24,7 +24,8 @@ int main(int, char** argv) {
     for (uint64_t& w : words)
         if (std::scanf("%lu", &w) != 1) return 3;
     std::memcpy(&timing, words, sizeof timing);
-    Options options;
+    Shared shared{{}, {}, {}, Classes(1, BEAT)};
+    Options& options = shared.options;
     options.reorder = std::atoi(argv[1]), options.interleave = std::atoi(argv[2]), options.extra = std::atoi(argv[3]);
     uint8_t b[24] = {}, rdata[BEAT] = {}, wdata[BEAT] = {}, wstrb[BEAT / 8] = {};
     uint32_t id[4] = {};
@@ -32,7 +33,7 @@ int main(int, char** argv) {
     Pins p{&b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &b[6], &b[7], &b[8], &b[9], &b[10], &b[11], &b[12], &b[13], &b[14],
            &b[15], &b[16], &b[17], &b[18], &b[19], &b[20], &b[21], &b[22], &b[23], &id[0], &id[1], &id[2], &id[3],
            &addr[0], &addr[1], rdata, wdata, wstrb};
-    Channel<Pins, BEAT> channel(p, options, 0);
+    Channel<Pins, BEAT> channel(p, shared, 0);
     channel.dram = std::make_unique<DramPort>(timing);
     for (uint64_t a = 0; a < 1 << 18; a += 8) channel.pages.write(a, reinterpret_cast<uint8_t*>(&a), 8);
 
@@ -70,5 +71,5 @@ int main(int, char** argv) {
         if (taken) *p.arvalid = 0;
     }
     std::printf("%lu %lu\n", late, most);
-    return channel.error.empty() ? 0 : 1;
+    return channel.error().empty() ? 0 : 1;
 }
