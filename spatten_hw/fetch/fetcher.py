@@ -46,8 +46,8 @@ class Fetcher(wiring.Component):
     `beats_*`: beats requested, per class, a few cycles ago. `errors`: sticky bits in the order of
     `ERROR_CLASSES` until `front_clear`, V's until `back_clear`; a row with an error is delivered like any other.
     `idle`: nothing in flight (a few cycles late); `busy` = ~idle; `stall`: rows are under way for someone ready, none
-    is there. A job must hold still from two cycles before its first command until its last row is out. `same`: both
-    are one job; if not, V rows go first, since the job of the scores waits for the other one's end.
+    is there. A job must hold still from three cycles before its first command until its last row is out. `same`: both
+    are one job; if not, V rows are not held back for K's, since the job of the scores waits for the other one's end.
     """
 
     k_cmd: stream.Interface
