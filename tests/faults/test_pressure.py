@@ -1,8 +1,8 @@
 """Random back-pressure over numbers of channels, data widths and ids: random cascades equal the golden model.
 
 `PORTS` pairs every number of channels, width and number of ids with each other. All of them take long (20 builds), so
-a usual run builds those of `USUAL`; `FAULT_PORTS=all` takes every one. (`tests/integration` does the same for 2 × 64 bits
-with 4 ids, 1 × 32 with 2, 4 × 256 with 8.)
+a usual run builds those of `USUAL`; `FAULT_PORTS=all` takes every one. (`tests/integration` does the same for 2 × 64
+bits with 4 ids, 1 × 32 with 2, 4 × 256 with 8.)
 """
 
 import os
