@@ -62,7 +62,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "installing test and lint tools into $(VENV)"
-	@$(PIP) install -e '.[sim,demo,dev]'
+	@$(PIP) install -e '.[sim,demo,dev,train,huggingface,plots,boards,integration]'
 	@touch $@
 
 clean:
