@@ -14,12 +14,17 @@ def round_shift(value: ArrayLike, amount: ArrayLike) -> np.ndarray:
     v = np.asarray(value, dtype=np.int64)
     a = np.asarray(amount, dtype=np.int64)
     big = a > 62
-    a = np.where(big, 62, a)
-    floor = v >> a
-    rest = v - (floor << a)
-    half = np.where(a > 0, np.int64(1) << np.maximum(a - 1, 0), 0)
-    up = (a > 0) & ((rest > half) | ((rest == half) & ((floor & 1) == 1)))
-    return np.where(big, 0, floor + up)
+    far = bool(big.any())
+    if far:
+        a = np.where(big, 62, a)
+    # Half − 1, and one more where the floor is odd, carry into the floor exactly when it must go up.
+    shifted = (a > 0).astype(np.int64)
+    carry = v >> a
+    carry &= shifted
+    carry += v
+    carry += (np.int64(1) << a >> 1) - shifted
+    carry >>= a
+    return np.where(big, 0, carry) if far else carry
 
 
 def saturate(value: ArrayLike, bits: int, signed: bool) -> np.ndarray:

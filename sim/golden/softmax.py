@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sim.golden.decision import largest
 from sim.golden.exp2 import exp2
 from sim.golden.normalise import normalise
-from sim.golden.numerics import round_shift, saturate
+from sim.golden.numerics import round_shift
 from sim.golden.reciprocal import reciprocal
 from spatten_hw.softmax.rows import D_BITS, M_FRACTION, Y_BITS, sum_fraction
 
@@ -42,18 +44,31 @@ def softmax(scores: ArrayLike, lengths: ArrayLike, mant: ArrayLike, pre: ArrayLi
 
 def _rows(scores: np.ndarray, length: np.ndarray, mant: np.ndarray, pre: np.ndarray, post: np.ndarray,
           max_tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    live = np.arange(scores.shape[1]) < length[:, None]
-    top = np.where(live, scores, np.iinfo(np.int64).min).max(axis=1, keepdims=True)
-    below = np.where(live, top - scores, 0)
-    scaled = saturate(round_shift(below, pre[:, None]), D_BITS, signed=False)
-    y = saturate(round_shift(scaled * mant[:, None], post[:, None]), Y_BITS, signed=False)
-    m, i = exp2(y)
-    fraction = sum_fraction(max_tokens)
-    total = np.where(live, round_shift(m << (fraction - M_FRACTION), i), 0).sum(axis=1)
     filled = length > 0
-    r, k = reciprocal(np.where(filled, total, np.int64(1) << fraction), fraction)
-    probs = np.where(live, normalise(m, i, r[:, None], k[:, None]), 0)
-    return probs, np.where(filled, largest(r, k), 0)
+    live = None if length.min() == scores.shape[1] else np.arange(scores.shape[1]) < length[:, None]
+    if live is None:
+        below = scores.max(axis=1, keepdims=True) - scores
+    else:
+        top = np.where(live, scores, np.iinfo(np.int64).min).max(axis=1, keepdims=True)
+        below = np.where(live, top - scores, 0)
+    scaled = np.minimum(round_shift(below, pre[:, None]), (1 << D_BITS) - 1)
+    scaled *= mant[:, None]
+    y = np.minimum(round_shift(scaled, post[:, None]), (1 << Y_BITS) - 1)
+    fraction = sum_fraction(max_tokens)
+    terms = _terms(fraction)[y]
+    if live is not None:
+        terms = np.where(live, terms, 0)
+    r, k = reciprocal(np.where(filled, terms.sum(axis=1), np.int64(1) << fraction), fraction)
+    m, i = exp2(y)
+    probs = normalise(m, i, r[:, None], k[:, None])
+    return probs if live is None else np.where(live, probs, 0), np.where(filled, largest(r, k), 0)
+
+
+@cache
+def _terms(fraction: int) -> np.ndarray:
+    """What every exponent y adds to the sum, which has `fraction` fraction bits."""
+    m, i = exp2(np.arange(1 << Y_BITS))
+    return round_shift(m << (fraction - M_FRACTION), i)
 
 
 def softmax_float(scores: ArrayLike, lengths: ArrayLike, c: ArrayLike) -> np.ndarray:
