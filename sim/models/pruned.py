@@ -19,14 +19,17 @@ from spatten_hw.errors import UserError
 from spatten_hw.host.job import HeadScale, LayerJob, descriptor_bytes
 from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, row_bytes
 from spatten_hw.host.plan import LayerPass
-from spatten_hw.host.quantise import quantise
+from spatten_hw.host.quantise import quantise, split
 from spatten_hw.host.scales import out_scale, score_scale
 from spatten_hw.host.schedule import LayerCounts, PaperSchedule, Schedule
 
 from .minilm import MiniLM, Tokens
+from .precision import Precision
 
 #: Width of Q, K and V: static, as the paper has it for BERT. 12 bits give the same cosines for 29 % more traffic.
 BITS = 8
+EIGHT = Precision(BITS, (BITS, 0), (BITS, 0))
+
 #: Width of the dense attention that traffic is compared with.
 DENSE_BITS = 12
 #: Real value of one unit of an output integer: outputs are averages of V, whose elements stay far below 16.
@@ -71,11 +74,11 @@ class Outcome(Protocol):
 class LayerTask:
     """One layer for an engine: the pass (job, operands, addresses) and what to put into memory for it.
 
-    It has what `Driver.run_layers` asks of a plan, a plan of one pass.
+    It has what `Driver.run_layers` asks of a plan, a plan of one pass. `planes`: where, which integers, in which width.
     """
 
     layer_pass: LayerPass
-    planes: tuple[tuple[Plane, np.ndarray], ...]
+    planes: tuple[tuple[Plane, np.ndarray, int], ...]
 
     @property
     def passes(self) -> list[LayerPass]:
@@ -83,8 +86,8 @@ class LayerTask:
 
     def layer_data(self, layer: int) -> Iterator[tuple[int, np.ndarray]]:
         """(address, bytes) of the operand planes."""
-        for plane, values in self.planes:
-            yield plane.base, plane.image(pack_rows(values, BITS))
+        for plane, values, bits in self.planes:
+            yield plane.base, plane.image(pack_rows(values, bits))
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
         """Scores stay in the accelerator from layer to layer."""
@@ -111,11 +114,12 @@ class Encoding:
 
 
 class PrunedEncoder:
-    """`model` with attention on `config` under `schedule`."""
+    """`model` with attention on `config` under `schedule`, operands in `precision`."""
 
-    def __init__(self, model: MiniLM, config: SpAttenConfig, schedule: Schedule):
-        self.model, self.config, self.schedule = model, config, schedule
-        for name, need, has in (("operand_bits", BITS, config.operand_bits), ("max_dim", model.dim, config.max_dim),
+    def __init__(self, model: MiniLM, config: SpAttenConfig, schedule: Schedule, precision: Precision = EIGHT):
+        self.model, self.config, self.schedule, self.precision = model, config, schedule, precision
+        for name, need, has in (("operand_bits", precision.widest, config.operand_bits),
+                                ("max_dim", model.dim, config.max_dim),
                                 ("max_heads", model.heads, config.max_heads)):
             if has < need:
                 raise UserError(f"the sentence encoder needs {name} ≥ {need}, '{config.name}' has {has}: "
@@ -134,7 +138,7 @@ class PrunedEncoder:
         """The unit vector of a sentence, every layer's attention on `engine`."""
         self.check(len(tokens))
         result = Encoding(np.zeros(0))
-        layout = _Layout(self.config, self.model, len(tokens))
+        layout = _Layout(self.config, self.model, len(tokens), self.precision)
         keep = self.schedule.counts(self.model.layers, len(tokens), self.model.heads, LEAST_TOKENS)
         alive = np.arange(len(tokens))
 
@@ -153,8 +157,8 @@ class PrunedEncoder:
 
     def _task(self, layer: int, layout: _Layout, keep: LayerCounts, alive: np.ndarray,
               qkv: tuple[np.ndarray, ...]) -> LayerTask:
-        model = self.model
-        codes, scales = zip(*(quantise(x, BITS) for x in qkv), strict=True)
+        model, p = self.model, self.precision
+        codes, scales = zip(*(quantise(x, bits) for x, bits in zip(qkv, p.whole, strict=True)), strict=True)
         full = []
         for values in codes:
             rows = np.zeros((model.heads, layout.tokens, model.dim), dtype=np.int64)
@@ -163,13 +167,13 @@ class PrunedEncoder:
         job = LayerJob(
             dim=model.dim, tokens=layout.tokens, heads=model.heads, group=1,
             scales=_scales(scales[0], scales[1], scales[2], model.dim),
-            q_bits=BITS, k_msb=BITS, v_msb=BITS, restart=int(layer == 0), clear_scores=int(layer == 0),
+            q_bits=p.q_bits, k_msb=p.k_bits[0], k_lsb=p.k_bits[1], v_msb=p.v_bits[0], v_lsb=p.v_bits[1],
+            threshold=p.threshold, restart=int(layer == 0), clear_scores=int(layer == 0),
             store_ids=1, keep_tokens=keep.tokens[layer], keep_heads=keep.heads[layer],
             keep_values=keep.values[layer], protect_first=1, protect_last=1,
             ids_out=layout.ids, **layout.fields())
-        planes = tuple(zip((layout.q, layout.k, layout.v), full, strict=True))
         q, k, v = full
-        return LayerTask(LayerPass(0, layer, job, layout.descriptor, layout.out, q, k, v), planes)
+        return LayerTask(LayerPass(0, layer, job, layout.descriptor, layout.out, q, k, v), layout.images(q, k, v))
 
 
 def _scales(q: np.ndarray, k: np.ndarray, v: np.ndarray, dim: int) -> tuple[HeadScale, ...]:
@@ -184,11 +188,14 @@ def _scales(q: np.ndarray, k: np.ndarray, v: np.ndarray, dim: int) -> tuple[Head
 class _Layout:
     """Addresses, the same for all layers of a sentence: a layer is done before the next one's rows are written."""
 
-    def __init__(self, config: SpAttenConfig, model: MiniLM, tokens: int):
-        self.tokens = tokens
+    def __init__(self, config: SpAttenConfig, model: MiniLM, tokens: int, precision: Precision):
+        self.tokens, self.precision = tokens, precision
         arena = Arena(config)
-        nbytes = row_bytes(model.dim, BITS)
-        self.q, self.k, self.v = (arena.plane(model.heads, tokens, nbytes) for _ in range(3))
+
+        def plane(bits: int) -> Plane:
+            return arena.plane(model.heads, tokens, row_bytes(model.dim, bits))
+
+        self.planes = {name: plane(bits) for name, bits in precision.planes.items()}
         self.out = arena.out_plane(model.heads, tokens, model.dim)
         self.ids = arena.alloc(WORD_BYTES * (1 + tokens + model.heads))
         self.descriptor = arena.alloc(descriptor_bytes(model.heads))
@@ -196,10 +203,18 @@ class _Layout:
     def fields(self) -> dict[str, int]:
         """Addresses and strides as the job names them."""
         result: dict[str, int] = {}
-        for name, plane in (("q", self.q), ("k_msb", self.k), ("v_msb", self.v), ("out", self.out)):
+        for name, plane in (*self.planes.items(), ("out", self.out)):
             result |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
                        f"{name}_token_stride": plane.token_stride}
         return result
+
+    def images(self, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> tuple[tuple[Plane, np.ndarray, int], ...]:
+        """What to write where: integers [heads, tokens, D], in their planes' widths."""
+        p = self.precision
+        k_msb, k_lsb = split(k, p.k_bits[1])
+        v_msb, v_lsb = split(v, p.v_bits[1])
+        values = {"q": q, "k_msb": k_msb, "k_lsb": k_lsb, "v_msb": v_msb, "v_lsb": v_lsb}
+        return tuple((plane, values[name], p.planes[name]) for name, plane in self.planes.items())
 
 
 def dense_bytes(model: MiniLM, tokens: int) -> int:

@@ -1,0 +1,108 @@
+"""The accelerator's integers for many sequences at once, equal to `GoldenAccelerator` bit for bit.
+
+One job for all sequences, in lockstep: (a) a step of generation, (b) a prompt, (c) one sentence, all heads together.
+The blocks' models take leading axes; here are the joints between them. Generation multiplies the rows of all tokens and
+picks the survivors' scores, which is cheaper than copying the survivors' rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.job import LayerJob
+
+from .accelerator import LayerResult
+from .batch_bytes import Traffic
+from .batch_cascade import BatchCascade
+from .batch_operands import Rows
+from .batch_part import Part
+from .decision import flat
+from .requantise import requantise
+from .topk import topk_mask
+
+#: Called with the probabilities of every row from K's MSBs and from all bits of K [rows, n], and pmax of the former.
+Watch = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+
+
+@dataclass
+class BatchResult:
+    """What a job leaves behind, as `LayerResult` with a leading axis of sequences; bytes and rows are int64
+    [sequences]. `pmax` [sequences, alive query heads, rows]: largest probability from K's MSBs alone, LSB 2^−12.
+    `macs`: multiply-accumulates of every sequence in Q×K, again for rows with LSBs, and in Prob×V."""
+
+    job: LayerJob
+    out: np.ndarray
+    written: np.ndarray
+    refetched: np.ndarray
+    tokens_alive: np.ndarray
+    heads_alive: np.ndarray
+    pmax: np.ndarray
+    bytes: dict[str, np.ndarray]
+    rows: dict[str, np.ndarray]
+    macs: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def one(self, sequence: int) -> LayerResult:
+        """The result of one sequence, without the words of state it stored."""
+        b = sequence
+        return LayerResult(self.out[b], self.written[b], self.refetched[b], self.tokens_alive[b], self.heads_alive[b],
+                           {name: int(n[b]) for name, n in self.bytes.items()},
+                           {name: int(n[b]) for name, n in self.rows.items()})
+
+
+class BatchAccelerator:
+    """`sequences` accelerators of `config` in lockstep; their state between jobs is `cascade`.
+
+    `watch`, if set, sees every row's probabilities (it costs the second half of every score).
+    """
+
+    def __init__(self, config: SpAttenConfig, sequences: int):
+        self.config = config
+        self.cascade = BatchCascade(config, sequences)
+        self.watch: Watch | None = None
+
+    def run(self, job: LayerJob, q: np.ndarray, k: Rows, v: Rows, *, descriptor: int = 0) -> BatchResult:
+        """Runs `job` on q int64 [sequences, query_heads, rows, D] and K, V of `job.tokens` tokens (`key_rows`,
+        `value_rows`). Jobs that load state are refused (`ValueError`)."""
+        self.cascade.prepare(job)
+        heads, ids = self.cascade.heads_alive, self.cascade.tokens_alive
+        rows = 1 if job.generate else ids.shape[1]
+        causal = job.causal and not job.generate
+        lengths = np.arange(1, rows + 1) if causal else np.full(rows, ids.shape[1])
+        part = Part(job, self.config, heads, ids, lengths)
+        scores = part.scorer(q, k)
+        probs, pmax, again = self._probabilities(part, scores)
+        if job.keep_values < ids.shape[1]:
+            kept = topk_mask(probs, job.keep_values, lengths)
+        else:
+            kept = np.broadcast_to(np.arange(ids.shape[1]) < lengths[:, None], probs.shape)
+        rough, exact = part.weigh(np.where(kept, probs, 0), v)
+        acc = np.where(again[..., None], exact, rough)
+        out = requantise(acc, part.scale("out_mant")[..., None], part.scale("out_shift")[..., None])
+        self.cascade.finish(probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4)))
+        traffic = Traffic(self.config, job, heads, ids)
+        traffic.all(lengths, again, kept, descriptor)
+        tokens, alive_heads = part.masks()
+        return BatchResult(
+            job, part.spread(out), part.spread(np.ones(again.shape, dtype=bool)), part.spread(again), tokens,
+            alive_heads, pmax.reshape(len(ids), -1, rows), traffic.bytes, traffic.rows, part.macs(again, kept))
+
+    def _probabilities(self, part: Part, scores: Callable[[bool], np.ndarray]
+                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Final probabilities [sequences, heads, group, rows, n], pmax from K's MSBs, and which rows took LSBs."""
+        job = part.job
+        probs, pmax = part.softmax(scores(True))
+        again = np.zeros(pmax.shape, dtype=bool)
+        if job.k_lsb:
+            again = np.asarray(flat(pmax, job.threshold), dtype=bool)
+        if self.watch is not None:
+            n = probs.shape[-1]
+            self.watch(probs.reshape(-1, n), part.softmax(scores(False))[0].reshape(-1, n), pmax.reshape(-1))
+        if again.all():
+            probs, _ = part.softmax(scores(False))
+        elif again.any():
+            probs[again] = part.softmax(scores(False), again)[0]
+        return probs, pmax, again
