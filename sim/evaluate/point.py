@@ -1,0 +1,163 @@
+"""One setting of everything that trades accuracy for savings, and its reading from a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.models.precision import Precision
+from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
+from spatten_hw.errors import UserError
+from spatten_hw.host.schedule import PaperSchedule
+
+MODELS = ("encoder", "decoder")
+
+
+class PointError(UserError):
+    """A setting is wrong; one line."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is kept, in how many bits, and when LSBs are fetched.
+
+    `keep_tokens`, `keep_heads`: part kept in the first layer after the front and in the last one (`PaperSchedule`);
+    `keep_values`: part of the values alive, per query. `bits`: (MSB, LSB) of K and V; None: float64, no bytes.
+    `q_bits` 0: all bits of K. `threshold` 0 … 1. `protect_last`: newest tokens that are never pruned (decoder).
+    """
+
+    model: str
+    bits: tuple[int, int] | None = (8, 0)
+    q_bits: int = 0
+    threshold: float = 0.0
+    keep_tokens: tuple[float, float] = (1.0, 1.0)
+    keep_heads: tuple[float, float] = (1.0, 1.0)
+    keep_values: float = 1.0
+    front_tokens: float = 0.15
+    front_heads: float = 0.30
+    protect_last: int = 8
+
+    @property
+    def schedule(self) -> PaperSchedule:
+        """Raises `ScheduleError` for ratios out of range."""
+        return PaperSchedule(
+            prune_tokens=(1 - self.keep_tokens[0], 1 - self.keep_tokens[1]), prune_values=1 - self.keep_values,
+            prune_heads=(1 - self.keep_heads[0], 1 - self.keep_heads[1]), front_tokens=self.front_tokens,
+            front_heads=self.front_heads)
+
+    @property
+    def precision(self) -> Precision:
+        if self.bits is None:
+            raise ValueError("a point in float64 has no bits")
+        return Precision(self.q_bits or sum(self.bits), self.bits, self.bits,
+                         round(self.threshold * (1 << PROB_BITS)))
+
+    @property
+    def prunes(self) -> bool:
+        return (self.keep_tokens, self.keep_heads, self.keep_values) != ((1.0, 1.0), (1.0, 1.0), 1.0)
+
+    @property
+    def bits_name(self) -> str:
+        """"8", "6+4" or "float"."""
+        return "float" if self.bits is None else f"{self.bits[0]}+{self.bits[1]}" if self.bits[1] else str(self.bits[0])
+
+    @property
+    def label(self) -> str:
+        """What distinguishes it, in a few words."""
+        words = [self.bits_name if self.bits is None else f"{self.bits_name} bit"]
+        if self.bits is not None and self.q_bits:
+            words.append(f"Q {self.q_bits} bit")
+        if self.bits is not None and self.bits[1]:
+            words.append(f"threshold {self.threshold:g}")
+        for name in ("tokens", "heads"):
+            first, last = getattr(self, f"keep_{name}")
+            if (first, last) != (1.0, 1.0):
+                words.append(f"{name} {last:g}" if first == last else f"{name} {first:g}…{last:g}")
+        if self.keep_values != 1.0:
+            words.append(f"values {self.keep_values:g}")
+        if self.keep_tokens != (1.0, 1.0) and self.model == "decoder":
+            words.append(f"newest {self.protect_last}")
+        return ", ".join(words)
+
+    @property
+    def fields(self) -> dict[str, object]:
+        return dataclasses.asdict(self)
+
+    def check(self, config: SpAttenConfig) -> None:
+        """Refuses a point that cannot be run on `config`."""
+        if self.model not in MODELS:
+            raise PointError(f"model = {self.model!r}: use encoder or decoder")
+        for name, pair in (("keep_tokens", self.keep_tokens), ("keep_heads", self.keep_heads)):
+            if not 0 < pair[1] <= pair[0] <= 1:
+                raise PointError(f"{name} = {list(pair)}: must be above 0, at most 1, and not rise")
+        if not 0 < self.keep_values <= 1:
+            raise PointError(f"keep_values = {self.keep_values}: must be above 0 and at most 1")
+        if not 0 <= self.threshold <= 1:
+            raise PointError(f"threshold = {self.threshold}: must be 0 … 1")
+        if self.protect_last < 0:
+            raise PointError(f"protect_last = {self.protect_last}: must not be negative")
+        _ = self.schedule
+        if self.bits is None:
+            return
+        if self.bits[0] not in PLANE_WIDTHS or self.bits[1] not in (0, LSB_WIDTH):
+            raise PointError(f"bits = {list(self.bits)}: use one of {PLANE_WIDTHS}, alone or with {LSB_WIDTH} LSBs")
+        if self.precision.q_bits not in PLANE_WIDTHS:
+            raise PointError(f"q_bits = {self.q_bits}: use one of {PLANE_WIDTHS}")
+        if self.precision.widest > config.operand_bits:
+            raise PointError(f"bits = {self.bits_name}: '{config.name}' has operand_bits = {config.operand_bits}; "
+                             "use fewer bits or another build")
+
+
+def read_points(path: Path) -> list[Point]:
+    """The points of a TOML file: tables `[[point]]` with the fields of `Point`; a number where a pair is meant holds
+    for both; `model` missing: both models; `bits` = "float": float64."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from error
+    rows = table.pop("point", None)
+    if table or not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
+        raise UserError(f"{path}: must hold tables [[point]] and nothing else; see spatten-hw evaluate --help")
+    points: list[Point] = []
+    for i, row in enumerate(rows):
+        try:
+            for model in MODELS if "model" not in row else (row["model"],):
+                points.append(_point({**row, "model": model}))
+        except PointError as error:
+            raise UserError(f"{path}: point {i + 1}: {error}") from None
+    return points
+
+
+def _point(row: Mapping[str, object]) -> Point:
+    known = {f.name: f.type for f in dataclasses.fields(Point)}
+    values: dict[str, object] = {}
+    for name, value in row.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f" (did you mean '{near[0]}'?)" if near else f"; fields: {', '.join(known)}"
+            raise PointError(f"unknown field '{name}'{hint}")
+        values[name] = _value(name, str(known[name]), value)
+    return Point(**values)  # type: ignore[arg-type]
+
+
+def _value(name: str, kind: str, value: object) -> object:
+    """`value` as the field has it: numbers are numbers, pairs are pairs of them."""
+    if name == "bits" and value == "float":
+        return None
+    pair = kind.startswith("tuple")
+    wanted = {"s": str, "i": int}.get(kind[0], int if "int" in kind else (int, float))
+    entries = value if pair and isinstance(value, list) else [value]
+    if len(entries) > 2 or not entries or not all(isinstance(x, wanted) and not isinstance(x, bool) for x in entries):
+        what = "a string" if kind == "str" else "a whole number" if "int" in kind else "a number"
+        raise PointError(f"{name} = {value!r}: must be {what}{', or two in a list' if pair else ''}")
+    if not pair:
+        return float(value) if kind == "float" else value  # type: ignore[arg-type]
+    if name == "bits":
+        return (entries[0], entries[1] if len(entries) == 2 else 0)
+    return float(entries[0]), float(entries[-1])

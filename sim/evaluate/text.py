@@ -1,0 +1,58 @@
+"""The encoder's sentences: prose that every Python brings along, or a user's own lines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from spatten_hw.errors import UserError
+
+#: Words of a sentence worth comparing.
+WORDS = (8, 40)
+#: Two and more make a ranking.
+LEAST = 3
+#: A sentence of prose: words, numbers and the usual marks; no code, no tables, no cross-references.
+_PROSE = re.compile(r"[A-Z][A-Za-z0-9 ,;'()-]*[a-z)]\.")
+_SPLIT = re.compile(r"(?<=\.)\s+(?=[A-Z])")
+
+
+def sentences(count: int) -> list[str]:
+    """`count` sentences of the language reference in `pydoc_data.topics`, evenly spread over it, none twice.
+
+    The same for every run of a Python version. Raises `UserError` if there are not as many.
+    """
+    try:
+        from pydoc_data.topics import topics
+    except ImportError as error:
+        raise UserError("the sentences, Python's own pydoc_data.topics, are missing: install Python's complete standard "
+                        "library or give --text FILE") from error
+    found: dict[str, None] = {}
+    for name in sorted(topics):
+        for paragraph in re.split(r"\n\s*\n", topics[name]):
+            for sentence in _SPLIT.split(" ".join(paragraph.split())):
+                if _PROSE.fullmatch(sentence) and WORDS[0] <= len(sentence.split()) <= WORDS[1]:
+                    found[sentence] = None
+    every = list(found)
+    if count > len(every):
+        raise UserError(f"--sentences {count}: Python's documentation has {len(every)} fitting ones; ask for fewer or "
+                        "give --text FILE")
+    return [every[i * len(every) // count] for i in range(count)]
+
+
+def lines_of(path: Path, count: int | None) -> list[str]:
+    """The user's sentences, one per line, at most the first `count`; repeated and empty lines are left out."""
+    lines = list(dict.fromkeys(" ".join(line.split()) for line in read(path).splitlines() if line.strip()))
+    if len(lines) < LEAST:
+        raise UserError(f"{path}: has {len(lines)} different lines, at least {LEAST} are needed; write one sentence per "
+                        "line")
+    return lines[:count]
+
+
+def read(path: Path) -> str:
+    """The text of a user's file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
