@@ -24,8 +24,8 @@ def sentences(count: int) -> list[str]:
     try:
         from pydoc_data.topics import topics
     except ImportError as error:
-        raise UserError("the sentences, Python's own pydoc_data.topics, are missing: install Python's complete standard "
-                        "library or give --text FILE") from error
+        raise UserError("the sentences, Python's own pydoc_data.topics, are missing: install Python's complete "
+                        "standard library or give --text FILE") from error
     found: dict[str, None] = {}
     for name in sorted(topics):
         for paragraph in re.split(r"\n\s*\n", topics[name]):
@@ -43,8 +43,8 @@ def lines_of(path: Path, count: int | None) -> list[str]:
     """The user's sentences, one per line, at most the first `count`; repeated and empty lines are left out."""
     lines = list(dict.fromkeys(" ".join(line.split()) for line in read(path).splitlines() if line.strip()))
     if len(lines) < LEAST:
-        raise UserError(f"{path}: has {len(lines)} different lines, at least {LEAST} are needed; write one sentence per "
-                        "line")
+        raise UserError(f"{path}: has {len(lines)} different lines, at least {LEAST} are needed; write one sentence "
+                        "per line")
     return lines[:count]
 
 

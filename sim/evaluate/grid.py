@@ -1,0 +1,95 @@
+"""The grids: every axis swept alone from a base, and combinations where the best points are expected.
+
+Not a full product: that would be some ten thousand points. The bases are 8-bit static without pruning (encoder; Q as
+wide as K) and the same with Q in 12 bits (decoder, where Q is one row in some 400). Token and head ratios are parts
+kept in every layer after the paper's front, values parts kept per query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+from .point import Point
+
+STATIC = (4, 6, 8, 10, 12)
+PROGRESSIVE = ((4, 4), (6, 4), (8, 4))
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points that belong together on a plot, in order. `name` is unique within a model."""
+
+    name: str
+    points: tuple[Point, ...]
+
+
+def default_grid(model: str, quick: bool = False) -> list[Series]:
+    """The series of `model`, "encoder" or "decoder"; a point may be in more than one."""
+    return (_encoder if model == "encoder" else _decoder)(quick)
+
+
+def own_grid(points: list[Point]) -> list[Series]:
+    """A user's points as one series."""
+    return [Series("points", tuple(points))]
+
+
+def unique(series: list[Series]) -> list[Point]:
+    """All points of a grid, each once."""
+    return list(dict.fromkeys(p for s in series for p in s.points))
+
+
+def _bits(base: Point, thresholds: tuple[float, ...], q_bits: int, quick: bool) -> list[Series]:
+    result = [Series("static", tuple(replace(base, bits=(b, 0)) for b in (STATIC[::2] if quick else STATIC)))]
+    for msb, lsb in PROGRESSIVE[1:2] if quick else PROGRESSIVE:
+        result.append(Series(f"{msb}+{lsb}", tuple(
+            replace(base, bits=(msb, lsb), q_bits=q_bits, threshold=t) for t in thresholds)))
+    return result
+
+
+def _encoder(quick: bool) -> list[Series]:
+    base = Point("encoder")
+    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+    tokens = (0.9, 0.6) if quick else (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+    heads = (10, 6) if quick else (11, 10, 9, 8, 6, 4)
+    values = (0.5, 0.2) if quick else (0.8, 0.6, 0.4, 0.3, 0.2, 0.1, 0.05)
+    result = [
+        *_bits(base, thresholds, 0, quick),
+        Series("tokens", (base, *(replace(base, keep_tokens=(t, t)) for t in tokens))),
+        Series("heads", (base, *(replace(base, keep_heads=(h / 12, h / 12)) for h in heads))),
+        Series("values", (base, *(replace(base, keep_values=v) for v in values))),
+    ]
+    combined = product(((8, 0), (6, 0)), (1.0, 0.95, 0.9), (1.0, 11 / 12), (0.4, 0.2))
+    if not quick:
+        result.append(Series("combined", tuple(
+            replace(base, bits=b, keep_tokens=(1.0, t), keep_heads=(1.0, h), keep_values=v)
+            for b, t, h, v in combined)))
+    return result
+
+
+def _decoder(quick: bool) -> list[Series]:
+    base = Point("decoder", q_bits=12)
+    exact = Point("decoder", None)
+    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+    tokens = (0.7, 0.4) if quick else (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+    heads = (6, 4) if quick else (7, 6, 5, 4)
+    values = (0.5, 0.2) if quick else (0.6, 0.4, 0.2, 0.1, 0.05)
+
+    def pruned(of: Point) -> tuple[Point, ...]:
+        return of, *(replace(of, keep_tokens=(t, t), protect_last=32) for t in tokens)
+
+    result = [
+        *_bits(base, thresholds, 12, quick),
+        Series("tokens", pruned(base)),
+        Series("tokens, float64", pruned(exact)),
+        Series("heads", (base, *(replace(base, keep_heads=(h / 8, h / 8)) for h in heads))),
+        Series("values", (base, *(replace(base, keep_values=v) for v in values))),
+    ]
+    if not quick:
+        result.append(Series("newest tokens kept", tuple(
+            replace(base, keep_tokens=(0.5, 0.5), protect_last=n) for n in (1, 8, 16, 32, 64, 96))))
+        combined = product((((8, 0), 0.0), ((6, 0), 0.0), ((6, 4), 0.1)), (0.6, 0.5, 0.4, 0.3), (0.4, 0.2))
+        result.append(Series("combined", tuple(
+            replace(base, bits=b, threshold=th, keep_tokens=(t, t), keep_values=v, protect_last=32)
+            for (b, th), t, v in combined)))
+    return result
