@@ -6,41 +6,22 @@ embedding tied to the input's. One token is one character.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
+
+from spatten_hw.errors import UserError
+
+from .architecture import Architecture
+from .weights import weights_path
 
 #: Added to variances before the root, here and in training.
 NORM_EPS = 1e-5
 #: The classes of operands that have peaks.
 OPERANDS = ("q", "k", "v")
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Sizes of a model. `dim`: of a head; `context`: most tokens it sees."""
-
-    layers: int = 4
-    heads: int = 8
-    dim: int = 32
-    context: int = 256
-    vocabulary: int = 96
-
-    @property
-    def hidden(self) -> int:
-        return self.heads * self.dim
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of all weights; matrices are [out, in]."""
-        n = self.hidden
-        shapes: dict[str, tuple[int, ...]] = {"tokens": (self.vocabulary, n), "positions": (self.context, n)}
-        for layer in range(self.layers):
-            for name, (rows, columns) in {"q": (n, n), "k": (n, n), "v": (n, n), "out": (n, n), "up": (4 * n, n),
-                                          "down": (n, 4 * n)}.items():
-                shapes |= {f"{layer}.{name}.weight": (rows, columns), f"{layer}.{name}.bias": (rows,)}
-            for name in ("before_attention", "before_mlp"):
-                shapes |= {f"{layer}.{name}.weight": (n,), f"{layer}.{name}.bias": (n,)}
-        return shapes | {"last.weight": (n,), "last.bias": (n,)}
 
 
 @dataclass
@@ -146,3 +127,33 @@ def random_gpt(seed: int, layers: int = 2, heads: int = 2, dim: int = 32, contex
     model = Gpt(architecture, weights)
     model.calibrate(rng.integers(0, vocabulary, (4, context)))
     return model
+
+
+def save_gpt(model: Gpt, path: Path) -> None:
+    """Writes a model; the file is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")
+    meta = json.dumps({"architecture": asdict(model.architecture), **model.info})
+    with part.open("wb") as file:
+        arrays = {f"peaks.{name}": model.peaks[name] for name in OPERANDS} | model.weights
+        np.savez(file, meta=np.array(meta), **arrays)  # type: ignore[arg-type]
+    part.rename(path)
+
+
+def load_gpt(path: Path | None = None) -> Gpt:
+    """The model in `path`, by default the one that `make gpt` trains. Raises `UserError` if there is none."""
+    at = weights_path() if path is None else Path(path)
+    if path is None and not at.exists():
+        raise UserError(f"there are no weights of the GPT ({at}): train it with `make gpt` "
+                        "(python -m sim.models.gpt.train, a quarter of an hour)")
+    try:
+        with np.load(at, allow_pickle=False) as file:
+            arrays = dict(file)
+        info = json.loads(str(arrays.pop("meta")))
+        architecture = Architecture(**info.pop("architecture"))
+        peaks = {name: arrays.pop(f"peaks.{name}") for name in OPERANDS}
+        if {name: x.shape for name, x in arrays.items()} != architecture.shapes():
+            raise ValueError("its arrays are not those of its architecture")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{at}: no weights of the GPT ({error}); train it again with `make gpt`") from error
+    return Gpt(architecture, arrays, peaks, info)

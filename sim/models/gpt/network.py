@@ -1,4 +1,4 @@
-"""The same architecture in PyTorch, for training: weights have the names of `model.Architecture.shapes`."""
+"""The same architecture in PyTorch, for training: weights have the names of `Architecture.shapes`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .model import NORM_EPS, Architecture, Gpt
+from .architecture import Architecture
+from .model import NORM_EPS, Gpt
 
 
 def initial_weights(a: Architecture, generator: torch.Generator) -> dict[str, torch.Tensor]:

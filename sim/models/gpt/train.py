@@ -18,10 +18,11 @@ from sim.status import Status
 from spatten_hw.errors import UserError
 
 from . import vocabulary
+from .architecture import Architecture
 from .corpus import held_out_text, training_texts
-from .model import Architecture, Gpt
+from .model import Gpt, save_gpt
 from .perplexity import baselines, perplexity
-from .weights import TrainingSettings, save_gpt, weights_path
+from .weights import TrainingSettings, weights_path
 
 #: Threads: the two cores that the time is stated for.
 THREADS = 2
