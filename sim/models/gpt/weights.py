@@ -20,7 +20,7 @@ class TrainingSettings:
     language reference. Rates: of matrices inside blocks, and of all else; `warm_up`, `cool_down`: parts of the steps
     over which rates rise from and fall to 0."""
 
-    steps: int = 600
+    steps: int = 700
     batch: int = 16
     seed: int = 1
     matrix_rate: float = 0.02
