@@ -113,7 +113,7 @@ def _check_texts(arrays: Mapping[str, np.ndarray], tokens: int, source: str) -> 
     if x.dtype.kind != "U":
         raise WorkloadError(source, "tokens", f"has type {x.dtype}", "give texts (numpy.array of str)")
     if x.shape != (tokens,):
-        raise WorkloadError(source, "tokens", f"has shape {list(x.shape)}", f"give one text per token, shape [{tokens}]")
+        raise WorkloadError(source, "tokens", f"has shape {list(x.shape)}", f"give shape [{tokens}], a text per token")
     return tuple(x.tolist())
 
 

@@ -76,7 +76,8 @@ def test_outputs_are_the_contract(engine, folder, capsys):
     assert {k: (v.shape, v.dtype) for k, v in out.items()} == {
         "out": ((2, 2, 6, 32), np.float64), "token_kept": ((2, 6), bool), "head_kept": ((2, 2), bool),
         "token_scores": ((6,), np.float64), "head_scores": ((2,), np.float64),
-        "layer_token_scores": ((2, 6), np.float64), "layer_head_scores": ((2, 2), np.float64), "refetched": ((2, 2, 6), bool)}
+        "layer_token_scores": ((2, 6), np.float64), "layer_head_scores": ((2, 2), np.float64),
+        "refetched": ((2, 2, 6), bool)}
     report = json.loads((folder / "o.json").read_text())
     assert report["preset"] == "small" and report["engine"] == engine and len(report["config_hash"]) == 8
     assert report["bit_exact"] is None and report["cycles"] is None
