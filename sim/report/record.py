@@ -61,6 +61,10 @@ class StepRecord:
     name: str
     layers: tuple[LayerRecord, ...]
 
+    def __post_init__(self) -> None:
+        if not self.layers or [x.layer for x in self.layers] != list(range(len(self.layers))):
+            raise ValueError(f"{self.name}: layers must be there, numbered from 0")
+
 
 @dataclass(frozen=True)
 class SequenceRecord:
@@ -72,8 +76,8 @@ class SequenceRecord:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if not self.tokens or not self.steps or not all(s.layers for s in self.steps):
-            raise ValueError(f"{self.label}: a sequence needs tokens, steps and layers")
+        if not self.tokens or not self.steps:
+            raise ValueError(f"{self.label}: a sequence needs tokens and steps")
         for step in self.steps:
             for layer in step.layers:
                 _ids("alive", layer.alive, len(self.tokens))
