@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from . import levels, text
 from .limits import Shown
@@ -13,7 +14,7 @@ LEFT, RIGHT, ROW, WIDEST, NARROWEST, ACROSS = 62, 76, 20, 36, 4, 1000
 #: Up to so many columns have their words beneath; more have numbers here and there.
 WORDS = 70
 #: Characters of a word beneath, pixels of one.
-LONGEST, CHARACTER = 12, 6.6
+LONGEST, CHARACTER = 12, 7.2
 
 #: Fills that a colour cannot be; once per page.
 PATTERNS = """\
@@ -37,8 +38,10 @@ def grid(kind: str, label: str, rows: Sequence[str], counts: Sequence[str], colu
     n = len(rows[0])
     step = min(max(ACROSS // n, NARROWEST), WIDEST)
     gap = 1 if step >= 8 else 0
-    tilted = any(len(c) * CHARACTER > step for c in columns) and step < CHARACTER * max(map(len, columns))
-    below = 8 + (CHARACTER * 0.72 * max(map(len, columns)) if tilted else 12)
+    named = [x for x, name in enumerate(columns) if name]
+    apart = step * min((b - a for a, b in pairwise(named)), default=n)
+    tilted = CHARACTER * max(map(len, columns)) > apart
+    below = 10 + (CHARACTER * max(map(len, columns)) / 2 ** 0.5 + 6 if tilted else 12)
     width, height = LEFT + n * step + RIGHT, len(rows) * ROW + below
     lines = [f'<div class="scroll"><svg class="grid" data-kind="{kind}" role="img" aria-label="{text.escape(label)}" '
              f'viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}">']

@@ -99,9 +99,11 @@ def _sequence(shown: Shown, number: int) -> str:
     note = f"<p>{text.escape(sequence.note)}</p>" if sequence.note else ""
     parts = [f'<section class="sequence" data-sequence="{number}"><h2>{text.escape(sequence.label)}</h2>{note}',
              _slider(shown), "<h3>Words, layer by layer</h3>", words.view(shown, rows, number)]
+    pictures = [("Importance of heads after each layer", heatmap.heads(levels.head_rows(last.layers)))]
     if last.layers[0].importance is not None:
-        parts += ["<h3>Importance of tokens after each layer</h3>", heatmap.legend(), heatmap.importance(shown, rows)]
-    parts += ["<h3>Heads</h3>", heatmap.heads(levels.head_rows(last.layers))]
+        pictures.insert(0, ("Importance of tokens after each layer", heatmap.importance(shown, rows)))
+    parts += ['<div class="pictures">', *(f"<div><h3>{title}</h3>{svg}</div>" for title, svg in pictures), "</div>",
+              heatmap.legend()]
     return "\n".join([*parts, "</section>"])
 
 

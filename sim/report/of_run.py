@@ -11,6 +11,7 @@ from spatten_hw.host.results import dense_layer_bytes
 from spatten_hw.host.workload import Workload
 
 from .record import LayerRecord, RunRecord, SequenceRecord, StepRecord
+from .text import visible
 
 
 def run_record(result: RunResult, w: Workload) -> RunRecord:
@@ -28,7 +29,7 @@ def _step(result: RunResult, w: Workload, tokens: tuple[str, ...], step: int) ->
     o, known = result.outputs, w.tokens_at(step)
     name = f"{step}: token {known - 1}" if o.generate else "summarisation"
     if o.generate and w.tokens:
-        name += f" {tokens[known - 1]!r}"
+        name += f" {visible(tokens[known - 1])}"
     layers = []
     for s in o.layers[step * w.shape.layers:(step + 1) * w.shape.layers]:
         at = step, s.layer
