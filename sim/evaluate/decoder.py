@@ -13,15 +13,17 @@ from typing import Protocol
 
 import numpy as np
 
-from sim.golden.batch import BatchAccelerator, BatchResult, Watch
+from sim.golden.batch import BatchAccelerator, BatchResult
 from sim.golden.batch_float import BatchFloat
 from sim.golden.batch_operands import Rows, score_type, value_type
+from sim.models.gpt.perplexity import cross_entropy
 from sim.models.precision import Precision
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.job import LayerJob
+from spatten_hw.host.quantise import codes_of
 
-from .decoder_jobs import Decoder, DecoderJobs, check_build, codes_of, dense_bytes, dense_macs
+from .decoder_jobs import Decoder, DecoderJobs, check_build, dense_bytes, dense_macs
 from .point import Point
 from .tally import Tally
 
@@ -45,12 +47,12 @@ def _by_head(x: np.ndarray) -> np.ndarray:
 
 
 class GoldenAttention:
-    """The accelerator's integers; the cost of prompts and of steps goes to two tallies."""
+    """The accelerator's integers; the cost of prompts and of steps goes to two tallies. `watch`: also what MSBs alone
+    get wrong."""
 
-    def __init__(self, jobs: DecoderJobs, sequences: int, spy: Spy | None = None, watch: Watch | None = None):
-        self.jobs, self.spy = jobs, spy
+    def __init__(self, jobs: DecoderJobs, sequences: int, spy: Spy | None = None, watch: bool = False):
+        self.jobs, self.spy, self.watch = jobs, spy, watch
         self.accelerator = BatchAccelerator(jobs.config, sequences)
-        self.accelerator.watch = watch
         self.tallies = {"prompt": Tally(), "steps": Tally()}
         model, p = jobs.model, jobs.precision
         shape = (sequences, model.heads, model.context, model.dim)
@@ -66,8 +68,10 @@ class GoldenAttention:
                                              strict=True):
             cache.put(where, new, lsb, midpoint)
         keys, values = (cache.first(job.tokens) for cache in self.caches[layer])
+        tally = self.tallies["steps" if job.generate else "prompt"]
+        self.accelerator.watch = tally.watch if self.watch else None
         result = self.accelerator.run(job, codes[0], keys, values, descriptor=jobs.descriptor)
-        self.tallies["steps" if job.generate else "prompt"].add(result)
+        tally.add(result)
         if self.spy is not None:
             self.spy(layer, job, codes[0], keys, values, result)
         return _by_head(result.out) * jobs.out_unit
@@ -134,7 +138,7 @@ class DecoderBench:
             for layer in range(model.layers):
                 out = attention.run(layer, jobs.step(layer, at + 1, keep), *model.project(layer, x))
                 x = model.finish(layer, x, out)
-            losses.append(_cross_entropy(model.logits(x)[:, 0], ids[:, at + 1]))
+            losses.append(cross_entropy(model.logits(x)[:, 0], ids[:, at + 1]))
         return np.stack(losses, axis=1)
 
     def measure(self, point: Point) -> dict[str, object]:
@@ -144,9 +148,9 @@ class DecoderBench:
         if point.bits is None:
             attention = FloatAttention(jobs, sequences)
         else:
-            attention = GoldenAttention(jobs, sequences)
-            if point.bits[1] and point.threshold == 0 and not point.prunes:
-                attention.accelerator.watch = attention.tallies["steps"].watch
+            # What LSBs would have changed is only seen where none are fetched.
+            watch = bool(point.bits[1]) and point.threshold == 0 and not point.prunes
+            attention = GoldenAttention(jobs, sequences, watch=watch)
         losses = self.losses(jobs, point, attention)
         result: dict[str, object] = {"predictions": losses.size, "cross_entropy": float(losses.mean()),
                                      "perplexity": float(np.exp(losses.mean()))}
@@ -161,9 +165,3 @@ class DecoderBench:
             both = attention.tallies["prompt"] + attention.tallies["steps"]
             result |= both.record(whole, whole_macs)
         return result
-
-
-def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    x = logits.astype(np.float64)
-    x = x - x.max(axis=-1, keepdims=True)
-    return np.log(np.exp(x).sum(axis=-1)) - np.take_along_axis(x, targets[:, None], axis=-1)[:, 0]

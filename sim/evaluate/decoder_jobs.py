@@ -53,7 +53,7 @@ class DecoderJobs:
 
     def __init__(self, config: SpAttenConfig, model: Decoder, precision: Precision, prompt: int,
                  protect_first: int, protect_last: int):
-        self.config, self.model, self.precision = config, model, precision
+        self.config, self.model, self.precision, self.prompt_rows = config, model, precision, prompt
         self.protect = {"protect_first": protect_first, "protect_last": protect_last}
         self.scales = {name: model.peaks[name] / ((1 << (bits - 1)) - 1)
                        for name, bits in zip("qkv", precision.whole, strict=True)}
@@ -62,14 +62,19 @@ class DecoderJobs:
         pair = pairs_save(config, model.heads, model.dim, precision.k_bits[0])
 
         def planes() -> dict[str, Plane]:
-            return {name: arena.plane(model.heads, prompt if name == "q" else model.context,
-                                      row_bytes(model.dim, bits), pair=pair and name == "k_msb")
+            return {name: arena.plane(model.heads, self.rows(name), row_bytes(model.dim, bits),
+                                      pair=pair and name == "k_msb")
                     for name, bits in precision.planes.items()}
 
         self.planes = [planes() for _ in range(model.layers)]
-        self.out = arena.out_plane(model.heads, prompt, model.dim)
+        #: Of prompts and of steps.
+        self.outs = arena.out_plane(model.heads, prompt, model.dim), arena.out_plane(model.heads, 1, model.dim)
         self.ids = arena.alloc(WORD_BYTES * (1 + model.context + model.heads))
         self.descriptor = arena.alloc(descriptor_bytes(model.heads))
+
+    def rows(self, plane: str) -> int:
+        """Rows of a head in a plane: Q holds a prompt, K and V the context."""
+        return self.prompt_rows if plane == "q" else self.model.context
 
     def prompt(self, layer: int, tokens: int) -> LayerJob:
         """The prompt in one layer; scores start at 0 in the first."""
@@ -83,23 +88,17 @@ class DecoderJobs:
     def _job(self, layer: int, tokens: int, **fields: int) -> LayerJob:
         p, model = self.precision, self.model
         places: dict[str, int] = {}
-        for name, plane in (*self.planes[layer].items(), ("out", self.out)):
+        for name, plane in (*self.planes[layer].items(), ("out", self.outs[fields.get("generate", 0)])):
             places |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
                        f"{name}_token_stride": plane.token_stride}
-        scales = tuple(head_scale(*(float(self.scales[n][layer, h]) for n in "qkv"), model.dim, self.out_unit)
-                       for h in range(model.heads))
+        q, k, v = (self.scales[name][layer].tolist() for name in "qkv")
+        scales = tuple(head_scale(*units, model.dim, self.out_unit) for units in zip(q, k, v, strict=True))
         job = LayerJob(
             dim=model.dim, tokens=tokens, heads=model.heads, group=1, scales=scales, q_bits=p.q_bits,
             k_msb=p.k_bits[0], k_lsb=p.k_bits[1], v_msb=p.v_bits[0], v_lsb=p.v_bits[1], threshold=p.threshold,
             pair=int(self.planes[layer]["k_msb"].pair), store_ids=1, ids_out=self.ids, **places, **fields)
         check(job, self.config, self.descriptor)
         return job
-
-
-def codes_of(x: np.ndarray, scale: np.ndarray, bits: int) -> np.ndarray:
-    """Integers of x with a scale given beforehand, saturating: int64 of the shapes' broadcast."""
-    limit = (1 << (bits - 1)) - 1
-    return np.clip(np.rint(np.asarray(x, dtype=np.float64) / scale), -limit, limit).astype(np.int64)
 
 
 def dense_bytes(model: Decoder, prompt: int, last: int) -> int:

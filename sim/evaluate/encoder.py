@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.golden.accelerator import LayerResult
 from sim.golden.batch import BatchAccelerator
 from sim.golden.batch_operands import key_rows, value_rows
 from sim.models.minilm import MiniLM, Tokens
-from sim.models.pruned import LayerTask, Outcome, PrunedEncoder, dense_bytes
+from sim.models.pruned import LayerTask, PrunedEncoder, dense_bytes
 from spatten_hw.config import SpAttenConfig
 
 from .point import Point
@@ -31,7 +32,7 @@ class BatchEngine:
         if self.watch:
             self.accelerator.watch = self.tally.watch
 
-    def __call__(self, task: LayerTask) -> Outcome:
+    def __call__(self, task: LayerTask) -> LayerResult:
         p, job = task.layer_pass, task.layer_pass.job
         result = self.accelerator.run(
             job, p.q[None], key_rows(p.k[None], job.q_bits, job.k_msb + job.k_lsb, job.k_lsb),
@@ -65,7 +66,8 @@ class EncoderBench:
             # What LSBs would have changed is only seen where none are fetched.
             watch = bool(point.bits[1]) and point.threshold == 0 and not point.prunes
             engine = BatchEngine(self.config, tally, watch)
-            encoder = PrunedEncoder(self.model, self.config, point.schedule, point.precision)
+            encoder = PrunedEncoder(self.model, self.config, point.schedule, point.precision,
+                                    point.pool_dropped)
             vectors = np.stack([encoder.encode(t, engine).vector for t in self.sentences])
         cosines = (vectors * self.vectors).sum(axis=1)
         rho = spearman(similarities(vectors), similarities(self.vectors))

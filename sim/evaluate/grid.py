@@ -56,13 +56,15 @@ def _encoder(quick: bool) -> list[Series]:
     result = [
         *_bits(base, thresholds, 0, quick),
         Series("tokens", (base, *(replace(base, keep_tokens=(t, t)) for t in tokens))),
+        Series("tokens, dropped ones pooled", (base, *(
+            replace(base, keep_tokens=(t, t), pool_dropped=True) for t in tokens))),
         Series("heads", (base, *(replace(base, keep_heads=(h / 12, h / 12)) for h in heads))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
     ]
-    combined = product(((8, 0), (6, 0)), (1.0, 0.95, 0.9), (1.0, 11 / 12), (0.4, 0.2))
+    combined = product(((8, 0), (6, 0)), ((1.0, 0.8), (1.0, 0.6), (0.8, 0.4)), (1.0, 11 / 12), (1.0, 0.4))
     if not quick:
         result.append(Series("combined", tuple(
-            replace(base, bits=b, keep_tokens=(1.0, t), keep_heads=(1.0, h), keep_values=v)
+            replace(base, bits=b, keep_tokens=t, keep_heads=(1.0, h), keep_values=v, pool_dropped=True)
             for b, t, h, v in combined)))
     return result
 

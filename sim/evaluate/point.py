@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sim.models.precision import Precision
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
@@ -28,6 +29,7 @@ class Point:
     `keep_tokens`, `keep_heads`: part kept in the first layer after the front and in the last one (`PaperSchedule`);
     `keep_values`: part of the values alive, per query. `bits`: (MSB, LSB) of K and V; None: float64, no bytes.
     `q_bits` 0: all bits of K. `threshold` 0 … 1. `protect_last`: newest tokens that are never pruned (decoder).
+    `pool_dropped`: pruned tokens stay in the sentence vector as they were (encoder).
     """
 
     model: str
@@ -40,6 +42,7 @@ class Point:
     front_tokens: float = 0.15
     front_heads: float = 0.30
     protect_last: int = 8
+    pool_dropped: bool = False
 
     @property
     def schedule(self) -> PaperSchedule:
@@ -81,6 +84,8 @@ class Point:
             words.append(f"values {self.keep_values:g}")
         if self.keep_tokens != (1.0, 1.0) and self.model == "decoder":
             words.append(f"newest {self.protect_last}")
+        if self.pool_dropped:
+            words.append("dropped tokens pooled")
         return ", ".join(words)
 
     @property
@@ -150,14 +155,18 @@ def _value(name: str, kind: str, value: object) -> object:
     """`value` as the field has it: numbers are numbers, pairs are pairs of them."""
     if name == "bits" and value == "float":
         return None
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise PointError(f"{name} = {value!r}: must be true or false")
+        return value
     pair = kind.startswith("tuple")
     wanted = {"s": str, "i": int}.get(kind[0], int if "int" in kind else (int, float))
-    entries = value if pair and isinstance(value, list) else [value]
+    entries: list[Any] = value if pair and isinstance(value, list) else [value]
     if len(entries) > 2 or not entries or not all(isinstance(x, wanted) and not isinstance(x, bool) for x in entries):
         what = "a string" if kind == "str" else "a whole number" if "int" in kind else "a number"
         raise PointError(f"{name} = {value!r}: must be {what}{', or two in a list' if pair else ''}")
     if not pair:
-        return float(value) if kind == "float" else value  # type: ignore[arg-type]
+        return float(entries[0]) if kind == "float" else value
     if name == "bits":
         return (entries[0], entries[1] if len(entries) == 2 else 0)
     return float(entries[0]), float(entries[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from .grid import Series, unique
 from .pareto import cheapest, pareto
@@ -22,7 +23,7 @@ class Summary:
     series: list[Series]
     results: list[dict]
     about: dict[str, object] = field(default_factory=dict)
-    rtl: dict[str, object] | None = None
+    rtl: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.points = unique(self.series)

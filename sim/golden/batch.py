@@ -43,6 +43,8 @@ class BatchResult:
     pmax: np.ndarray
     bytes: dict[str, np.ndarray]
     rows: dict[str, np.ndarray]
+    token_scores: np.ndarray
+    head_scores: np.ndarray
     macs: dict[str, np.ndarray] = field(default_factory=dict)
 
     def one(self, sequence: int) -> LayerResult:
@@ -50,7 +52,8 @@ class BatchResult:
         b = sequence
         return LayerResult(self.out[b], self.written[b], self.refetched[b], self.tokens_alive[b], self.heads_alive[b],
                            {name: int(n[b]) for name, n in self.bytes.items()},
-                           {name: int(n[b]) for name, n in self.rows.items()})
+                           {name: int(n[b]) for name, n in self.rows.items()},
+                           token_scores=self.token_scores[b], head_scores=self.head_scores[b])
 
 
 class BatchAccelerator:
@@ -88,7 +91,9 @@ class BatchAccelerator:
         tokens, alive_heads = part.masks()
         return BatchResult(
             job, part.spread(out), part.spread(np.ones(again.shape, dtype=bool)), part.spread(again), tokens,
-            alive_heads, pmax.reshape(len(ids), -1, rows), traffic.bytes, traffic.rows, part.macs(again, kept))
+            alive_heads, pmax.reshape(len(ids), -1, rows), traffic.bytes, traffic.rows,
+            self.cascade.token_scores[:, :job.tokens].copy(), self.cascade.head_scores[:, :job.heads].copy(),
+            part.macs(again, kept))
 
     def _probabilities(self, part: Part, scores: Callable[[bool], np.ndarray]
                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -93,14 +93,18 @@ class MiniLM:
         inner = gelu(self._dense(x, f"{name}.intermediate.dense"))
         return self._norm(x + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
-    def encode(self, tokens: Tokens, attention: Attention | None = None) -> np.ndarray:
-        """Unit sentence vector [hidden]. Tokens that `attention` drops are out of every later step and of the mean."""
+    def encode(self, tokens: Tokens, attention: Attention | None = None, pool_dropped: bool = False) -> np.ndarray:
+        """Unit sentence vector [hidden]. Tokens that `attention` drops are out of every later step and of the mean;
+        with `pool_dropped` the mean takes them as they were when they dropped out."""
         attend = dense_attention if attention is None else attention
         x = self.embed(tokens)
+        alive, rows = np.arange(len(tokens)), x.copy()
         for layer in range(self.layers):
             out, kept = attend(layer, *self.project(layer, x))
             x = self.finish(layer, x[kept], out)
-        mean = x.mean(axis=0)
+            alive = alive[kept]
+            rows[alive] = x
+        mean = (rows if pool_dropped else x).mean(axis=0)
         return mean / np.linalg.norm(mean)
 
     def _dense(self, x: np.ndarray, name: str) -> np.ndarray:

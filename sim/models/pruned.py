@@ -114,10 +114,13 @@ class Encoding:
 
 
 class PrunedEncoder:
-    """`model` with attention on `config` under `schedule`, operands in `precision`."""
+    """`model` with attention on `config` under `schedule`, operands in `precision`; `pool_dropped`: as in
+    `MiniLM.encode`."""
 
-    def __init__(self, model: MiniLM, config: SpAttenConfig, schedule: Schedule, precision: Precision = EIGHT):
+    def __init__(self, model: MiniLM, config: SpAttenConfig, schedule: Schedule, precision: Precision = EIGHT,
+                 pool_dropped: bool = False):
         self.model, self.config, self.schedule, self.precision = model, config, schedule, precision
+        self.pool_dropped = pool_dropped
         for name, need, has in (("operand_bits", precision.widest, config.operand_bits),
                                 ("max_dim", model.dim, config.max_dim),
                                 ("max_heads", model.heads, config.max_heads)):
@@ -152,7 +155,7 @@ class PrunedEncoder:
                                             dict(outcome.bytes)))
             return outcome.out[:, survivors] * OUT_UNIT, kept
 
-        result.vector = self.model.encode(tokens, attention)
+        result.vector = self.model.encode(tokens, attention, self.pool_dropped)
         return result
 
     def _task(self, layer: int, layout: _Layout, keep: LayerCounts, alive: np.ndarray,

@@ -1,0 +1,176 @@
+"""`spatten-hw evaluate`: accuracy against savings on real text, with the golden model's exact arithmetic."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.commands.run import write_all
+from sim.status import Status
+from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.errors import UserError
+
+if TYPE_CHECKING:
+    from sim.evaluate.decoder import DecoderBench
+    from sim.evaluate.encoder import EncoderBench
+    from sim.evaluate.summary import Summary
+    from spatten_hw.config import SpAttenConfig
+
+EPILOG = """\
+Encoder: the sentence encoder all-MiniLM-L6-v2 on sentences of Python's documentation; loss is what is lost of the
+ranking of all pairs of sentences (1 − Spearman). Decoder: the project's GPT (`make gpt` trains it) on text it has never
+seen; loss is the rise of perplexity over float. Every point runs in the hardware's integers, many sequences at once.
+
+A grid of your own is a TOML file of tables [[point]]; fields and defaults:
+  model = "encoder" | "decoder"   both if missing
+  bits = 8 | [6, 4] | "float"     K and V: MSBs, or MSBs and LSBs       q_bits = 0       0: as wide as K
+  threshold = 0.0                 rows with max(P) below it fetch LSBs  keep_values = 1  part kept per query
+  keep_tokens = 1 | [0.9, 0.5]    part kept after the front, in the last layer
+  keep_heads = 1 | [1, 0.75]      the same for heads                    front_tokens = 0.15, front_heads = 0.3
+  protect_last = 8                newest tokens never pruned (decoder)
+  pool_dropped = false            pruned tokens stay in the sentence vector as they were (encoder)
+
+DIR gets evaluate.json, plots as SVG and PNG, and points.jsonl: what is finished there is not measured again.
+
+examples:
+  spatten-hw evaluate -o build/evaluate                  both models, the default grid
+  spatten-hw evaluate --model encoder --quick
+  spatten-hw evaluate --model decoder --points mine.toml --rtl-check 1
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "evaluate", help="accuracy of real models against savings, over a grid of settings", description=__doc__,
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=("encoder", "decoder", "both"), default="both", help="default both")
+    grid = parser.add_mutually_exclusive_group()
+    grid.add_argument("--points", type=Path, metavar="FILE.toml", help="points of your own instead of the default grid")
+    grid.add_argument("--quick", action="store_true", help="a small grid and less text, for a look")
+    parser.add_argument("--text", type=Path, metavar="FILE",
+                        help="your text: a sentence per line for the encoder, prose for the decoder")
+    parser.add_argument("--sentences", type=_count, metavar="N",
+                        help="sentences of the encoder (default 200; quick 60)")
+    parser.add_argument("--windows", type=_count, metavar="N",
+                        help="windows of the decoder, 128 predictions each (default 40; quick 8)")
+    parser.add_argument("--weights", type=Path, metavar="FILE.npz",
+                        help="weights of the GPT (default: what make gpt made)")
+    parser.add_argument("--workers", type=_count, default=os.cpu_count() or 1, metavar="N",
+                        help="processes, each with one thread (default: all cores)")
+    parser.add_argument("--rtl-check", type=_count, metavar="N",
+                        help="run N of the inputs on the simulated Verilog too; exit 1 if a bit differs")
+    parser.add_argument("--no-plots", action="store_true", help="JSON and table only; needs no matplotlib")
+    parser.add_argument("-o", "--output", type=Path, default=Path("build/evaluate"), metavar="DIR",
+                        help="folder for results, made if missing (default build/evaluate)")
+    add_config_arguments(parser)
+    parser.set_defaults(handler=run)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0, or 1 if hardware and batches differ."""
+    config = config_from_args(args)
+    from sim.evaluate.grid import default_grid, own_grid
+    from sim.evaluate.point import MODELS, read_points
+
+    models = MODELS if args.model == "both" else (args.model,)
+    if args.points is None:
+        grids = {model: default_grid(model, args.quick) for model in models}
+    else:
+        points = [p for p in read_points(args.points) if p.model in models]
+        grids = {model: own_grid([p for p in points if p.model == model]) for model in models
+                 if any(p.model == model for p in points)}
+        if not grids:
+            raise UserError(f"{args.points}: has no point for --model {args.model}")
+    for series in grids.values():
+        for s in series:
+            for point in s.points:
+                point.check(config)
+    if not args.no_plots:
+        from sim.evaluate.figures import check_installed
+        check_installed()
+    args.output.mkdir(parents=True, exist_ok=True)
+    with Status() as status:
+        summaries = [_evaluate(model, series, config, args, status) for model, series in grids.items()]
+        contents = [(args.output / "evaluate.json", _json(summaries, config))]
+        if not args.no_plots:
+            from sim.evaluate.plots import plots
+            status.show("drawing")
+            for summary in summaries:
+                contents += [(args.output / name, data) for name, data in plots(summary)]
+        write_all(contents)
+    for summary in summaries:
+        print(summary.table())
+        if summary.rtl is not None:
+            print(_rtl_line(summary))
+            for line in summary.rtl["mismatches"][:10]:
+                print(f"DIFFERS {line}")
+        print()
+    print(f"written to {args.output}: {', '.join(sorted(path.name for path, _ in contents))}")
+    return 1 if any(s.rtl is not None and s.rtl["mismatches"] for s in summaries) else 0
+
+
+def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Namespace, status: Status) -> Summary:
+    """One model's grid, measured or taken from what an earlier run has left in the folder."""
+    from sim.evaluate.grid import unique
+    from sim.evaluate.inputs import decoder_bench, encoder_bench
+    from sim.evaluate.point import Point
+    from sim.evaluate.runner import run_points
+    from sim.evaluate.store import Store
+    from sim.evaluate.summary import Summary
+
+    status.show(f"{model}: reading model and text")
+    bench: EncoderBench | DecoderBench
+    if model == "encoder":
+        bench, about = encoder_bench(config, args.text, args.sentences or (60 if args.quick else 200))
+    else:
+        bench, about = decoder_bench(config, args.text, args.windows or (8 if args.quick else 40), args.weights)
+    # Losses are against float.
+    grid = [*series, type(series[0])("float", (Point(model, None),))]
+    points = unique(grid)
+
+    def progress(done: int, total: int, what: str) -> None:
+        bar = "█" * (20 * done // total)
+        status.show(f"{model} {bar:░<20} {done}/{total} {what}")
+
+    results = run_points(bench, points, str(about["data"]), Store(args.output / "points.jsonl"), args.workers, progress)
+    summary = Summary(model, grid, results, about)
+    if args.rtl_check:
+        summary.rtl = _spot_check(summary, bench, args.rtl_check, status)
+    return summary
+
+
+def _spot_check(summary: Summary, bench, count: int, status: Status) -> dict:
+    """The cheapest point within 1 % (without one: the first), on the Verilog."""
+    from sim.evaluate.rtl import hardware
+
+    point = summary.best("bytes", 0.01) or summary.priced[0]
+    with hardware(bench.config, status.show) as check:
+        status.show(f"{summary.model}: {count} on the simulated Verilog, {point.label}")
+        getattr(check, summary.model)(bench, point, count)
+        return {"point": point.label, "inputs": count, "layers": check.layers, "cycles": check.cycles,
+                "mismatches": check.mismatches}
+
+
+def _rtl_line(summary: Summary) -> str:
+    rtl = summary.rtl or {}
+    what = "sentences" if summary.model == "encoder" else "windows"
+    verdict = "DIFFERENT" if rtl["mismatches"] else "equal bit for bit"
+    return (f"on the Verilog ({rtl['point']}): {rtl['inputs']} {what}, {rtl['layers']} layer jobs, {rtl['cycles']:,} "
+            f"cycles, {verdict}")
+
+
+def _json(summaries: list[Summary], config: SpAttenConfig) -> bytes:
+    table = {"preset": config.name, "config_hash": f"{config.hash:08x}",
+             "models": {s.model: s.as_json() for s in summaries}}
+    return (json.dumps(table, indent=1) + "\n").encode()

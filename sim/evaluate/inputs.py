@@ -1,0 +1,57 @@
+"""Models and texts of an evaluation, read and checked, with a hash of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from spatten_hw.config import SpAttenConfig
+
+from .decoder import DecoderBench, windows_of
+from .encoder import EncoderBench
+from .text import lines_of, read, sentences
+
+
+def data_hash(arrays: Iterable[np.ndarray], text: bytes) -> str:
+    """A hash of weights and text."""
+    digest = hashlib.sha256(text)
+    for x in arrays:
+        digest.update(np.ascontiguousarray(x).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def encoder_bench(config: SpAttenConfig, text: Path | None, count: int) -> tuple[EncoderBench, dict[str, object]]:
+    """The sentence encoder on `count` sentences (of a file: at most so many), and what is to be said about it."""
+    from sim.models.minilm import MiniLM
+
+    texts = sentences(count) if text is None else lines_of(text, count)
+    model = MiniLM()
+    bench = EncoderBench(model, config, texts)
+    lengths = [len(t) for t in bench.sentences]
+    about: dict[str, object] = {
+        "model": "all-MiniLM-L6-v2", "text": "pydoc_data.topics" if text is None else text.name,
+        "sentences": len(texts), "tokens": sum(lengths), "tokens_most": max(lengths),
+        "data": data_hash((model.weights[name] for name in sorted(model.weights)), "\n".join(texts).encode())}
+    return bench, about
+
+
+def decoder_bench(config: SpAttenConfig, text: Path | None, count: int, weights: Path | None
+                  ) -> tuple[DecoderBench, dict[str, object]]:
+    """The GPT on `count` windows of held-out text (or of a file), and what is to be said about it."""
+    from sim.models.gpt import corpus, vocabulary
+    from sim.models.gpt.model import load_gpt
+
+    model = load_gpt(weights)
+    prose = corpus.held_out_text() if text is None else read(text)
+    ids = np.array(vocabulary.encode(prose, "the held-out text" if text is None else str(text)))
+    bench = DecoderBench(model, config, windows_of(ids, model.context + 1, count))
+    arrays = [model.weights[name] for name in sorted(model.weights)] + [model.peaks[n] for n in sorted(model.peaks)]
+    about: dict[str, object] = {
+        "model": f"GPT, {model.layers} layers of {model.heads} heads, D = {model.dim}, context {model.context}",
+        "text": "held-out topics of pydoc_data.topics" if text is None else text.name, "windows": count,
+        "prompt": bench.prompt, "predictions": count * (model.context - bench.prompt),
+        "data": data_hash([*arrays, bench.windows], b"")}
+    return bench, about

@@ -1,0 +1,125 @@
+"""The decoder's bench on a tiny model: against its dense forward pass, the golden accelerator, and counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim.evaluate.decoder import DecoderBench, FloatAttention, GoldenAttention, windows_of
+from sim.evaluate.decoder_jobs import dense_bytes, dense_macs
+from sim.evaluate.point import Point
+from sim.evaluate.rtl import STEPS, SpotCheck
+from sim.models.engines import GoldenEngine, HardwareEngine
+from sim.models.gpt.model import random_gpt
+from sim.models.gpt.perplexity import cross_entropy
+from spatten_hw.errors import UserError
+from tests.integration.builds import QUAD, transport
+
+WINDOWS, CONTEXT = 3, 32
+HARD = Point("decoder", (6, 4), threshold=0.3, keep_tokens=(0.8, 0.5), keep_heads=(1.0, 0.5), keep_values=0.5,
+             protect_last=4, front_tokens=0.0, front_heads=0.0)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    model = random_gpt(3, layers=2, heads=2, dim=16, context=CONTEXT, vocabulary=20)
+    ids = np.random.default_rng(5).integers(0, 20, (WINDOWS, CONTEXT + 1))
+    return DecoderBench(model, QUAD, ids)
+
+
+def test_float_without_pruning_is_the_model(bench):
+    point = Point("decoder", None)
+    losses = bench.losses(bench.jobs(point), point, FloatAttention(bench.jobs(point), WINDOWS))
+    dense = cross_entropy(bench.model.forward(bench.windows[:, :-1]), bench.windows[:, 1:])
+    assert losses.shape == (WINDOWS, CONTEXT // 2)
+    assert np.max(np.abs(losses - dense[:, CONTEXT // 2:])) < 1e-3
+
+
+def test_many_bits_are_close_to_float(bench):
+    exact, quantised, coarse = (bench.measure(Point("decoder", bits))["cross_entropy"]
+                                for bits in (None, (12, 0), (4, 0)))
+    assert quantised == pytest.approx(exact, rel=5e-3)
+    assert abs(coarse - exact) > 5 * abs(quantised - exact)
+
+
+def test_pruned_float_tells_pruning_apart(bench):
+    pruned = {"keep_tokens": (0.5, 0.5), "front_tokens": 0.0, "protect_last": 2}
+    dense, exact, quantised = (bench.measure(p)["cross_entropy"] for p in (
+        Point("decoder", None), Point("decoder", None, **pruned), Point("decoder", (12, 0), **pruned)))
+    assert abs(exact - dense) > 1e-2 and quantised == pytest.approx(exact, rel=5e-3)
+
+
+def test_dense_counts(bench):
+    """Bytes and multiply-accumulates of a dense 12-bit run, beside those that are asked for."""
+    result = bench.measure(Point("decoder", (12, 0)))
+    layers, heads, dim, prompt = 2, 2, 16, CONTEXT // 2
+    row, out = dim * 12 // 8, 2 * dim
+    by_hand = sum((row + out) + 2 * (row if t < prompt else (t + 1) * row) for t in range(CONTEXT))
+    assert dense_bytes(bench.model, prompt, CONTEXT) == layers * heads * by_hand
+    assert dense_macs(bench.model, prompt, CONTEXT) == layers * heads * 2 * dim * sum(range(1, CONTEXT + 1))
+    data = sum(n for name, n in result["bytes"].items() if name != "other")
+    assert data == result["dense_bytes"] == WINDOWS * layers * heads * by_hand
+    assert result["mac_ratio"] == 1 and result["refetch_rate"] == 0
+    assert result["predictions"] == WINDOWS * prompt
+
+
+def test_everything_at_once(bench):
+    result = bench.measure(HARD)
+    assert 0 < result["refetch_rate"] < 1 and result["steps"]["mac_ratio"] < 1
+    assert result["bytes"]["k_lsb"] and result["bytes"]["v_lsb"]
+    assert sum(result["pmax"]["rows_by_bin"]) == result["queries"]
+
+
+def test_errors_are_watched_without_lsbs(bench):
+    watched = bench.measure(Point("decoder", (4, 4)))["steps"]["errors"]
+    finer = bench.measure(Point("decoder", (8, 4)))["steps"]["errors"]
+    assert sum(watched["rows_by_bin"]) == WINDOWS * 2 * 2 * CONTEXT // 2
+    weigh = [np.dot(e["rows_by_bin"], e["mean_by_bin"]) for e in (watched, finer)]
+    assert weigh[0] > 4 * weigh[1] > 0
+
+
+def test_spot_check_agrees_and_notices(bench):
+    check = SpotCheck(GoldenEngine(QUAD))
+    check.decoder(bench, HARD, 2)
+    assert check.layers == 2 * 2 * (1 + STEPS) and check.mismatches == []
+
+    golden = GoldenEngine(QUAD)
+
+    def wrong(task):
+        result = golden(task)
+        result.out[0, 0, 0] += 1
+        return result
+
+    check = SpotCheck(wrong)
+    check.decoder(bench, HARD, 1)
+    assert check.mismatches[0] == "prompt, layer 0: outputs differ from the batch's"
+
+
+def test_spot_check_on_the_verilog(bench):
+    with transport(QUAD) as simulated:
+        check = SpotCheck(HardwareEngine(QUAD, simulated))
+        check.decoder(bench, HARD, 1)
+    assert check.layers == 2 * (1 + STEPS) and check.cycles > 0 and check.mismatches == []
+
+
+def test_batches_do_not_mix(bench):
+    """Every window alone gives what it gives in the batch."""
+    jobs = bench.jobs(HARD)
+    together = bench.losses(jobs, HARD, GoldenAttention(jobs, WINDOWS))
+    for i in range(WINDOWS):
+        one = DecoderBench(bench.model, QUAD, bench.windows[i:i + 1])
+        assert np.allclose(one.losses(jobs, HARD, GoldenAttention(jobs, 1)), together[i], atol=1e-4)
+
+
+def test_windows():
+    ids = np.arange(100)
+    cut = windows_of(ids, 30, 3)
+    assert cut[0, 0] == 0 and cut[-1, -1] == 99 and len({x for row in cut for x in row}) == 90
+    with pytest.raises(UserError, match="enough for 3 windows"):
+        windows_of(ids, 30, 4)
+
+
+def test_build_too_small():
+    model = random_gpt(1, layers=1, heads=2, dim=64, context=16)
+    with pytest.raises(UserError, match="needs max_dim ≥ 64"):
+        DecoderBench(model, QUAD, np.zeros((1, 17), dtype=int))

@@ -1,0 +1,89 @@
+"""Points: their files, labels and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.evaluate.grid import default_grid, unique
+from sim.evaluate.point import Point, PointError, read_points
+from spatten_hw.errors import UserError
+from spatten_hw.presets import SMALL
+
+
+def points(tmp_path, text):
+    path = tmp_path / "points.toml"
+    path.write_text(text)
+    return read_points(path)
+
+
+def test_file(tmp_path):
+    got = points(tmp_path, """
+[[point]]
+model = "decoder"
+bits = [6, 4]
+threshold = 0.25
+keep_tokens = 0.5
+keep_heads = [1, 0.75]
+[[point]]
+bits = "float"
+""")
+    assert got == [Point("decoder", (6, 4), threshold=0.25, keep_tokens=(0.5, 0.5), keep_heads=(1.0, 0.75)),
+                   Point("encoder", None), Point("decoder", None)]
+    assert got[0].precision.whole == (10, 10, 10) and got[0].precision.threshold == 1024
+    assert got[0].label == "6+4 bit, threshold 0.25, tokens 0.5, heads 1…0.75, newest 8"
+
+
+def test_schedule_keeps_what_is_said():
+    counts = Point("decoder", keep_tokens=(0.8, 0.5), keep_values=0.25).schedule.counts(4, 100, 8)
+    assert counts.tokens == (100, 80, 65, 50) and counts.values == (25, 20, 17, 13) and counts.heads == (8,) * 4
+
+
+@pytest.mark.parametrize("text, message", [
+    ("", "must hold tables"),
+    ("[[point]]\nbits = ", "not valid TOML"),
+    ("x = 1\n[[point]]\nbits = 8", "must hold tables"),
+    ("[[point]]\ntreshold = 0.1", "point 1: unknown field 'treshold' (did you mean 'threshold'?)"),
+    ("[[point]]\nbits = 8\n[[point]]\nbits = \"8\"", "point 2: bits = '8'"),
+    ("[[point]]\nkeep_tokens = [1, 0.5, 0.2]", "or two in a list"),
+    ("[[point]]\nkeep_values = true", "keep_values = True: must be a number"),
+    ("[[point]]\npool_dropped = 1", "must be true or false"),
+])
+def test_bad_file(tmp_path, text, message):
+    with pytest.raises(UserError) as error:
+        points(tmp_path, text)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match=r"no\.toml: No such file"):
+        read_points(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize("fields, message", [
+    ({"bits": (7, 0)}, "use one of"), ({"bits": (8, 2)}, "use one of"), ({"bits": (12, 4)}, "operand_bits = 12"),
+    ({"q_bits": 5}, "q_bits = 5"), ({"threshold": 1.5}, "threshold"), ({"keep_tokens": (0.5, 0.8)}, "not rise"),
+    ({"keep_heads": (0.5, 0.0)}, "above 0"), ({"keep_values": 0.0}, "keep_values"), ({"protect_last": -1}, "negative"),
+    ({"front_tokens": 2.0}, "front_tokens"),
+])
+def test_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        Point("decoder", **fields).check(SMALL)
+    with pytest.raises(PointError, match="encoder or decoder"):
+        Point("gru").check(SMALL)
+
+
+@pytest.mark.parametrize("model", ["encoder", "decoder"])
+def test_default_grids(model):
+    series = default_grid(model)
+    every = unique(series)
+    for p in every:
+        p.check(SMALL)
+    assert len({s.name for s in series}) == len(series)
+    # What has to be compared: all widths unpruned, progressive settings over thresholds.
+    static = {p.bits[0] for p in every if p.bits and not p.bits[1] and not p.prunes}
+    assert static == {4, 6, 8, 10, 12}
+    assert {p.bits for p in every if p.bits and p.bits[1] and p.threshold == 0.1} >= {(4, 4), (6, 4), (8, 4)}
+    assert set(unique(default_grid(model, quick=True))) < set(every) | set(unique(default_grid(model, quick=True)))
+    assert len(unique(default_grid(model, quick=True))) < len(every) / 2
+    labels = [p.label for p in every]
+    assert len(set(labels)) == len(labels)
