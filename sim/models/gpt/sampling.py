@@ -8,7 +8,9 @@ import numpy as np
 
 from spatten_hw.errors import UserError
 
+from .model import Gpt
 from .session import Session, check_counts, check_length
+from .settings import GptSettings
 
 
 class Sampler:
@@ -32,14 +34,19 @@ class Sampler:
         return int(self.rng.choice(order, p=np.exp(scaled) / np.exp(scaled).sum()))
 
 
-def generate(session: Session, prompt: tuple[int, ...], count: int, sampler: Sampler) -> Iterator[int]:
-    """`count` tokens after `prompt`, each as soon as it is known. What cannot be done is refused before the first."""
+def check_request(model: Gpt, settings: GptSettings, prompt: int, count: int) -> None:
+    """Refuses what cannot be generated: `count` tokens after a prompt of `prompt` tokens."""
     if count < 1:
-        raise UserError(f"{count} tokens: must be at least 1")
+        raise UserError(f"{count} tokens are to be generated: must be at least 1")
     if not prompt:
         raise UserError("the prompt is empty: give at least one character")
-    check_length(session.model, len(prompt), count)
-    check_counts(session.settings, session.model, len(prompt) + count)
+    check_length(model, prompt, count)
+    check_counts(settings, model, prompt + count)
+
+
+def generate(session: Session, prompt: tuple[int, ...], count: int, sampler: Sampler) -> Iterator[int]:
+    """`count` tokens after `prompt`, each as soon as it is known. What cannot be done is refused before the first."""
+    check_request(session.model, session.settings, len(prompt), count)
     logits = session.prompt(prompt)
     for i in range(count):
         token = sampler(logits)
