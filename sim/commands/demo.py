@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.commands.run import _check_targets, write_all
+from sim.commands.run import check_targets, write_all
 from sim.status import Status
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and golden model differ."""
     config = config_from_args(args)
     texts = [" ".join(t.split()) for t in (SENTENCES if args.text is None else args.text)]
-    _check_targets([path for path in (args.json, args.html) if path is not None])
+    check_targets([path for path in (args.json, args.html) if path is not None])
     # Slow to import, and not needed for --help.
     from sim.commands import demo_report
     from sim.models.minilm import MiniLM
@@ -126,11 +126,11 @@ def check_text(text: str, tokens: int) -> None:
 
 @contextlib.contextmanager
 def make_engine(name: str, config: SpAttenConfig, status: Status):
-    """The engine called `name`, its simulation closed afterwards."""
+    """The engine called `name`, its simulation closed afterwards; None for "float"."""
     from sim.models.engines import GoldenEngine, HardwareEngine
 
-    if name == "golden":
-        yield GoldenEngine(config)
+    if name != "rtl":
+        yield GoldenEngine(config) if name == "golden" else None
         return
     from sim.harness.transport import VerilatedTransport
 

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     targets = [path for path in (args.out, args.json, args.html, args.timeline) if path is not None]
     if args.timeline is not None and args.engine != "rtl":
         raise UserError(f"--timeline: engine {args.engine} has no cycles; use --engine rtl")
-    _check_targets(targets, args.file)
+    check_targets(targets, args.file)
     workload = read_workload(args.file, args.job)
     recorder = _recorder() if args.timeline is not None else None
     with _progress_line() as progress:
@@ -109,7 +109,7 @@ def _recorder() -> Recorder:
     return Recorder()
 
 
-def _check_targets(targets: list[Path], source: Path | None = None) -> None:
+def check_targets(targets: list[Path], source: Path | None = None) -> None:
     """Complains about places that cannot be written before anything is computed. `source`: what is read."""
     for path in targets:
         if not path.parent.is_dir():

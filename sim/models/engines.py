@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol
 
 import numpy as np
 
@@ -11,11 +11,16 @@ from sim.engine import compare_pass
 from sim.golden.accelerator import GoldenAccelerator, LayerResult
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.driver import Driver
-from spatten_hw.host.plan import Plan
+from spatten_hw.host.plan import LayerPass, Passes
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.host.transport import Transport
 
-from .pruned import LayerTask
+
+class Task(Passes, Protocol):
+    """One layer job: a plan of one pass, with what to put into memory for it."""
+
+    @property
+    def layer_pass(self) -> LayerPass: ...
 
 
 class GoldenEngine:
@@ -24,7 +29,7 @@ class GoldenEngine:
     def __init__(self, config: SpAttenConfig):
         self.accelerator = GoldenAccelerator(config)
 
-    def __call__(self, task: LayerTask) -> LayerResult:
+    def __call__(self, task: Task) -> LayerResult:
         p = task.layer_pass
         return self.accelerator.run(p.job, p.q, p.k, p.v, descriptor=p.descriptor)
 
@@ -65,9 +70,9 @@ class HardwareEngine:
         self.golden = GoldenEngine(self.config)
         self.driver = Driver(self.config, self.transport)
 
-    def __call__(self, task: LayerTask) -> HardwareOutcome:
+    def __call__(self, task: Task) -> HardwareOutcome:
         expected = self.golden(task)
-        (outcome,) = self.driver.run_layers(cast(Plan, task))
+        (outcome,) = self.driver.run_layers(task)
         counters = self.driver.counters()
         self.cycles += counters.cycles
         self.compared += int(expected.written.sum()) * task.layer_pass.job.dim

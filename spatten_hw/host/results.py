@@ -116,6 +116,11 @@ def dense_bytes(w: Workload, bits: int = 12) -> int:
 def dense_layer_bytes(w: Workload, step: int, bits: int = 12) -> int:
     """The same for one layer of a step."""
     s = w.shape
-    row, out_row = s.dim * bits // 8, s.dim * OUT_BITS // 8
     queries = 1 if w.options.generate else w.options.real_tokens
-    return s.query_heads * queries * (row + out_row) + 2 * s.kv_heads * w.tokens_at(step) * row
+    return dense_rows_bytes(s.query_heads * queries, s.kv_heads * w.tokens_at(step), s.dim, bits)
+
+
+def dense_rows_bytes(queries: int, keys: int, dim: int, bits: int = 12) -> int:
+    """Bytes of so many rows of Q and of outputs, and of K and V, over all heads."""
+    row, out_row = dim * bits // 8, dim * OUT_BITS // 8
+    return queries * (row + out_row) + 2 * keys * row
