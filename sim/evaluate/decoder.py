@@ -1,8 +1,8 @@
 """The GPT under a point: perplexity on held-out text by teacher forcing, many windows in lockstep.
 
-The first half of every window is the prompt. Then the text's own tokens are fed one by one, and the logits of each step
-predict the next: one causal job per layer, then one generation job per layer and token. Importance accumulates; every
-step restarts from all tokens.
+Jobs are those of `spatten-hw generate-text`. The first half of every window is the prompt; then the text's own tokens
+are fed one by one, and the logits of each step predict the next: one causal job per layer, then one generation job per
+layer and token. Importance accumulates; every step restarts from all tokens.
 """
 
 from __future__ import annotations
@@ -16,19 +16,17 @@ import numpy as np
 from sim.golden.batch import BatchAccelerator, BatchResult
 from sim.golden.batch_float import BatchFloat
 from sim.golden.batch_operands import Rows, score_type, value_type
+from sim.models.gpt.jobs import GptJobs
+from sim.models.gpt.model import Gpt
 from sim.models.gpt.perplexity import cross_entropy
-from sim.models.precision import Precision
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.quantise import codes_of
+from spatten_hw.host.results import dense_rows_bytes
 
-from .decoder_jobs import Decoder, DecoderJobs, check_build, dense_bytes, dense_macs
 from .point import Point
 from .tally import Tally
-
-#: First tokens that are never pruned.
-PROTECT_FIRST = 1
 
 #: Told of every job and its integers: q, then K and V [sequences, heads, tokens, D], and what came of it.
 Spy = Callable[[int, LayerJob, np.ndarray, Rows, Rows, BatchResult], None]
@@ -50,20 +48,20 @@ class GoldenAttention:
     """The accelerator's integers; the cost of prompts and of steps goes to two tallies. `watch`: also what MSBs alone
     get wrong."""
 
-    def __init__(self, jobs: DecoderJobs, sequences: int, spy: Spy | None = None, watch: bool = False):
+    def __init__(self, jobs: GptJobs, sequences: int, spy: Spy | None = None, watch: bool = False):
         self.jobs, self.spy, self.watch = jobs, spy, watch
         self.accelerator = BatchAccelerator(jobs.config, sequences)
         self.tallies = {"prompt": Tally(), "steps": Tally()}
-        model, p = jobs.model, jobs.precision
+        model, s = jobs.model, jobs.settings
         shape = (sequences, model.heads, model.context, model.dim)
-        self.caches = [(Rows.empty(shape, p.k_bits[1], score_type(model.dim, p.q_bits, sum(p.k_bits))),
-                        Rows.empty(shape, p.v_bits[1], value_type(model.context, sum(p.v_bits))))
+        self.caches = [(Rows.empty(shape, s.k_bits[1], score_type(model.dim, s.q_bits, s.bits["k"])),
+                        Rows.empty(shape, s.v_bits[1], value_type(model.context, s.bits["v"])))
                        for _ in range(model.layers)]
 
     def run(self, layer: int, job: LayerJob, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
         jobs, where = self.jobs, slice(job.tokens - q.shape[1], job.tokens)
-        codes = [_by_head(codes_of(x, jobs.scales[name][layer][:, None], bits))
-                 for name, x, bits in zip("qkv", (q, k, v), jobs.precision.whole, strict=True)]
+        codes = [_by_head(codes_of(x, jobs.scales[name][layer][:, None], jobs.settings.bits[name]))
+                 for name, x in (("q", q), ("k", k), ("v", v))]
         for cache, new, lsb, midpoint in zip(self.caches[layer], codes[1:], (job.k_lsb, job.v_lsb), (False, True),
                                              strict=True):
             cache.put(where, new, lsb, midpoint)
@@ -80,7 +78,7 @@ class GoldenAttention:
 class FloatAttention:
     """The same pruning in float64."""
 
-    def __init__(self, jobs: DecoderJobs, sequences: int):
+    def __init__(self, jobs: GptJobs, sequences: int):
         model = jobs.model
         self.engine = BatchFloat(jobs.config, sequences)
         self.caches = np.zeros((model.layers, 2, sequences, model.heads, model.context, model.dim))
@@ -108,32 +106,31 @@ def windows_of(ids: np.ndarray, length: int, count: int) -> np.ndarray:
 class DecoderBench:
     """Windows of text [windows, context + 1] for a model; the first half of each is its prompt."""
 
-    model: Decoder
+    model: Gpt
     config: SpAttenConfig
     windows: np.ndarray
     prompt: int = field(init=False)
 
     def __post_init__(self) -> None:
-        check_build(self.model, self.config)
         self.prompt = self.model.context // 2
+        self.jobs(Point("decoder", None))  # refuses a build that is too small
 
-    def jobs(self, point: Point) -> DecoderJobs:
-        # In float64 widths mean nothing, but jobs have some.
-        precision = Precision(8, (8, 0), (8, 0)) if point.bits is None else point.precision
-        return DecoderJobs(self.config, self.model, precision, self.prompt, PROTECT_FIRST, point.protect_last)
+    def jobs(self, point: Point) -> GptJobs:
+        """The jobs of `spatten-hw generate-text` under a point."""
+        return GptJobs(self.model, self.config, point.gpt_settings, self.prompt)
 
-    def losses(self, jobs: DecoderJobs, point: Point, attention: Attention, steps: int | None = None) -> np.ndarray:
+    def losses(self, jobs: GptJobs, attention: Attention, steps: int | None = None) -> np.ndarray:
         """−ln p of the text's next token [windows, steps], for the first `steps` predictions after the prompt."""
-        model, ids = self.model, self.windows
+        model, ids, s = self.model, self.windows, jobs.settings
         last = self.prompt + (model.context - self.prompt if steps is None else steps)
-        protected = PROTECT_FIRST + point.protect_last
+        keep = s.schedule.counts(model.layers, self.prompt, model.heads, s.protected, prune_tokens=False)
         x = model.embed(ids[:, :self.prompt], np.arange(self.prompt))
         for layer in range(model.layers):
-            out = attention.run(layer, jobs.prompt(layer, self.prompt), *model.project(layer, x))
+            out = attention.run(layer, jobs.prompt(layer, self.prompt, keep), *model.project(layer, x))
             x = model.finish(layer, x, out)
         losses = []
         for at in range(self.prompt, last):
-            keep = point.schedule.counts(model.layers, at + 1, model.heads, protected)
+            keep = s.schedule.counts(model.layers, at + 1, model.heads, s.protected)
             x = model.embed(ids[:, at:at + 1], np.array([at]))
             for layer in range(model.layers):
                 out = attention.run(layer, jobs.step(layer, at + 1, keep), *model.project(layer, x))
@@ -151,17 +148,29 @@ class DecoderBench:
             # What LSBs would have changed is only seen where none are fetched.
             watch = bool(point.bits[1]) and point.threshold == 0 and not point.prunes
             attention = GoldenAttention(jobs, sequences, watch=watch)
-        losses = self.losses(jobs, point, attention)
+        losses = self.losses(jobs, attention)
         result: dict[str, object] = {"predictions": losses.size, "cross_entropy": float(losses.mean()),
                                      "perplexity": float(np.exp(losses.mean()))}
         if isinstance(attention, GoldenAttention):
             model, context = self.model, self.model.context
             prompt = sequences * dense_bytes(model, self.prompt, self.prompt)
-            prompt_macs = sequences * dense_macs(model, self.prompt, self.prompt)
+            prompt_macs = sequences * dense_macs(model, self.prompt)
             whole = sequences * dense_bytes(model, self.prompt, context)
-            whole_macs = sequences * dense_macs(model, self.prompt, context)
+            whole_macs = sequences * dense_macs(model, context)
             result["prompt"] = attention.tallies["prompt"].record(prompt, prompt_macs)
             result["steps"] = attention.tallies["steps"].record(whole - prompt, whole_macs - prompt_macs)
             both = attention.tallies["prompt"] + attention.tallies["steps"]
             result |= both.record(whole, whole_macs)
         return result
+
+
+def dense_bytes(model: Gpt, prompt: int, last: int) -> int:
+    """Bytes of one sequence, dense in 12 bits with 16-bit outputs, every row once: a prompt, then steps with prompt + 1
+    … `last` tokens in context."""
+    keys = prompt + sum(range(prompt + 1, last + 1))
+    return model.layers * dense_rows_bytes(model.heads * last, model.heads * keys, model.dim)
+
+
+def dense_macs(model: Gpt, last: int) -> int:
+    """Multiply-accumulates of Q×K and Prob×V: each of `last` queries with every token up to its own."""
+    return 2 * model.layers * model.heads * model.dim * (last * (last + 1) // 2)

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sim.models.gpt.settings import GptSettings
 from sim.models.precision import Precision
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.schedule import PaperSchedule
 
 MODELS = ("encoder", "decoder")
+#: First tokens of the decoder that are never pruned.
+PROTECT_FIRST = 1
 
 
 class PointError(UserError):
@@ -58,6 +61,13 @@ class Point:
             raise ValueError("a point in float64 has no bits")
         return Precision(self.q_bits or sum(self.bits), self.bits, self.bits,
                          round(self.threshold * (1 << PROB_BITS)))
+
+    @property
+    def gpt_settings(self) -> GptSettings:
+        """For the GPT's jobs; a point in float64 gets some widths, which mean nothing there."""
+        bits = (8, 0) if self.bits is None else self.bits
+        return GptSettings(self.q_bits or sum(bits), bits, bits, self.threshold, self.schedule, PROTECT_FIRST,
+                           self.protect_last)
 
     @property
     def prunes(self) -> bool:
@@ -103,8 +113,8 @@ class Point:
             raise PointError(f"keep_values = {self.keep_values}: must be above 0 and at most 1")
         if not 0 <= self.threshold <= 1:
             raise PointError(f"threshold = {self.threshold}: must be 0 … 1")
-        if self.protect_last < 0:
-            raise PointError(f"protect_last = {self.protect_last}: must not be negative")
+        if self.protect_last < 1:
+            raise PointError(f"protect_last = {self.protect_last}: must be at least 1, the newest token")
         _ = self.schedule
         if self.bits is None:
             return

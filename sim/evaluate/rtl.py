@@ -12,6 +12,7 @@ from sim.golden.accelerator import LayerResult
 from sim.golden.batch import BatchResult
 from sim.golden.batch_operands import Rows
 from sim.models.engines import HardwareEngine
+from sim.models.gpt.jobs import GptJobs
 from sim.models.pruned import LayerTask, Outcome, PrunedEncoder
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
@@ -19,7 +20,6 @@ from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import split
 
 from .decoder import DecoderBench, GoldenAttention
-from .decoder_jobs import DecoderJobs
 from .encoder import BatchEngine, EncoderBench
 from .point import Point
 from .tally import Tally
@@ -75,26 +75,27 @@ class SpotCheck:
             jobs = one.jobs(point)
 
             def spy(layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows, result: BatchResult,
-                    jobs: DecoderJobs = jobs) -> None:
+                    jobs: GptJobs = jobs) -> None:
                 self.compare(_task(jobs, layer, job, q, k, v), result.one(0))
 
-            one.losses(jobs, point, GoldenAttention(jobs, 1, spy), STEPS)
+            one.losses(jobs, GoldenAttention(jobs, 1, spy), STEPS)
 
 
-def _task(jobs: DecoderJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows) -> LayerTask:
+def _task(jobs: GptJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows) -> LayerTask:
     """A job of a batch of one sequence as a layer for the hardware, whole K and V planes written anew."""
     codes = {"q": q[0], "k": k.full[0].astype(np.int64), "v": v.full[0].astype(np.int64)}
     values = {"q": codes["q"]}
     for name, lsb in (("k", job.k_lsb), ("v", job.v_lsb)):
         values[f"{name}_msb"], values[f"{name}_lsb"] = split(codes[name], lsb)
     images = []
-    for name, plane in jobs.planes[layer].items():
-        rows = jobs.rows(name)
-        padded = np.pad(values[name], [(0, 0), (0, rows - values[name].shape[1]), (0, 0)])
-        images.append((plane, padded, jobs.precision.planes[name]))
+    places = [("q", jobs.q, jobs.settings.q_bits)]
+    places += [(name, plane, jobs.widths[name]) for name, plane in jobs.planes[layer].items()]
+    for name, plane, bits in places:
+        rows = plane.head_stride // plane.token_stride
+        images.append((plane, np.pad(values[name], [(0, 0), (0, rows - values[name].shape[1]), (0, 0)]), bits))
     name = f"{job.tokens} tokens, layer {layer}" if job.generate else f"prompt, layer {layer}"
     # Step 0: planes are written before it.
-    layer_pass = LayerPass(0, layer, job, jobs.descriptor, jobs.outs[job.generate], codes["q"], codes["k"], codes["v"],
+    layer_pass = LayerPass(0, layer, job, jobs.descriptor, jobs.out[q.shape[2]], codes["q"], codes["k"], codes["v"],
                            label=name)
     return LayerTask(layer_pass, tuple(images))
 

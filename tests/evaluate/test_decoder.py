@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.evaluate.decoder import DecoderBench, FloatAttention, GoldenAttention, windows_of
-from sim.evaluate.decoder_jobs import dense_bytes, dense_macs
+from sim.evaluate.decoder import DecoderBench, FloatAttention, GoldenAttention, dense_bytes, dense_macs, windows_of
 from sim.evaluate.point import Point
 from sim.evaluate.rtl import STEPS, SpotCheck
 from sim.models.engines import GoldenEngine, HardwareEngine
+from sim.models.gpt.attention import integer_attention
 from sim.models.gpt.model import random_gpt
 from sim.models.gpt.perplexity import cross_entropy
+from sim.models.gpt.session import Session
 from spatten_hw.errors import UserError
 from tests.integration.builds import QUAD, transport
 
@@ -29,7 +30,7 @@ def bench():
 
 def test_float_without_pruning_is_the_model(bench):
     point = Point("decoder", None)
-    losses = bench.losses(bench.jobs(point), point, FloatAttention(bench.jobs(point), WINDOWS))
+    losses = bench.losses(bench.jobs(point), FloatAttention(bench.jobs(point), WINDOWS))
     dense = cross_entropy(bench.model.forward(bench.windows[:, :-1]), bench.windows[:, 1:])
     assert losses.shape == (WINDOWS, CONTEXT // 2)
     assert np.max(np.abs(losses - dense[:, CONTEXT // 2:])) < 1e-3
@@ -56,7 +57,7 @@ def test_dense_counts(bench):
     row, out = dim * 12 // 8, 2 * dim
     by_hand = sum((row + out) + 2 * (row if t < prompt else (t + 1) * row) for t in range(CONTEXT))
     assert dense_bytes(bench.model, prompt, CONTEXT) == layers * heads * by_hand
-    assert dense_macs(bench.model, prompt, CONTEXT) == layers * heads * 2 * dim * sum(range(1, CONTEXT + 1))
+    assert dense_macs(bench.model, CONTEXT) == layers * heads * 2 * dim * sum(range(1, CONTEXT + 1))
     data = sum(n for name, n in result["bytes"].items() if name != "other")
     assert data == result["dense_bytes"] == WINDOWS * layers * heads * by_hand
     assert result["mac_ratio"] == 1 and result["refetch_rate"] == 0
@@ -105,10 +106,26 @@ def test_spot_check_on_the_verilog(bench):
 def test_batches_do_not_mix(bench):
     """Every window alone gives what it gives in the batch."""
     jobs = bench.jobs(HARD)
-    together = bench.losses(jobs, HARD, GoldenAttention(jobs, WINDOWS))
+    together = bench.losses(jobs, GoldenAttention(jobs, WINDOWS))
     for i in range(WINDOWS):
         one = DecoderBench(bench.model, QUAD, bench.windows[i:i + 1])
-        assert np.allclose(one.losses(jobs, HARD, GoldenAttention(jobs, 1)), together[i], atol=1e-4)
+        assert np.allclose(one.losses(jobs, GoldenAttention(jobs, 1)), together[i], atol=1e-4)
+
+
+def test_is_generation(bench):
+    """One window is what a session of `generate-text` computes when it is fed the same tokens."""
+    session = Session(bench.model, QUAD, HARD.gpt_settings, integer_attention(GoldenEngine(QUAD)))
+    ids = [int(i) for i in bench.windows[0]]
+    logits = [session.prompt(tuple(ids[:bench.prompt]))]
+    logits += [session.step(i) for i in ids[bench.prompt:CONTEXT]]
+    one = DecoderBench(bench.model, QUAD, bench.windows[:1])
+    attention = GoldenAttention(one.jobs(HARD), 1)
+    losses = one.losses(one.jobs(HARD), attention)
+    expected = cross_entropy(np.array(logits[1:]), np.array(ids[bench.prompt + 1:]))
+    assert np.allclose(losses[0], expected, atol=1e-4)
+    moved = (attention.tallies["prompt"] + attention.tallies["steps"]).bytes
+    assert moved == {name: sum(t.result.bytes[name] for t in session.traces) for name in moved}
+    assert sum(t.dense_bytes for t in session.traces) == dense_bytes(bench.model, bench.prompt, CONTEXT)
 
 
 def test_windows():

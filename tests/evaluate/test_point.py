@@ -62,7 +62,7 @@ def test_missing_file(tmp_path):
 @pytest.mark.parametrize("fields, message", [
     ({"bits": (7, 0)}, "use one of"), ({"bits": (8, 2)}, "use one of"), ({"bits": (12, 4)}, "operand_bits = 12"),
     ({"q_bits": 5}, "q_bits = 5"), ({"threshold": 1.5}, "threshold"), ({"keep_tokens": (0.5, 0.8)}, "not rise"),
-    ({"keep_heads": (0.5, 0.0)}, "above 0"), ({"keep_values": 0.0}, "keep_values"), ({"protect_last": -1}, "negative"),
+    ({"keep_heads": (0.5, 0.0)}, "above 0"), ({"keep_values": 0.0}, "keep_values"), ({"protect_last": 0}, "at least 1"),
     ({"front_tokens": 2.0}, "front_tokens"),
 ])
 def test_refused(fields, message):
