@@ -49,10 +49,10 @@ def _bits(base: Point, thresholds: tuple[float, ...], q_bits: int, quick: bool) 
 
 def _encoder(quick: bool) -> list[Series]:
     base = Point("encoder")
-    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-    tokens = (0.9, 0.6) if quick else (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-    heads = (10, 6) if quick else (11, 10, 9, 8, 6, 4)
-    values = (0.5, 0.2) if quick else (0.8, 0.6, 0.4, 0.3, 0.2, 0.1, 0.05)
+    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+    tokens = (0.9, 0.6) if quick else (0.95, 0.9, 0.8, 0.6, 0.4)
+    heads = (10, 6) if quick else (11, 10, 8, 6)
+    values = (0.5, 0.2) if quick else (0.8, 0.6, 0.4, 0.3, 0.2, 0.1)
     result = [
         *_bits(base, thresholds, 0, quick),
         Series("tokens", (base, *(replace(base, keep_tokens=(t, t)) for t in tokens))),
@@ -61,36 +61,36 @@ def _encoder(quick: bool) -> list[Series]:
         Series("heads", (base, *(replace(base, keep_heads=(h / 12, h / 12)) for h in heads))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
     ]
-    combined = product(((8, 0), (6, 0)), ((1.0, 0.8), (1.0, 0.6), (0.8, 0.4)), (1.0, 11 / 12), (1.0, 0.4))
+    combined = product(((8, 0), (6, 0)), ((1.0, 0.95), (1.0, 0.8)), (False, True), (1.0, 0.6))
     if not quick:
         result.append(Series("combined", tuple(
-            replace(base, bits=b, keep_tokens=t, keep_heads=(1.0, h), keep_values=v, pool_dropped=True)
-            for b, t, h, v in combined)))
+            replace(base, bits=b, keep_tokens=t, keep_values=v, pool_dropped=pooled)
+            for b, t, pooled, v in combined)))
     return result
 
 
 def _decoder(quick: bool) -> list[Series]:
     base = Point("decoder", q_bits=12)
     exact = Point("decoder", None)
-    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-    tokens = (0.7, 0.4) if quick else (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
+    tokens = (0.7, 0.4) if quick else (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
     heads = (6, 4) if quick else (7, 6, 5, 4)
-    values = (0.5, 0.2) if quick else (0.6, 0.4, 0.2, 0.1, 0.05)
+    values = (0.5, 0.2) if quick else (0.6, 0.4, 0.2, 0.1)
 
-    def pruned(of: Point) -> tuple[Point, ...]:
-        return of, *(replace(of, keep_tokens=(t, t), protect_last=32) for t in tokens)
+    def pruned(of: Point, ratios: tuple[float, ...] = tokens) -> tuple[Point, ...]:
+        return of, *(replace(of, keep_tokens=(t, t), protect_last=32) for t in ratios)
 
     result = [
         *_bits(base, thresholds, 12, quick),
         Series("tokens", pruned(base)),
-        Series("tokens, float64", pruned(exact)),
+        Series("tokens, float64", pruned(exact, tokens[::2])),
         Series("heads", (base, *(replace(base, keep_heads=(h / 8, h / 8)) for h in heads))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
     ]
     if not quick:
         result.append(Series("newest tokens kept", tuple(
-            replace(base, keep_tokens=(0.5, 0.5), protect_last=n) for n in (1, 8, 16, 32, 64, 96))))
-        combined = product((((8, 0), 0.0), ((6, 0), 0.0), ((6, 4), 0.1)), (0.6, 0.5, 0.4, 0.3), (0.4, 0.2))
+            replace(base, keep_tokens=(0.5, 0.5), protect_last=n) for n in (1, 8, 16, 64))))
+        combined = product((((8, 0), 0.0), ((6, 0), 0.0), ((6, 4), 0.1)), (0.7, 0.5, 0.3), (0.4, 0.2))
         result.append(Series("combined", tuple(
             replace(base, bits=b, threshold=th, keep_tokens=(t, t), keep_values=v, protect_last=32)
             for (b, th), t, v in combined)))
