@@ -85,7 +85,8 @@ def test_hardware_that_differs(run, monkeypatch):
 @pytest.mark.parametrize("args,said", [
     (["--tokens", 0], "at least 1"), (["--tokens", -4], "at least 1"), (["--tokens", 37], "context of 48"),
     (["--keep-tokens", 1.2], "keep_tokens = 1.2"), (["--keep-values", 0], "keep_values"),
-    (["--k-bits", "5+4"], "k_bits"), (["--k-bits", "a"], "MSB+LSB"), (["--threshold", 7], "threshold"), (["--top-k", 0], "top_k"),
+    (["--k-bits", "5+4"], "k_bits"), (["--k-bits", "a"], "MSB+LSB"),
+    (["--threshold", 7], "threshold"), (["--top-k", 0], "top_k"),
     (["--schedule", "none.toml"], "none.toml"), (["--schedule", "x", "--keep-heads", 0.5], "--keep-heads"),
     (["--json", "none/x"], "no folder"),
     (["--tokens", 9, "--set", "max_heads=3", "--set", "max_group=1"], "max_heads"),
