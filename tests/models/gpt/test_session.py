@@ -124,6 +124,17 @@ def test_hardware_gives_the_same_text(model, settings):
     assert [t.result.bytes for t in session.traces] == [t.result.bytes for t in golden.traces]
 
 
+def test_prompt_prunes_values_of_all_its_tokens(model):
+    jobs, attention = [], FloatAttention()
+
+    def watching(task, out_unit):
+        jobs.append(task.layer_pass.job)
+        return attention(task, out_unit)
+
+    Session(model, QUAD, PRUNED, watching).prompt(small_prompt(9))
+    assert [j.keep_values for j in jobs] == [5, 5, 5] and all(j.causal and j.tokens == 9 for j in jobs)
+
+
 def test_importance_starts_anew_with_a_prompt(model):
     engine = GoldenEngine(QUAD)
     first, a = run(model, QUAD, PRUNED, integer_attention(engine))
