@@ -7,31 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
+from sim.models.engines import Scored
 from sim.models.pruned import OUT_UNIT, LayerTask
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
 
 from .record import LayerRecord, SequenceRecord, StepRecord
-
-
-class Scored(Protocol):
-    """An outcome with what a report needs: of the golden model or of the hardware checked against it."""
-
-    @property
-    def out(self) -> np.ndarray: ...
-    @property
-    def tokens_alive(self) -> np.ndarray: ...
-    @property
-    def heads_alive(self) -> np.ndarray: ...
-    @property
-    def bytes(self) -> dict[str, int]: ...
-    @property
-    def refetched(self) -> np.ndarray: ...
-    @property
-    def queries(self) -> int: ...
-    @property
-    def token_scores(self) -> np.ndarray: ...
-    @property
-    def head_scores(self) -> np.ndarray: ...
 
 
 class ScoredEngine(Protocol):

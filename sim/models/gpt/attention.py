@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from sim.golden.float_engine import attend, keep_largest, protected_tokens
+from sim.models.engines import Scored
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
 
 from .cache import CacheTask
@@ -35,31 +36,10 @@ class PassResult:
 Attention = Callable[[CacheTask, float], PassResult]
 
 
-class IntegerOutcome(Protocol):
-    """What the golden model or the hardware leaves behind."""
-
-    @property
-    def out(self) -> np.ndarray: ...
-    @property
-    def tokens_alive(self) -> np.ndarray: ...
-    @property
-    def heads_alive(self) -> np.ndarray: ...
-    @property
-    def token_scores(self) -> np.ndarray: ...
-    @property
-    def head_scores(self) -> np.ndarray: ...
-    @property
-    def queries(self) -> int: ...
-    @property
-    def refetched(self) -> np.ndarray: ...
-    @property
-    def bytes(self) -> dict[str, int]: ...
-
-
 class IntegerEngine(Protocol):
     """`GoldenEngine` or `HardwareEngine`."""
 
-    def __call__(self, task: CacheTask) -> IntegerOutcome: ...
+    def __call__(self, task: CacheTask) -> Scored: ...
 
 
 def integer_attention(engine: IntegerEngine) -> Attention:

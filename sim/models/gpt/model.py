@@ -10,6 +10,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -154,6 +155,6 @@ def load_gpt(path: Path | None = None) -> Gpt:
         peaks = {name: arrays.pop(f"peaks.{name}") for name in OPERANDS}
         if {name: x.shape for name, x in arrays.items()} != architecture.shapes():
             raise ValueError("its arrays are not those of its architecture")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise UserError(f"{at}: no weights of the GPT ({error}); train it again with `make gpt`") from error
     return Gpt(architecture, arrays, peaks, info)
