@@ -16,6 +16,8 @@ MARKERS = "osD^vP*X"
 DPI = 130
 #: Gap between stacked labels, in points.
 LABEL_HEIGHT = 11
+#: Width of a letter of a label, in points, on average.
+LETTER = 4.8
 
 
 def check_installed() -> None:
@@ -48,18 +50,23 @@ def style(i: int) -> dict[str, str]:
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 
 
-def label(axes: Any, figure: Any, places: Sequence[tuple[float, float, str, str]], right: bool = True) -> None:
-    """Writes (x, y, text, colour) beside points, moved up or down so that none lies on another."""
+def label(axes: Any, figure: Any, places: Sequence[tuple[float, float, str, str]], right: bool = True,
+          rise: int = 0) -> None:
+    """Writes (x, y, text, colour) beside points, `rise` points above them; moved so that none lies on another."""
     figure.canvas.draw()
     per_point = figure.dpi / 72
-    placed: list[tuple[float, float]] = []
+    placed: list[tuple[float, float, float]] = []
     for x, y, text, colour in sorted(places, key=lambda p: -axes.transData.transform((p[0], p[1]))[1]):
         at_x, at_y = axes.transData.transform((x, y)) / per_point
-        wanted = at_y
-        while any(abs(wanted - other) < LABEL_HEIGHT and abs(at_x - other_x) < 95 for other_x, other in placed):
-            wanted -= 1
-        placed.append((at_x, wanted))
-        axes.annotate(text, (x, y), (7 if right else -7, wanted - at_y), textcoords="offset points", color=colour,
+        width = LETTER * len(text)
+        start = at_x + 7 if right else at_x - 7 - width
+
+        def free(wanted: float, start: float = start, width: float = width) -> bool:
+            return all(abs(wanted - y) >= LABEL_HEIGHT or start >= x + w or start + width <= x for x, y, w in placed)
+
+        shift = next(s for s in sorted(range(-400, 401), key=lambda s: abs(s - rise)) if free(at_y + s))
+        placed.append((start, at_y + shift, width))
+        axes.annotate(text, (x, y), (7 if right else -7, shift), textcoords="offset points", color=colour,
                       fontsize=8.5, va="center", ha="left" if right else "right", annotation_clip=True,
                       bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7})
 

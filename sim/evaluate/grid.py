@@ -56,7 +56,7 @@ def _encoder(quick: bool) -> list[Series]:
     result = [
         *_bits(base, thresholds, 0, quick),
         Series("tokens", (base, *(replace(base, keep_tokens=(t, t)) for t in tokens))),
-        Series("tokens, dropped ones pooled", (base, *(
+        Series("tokens, all pooled", (base, *(
             replace(base, keep_tokens=(t, t), pool_dropped=True) for t in tokens))),
         Series("heads", (base, *(replace(base, keep_heads=(h / 12, h / 12)) for h in heads))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
@@ -72,10 +72,10 @@ def _encoder(quick: bool) -> list[Series]:
 def _decoder(quick: bool) -> list[Series]:
     base = Point("decoder", q_bits=12)
     exact = Point("decoder", None)
-    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
-    tokens = (0.7, 0.4) if quick else (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-    heads = (6, 4) if quick else (7, 6, 5, 4)
-    values = (0.5, 0.2) if quick else (0.6, 0.4, 0.2, 0.1)
+    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.1, 0.2, 0.3, 0.5)
+    tokens = (0.8, 0.5) if quick else (0.9, 0.8, 0.7, 0.5, 0.3)
+    heads = (7, 4) if quick else (7, 6, 4)
+    values = (0.3, 0.1) if quick else (0.6, 0.4, 0.3, 0.2, 0.1)
 
     def pruned(of: Point, ratios: tuple[float, ...] = tokens) -> tuple[Point, ...]:
         return of, *(replace(of, keep_tokens=(t, t), protect_last=32) for t in ratios)
@@ -83,14 +83,14 @@ def _decoder(quick: bool) -> list[Series]:
     result = [
         *_bits(base, thresholds, 12, quick),
         Series("tokens", pruned(base)),
-        Series("tokens, float64", pruned(exact, tokens[::2])),
+        Series("tokens, float64", pruned(exact, tokens[1::2])),
         Series("heads", (base, *(replace(base, keep_heads=(h / 8, h / 8)) for h in heads))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
     ]
     if not quick:
         result.append(Series("newest tokens kept", tuple(
-            replace(base, keep_tokens=(0.5, 0.5), protect_last=n) for n in (1, 8, 16, 64))))
-        combined = product((((8, 0), 0.0), ((6, 0), 0.0), ((6, 4), 0.1)), (0.7, 0.5, 0.3), (0.4, 0.2))
+            replace(base, keep_tokens=(0.5, 0.5), protect_last=n) for n in (1, 8, 32, 64))))
+        combined = product((((4, 0), 0.0), ((4, 4), 0.1), ((6, 0), 0.0)), (1.0, 0.9, 0.8), (0.4, 0.25))
         result.append(Series("combined", tuple(
             replace(base, bits=b, threshold=th, keep_tokens=(t, t), keep_values=v, protect_last=32)
             for (b, th), t, v in combined)))

@@ -79,7 +79,7 @@ def _trade_off(s: Summary, cost: str) -> Any:
             places.append((100 * s.of[end][name], 100 * s.of[end]["loss"], series.name, look["color"]))
     left = min(100 * s.of[p][name] for p in s.priced)
     right = max(100 * s.of[p][name] for p in s.priced)
-    axes.set_xlim(left - 0.16 * (right - left), min(right, 108) + 2)
+    axes.set_xlim(left - 0.2 * (min(right, 108) - left), min(right, 108) + 2)
     axes.set_xlabel(AXES[cost])
     axes.set_title(f"{TITLE[s.model]}: accuracy against {cost}; grey: Pareto front", loc="left", fontsize=11)
     label(axes, figure, places, right=False)
@@ -141,7 +141,7 @@ def _progressive(s: Summary) -> Any:
     axes.set_xlabel(AXES["bytes"])
     axes.set_title(f"{TITLE[s.model]}: progressive quantisation against static widths, nothing pruned\n"
                    "along each curve the threshold rises; numbers: rows that fetched LSBs", loc="left", fontsize=11)
-    label(axes, figure, places)
+    label(axes, figure, places, rise=9)
     return figure
 
 

@@ -38,6 +38,8 @@ class GptJobs:
         self.model, self.config, self.settings = model, config, settings
         self.scales = {name: model.peaks[name] / ((1 << (settings.bits[name] - 1)) - 1) for name in OPERANDS}
         self.out_unit = float(model.peaks["v"].max()) / ((1 << (OUT_BITS - 1)) - 1)
+        self._scales = [tuple(head_scale(q, k, v, model.dim, self.out_unit) for q, k, v in zip(*layer, strict=True))
+                        for layer in zip(*(self.scales[name].tolist() for name in OPERANDS), strict=True)]
         arena = Arena(config)
         s = settings
         pair = pairs_save(config, model.heads, model.dim, s.k_bits[0])
@@ -73,10 +75,8 @@ class GptJobs:
         for name, plane in (*self.planes[layer].items(), ("q", self.q), ("out", out)):
             places |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
                        f"{name}_token_stride": plane.token_stride}
-        q, k, v = (self.scales[name][layer].tolist() for name in OPERANDS)
-        scales = tuple(head_scale(q[h], k[h], v[h], model.dim, self.out_unit) for h in range(model.heads))
         job = LayerJob(
-            dim=model.dim, tokens=tokens, heads=model.heads, group=1, scales=scales, q_bits=s.q_bits,
+            dim=model.dim, tokens=tokens, heads=model.heads, group=1, scales=self._scales[layer], q_bits=s.q_bits,
             k_msb=s.k_bits[0], k_lsb=s.k_bits[1], v_msb=s.v_bits[0], v_lsb=s.v_bits[1], threshold=s.threshold_code,
             pair=int(self.planes[layer]["k_msb"].pair), store_ids=1, ids_out=self.ids, **places, **fields)
         check(job, self.config, self.descriptor)
