@@ -90,8 +90,7 @@ def _decoder(quick: bool) -> list[Series]:
     if not quick:
         result.append(Series("newest tokens kept", tuple(
             replace(base, keep_tokens=(0.5, 0.5), protect_last=n) for n in (1, 8, 32, 64))))
-        combined = product((((4, 0), 0.0), ((4, 4), 0.1), ((6, 0), 0.0)), (1.0, 0.9, 0.8), (0.4, 0.25))
+        combined = product(((4, 0), (4, 4), (6, 0)), (1.0, 0.9, 0.8), (0.4, 0.25))
         result.append(Series("combined", tuple(
-            replace(base, bits=b, threshold=th, keep_tokens=(t, t), keep_values=v, protect_last=32)
-            for (b, th), t, v in combined)))
+            replace(base, bits=b, keep_tokens=(t, t), keep_values=v, protect_last=32) for b, t, v in combined)))
     return result
