@@ -99,4 +99,4 @@ def _layer(w: Workload, step: int, layer: int, alive: np.ndarray, heads: np.ndar
         out[head, [0] if o.generate else ids] = values
     count = int(heads.sum()) * s.group * len(queries)
     stats = LayerStats(step, layer, len(ids), int(heads.sum()), count, 0)
-    result.put(stats, out, np.zeros(out.shape[:2], dtype=bool), alive, heads)
+    result.put(stats, out, np.zeros(out.shape[:2], dtype=bool), alive, heads, token_scores, head_scores)

@@ -15,7 +15,7 @@ from spatten_hw.host.plan import Plan
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.host.transport import Transport
 
-from .pruned import LayerTask, Outcome
+from .pruned import LayerTask
 
 
 class GoldenEngine:
@@ -31,12 +31,20 @@ class GoldenEngine:
 
 @dataclass(frozen=True)
 class HardwareOutcome:
-    """What the hardware left in memory and in its counters; outputs of pruned rows are 0."""
+    """What the hardware left in memory and in its counters; outputs of pruned rows are 0.
+
+    Which rows fetched LSBs and the scores, which a layer does not store, are the golden model's (`LayerResult`).
+    """
 
     out: np.ndarray
     tokens_alive: np.ndarray
     heads_alive: np.ndarray
     bytes: dict[str, int]
+    queries: int
+    cycles: int
+    refetched: np.ndarray
+    token_scores: np.ndarray
+    head_scores: np.ndarray
 
 
 @dataclass
@@ -57,7 +65,7 @@ class HardwareEngine:
         self.golden = GoldenEngine(self.config)
         self.driver = Driver(self.config, self.transport)
 
-    def __call__(self, task: LayerTask) -> Outcome:
+    def __call__(self, task: LayerTask) -> HardwareOutcome:
         expected = self.golden(task)
         (outcome,) = self.driver.run_layers(cast(Plan, task))
         counters = self.driver.counters()
@@ -69,5 +77,6 @@ class HardwareEngine:
                 self.mismatches.append(f"{task.layer_pass.name}: bytes of {name}: hardware {counters.bytes[name]}, "
                                        f"golden {expected.bytes[name]}")
         out = np.where(outcome.touched[..., None], outcome.out, 0)
-        return HardwareOutcome(out, outcome.tokens_alive, outcome.heads_alive, counters.bytes)
+        return HardwareOutcome(out, outcome.tokens_alive, outcome.heads_alive, counters.bytes, counters.queries,
+                               counters.cycles, expected.refetched, expected.token_scores, expected.head_scores)
 

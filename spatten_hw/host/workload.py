@@ -16,7 +16,7 @@ from .options import JobOptions, Shape, WorkloadError, load_json, load_toml, par
 from .quantise import MIN_MAGNITUDE, quantise
 
 ARRAYS = ("q", "k", "v")
-OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale")
+OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale", "tokens")
 #: Real value of one unit of a token's score in hardware: probabilities have 12 fraction bits.
 TOKEN_SCORE_UNIT = 1 / 4096
 #: Larger real values could overflow a product.
@@ -28,7 +28,8 @@ class Workload:
     """Checked arrays and job. q, k, v are real values (float64); `codes` the integers the hardware gets.
 
     q: [layers, query_heads, queries, dim]; k, v: [layers, kv_heads, tokens, dim]; scales: [layers, heads],
-    real = code × scale. `token_scores` [tokens] and `head_scores` [kv_heads]: importance to start from.
+    real = code × scale. `token_scores` [tokens] and `head_scores` [kv_heads]: importance to start from. `tokens`:
+    the text of every token, for people to read.
     """
 
     source: str
@@ -39,6 +40,7 @@ class Workload:
     scales: dict[str, np.ndarray]
     token_scores: np.ndarray | None = None
     head_scores: np.ndarray | None = None
+    tokens: tuple[str, ...] | None = None
 
     @property
     def steps(self) -> int:
@@ -103,6 +105,18 @@ def _check_vector(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int,
     return x
 
 
+def _check_texts(arrays: Mapping[str, np.ndarray], tokens: int, source: str) -> tuple[str, ...] | None:
+    """The optional texts of the tokens."""
+    if "tokens" not in arrays:
+        return None
+    x = np.asarray(arrays["tokens"])
+    if x.dtype.kind != "U":
+        raise WorkloadError(source, "tokens", f"has type {x.dtype}", "give texts (numpy.array of str)")
+    if x.shape != (tokens,):
+        raise WorkloadError(source, "tokens", f"has shape {list(x.shape)}", f"give shape [{tokens}], a text per token")
+    return tuple(x.tolist())
+
+
 def _shape(a: Mapping[str, np.ndarray], source: str) -> Shape:
     q, k, v = (a[n] for n in ARRAYS)
     if k.shape != v.shape:
@@ -159,7 +173,8 @@ def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | 
     w = Workload(
         source, shape, options, real, codes, scales,
         token_scores=_check_vector("token_scores", arrays, (shape.tokens,), source, positive=False),
-        head_scores=_check_vector("head_scores", arrays, (shape.kv_heads,), source, positive=False))
+        head_scores=_check_vector("head_scores", arrays, (shape.kv_heads,), source, positive=False),
+        tokens=_check_texts(arrays, shape.tokens, source))
     _check_protection(w)
     return w
 

@@ -75,7 +75,9 @@ def test_outputs_are_the_contract(engine, folder, capsys):
     out = dict(np.load("o.npz"))
     assert {k: (v.shape, v.dtype) for k, v in out.items()} == {
         "out": ((2, 2, 6, 32), np.float64), "token_kept": ((2, 6), bool), "head_kept": ((2, 2), bool),
-        "token_scores": ((6,), np.float64), "head_scores": ((2,), np.float64), "refetched": ((2, 2, 6), bool)}
+        "token_scores": ((6,), np.float64), "head_scores": ((2,), np.float64),
+        "layer_token_scores": ((2, 6), np.float64), "layer_head_scores": ((2, 2), np.float64),
+        "refetched": ((2, 2, 6), bool)}
     report = json.loads((folder / "o.json").read_text())
     assert report["preset"] == "small" and report["engine"] == engine and len(report["config_hash"]) == 8
     assert report["bit_exact"] is None and report["cycles"] is None
@@ -104,6 +106,7 @@ def test_generation_has_a_step_axis(folder):
     out = np.load("o.npz")
     assert out["token_kept"].shape == (3, 2, 6) and out["head_kept"].shape == (3, 2, 2)
     assert out["token_kept"].sum(2).tolist() == [[4, 4], [5, 5], [6, 6]]
+    assert out["layer_token_scores"].shape == (3, 2, 6) and out["layer_head_scores"].shape == (3, 2, 2)
     layers = json.loads((folder / "o.json").read_text())["layers"]
     assert [(s["step"], s["layer"]) for s in layers] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
 

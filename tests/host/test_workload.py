@@ -53,6 +53,14 @@ def test_refused_archives(tmp_path):
         read_workload(path)
 
 
+def test_texts_of_tokens(tmp_path):
+    texts = ("<s>", " a", "", "\n", "né", "x")
+    save(tmp_path / "w.npz", good(tokens=np.array(texts)))
+    assert read_workload(tmp_path / "w.npz").tokens == texts
+    save(tmp_path / "w.npz", good())
+    assert read_workload(tmp_path / "w.npz").tokens is None
+
+
 def test_defaults_are_dense_12_bit(tmp_path):
     save(tmp_path / "w.npz", good())
     w = read_workload(tmp_path / "w.npz")
