@@ -1,0 +1,9 @@
+"""Hugging Face models with `attn_implementation="spatten"`: every attention on the golden model (`docs/huggingface.md`).
+
+Needs the extra `huggingface` (torch, transformers), but only when a `SpAttenAttention` is opened.
+"""
+
+from .adapter import SpAttenAttention, register
+from .options import AttentionOptions
+
+__all__ = ["AttentionOptions", "SpAttenAttention", "register"]
