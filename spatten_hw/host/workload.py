@@ -16,8 +16,7 @@ from .options import JobOptions, Shape, WorkloadError, load_json, load_toml, par
 from .quantise import MIN_MAGNITUDE, quantise
 
 ARRAYS = ("q", "k", "v")
-OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale",
-            "out_unit")
+OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale", "out_unit")
 #: Real value of one unit of a token's score in hardware: probabilities have 12 fraction bits.
 TOKEN_SCORE_UNIT = 1 / 4096
 #: Larger real values could overflow a product.

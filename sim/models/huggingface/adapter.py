@@ -1,68 +1,26 @@
-"""The attention function that transformers calls, and the context that says what it runs on."""
+"""The context that says what the attention of models runs on, and keeps what passes."""
 
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sim.status import Status
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.presets import PRESETS
 
 from .forward import ForwardPass
-from .masks import full_mask
+from .interface import NAME, close_context, mask_array, open_context, register
 from .options import AttentionOptions
-from .refusals import check_interface
+from .refusals import APART, check_interface, refused_key
 from .report import Entry, Report
 from .segment import Segment
 from .sequence import Sequence
-
-#: What models say: `AutoModel.from_config(config, attn_implementation="spatten")`.
-NAME = "spatten"
-
-_open: list[SpAttenAttention] = []
-
-
-def register() -> None:
-    """Makes "spatten" known to transformers: attention and masks. Models can be made from then on, but run only inside
-    a `SpAttenAttention`. Doing it again changes nothing."""
-    try:
-        import torch  # noqa: F401
-        from transformers import AttentionInterface, AttentionMaskInterface
-    except ImportError as e:
-        raise UserError(f"Hugging Face models need torch and transformers ({e}): "
-                        "pip install 'spatten-hw[huggingface]'") from None
-    AttentionInterface.register(NAME, _attention)
-    AttentionMaskInterface.register(NAME, _mask)
-
-
-def _current() -> SpAttenAttention:
-    if not _open:
-        raise UserError(f'attn_implementation="{NAME}" needs an engine: run the model inside "with SpAttenAttention(…):"')
-    return _open[-1]
-
-
-def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None,
-               dropout: float = 0.0, **kwargs: Any) -> tuple[Any, None]:
-    """Of transformers' attention interface: [batch, queries, query_heads, D], no weights."""
-    return _current().attend(module, query, key, value, attention_mask, scaling, {**kwargs, "dropout": dropout}), None
-
-
-def _mask(*args: Any, config: Any = None, **kwargs: Any) -> Any:
-    """Of transformers' mask interface; a forward pass begins with it."""
-    _current().begin(config)
-    return full_mask(*args, **kwargs)
-
-
-def _mask_array(mask: Any) -> np.ndarray | None:
-    """A mask tensor as numpy has it, which knows no bfloat16."""
-    if mask is None:
-        return None
-    mask = mask.detach().cpu()
-    return (mask.float() if mask.is_floating_point() else mask).numpy()
 
 
 class SpAttenAttention:
@@ -82,12 +40,16 @@ class SpAttenAttention:
             self.options = options or AttentionOptions(**fields)
         except TypeError as e:
             raise UserError(f"{e}: the settings are {', '.join(AttentionOptions.__dataclass_fields__)}") from None
+        self._used = False
         self.config = PRESETS[config] if isinstance(config, str) else config
+        self._status: Status | None = None
         self.clear()
 
     def clear(self) -> None:
-        """Forgets all sequences, statistics and records."""
-        self.sequences: list[Sequence] = []
+        """Forgets all sequences (`count` of them so far), statistics and records."""
+        self.count = 0
+        self._recorded: list[Sequence] = []
+        self._value_peak = 0.0
         self._batch: list[Sequence] = []
         self._pass: ForwardPass | None = None
         self._entries: list[Entry] = []
@@ -95,13 +57,22 @@ class SpAttenAttention:
 
     def __enter__(self) -> SpAttenAttention:
         register()
-        if _open:
-            raise UserError("another SpAttenAttention is open: close it first")
-        _open.append(self)
+        open_context(self)
+        self._status = Status().__enter__() if sys.stderr.isatty() else None
+        self._used = False
         return self
 
-    def __exit__(self, *_: object) -> None:
-        _open.remove(self)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        close_context(self)
+        if self._status is not None:
+            self._status.__exit__()
+            self._status = None
+        apart = refused_key(error, NAME)
+        if apart is not None:
+            raise apart from error
+        if error is None and not self._used:
+            raise UserError("no attention came through: run a model made with attn_implementation="
+                            f'"{NAME}" inside (or {APART})')
 
     # -- what transformers calls ----------------------------------------------------------------------
 
@@ -117,11 +88,11 @@ class SpAttenAttention:
         value [batch, kv_heads, keys, D]; returns [batch, queries, query_heads, D]."""
         import torch
         try:
-            if self._pass is None or self._pass.done or getattr(module, "layer_idx", None) == 0 < self._pass.layer:
+            if self._pass is None or self._pass.done:
                 self._leave()
                 self._pass = ForwardPass(self, module, query, key)
             q, k, v = (x.detach().to("cpu", torch.float64).numpy() for x in (query, key, value))
-            out = self._pass.layer_of(module, q, k, v, _mask_array(mask), scaling, kwargs)
+            out = self._pass.layer_of(module, q, k, v, mask_array(mask), scaling, kwargs)
         except BaseException:
             self._pass, self._batch = None, []
             raise
@@ -143,12 +114,22 @@ class SpAttenAttention:
     def use(self, batch: list[Sequence], dense: int) -> None:
         """A pass over these sequences begins; new ones get a number. `dense`: bytes it would move dense."""
         self._batch = batch
-        self.sequences += [s for s in batch if s.number >= len(self.sequences)]
+        new = [s for s in batch if s.number >= self.count]
+        self.count += len(new)
+        if self.options.record:
+            self._recorded += new
         self._dense.append(dense)
+        self._used = True
 
     def note(self, entry: Entry) -> None:
         """Statistics of a layer."""
         self._entries.append(entry)
+        self._value_peak = max([self._value_peak, *(s.layers.value_peak for s in self._batch)])
+
+    def tell(self, text: str) -> None:
+        """Shows what runs now, on a terminal."""
+        if self._status is not None:
+            self._status.show(text)
 
     @property
     def forwards(self) -> int:
@@ -162,7 +143,7 @@ class SpAttenAttention:
         number = None if forward is None else range(self.forwards)[forward]
         return Report(self.config, self.options, tuple(e for e in self._entries if number in (None, e.forward)),
                       sum(self._dense) if number is None else self._dense[number],
-                      max((s.layers.value_peak for s in self.sequences), default=0.0))
+                      self._value_peak)
 
     @property
     def report(self) -> Report:
@@ -172,7 +153,7 @@ class SpAttenAttention:
     @property
     def segments(self) -> list[Segment]:
         """What was recorded, in order; only what has a whole pass."""
-        return [g for s in self.sequences for g in s.segments if g.whole]
+        return [g for s in self._recorded for g in s.segments if g.whole]
 
     def dump(self, folder: str | Path) -> list[Path]:
         """Writes a workload file for every prompt and every run of generation steps, and returns their paths.

@@ -22,7 +22,7 @@ class ForwardPass:
 
     def __init__(self, owner: SpAttenAttention, module: Any, query: Any, key: Any):
         self.owner = owner
-        config = getattr(module, "config", None)
+        config: Any = getattr(module, "config", None)
         self.config = config.get_text_config() if hasattr(config, "get_text_config") else config
         self.name = getattr(self.config, "model_type", type(module).__name__)
         layers = getattr(self.config, "num_hidden_layers", None)
@@ -38,6 +38,7 @@ class ForwardPass:
         return self.layer == self.sizes.layers
 
     def _sizes(self, query: tuple[int, ...], key: tuple[int, ...], layers: int) -> Sizes:
+        """What the shapes of Q and K, [batch, heads, rows, D], say."""
         heads, kv_heads = query[1], key[1]
         if heads % kv_heads:
             raise refused(self.name, f"its {heads} query heads are no multiple of {kv_heads} K/V heads")
@@ -49,8 +50,8 @@ class ForwardPass:
         query_heads, D], 0 where a token is padding or pruned."""
         index = getattr(module, "layer_idx", None)
         if isinstance(index, int) and index != self.layer:
-            raise refused(self.name, f"layer {index} came where layer {self.layer} was to come (layers that skip or share "
-                                     "this attention, or an encoder-decoder model)")
+            raise refused(self.name, f"layer {index} came where layer {self.layer} was to come (layers that skip or "
+                                     "share this attention, or an encoder-decoder model)")
         batch, queries, keys = len(q), q.shape[2], k.shape[2]
         check_module(module, self.config, self.layer, keys, kwargs)
         if v.shape != k.shape or self._sizes(q.shape, k.shape, self.sizes.layers) != self.sizes:
@@ -70,6 +71,7 @@ class ForwardPass:
         q = q * self._factor(scaling)
         out = np.zeros((batch, queries, q.shape[1], q.shape[3]))
         for i, s in enumerate(self.owner.batch):
+            self.owner.tell(f"{self.name}: layer {self.layer + 1} of {self.sizes.layers}, sequence {i + 1} of {batch}")
             outcome = s.run(self.layer, q[i], k[i], v[i])
             out[i] = s.padded(outcome.out, queries).swapaxes(0, 1)
             self.owner.note(Entry(self.number, s.number, outcome.stats, outcome.clipped, outcome.saturated))
@@ -83,12 +85,12 @@ class ForwardPass:
         batch: list[Sequence] = []
         for i, view in enumerate(seen):
             if not view.step:
-                batch.append(Sequence(len(o.sequences) + i, self.sizes, o.options, o.config))
+                batch.append(Sequence(o.count + i, self.sizes, o.options, o.config))
             elif len(old) == len(seen) and old[i].follows(self.sizes, view, k[i]):
                 batch.append(old[i])
             else:
-                raise refused(self.name, f"sequence {i} does not continue the pass before (a KV cache filled elsewhere, "
-                                         "beam search, a sliding window, or a mask that has changed)")
+                raise refused(self.name, f"sequence {i} does not continue the pass before (a KV cache filled "
+                                         "elsewhere, beam search, a sliding window, or a mask that has changed)")
         for s, view, keys in zip(batch, seen, k, strict=True):
             s.begin(view, keys)
         o.use(batch, sum(s.dense_bytes for s in batch))

@@ -111,7 +111,8 @@ class GoldenLayers:
         """The scale of every head of `x` [heads, rows, D]."""
         return scales_of(x * HEADROOM[name] if self.fixed else x, self.bits[name])
 
-    def _pass(self, task: LayerTask, options: JobOptions, codes: dict[str, np.ndarray], scales: dict[str, np.ndarray]) -> LayerPass:
+    def _pass(self, task: LayerTask, options: JobOptions, codes: dict[str, np.ndarray],
+              scales: dict[str, np.ndarray]) -> LayerPass:
         s = self.sizes
         entries = tuple(
             head_scale(float(scales["q"][h]), float(scales["k"][h // s.group]), float(scales["v"][h // s.group]), s.dim,

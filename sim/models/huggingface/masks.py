@@ -83,4 +83,4 @@ def _view(seen: np.ndarray) -> View:
         return View(places, False, False)
     if np.array_equal(real, np.tri(len(keys), dtype=bool)):
         return View(places, False, True)
-    raise MaskRefused("its mask is neither causal nor padding alone (such as a sliding window, chunks, packed sequences)")
+    raise MaskRefused("its mask is neither causal nor padding alone (a sliding window, chunks, packed sequences)")

@@ -68,7 +68,7 @@ class AttentionOptions:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model's attention looks like: `name` for messages, `kv_heads` heads that each serve `group` query heads."""
+    """What a model's attention looks like: `name` for messages, each of `kv_heads` heads serves `group` query heads."""
 
     name: str
     layers: int

@@ -11,8 +11,8 @@ from spatten_hw.errors import UserError
 #: Arguments that say nothing about this attention's arithmetic.
 HARMLESS = frozenset({
     "attention_mask", "dropout", "scaling", "is_causal", "position_ids", "cache_position", "position_embeddings",
-    "use_cache", "output_hidden_states", "return_dict", "num_items_in_batch", "cache", "past_key_values", "past_key_value",
-    "layer_idx", "token_type_ids", "logits_to_keep", "sliding_window"})
+    "use_cache", "output_hidden_states", "return_dict", "num_items_in_batch", "cache", "past_key_values",
+    "past_key_value", "layer_idx", "token_type_ids", "logits_to_keep", "sliding_window"})
 #: Others, by what they mean.
 MEANINGS = {
     "softcap": "soft-capped scores", "s_aux": "attention sinks", "sinks": "attention sinks",
@@ -23,28 +23,46 @@ MEANINGS = {
 }
 
 
-def refused(name: str, reason: str) -> UserError:
+#: What to do with a model that cannot be served.
+REMEDY = 'attn_implementation="spatten" cannot serve that, use "eager"'
+#: Why a model may not call the attention function that it is told to use.
+APART = "its attention does not go through transformers' attention interface (often so with a position bias like ALiBi)"
+
+
+def refused(name: str, reason: str, remedy: str = REMEDY) -> UserError:
     """The one line for a model that cannot be served."""
-    return UserError(f"{name}: {reason}; attn_implementation=\"spatten\" cannot serve that, use \"eager\"")
+    return UserError(f"{name}: {reason}; {remedy}")
+
+
+def refused_key(error: BaseException | None, name: str) -> UserError | None:
+    """The line for a `KeyError` that says that a model has no attention called `name`: such models look it up in a
+    list of their own, not in the interface. None for any other error."""
+    if not isinstance(error, KeyError) or error.args != (name,):
+        return None
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return refused(where.rpartition(".modeling_")[2] or "model", APART)
 
 
 def check_interface(config: Any) -> None:
     """Refuses a model whose attention never asks for an implementation: it would run as if nothing had been set."""
     module = sys.modules.get(type(config).__module__.replace(".configuration_", ".modeling_"))
     if module is not None and ".modeling_" in module.__name__ and not hasattr(module, "ALL_ATTENTION_FUNCTIONS"):
-        raise refused(config.model_type, "its attention does not go through transformers' attention interface (models "
-                                         "with a position bias such as ALiBi often do not)")
+        raise refused(config.model_type, APART)
 
 
 def check_module(module: Any, config: Any, layer: int, keys: int, kwargs: Mapping[str, Any]) -> None:
     """Refuses one call of the attention function; `keys`: how many there are, `kwargs`: all named arguments."""
+    name = getattr(config, "model_type", type(module).__name__)
+    if module.training or kwargs.get("dropout"):
+        raise refused(name, "it is in training mode, with dropout and gradients", "call model.eval() first")
     for reason in _reasons(module, config, layer, keys, kwargs):
-        raise refused(getattr(config, "model_type", type(module).__name__), reason)
+        raise refused(name, reason)
 
 
 def _reasons(module: Any, config: Any, layer: int, keys: int, kwargs: Mapping[str, Any]) -> Iterator[str]:
-    if module.training or kwargs.get("dropout"):
-        yield "it is in training mode (call model.eval() first)"
     if getattr(module, "is_cross_attention", False) or getattr(config, "is_encoder_decoder", False):
         yield "it has cross attention (an encoder-decoder model)"
     if getattr(module, "sinks", None) is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spatten_hw.config import SpAttenConfig
@@ -50,7 +49,7 @@ class Report:
 
     def total(self, name: str) -> int:
         """The sum of "queries", "refetched" (of layers), "clipped" or "saturated"."""
-        return _sum(getattr(e if hasattr(e, name) else e.stats, name) for e in self.entries)
+        return sum(getattr(e if hasattr(e, name) else e.stats, name) for e in self.entries)
 
     @property
     def json(self) -> dict[str, object]:
@@ -63,7 +62,3 @@ class Report:
             "layers": [{"forward": e.forward, "sequence": e.sequence, **dataclasses.asdict(e.stats)}
                        for e in self.entries],
         }
-
-
-def _sum(values: Iterable[int]) -> int:
-    return sum(values)
