@@ -50,6 +50,8 @@ class SpAttenAttention:
         self.count = 0
         self._recorded: list[Sequence] = []
         self._value_peak = 0.0
+        #: Boolean [batch, keys]: the tokens alive in the last layer that ran; padding is not.
+        self.survivors: np.ndarray = np.zeros((0, 0), dtype=bool)
         self._batch: list[Sequence] = []
         self._pass: ForwardPass | None = None
         self._entries: list[Entry] = []

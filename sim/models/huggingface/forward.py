@@ -70,10 +70,12 @@ class ForwardPass:
             raise refused(self.name, f"the mask of layer {self.layer} differs from that of layer 0 (local attention)")
         q = q * self._factor(scaling)
         out = np.zeros((batch, queries, q.shape[1], q.shape[3]))
+        self.owner.survivors = np.zeros((batch, keys), dtype=bool)
         for i, s in enumerate(self.owner.batch):
             self.owner.tell(f"{self.name}: layer {self.layer + 1} of {self.sizes.layers}, sequence {i + 1} of {batch}")
             outcome = s.run(self.layer, q[i], k[i], v[i])
             out[i] = s.padded(outcome.out, queries).swapaxes(0, 1)
+            self.owner.survivors[i, list(s.view.keys)] = outcome.tokens
             self.owner.note(Entry(self.number, s.number, outcome.stats, outcome.clipped, outcome.saturated))
         self.layer += 1
         return out

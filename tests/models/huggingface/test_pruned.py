@@ -54,6 +54,9 @@ def test_a_prompt_is_a_workload(engine: str, name: str, tmp_path: Path) -> None:
         gone = ~segment.outcomes[0][2].tokens
         assert gone.sum() == length - counts.tokens[2] and not segment.out[2][:, gone].any()
         assert segment.out[2][:, ~gone].any()
+        alive = np.zeros(20, dtype=bool)
+        alive[20 - length:] = ~gone
+        np.testing.assert_array_equal(attention.survivors[segment.sequence], alive)
     if engine == "golden":
         assert 0 < attention.report.total("refetched") < attention.report.total("queries")
 
@@ -71,11 +74,15 @@ def test_generation_is_a_chain_of_workloads(engine: str, name: str, tmp_path: Pa
         assert mine[-1][0].first_step + len(mine[-1][0].outcomes) == 12
         for before, after in pairwise(mine):
             # Importance goes on from where the file before ends.
-            end = run_workload(read_workload(tmp_path / f"{before[0].name}.npz"), SMALL, engine).outputs.token_scores
-            np.testing.assert_allclose(after[0].token_scores[:len(end)], end, rtol=1e-12)
+            end = run_workload(read_workload(tmp_path / f"{before[0].name}.npz"), SMALL, engine).outputs
+            tokens_before = len(end.token_scores)
+            np.testing.assert_allclose(after[0].token_scores[:tokens_before], end.token_scores, rtol=1e-12)
+            np.testing.assert_allclose(after[0].head_scores, end.head_scores, rtol=1e-3)
         for segment, report in mine if engine == "golden" else ():
             stats = [e.stats for e in attention.report.entries if e.sequence == sequence]
             first = 3 * segment.first_step
+            # The first layer loads importance; later ones differ only in how often it is stored.
+            assert report["layers"][0]["bytes"] == stats[first].bytes
             for a, b in zip(report["layers"], stats[first:], strict=False):
                 assert {k: v for k, v in a["bytes"].items() if k != "other"} == {
                     k: v for k, v in b.bytes.items() if k != "other"}
