@@ -47,8 +47,9 @@ def main() -> None:
             with SpAttenAttention("small", **settings) as attention:
                 got = vectors(ours, attention)
             report = attention.report
-            print(f"| {name} | {float((want * got).sum(1).min()):.5f} | "
-                  f"{sum((report.bytes or {}).values()) / report.dense_bytes:.0%} | {time.process_time() - start:.1f} |")
+            part = sum((report.bytes or {}).values()) / report.dense_bytes
+            least, seconds = float((want * got).sum(1).min()), time.process_time() - start
+            print(f"| {name} | {least:.5f} | {part:.0%} | {seconds:.1f} |")
     print(f"\n{int(mask.sum())} tokens in {len(mask)} sentences")
 
 
