@@ -52,7 +52,9 @@ def test_malformed_arguments(folder, capsys):
     for extra, word in (
             (["--out", "nowhere/o.npz"], "nowhere"), (["--json", "d"], "folder"), (["--out", "w.npz"], "w.npz"),
             (["--out", "x", "--json", "./x"], "x"),
-            (["--html", "nowhere/o.html"], "nowhere"), (["--json", "x", "--html", "x"], "x"), (["--html", "w.npz"], "w.npz"), (["--job", "job.toml"], "keep_values"),
+            (["--html", "nowhere/o.html"], "nowhere"), (["--json", "x", "--html", "x"], "x"),
+            (["--html", "w.npz"], "w.npz"),
+            (["--job", "job.toml"], "keep_values"),
             (["--job", "none.toml"], "none.toml"), (["--preset", "huge"], "huge"), (["--set", "lanes=3"], "lanes")):
         text = refused(["run", "w.npz", "--engine", "golden", *extra], capsys, folder, before)
         assert word in text, text
