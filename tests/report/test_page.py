@@ -72,6 +72,12 @@ def test_white_space_is_seen():
     assert text.token("<&") == "&lt;&amp;" and text.escape("a 'b'\n") == "a &#x27;b&#x27;↵"
 
 
+def test_characters_stand_together():
+    for texts, expected in (("a text of characters", True), (["word", "by", "word", "."], False)):
+        page = render(record(sequence(1, len(texts), texts=texts)))
+        assert ('<div class="words letters">' in page) is expected and ('<div class="words">' in page) is not expected
+
+
 def test_short_numbers():
     assert [text.size(n) for n in (0, 999, 1000, 64123, 999_400, 999_600, 12_345_678, 5e12)] == [
         "0 B", "999 B", "1 kB", "64.1 kB", "999 kB", "1 MB", "12.3 MB", "5000 GB"]
@@ -149,7 +155,7 @@ def test_large_runs_stay_small():
     steps = embedded(page)["sequences"][0]["steps"]
     assert steps[0]["step"] == 0 and steps[-1]["step"] == 31 and len(embedded(page)["sequences"][0]["per_step"]) == 32
     long = render(record(sequence(2, 6000, layers=40, heads=64)))
-    assert len(long.encode()) < 5_000_000 and outline(long).count["span"] < 30_000
+    assert len(long.encode()) < 5_000_000 and long.count("<span") < 30_000
 
 
 def test_even_choices():
