@@ -38,7 +38,7 @@ def test_all_is_in_the_alphabet():
 def test_without_the_language_reference(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     corpus._topics.cache_clear()
-    with pytest.raises(UserError, match="pydoc_data.topics, is missing"):
+    with pytest.raises(UserError, match=r"pydoc_data\.topics, is missing"):
         corpus._topics()
 
 
