@@ -54,7 +54,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     pruning.add_argument("--schedule", type=Path, metavar="FILE.toml",
                          help="a file with a table [schedule] instead of the three ratios (docs/workloads.md)")
     pruning.add_argument("--protect-first", type=int, default=1, metavar="N", help="first tokens kept (default 1)")
-    pruning.add_argument("--protect-last", type=int, default=1, metavar="N", help="newest tokens kept (default 1)")
+    pruning.add_argument("--protect-last", type=int, default=24, metavar="N", help="newest tokens kept (default 24)")
     bits = parser.add_argument_group("operand widths; 12 bits by default")
     bits.add_argument("--q-bits", type=int, default=12, metavar="BITS", help="of Q")
     bits.add_argument("--k-bits", type=_widths, default=(12, 0), metavar="MSB[+LSB]", help="of K, for example 6+4")

@@ -10,7 +10,7 @@ from .limits import Shown
 from .words import alive
 
 #: Pixels.
-LEFT, RIGHT, ROW, WIDEST, NARROWEST, ACROSS = 62, 76, 20, 36, 4, 1000
+LEFT, RIGHT, ROW, WIDEST, NARROWEST, ACROSS = 62, 76, 20, 28, 4, 1000
 #: Up to so many columns have their words beneath; more have numbers here and there.
 WORDS = 70
 #: Characters of a word beneath, pixels of one.

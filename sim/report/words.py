@@ -20,9 +20,11 @@ LEGEND = """\
 def view(shown: Shown, rows: Sequence[str], number: int) -> str:
     """The view of one step; `rows`: a character per token for every layer of it. `number`: of the sequence."""
     tokens = shown.sequence.tokens
+    # Tokens that are characters stand together, as in the text.
+    letters = " letters" if 2 * sum(len(t) == 1 for t in tokens) > len(tokens) else ""
     folded = " checked" if len(tokens) > FOLDED else ""
     lines = [LEGEND, f'<input type="checkbox" class="fold" id="fold{number}"{folded}>'
-             f'<label for="fold{number}"> leave out words gone earlier</label>', '<div class="words">']
+             f'<label for="fold{number}"> leave out words gone earlier</label>', f'<div class="words{letters}">']
     cut = next((i for i, (a, b) in enumerate(zip(shown.words, shown.words[1:], strict=False)) if b != a + 1), None)
     for i in shown.layers:
         if i >= len(rows):

@@ -36,7 +36,7 @@ def run(capsys, weights):
 def test_text_then_statistics(run, tmp_path):
     out, page = tmp_path / "out.json", tmp_path / "out.html"
     code, text, err = run("--tokens", 10, "--keep-tokens", 0.5, "--keep-heads", 0.5, "--keep-values", 0.5, "--k-bits",
-                          "6+4", "--v-bits", 8, "--threshold", 0.9, "--json", out, "--html", page)
+                          "6+4", "--protect-last", 1, "--v-bits", 8, "--threshold", 0.9, "--json", out, "--html", page)
     assert code == 0 and "10/10 characters" in err
     data = json.loads(out.read_text())
     assert text.startswith(PROMPT + data["text"] + "\n12 characters of prompt, 10 generated")
@@ -67,7 +67,7 @@ def test_sampled_text_is_that_of_the_library(run, weights):
 def test_schedule_file(run, tmp_path):
     file = tmp_path / "s.toml"
     file.write_text('[schedule]\nkind = "counts"\nkeep_tokens = [9, 4]\nkeep_heads = 3\n')
-    code, text, _ = run("--tokens", 4, "--schedule", file)
+    code, text, _ = run("--tokens", 4, "--schedule", file, "--protect-last", 2)
     assert code == 0 and "layer 0: 9 tokens, 4 heads; layer 1: 4 tokens, 3 heads" in text
 
 

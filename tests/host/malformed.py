@@ -35,6 +35,8 @@ def _integers(**changes: Any) -> dict[str, Any]:
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no q": (good(q=None), ["q", "missing"]),
     "no k": (good(k=None), ["k", "missing"]),
+    "a unit of 0": (good(out_unit=np.array(0.0)), ["out_unit", "not positive"]),
+    "a unit per layer": (good(out_unit=np.ones(2)), ["out_unit", "[2]"]),
     "unknown key": (good(scale=np.ones(2)), ["scale", "not a key"]),
     "q of three dimensions": (good(q=np.ones((2, 6, 32))), ["q", "[2, 6, 32]"]),
     "k and v differ": (good(v=np.ones((2, 2, 5, 32))), ["v", "[2, 2, 5, 32]"]),

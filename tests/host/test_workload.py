@@ -95,6 +95,11 @@ def test_integers_are_taken_as_they_are():
     assert np.array_equal(w.real["v"], x * scale[..., None, None])
 
 
+def test_the_unit_of_outputs_may_be_given():
+    assert make_workload(good(v=np.ones((2, 2, 6, 32)))).out_unit == 1 / 32767
+    assert make_workload(good(out_unit=np.array(0.25))).out_unit == 0.25
+
+
 def test_steps_see_a_growing_context():
     arrays = good(q=np.ones((2, 2, 3, 32)))
     w = make_workload(arrays, {"stage": "generate", "keep_tokens": [[None, 4], [5, 3], [4, 2]]})

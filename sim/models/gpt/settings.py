@@ -8,6 +8,10 @@ from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS
 from spatten_hw.errors import UserError
 from spatten_hw.host.schedule import PaperSchedule, Schedule
 
+#: Newest tokens that are never pruned. What has just been written matters most for the next character but has had few
+#: queries to become important in: with 1 instead, half the tokens pruned cost 80 % of perplexity, not 2 %.
+PROTECT_LAST = 24
+
 
 @dataclass(frozen=True)
 class GptSettings:
@@ -25,7 +29,7 @@ class GptSettings:
     threshold: float = 0.0
     schedule: Schedule = field(default_factory=PaperSchedule)
     protect_first: int = 1
-    protect_last: int = 1
+    protect_last: int = PROTECT_LAST
 
     def __post_init__(self) -> None:
         for name, (msb, lsb) in (("q_bits", (self.q_bits, 0)), ("k_bits", self.k_bits), ("v_bits", self.v_bits)):

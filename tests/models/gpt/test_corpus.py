@@ -1,5 +1,7 @@
 """Corpus and alphabet: fixed, apart, and clear about what they do not take."""
 
+import sys
+
 import pytest
 
 from sim.models.gpt import corpus, vocabulary
@@ -31,6 +33,13 @@ def test_the_split_does_not_change():
 def test_all_is_in_the_alphabet():
     for text in (corpus.held_out_text(), *corpus.training_texts()):
         assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+def test_without_the_language_reference(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    corpus._topics.cache_clear()
+    with pytest.raises(UserError, match=r"pydoc_data\.topics, is missing"):
+        corpus._topics()
 
 
 def test_alphabet():

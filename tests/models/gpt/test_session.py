@@ -17,7 +17,8 @@ from spatten_hw.host.quantise import split
 from spatten_hw.presets import EIGHTH, SMALL
 from tests.integration.builds import QUAD, transport
 
-PRUNED = GptSettings(q_bits=8, k_bits=(6, 4), v_bits=(8, 0), threshold=0.6, schedule=FixedRatios(0.6, 0.8, 0.5))
+PRUNED = GptSettings(q_bits=8, k_bits=(6, 4), v_bits=(8, 0), threshold=0.6, schedule=FixedRatios(0.6, 0.8, 0.5),
+                     protect_last=1)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +173,7 @@ def test_wrong_settings(make, said):
     ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_tokens=9)), "keep_tokens = 9: .* 7 tokens"),
     ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_values=(8, 2, 2))), "keep_values = 8"),
     ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_heads=4)), "keep_heads"),
-    ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_tokens=1)), "protected"),
+    ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_tokens=1), protect_last=1), "protected"),
 ])
 def test_impossible_requests(model, prompt, count, settings, said):
     def never(task, unit):
