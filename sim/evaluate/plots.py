@@ -42,7 +42,7 @@ def _loss_axis(s: Summary, axes: Any, points: list[Point]) -> None:
 
     axes.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
     losses = [100 * s.of[p]["loss"] for p in points]
-    top = min(MOST, max(10.0, *losses) * 1.3)
+    top = min(MOST, max(1.5 * LINEAR, *losses) * 1.2)
     axes.set_ylim(min(-0.2, max(-LINEAR, min(losses) * 1.3)), top)
     axes.set_yticks([t for t in (-2, -1, 0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if axes.get_ylim()[0] <= t <= top])
     axes.minorticks_off()
@@ -68,27 +68,29 @@ def _trade_off(s: Summary, cost: str) -> Any:
     axes.step([100 * s.of[p][name] for p in front], [100 * s.of[p]["loss"] for p in front], where="post",
               color="#BBBBBB", linewidth=5, zorder=1, solid_capstyle="round")
     for i, (series, points) in enumerate(shown):
-        look = style(i)
         # Combinations are a cloud, not a curve.
-        line = "none" if series.name in ("combined", "points") else "-"
+        cloud = series.name in ("combined", "points")
+        look = {"color": "black", "marker": "o"} if cloud else style(i)
+        line = "none" if cloud else "-"
         axes.plot([100 * s.of[p][name] for p in points], [100 * s.of[p]["loss"] for p in points], linestyle=line,
                   linewidth=1.2, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5, **look)
         inside = _visible(s, points)
         if inside:
-            end = min(inside, key=lambda p: (s.of[p][name], -s.of[p]["loss"]))
+            end = min(inside, key=lambda p: (round(s.of[p][name], 2), -s.of[p]["loss"]))
             places.append((100 * s.of[end][name], 100 * s.of[end]["loss"], series.name, look["color"]))
     left = min(100 * s.of[p][name] for p in s.priced)
     right = max(100 * s.of[p][name] for p in s.priced)
     axes.set_xlim(left - 0.2 * (min(right, 108) - left), min(right, 108) + 2)
     axes.set_xlabel(AXES[cost])
-    axes.set_title(f"{TITLE[s.model]}: accuracy against {cost}; grey: Pareto front", loc="left", fontsize=11)
+    best = _mark_best(s, cost, axes)
+    axes.set_title("\n".join([f"{TITLE[s.model]}: accuracy against {cost}; grey: Pareto front", *best]), loc="left",
+                   fontsize=9.5)
     label(axes, figure, places, right=False)
-    _mark_best(s, cost, axes)
     return figure
 
 
-def _mark_best(s: Summary, cost: str, axes: Any) -> None:
-    """Rings round the cheapest points within the limits, explained in the corner."""
+def _mark_best(s: Summary, cost: str, axes: Any) -> list[str]:
+    """Rings round the cheapest points within the limits; returns what they are."""
     lines = []
     for limit, mark in zip(LIMITS[s.model], ("①", "②"), strict=False):
         point = s.best(cost, limit)
@@ -100,8 +102,7 @@ def _mark_best(s: Summary, cost: str, axes: Any) -> None:
         axes.plot([x], [y], "o", markersize=13, fillstyle="none", markeredgecolor="black", markeredgewidth=1.4)
         axes.annotate(mark, (x, y), (0, 14), textcoords="offset points", ha="center", va="center", fontsize=12)
         lines.append(f"{mark} largest saving at ≤ {limit:.0%} loss: {1 / r[COSTS[cost]]:.1f}×, {point.label}")
-    axes.text(0.99, 0.985, "\n".join(lines), transform=axes.transAxes, ha="right", va="top", fontsize=8.5,
-              bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": "#999999"})
+    return lines
 
 
 def _static(s: Summary) -> list[Point]:
@@ -188,5 +189,6 @@ def _errors(s: Summary) -> Any:
     axes.set_xlabel("largest probability of a row, from MSBs (%)")
     axes.set_ylabel("Σ |P from MSBs − P| of a row, mean")
     axes.set_title(f"{TITLE[s.model]}: what MSBs alone get wrong", loc="left", fontsize=11)
-    label(axes, figure, places)
+    axes.set_xticks(range(0, 101, 20))
+    label(axes, figure, places, rise=6)
     return figure
