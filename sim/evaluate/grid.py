@@ -58,6 +58,8 @@ def _encoder(quick: bool) -> list[Series]:
         Series("tokens", (base, *(replace(base, keep_tokens=(t, t)) for t in tokens))),
         Series("tokens, all pooled", (base, *(
             replace(base, keep_tokens=(t, t), pool_dropped=True) for t in tokens))),
+        # Q is read once, as K and V are: its width is an axis of its own.
+        Series("K and V in 4 bit, Q wider", tuple(replace(base, bits=(4, 0), q_bits=q) for q in (6, 8))),
         Series("heads", (base, *(replace(base, keep_heads=(h / 12, h / 12)) for h in heads))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
     ]
