@@ -106,6 +106,10 @@ def _mark_best(s: Summary, cost: str, axes: Any) -> list[str]:
 
 
 def _static(s: Summary) -> list[Point]:
+    """Static widths without pruning: the series of that name, or whatever a grid of another kind has."""
+    for series in s.series:
+        if series.name == "static":
+            return list(series.points)
     return [p for p in s.priced if p.bits is not None and not p.bits[1] and not p.prunes]
 
 
