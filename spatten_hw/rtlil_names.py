@@ -53,10 +53,9 @@ def readable(text: str) -> str:
     """`text` (RTLIL as Amaranth writes it) with the names described above."""
     modules = {m.name: m for m in _modules(text)}
     types = _without_wrappers(modules)
-    for module in modules.values():
-        for cell in module.cells:
-            cell.type = types.get(cell.type, cell.type)
     kept = {name: m for name, m in modules.items() if name not in types}
+    for module in kept.values():
+        _connect_unread(module, modules, types)
     module_names = _module_names(kept)
     names = _Names(kept)
     return "".join(_rewritten(m, names, types, module_names) for m in kept.values())
@@ -92,11 +91,37 @@ def _without_wrappers(modules: dict[str, _Module]) -> dict[str, str]:
     found = {}
     for m in modules.values():
         if len(m.cells) == 1 and m.cells[0].type in modules and not m.process:
-            wires = [_WHOLE.match(signal) for signal in m.cells[0].ports.values()]
-            if all(w and w[1] == port for port, w in zip(m.cells[0].ports, wires, strict=True)) \
-                    and set(m.ports) <= set(m.cells[0].ports) and m.cells[0].name == "\\block":
-                found[m.name] = m.cells[0].type
+            block = m.cells[0]
+            named = {port for port, signal in block.ports.items() if (w := _WHOLE.match(signal)) and w[1] == port}
+            if set(m.ports) <= named and set(block.ports) - named == set(_unread(m)) and block.name == "\\block":
+                found[m.name] = block.type
     return found
+
+
+def _unread(wrapper: _Module) -> list[str]:
+    """Ports of the block in a wrapper that go nowhere."""
+    return [port for port, signal in wrapper.cells[0].ports.items() if signal.startswith("$") and " " not in signal]
+
+
+def _connect_unread(m: _Module, modules: dict[str, _Module], types: dict[str, str]) -> None:
+    """Makes `m`'s cells instances of the blocks in the wrappers; what a wrapper left unread gets a net of its own."""
+    inside: list[str] = []
+    lines: list[str] = []
+    for line in m.lines:
+        lines.append(line)
+        made = _CELL.match(line)
+        if made and made[1] in types:
+            wrapper = modules[made[1]]
+            for port in _unread(wrapper):
+                net = f"{_NUMBERED.sub('', made[2])}__{port[1:]}"
+                width = modules[types[made[1]]].widths[port]
+                inside.append(f"  wire width {width} {net}\n")
+                lines.append(f"    connect {port} {net}")
+    m.lines = lines
+    at = next(n for n, line in enumerate(lines) if line.startswith("module ")) + 1
+    m.lines[at:at] = inside
+    for cell in m.cells:
+        cell.type = types.get(cell.type, cell.type)
 
 
 def _module_names(names: Iterable[str]) -> dict[str, str]:
@@ -136,13 +161,19 @@ class _Names:
                 new[name] = ends[name]
                 used.add(ends[name])
         bases = dict(new)
+        # Blocks keep theirs against a net of the same name.
+        for cell in m.cells:
+            plain = _NUMBERED.sub("", cell.name)
+            if cell.type in self.modules and plain not in used:
+                new[cell.name] = plain
+                used.add(plain)
         free = Counter(_NUMBERED.sub("", name) for name in own if name not in new)
         for name in sorted((n for n in own if n not in new), key=lambda n: bool(_NUMBERED.search(n))):
             # Fields of a payload (`payload.field`) follow their payload; others lose their number if that is no clash.
             base, rest = _FIELD.match(name).groups()
             wanted = bases[base] + rest if rest and base in bases else _NUMBERED.sub("", name)
             if wanted in used or (wanted != name and free[wanted] > 1 and wanted in own and wanted not in new):
-                wanted = name
+                wanted = name if name not in used else f"{name}_net"
             new[name] = wanted
             used.add(wanted)
         return new
@@ -200,7 +231,7 @@ def _rewritten(m: _Module, names: _Names, types: dict[str, str], module_names: d
 
 def _without_unread(m: _Module) -> list[str]:
     """The lines without numbered names that only repeat another net and that nothing reads."""
-    times = Counter(word for line in m.lines for word in _NAME.findall(line))
+    times = Counter(word for line in m.lines for word in _NAME.findall(_CELL_PORT.sub(r"\2", line)))
     drop = {wire for wire in m.widths
             if wire not in m.ports and "$" in wire and times[wire] == 2}
     aliased = {c[1] for line in m.lines if (c := _CONNECT.match(line))}
