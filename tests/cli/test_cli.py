@@ -71,6 +71,7 @@ def test_presets_json():
     (["generate", "--set", "chanels=2", "-o", "x"], "unknown field 'chanels' (did you mean 'channels'?)"),
     (["generate", "--set", "channels=two", "-o", "x"], "channels must be a whole number"),
     (["generate", "--set", "channels", "-o", "x"], "expected FIELD=VALUE"),
+    (["generate", "--package", "vivid", "-o", "x"], "unknown package 'vivid'; packages: vivado, fusesoc, litex, ipxact"),
     (["generate", "--config", "missing.toml", "-o", "x"], "missing.toml: No such file"),
 ])
 def test_errors_are_one_line(tmp_path, args, says):
@@ -129,7 +130,8 @@ def test_generate_twice_gives_the_same_bytes(tmp_path):
         assert result.returncode == 0, result.stderr
         assert "lines of Verilog" in result.stdout and "modules" in result.stdout
         assert sorted(p.name for p in out.iterdir()) == [
-            "manifest.json", "registers.json", "spatten.v", "spatten_regs.h"]
+            "manifest.json", "registers.html", "registers.json", "registers.md", "registers.rdl", "spatten.v",
+            "spatten_regs.h"]
         hashes.append({p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()})
     assert hashes[0] == hashes[1] == hashes[2]
     manifest = json.loads((tmp_path / "a/manifest.json").read_text())
@@ -145,11 +147,11 @@ def test_generate_twice_gives_the_same_bytes(tmp_path):
 def test_an_error_while_generating_leaves_nothing(tmp_path, monkeypatch):
     from spatten_hw import generate
 
-    def broken(config):
+    def broken(config, packages):
         raise UserError("no usable Yosys")
     monkeypatch.setattr(generate, "_artefacts", broken)
     assert cli.main(["generate", "-o", str(tmp_path / "x")]) == 2
-    monkeypatch.setattr(generate, "_artefacts", lambda config: {"spatten.v": "module"})
+    monkeypatch.setattr(generate, "_artefacts", lambda config, packages: {"spatten.v": "module"})
     with pytest.raises(KeyError):
         generate.generate(PRESETS["small"], tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
