@@ -158,8 +158,8 @@ def _presets(args: argparse.Namespace) -> None:
 def _register_generate(subparsers) -> None:
     parser = subparsers.add_parser(
         "generate", help="write Verilog, register map, C header and manifest",
-        description="Writes one configuration: spatten.v, spatten_regs.h, the register map (registers.json, .rdl, .md,\n"
-                    ".html) and manifest.json; files for other tools with --package, each kind in a folder of its name.\n"
+        description="Writes one configuration: spatten.v, spatten_regs.h, the register map (registers.json, .rdl,\n"
+                    ".md, .html) and manifest.json; with --package also files for other tools.\n"
                     "The same configuration gives the same bytes. Nothing is written if anything is wrong.",
         epilog="examples:\n"
                "  spatten-hw generate --preset small -o build/small\n"

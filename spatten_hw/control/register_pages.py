@@ -10,7 +10,8 @@ from .registers import Register, registers
 
 ACCESS = {"RO": "read only", "RW": "read, write", "W1C": "read, write 1 to clear", "WO": "write only, reads 0"}
 INTRO = ("Registers are 32 bits wide, at byte offsets from the base of the AXI4-Lite slave `s_axil`, little endian. "
-         "64-bit values are two registers, low half first. Other addresses, and writes to read-only registers, are answered with SLVERR.")
+         "64-bit values are two registers, low half first. Other addresses, and writes to read-only registers, are "
+         "answered with SLVERR.")
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; color: #222; }
@@ -22,7 +23,9 @@ code { font: 13px ui-monospace, monospace; }
 .bits td { text-align: center; padding: .25em .1em; overflow: hidden; }
 .bits .none { background: #f0f2f5; }
 @media (prefers-color-scheme: dark) {
-  body { background: #16181c; color: #ddd; } th, .bits .none { background: #262a30; } th, td { border-color: #444; }
+  body { background: #16181c; color: #ddd; }
+  th, .bits .none { background: #262a30; }
+  th, td { border-color: #444; }
   a { color: #8ab4f8; }
 }"""
 

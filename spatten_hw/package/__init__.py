@@ -1,7 +1,7 @@
 """Files that take the Verilog into other tools: `spatten-hw generate --package KIND`.
 
 A kind is a module here with a function of (configuration, top) to file name → text; `package_files` puts each kind
-into a folder of its own name beside the Verilog. Texts depend on the configuration alone.
+into a folder of its own name beside the Verilog, but for those in `BESIDE`. Texts depend on the configuration alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ PACKAGES: dict[str, Callable[[SpAttenConfig, str], dict[str, str]]] = {
     "ipxact": ipxact_files,
 }
 
+#: Kinds whose tools want their files in the Verilog's own folder.
+BESIDE = ("fusesoc",)
+
 
 def check_kinds(kinds: Iterable[str]) -> None:
     """Raises `UserError` for a kind that does not exist."""
@@ -32,8 +35,8 @@ def check_kinds(kinds: Iterable[str]) -> None:
 
 
 def package_files(kinds: Iterable[str], config: SpAttenConfig, top: str) -> dict[str, str]:
-    """`kind/file` → text of every kind, each once, in the order of `PACKAGES`. Raises `UserError`."""
+    """Path below the output folder → text, of every kind once, in the order of `PACKAGES`. Raises `UserError`."""
     kinds = set(kinds)
     check_kinds(kinds)
-    return {f"{kind}/{name}": text for kind, files in PACKAGES.items() if kind in kinds
+    return {name if kind in BESIDE else f"{kind}/{name}": text for kind, files in PACKAGES.items() if kind in kinds
             for name, text in files(config, top).items()}

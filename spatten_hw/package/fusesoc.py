@@ -24,8 +24,8 @@ def core_name(c: SpAttenConfig) -> str:
 
 
 def fusesoc_files(c: SpAttenConfig, top: str) -> dict[str, str]:
-    """`spatten.core`; add the folder of the Verilog (or one above) as a library, then `fusesoc run --target lint`."""
-    options = "".join(f"          - -Wno-{kind}  # {reason}\n" for kind, reason in WAIVED.items())
+    """`spatten.core`, beside the Verilog: FuseSoC wants a core's files below the folder of its description."""
+    options = "".join(f"        - -Wno-{kind}  # {reason}\n" for kind, reason in WAIVED.items())
     return {f"{top}.core": f"""\
 CAPI=2:
 # SpAtten accelerator, configuration {c.hash:08x}. Generated; do not edit.
@@ -35,12 +35,8 @@ description: "SpAtten sparse-attention accelerator: AXI4-Lite slave, {c.channels
 
 filesets:
   rtl:
-    files:
-      - ../{top}.v: {{copyto: {top}.v}}
+    files: [{top}.v]
     file_type: verilogSource
-  software:
-    files:
-      - ../{top}_regs.h: {{copyto: {top}_regs.h, file_type: user}}
 
 targets:
   default: &default
@@ -50,10 +46,9 @@ targets:
   lint:
     <<: *default
     description: "Verilator's lint with all warnings but those named here"
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options:
-          - -Wall
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options:
+        - -Wall
 {options}"""}

@@ -43,9 +43,9 @@ BUS_ADDRESS_BITS = 32
 class SpAtten(LiteXModule):
     """The accelerator in clock domain `sys`.
 
-    bus: AXI4-Lite slave, {SLAVE_BYTES // 1024} KiB of registers (registers.json, {top}_regs.h). memory: one AXI4 master per
-    channel; `bases`: bus address at which each channel's memory begins (channels must not overlap). ev.job: the
-    interrupt, a level that stays until it is cleared in the accelerator's IRQ_STATUS.
+    bus: AXI4-Lite slave, {SLAVE_BYTES // 1024} KiB of registers (registers.json, {top}_regs.h). memory: one AXI4
+    master per channel; `bases`: bus address at which each channel's memory begins (channels must not overlap).
+    ev.job: the interrupt, a level that stays until it is cleared in the accelerator's IRQ_STATUS.
     """
 
     def __init__(self, platform, bases=None):

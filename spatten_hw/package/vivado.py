@@ -11,6 +11,7 @@ from .wrapper import wrapper_verilog
 MEMORY_BASE, MEMORY_BYTES = 0x4000_0000, 0x4000_0000
 #: Data ports of the processing system into its DDR that the example deals the channels to.
 MEMORY_PORTS = 4
+FAMILIES = ("zynq", "artix7", "kintex7", "kintexu", "kintexuplus", "virtexuplus", "virtexuplusHBM", "zynquplus")
 NOT_RUN = """\
 # Generated; do not edit. Vivado was not available where this was written: the commands and their arguments are checked
 # by the project's tests (a Tcl interpreter with Vivado's commands recorded), not by Vivado. Made for 2022.2 and later.
@@ -53,8 +54,8 @@ set core [ipx::current_core]
 set_property name {shell} $core
 set_property version {".".join(__version__.split(".")[:2])} $core
 set_property display_name {{SpAtten sparse-attention accelerator}} $core
-set_property description {{Configuration {c.hash:08x}: {c.multipliers} multipliers per array, {c.channels} memory port(s)}} $core
-set_property supported_families {{zynquplus Production kintexu Production kintexuplus Production virtexuplus Production virtexuplusHBM Production zynq Production kintex7 Production artix7 Production}} $core
+set_property description {{Configuration {c.hash:08x}, {c.channels} memory port(s)}} $core
+set_property supported_families {{ {" ".join(f"{family} Production" for family in FAMILIES)} }} $core
 
 # Packaging a project finds interfaces by their names; this names those that it did not.
 proc infer_bus {{name type ports}} {{
@@ -65,7 +66,7 @@ proc infer_bus {{name type ports}} {{
 }}
 {interfaces}infer_bus aclk xilinx.com:signal:clock_rtl:1.0 aclk
 infer_bus aresetn xilinx.com:signal:reset_rtl:1.0 aresetn
-infer_bus interrupt xilinx.com:signal:interrupt_rtl:1.0 interrupt
+infer_bus irq xilinx.com:signal:interrupt_rtl:1.0 irq
 
 proc bus_parameter {{bus name value}} {{
     global core
@@ -76,7 +77,7 @@ proc bus_parameter {{bus name value}} {{
     set_property value $value [ipx::get_bus_parameters $name -of_objects $interface]
 }}
 bus_parameter aresetn POLARITY ACTIVE_LOW
-bus_parameter interrupt SENSITIVITY LEVEL_HIGH
+bus_parameter irq SENSITIVITY LEVEL_HIGH
 {associations}ipx::associate_bus_interfaces -clock aclk -reset aresetn $core
 
 # {SLAVE_BYTES // 1024} KiB of registers behind the slave; an address space for each memory port.
@@ -117,13 +118,14 @@ def _block_design(c: SpAttenConfig, shell: str) -> str:
               "control/aclk", *(f"memory{p}/aclk" for p in range(ports)), "spatten/aclk"]
     resets = ["control/aresetn", *(f"memory{p}/aresetn" for p in range(ports)), "spatten/aresetn"]
     return f"""\
-# Example: SpAtten (configuration {c.hash:08x}) in a Zynq UltraScale+ on a ZCU104, project in folder project beside this file:
+# Example: SpAtten (configuration {c.hash:08x}) in a Zynq UltraScale+ on a ZCU104; makes folder project here:
 #   vivado -mode batch -source package_ip.tcl
 #   vivado -mode batch -source zcu104.tcl
 {NOT_RUN}#
 # Registers at 0xA0000000 of the processing system; interrupt pl_ps_irq0[0]; {c.channels} memory port(s) on {ports} HP
-# port(s), channel i in the {share // (1 << 20)} MiB of DDR from 0x{MEMORY_BASE:x} + i * 0x{share:x}: keep them from the operating system
-# (device tree: reserved-memory, no-map). HP ports are not coherent: flush caches, or map the memory uncached.
+# port(s), channel i in the {share // (1 << 20)} MiB of DDR from 0x{MEMORY_BASE:x} + i * 0x{share:x}: keep them from the
+# operating system (device tree: reserved-memory, no-map). HP ports are not coherent: flush caches, or map the memory
+# uncached.
 
 set here [file dirname [file normalize [info script]]]
 
@@ -154,7 +156,7 @@ connect_bd_intf_net [get_bd_intf_pins control/M00_AXI] [get_bd_intf_pins spatten
 {memory}connect_bd_net [get_bd_pins ps/pl_clk0] {" ".join(f"[get_bd_pins {pin}]" for pin in clocks)}
 connect_bd_net [get_bd_pins ps/pl_resetn0] [get_bd_pins reset/ext_reset_in]
 connect_bd_net [get_bd_pins reset/peripheral_aresetn] {" ".join(f"[get_bd_pins {pin}]" for pin in resets)}
-connect_bd_net [get_bd_pins spatten/interrupt] [get_bd_pins ps/pl_ps_irq0]
+connect_bd_net [get_bd_pins spatten/irq] [get_bd_pins ps/pl_ps_irq0]
 
 assign_bd_address -offset 0xA0000000 -range 4K [get_bd_addr_segs spatten/{SLAVE}/reg0]
 assign_bd_address

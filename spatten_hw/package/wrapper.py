@@ -12,14 +12,14 @@ ADDRESS_BITS = 49
 def wrapper_verilog(c: SpAttenConfig, top: str, name: str) -> str:
     """Verilog-2001 module `name` round `top`.
 
-    `aclk`, `aresetn` (synchronous, active low), `interrupt` (level, high), the AXI interfaces under the same names.
+    `aclk`, `aresetn` (synchronous, active low), `irq` (level, high), the AXI interfaces under the same names.
     Every memory port's address is `ADDRESS_BITS` wide: parameter M_AXI_<i>_BASE plus the accelerator's address, so
     that channels lie in parts of one memory that do not overlap.
     """
     parameters = [f"    parameter [{ADDRESS_BITS - 1}:0] {m.upper()}_BASE = {ADDRESS_BITS}'h0" for m in masters(c)]
-    ports = ["    input wire aclk", "    input wire aresetn", "    output wire interrupt"]
+    ports = ["    input wire aclk", "    input wire aresetn", "    output wire irq"]
     wires: list[str] = []
-    connections = ["        .clk(aclk)", "        .rst(!aresetn)", "        .irq(interrupt)"]
+    connections = ["        .clk(aclk)", "        .rst(!aresetn)", "        .irq(irq)"]
     for interface, signals in interface_ports(c).items():
         for signal, (direction, width) in signals.items():
             port = inner = f"{interface}_{signal}"
