@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 _NAME = re.compile(r"\\\S+")
 _NUMBERED = re.compile(r"\$\d+$")
 #: A payload's name, and the field or element behind it.
-_FIELD = re.compile(r"([^.\[]+)(.*)$")
+_FIELD = re.compile(r"(?=[.\[])")
 _WIRE = re.compile(r"  wire (?:width (\d+) )?(?:(input|output) \d+ +)?(?:signed )?(\\\S+)$")
 _OWN = re.compile(r"  (?:wire|memory|cell) .*?(\\\S+)$")
 _CELL = re.compile(r"  cell (\S+) (\S+)$")
@@ -170,7 +170,8 @@ class _Names:
         free = Counter(_NUMBERED.sub("", name) for name in own if name not in new)
         for name in sorted((n for n in own if n not in new), key=lambda n: bool(_NUMBERED.search(n))):
             # Fields of a payload (`payload.field`) follow their payload; others lose their number if that is no clash.
-            base, rest = _FIELD.match(name).groups()
+            base, *parts = _FIELD.split(name, maxsplit=1)
+            rest = "".join(parts)
             wanted = bases[base] + rest if rest and base in bases else _NUMBERED.sub("", name)
             if wanted in used or (wanted != name and free[wanted] > 1 and wanted in own and wanted not in new):
                 wanted = name if name not in used else f"{name}_net"
