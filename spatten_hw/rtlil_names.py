@@ -4,6 +4,8 @@ Amaranth names the nets between blocks after one end's port and a number (`busy$
 build, repeats every payload's fields for each end, and wraps each `Shared` block into a module of its own.
 `readable` removes wrappers and repetitions and names a net by the block and port that drive it
 (`score__busy`). Only names change, and what nothing reads goes: the circuit is the same.
+
+Reads the layout of `amaranth.back.rtlil` (one declaration, connection or cell a line), not any RTLIL.
 """
 
 from __future__ import annotations
@@ -174,7 +176,9 @@ class _Names:
             rest = "".join(parts)
             wanted = bases[base] + rest if rest and base in bases else _NUMBERED.sub("", name)
             if wanted in used or (wanted != name and free[wanted] > 1 and wanted in own and wanted not in new):
-                wanted = name if name not in used else f"{name}_net"
+                wanted = name
+            while wanted in used:
+                wanted += "_net"
             new[name] = wanted
             used.add(wanted)
         return new
@@ -223,8 +227,8 @@ def _rewritten(m: _Module, names: _Names, types: dict[str, str], module_names: d
         elif port := _CELL_PORT.match(line):
             out.append(f"    connect {ports.get(port[1], port[1])} {_NAME.sub(name, port[2])}")
         elif line.startswith("    parameter "):
-            # Only a memory cell's parameter holds a name, as a string.
-            out.append(re.sub(r'"(\\[^"]+)"', lambda s: f'"{new.get(s[1], s[1])}"', line))
+            # Only a memory cell's parameter holds a name: as a string, its backslash escaped.
+            out.append(re.sub(r'"\\(\\[^"]+)"', lambda s: f'"\\{new.get(s[1], s[1])}"', line))
         else:
             out.append(_NAME.sub(name, line))
     return "\n".join(out) + "\n"

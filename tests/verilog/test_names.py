@@ -4,6 +4,7 @@ import re
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spatten_hw.hierarchy import FIGURE, figure, modules, tree
@@ -85,3 +86,29 @@ def test_a_label_cannot_leave_the_header(small):
     text = (small / "spatten.v").read_text()
     header = verilog_header(SMALL.replace(name="a\nmodule evil;"), text, "spatten", {})
     assert all(line.startswith("//") for line in header.splitlines() if line)
+
+
+class Twice(wiring.Component):
+    """Two memories of one name: the sources' own doing, which numbers must keep apart."""
+
+    def __init__(self):
+        super().__init__({"at": In(2), "i": In(8), "write": In(1), "a": Out(8), "b": Out(8)})
+
+    def elaborate(self, platform):
+        m = Module()
+        for number, out in enumerate((self.a, self.b)):
+            words = Signal(8, name="words")
+            m.submodules[f"memory{number}"] = memory = Memory(shape=8, depth=4, init=[number] * 4)
+            write, read = memory.write_port(), memory.read_port(transparent_for=())
+            m.d.comb += [write.addr.eq(self.at), write.en.eq(self.write), write.data.eq(self.i), read.addr.eq(self.at),
+                         words.eq(read.data), out.eq(words + number)]
+        return m
+
+
+def test_same_names_stay_apart_and_memories_keep_their_contents():
+    text = to_verilog(Twice(), "twice")
+    memories = re.findall(r"^  reg \[7:0\] (\S+) \[3:0\];", text, re.MULTILINE)
+    assert len(set(memories)) == 2
+    assert all(text.count(f"{name}[") >= 2 for name in memories)
+    ports = modules(text)["twice"].ports
+    assert {"at", "i", "write", "a", "b"} <= set(ports)
