@@ -194,7 +194,7 @@ class _Names:
             ports = self.modules[cell.type].ports
             for port, signal in cell.ports.items():
                 wire = _WHOLE.match(signal)
-                if not wire or wire[2] and m.widths.get(wire[1]) != int(wire[2]) + 1:
+                if not wire or (wire[2] and m.widths.get(wire[1]) != int(wire[2]) + 1):
                     continue
                 plain = _NUMBERED.sub("", wire[1])
                 end = f"{_NUMBERED.sub('', cell.name)}__{self.inside(cell.type).get(port, port)[1:]}"
