@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -54,7 +56,7 @@ class MemoryArbiter(wiring.Component):
                 *(fifo.i.payload.eq(owner) for fifo in owners),
             ]
             # Every part takes it in the same cycle, or none does.
-            parts = [skid, *owners]
+            parts: list[Any] = [skid, *owners]
             room = Cat(part.i.ready for part in parts).all()
             m.d.comb += [part.i.valid.eq(asked & Cat(p.i.ready for p in parts if p is not part).all())
                          for part in parts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
+from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -123,12 +123,13 @@ class System(wiring.Component):
         self._connect_lights(m, lights, receiver, accelerator, bridge)
         return m
 
-    def _domain(self, m: Module, name: str, reset) -> None:
+    def _domain(self, m: Module, name: str, reset: Value) -> None:
+        """A domain with the clock of `sync`, reset with it (a cycle later, from a register) and by `reset`."""
         domain = ClockDomain(name, local=True)
         m.domains += domain
-        again = Signal(name=f"{name}_reset")
-        m.d.sync += again.eq(reset)
-        m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(ResetSignal() | again)]
+        held = Signal(name=f"{name}_reset", init=1)
+        m.d.sync += held.eq(reset)
+        m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(held)]
 
     def _connect_lights(self, m: Module, lights: StatusLeds, receiver: UartReceiver, accelerator: Accelerator,
                         bridge: Bridge) -> None:
