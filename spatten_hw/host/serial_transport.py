@@ -38,8 +38,8 @@ CHARACTER_BITS = 10
 TIMEOUT = 1.0
 SILENCES = 4
 ATTEMPTS = 12
-#: Seconds that the line must be quiet after damage before the request is sent again: what is still on its way, perhaps the
-#: answer after all, is heard first.
+#: Seconds that the line must be quiet after damage before the request is sent again: what is still on its way, perhaps
+#: the answer after all, is heard first.
 SETTLE = 0.03
 #: Tries of the first request, to something that may be no board.
 FIRST_ATTEMPTS = 3
