@@ -90,8 +90,8 @@ class SequenceRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run. `engine`: "rtl", "board", "golden" or "float"; `config_hash`: 8 hex digits; `bit_exact`: whether the hardware
-    equalled the golden model, None if it did not run."""
+    """A run. `engine`: "rtl", "board", "golden" or "float"; `config_hash`: 8 hex digits; `bit_exact`: whether the
+    hardware equalled the golden model, None if it did not run."""
 
     title: str
     engine: str
