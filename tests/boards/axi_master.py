@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,13 @@ from amaranth.sim import Simulator
 from spatten_hw.config import SpAttenConfig
 
 DECERR = 3
+
+
+def seeded() -> random.Random:
+    """Random numbers from $SEED, or another seed every time; it is printed."""
+    seed = int(os.environ.get("SEED") or random.randrange(2**32))
+    print("seed", seed)
+    return random.Random(seed)
 
 
 class AxiMaster:

@@ -1,7 +1,6 @@
 """Block RAM and SDRAM behind the memory port, alone and shared by two masters."""
 
 import dataclasses
-import random
 
 import pytest
 from amaranth import Module
@@ -13,7 +12,7 @@ from boards.shell.sdram import SdramMemory
 from boards.shell.sdram_chip import SdramChip, clocks
 from spatten_hw.errors import UserError
 from spatten_hw.presets import SMALL
-from tests.boards.axi_master import AxiMaster, drained, simulate
+from tests.boards.axi_master import AxiMaster, drained, seeded, simulate
 from tests.boards.sdram_chip import FILL, ChipModel, Command
 
 SIZE = 4096
@@ -21,12 +20,6 @@ WIDTHS = {bits: SMALL.replace(axi_data_bits=bits) for bits in (32, 64, 128)}
 #: Small, so that rows, banks and the end of memory are all met; up within a few clocks.
 CHIP = SdramChip(row_bits=3, column_bits=6, t_init=1000)
 PINS = ("clk_en", "cs", "ras", "cas", "we", "ba", "a", "dqm", "dq_o", "dq_oe")
-
-
-def seeded() -> random.Random:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    return random.Random(seed)
 
 
 def phases(*masters: AxiMaster, end: int):

@@ -104,9 +104,10 @@ def test_run_reports_the_board(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     save("w.npz", good())
     with FakeBoard(SMALL) as board:
-        assert main(["run", "w.npz", "--port", board.port, "--json", "o.json"]) == 0
+        assert main(["run", "w.npz", "--port", board.port, "--json", "o.json", "--html", "o.html"]) == 0
     report = json.loads((tmp_path / "o.json").read_text())
     assert report["engine"] == "board" and report["bit_exact"] is True
+    assert "the board ran beside it" in (tmp_path / "o.html").read_text()
     assert "engine board" in capsys.readouterr().out
 
 

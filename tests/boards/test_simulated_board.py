@@ -20,6 +20,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.host.serial_port import SerialPort
 from spatten_hw.host.serial_transport import SerialTransport
 from spatten_hw.presets import PRESETS, SMALL
+from tests.boards.axi_master import seeded
 from tests.host.malformed import save
 
 CLOCK_HZ, DIVISOR, MEMORY = 25_000_000, 4, 64 * 1024
@@ -77,9 +78,7 @@ class NoisyPort:
 
 
 def test_a_noisy_line_loses_nothing(board):
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = seeded()
     port = NoisyPort(SerialPort(board.port, HOST_BAUD), rng, 0.0)
     data = rng.randbytes(6000)
     with SerialTransport(port, SMALL, baud=HOST_BAUD) as t:
