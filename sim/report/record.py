@@ -15,6 +15,7 @@ SOURCES = {
     "float": "float64",
     "golden": "the integers of the golden model, made real",
     "rtl": "the integers of the golden model, made real; the hardware ran beside it and was compared bit for bit",
+    "board": "the integers of the golden model, made real; the board ran beside it and was compared bit for bit",
 }
 
 
@@ -89,8 +90,8 @@ class SequenceRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run. `engine`: "rtl", "golden" or "float"; `config_hash`: 8 hex digits; `bit_exact`: whether the hardware
-    equalled the golden model, None if it did not run."""
+    """A run. `engine`: "rtl", "board", "golden" or "float"; `config_hash`: 8 hex digits; `bit_exact`: whether the
+    hardware equalled the golden model, None if it did not run."""
 
     title: str
     engine: str
