@@ -95,6 +95,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [fetcher.back_job.eq(seq.back_job), fetcher.same.eq(seq.same)]
 
         write_idle = Signal()        # nothing on the way to the writer or in it
+        summed = Signal()            # no head sum on the way to the pruner
 
         # Sequencer → blocks, and what comes back.
         connect(m, seq.op, pruner.op)
@@ -111,7 +112,7 @@ class Accelerator(wiring.Component):
             seq.k_filled.eq(score.filled), seq.k_filled_half.eq(score.filled_half),
             seq.v_filled.eq(value.filled), seq.v_filled_half.eq(value.filled_half),
             seq.item_done.eq(requantiser.items),
-            pruner.drained.eq(seq.drained), seq.write_idle.eq(write_idle),
+            pruner.drained.eq(seq.drained & summed), seq.write_idle.eq(write_idle),
             seq.fetch_errors.eq(fetcher.errors), seq.write_errors.eq(writer.error),
             fetcher.front_clear.eq(seq.front_clear), fetcher.back_clear.eq(seq.back_clear),
             writer.clear.eq(seq.back_clear),
@@ -141,11 +142,11 @@ class Accelerator(wiring.Component):
         connect_cut(m, "v_rows", fetcher.v_rows, value.v_rows)
         connect_cut(m, "sums", value.o, requantiser.i)
         beats = connect_cut(m, "beats", requantiser.o, writer.rows)
-        connect(m, requantiser.head_sums, pruner.head_sums)
+        head_sums = connect_cut(m, "head_sums", requantiser.head_sums, pruner.head_sums)
         state = connect_cut(m, "state", pruner.state, writer.state)
-        m.d.comb += write_idle.eq(writer.idle & ~beats.o.valid & ~state.o.valid)
+        m.d.comb += [write_idle.eq(writer.idle & ~beats.o.valid & ~state.o.valid), summed.eq(~head_sums.o.valid)]
         connect(m, pruner.state_cmd, fetcher.state_cmd)
-        connect(m, fetcher.state_words, pruner.state_words)
+        connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         m.d.comb += [
             seq.listed.eq(topk.listed),
             seq.value_done.eq(value.o.valid & value.o.ready),
