@@ -53,7 +53,7 @@ class SkidBuffer(wiring.Component):
 def connect_cut(m: Module, name: str, source: stream.Interface, sink: stream.Interface) -> SkidBuffer:
     """Joins `source` to `sink` through a `SkidBuffer`, submodule `name`_skid of `m`: no combinational path is left
     between the two. Returns the buffer: what it holds has left `source` and is not in `sink`'s block yet."""
-    skid = SkidBuffer(source.payload.shape() if hasattr(source.payload, "shape") else len(Value.cast(source.payload)))
+    skid = SkidBuffer(source.payload.shape())
     m.submodules[f"{name}_skid"] = skid
     connect(m, source, skid.i)
     connect(m, skid.o, sink)
