@@ -25,6 +25,7 @@ from .shared import Shared
 from .softmax.softmax import Softmax
 from .stream.fork import StreamFork
 from .stream.layouts import kept_row, prob_row, tag_layout
+from .stream.skid import connect_cut
 from .topk.local import LocalTopK
 from .write.requantise import Requantiser
 from .write.writer import Writer
@@ -33,7 +34,9 @@ from .write.writer import Writer
 class Accelerator(wiring.Component):
     """AXI4-Lite control slave `axil`, C AXI4 memory masters (`ar`, `r`, `aw`, `w`, `b`), level interrupt `irq`.
 
-    Rates and latencies are those of the blocks (docs/architecture.md); nothing here adds a stage. `probe`: for
+    Rates and latencies are those of the blocks (docs/architecture.md). Where the `ready` of a block follows that of the
+    next one combinationally a skid buffer joins them (one cycle): otherwise a full writer would have to be seen by the
+    V fetcher, four blocks back, in the same cycle. `probe`: for
     simulation, an output `probe` (`spatten_hw/probe.py`) shows the streams between the blocks.
     """
 
@@ -91,13 +94,16 @@ class Accelerator(wiring.Component):
             m.d.comb += block.job.eq(seq.back_job)
         m.d.comb += [fetcher.back_job.eq(seq.back_job), fetcher.same.eq(seq.same)]
 
+        write_idle = Signal()        # nothing on the way to the writer or in it
+        summed = Signal()            # no head sum on the way to the pruner
+
         # Sequencer → blocks, and what comes back.
         connect(m, seq.op, pruner.op)
         connect(m, pruner.done, seq.op_done)
         connect(m, seq.k_cmd, fetcher.k_cmd)
         connect(m, seq.v_cmd, fetcher.v_cmd)
         connect(m, seq.q_cmd, fetcher.q_cmd)
-        connect(m, seq.qk_cmd, score.cmd)
+        connect_cut(m, "qk_cmd", seq.qk_cmd, score.cmd)
         connect(m, seq.meta, softmax.meta)
         connect(m, softmax.flat, seq.flat)
         connect(m, softmax.free, seq.free)
@@ -106,7 +112,7 @@ class Accelerator(wiring.Component):
             seq.k_filled.eq(score.filled), seq.k_filled_half.eq(score.filled_half),
             seq.v_filled.eq(value.filled), seq.v_filled_half.eq(value.filled_half),
             seq.item_done.eq(requantiser.items),
-            pruner.drained.eq(seq.drained), seq.write_idle.eq(writer.idle),
+            pruner.drained.eq(seq.drained & summed), seq.write_idle.eq(write_idle),
             seq.fetch_errors.eq(fetcher.errors), seq.write_errors.eq(writer.error),
             fetcher.front_clear.eq(seq.front_clear), fetcher.back_clear.eq(seq.back_clear),
             writer.clear.eq(seq.back_clear),
@@ -121,7 +127,7 @@ class Accelerator(wiring.Component):
         ]
 
         # Data, left to right.
-        connect(m, fetcher.k_rows, score.k_rows)
+        connect_cut(m, "k_rows", fetcher.k_rows, score.k_rows)
         connect(m, fetcher.q_rows, score.q_rows)
         connect(m, score.o, softmax.i)
         m.d.comb += [
@@ -133,13 +139,14 @@ class Accelerator(wiring.Component):
         connect(m, topk.kept, kept_fork.i)
         connect(m, kept_fork.o0, value.kept)
         self._connect_kept_ids(m, kept_fork.o1, fetcher.v_kept)
-        connect(m, fetcher.v_rows, value.v_rows)
-        connect(m, value.o, requantiser.i)
-        connect(m, requantiser.o, writer.rows)
-        connect(m, requantiser.head_sums, pruner.head_sums)
-        connect(m, pruner.state, writer.state)
+        connect_cut(m, "v_rows", fetcher.v_rows, value.v_rows)
+        connect_cut(m, "sums", value.o, requantiser.i)
+        beats = connect_cut(m, "beats", requantiser.o, writer.rows)
+        head_sums = connect_cut(m, "head_sums", requantiser.head_sums, pruner.head_sums)
+        state = connect_cut(m, "state", pruner.state, writer.state)
+        m.d.comb += [write_idle.eq(writer.idle & ~beats.o.valid & ~state.o.valid), summed.eq(~head_sums.o.valid)]
         connect(m, pruner.state_cmd, fetcher.state_cmd)
-        connect(m, fetcher.state_words, pruner.state_words)
+        connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         m.d.comb += [
             seq.listed.eq(topk.listed),
             seq.value_done.eq(value.o.valid & value.o.ready),

@@ -32,12 +32,13 @@ def head_answer(c: SpAttenConfig, user: ShapeLike) -> data.StructLayout:
 
 
 class HeadBase(wiring.Component):
-    """`i` (`head_query`) → `o` (`head_answer`), in order, one per cycle, latency `LATENCY` = 3 cycles.
+    """`i` (`head_query`) → `o` (`head_answer`), in order, one per cycle, latency `LATENCY` = 4 cycles.
 
+    The operands are registered before they are multiplied: a queried head may come straight out of a block memory.
     Not cut: `o.ready` → `i.ready` (the pipeline moves as a whole). `idle`: holds nothing.
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     i: stream.Interface
     o: stream.Interface
@@ -59,6 +60,8 @@ class HeadBase(wiring.Component):
         m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.i.ready.eq(move)]
         user_bits = len(Value.cast(q.user))
 
+        asked_valid = Signal()
+        asked = Signal.like(q)
         product_valid = Signal()
         product_low = Signal(c.head_bits + _HALF)
         product_high = Signal(c.head_bits + _HALF)
@@ -70,13 +73,14 @@ class HeadBase(wiring.Component):
         offset_user = Signal(user_bits)
         with m.If(move):
             m.d.sync += [
-                product_valid.eq(self.i.valid), product_base.eq(q.base), product_user.eq(q.user),
-                product_low.eq(q.head * q.stride[:_HALF]), product_high.eq(q.head * q.stride[_HALF:]),
+                asked_valid.eq(self.i.valid), asked.eq(q),
+                product_valid.eq(asked_valid), product_base.eq(asked.base), product_user.eq(asked.user),
+                product_low.eq(asked.head * asked.stride[:_HALF]), product_high.eq(asked.head * asked.stride[_HALF:]),
                 # Addresses wrap at their width, like every byte address here.
                 offset_valid.eq(product_valid), offset_base.eq(product_base), offset_user.eq(product_user),
                 offset.eq(product_low + (product_high << _HALF)),
                 self.o.valid.eq(offset_valid), Value.cast(self.o.payload.user).eq(offset_user),
                 self.o.payload.base.eq(offset_base + offset),
             ]
-        m.d.comb += self.idle.eq(~(product_valid | offset_valid | self.o.valid))
+        m.d.comb += self.idle.eq(~(asked_valid | product_valid | offset_valid | self.o.valid))
         return m

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Module, Mux, Signal, Value
 from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 
 class SkidBuffer(wiring.Component):
@@ -48,3 +48,13 @@ class SkidBuffer(wiring.Component):
         with m.Elif(self.i.valid & ~spare_valid):
             m.d.sync += [spare.eq(arriving), spare_valid.eq(1)]
         return m
+
+
+def connect_cut(m: Module, name: str, source: stream.Interface, sink: stream.Interface) -> SkidBuffer:
+    """Joins `source` to `sink` through a `SkidBuffer`, submodule `name`_skid of `m`: no combinational path is left
+    between the two. Returns the buffer: what it holds has left `source` and is not in `sink`'s block yet."""
+    skid = SkidBuffer(source.payload.shape())
+    m.submodules[f"{name}_skid"] = skid
+    connect(m, source, skid.i)
+    connect(m, skid.o, sink)
+    return skid
