@@ -74,7 +74,8 @@ class Design:
 
     def instances(self, top: str, units: Iterable[str]) -> dict[str, int]:
         """Unit → how often it occurs below `top`, outside of other units."""
-        wanted, counts = set(units), {}
+        wanted = set(units)
+        counts: dict[str, int] = {}
 
         def walk(name: str, times: int) -> None:
             for child, n in self.children[name].items():

@@ -33,51 +33,50 @@ class Utilisation:
 @dataclass(frozen=True)
 class Family:
     """`synth`: Yosys commands that map module `{top}`, flattened, without pads. `weights`: cell type → what one
-    takes, as keywords of `Utilisation`; cells not named take nothing that is counted (multiplexers beside the
+    takes; cells not named take nothing that is counted (multiplexers beside the
     LUTs, wires). `library`: Verilog of the cells, in Yosys' share folder."""
 
     name: str
     title: str
     synth: str
-    weights: Mapping[str, Mapping[str, float]]
+    weights: Mapping[str, Utilisation]
     library: tuple[str, ...]
 
     def utilisation(self, cells: Mapping[str, int]) -> Utilisation:
         """What `cells` (cell type → number) take."""
-        sums: dict[str, float] = {}
+        total = Utilisation()
         for cell, count in cells.items():
-            for name, weight in self.weights.get(cell, {}).items():
-                sums[name] = sums.get(name, 0) + weight * count
-        return Utilisation(**{name: value if name == "brams" else int(value) for name, value in sums.items()})
+            total += self.weights.get(cell, Utilisation()) * count
+        return total
 
 
 # A CCU2C is two LUTs with their carry chain. A TRELLIS_DPR16X4 is four LUTs, and its write port occupies the two LUTs
 # of a third slice (Project Trellis; nextpnr's packer).
 _ECP5 = {
-    "LUT4": {"luts": 1},
-    "CCU2C": {"luts": 2, "carry": 2},
-    "TRELLIS_DPR16X4": {"luts": 6, "lut_ram": 6},
-    "TRELLIS_FF": {"flip_flops": 1},
-    "MULT18X18D": {"dsps": 1},
-    "DP16KD": {"brams": 1}, "PDPW16KD": {"brams": 1},
+    "LUT4": Utilisation(luts=1),
+    "CCU2C": Utilisation(luts=2, carry=2),
+    "TRELLIS_DPR16X4": Utilisation(luts=6, lut_ram=6),
+    "TRELLIS_FF": Utilisation(flip_flops=1),
+    "MULT18X18D": Utilisation(dsps=1),
+    "DP16KD": Utilisation(brams=1), "PDPW16KD": Utilisation(brams=1),
 }
 
 
-def _lut_ram(luts: int) -> dict[str, float]:
-    return {"luts": luts, "lut_ram": luts}
+def _lut_ram(luts: int) -> Utilisation:
+    return Utilisation(luts=luts, lut_ram=luts)
 
 
-# LUTs of distributed memories: UG474 (7 series) and UG574 (UltraScale) "Distributed RAM".
-_XILINX: dict[str, dict[str, float]] = {
-    **{f"LUT{n}": {"luts": 1} for n in range(1, 7)}, "LUT6_2": {"luts": 1},
-    **{name: _lut_ram(1) for name in ("SRL16E", "SRLC16E", "SRLC32E", "RAM32X1S", "RAM64X1S")},
-    **{name: _lut_ram(2) for name in ("RAM32X1D", "RAM64X1D", "RAM128X1S")},
-    **{name: _lut_ram(4) for name in ("RAM32M", "RAM64M", "RAM128X1D", "RAM256X1S")},
-    **{name: _lut_ram(8) for name in ("RAM32M16", "RAM64M8", "RAM256X1D")},
-    "RAM64X8SW": _lut_ram(8), "RAM512X1S": _lut_ram(8),
-    **{name: {"flip_flops": 1} for name in ("FDRE", "FDSE", "FDCE", "FDPE", "LDCE", "LDPE")},
-    "DSP48E1": {"dsps": 1}, "DSP48E2": {"dsps": 1},
-    "RAMB18E1": {"brams": 0.5}, "RAMB18E2": {"brams": 0.5}, "RAMB36E1": {"brams": 1}, "RAMB36E2": {"brams": 1},
+# LUTs of distributed memories: UG474 (7 series) and UG574 (UltraScale), "Distributed RAM".
+_XILINX: dict[str, Utilisation] = {
+    **dict.fromkeys([*(f"LUT{n}" for n in range(1, 7)), "LUT6_2"], Utilisation(luts=1)),
+    **dict.fromkeys(("SRL16E", "SRLC16E", "SRLC32E", "RAM32X1S", "RAM64X1S"), _lut_ram(1)),
+    **dict.fromkeys(("RAM32X1D", "RAM64X1D", "RAM128X1S"), _lut_ram(2)),
+    **dict.fromkeys(("RAM32M", "RAM64M", "RAM128X1D", "RAM256X1S"), _lut_ram(4)),
+    **dict.fromkeys(("RAM32M16", "RAM64M8", "RAM256X1D", "RAM64X8SW", "RAM512X1S"), _lut_ram(8)),
+    **dict.fromkeys(("FDRE", "FDSE", "FDCE", "FDPE", "LDCE", "LDPE"), Utilisation(flip_flops=1)),
+    **dict.fromkeys(("DSP48E1", "DSP48E2"), Utilisation(dsps=1)),
+    **dict.fromkeys(("RAMB18E1", "RAMB18E2"), Utilisation(brams=0.5)),
+    **dict.fromkeys(("RAMB36E1", "RAMB36E2"), Utilisation(brams=1)),
 }
 
 
