@@ -129,8 +129,13 @@ def verilated(config: SpAttenConfig) -> Any:
 def run_hardware(plan: Plan, golden: GoldenRun, factory: TransportFactory, progress: Progress,
                  cycle_limit: int | None = None) -> HardwareRun:
     """All passes of a plan on the hardware, every result compared with the golden model's."""
-    progress(0, len(plan.passes), "building the simulation")
+    progress(0, len(plan.passes), "building the simulation" if factory is verilated else "opening the accelerator")
     with factory(plan.config) as transport:
+        # Boards have less memory than addresses: say so before anything is sent.
+        room = getattr(transport, "memory_bytes", None)
+        if room is not None and plan.arena.next > room:
+            raise UserError(f"{plan.workload.source}: needs {plan.arena.next} bytes of memory, the board has {room}: "
+                            "give fewer tokens, heads or layers, or use a board with more memory")
         return _run_hardware(plan, golden, transport, progress, cycle_limit)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.commands.board import add_board_arguments, board_factory, check_board_arguments
 from sim.engine import ENGINES, RunResult, run_workload
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
@@ -30,10 +31,12 @@ engines:
   float    float64, no quantisation, the same pruning rules
   golden   the bit-exact integer model
   rtl      the generated Verilog in simulation, compared with golden; exit 1 if they differ
+           with --port: the same on a board (docs/link.md)
 
 example:
   spatten-hw run attention.npz --preset small --engine rtl --out result.npz --json result.json
   spatten-hw run attention.npz --preset small --timeline trace.json     (docs/timeline.md)
+  spatten-hw run attention.npz --preset small --port /dev/ttyUSB0
 """
 
 
@@ -51,6 +54,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help="write what each unit did when, for ui.perfetto.dev, and print a summary (rtl)")
     parser.add_argument("--cycle-limit", metavar="N", type=_positive,
                         help="give up when a layer has not finished after N cycles (rtl; default: by its size)")
+    add_board_arguments(parser)
     add_config_arguments(parser)
     parser.set_defaults(handler=run)
 
@@ -71,9 +75,13 @@ def run(args: argparse.Namespace) -> int:
     _check_targets(targets, args.file)
     workload = read_workload(args.file, args.job)
     recorder = _recorder() if args.timeline is not None else None
+    check_board_arguments(args)
     with _progress_line() as progress:
-        result = run_workload(workload, config, args.engine, recorder, progress=progress,
+        board = board_factory(args, progress)
+        result = run_workload(workload, config, args.engine, board or recorder, progress=progress,
                               cycle_limit=args.cycle_limit)
+    if board is not None:
+        result.engine = "board"
     contents = []
     if args.out is not None:
         buffer = io.BytesIO()

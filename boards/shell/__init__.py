@@ -1,0 +1,1 @@
+"""What every board has round the accelerator: serial link, memory, status lights. `system.System` is the whole."""

@@ -1,0 +1,66 @@
+"""`python -m boards.simulation`: a board that is not there, at a pseudo-terminal, for trying everything before the first
+real one.
+
+    $ python -m boards.simulation --preset small
+    the board is at /dev/pts/7; in another terminal:
+      spatten-hw run attention.npz --preset small --port /dev/pts/7 --baud 9600
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from boards.shell.block_ram import BlockRam
+from boards.shell.system import System
+from sim.status import Status
+from spatten_hw.config import ConfigError
+from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.errors import UserError
+
+from .board import SimulatedBoard
+
+#: The clock it says it has, and clocks per bit of its line: as few as the receiver works with.
+CLOCK_HZ, CLOCKS_PER_BIT = 25_000_000, 4
+#: How fast the line is in real time, about: what a host should expect of it.
+HOST_BAUD = 9600
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m boards.simulation", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--memory", type=int, default=256, metavar="KIB", help="block RAM of the board (default 256)")
+    parser.add_argument("--seconds", type=float, metavar="N", help="end after so long (default: when interrupted)")
+    add_config_arguments(parser)
+    args = parser.parse_args(argv)
+    try:
+        config = config_from_args(args)
+        system = System(config, clock_hz=CLOCK_HZ, baud=CLOCK_HZ // CLOCKS_PER_BIT,
+                        memory=BlockRam(args.memory * 1024))
+        with Status() as status, SimulatedBoard(system, progress=status.show) as board:
+            choice = f"--preset {config.name}" if args.config is None and not args.settings else "(the same settings)"
+            print(f"the board is at {board.port}; in another terminal:\n"
+                  f"  spatten-hw run FILE.npz {choice} --port {board.port} --baud {HOST_BAUD}", flush=True)
+            _watch(board, status, args.seconds)
+    except (UserError, ConfigError, ValueError) as error:
+        print(f"boards.simulation: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+    return 0
+
+
+def _watch(board: SimulatedBoard, status: Status, seconds: float | None) -> None:
+    start = time.monotonic()
+    shown = (0, 0)
+    while seconds is None or time.monotonic() - start < seconds:
+        time.sleep(0.5)
+        if board.characters != shown:
+            shown = board.characters
+            status.show(f"cycle {board.cycles}: {shown[0]} characters in, {shown[1]} out")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""A board's system as a shared library: its Verilog compiled by Verilator with `uart_system.cpp` round it.
+
+Kept and found again as the accelerator's simulations are (`sim/harness/build.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import shutil
+from pathlib import Path
+
+from boards.shell.system import System
+from sim.harness.build import JOBS, Progress, _locked, build_dir, check_tools
+from sim.harness.registers import clocked_registers
+from sim.harness.verilator import call, verilator_env
+from spatten_hw.verilog import to_verilog
+
+HERE = Path(__file__).resolve().parent
+SOURCE = "uart_system.cpp"
+TOP = "system"
+
+
+def build_system(system: System, *, optimize: int = 1, progress: Progress | None = None) -> Path:
+    """The library of `system`, built if it does not exist yet. `optimize`: the C++ compiler's effort."""
+    check_tools()
+    say = progress or (lambda _: None)
+    say(f"generating Verilog of the system with '{system.config.name}'")
+    verilog = clocked_registers(to_verilog(system, TOP, jobs=JOBS))
+    parts = (verilog, (HERE / SOURCE).read_text(), Path(__file__).read_text(), str(optimize),
+             importlib.metadata.version("verilator"))
+    name = "system-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    folder = build_dir() / "lib"
+    folder.mkdir(exist_ok=True)
+    library = folder / f"{name}.so"
+    with _locked(folder / f"{name}.lock"):
+        if not library.exists():
+            work = folder / f"{name}.build"
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            say("compiling the system (a minute or two)")
+            _compile(verilog, work, optimize)
+            (work / "libsystem.so").rename(library)
+            shutil.rmtree(work, ignore_errors=True)
+    return library
+
+
+def _compile(verilog: str, work: Path, optimize: int) -> None:
+    (work / f"{TOP}.v").write_text(verilog)
+    shutil.copyfile(HERE / SOURCE, work / SOURCE)
+    env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
+    # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
+    call(["verilator", "--cc", "--exe", "--prefix", "Vsystem", "--top-module", TOP, "--Mdir", "obj",
+          "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
+          "-Wno-fatal", "-Wno-lint", "-Wno-PROCASSINIT",
+          "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -O{optimize}", "-LDFLAGS",
+          "-shared -Wl,-Bsymbolic", "-o", "../libsystem.so", f"{TOP}.v", SOURCE], work, env, work / "verilator.log")
+    call(["make", f"-j{JOBS}", "-f", "Vsystem.mk"], work / "obj", env, work / "make.log")
