@@ -72,16 +72,13 @@ class Design:
         return [Port(p.group(3).strip(), p.group(1), int(p.group(2) or 0) + 1)
                 for p in _PORT.finditer(self.modules[name])]
 
-    def instances(self, top: str, units: Iterable[str]) -> dict[str, int]:
-        """Unit → how often it occurs below `top`, outside of other units."""
-        wanted = set(units)
+    def occurrences(self, top: str) -> dict[str, int]:
+        """Every module below `top` → how often it occurs there."""
         counts: dict[str, int] = {}
 
         def walk(name: str, times: int) -> None:
             for child, n in self.children[name].items():
-                if child in wanted:
-                    counts[child] = counts.get(child, 0) + times * n
-                else:
-                    walk(child, times * n)
+                counts[child] = counts.get(child, 0) + times * n
+                walk(child, times * n)
         walk(top, 1)
         return counts

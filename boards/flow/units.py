@@ -42,9 +42,10 @@ def unit_modules(config: SpAttenConfig, top: str = TOP) -> dict[str, str]:
 
 def repeated_modules(design: Design, units: Iterable[str]) -> list[str]:
     """Modules inside `units` that occur often and are long: synthesised once, counted as often as they occur."""
+    counts = [design.occurrences(unit) for unit in units]
     found = []
     for name in design.modules:
-        times = sum(design.instances(unit, [name]).get(name, 0) for unit in units if unit != name)
-        if times >= OFTEN and design.text(design.closure(name)).count("\n") >= LONG:
+        often = max(count.get(name, 0) for count in counts) >= OFTEN
+        if often and design.text(design.closure(name)).count("\n") >= LONG:
             found.append(name)
     return found
