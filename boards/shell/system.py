@@ -61,12 +61,14 @@ class System(wiring.Component):
     """
 
     def __init__(self, config: SpAttenConfig, *, clock_hz: int, memory: SystemMemory, baud: int = DEFAULT_BAUD):
+        self._MustUse__silence = True       # one that is refused here is never elaborated
         if config.channels != 1:
             raise UserError(f"channels = {config.channels}: the boards' system has one memory port; set channels=1")
         try:
             self.divisor = clocks_per_bit(clock_hz, baud)
         except ValueError as error:
             raise UserError(str(error)) from None
+        self._MustUse__silence = False
         self.config = config
         self.clock_hz = clock_hz
         self.baud = baud

@@ -1,5 +1,4 @@
-"""`python -m boards.simulation`: a board that is not there, at a pseudo-terminal, for trying everything before the first
-real one.
+"""`python -m boards.simulation`: a simulated board at a pseudo-terminal, to try everything before there is a real one.
 
     $ python -m boards.simulation --preset small
     the board is at /dev/pts/7; in another terminal:

@@ -11,27 +11,36 @@ import shutil
 from pathlib import Path
 
 from boards.shell.system import System
-from sim.harness.build import JOBS, Progress, _locked, build_dir, check_tools
+from sim.harness.build import JOBS, Progress, _locked, _write_atomically, build_dir, check_tools
 from sim.harness.registers import clocked_registers
 from sim.harness.verilator import call, verilator_env
+from spatten_hw.shared import _only_asked
 from spatten_hw.verilog import to_verilog
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 SOURCE = "uart_system.cpp"
 TOP = "system"
 
 
 def build_system(system: System, *, optimize: int = 1, progress: Progress | None = None) -> Path:
-    """The library of `system`, built if it does not exist yet. `optimize`: the C++ compiler's effort."""
+    """The library of `system`, built if it does not exist yet. `optimize`: the C++ compiler's effort.
+
+    A second, quicker key is a hash of the sources: if those are unchanged no Verilog is generated to learn that it is.
+    """
     check_tools()
     say = progress or (lambda _: None)
+    folder = build_dir() / "lib"
+    folder.mkdir(exist_ok=True)
+    shortcut = folder / f"system-{_sources_hash(system, optimize)}.key"
+    if shortcut.exists() and (folder / shortcut.read_text()).exists():
+        _only_asked(system)
+        return folder / shortcut.read_text()
     say(f"generating Verilog of the system with '{system.config.name}'")
     verilog = clocked_registers(to_verilog(system, TOP, jobs=JOBS))
     parts = (verilog, (HERE / SOURCE).read_text(), Path(__file__).read_text(), str(optimize),
              importlib.metadata.version("verilator"))
     name = "system-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    folder = build_dir() / "lib"
-    folder.mkdir(exist_ok=True)
     library = folder / f"{name}.so"
     with _locked(folder / f"{name}.lock"):
         if not library.exists():
@@ -42,7 +51,18 @@ def build_system(system: System, *, optimize: int = 1, progress: Progress | None
             _compile(verilog, work, optimize)
             (work / "libsystem.so").rename(library)
             shutil.rmtree(work, ignore_errors=True)
+    _write_atomically(shortcut, library.name)
     return library
+
+
+def _sources_hash(system: System, optimize: int) -> str:
+    digest = hashlib.sha256(f"{system.config.hash} {system.clock_hz} {system.divisor} {system.memory!r} {optimize}"
+                            .encode())
+    for package in ("amaranth", "verilator"):
+        digest.update(importlib.metadata.version(package).encode())
+    for path in [*sorted((ROOT / "spatten_hw").rglob("*.py")), *sorted((ROOT / "boards").rglob("*.py")), HERE / SOURCE]:
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _compile(verilog: str, work: Path, optimize: int) -> None:

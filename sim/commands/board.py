@@ -40,6 +40,6 @@ def board_factory(args: argparse.Namespace, progress: Progress | None) -> Transp
 
     def show(sent: int, received: int) -> None:
         if progress is not None:
-            progress(0, 0, f"{args.port}: {sent / 1000:.0f} kB sent, {received / 1000:.0f} kB received")
+            progress(sent // 1000, received // 1000, f"kB sent / received, {args.port}")
 
     return lambda config: SerialTransport.open(args.port, config, baud=args.baud or DEFAULT_BAUD, progress=show)

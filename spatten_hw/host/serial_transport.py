@@ -33,9 +33,11 @@ from .serial_port import ByteLink, SerialPort
 DEFAULT_BAUD = 1_000_000
 #: Bits of a character on the line.
 CHARACTER_BITS = 10
-#: Seconds without a character after which an answer is given up, and how often a request is sent before the board is.
+#: Seconds without a character after which an answer is given up; how often in a row, before the board is; and how often
+#: a request is sent when what comes back is damaged.
 TIMEOUT = 1.0
-ATTEMPTS = 10
+SILENCES = 4
+ATTEMPTS = 12
 #: The same for the first request, to something that may be no board.
 FIRST_ATTEMPTS = 3
 #: Seconds between two reports of progress.
@@ -50,16 +52,16 @@ class SerialTransport:
 
     Raises `DeviceError` if nothing sound comes back, if the board speaks another protocol or was built from another
     configuration than `config`, and later if it stops answering. Nothing here waits without limit. `timeout`: seconds
-    without a character until an answer is given up, beside the time the request takes at `baud`. `progress` is called
-    every now and then.
+    without a character until an answer is given up (default `TIMEOUT`), beside the time the request takes at `baud`.
+    `progress` is called every now and then.
     """
 
-    def __init__(self, link: ByteLink, config: SpAttenConfig, *, baud: int = DEFAULT_BAUD, timeout: float = TIMEOUT,
+    def __init__(self, link: ByteLink, config: SpAttenConfig, *, baud: int = DEFAULT_BAUD, timeout: float | None = None,
                  attempts: int = ATTEMPTS, progress: LinkProgress | None = None):
         self.link = link
         self.config = config
         self.character = CHARACTER_BITS / baud
-        self.timeout = timeout
+        self.timeout = TIMEOUT if timeout is None else timeout
         self.attempts = attempts
         self.sent = self.received = self.repeated = self.damaged = 0
         self._progress = progress or (lambda sent, received: None)
@@ -70,7 +72,7 @@ class SerialTransport:
         self._request(Op.RESET)
 
     @classmethod
-    def open(cls, port: str, config: SpAttenConfig, *, baud: int = DEFAULT_BAUD, timeout: float = TIMEOUT,
+    def open(cls, port: str, config: SpAttenConfig, *, baud: int = DEFAULT_BAUD, timeout: float | None = None,
              progress: LinkProgress | None = None) -> SerialTransport:
         """The board at serial port `port`. Raises `UserError` if the port cannot be opened."""
         link = SerialPort(port, baud)
@@ -177,8 +179,13 @@ class SerialTransport:
         """One request, sent again until it has a sound answer. `expect`: bytes of the answer's payload."""
         self._sequence = (self._sequence + 1) % 256
         request = encode(op, self._sequence, address, length, payload)
-        heard = self.received
+        heard = before = self.received
+        silences = 0
         for attempt in range(self.attempts):
+            silences = 0 if self.received > before else silences + (attempt > 0)
+            if silences >= SILENCES:
+                break
+            before = self.received
             self.link.write(request)
             self.sent += len(request)
             self.repeated += attempt > 0
@@ -191,7 +198,7 @@ class SerialTransport:
                 raise DeviceError(f"{self.link.name}: the board answers {op.name} with {len(response.payload)} bytes "
                                   f"instead of {expect}: it was built from another release")
             return response
-        raise self._silent(first, self.received > heard)
+        raise self._silent(first, self.received > heard and not silences)
 
     def _check_status(self, response: Response, op: Op, address: int) -> None:
         if response.status == Status.OK:
