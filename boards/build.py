@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from boards.flow.units import unit_modules
 from boards.shell.system import System
 from boards.top import SYSTEM, TOP, BoardTop
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.verilog import to_verilog
+from spatten_hw.verilog import YOSYS, to_verilog
 from spatten_hw.verilog_text import repaired
 
 #: What a build leaves in its folder; tools' files and logs are in `WORK` there.
@@ -43,7 +44,8 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
     bitstream = folder / f"{board.name}.bit"
     bitstream.unlink(missing_ok=True)
     tell("writing Verilog")
-    design, constraints = _verilog(board, system, kind)
+    board_text, constraints = board_verilog(board, system, kind)
+    design = Design(board_text + to_verilog(system, SYSTEM))
     units = list(unit_modules(config, SYSTEM).values())
     netlist, blocks = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell)
     record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None)
@@ -66,13 +68,13 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
     return record
 
 
-def _verilog(board: Board, system: System, kind: str) -> tuple[Design, str]:
-    """The modules of the board's design, and its pin constraints."""
-    text = to_verilog(system, SYSTEM)
+def board_verilog(board: Board, system: System, kind: str) -> tuple[str, str]:
+    """Verilog of the board's top, without the system, and its pin constraints."""
+    os.environ.setdefault("AMARANTH_USE_YOSYS", YOSYS)
     plan = board.platform().prepare(BoardTop(board, system, kind), TOP, debug_verilog=True)
     name = next(name for name in (f"{TOP}.v", f"{TOP}.debug.v") if name in plan.files)
     constraints = next(content for path, content in plan.files.items() if path.endswith((".lpf", ".xdc")))
-    return Design(repaired(_text(plan.files[name])) + text), _text(constraints)
+    return repaired(_text(plan.files[name])), _text(constraints)
 
 
 def _text(content: str | bytes) -> str:

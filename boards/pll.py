@@ -22,9 +22,9 @@ class PllLimits:
     divide_out: tuple[int, int]
 
 
-#: EHXPLLL, Lattice FPGA-DS-02012 table 3.24 and FPGA-TN-02200. Its feedback is the divided output.
-ECP5 = PllLimits((10e6, 400e6), (400e6, 800e6), (1, 128), (1, 80), (1, 128))
-#: PLLE2 of the slowest 7-series speed grade, Xilinx DS181. Its feedback is its own oscillator.
+#: EHXPLLL, Lattice FPGA-DS-02012 (sysCLOCK PLL timing) and FPGA-TN-02200.
+ECP5 = PllLimits((10e6, 400e6), (400e6, 800e6), (1, 128), (1, 128), (1, 128))
+#: PLLE2 of the slowest 7-series speed grade, Xilinx DS181.
 XC7 = PllLimits((19e6, 450e6), (800e6, 1600e6), (1, 56), (2, 64), (1, 128))
 #: Largest deviation that counts as the frequency asked for.
 TOLERANCE = 0.01
@@ -32,7 +32,7 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class PllSetting:
-    """out = oscillator / divide_out, oscillator = in / divide_in · multiply (· divide_out on ECP5)."""
+    """out = oscillator / divide_out, oscillator = in / divide_in · multiply."""
 
     divide_in: int
     multiply: int
@@ -40,7 +40,7 @@ class PllSetting:
     hz: float
 
 
-def solve(in_hz: float, out_hz: float, limits: PllLimits, feedback_is_output: bool) -> PllSetting:
+def solve(in_hz: float, out_hz: float, limits: PllLimits) -> PllSetting:
     """The setting nearest to `out_hz`, with the fastest oscillator (least jitter). Raises `UserError` if none is
     within 1 %."""
     best: tuple[float, float, PllSetting] | None = None
@@ -50,7 +50,7 @@ def solve(in_hz: float, out_hz: float, limits: PllLimits, feedback_is_output: bo
             continue
         for multiply in range(limits.multiply[0], limits.multiply[1] + 1):
             for divide_out in range(limits.divide_out[0], limits.divide_out[1] + 1):
-                oscillator = phase * multiply * (divide_out if feedback_is_output else 1)
+                oscillator = phase * multiply
                 if not limits.oscillator[0] <= oscillator <= limits.oscillator[1]:
                     continue
                 hz = oscillator / divide_out
@@ -75,10 +75,10 @@ def add_clock(m: Module, platform, in_hz: float, out_hz: float, family: str) -> 
     if in_hz == out_hz:
         m.d.comb += [sync.clk.eq(pin.i), locked.eq(1)]
     elif family == "ecp5":
-        s = solve(in_hz, out_hz, ECP5, feedback_is_output=True)
+        s = solve(in_hz, out_hz, ECP5)
         m.submodules.pll = _ecp5(s, pin.i, sync.clk, locked)
     else:
-        s = solve(in_hz, out_hz, XC7, feedback_is_output=False)
+        s = solve(in_hz, out_hz, XC7)
         raw, feedback = Signal(), Signal()
         m.submodules.pll = Instance(
             "PLLE2_BASE", p_CLKIN1_PERIOD=1e9 / in_hz, p_DIVCLK_DIVIDE=s.divide_in, p_CLKFBOUT_MULT=s.multiply,
@@ -93,11 +93,16 @@ def add_clock(m: Module, platform, in_hz: float, out_hz: float, family: str) -> 
 
 
 def _ecp5(s: PllSetting, source, target, locked) -> Instance:
+    """The feedback is an output of its own, CLKOP, at the phase detector's frequency; the design's clock is CLKOS."""
+    feedback = Signal(name="pll_feedback")
+    low = {name: Const(0) for name in (
+        "i_RST", "i_STDBY", "i_PHASESEL0", "i_PHASESEL1", "i_PHASEDIR", "i_PHASESTEP", "i_PHASELOADREG",
+        "i_PLLWAKESYNC", "i_ENCLKOP", "i_ENCLKOS")}
+    off = {f"p_{name}": "DISABLED" for name in ("PLLRST_ENA", "INTFB_WAKE", "STDBY_ENABLE", "DPHASE_SOURCE")}
     return Instance(
-        "EHXPLLL", a_FREQUENCY_PIN_CLKOP=f"{s.hz / 1e6:g}",
-        p_CLKI_DIV=s.divide_in, p_CLKFB_DIV=s.multiply, p_CLKOP_DIV=s.divide_out, p_CLKOP_ENABLE="ENABLED",
-        p_CLKOP_CPHASE=s.divide_out - 1, p_CLKOP_FPHASE=0, p_FEEDBK_PATH="CLKOP", p_PLLRST_ENA="DISABLED",
-        p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED", p_DPHASE_SOURCE="DISABLED", p_OUTDIVIDER_MUXA="DIVA",
-        i_CLKI=source, i_CLKFB=target, i_RST=Const(0), i_STDBY=Const(0), i_PHASESEL0=Const(0), i_PHASESEL1=Const(0),
-        i_PHASEDIR=Const(0), i_PHASESTEP=Const(0), i_PHASELOADREG=Const(0), i_PLLWAKESYNC=Const(0),
-        i_ENCLKOP=Const(0), o_CLKOP=target, o_LOCK=locked)
+        "EHXPLLL", a_FREQUENCY_PIN_CLKOS=f"{s.hz / 1e6:g}", p_FEEDBK_PATH="CLKOP",
+        p_CLKI_DIV=s.divide_in, p_CLKFB_DIV=1,
+        p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=s.multiply, p_CLKOP_CPHASE=s.multiply - 1, p_CLKOP_FPHASE=0,
+        p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=s.divide_out, p_CLKOS_CPHASE=s.divide_out - 1, p_CLKOS_FPHASE=0,
+        p_OUTDIVIDER_MUXA="DIVA", p_OUTDIVIDER_MUXB="DIVB", **off, **low,
+        i_CLKI=source, i_CLKFB=feedback, o_CLKOP=feedback, o_CLKOS=target, o_LOCK=locked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Value
-from amaranth.lib import wiring
+from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In
 
 from boards.board import Board
@@ -45,9 +45,12 @@ class BoardTop(Elaboratable):
         board = self.board
         add_clock(m, platform, board.oscillator_hz, self.system.clock_hz, board.device.family.name)
         m.submodules.system = system = SystemBox(self.system)
-        uart = platform.request("uart", 0)
-        m.d.comb += [system.uart_rx.eq(uart.rx.i), uart.tx.o.eq(system.uart_tx)]
-        for light, value in zip(board.leds(platform), system.leds, strict=False):
+        uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"})
+        m.submodules.rx_pin = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx_pin = tx = io.Buffer("o", uart.tx)
+        m.d.comb += [system.uart_rx.eq(rx.i), tx.o.eq(system.uart_tx)]
+        for n, (port, value) in enumerate(zip(board.leds(platform), system.leds, strict=True)):
+            m.submodules[f"led{n}_pin"] = light = io.Buffer("o", port)
             m.d.comb += light.o.eq(value)
         if self.kind in board.connect:
             board.connect[self.kind](m, system, platform)
