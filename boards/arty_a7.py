@@ -10,6 +10,6 @@ from boards.shell.block_ram import BlockRam
 
 BOARD = Board(
     name="arty_a7", title="Arty A7-100T", platform=ArtyA7_100Platform, device=XC7A100T,
-    oscillator_hz=100_000_000, clock_hz=50_000_000, memories={"bram": lambda hz: BlockRam(128 * 1024)},
+    oscillator_hz=100_000_000, clock_hz=50_000_000, memories={"bram": lambda clock_hz: BlockRam(128 * 1024)},
     leds=lambda platform: [platform.request("led", n, dir="-") for n in range(4)],
 )

@@ -11,6 +11,6 @@ from boards.shell.block_ram import BlockRam
 
 BOARD = Board(
     name="genesys2", title="Genesys 2 with XC7K325T", platform=Genesys2Platform, device=XC7K325T,
-    oscillator_hz=200_000_000, clock_hz=100_000_000, memories={"bram": lambda hz: BlockRam(256 * 1024)},
+    oscillator_hz=200_000_000, clock_hz=100_000_000, memories={"bram": lambda clock_hz: BlockRam(256 * 1024)},
     leds=lambda platform: [platform.request("led", n, dir="-") for n in range(4)],
 )

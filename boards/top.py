@@ -45,7 +45,7 @@ class BoardTop(Elaboratable):
         board = self.board
         add_clock(m, platform, board.oscillator_hz, self.system.clock_hz, board.device.family.name)
         m.submodules.system = system = SystemBox(self.system)
-        uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"})
+        uart = platform.request("uart", 0, dir="-")
         m.submodules.rx_pin = rx = io.Buffer("i", uart.rx)
         m.submodules.tx_pin = tx = io.Buffer("o", uart.tx)
         m.d.comb += [system.uart_rx.eq(rx.i), tx.o.eq(system.uart_tx)]
