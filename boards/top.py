@@ -11,10 +11,13 @@ from amaranth.lib.wiring import In
 from boards.board import Board
 from boards.pll import add_clock
 from boards.shell.system import System
+from spatten_hw.generate import TOP as ACCELERATOR
 
-#: Verilog modules: of the board, and of the system on it.
+#: Verilog module of the board.
 TOP = "top"
-SYSTEM = "system"
+#: Verilog module of the system on it. Its units are then the same modules as in the generated Verilog, with the same
+#: text, so that what is synthesised for one is there for the other.
+SYSTEM = ACCELERATOR
 
 
 class SystemBox(wiring.Component):

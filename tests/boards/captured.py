@@ -73,24 +73,26 @@ module part(a);
 endmodule
 """
 
-LIBERTY = """\
-library (mini) {
-  cell (INVX1) { area : 4; pin(A) { direction : input; } pin(Y) { direction : output; function : "(!A)"; } }
-  cell (NAND2X1) {
-    area : 8;
-    pin(A) { direction : input; } pin(B) { direction : input; }
-    pin(Y) { direction : output; function : "(!(A B))"; }
-  }
-  cell (NOR2X1) {
-    area : 12;
-    pin(A) { direction : input; } pin(B) { direction : input; }
-    pin(Y) { direction : output; function : "(!(A+B))"; }
-  }
-  cell (DFFPOSX1) {
-    area : 32;
-    ff (DS0000, P0002) { next_state : "D"; clocked_on : "CLK"; }
-    pin(D) { direction : input; } pin(CLK) { direction : input; clock : true; }
-    pin(Q) { direction : output; function : "DS0000"; }
-  }
+
+
+def _gate(name: str, area: int, inputs: str, function: str) -> str:
+    tables = " ".join(f'{table}(scalar) {{ values ("0.1"); }}'
+                      for table in ("cell_rise", "cell_fall", "rise_transition", "fall_transition"))
+    pins = "".join(f"  pin({i}) {{ direction : input; capacitance : 0.01; }}\n" for i in inputs)
+    arcs = "".join(f'timing() {{ related_pin : "{i}"; {tables} }} ' for i in inputs)
+    return (f'cell ({name}) {{\n  area : {area};\n{pins}'
+            f'  pin(Y) {{ direction : output; function : "{function}"; {arcs}}}\n}}\n')
+
+
+#: The least that ABC maps with: it wants a buffer, and delays.
+LIBERTY = "library (mini) {\n" + "".join((
+    _gate("INVX1", 4, "A", "(!A)"), _gate("BUFX1", 6, "A", "A"), _gate("NAND2X1", 8, "AB", "(!(A B))"),
+    _gate("NOR2X1", 12, "AB", "(!(A+B))"))) + """\
+cell (DFFPOSX1) {
+  area : 32;
+  ff (DS0000, P0002) { next_state : "D"; clocked_on : "CLK"; }
+  pin(D) { direction : input; } pin(CLK) { direction : input; clock : true; }
+  pin(Q) { direction : output; function : "DS0000"; }
+}
 }
 """

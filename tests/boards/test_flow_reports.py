@@ -75,7 +75,7 @@ def test_liberty(tmp_path):
     path = tmp_path / "mini.lib"
     path.write_text(LIBERTY)
     liberty = Liberty(path)
-    assert liberty.areas == {"INVX1": 4, "NAND2X1": 8, "NOR2X1": 12, "DFFPOSX1": 32}
+    assert liberty.areas == {"INVX1": 4, "BUFX1": 6, "NAND2X1": 8, "NOR2X1": 12, "DFFPOSX1": 32}
     assert liberty.gates({"DFFPOSX1": 2, "INVX1": 1, "$mem_v2": 1}) == 8.5
     path.write_text("nothing of the kind")
     with pytest.raises(UserError, match="no two-input NAND"):
