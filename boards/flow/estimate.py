@@ -1,2 +1,118 @@
-"""placeholder"""
-def check_fit(config, device): pass
+"""What a configuration takes of an FPGA, estimated in no time: to refuse what is too big before synthesis begins.
+
+Every unit's look-up tables, flip-flops, multipliers and block RAMs on ECP5 follow laws with one or two drivers each,
+fitted to what `spatten-hw bench area` measured of `small`, `eighth` and variants of them (docs/fpga.md). Other
+families are scaled from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from spatten_hw.config import ConfigError, SpAttenConfig
+from spatten_hw.errors import UserError
+
+from .devices import Device
+from .families import Utilisation
+
+#: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
+#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels.
+DRIVERS = {
+    "mults": lambda c: c.multipliers * c.operand_bits,
+    "ports": lambda c: c.requesters * c.axi_data_bits,
+    "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
+    "beats": lambda c: c.channels * c.axi_data_bits,
+    "lanes": lambda c: c.lanes,
+    "topk": lambda c: c.topk_lanes,
+    "ram": lambda c: c.multipliers * c.operand_bits * c.sram_rows * 2 / 18432,
+    "tokens": lambda c: c.max_tokens,
+}
+
+
+@dataclass(frozen=True)
+class Law:
+    """constant + Σ slope · driver."""
+
+    constant: float
+    slopes: Mapping[str, float]
+
+    def __call__(self, config: SpAttenConfig) -> float:
+        return self.constant + sum(slope * DRIVERS[name](config) for name, slope in self.slopes.items())
+
+
+def _law(constant: float, **slopes: float) -> Law:
+    return Law(constant, slopes)
+
+
+#: Unit → quantity → law, for ECP5.
+LAWS: dict[str, dict[str, Law]] = {}
+#: The boards' system round the accelerator, without its memory.
+SHELL = Utilisation(luts=2500, flip_flops=2500)
+#: Other families, as parts of ECP5's numbers (small, measured): LUTs of 6 inputs, block RAMs of 36 kbit.
+FACTORS = {"ecp5": {}, "xc7": {"luts": 0.6, "brams": 0.5}, "xcup": {"luts": 0.6, "brams": 0.5}}
+#: Fields that make a design smaller, and others that must follow so that the configuration stays valid.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "channels": (), "multipliers": (), "topk_lanes": (), "k_ports": (), "v_ports": (), "axi_data_bits": (),
+    "max_dim": (), "max_tokens": ("sram_tokens",), "sram_tokens": (), "operand_bits": (), "max_heads": ("max_group",),
+}
+#: Names in messages.
+TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs", "brams": "block RAMs"}
+
+
+def estimate(config: SpAttenConfig, family: str = "ecp5") -> Utilisation:
+    """What the accelerator takes (within some 15 % of what synthesis finds for the configurations measured)."""
+    sums = dict.fromkeys(TITLES, 0.0)
+    for laws in LAWS.values():
+        for quantity, law in laws.items():
+            sums[quantity] += max(0.0, law(config)) * FACTORS[family].get(quantity, 1)
+    return Utilisation(luts=round(sums["luts"]), flip_flops=round(sums["flip_flops"]), dsps=round(sums["dsps"]),
+                       brams=round(sums["brams"]))
+
+
+def check_fit(config: SpAttenConfig, device: Device) -> None:
+    """Raises `UserError` if `config` in the boards' system is too big for `device`, with the estimate and fields to
+    lower."""
+    over = _over(config, device)
+    if not over:
+        return
+    found = ", ".join(f"{used:,.0f} {TITLES[name]} of {held:,.0f}" for name, (used, held) in over.items())
+    smaller = _shrunk(config, device)
+    fields = [f"{name}={value}" for name, value in smaller.fields.items()
+              if name != "name" and value != getattr(config, name)]
+    remedy = ("lower " + ", ".join(fields) if not _over(smaller, device) else
+              f"no configuration near it fits; start from --preset {'small'}")
+    raise UserError(f"'{config.name}' is too big for {device.name}: an estimated {found}; {remedy}")
+
+
+def _over(config: SpAttenConfig, device: Device) -> dict[str, tuple[float, float]]:
+    """Quantity → (estimate, what the device holds), where the estimate is more."""
+    used = estimate(config, device.family.name) + SHELL
+    return {name: (getattr(used, name), getattr(device.holds, name)) for name in TITLES
+            if getattr(used, name) > getattr(device.holds, name)}
+
+
+def _overuse(config: SpAttenConfig, device: Device) -> float:
+    """By how much the scarcest resources are exceeded, as parts of what there is."""
+    return sum(used / held - 1 for used, held in _over(config, device).values())
+
+
+def _shrunk(config: SpAttenConfig, device: Device) -> SpAttenConfig:
+    """`config` with fields halved, the one that helps most first, until it fits or nothing helps any more."""
+    while _over(config, device):
+        best = min(_halved(config), key=lambda c: _overuse(c, device), default=config)
+        if _overuse(best, device) >= _overuse(config, device):
+            return config
+        config = best
+    return config
+
+
+def _halved(config: SpAttenConfig) -> Iterator[SpAttenConfig]:
+    """Every valid configuration with one field halved."""
+    for name, followers in FIELDS.items():
+        value = getattr(config, name) // 2
+        changes = {name: value} | {f: min(getattr(config, f), value) for f in followers}
+        try:
+            yield config.replace(**changes)
+        except ConfigError:
+            continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,6 +16,8 @@ from .tools import Usage, run_tool, yosys_command
 
 #: Part of every key of the cache: to be raised when the scripts below change.
 VERSION = 1
+#: Words from which a memory is large.
+LARGE = 2048
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,22 @@ def synthesise(design: Design, module: str, family: Family, cache: Path, boxes: 
 
 def _run(design: Design, module: str, inside: Sequence[str], edge: Sequence[str], family: Family,
          folder: Path) -> Usage:
-    (folder / "block.v").write_text(design.text(inside))
+    (folder / "block.v").write_text(without_zeroes(design.text(inside)))
     (folder / "boxes.v").write_text(design.text(edge))
     script = ["read_verilog block.v", *(["read_verilog -lib boxes.v"] if edge else []),
               family.synth.format(top=module), "delete t:$scopeinfo", "tee -q -o stat.json stat -json",
               f"select -module {module}", "write_rtlil -selected netlist.il"]
     (folder / "synth.ys").write_text("\n".join(script) + "\n")
     return run_tool([*yosys_command(), "synth.ys"], folder, "yosys.log")
+
+
+_ZEROES = re.compile(r"^  initial begin\n((?:    (?:\\\S+ |\w+)\[\d+\] = \d+'[hb]0+;\n)+)  end\n", re.MULTILINE)
+
+
+def without_zeroes(verilog: str) -> str:
+    """`verilog` without the zeroes that large memories start with: an FPGA's memories start so unless told otherwise,
+    and Yosys takes minutes over a long list of them."""
+    return _ZEROES.sub(lambda m: m.group(0) if m.group(1).count("\n") < LARGE else "", verilog)
 
 
 def read_cells(stat: str, modules: Collection[str] = ()) -> dict[str, int]:

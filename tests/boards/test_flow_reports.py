@@ -7,7 +7,7 @@ from boards.flow.families import FAMILIES, Utilisation
 from boards.flow.paths import design_name, read_paths
 from boards.flow.place import Clock, read_report
 from boards.flow.standard_cells import Liberty, sram_bits
-from boards.flow.synthesis import read_cells
+from boards.flow.synthesis import LARGE, read_cells, without_zeroes
 from spatten_hw.errors import UserError
 
 from .captured import LIBERTY, REPORT, STAT, VERILOG
@@ -82,3 +82,12 @@ def test_liberty(tmp_path):
         Liberty(path)
     with pytest.raises(UserError, match="No such file"):
         Liberty(tmp_path / "other.lib")
+
+
+def test_large_memories_lose_their_zeroes_alone():
+    def initial(*values: str) -> str:
+        return "  initial begin\n" + "".join(f"    ram[{i}] = {v};\n" for i, v in enumerate(values)) + "  end\n"
+
+    small, other = initial(*["8'h00"] * 4), initial(*["8'h00"] * LARGE, "8'h01")
+    text = "module m;\n" + small + initial(*["8'h00"] * LARGE) + other + "endmodule\n"
+    assert without_zeroes(text) == "module m;\n" + small + other + "endmodule\n"
