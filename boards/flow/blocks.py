@@ -63,8 +63,9 @@ class Design:
         return "".join(self.modules[name] for name in names)
 
     def digest(self, names: Iterable[str]) -> str:
-        """Of the text of some modules without source references, which move when lines above them do."""
-        text = re.sub(r"\(\* src = \"[^\"\n]*\" \*\)", "", self.text(names))
+        """Of the text of some modules, without what moves with the text around them: source references and the
+        numbers of the Verilog back end's own names."""
+        text = re.sub(r"\(\* src = \"[^\"\n]*\" \*\)|\$auto\$\S+", "", self.text(names))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def ports(self, name: str) -> list[Port]:
