@@ -23,10 +23,10 @@ DRIVERS = {
     "ports": lambda c: c.requesters * c.axi_data_bits,
     "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
     "beats": lambda c: c.channels * c.axi_data_bits,
+    "multipliers": lambda c: c.multipliers,
     "lanes": lambda c: c.lanes,
     "topk": lambda c: c.topk_lanes,
     "ram": lambda c: c.multipliers * c.operand_bits * c.sram_rows * 2 / 18432,
-    "tokens": lambda c: c.max_tokens,
 }
 
 
@@ -46,14 +46,32 @@ def _law(constant: float, **slopes: float) -> Law:
 
 
 #: Unit → quantity → law, for ECP5.
-LAWS: dict[str, dict[str, Law]] = {}
+LAWS: dict[str, dict[str, Law]] = {
+    "fetcher": {"luts": _law(1250, ports=16, mults=21, crossing=0.5), "flip_flops": _law(2200, ports=10, mults=10),
+                "dsps": _law(11), "brams": _law(0, ports=0.04)},
+    "score": {"luts": _law(500, mults=6), "flip_flops": _law(400, mults=8), "dsps": _law(0, multipliers=1),
+              "brams": _law(0, ram=1.03)},
+    "prob_value": {"luts": _law(400, mults=7), "flip_flops": _law(400, mults=11.5), "dsps": _law(0, multipliers=1),
+                   "brams": _law(4, ram=1.03)},
+    "softmax": {"luts": _law(1500, lanes=2300), "flip_flops": _law(900, lanes=1400), "dsps": _law(0, lanes=3),
+                "brams": _law(1, lanes=10)},
+    "local_topk": {"luts": _law(1500, topk=1170), "flip_flops": _law(700, topk=590), "brams": _law(4, topk=3.2)},
+    "requantiser": {"luts": _law(1200, beats=26), "flip_flops": _law(900, beats=17), "dsps": _law(3, beats=0.125)},
+    "pruner": {"luts": _law(2500, topk=1700), "flip_flops": _law(1600, topk=1260), "dsps": _law(3),
+               "brams": _law(4, topk=6)},
+    "writer": {"luts": _law(500, beats=13), "flip_flops": _law(205)},
+    "job_reader": {"luts": _law(2240), "flip_flops": _law(1220), "dsps": _law(3)},
+    "sequencer": {"luts": _law(830), "flip_flops": _law(1730), "dsps": _law(1)},
+    "registers": {"luts": _law(1350), "flip_flops": _law(580)},
+    "scale_table": {"luts": _law(125), "flip_flops": _law(110), "brams": _law(4)},
+}
 #: The boards' system round the accelerator, without its memory.
-SHELL = Utilisation(luts=2500, flip_flops=2500)
+SHELL = Utilisation(luts=2750, flip_flops=1320)
 #: Other families, as parts of ECP5's numbers (small, measured): LUTs of 6 inputs, block RAMs of 36 kbit.
 FACTORS = {"ecp5": {}, "xc7": {"luts": 0.6, "brams": 0.5}, "xcup": {"luts": 0.6, "brams": 0.5}}
 #: Fields that make a design smaller, and others that must follow so that the configuration stays valid.
 FIELDS: dict[str, tuple[str, ...]] = {
-    "channels": (), "multipliers": (), "topk_lanes": (), "k_ports": (), "v_ports": (), "axi_data_bits": (),
+    "channels": (), "multipliers": ("max_dim",), "topk_lanes": (), "k_ports": (), "v_ports": (), "axi_data_bits": (),
     "max_dim": (), "max_tokens": ("sram_tokens",), "sram_tokens": (), "operand_bits": (), "max_heads": ("max_group",),
 }
 #: Names in messages.
@@ -81,7 +99,7 @@ def check_fit(config: SpAttenConfig, device: Device) -> None:
     fields = [f"{name}={value}" for name, value in smaller.fields.items()
               if name != "name" and value != getattr(config, name)]
     remedy = ("lower " + ", ".join(fields) if not _over(smaller, device) else
-              f"no configuration near it fits; start from --preset {'small'}")
+              "no configuration near it fits; start from --preset small")
     raise UserError(f"'{config.name}' is too big for {device.name}: an estimated {found}; {remedy}")
 
 
