@@ -14,7 +14,7 @@ from .devices import Device
 from .families import Utilisation
 from .place import Placement
 from .synthesis import Block
-from .tools import NOTHING, Usage
+from .tools import NOTHING, Usage, tool_names
 
 #: `Utilisation` field → what it is called on each family.
 NAMES = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs", "brams": "block RAMs"}
@@ -64,7 +64,8 @@ class Record:
     def as_json(self) -> dict[str, object]:
         synthesis = sum((b.usage for b in self.blocks), NOTHING)
         return {
-            "board": self.board, "device": self.device.name, "memory": self.memory, "config": self.config.fields,
+            "tools": tool_names(), "board": self.board, "device": self.device.name, "memory": self.memory,
+            "config": self.config.fields,
             "config_hash": f"{self.config.hash:08x}", "wanted_mhz": self.wanted_mhz, "met": self.met,
             "bitstream": self.bitstream, "mhz_per_seed": {p.seed: p.slowest.reached for p in self.placements},
             "utilisation": self.utilisation.as_json, "device_holds": self.device.holds.as_json,

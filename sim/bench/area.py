@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
     from boards.flow.area import GLUE, WHOLE
     from boards.flow.standard_cells import Liberty
-    from boards.flow.tools import nextpnr_command, yosys_command
+    from boards.flow.tools import nextpnr_command, tool_names, yosys_command
     from boards.flow.units import UNITS
 
     from .area_history import append, current_commit, plot, read_history
@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
         read_history(args.history)
     with Status() as status:
         reports = [_measure(config, args, targets, liberty, status) for config in configs]
-    write_json(args.json, {"liberty": liberty and {"file": liberty.path.name, "gate_area": liberty.gate},
+    write_json(args.json, {"tools": tool_names(),
+                           "liberty": liberty and {"file": liberty.path.name, "gate_area": liberty.gate},
                            "presets": [report.as_json for report in reports]})
     print("\n\n".join(report.text() for report in reports))
     if commit is not None:

