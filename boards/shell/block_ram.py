@@ -70,7 +70,6 @@ class BlockRamMemory(wiring.Component):
         ident = Signal(self.config.id_bits, name="write_id")
         active = Signal(name="write_active")
         beyond = Signal(name="write_beyond")
-        missed = Signal(name="write_missed")
         done = Signal(name="write_done")
         m.d.comb += [
             # A last beat needs room for its response.
@@ -82,12 +81,12 @@ class BlockRamMemory(wiring.Component):
         with m.If(b.ready):
             m.d.sync += b.valid.eq(0)
         with m.If(w.valid & w.ready):
-            m.d.sync += [beat.eq(beat + 1), missed.eq(missed | beyond)]
-        with m.If(done):
+            m.d.sync += beat.eq(beat + 1)
+        with m.If(done):    # if any beat lies beyond, the last one does
             m.d.sync += [active.eq(0), b.valid.eq(1), b.payload.id.eq(ident),
-                         b.payload.resp.eq(Mux(missed | beyond, DECERR, OKAY))]
+                         b.payload.resp.eq(Mux(beyond, DECERR, OKAY))]
         with m.If(aw.valid & aw.ready):
-            m.d.sync += [active.eq(1), beat.eq(aw.payload.addr >> beat_shift), ident.eq(aw.payload.id), missed.eq(0)]
+            m.d.sync += [active.eq(1), beat.eq(aw.payload.addr >> beat_shift), ident.eq(aw.payload.id)]
 
 
 @dataclass(frozen=True)

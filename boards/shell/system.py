@@ -12,6 +12,7 @@ from spatten_hw.accelerator import Accelerator
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.registers import register_map
 from spatten_hw.errors import UserError
+from spatten_hw.host.link_protocol import DEFAULT_BAUD
 from spatten_hw.stream.fifo import StreamFifo
 
 from .bridge import Bridge
@@ -22,8 +23,6 @@ from .uart import UartReceiver, UartTransmitter, clocks_per_bit
 
 #: Characters that may wait while a request is served.
 CHARACTERS_WAITING = 64
-#: The baud rate that host and boards use unless told otherwise.
-DEFAULT_BAUD = 1_000_000
 
 
 class SystemMemory(Protocol):

@@ -31,9 +31,10 @@ class UartReceiver(wiring.Component):
     """Characters from `rx` (asynchronous; two flip-flops synchronise it).
 
     `strobe`: `data` holds a character, for one cycle, in the middle of its stop bit; from there on the next start bit
-    is looked for, so a sender may be up to 4 % faster or slower. `error`, for one cycle instead of `strobe`: the stop
-    bit was low. `broken`: the line has been low for `BREAK_BITS` bits. The line is the majority of three
-    neighbouring clocks, which swallows spikes of one; a start bit that is gone in its middle was none.
+    is looked for, so a sender may be up to 4 % faster or slower (1.5 % at 4 clocks per bit). `error`, for one cycle
+    instead of `strobe`: the stop bit was low. `broken`: the line has been low for `BREAK_BITS` bits. The line is the
+    majority of three neighbouring clocks, which swallows spikes of one; a start bit that is gone in its middle was
+    none.
     """
 
     rx: Signal
@@ -92,10 +93,11 @@ class UartReceiver(wiring.Component):
             with m.State("STOP"):
                 with m.If(timer == 0):
                     m.d.comb += [self.strobe.eq(line), self.error.eq(~line)]
-                    m.next = "HIGH"
+                    m.next = "IDLE"
+                    with m.If(~line):
+                        m.next = "LOW"
             # Not before the line is high again: a break is one error, not many characters.
-            with m.State("HIGH"):
-                m.d.sync += [timer.eq((self.divisor - 1) // 2), bit.eq(0)]
+            with m.State("LOW"):
                 with m.If(line):
                     m.next = "IDLE"
         return m

@@ -12,7 +12,8 @@ import sys
 import time
 
 from boards.shell.block_ram import BlockRam
-from boards.shell.system import System
+from boards.shell.sdram import Sdram
+from boards.shell.system import System, SystemMemory
 from sim.status import Status
 from spatten_hw.config import ConfigError
 from spatten_hw.config_cli import add_config_arguments, config_from_args
@@ -30,14 +31,15 @@ def main(argv: list[str] | None = None) -> int:
     """Runs until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m boards.simulation", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--memory", type=int, default=256, metavar="KIB", help="block RAM of the board (default 256)")
+    parser.add_argument("--memory", metavar="KIB", default="256",
+                        help="KiB of block RAM, or 'sdram': 32 MiB behind the SDRAM controller (default 256)")
     parser.add_argument("--seconds", type=float, metavar="N", help="end after so long (default: when interrupted)")
     add_config_arguments(parser)
     args = parser.parse_args(argv)
     try:
         config = config_from_args(args)
         system = System(config, clock_hz=CLOCK_HZ, baud=CLOCK_HZ // CLOCKS_PER_BIT,
-                        memory=BlockRam(args.memory * 1024))
+                        memory=_memory(args.memory))
         with Status() as status, SimulatedBoard(system, progress=status.show) as board:
             choice = f"--preset {config.name}" if args.config is None and not args.settings else "(the same settings)"
             print(f"the board is at {board.port}; in another terminal:\n"
@@ -49,6 +51,14 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
     return 0
+
+
+def _memory(text: str) -> SystemMemory:
+    if text == "sdram":
+        return Sdram(CLOCK_HZ)
+    if not text.isdecimal() or not 1 <= int(text) <= 65536:
+        raise UserError(f"--memory {text}: give KiB, 1 … 65536, or sdram")
+    return BlockRam(int(text) * 1024)
 
 
 def _watch(board: SimulatedBoard, status: Status, seconds: float | None) -> None:

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "Vsystem.h"
+#include "sdram_model.h"
 #include "verilated.h"
 
 #define API extern "C" __attribute__((visibility("default")))
@@ -37,6 +38,9 @@ struct Board {
     unsigned send_bit = STOP_BIT + 1, receive_bit = STOP_BIT + 1;
     uint64_t send_left = 0, receive_left = 0, quiet = 0;
     unsigned sending = 0, received = 0;
+#ifdef SDRAM_ROW_BITS
+    SdramModel<SDRAM_ROW_BITS, SDRAM_COLUMN_BITS> sdram;
+#endif
 
     Board(uint64_t divisor, uint64_t idle_cycles) : divisor(divisor), idle_cycles(idle_cycles) {
         top = std::make_unique<Vsystem>(&context);
@@ -48,6 +52,11 @@ struct Board {
     ~Board() { top->final(); }
 
     void cycle() {
+#ifdef SDRAM_ROW_BITS
+        top->sdram___05Fdq_i = sdram.step(
+            top->sdram___05Fras | top->sdram___05Fcas << 1 | top->sdram___05Fwe << 2, top->sdram___05Fba,
+            top->sdram___05Fa, top->sdram___05Fdqm, top->sdram___05Fdq_o);
+#endif
         top->clk = 0, top->eval();
         top->clk = 1, top->eval();
         cycles.store(cycles.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

@@ -7,7 +7,8 @@ import argparse
 from sim.engine import TransportFactory
 from sim.golden.integer_engine import Progress
 from spatten_hw.errors import UserError
-from spatten_hw.host.serial_transport import DEFAULT_BAUD, SerialTransport
+from spatten_hw.host.link_protocol import DEFAULT_BAUD
+from spatten_hw.host.serial_transport import SerialTransport
 
 
 def add_board_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+#: Baud rate of boards and host unless told otherwise.
+DEFAULT_BAUD = 1_000_000
 FLAG, ESCAPE, ESCAPE_XOR = 0x7E, 0x7D, 0x20
 #: Bytes of data that one frame carries at most.
 MAX_PAYLOAD = 1024

@@ -15,6 +15,7 @@ from ..errors import UserError
 from .driver import DeviceError
 from .link_protocol import (
     CYCLES,
+    DEFAULT_BAUD,
     FLAG,
     MAX_PAYLOAD,
     PROTOCOL_VERSION,
@@ -30,7 +31,6 @@ from .link_protocol import (
 )
 from .serial_port import ByteLink, SerialPort
 
-DEFAULT_BAUD = 1_000_000
 #: Bits of a character on the line.
 CHARACTER_BITS = 10
 #: Seconds without a character after which an answer is given up; how often in a row, before the board is; and how often

@@ -16,7 +16,8 @@ DECERR = 3
 
 class AxiMaster:
     """A master on `port`; `write` and `read` queue bursts, `add_to` puts it into a simulation. Addresses, data and
-    answers pause at random (`stall`: probability per clock). `fill`: what memory holds at first. Answers are checked: order, ids, last, response, data."""
+    answers pause at random (`stall`: probability per clock). Answers are checked: order, ids, last, response, data.
+    `fill`: what memory holds at first."""
 
     def __init__(self, port, config: SpAttenConfig, size: int, rng: random.Random, stall: float = 0.3,
                  fill: int = 0):

@@ -6,7 +6,6 @@ from collections import defaultdict
 
 from boards.shell.sdram_chip import ALL_BANKS, START_REFRESHES, Command, SdramChip
 
-
 #: What a word holds that was never written.
 FILL = 0xA5A5
 
