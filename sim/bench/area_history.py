@@ -98,7 +98,7 @@ def plot(history: dict, path: Path) -> None:
         axis.set_title(f"{quantity} ({' / '.join(sorted(directions))} is better)", fontsize=9)
         axis.set_xticks(range(len(labels)), labels, rotation=60, fontsize=6)
         axis.set_ylim(bottom=0)
-        axis.legend(fontsize=5, ncols=2)
+        axis.legend(fontsize=5, loc="upper left", bbox_to_anchor=(1.01, 1))
     for axis in list(axes.flat)[len(quantities):]:
         axis.set_visible(False)
     figure.tight_layout()
