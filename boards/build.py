@@ -47,8 +47,8 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
     board_text, constraints = board_verilog(board, system, kind)
     design = Design(board_text + to_verilog(system, SYSTEM))
     units = list(unit_modules(config, SYSTEM).values())
-    netlist, blocks = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell)
-    record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None)
+    netlist, blocks, joining = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell)
+    record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None, joining)
     if board.device.place is not None:
         lpf = work / f"{TOP}.lpf"
         lpf.write_text(constraints)

@@ -94,7 +94,7 @@ class Measured:
         pins = to_verilog(FakePins(module, self.design.ports(module)), FAKE_TOP)
         design = Design(self.design.text(self.design.modules) + pins)
         tell = lambda text: self.tell(f"{self.config.name}, {unit}: {text}")  # noqa: E731
-        netlist, _ = assemble(design, FAKE_TOP, device.family, self.cache, [module, *self.boxes], work, tell)
+        netlist, _, _ = assemble(design, FAKE_TOP, device.family, self.cache, [module, *self.boxes], work, tell)
         placements = []
         for number, seed in enumerate(seeds, 1):
             tell(f"place and route {number}/{len(seeds)}: seed {seed}")

@@ -87,24 +87,25 @@ def read_cells(stat: str, modules: Collection[str] = ()) -> dict[str, int]:
 
 
 def assemble(design: Design, module: str, family: Family, cache: Path, boxes: Collection[str], folder: Path,
-             tell: Callable[[str], None] = lambda text: None) -> tuple[Path, list[Block]]:
+             tell: Callable[[str], None] = lambda text: None) -> tuple[Path, list[Block], Usage]:
     """The netlist of `module` for place and route, `folder`/netlist.json, joined from itself without `boxes` and from
-    each of those boxes that it contains. Returns it and the blocks. `tell` is told what begins."""
+    each of those boxes that it contains. Returns it, the blocks, and what joining cost. `tell` is told what begins."""
     names = [name for name in design.closure(module) if name == module or name in boxes]
     blocks = []
     for number, name in enumerate(names, 1):
         tell(f"synthesis {number}/{len(names)}: {name}")
         blocks.append(synthesise(design, name, family, cache, boxes))
     tell("joining the netlists")
-    return join(blocks, module, family, folder), blocks
+    netlist, usage = join(blocks, module, family, folder)
+    return netlist, blocks, usage
 
 
-def join(blocks: Sequence[Block], module: str, family: Family, folder: Path) -> Path:
-    """One flat JSON netlist `folder`/netlist.json of `module` from the netlists of all blocks in it."""
+def join(blocks: Sequence[Block], module: str, family: Family, folder: Path) -> tuple[Path, Usage]:
+    """One flat JSON netlist `folder`/netlist.json of `module` from the netlists of all blocks in it; what that cost."""
     script = [*(f"read_verilog -lib {name}" for name in family.library),
               *(f"read_rtlil {block.netlist.resolve()}" for block in blocks),
               f"hierarchy -top {module}", "flatten", "delete t:$scopeinfo", "opt_clean", f"select -module {module}",
               "write_json -selected netlist.json"]
     (folder / "join.ys").write_text("\n".join(script) + "\n")
-    run_tool([*yosys_command(), "join.ys"], folder, "yosys-join.log")
-    return folder / "netlist.json"
+    usage = run_tool([*yosys_command(), "join.ys"], folder, "yosys-join.log")
+    return folder / "netlist.json", usage

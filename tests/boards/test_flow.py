@@ -28,7 +28,7 @@ def test_unit_to_clock(design, tmp_path):
     """Synthesis, cache and placement; a clock that is missed is reported as missed, with its path."""
     cache, work = tmp_path / "cache", tmp_path / "work"
     work.mkdir()
-    netlist, blocks = assemble(design, FAKE_TOP, FAMILIES["ecp5"], cache, [UNIT], work)
+    netlist, blocks, usage = assemble(design, FAKE_TOP, FAMILIES["ecp5"], cache, [UNIT], work)
     assert [b.module for b in blocks] == [UNIT, FAKE_TOP] and not any(b.cached for b in blocks)
     unit, pins = (b.utilisation for b in blocks)
     # The table is in block RAM; a flip-flop per bit of an input, two per bit of an output.
@@ -36,8 +36,9 @@ def test_unit_to_clock(design, tmp_path):
     ports = design.ports(UNIT)
     wide = sum(p.width * (1 if p.direction == "input" else 2) for p in ports if p.name not in ("clk", "rst"))
     assert wide <= pins.flip_flops <= wide + 3
-    _, again = assemble(design, FAKE_TOP, FAMILIES["ecp5"], cache, [UNIT], work)
+    _, again, _ = assemble(design, FAKE_TOP, FAMILIES["ecp5"], cache, [UNIT], work)
     assert all(b.cached for b in again) and [b.cells for b in again] == [b.cells for b in blocks]
+    assert usage.seconds > 0
 
     result = place(netlist, LFE5U_85F, 1, 1000, work)
     assert not result.met and 50 < result.slowest.reached < 1000 and result.slowest.wanted == 1000
