@@ -39,13 +39,14 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
         nextpnr_command()
         ecppack_command()
     system = System(config, clock_hz=clock_hz, memory=board.memories[kind](clock_hz))
+    tell("writing Verilog")
+    board_text, constraints = board_verilog(board, system, kind)
+    design = Design(board_text + to_verilog(system, SYSTEM))
+    # Only now is nothing left that the user could have got wrong.
     work = folder / WORK
     work.mkdir(parents=True, exist_ok=True)
     bitstream = folder / f"{board.name}.bit"
     bitstream.unlink(missing_ok=True)
-    tell("writing Verilog")
-    board_text, constraints = board_verilog(board, system, kind)
-    design = Design(board_text + to_verilog(system, SYSTEM))
     units = list(unit_modules(config, SYSTEM).values())
     netlist, blocks, joining = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell)
     record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None, joining)
