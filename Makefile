@@ -11,12 +11,14 @@ OUT ?= build/$(PRESET)
 BENCH ?= full
 WORKLOAD ?=
 
-.PHONY: help demo test bench lint generate venv clean distclean
+.PHONY: help demo test bench lint generate gpt boards venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
 	@echo "make test      the whole test suite"
 	@echo "make bench     cycles against their bounds, preset BENCH=$(BENCH), requests WORKLOAD=file.csv, to build/bench/"
+	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
+	@echo "make boards    bitstreams with open tools, three seeds each (an hour or more)"
 	@echo "make lint      ruff and mypy"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
@@ -41,6 +43,9 @@ bench: $(VENV)/.demo
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+gpt: $(VENV)/.dev
+	$(BIN)/python -m sim.models.gpt.train
 
 generate: $(VENV)/.demo
 	$(BIN)/spatten-hw generate --preset $(PRESET) -o $(OUT)

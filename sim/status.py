@@ -23,9 +23,14 @@ class Status:
         else:
             print(line, file=sys.stderr, flush=True)
 
+    def clear(self) -> None:
+        """Takes the line off the terminal, to make room for output."""
+        if self.tty and self.width:
+            print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
+            self.width = 0
+
     def __enter__(self) -> Status:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.tty and self.width:
-            print("\r" + " " * self.width + "\r", end="", file=sys.stderr, flush=True)
+        self.clear()

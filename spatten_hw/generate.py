@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +19,17 @@ from amaranth._toolchain.yosys import YosysError, find_yosys
 from . import __version__
 from .config import SpAttenConfig
 from .errors import UserError
+from .package import check_kinds, package_files
 from .verilog import to_verilog
+from .verilog_header import verilog_header
 
 #: Name of the Verilog module and of the file it is in.
 TOP = "spatten"
 #: Processes that convert blocks at once; the output does not depend on it.
 JOBS = min(4, os.cpu_count() or 1)
-#: manifest.json is last: a folder that has it is complete.
-FILES = (f"{TOP}.v", "registers.json", f"{TOP}_regs.h", "manifest.json")
+#: What every output folder has. manifest.json is last: a folder that has it is complete.
+FILES = (f"{TOP}.v", f"{TOP}_regs.h", "registers.json", "registers.rdl", "registers.md", "registers.html",
+         "manifest.json")
 
 
 @dataclass(frozen=True)
@@ -39,35 +43,42 @@ class Summary:
     memories: int
     memory_bits: int
     seconds: float
+    #: Written, relative to the folder.
+    files: tuple[str, ...] = FILES
 
     def text(self) -> str:
         c = self.config
         return (f"'{c.name}' ({c.hash:08x}): {self.lines:,} lines of Verilog, {self.modules} modules, "
                 f"{self.memories} memories of {self.memory_bits / 8192:,.1f} KB, {self.seconds:.1f} s\n"
-                f"wrote {', '.join(FILES)} to {self.folder}")
+                f"wrote {', '.join(self.files)} to {self.folder}")
 
 
-def generate(config: SpAttenConfig, folder: str | Path) -> Summary:
+def generate(config: SpAttenConfig, folder: str | Path, packages: Sequence[str] = ()) -> Summary:
     """Writes the artefacts of `config` to `folder`, made if missing; other files in it stay.
 
-    Everything is made beside the folder and moved in at the end, so that an error leaves nothing half-written.
+    `packages`: kinds of `spatten_hw.package`, each into a folder of its name below. Everything is made beside the
+    folder and moved in at the end, so that an error leaves nothing half-written. Raises `UserError`.
     """
     folder = Path(folder)
-    _check_folder(folder)
+    check_kinds(packages)
+    _check_folder(folder, packages)
     start = time.monotonic()
-    artefacts = _artefacts(config)
+    artefacts = _artefacts(config, packages)
     text = artefacts[f"{TOP}.v"]
     memories = re.findall(r"^ *reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", text, re.MULTILINE)
+    files = (*FILES[:-1], *(name for name in artefacts if name not in FILES), FILES[-1])
     summary = Summary(config, folder, text.count("\n"), len(re.findall(r"^module ", text, re.MULTILINE)), len(memories),
                       sum((int(width or 0) + 1) * (int(depth) + 1) for width, depth in memories),
-                      time.monotonic() - start)
-    _install(artefacts, folder)
+                      time.monotonic() - start, files)
+    _install(artefacts, files, folder)
     return summary
 
 
-def _artefacts(config: SpAttenConfig) -> dict[str, str]:
-    """File name → text."""
+def _artefacts(config: SpAttenConfig, packages: Sequence[str]) -> dict[str, str]:
+    """File name, relative to the folder → text."""
     from .control.cheader import c_header, registers_json
+    from .control.register_pages import registers_html, registers_markdown
+    from .control.systemrdl import system_rdl
     from .top import Top
 
     try:
@@ -75,23 +86,31 @@ def _artefacts(config: SpAttenConfig) -> dict[str, str]:
         yosys = find_yosys(lambda version: version >= (0, 40)).version()
     except YosysError as error:
         raise UserError(f"no usable Yosys: {error}; install with: pip install 'amaranth[builtin-yosys]'") from error
-    artefacts = {f"{TOP}.v": verilog, "registers.json": registers_json(config), f"{TOP}_regs.h": c_header(config)}
+    tools = {"spatten-hw": __version__, "amaranth": importlib.metadata.version("amaranth"),
+             "yosys": ".".join(map(str, yosys))}
+    artefacts = {
+        f"{TOP}.v": verilog_header(config, verilog, TOP, tools) + verilog,
+        f"{TOP}_regs.h": c_header(config), "registers.json": registers_json(config),
+        "registers.rdl": system_rdl(config), "registers.md": registers_markdown(config),
+        "registers.html": registers_html(config),
+        **package_files(packages, config, TOP),
+    }
     manifest = {
         "config": config.fields,
         "config_hash": f"{config.hash:08x}",
         "top": TOP,
-        "tools": {"spatten-hw": __version__, "amaranth": importlib.metadata.version("amaranth"),
-                  "yosys": ".".join(map(str, yosys))},
+        "tools": tools,
         "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in artefacts.items()},
     }
     artefacts["manifest.json"] = json.dumps(manifest, indent=2) + "\n"
     return artefacts
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuses a folder that could not be written, before any work."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is not a folder; give another -o DIR")
+def _check_folder(folder: Path, below: Sequence[str] = ()) -> None:
+    """Refuses a folder that could not be written, before any work. `below`: folders that will be in it."""
+    for place in (folder, *(folder / name for name in below)):
+        if place.exists() and not place.is_dir():
+            raise UserError(f"{place}: is not a folder; give another -o DIR")
     existing = folder
     while not existing.exists():
         existing = existing.parent
@@ -99,16 +118,18 @@ def _check_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot be written ({existing} is not a writable folder)")
 
 
-def _install(artefacts: dict[str, str], folder: Path) -> None:
+def _install(artefacts: dict[str, str], files: Sequence[str], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        for name in FILES:
-            (part / name).write_text(artefacts[name])
+        for name in files:
+            (part / name).parent.mkdir(exist_ok=True)
+            (part / name).write_text(artefacts[name], encoding="utf-8")
         folder.mkdir(exist_ok=True)
         # A folder without a manifest is incomplete, should the machine stop here.
         (folder / "manifest.json").unlink(missing_ok=True)
-        for name in FILES:
+        for name in files:
+            (folder / name).parent.mkdir(exist_ok=True)
             (part / name).replace(folder / name)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -14,6 +14,7 @@ from functools import partial
 from amaranth.back import rtlil, verilog
 from amaranth.lib import wiring
 
+from .rtlil_names import readable
 from .shared import VerilogPlatform
 from .verilog_text import repaired
 
@@ -43,7 +44,7 @@ def to_verilog(component: wiring.Component, name: str, jobs: int = 1) -> str:
                 found += [k for k in inner if k not in known]
                 known.update(inner)
             keys = found
-    return repaired(verilog._convert_rtlil_text("\n".join(texts)))
+    return repaired(verilog._convert_rtlil_text(readable("\n".join(texts))))
 
 
 def _convert_block(key: tuple, prefix: str) -> tuple[str, list[tuple]]:

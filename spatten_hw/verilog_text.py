@@ -6,8 +6,9 @@ import re
 
 
 def repaired(text: str) -> str:
-    """`text` with relative source references, without empty wires, with constants that simulators see."""
-    return _trigger_constants(_without_empty_wires(_relative_sources(text)))
+    """`text` with relative source references, without empty wires and lines of zeros, with constants that
+    simulators see."""
+    return _trigger_constants(_zeros_as_loops(_without_empty_wires(_relative_sources(text))))
 
 
 _EMPTY_WIRE = re.compile(r"^(?: *\(\* src = \"[^\"\n]*\" \*\)\n)? *wire \[-1:0\] [^;\n]*;\n", re.MULTILINE)
@@ -16,6 +17,21 @@ _EMPTY_WIRE = re.compile(r"^(?: *\(\* src = \"[^\"\n]*\" \*\)\n)? *wire \[-1:0\]
 def _without_empty_wires(text: str) -> str:
     """Drops what Yosys declares for signals of no bits: `wire [-1:0]` is two bits in Verilog. Nothing uses them."""
     return _EMPTY_WIRE.sub("", text)
+
+
+_ZEROS = re.compile(r"^  initial begin\n((?:    (\w+)\[(\d+)\] = \d+'h0+;\n){2,})  end\n", re.MULTILINE)
+
+
+def _zeros_as_loops(text: str) -> str:
+    """Memories that start at 0 say so in a loop: the backend writes a line per word, a seventh of `small`'s text."""
+    def loop(match: re.Match[str]) -> str:
+        words, name, last = match[1].count("\n"), match[2], int(match[3])
+        if last != words - 1 or len(set(re.findall(r"^    (\w+)\[", match[1], re.MULTILINE))) > 1:
+            return match[0]
+        zero = re.search(r"= (\d+)'h", match[1])[1] + "'h0"  # type: ignore[index]
+        return (f"  initial begin : {name}_zero\n    integer word;\n"
+                f"    for (word = 0; word < {words}; word = word + 1) {name}[word] = {zero};\n  end\n")
+    return _ZEROS.sub(loop, text)
 
 
 _MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim.commands.run import check_targets, write_all
 from sim.status import Status
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
@@ -36,7 +37,7 @@ exit code is 1 if any bit differs.
 examples:
   spatten-hw demo
   spatten-hw demo --text "The cat sat on the mat." --text "A cat is sitting on a rug."
-  spatten-hw demo --engine golden --keep-tokens 0.4 --keep-heads 8
+  spatten-hw demo --engine golden --keep-tokens 0.4 --keep-heads 8 --html report.html     (docs/report.md)
 """
 
 
@@ -56,6 +57,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--keep-values", type=_ratio, default=0.6, metavar="RATIO",
                         help="part of the values used per query (default 0.6)")
     parser.add_argument("--json", type=Path, metavar="OUT.json", help="write everything printed, as JSON")
+    parser.add_argument("--html", type=Path, metavar="OUT.html",
+                        help="write a page that shows who was pruned, importance, bytes and cycles")
     add_config_arguments(parser)
     parser.set_defaults(handler=run)
 
@@ -78,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and golden model differ."""
     config = config_from_args(args)
     texts = [" ".join(t.split()) for t in (SENTENCES if args.text is None else args.text)]
-    if args.json is not None and not args.json.resolve().parent.is_dir():
-        raise UserError(f"{args.json}: there is no folder {args.json.resolve().parent}")
+    check_targets([path for path in (args.json, args.html) if path is not None])
     # Slow to import, and not needed for --help.
     from sim.commands import demo_report
     from sim.models.minilm import MiniLM
-    from sim.models.pruned import PrunedEncoder, demo_schedule
+    from sim.models.pruned import PrunedEncoder, demo_schedule, dense_bytes
+    from sim.report.of_demo import Watch
 
     with Status() as status:
         model = MiniLM()
@@ -95,15 +98,21 @@ def run(args: argparse.Namespace) -> int:
         encoder.check(max(len(t) for t in sentences))
         with make_engine(args.engine, config, status) as engine:
             start = time.monotonic()
-            results = []
+            results, watches = [], []
             for i, tokens in enumerate(sentences):
                 name = f"sentence {i + 1}/{len(sentences)} ({len(tokens)} tokens)"
-                results.append(encoder.encode(tokens, telling(status, name, engine)))
+                watches.append(Watch(engine, dense_bytes(model, len(tokens)) // model.layers))
+                results.append(encoder.encode(tokens, telling(status, name, watches[-1])))
             seconds = time.monotonic() - start
         report = demo_report.Report(config, args.engine, model, texts, sentences, results, engine, seconds)
     print(demo_report.render(report, sys.stdout.isatty()))
+    contents = []
     if args.json is not None:
-        args.json.write_text(json.dumps(demo_report.as_json(report), indent=2) + "\n")
+        contents.append((args.json, (json.dumps(demo_report.as_json(report), indent=2) + "\n").encode()))
+    if args.html is not None:
+        from sim.report.html import render
+        contents.append((args.html, render(demo_report.record(report, watches)).encode()))
+    write_all(contents)
     return 1 if report.mismatches else 0
 
 
@@ -117,11 +126,11 @@ def check_text(text: str, tokens: int) -> None:
 
 @contextlib.contextmanager
 def make_engine(name: str, config: SpAttenConfig, status: Status):
-    """The engine called `name`, its simulation closed afterwards."""
+    """The engine called `name`, its simulation closed afterwards; None for "float"."""
     from sim.models.engines import GoldenEngine, HardwareEngine
 
-    if name == "golden":
-        yield GoldenEngine(config)
+    if name != "rtl":
+        yield GoldenEngine(config) if name == "golden" else None
         return
     from sim.harness.transport import VerilatedTransport
 

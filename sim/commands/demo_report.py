@@ -10,6 +10,8 @@ import numpy as np
 
 from sim.models.minilm import MiniLM, Tokens
 from sim.models.pruned import Encoding, dense_bytes
+from sim.report.of_demo import Watch
+from sim.report.record import RunRecord
 from spatten_hw.config import SpAttenConfig
 
 DIM, RESET = "\x1b[9;2m", "\x1b[0m"
@@ -116,3 +118,12 @@ def as_json(r: Report) -> dict[str, Any]:
                 r.texts, r.sentences, r.cosines, r.moved, r.dense, r.results, strict=True)],
         "pairs": [{"sentences": [a, b], "pruned": pruned, "float": exact} for a, b, pruned, exact in r.pairs],
     }
+
+
+def record(r: Report, watches: list[Watch]) -> RunRecord:
+    """The same as a report; `watches` saw the sentences in order."""
+    sequences = tuple(
+        watch.sequence(f"Sentence {i + 1}: {text}", tokens.pieces, f"cosine with the float model {cosine:.4f}")
+        for i, (watch, text, tokens, cosine) in enumerate(zip(watches, r.texts, r.sentences, r.cosines, strict=True)))
+    return RunRecord("A sentence encoder on SpAtten: all-MiniLM-L6-v2", r.engine_name, r.config.name,
+                     f"{r.config.hash:08x}", not r.mismatches if r.engine_name == "rtl" else None, sequences)

@@ -36,6 +36,7 @@ engines:
 example:
   spatten-hw run attention.npz --preset small --engine rtl --out result.npz --json result.json
   spatten-hw run attention.npz --preset small --timeline trace.json     (docs/timeline.md)
+  spatten-hw run attention.npz --preset small --html report.html        (docs/report.md)
   spatten-hw run attention.npz --preset small --port /dev/ttyUSB0
 """
 
@@ -50,6 +51,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--job", metavar="FILE.toml", type=Path, help="job fields, instead of those in the file")
     parser.add_argument("--out", metavar="OUT.npz", type=Path, help="write outputs, survivors and scores")
     parser.add_argument("--json", metavar="OUT.json", type=Path, help="write counts, bytes, cycles, errors")
+    parser.add_argument("--html", metavar="OUT.html", type=Path,
+                        help="write a page that shows who was pruned, importance, bytes and cycles")
     parser.add_argument("--timeline", metavar="OUT.json", type=Path,
                         help="write what each unit did when, for ui.perfetto.dev, and print a summary (rtl)")
     parser.add_argument("--cycle-limit", metavar="N", type=_positive,
@@ -69,10 +72,10 @@ def _positive(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and golden model differ."""
     config = config_from_args(args)
-    targets = [path for path in (args.out, args.json, args.timeline) if path is not None]
+    targets = [path for path in (args.out, args.json, args.html, args.timeline) if path is not None]
     if args.timeline is not None and args.engine != "rtl":
         raise UserError(f"--timeline: engine {args.engine} has no cycles; use --engine rtl")
-    _check_targets(targets, args.file)
+    check_targets(targets, args.file)
     workload = read_workload(args.file, args.job)
     recorder = _recorder() if args.timeline is not None else None
     check_board_arguments(args)
@@ -89,6 +92,10 @@ def run(args: argparse.Namespace) -> int:
         contents.append((args.out, buffer.getvalue()))
     if args.json is not None:
         contents.append((args.json, (json.dumps(result.report, indent=2) + "\n").encode()))
+    if args.html is not None:
+        from sim.report.html import render
+        from sim.report.of_run import run_record
+        contents.append((args.html, render(run_record(result, workload)).encode()))
     text = ""
     if recorder is not None:
         from sim.timeline import summary, trace_text
@@ -110,8 +117,8 @@ def _recorder() -> Recorder:
     return Recorder()
 
 
-def _check_targets(targets: list[Path], source: Path) -> None:
-    """Complains about places that cannot be written before anything is computed."""
+def check_targets(targets: list[Path], source: Path | None = None) -> None:
+    """Complains about places that cannot be written before anything is computed. `source`: what is read."""
     for path in targets:
         if not path.parent.is_dir():
             raise UserError(f"{path}: there is no folder {path.parent}; create it first")
@@ -119,7 +126,7 @@ def _check_targets(targets: list[Path], source: Path) -> None:
             raise UserError(f"{path}: is a folder; give a file name")
         if path.exists() and not path.is_file():
             raise UserError(f"{path}: is not a regular file; give the name of one")
-        if path.resolve() == source.resolve():
+        if source is not None and path.resolve() == source.resolve():
             raise UserError(f"{path}: is the workload itself; choose another output")
         try:
             tempfile.TemporaryFile(dir=path.parent).close()

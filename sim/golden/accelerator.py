@@ -35,7 +35,8 @@ class LayerResult:
 
     `out` [query_heads, rows, D]: 0 where nothing is written; `written`, `refetched` [query_heads, rows];
     `tokens_alive` [tokens], `heads_alive` [heads]: as this layer used them; `bytes`: by class; `rows`: operand rows
-    read, by class; `ids`, `scores`: the 64-bit words stored, if the job stores them.
+    read, by class; `ids`, `scores`: the 64-bit words stored, if the job stores them. `token_scores` [tokens],
+    `head_scores` [heads] int64: the cascade's totals after the layer, stored or not.
     """
 
     out: np.ndarray
@@ -47,6 +48,8 @@ class LayerResult:
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OPERAND_CLASSES, 0))
     ids: np.ndarray | None = None
     scores: np.ndarray | None = None
+    token_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    head_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def queries(self) -> int:
@@ -164,6 +167,8 @@ class _Run:
     def _finish(self, token_sums: np.ndarray, head_sums: np.ndarray) -> None:
         job, result = self.job, self.result
         self.cascade.finish(token_sums, head_sums)
+        result.token_scores = self.cascade.token_scores[:job.tokens].copy()
+        result.head_scores = self.cascade.head_scores[:job.heads].copy()
         if job.store_ids:
             result.ids = self.cascade.save_ids()
             self._count_words(job.ids_out, len(result.ids))

@@ -60,6 +60,13 @@ def prune_values(probs: np.ndarray, count: int | None, causal: bool) -> np.ndarr
     return kept & visible
 
 
+def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, keep_values: int | None, causal: bool
+           ) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs [nq, D] of a head over alive rows q [nq, D], k, v [n, D], and the importance [n] it gives the tokens."""
+    probs = attention_probabilities(q, k, causal)
+    return np.where(prune_values(probs, keep_values, causal), probs, 0.0) @ v, probs.sum(axis=0)
+
+
 def run_float(w: Workload) -> Outputs:
     """The whole workload in float64."""
     result = Outputs.empty(w)
@@ -92,11 +99,10 @@ def _layer(w: Workload, step: int, layer: int, alive: np.ndarray, heads: np.ndar
     for head in np.flatnonzero(np.repeat(heads, s.group)):
         kv = head // s.group
         q, k, v = w.real["q"][layer, head, queries], w.real["k"][layer, kv, ids], w.real["v"][layer, kv, ids]
-        probs = attention_probabilities(q, k, causal)
-        token_scores[ids] += probs.sum(axis=0)
-        values = np.where(prune_values(probs, o.keep_values[step][layer], causal), probs, 0.0) @ v
+        values, importance = attend(q, k, v, o.keep_values[step][layer], causal)
+        token_scores[ids] += importance
         head_scores[kv] += np.abs(values).sum()
         out[head, [0] if o.generate else ids] = values
     count = int(heads.sum()) * s.group * len(queries)
     stats = LayerStats(step, layer, len(ids), int(heads.sum()), count, 0)
-    result.put(stats, out, np.zeros(out.shape[:2], dtype=bool), alive, heads)
+    result.put(stats, out, np.zeros(out.shape[:2], dtype=bool), alive, heads, token_scores, head_scores)

@@ -52,14 +52,19 @@ def put(outputs: Outputs, plan: Plan, p: LayerPass, r: LayerResult, cycles: int 
     """Adds a pass's results, integers made real, to `outputs`."""
     stats = LayerStats(p.step, p.layer, int(r.tokens_alive.sum()), int(r.heads_alive.sum()), r.queries,
                        int(r.refetched.sum()), cycles, dict(r.bytes))
-    outputs.put(stats, r.out * plan.workload.out_unit, r.refetched, r.tokens_alive, r.heads_alive)
+    outputs.put(stats, r.out * plan.workload.out_unit, r.refetched, r.tokens_alive, r.heads_alive,
+                *_real(plan, r.token_scores, r.head_scores))
 
 
 def put_scores(outputs: Outputs, plan: Plan, words: np.ndarray | None) -> None:
     """Final importance from the words the last job stored; tokens it did not have keep what they started with."""
     assert words is not None, "the last job of a plan stores the scores"
     tokens = plan.passes[-1].job.tokens
+    outputs.token_scores[:], outputs.head_scores[:] = _real(plan, words[:tokens].astype(np.int64), words[tokens:])
+
+
+def _real(plan: Plan, tokens: np.ndarray, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Importance in real units, of all tokens and heads, from the integers of the tokens and heads that a job has."""
     codes = plan.initial_tokens.copy()
-    codes[:tokens] = words[:tokens].astype(np.int64)
-    outputs.token_scores[:] = codes * TOKEN_SCORE_UNIT
-    outputs.head_scores[:] = words[tokens:].astype(np.float64) * plan.workload.out_unit
+    codes[:len(tokens)] = tokens
+    return codes * TOKEN_SCORE_UNIT, heads.astype(np.float64) * plan.workload.out_unit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol
 
 import numpy as np
 
@@ -11,11 +11,37 @@ from sim.engine import compare_pass
 from sim.golden.accelerator import GoldenAccelerator, LayerResult
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.driver import Driver
-from spatten_hw.host.plan import Plan
+from spatten_hw.host.plan import LayerPass, Passes
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.host.transport import Transport
 
-from .pruned import LayerTask, Outcome
+
+class Task(Passes, Protocol):
+    """One layer job: a plan of one pass, with what to put into memory for it."""
+
+    @property
+    def layer_pass(self) -> LayerPass: ...
+
+
+class Scored(Protocol):
+    """An outcome with what a report needs: of the golden model or of the hardware checked against it."""
+
+    @property
+    def out(self) -> np.ndarray: ...
+    @property
+    def tokens_alive(self) -> np.ndarray: ...
+    @property
+    def heads_alive(self) -> np.ndarray: ...
+    @property
+    def bytes(self) -> dict[str, int]: ...
+    @property
+    def refetched(self) -> np.ndarray: ...
+    @property
+    def queries(self) -> int: ...
+    @property
+    def token_scores(self) -> np.ndarray: ...
+    @property
+    def head_scores(self) -> np.ndarray: ...
 
 
 class GoldenEngine:
@@ -24,19 +50,27 @@ class GoldenEngine:
     def __init__(self, config: SpAttenConfig):
         self.accelerator = GoldenAccelerator(config)
 
-    def __call__(self, task: LayerTask) -> LayerResult:
+    def __call__(self, task: Task) -> LayerResult:
         p = task.layer_pass
         return self.accelerator.run(p.job, p.q, p.k, p.v, descriptor=p.descriptor)
 
 
 @dataclass(frozen=True)
 class HardwareOutcome:
-    """What the hardware left in memory and in its counters; outputs of pruned rows are 0."""
+    """What the hardware left in memory and in its counters; outputs of pruned rows are 0.
+
+    Which rows fetched LSBs and the scores, which a layer does not store, are the golden model's (`LayerResult`).
+    """
 
     out: np.ndarray
     tokens_alive: np.ndarray
     heads_alive: np.ndarray
     bytes: dict[str, int]
+    queries: int
+    cycles: int
+    refetched: np.ndarray
+    token_scores: np.ndarray
+    head_scores: np.ndarray
 
 
 @dataclass
@@ -57,9 +91,9 @@ class HardwareEngine:
         self.golden = GoldenEngine(self.config)
         self.driver = Driver(self.config, self.transport)
 
-    def __call__(self, task: LayerTask) -> Outcome:
+    def __call__(self, task: Task) -> HardwareOutcome:
         expected = self.golden(task)
-        (outcome,) = self.driver.run_layers(cast(Plan, task))
+        (outcome,) = self.driver.run_layers(task)
         counters = self.driver.counters()
         self.cycles += counters.cycles
         self.compared += int(expected.written.sum()) * task.layer_pass.job.dim
@@ -69,5 +103,6 @@ class HardwareEngine:
                 self.mismatches.append(f"{task.layer_pass.name}: bytes of {name}: hardware {counters.bytes[name]}, "
                                        f"golden {expected.bytes[name]}")
         out = np.where(outcome.touched[..., None], outcome.out, 0)
-        return HardwareOutcome(out, outcome.tokens_alive, outcome.heads_alive, counters.bytes)
+        return HardwareOutcome(out, outcome.tokens_alive, outcome.heads_alive, counters.bytes, counters.queries,
+                               counters.cycles, expected.refetched, expected.token_scores, expected.head_scores)
 

@@ -8,6 +8,7 @@ range one contiguous local range per channel.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,6 +71,15 @@ class Plane:
             rows = even.swapaxes(1, 2).reshape(-1, tokens, 2 * nbytes)
         pad = [(0, 0)] * (rows.ndim - 1) + [(0, self.token_stride - rows.shape[-1])]
         return np.pad(rows, pad).reshape(-1)
+
+
+    def part(self, first: int, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """(address, bytes) of packed rows uint8 [heads, n, nbytes] of the tokens first … first + n − 1: a piece per
+        head, or per pair of heads, that leaves the rows of all other tokens alone."""
+        heads = 2 if self.pair else 1
+        for i in range(0, len(rows), heads):
+            at = self.base + i // heads * self.head_stride + first * self.token_stride
+            yield at, self.image(rows[i:i + heads])
 
 
 def pairs_save(config: SpAttenConfig, heads: int, dim: int, bits: int) -> bool:

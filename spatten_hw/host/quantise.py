@@ -23,9 +23,15 @@ def quantise(x: np.ndarray, bits: int, axes: tuple[int, ...] = (-2, -1)) -> tupl
     """Integers of `x` (int64, its shape) and the scales (float64, its shape without `axes`)."""
     x = np.asarray(x, dtype=np.float64)
     scale = scales_of(x, bits, axes)
+    return codes_of(x, np.expand_dims(scale, axes), bits), scale
+
+
+def codes_of(x: np.ndarray, scale: np.ndarray | float, bits: int) -> np.ndarray:
+    """Integers (int64, the shape of `x`) of values whose scale was settled before they were known, as a growing K/V
+    cache needs it: x / scale, half to even, saturated to ±(2^(bits−1) − 1). `scale` broadcasts against `x`."""
     limit = (1 << (bits - 1)) - 1
-    codes = np.rint(x / np.expand_dims(scale, axes))
-    return np.clip(codes, -limit, limit).astype(np.int64), scale
+    codes = np.rint(np.asarray(x, dtype=np.float64) / scale)
+    return np.clip(codes, -limit, limit).astype(np.int64)
 
 
 def split(x: np.ndarray, lsb: int) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,8 @@ class Outputs:
     refetched: np.ndarray
     step_token_kept: np.ndarray
     step_head_kept: np.ndarray
+    step_token_scores: np.ndarray
+    step_head_scores: np.ndarray
     token_scores: np.ndarray
     head_scores: np.ndarray
     generate: bool
@@ -51,17 +53,22 @@ class Outputs:
             refetched=np.zeros((s.layers, s.query_heads, s.queries), dtype=bool),
             step_token_kept=np.zeros((w.steps, s.layers, s.tokens), dtype=bool),
             step_head_kept=np.zeros((w.steps, s.layers, s.kv_heads), dtype=bool),
+            step_token_scores=np.zeros((w.steps, s.layers, s.tokens)),
+            step_head_scores=np.zeros((w.steps, s.layers, s.kv_heads)),
             token_scores=np.zeros(s.tokens), head_scores=np.zeros(s.kv_heads), generate=w.options.generate)
 
     def put(self, stats: LayerStats, out: np.ndarray, refetched: np.ndarray, tokens: np.ndarray,
-            heads: np.ndarray) -> None:
-        """One pass: out [query_heads, rows, D], refetched [query_heads, rows], alive tokens and heads."""
+            heads: np.ndarray, token_scores: np.ndarray, head_scores: np.ndarray) -> None:
+        """One pass: out [query_heads, rows, D], refetched [query_heads, rows], alive tokens and heads; the importance
+        of all tokens [tokens] and heads [kv_heads] after it."""
         step, layer = stats.step, stats.layer
         rows = slice(step, step + 1) if self.generate else slice(0, out.shape[1])
         self.out[layer, :, rows] = out
         self.refetched[layer, :, rows] = refetched
         self.step_token_kept[step, layer, :len(tokens)] = tokens
         self.step_head_kept[step, layer] = heads
+        self.step_token_scores[step, layer] = token_scores
+        self.step_head_scores[step, layer] = head_scores
         self.layers.append(stats)
 
     @property
@@ -75,10 +82,21 @@ class Outputs:
         return self.step_head_kept if self.generate else self.step_head_kept[0]
 
     @property
+    def layer_token_scores(self) -> np.ndarray:
+        """[layers, tokens], in generation [queries, layers, tokens]: importance after the layer."""
+        return self.step_token_scores if self.generate else self.step_token_scores[0]
+
+    @property
+    def layer_head_scores(self) -> np.ndarray:
+        """[layers, kv_heads], in generation [queries, layers, kv_heads]: importance after the layer."""
+        return self.step_head_scores if self.generate else self.step_head_scores[0]
+
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The keys of OUT.npz."""
         return {"out": self.out, "token_kept": self.token_kept, "head_kept": self.head_kept,
                 "token_scores": self.token_scores, "head_scores": self.head_scores,
+                "layer_token_scores": self.layer_token_scores, "layer_head_scores": self.layer_head_scores,
                 "refetched": self.refetched}
 
     @property
@@ -92,11 +110,17 @@ class Outputs:
 def dense_bytes(w: Workload, bits: int = 12) -> int:
     """Bytes of the same attention dense in operands of `bits` bits (outputs 16), nothing pruned, every row once and
     no beat wasted: Q rows, K and V rows (per generation step: of all tokens so far) and output rows."""
+    return w.shape.layers * sum(dense_layer_bytes(w, step, bits) for step in range(w.steps))
+
+
+def dense_layer_bytes(w: Workload, step: int, bits: int = 12) -> int:
+    """The same for one layer of a step."""
     s = w.shape
-    row, out_row = s.dim * bits // 8, s.dim * OUT_BITS // 8
-    total = 0
-    for step in range(w.steps):
-        queries = 1 if w.options.generate else w.options.real_tokens
-        total += s.layers * (s.query_heads * queries * (row + out_row)
-                             + 2 * s.kv_heads * w.tokens_at(step) * row)
-    return total
+    queries = 1 if w.options.generate else w.options.real_tokens
+    return dense_rows_bytes(s.query_heads * queries, s.kv_heads * w.tokens_at(step), s.dim, bits)
+
+
+def dense_rows_bytes(queries: int, keys: int, dim: int, bits: int = 12) -> int:
+    """Bytes of so many rows of Q and of outputs, and of K and V, over all heads."""
+    row, out_row = dim * bits // 8, dim * OUT_BITS // 8
+    return queries * (row + out_row) + 2 * keys * row

@@ -64,16 +64,18 @@ class Schedule(ABC):
                 object.__setattr__(self, f.name, tuple(value))
         self._refuse(self._violations())
 
-    def counts(self, layers: int, tokens: int, heads: int, protected: int = 0) -> LayerCounts:
+    def counts(self, layers: int, tokens: int, heads: int, protected: int = 0, prune_tokens: bool = True
+               ) -> LayerCounts:
         """Counts for one input of `tokens` tokens (without padding) and `heads` K/V heads.
 
-        `protected` tokens are never pruned: at least that many are kept, all if there are no more. Raises
+        `protected` tokens are never pruned: at least that many are kept, all if there are no more. Without
+        `prune_tokens` all stay in every layer, and values are counted from all of them. Raises
         `ScheduleError` if the schedule is not for so many layers or heads, or keeps fewer than are protected.
         """
         sizes = (("layers", layers), ("tokens", tokens), ("heads", heads))
         self._refuse(violation(name, n, "must be at least 1", "give a real size") for name, n in sizes if n < 1)
         self._refuse(self._misfits(layers, tokens, heads, protected))
-        alive = self._tokens(layers, tokens, protected)
+        alive = self._tokens(layers, tokens, protected) if prune_tokens else (tokens,) * layers
         return LayerCounts(alive, self._heads(layers, heads), self._values(alive))
 
     def generation(self, layers: int, lengths: Sequence[int], heads: int, protected: int = 0

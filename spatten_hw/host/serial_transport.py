@@ -38,7 +38,10 @@ CHARACTER_BITS = 10
 TIMEOUT = 1.0
 SILENCES = 4
 ATTEMPTS = 12
-#: The same for the first request, to something that may be no board.
+#: Seconds that the line must be quiet after damage before the request is sent again: what is still on its way, perhaps
+#: the answer after all, is heard first.
+SETTLE = 0.03
+#: Tries of the first request, to something that may be no board.
 FIRST_ATTEMPTS = 3
 #: Seconds between two reports of progress.
 REPORT_EVERY = 0.2
@@ -242,14 +245,15 @@ class SerialTransport:
                 self._pending = bytearray(rest)
                 if not stuffed:
                     continue
+                response: Response | None
                 try:
                     response = decode_response(bytes(stuffed))
                 except DamagedFrame:
+                    response = None
+                if response is None or response.op == Op.DAMAGED:
                     self.damaged += 1
-                    return None
-                if response.op == Op.DAMAGED:
-                    self.damaged += 1
-                    return None
+                    silence = min(silence, SETTLE)
+                    continue
                 # Others are answers to earlier copies of requests that have been answered.
                 if response.op == op and response.sequence == self._sequence:
                     return response

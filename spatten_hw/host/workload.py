@@ -16,7 +16,7 @@ from .options import JobOptions, Shape, WorkloadError, load_json, load_toml, par
 from .quantise import MIN_MAGNITUDE, quantise
 
 ARRAYS = ("q", "k", "v")
-OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale")
+OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale", "tokens", "out_unit")
 #: Real value of one unit of a token's score in hardware: probabilities have 12 fraction bits.
 TOKEN_SCORE_UNIT = 1 / 4096
 #: Larger real values could overflow a product.
@@ -28,7 +28,8 @@ class Workload:
     """Checked arrays and job. q, k, v are real values (float64); `codes` the integers the hardware gets.
 
     q: [layers, query_heads, queries, dim]; k, v: [layers, kv_heads, tokens, dim]; scales: [layers, heads],
-    real = code × scale. `token_scores` [tokens] and `head_scores` [kv_heads]: importance to start from.
+    real = code × scale. `token_scores` [tokens] and `head_scores` [kv_heads]: importance to start from. `tokens`:
+    the text of every token, for people to read. `given_out_unit`: the unit of outputs, where the file chooses it.
     """
 
     source: str
@@ -39,6 +40,8 @@ class Workload:
     scales: dict[str, np.ndarray]
     token_scores: np.ndarray | None = None
     head_scores: np.ndarray | None = None
+    tokens: tuple[str, ...] | None = None
+    given_out_unit: float | None = None
 
     @property
     def steps(self) -> int:
@@ -53,6 +56,8 @@ class Workload:
     def out_unit(self) -> float:
         """Real value of one unit of an output integer: the same for all layers and heads, so that the
         importance of heads can be compared."""
+        if self.given_out_unit is not None:
+            return self.given_out_unit
         peak = float(np.max(np.abs(self.real["v"])))
         return peak / 32767 if peak > MIN_MAGNITUDE else 1.0
 
@@ -101,6 +106,18 @@ def _check_vector(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int,
         kind = "not positive" if positive else "negative"
         raise WorkloadError(source, name, f"has a value that is {kind}", "correct it")
     return x
+
+
+def _check_texts(arrays: Mapping[str, np.ndarray], tokens: int, source: str) -> tuple[str, ...] | None:
+    """The optional texts of the tokens."""
+    if "tokens" not in arrays:
+        return None
+    x = np.asarray(arrays["tokens"])
+    if x.dtype.kind != "U":
+        raise WorkloadError(source, "tokens", f"has type {x.dtype}", "give texts (numpy.array of str)")
+    if x.shape != (tokens,):
+        raise WorkloadError(source, "tokens", f"has shape {list(x.shape)}", f"give shape [{tokens}], a text per token")
+    return tuple(x.tolist())
 
 
 def _shape(a: Mapping[str, np.ndarray], source: str) -> Shape:
@@ -156,10 +173,13 @@ def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | 
             codes[name], scales[name] = quantise(real[name], bits[name])
         if np.max(np.abs(real[name])) > MAX_MAGNITUDE:
             raise WorkloadError(source, name, f"has real values beyond {MAX_MAGNITUDE:g}", "scale them down")
+    unit = _check_vector("out_unit", arrays, (), source, positive=True)
     w = Workload(
         source, shape, options, real, codes, scales,
         token_scores=_check_vector("token_scores", arrays, (shape.tokens,), source, positive=False),
-        head_scores=_check_vector("head_scores", arrays, (shape.kv_heads,), source, positive=False))
+        head_scores=_check_vector("head_scores", arrays, (shape.kv_heads,), source, positive=False),
+        tokens=_check_texts(arrays, shape.tokens, source),
+        given_out_unit=None if unit is None else float(unit))
     _check_protection(w)
     return w
 

@@ -63,8 +63,10 @@ class DigitHistogram(wiring.Component):
         row_counts = []
         for b in bins:
             counts = [Signal(len(part).bit_length(), name=f"count_{b}_{p}") for p, part in enumerate(parts)]
+            reaches = Signal(self.lanes, name=f"reaches_{b}")
+            m.d.comb += reaches.eq(Cat(digit >= b for digit in self.digits))
             with m.If(self.valid):
-                m.d.sync += [count.eq(total([self.digits[j] >= b for j in part]))
+                m.d.sync += [count.eq(total([reaches[j] for j in part]))
                              for count, part in zip(counts, parts, strict=True)]
             row_counts.append(counts)
 

@@ -33,15 +33,21 @@ def latency(c: SpAttenConfig) -> int:
     return 1 + ROUND_STAGES
 
 
-def shift_jam(value: Value, amount: Value, step: int) -> Value:
+def shift_jam(m: Module, value: Value, amount: Value, step: int, name: str) -> Value:
     """`value >> amount·step` (`step` a power of two) with a sticky lowest bit: it stays 1 if a 1 was lost.
 
     With two spare low bits under a number (guard and sticky), such shifts can be chained and still round
     exactly once at the end.
     """
-    moved = value >> Cat(Const(0, clog2(step)), amount)
+    moved = Signal(value.shape(), name=f"{name}_moved")
     reach = min(len(value), step * ((1 << len(amount)) - 1))
-    lost = Cat(value[n] & (amount > n // step) for n in range(reach)).any()
+    # Bits of the number that lie at or below the lowest one kept.
+    passed = Signal(reach, name=f"{name}_passed")
+    m.d.comb += [
+        moved.eq(value >> Cat(Const(0, clog2(step)), amount)),
+        passed.eq(Cat(amount > n // step for n in range(reach))),
+    ]
+    lost = (value[:reach] & passed).any()
     jammed = Cat(moved[0] | lost, moved[1:])
     return jammed.as_signed() if value.shape().signed else jammed
 
@@ -160,8 +166,8 @@ class Requantiser(wiring.Component):
                 wide = Cat(Const(0, 2), product[n]).as_signed()
                 m.d.sync += [
                     product[n].eq((factor_row[n] * mant)[:product_bits]),
-                    coarse_row[n].eq(shift_jam(wide, shift[4:], 16)),
-                    fine_row[n].eq(shift_jam(coarse_row[n], fine, 1)),
+                    coarse_row[n].eq(shift_jam(m, wide, shift[4:], 16, f"coarse_{n}")),
+                    fine_row[n].eq(shift_jam(m, coarse_row[n], fine, 1, f"fine_{n}")),
                     out_row[n].eq(Mux(n < row_lanes, self._round(m, fine_row[n], n), 0)),
                 ]
 

@@ -82,7 +82,7 @@ def test_a_noisy_line_loses_nothing(board):
     rng = random.Random(seed)
     port = NoisyPort(SerialPort(board.port, HOST_BAUD), rng, 0.0)
     data = rng.randbytes(6000)
-    with SerialTransport(port, SMALL, timeout=0.5) as t:
+    with SerialTransport(port, SMALL, baud=HOST_BAUD) as t:
         port.rate = 0.0005
         t.mem_write(0, 3, data)
         # Every kind of damage to short frames too: registers that must be written exactly once.

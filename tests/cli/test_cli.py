@@ -23,8 +23,8 @@ TINY = {"multipliers": 16, "min_dim": 4, "max_dim": 16, "max_tokens": 32, "sram_
 TINY_ARGS = [a for k, v in TINY.items() for a in ("--set", f"{k}={v}")]
 
 
-def run(*args, cwd=None):
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+def run(*args, cwd=None, **variables):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     return subprocess.run([sys.executable, "-m", "spatten_hw.cli", *map(str, args)], capture_output=True, text=True,
                           cwd=cwd, timeout=300, env=env)
 
@@ -71,6 +71,7 @@ def test_presets_json():
     (["generate", "--set", "chanels=2", "-o", "x"], "unknown field 'chanels' (did you mean 'channels'?)"),
     (["generate", "--set", "channels=two", "-o", "x"], "channels must be a whole number"),
     (["generate", "--set", "channels", "-o", "x"], "expected FIELD=VALUE"),
+    (["generate", "--package", "vivid", "-o", "x"], "unknown package 'vivid'; packages: vivado, fusesoc,"),
     (["generate", "--config", "missing.toml", "-o", "x"], "missing.toml: No such file"),
 ])
 def test_errors_are_one_line(tmp_path, args, says):
@@ -123,13 +124,16 @@ def test_output_that_is_no_folder(tmp_path):
 
 def test_generate_twice_gives_the_same_bytes(tmp_path):
     hashes = []
-    for name in ("a", "deep/b", "a"):
+    for seed, name in enumerate(("a", "deep/b", "a")):
         out = tmp_path / name
-        result = run("generate", *TINY_ARGS, "--set", "name=tiny", "-o", out)
+        # Other folders, another order of Python's sets and dictionaries' hashes: the same bytes.
+        result = run("generate", *TINY_ARGS, "--set", "name=tiny", "-o", out, cwd=ROOT if seed else tmp_path,
+                     PYTHONHASHSEED=str(seed))
         assert result.returncode == 0, result.stderr
         assert "lines of Verilog" in result.stdout and "modules" in result.stdout
         assert sorted(p.name for p in out.iterdir()) == [
-            "manifest.json", "registers.json", "spatten.v", "spatten_regs.h"]
+            "manifest.json", "registers.html", "registers.json", "registers.md", "registers.rdl", "spatten.v",
+            "spatten_regs.h"]
         hashes.append({p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()})
     assert hashes[0] == hashes[1] == hashes[2]
     manifest = json.loads((tmp_path / "a/manifest.json").read_text())
@@ -145,11 +149,11 @@ def test_generate_twice_gives_the_same_bytes(tmp_path):
 def test_an_error_while_generating_leaves_nothing(tmp_path, monkeypatch):
     from spatten_hw import generate
 
-    def broken(config):
+    def broken(config, packages):
         raise UserError("no usable Yosys")
     monkeypatch.setattr(generate, "_artefacts", broken)
     assert cli.main(["generate", "-o", str(tmp_path / "x")]) == 2
-    monkeypatch.setattr(generate, "_artefacts", lambda config: {"spatten.v": "module"})
+    monkeypatch.setattr(generate, "_artefacts", lambda config, packages: {"spatten.v": "module"})
     with pytest.raises(KeyError):
         generate.generate(PRESETS["small"], tmp_path / "x")
     assert list(tmp_path.iterdir()) == []

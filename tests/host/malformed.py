@@ -35,6 +35,8 @@ def _integers(**changes: Any) -> dict[str, Any]:
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no q": (good(q=None), ["q", "missing"]),
     "no k": (good(k=None), ["k", "missing"]),
+    "a unit of 0": (good(out_unit=np.array(0.0)), ["out_unit", "not positive"]),
+    "a unit per layer": (good(out_unit=np.ones(2)), ["out_unit", "[2]"]),
     "unknown key": (good(scale=np.ones(2)), ["scale", "not a key"]),
     "q of three dimensions": (good(q=np.ones((2, 6, 32))), ["q", "[2, 6, 32]"]),
     "k and v differ": (good(v=np.ones((2, 2, 5, 32))), ["v", "[2, 2, 5, 32]"]),
@@ -60,6 +62,8 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "token scores negative": (good(token_scores=-np.ones(6)), ["token_scores", "negative"]),
     "head scores NaN": (good(head_scores=np.array([1, np.nan])), ["head_scores", "NaN"]),
     "scores beyond the hardware": (good(token_scores=np.full(6, 1e30)), ["token_scores", "bits"]),
+    "token texts missing one": (good(tokens=np.array(list("abcde"))), ["tokens", "[5]", "[6]"]),
+    "token texts of numbers": (good(tokens=np.arange(6)), ["tokens", "int64", "texts"]),
     "dim of no build": ({n: np.ones((1, 1, 4, 24)) for n in "qkv"}, ["q", "dim = 24"]),
     "too many tokens": ({n: np.ones((1, 1, 513, 32)) for n in "qkv"}, ["513 tokens", "max_tokens"]),
     "too many heads": ({n: np.ones((1, 17, 4, 32)) for n in "qkv"}, ["17 query heads", "max_heads"]),

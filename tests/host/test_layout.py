@@ -6,6 +6,7 @@ import pytest
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.layout import Arena, channel_of, logical_of, pack_rows, row_bytes, scatter, unpack_rows
+from spatten_hw.presets import EIGHTH
 
 TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=32, sram_tokens=32, max_heads=4, max_group=2,
                      slots=4, topk_lanes=4, channels=4, axi_data_bits=64, axi_addr_bits=20, interleave_bytes=16,
@@ -97,3 +98,15 @@ def test_image_puts_rows_at_their_strides():
             at = int(plane.address(head, np.array(token))) - plane.base
             assert np.array_equal(image[at:at + 20], rows[head, token])
     assert np.count_nonzero(image) == 120
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_parts_of_a_plane_make_up_the_whole(pair):
+    plane = Arena(EIGHTH, 4096).plane(3, 7, 20, pair=pair)
+    rows = np.random.default_rng(1).integers(1, 255, (3, 7, 20), dtype=np.uint8)
+    memory = np.zeros(plane.base + plane.size(3), dtype=np.uint8)
+    for first, last in ((3, 7), (0, 1), (1, 3)):
+        for at, data in plane.part(first, rows[:, first:last]):
+            assert not memory[at:at + len(data)].any(), "nothing is written twice"
+            memory[at:at + len(data)] = data
+    assert np.array_equal(memory[plane.base:], plane.image(rows))

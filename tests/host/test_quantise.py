@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spatten_hw.host.quantise import join, quantise, split
+from spatten_hw.host.quantise import codes_of, join, quantise, split
 
 
 @pytest.mark.parametrize("bits", [4, 6, 8, 10, 12, 14, 16])
@@ -37,3 +37,16 @@ def test_split_and_join(msb, lsb):
     assert high.min() == -(1 << (msb - 1)) and high.max() == (1 << (msb - 1)) - 1
     assert low.min() == 0 and low.max() == (1 << lsb) - 1
     assert np.array_equal(join(high, low, lsb), x)
+
+
+def test_given_scales_saturate():
+    x = np.array([[0.5, 1.5, -2.5, 6.9, 7.2, -100.0], [0.25, 0.75, -1.25, 3.4, 3.6, np.float32(1e30)]])
+    codes = codes_of(x, np.array([[1.0], [0.5]]), 4)
+    assert codes.dtype == np.int64
+    assert codes.tolist() == [[0, 2, -2, 7, 7, -7], [0, 2, -2, 7, 7, 7]]
+
+
+def test_given_scales_agree_with_found_ones():
+    x = np.random.default_rng(3).standard_normal((2, 5, 8))
+    codes, scale = quantise(x, 12)
+    assert np.array_equal(codes_of(x, scale[:, None, None], 12), codes)

@@ -203,3 +203,10 @@ def test_schedule_beside_counts():
             parse_options({"schedule": {"kind": "paper"}, key: [1, 1]}, Shape(2, 1, 1, 6, 6, 16), "x")
     o = parse_options({"schedule": {"kind": "paper"}, "keep_tokens": None}, Shape(2, 1, 1, 6, 6, 16), "x")
     assert o.keep_tokens == ((6, 6),)
+
+
+def test_a_prompt_keeps_its_tokens():
+    s = FixedRatios(keep_tokens=0.5, keep_heads=0.5, keep_values=0.25)
+    whole, pruned = s.counts(3, 40, 8, prune_tokens=False), s.counts(3, 40, 8)
+    assert whole.tokens == (40, 40, 40) and whole.values == (10, 10, 10)
+    assert pruned.tokens == (40, 20, 20) and pruned.values == (10, 5, 5) and whole.heads == pruned.heads == (8, 4, 4)

@@ -53,6 +53,14 @@ def test_refused_archives(tmp_path):
         read_workload(path)
 
 
+def test_texts_of_tokens(tmp_path):
+    texts = ("<s>", " a", "", "\n", "né", "x")
+    save(tmp_path / "w.npz", good(tokens=np.array(texts)))
+    assert read_workload(tmp_path / "w.npz").tokens == texts
+    save(tmp_path / "w.npz", good())
+    assert read_workload(tmp_path / "w.npz").tokens is None
+
+
 def test_defaults_are_dense_12_bit(tmp_path):
     save(tmp_path / "w.npz", good())
     w = read_workload(tmp_path / "w.npz")
@@ -85,6 +93,11 @@ def test_integers_are_taken_as_they_are():
     w = make_workload({"q": x, "k": x, "v": x, "v_scale": scale}, {"q_bits": 6})
     assert np.array_equal(w.codes["v"], x) and np.array_equal(w.real["q"], x)
     assert np.array_equal(w.real["v"], x * scale[..., None, None])
+
+
+def test_the_unit_of_outputs_may_be_given():
+    assert make_workload(good(v=np.ones((2, 2, 6, 32)))).out_unit == 1 / 32767
+    assert make_workload(good(out_unit=np.array(0.25))).out_unit == 0.25
 
 
 def test_steps_see_a_growing_context():

@@ -1,7 +1,8 @@
-"""Every preset: Verilog within time and memory, and nothing from Verilator's linter but what waivers.json names.
+"""Every preset: Verilog within time and memory, nothing from Verilator's linter but what waivers.json names, and the
+ports and hierarchy of the snapshot.
 
 waivers.json has a reason for every kind of warning and an upper bound per preset. After a change that is meant to
-move them: UPDATE_WAIVERS=1 pytest tests/verilog.
+move them: UPDATE_WAIVERS=1 pytest tests/verilog; for snapshots UPDATE_SNAPSHOTS=1.
 """
 
 import json
@@ -16,6 +17,8 @@ import pytest
 
 from sim.harness.verilator import verilator_env
 from spatten_hw.presets import PRESETS
+
+from .snapshots import check_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIVERS = Path(__file__).with_name("waivers.json")
@@ -48,6 +51,7 @@ def test_preset(preset, tmp_path):
     print(preset, usage)
     check_verilog(preset, folder)
     check_lint(preset, folder)
+    check_snapshot(preset, (folder / "spatten.v").read_text())
     assert usage["lines"] <= MAX_LINES
     assert usage["kilobytes"] <= MAX_KILOBYTES
     # A module per tiny element would be thousands.

@@ -1,0 +1,89 @@
+"""What `generate-text` prints after the text: who survived, what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sim.models.gpt.session import Trace
+from sim.models.gpt.settings import GptSettings
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.results import BYTE_CLASSES
+
+
+@dataclass
+class Report:
+    """A finished generation. `text` was generated after `prompt`; `traces`: every job in order."""
+
+    config: SpAttenConfig
+    engine: str
+    settings: GptSettings
+    prompt: str
+    text: str
+    traces: list[Trace]
+    mismatches: list[str]
+    compared: int
+    seconds: float
+
+    @property
+    def bit_exact(self) -> bool | None:
+        return not self.mismatches if self.engine == "rtl" else None
+
+    @property
+    def cycles(self) -> int | None:
+        return sum(t.result.cycles or 0 for t in self.traces) if self.engine == "rtl" else None
+
+    def bytes_of(self, traces: list[Trace]) -> dict[str, int] | None:
+        """Bytes by class; None if the engine moves none."""
+        if self.engine == "float":
+            return None
+        return {name: sum((t.result.bytes or {})[name] for t in traces) for name in BYTE_CLASSES}
+
+
+def render(r: Report) -> str:
+    """The text on the terminal."""
+    layers = max(t.layer for t in r.traces) + 1
+    last = r.traces[-layers:]
+    lines = [f"{len(r.prompt)} characters of prompt, {len(r.text)} generated, engine {r.engine}, "
+             f"'{r.config.name}' ({r.config.hash:08x}), {r.seconds:.1f} s"]
+    lines.append(f"last step, of {last[0].tokens} tokens and {len(last[0].result.heads_alive)} heads: " + "; ".join(
+        f"layer {t.layer}: {int(t.result.tokens_alive.sum())} tokens, {int(t.result.heads_alive.sum())} heads"
+        for t in last))
+    parts = {"prompt": r.traces[:layers], "steps": r.traces[layers:]}
+    for name, traces in parts.items():
+        moved = r.bytes_of(traces)
+        if not traces or moved is None:
+            continue
+        total, dense = sum(moved.values()), sum(t.dense_bytes for t in traces)
+        rows, again = (sum(getattr(t.result, what) for t in traces) for what in ("queries", "refetched"))
+        lines.append(f"{name}: DRAM bytes {total:,}, {total / dense:.0%} of dense 12-bit attention ({dense:,}, "
+                     f"{dense / total:.2f}x); LSBs for {again / rows:.0%} of {rows:,} query rows")
+    if r.engine == "rtl":
+        lines.append(f"cycles {r.cycles:,}, of which {sum(t.result.cycles or 0 for t in parts['steps']):,} in steps")
+        if r.mismatches:
+            lines.append(f"RTL DIFFERS from the golden model in {len(r.mismatches)} places:")
+            lines += [f"  {m}" for m in r.mismatches[:20]]
+        else:
+            lines.append(f"RTL equals the golden model bit for bit: {r.compared:,} outputs, surviving ids and byte "
+                         "counts of every job")
+    return "\n".join(lines)
+
+
+def as_json(r: Report) -> dict[str, Any]:
+    """The same as data, job by job."""
+    settings = {name: value for name, value in asdict(r.settings).items() if name != "schedule"}
+    return {
+        "preset": r.config.name, "config_hash": f"{r.config.hash:08x}", "engine": r.engine, "bit_exact": r.bit_exact,
+        "mismatches": r.mismatches, "prompt": r.prompt, "text": r.text,
+        "settings": settings | {"schedule": repr(r.settings.schedule)},
+        "bytes": r.bytes_of(r.traces), "dense_bytes": sum(t.dense_bytes for t in r.traces), "cycles": r.cycles,
+        "seconds": r.seconds,
+        "layers": [
+            {"step": t.step, "layer": t.layer, "tokens": t.tokens,
+             "alive": np.flatnonzero(t.result.tokens_alive).tolist(),
+             "heads": np.flatnonzero(t.result.heads_alive).tolist(), "queries": t.result.queries,
+             "refetched": t.result.refetched, "bytes": t.result.bytes, "dense_bytes": t.dense_bytes,
+             "cycles": t.result.cycles} for t in r.traces],
+    }

@@ -1,0 +1,73 @@
+"""The KV cache of one sequence on the host, and how its new rows get into the accelerator's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from spatten_hw.host.layout import Plane, pack_rows
+from spatten_hw.host.plan import LayerPass, Write
+from spatten_hw.host.quantise import codes_of, split
+
+from .jobs import GptJobs
+from .model import OPERANDS
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Integers [heads, n, D] of `bits` bits that go to a plane from token `first` on."""
+
+    plane: Plane
+    first: int
+    values: np.ndarray
+    bits: int
+
+
+@dataclass(frozen=True)
+class CacheTask:
+    """A layer job for an engine: the pass with its integers, what it adds to memory, and the real operands q [heads,
+    rows, D], k, v [heads, tokens, D], for the float engine."""
+
+    layer_pass: LayerPass
+    rows: tuple[Rows, ...]
+    real: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    @property
+    def passes(self) -> list[LayerPass]:
+        return [self.layer_pass]
+
+    def layer_data(self, layer: int) -> Iterator[Write]:
+        """(address, bytes) of the new rows; those that are in memory already are not written again."""
+        for r in self.rows:
+            yield from r.plane.part(r.first, pack_rows(r.values, r.bits))
+
+    def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
+        """Scores stay in the accelerator."""
+
+
+class KvCache:
+    """K and V of all layers so far: `real` and `codes`, "k", "v" → [layers, heads, context, D]."""
+
+    def __init__(self, jobs: GptJobs):
+        self.jobs = jobs
+        model = jobs.model
+        shape = (model.layers, model.heads, model.context, model.dim)
+        self.real = {name: np.zeros(shape) for name in ("k", "v")}
+        self.codes = {name: np.zeros(shape, dtype=np.int64) for name in ("k", "v")}
+
+    def append(self, layer: int, first: int, new: dict[str, np.ndarray]) -> tuple[tuple[Rows, ...], np.ndarray]:
+        """Puts rows "q", "k", "v" of [heads, n, D] real numbers in place, from token `first` on. Returns what to write
+        into the accelerator's memory, and Q's integers."""
+        jobs, s = self.jobs, self.jobs.settings
+        codes = {name: codes_of(new[name], jobs.scales[name][layer][:, None, None], s.bits[name]) for name in OPERANDS}
+        where = slice(first, first + new["k"].shape[1])
+        rows = [Rows(jobs.q, 0, codes["q"], s.q_bits)]
+        for name, lsb in (("k", s.k_bits[1]), ("v", s.v_bits[1])):
+            self.real[name][layer, :, where] = new[name]
+            self.codes[name][layer, :, where] = codes[name]
+            for plane, values in zip((f"{name}_msb", f"{name}_lsb"), split(codes[name], lsb), strict=True):
+                if plane in jobs.widths:
+                    rows.append(Rows(jobs.planes[layer][plane], first, values, jobs.widths[plane]))
+        return tuple(rows), codes["q"]

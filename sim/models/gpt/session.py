@@ -1,0 +1,110 @@
+"""A sequence being generated: the model's blocks on the host, attention on an engine, K and V in its memory.
+
+The prompt is one causal summarisation job per layer; every further token one generation job per layer, whose new rows
+of K and V are all that is written. `jobs.py` says what is pruned when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.errors import UserError
+from spatten_hw.host.fixed_schedule import FixedCounts
+from spatten_hw.host.plan import LayerPass
+from spatten_hw.host.results import dense_rows_bytes
+
+from .attention import Attention, PassResult
+from .cache import CacheTask, KvCache
+from .jobs import GptJobs, real_rows
+from .model import OPERANDS, Gpt
+from .settings import GptSettings
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A layer job that has run. `step`: 0 for the prompt, then 1 …; `tokens`: in context; `dense_bytes`: of the same
+    attention dense in 12 bits, nothing pruned; `result.out` is dropped."""
+
+    step: int
+    layer: int
+    tokens: int
+    result: PassResult
+    dense_bytes: int
+
+
+class Session:
+    """`model` on `config` under `settings`, attention computed by `attention`. `traces`: every job so far."""
+
+    def __init__(self, model: Gpt, config: SpAttenConfig, settings: GptSettings, attention: Attention):
+        self.model, self.config, self.settings, self.attention = model, config, settings, attention
+        self.traces: list[Trace] = []
+        self.tokens = 0
+        self.steps = 0
+
+    def prompt(self, ids: tuple[int, ...]) -> np.ndarray:
+        """Logits [vocabulary] after the prompt, which begins the sequence. Raises `UserError` if it is empty or too
+        long."""
+        if self.tokens:
+            raise ValueError("a session has one prompt")
+        if not ids:
+            raise UserError("the prompt is empty: give at least one character")
+        check_length(self.model, len(ids), 0)
+        self.jobs = GptJobs(self.model, self.config, self.settings, len(ids))
+        self.cache = KvCache(self.jobs)
+        return self._run(np.array(ids))
+
+    def step(self, token: int) -> np.ndarray:
+        """Logits [vocabulary] after one more token."""
+        if not self.tokens:
+            raise ValueError("the prompt comes first")
+        check_length(self.model, self.tokens, 1)
+        return self._run(np.array([token]))
+
+    def _run(self, ids: np.ndarray) -> np.ndarray:
+        model, s, first = self.model, self.settings, self.tokens
+        prompt = first == 0
+        tokens = first + len(ids)
+        keep = s.schedule.counts(model.layers, tokens, model.heads, s.protected, prune_tokens=not prompt)
+        make = self.jobs.prompt if prompt else self.jobs.step
+        x = model.embed(ids, np.arange(first, tokens))
+        for layer in range(model.layers):
+            job = make(layer, tokens, keep)
+            new = {name: real_rows(rows) for name, rows in zip(OPERANDS, model.project(layer, x), strict=True)}
+            written, q = self.cache.append(layer, first, new)
+            k, v = (self.cache.codes[name][layer, :, :tokens] for name in ("k", "v"))
+            label = f"prompt, layer {layer}" if prompt else f"token {self.steps}, layer {layer}"
+            out = self.jobs.out[len(ids)]
+            real = new["q"], self.cache.real["k"][layer, :, :tokens], self.cache.real["v"][layer, :, :tokens]
+            # Step 0, whatever it is here: the driver writes the rows of those.
+            task = CacheTask(LayerPass(0, layer, job, self.jobs.descriptor, out, q, k, v, label=label), written, real)
+            result = self.attention(task, self.jobs.out_unit)
+            x = model.finish(layer, x, np.swapaxes(result.out, 0, 1))
+            dense = dense_rows_bytes(model.heads * len(ids), model.heads * tokens, model.dim)
+            self.traces.append(Trace(self.steps, layer, tokens, replace(result, out=np.zeros(0)), dense))
+        self.tokens = tokens
+        self.steps += 1
+        return model.logits(x[-1])
+
+
+def check_length(model: Gpt, prompt: int, more: int) -> None:
+    """Refuses more tokens than the model's context holds."""
+    if prompt + more > model.context:
+        asked = f"{prompt} characters of prompt and {more} to generate are" if more else f"{prompt} characters are"
+        raise UserError(f"{asked} more than the model's context of {model.context}: shorten the prompt or generate "
+                        "fewer")
+
+
+def check_counts(settings: GptSettings, model: Gpt, tokens: int) -> None:
+    """Refuses a schedule that is not for this model, and fixed counts that a sequence of `tokens` never reaches."""
+    schedule = settings.schedule
+    if isinstance(schedule, FixedCounts):
+        for name in ("keep_tokens", "keep_values"):
+            value = getattr(schedule, name)
+            for count in value if isinstance(value, tuple) else (value,):
+                if count is not None and count > tokens:
+                    raise UserError(f"{name} = {count}: prompt and generated text have {tokens} tokens together: keep "
+                                    "fewer, or leave it out to keep all")
+    schedule.counts(model.layers, tokens, model.heads, settings.protected)

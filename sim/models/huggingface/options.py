@@ -1,0 +1,98 @@
+"""What a user sets for the attention of a model, and the sizes that the model itself brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from spatten_hw.errors import UserError
+from spatten_hw.host.options import JobOptions, Shape, parse_options
+from spatten_hw.host.schedule import LayerCounts, Schedule
+from spatten_hw.host.workload import Workload
+
+ENGINES = ("golden", "float")
+
+
+@dataclass(frozen=True)
+class AttentionOptions:
+    """Settings for all layers of all sequences.
+
+    `engine`: "golden" (the bit-exact integers) or "float" (float64, the same pruning, no quantisation, no LSBs).
+    `q_bits`, `k_bits`, `v_bits`, `threshold`, `protect_first`, `protect_last`: as in a job (`docs/workloads.md`);
+    protected tokens are counted without padding. `schedule`: what to keep of tokens, K/V heads and values (None: all).
+    `value_peak`: the largest magnitude that an element of V or of an output is expected to have, which sets the unit
+    of outputs (golden); None takes it from V of a sequence's first layer with room to spare. `record`: keep what
+    passes, for `SpAttenAttention.dump`.
+    """
+
+    engine: str = "golden"
+    q_bits: int | tuple[int, int] = 12
+    k_bits: int | tuple[int, int] = 12
+    v_bits: int | tuple[int, int] = 12
+    threshold: float = 0.0
+    schedule: Schedule | None = None
+    protect_first: int = 0
+    protect_last: int = 0
+    value_peak: float | None = None
+    record: bool = False
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UserError(f"engine is {self.engine!r}: use one of {', '.join(ENGINES)}")
+        if self.schedule is not None and not isinstance(self.schedule, Schedule):
+            raise UserError(f"schedule is a {type(self.schedule).__name__}: use a Schedule of spatten_hw.host, or None")
+        if self.value_peak is not None and not 1e-30 < self.value_peak < 1e30:
+            raise UserError(f"value_peak is {self.value_peak!r}: must be a positive number (None: chosen by itself)")
+        for name in ("protect_first", "protect_last"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise UserError(f"{name} is {value!r}: must be a whole number from 0")
+        self.parsed(Shape(1, 1, 1, 1, 1, 1), "options")
+
+    def job(self, tokens: int, generate: bool, causal: bool) -> dict[str, Any]:
+        """The fields of a job, but for what it keeps, as JSON has them; `tokens`: of the whole sequence."""
+        def width(bits: int | tuple[int, int]) -> int | list[int]:
+            return bits if isinstance(bits, int) else list(bits)
+
+        return {
+            "stage": "generate" if generate else "summarise", "mask": "causal" if causal and not generate else "none",
+            "q_bits": width(self.q_bits), "k_bits": width(self.k_bits), "v_bits": width(self.v_bits),
+            "threshold": self.threshold,
+            "protect_first": min(self.protect_first, tokens), "protect_last": min(self.protect_last, tokens),
+        }
+
+    def parsed(self, shape: Shape, source: str, generate: bool = False) -> JobOptions:
+        """The checked job of one pass, without what it keeps and sees."""
+        return parse_options(self.job(shape.tokens, generate, False), shape, source)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a model's attention looks like: `name` for messages, each of `kv_heads` heads serves `group` query heads."""
+
+    name: str
+    layers: int
+    kv_heads: int
+    group: int
+    dim: int
+
+    @property
+    def query_heads(self) -> int:
+        return self.kv_heads * self.group
+
+    def shape(self, tokens: int, generate: bool) -> Shape:
+        """The arrays of one pass over `tokens` tokens."""
+        return Shape(self.layers, self.query_heads, self.kv_heads, 1 if generate else tokens, tokens, self.dim)
+
+
+def outline(sizes: Sizes, tokens: int, generate: bool, options: AttentionOptions) -> Workload:
+    """A workload of one pass without arrays: what checks and byte counts go by."""
+    shape = sizes.shape(tokens, generate)
+    return Workload(sizes.name, shape, options.parsed(shape, sizes.name, generate), {}, {}, {})
+
+
+def keep_counts(sizes: Sizes, tokens: int, options: AttentionOptions) -> LayerCounts | None:
+    """What each layer of a pass over `tokens` tokens keeps; None: everything."""
+    if options.schedule is None:
+        return None
+    return options.schedule.counts(sizes.layers, tokens, sizes.kv_heads, options.protect_first + options.protect_last)

@@ -1,0 +1,1 @@
+"""A run as one self-contained HTML page: who was pruned, why, and what it saved (`docs/report.md`)."""

@@ -1,0 +1,31 @@
+"""The record of a generated text: the prompt's pass, then a step per token."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+
+from sim.commands.generate_report import Report
+from sim.models.gpt.session import Trace
+
+from .record import LayerRecord, RunRecord, SequenceRecord, StepRecord
+
+
+def generation_record(r: Report) -> RunRecord:
+    """What `spatten-hw generate-text` did. The last character was never fed back, so it is not a token here."""
+    text = r.prompt + r.text[:-1]
+    steps = tuple(StepRecord("prompt" if step == 0 else f"token {len(r.prompt) + step - 1}", tuple(map(_layer, traces)))
+                  for step, traces in groupby(r.traces, key=lambda t: t.step))
+    sequence = SequenceRecord(f"{r.prompt}…", tuple(text), steps,
+                              f"goes on: {r.text}")
+    return RunRecord("A GPT on SpAtten, a character per token", r.engine, r.config.name, f"{r.config.hash:08x}",
+                     r.bit_exact, (sequence,))
+
+
+def _layer(t: Trace) -> LayerRecord:
+    p = t.result
+    return LayerRecord(
+        t.layer, tuple(np.flatnonzero(p.tokens_alive).tolist()), tuple(p.token_importance.tolist()), len(p.heads_alive),
+        tuple(np.flatnonzero(p.heads_alive).tolist()), tuple(p.head_importance.tolist()), p.queries, p.refetched,
+        p.bytes, t.dense_bytes if p.bytes is not None else None, p.cycles)
