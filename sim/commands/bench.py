@@ -1,18 +1,18 @@
-"""`spatten-hw bench`: how near the generated hardware comes to what its size allows."""
+"""`spatten-hw bench`: how near the generated hardware comes to what its size allows, and what that size is."""
 
 from __future__ import annotations
 
 import argparse
 
-from sim.bench import attention, memory, topk, units
+from sim.bench import area, attention, memory, topk, units
 
 #: Each adds its subcommand with `register(subparsers)`.
-BENCHES = (attention, memory, topk, units)
+BENCHES = (area, attention, memory, topk, units)
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the command and its subcommands."""
-    parser = subparsers.add_parser("bench", help="cycles of the simulated hardware against their bounds",
+    parser = subparsers.add_parser("bench", help="cycles of the simulated hardware against their bounds; area",
                                    description=__doc__)
     benches = parser.add_subparsers(title="benches", metavar="BENCH", required=True)
     for bench in BENCHES:

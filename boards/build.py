@@ -1,0 +1,82 @@
+"""A board's design from configuration to bitstream: Verilog, synthesis block by block, placement per seed, packing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from boards.board import Board
+from boards.flow.blocks import Design
+from boards.flow.estimate import check_fit
+from boards.flow.place import place
+from boards.flow.record import Record
+from boards.flow.synthesis import assemble
+from boards.flow.tools import ecppack_command, nextpnr_command, run_tool, yosys_command
+from boards.flow.units import unit_modules
+from boards.shell.system import System
+from boards.top import SYSTEM, TOP, BoardTop
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.verilog import YOSYS, to_verilog
+from spatten_hw.verilog_text import repaired
+
+#: What a build leaves in its folder; tools' files and logs are in `WORK` there.
+RECORD = "build.json"
+WORK = "work"
+
+
+def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: Sequence[int], folder: Path,
+          cache: Path, tell: Callable[[str], None]) -> Record:
+    """Builds `config` with memory `kind` at `clock_hz` for `board` in `folder`: `<board>.bit` of the best seed if it
+    meets every clock (else none), and `build.json`. On boards that nothing here can place, synthesis alone.
+
+    Raises `UserError` before any work if the configuration is too big for the board or a tool is missing, and
+    `ToolError` if one fails."""
+    check_fit(config, board.device)
+    yosys_command()
+    if board.device.place is not None:
+        nextpnr_command()
+        ecppack_command()
+    system = System(config, clock_hz=clock_hz, memory=board.memories[kind](clock_hz))
+    tell("writing Verilog")
+    board_text, constraints = board_verilog(board, system, kind)
+    design = Design(board_text + to_verilog(system, SYSTEM))
+    # Only now is nothing left that the user could have got wrong.
+    work = folder / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    bitstream = folder / f"{board.name}.bit"
+    bitstream.unlink(missing_ok=True)
+    units = list(unit_modules(config, SYSTEM).values())
+    netlist, blocks, joining = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell)
+    record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None, joining)
+    if board.device.place is not None:
+        lpf = work / f"{TOP}.lpf"
+        lpf.write_text(constraints)
+        placements = []
+        for number, seed in enumerate(seeds, 1):
+            tell(f"place and route {number}/{len(seeds)}: seed {seed}")
+            placements.append(place(netlist, board.device, seed, clock_hz / 1e6, work, lpf))
+        record = replace(record, placements=placements)
+        best = record.best
+        if best is not None and best.met:
+            tell("packing the bitstream")
+            usage = run_tool([*ecppack_command(), "--compress", "--input", best.config.name, "--bit",
+                              f"{TOP}.bit"], work, "ecppack.log")
+            (work / f"{TOP}.bit").replace(bitstream)
+            record = replace(record, bitstream=bitstream.name, other=record.other + usage)
+    record.write(folder / RECORD)
+    return record
+
+
+def board_verilog(board: Board, system: System, kind: str) -> tuple[str, str]:
+    """Verilog of the board's top, without the system, and its pin constraints."""
+    os.environ.setdefault("AMARANTH_USE_YOSYS", YOSYS)
+    plan = board.platform().prepare(BoardTop(board, system, kind), TOP, debug_verilog=True)
+    name = next(name for name in (f"{TOP}.v", f"{TOP}.debug.v") if name in plan.files)
+    constraints = next(content for path, content in plan.files.items() if path.endswith((".lpf", ".xdc")))
+    return repaired(_text(plan.files[name])), _text(constraints)
+
+
+def _text(content: str | bytes) -> str:
+    return content.decode() if isinstance(content, bytes) else content

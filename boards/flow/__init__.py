@@ -1,0 +1,1 @@
+"""From Verilog to cells, timing and a bitstream, with open tools that pip installs."""

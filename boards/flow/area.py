@@ -1,0 +1,102 @@
+"""Area and clock of the accelerator's units, and of the whole of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.generate import TOP
+from spatten_hw.verilog import to_verilog
+
+from .blocks import Design
+from .devices import Device
+from .families import Family, Utilisation
+from .place import Placement, place
+from .platform import FAKE_TOP, FakePins
+from .standard_cells import Liberty, sram_bits
+from .synthesis import Block, assemble, synthesise
+from .tools import NOTHING, Usage
+from .units import repeated_modules, unit_modules
+
+#: Names beside those of the units: all of them and what joins them; and what joins them alone.
+WHOLE = "whole"
+GLUE = "glue"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Area:
+    """A unit on an FPGA family, or in standard cells (`gates` equivalents and `sram_bits`; the utilisation is empty
+    then). `copies`: blocks that were synthesised once and counted more often → how often."""
+
+    unit: str
+    utilisation: Utilisation
+    gates: float
+    sram_bits: int
+    copies: dict[str, int]
+    usage: Usage
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        return {"unit": self.unit, **self.utilisation.as_json, "gates": round(self.gates), "sram_bits": self.sram_bits,
+                "copies": self.copies, **self.usage.as_json}
+
+
+class Measured:
+    """The Verilog of one configuration, synthesised unit by unit. `cache`: folder that netlists are kept in."""
+
+    def __init__(self, config: SpAttenConfig, cache: Path, tell: Tell = lambda text: None, jobs: int = 1):
+        from spatten_hw.top import Top  # the hardware description is slow to import
+
+        self.config = config
+        self.cache = cache
+        self.tell = tell
+        tell(f"{config.name}: writing Verilog")
+        self.design = Design(to_verilog(Top(config), TOP, jobs=jobs))
+        self.units = unit_modules(config)
+        modules = list(self.units.values())
+        self.boxes = [*modules, *repeated_modules(self.design, modules)]
+
+    def modules(self, unit: str) -> dict[str, int]:
+        """Blocks that make up `unit` → how often each occurs in it."""
+        if unit == GLUE:
+            return {TOP: 1}
+        top = self.units.get(unit, TOP)
+        return {top: 1} | {name: n for name, n in self.design.occurrences(top).items() if name in self.boxes}
+
+    def area(self, unit: str, family: Family, liberty: Liberty | None = None) -> Area:
+        """`unit` (a unit's name, `WHOLE` or `GLUE`) on `family`, which is that of `liberty` for standard cells."""
+        total, gates, bits, usage = Utilisation(), 0.0, 0, NOTHING
+        copies = {}
+        for module, times in self.modules(unit).items():
+            block = self._block(unit, module, family)
+            total += block.utilisation * times
+            usage += block.usage
+            inside = self.design.closure(module, set(self.boxes) - {module})
+            bits += times * sram_bits(self.design, inside)
+            if liberty is not None:
+                gates += times * liberty.gates(block.cells)
+            if times > 1:
+                copies[module] = times
+        return Area(unit, total, gates, bits, copies, usage)
+
+    def _block(self, unit: str, module: str, family: Family) -> Block:
+        self.tell(f"{self.config.name}, {family.title}, {unit}: synthesis of {module}")
+        return synthesise(self.design, module, family, self.cache, self.boxes)
+
+    def clock(self, unit: str, device: Device, seeds: Sequence[int], mhz: float, folder: Path) -> list[Placement]:
+        """Places and routes `unit` (not `GLUE`) behind fake pins on `device`, once per seed, aiming at `mhz`."""
+        module = self.units.get(unit, TOP)
+        work = folder / f"{self.config.name}-{unit}"
+        work.mkdir(parents=True, exist_ok=True)
+        pins = to_verilog(FakePins(module, self.design.ports(module)), FAKE_TOP)
+        design = Design(self.design.text(self.design.modules) + pins)
+        tell = lambda text: self.tell(f"{self.config.name}, {unit}: {text}")  # noqa: E731
+        netlist, _, _ = assemble(design, FAKE_TOP, device.family, self.cache, [module, *self.boxes], work, tell)
+        placements = []
+        for number, seed in enumerate(seeds, 1):
+            tell(f"place and route {number}/{len(seeds)}: seed {seed}")
+            placements.append(place(netlist, device, seed, mhz, work))
+        return placements

@@ -1,0 +1,137 @@
+"""What a configuration takes of an FPGA, estimated in no time: to refuse what is too big before synthesis begins.
+
+Every unit's look-up tables, flip-flops, multipliers and block RAMs on ECP5 follow laws with one or a few drivers each,
+fitted to what synthesis found of `small` and of a build with an eighth of its multipliers (docs/fpga.md); what is
+larger is extrapolated, so that the estimate decides, and no more, whether synthesis is worth the wait. Other families
+are scaled from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from spatten_hw.config import ConfigError, SpAttenConfig
+from spatten_hw.errors import UserError
+
+from .devices import Device
+from .families import Utilisation
+
+#: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
+#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels.
+DRIVERS = {
+    "mults": lambda c: c.multipliers * c.operand_bits,
+    "ports": lambda c: c.requesters * c.axi_data_bits,
+    "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
+    "beats": lambda c: c.channels * c.axi_data_bits,
+    "multipliers": lambda c: c.multipliers,
+    "lanes": lambda c: c.lanes,
+    "topk": lambda c: c.topk_lanes,
+    "ram": lambda c: c.multipliers * c.operand_bits * c.sram_rows * 2 / 18432,
+}
+
+
+@dataclass(frozen=True)
+class Law:
+    """constant + Σ slope · driver."""
+
+    constant: float
+    slopes: Mapping[str, float]
+
+    def __call__(self, config: SpAttenConfig) -> float:
+        return self.constant + sum(slope * DRIVERS[name](config) for name, slope in self.slopes.items())
+
+
+def _law(constant: float, **slopes: float) -> Law:
+    return Law(constant, slopes)
+
+
+#: Unit → quantity → law, for ECP5.
+LAWS: dict[str, dict[str, Law]] = {
+    "fetcher": {"luts": _law(1250, ports=16, mults=21, crossing=0.5), "flip_flops": _law(2200, ports=10, mults=10),
+                "dsps": _law(11), "brams": _law(0, ports=0.04)},
+    "score": {"luts": _law(50, mults=7.25), "flip_flops": _law(100, mults=8.9), "dsps": _law(0, multipliers=1),
+              "brams": _law(0, ram=1.03)},
+    "prob_value": {"luts": _law(360, mults=7.25), "flip_flops": _law(410, mults=11.4),
+                   "dsps": _law(0, multipliers=1), "brams": _law(4, ram=1.03)},
+    "softmax": {"luts": _law(1500, lanes=2300), "flip_flops": _law(900, lanes=1400), "dsps": _law(0, lanes=3),
+                "brams": _law(1, lanes=10)},
+    "local_topk": {"luts": _law(2440, topk=930), "flip_flops": _law(980, topk=520), "brams": _law(0, topk=4.2)},
+    "requantiser": {"luts": _law(0, beats=45), "flip_flops": _law(0, beats=31), "dsps": _law(3, beats=0.125)},
+    "pruner": {"luts": _law(3910, topk=1360), "flip_flops": _law(2000, topk=1160), "dsps": _law(3),
+               "brams": _law(0, topk=7)},
+    "writer": {"luts": _law(0, beats=20.5), "flip_flops": _law(205)},
+    "job_reader": {"luts": _law(2240), "flip_flops": _law(1220), "dsps": _law(3)},
+    "sequencer": {"luts": _law(830), "flip_flops": _law(1730), "dsps": _law(1)},
+    "registers": {"luts": _law(1350), "flip_flops": _law(580)},
+    "scale_table": {"luts": _law(125), "flip_flops": _law(110), "brams": _law(4)},
+}
+#: The boards' system round the accelerator, without its memory.
+SHELL = Utilisation(luts=2750, flip_flops=1320)
+#: Other families, as parts of ECP5's numbers (small, measured): LUTs of 6 inputs, block RAMs of 36 kbit.
+FACTORS = {"ecp5": {}, "xc7": {"luts": 0.6, "brams": 0.5}, "xcup": {"luts": 0.6, "brams": 0.5}}
+#: Fields that make a design smaller, and others that must follow so that the configuration stays valid.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "channels": (), "multipliers": ("max_dim",), "topk_lanes": (), "k_ports": (), "v_ports": (), "axi_data_bits": (),
+    "max_dim": (), "max_tokens": ("sram_tokens",), "sram_tokens": (), "operand_bits": (), "max_heads": ("max_group",),
+}
+#: Names in messages.
+TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs", "brams": "block RAMs"}
+
+
+def estimate(config: SpAttenConfig, family: str = "ecp5") -> Utilisation:
+    """What the accelerator takes of `family` (within 5 % for `small`)."""
+    sums = dict.fromkeys(TITLES, 0.0)
+    for laws in LAWS.values():
+        for quantity, law in laws.items():
+            sums[quantity] += max(0.0, law(config)) * FACTORS[family].get(quantity, 1)
+    return Utilisation(luts=round(sums["luts"]), flip_flops=round(sums["flip_flops"]), dsps=round(sums["dsps"]),
+                       brams=round(sums["brams"]))
+
+
+def check_fit(config: SpAttenConfig, device: Device) -> None:
+    """Raises `UserError` if `config` in the boards' system is too big for `device`, with the estimate and fields to
+    lower."""
+    over = _over(config, device)
+    if not over:
+        return
+    found = ", ".join(f"{used:,.0f} {TITLES[name]} of {held:,.0f}" for name, (used, held) in over.items())
+    smaller = _shrunk(config, device)
+    fields = [f"--set {name}={value}" for name, value in smaller.fields.items()
+              if name != "name" and value != getattr(config, name)]
+    remedy = ("lower " + " ".join(fields) if not _over(smaller, device) else
+              "no configuration near it fits; start from --preset small")
+    raise UserError(f"'{config.name}' is too big for {device.name}: an estimated {found}; {remedy}")
+
+
+def _over(config: SpAttenConfig, device: Device) -> dict[str, tuple[float, float]]:
+    """Quantity → (estimate, what the device holds), where the estimate is more."""
+    used = estimate(config, device.family.name) + SHELL
+    return {name: (getattr(used, name), getattr(device.holds, name)) for name in TITLES
+            if getattr(used, name) > getattr(device.holds, name)}
+
+
+def _overuse(config: SpAttenConfig, device: Device) -> float:
+    """By how much the scarcest resources are exceeded, as parts of what there is."""
+    return sum(used / held - 1 for used, held in _over(config, device).values())
+
+
+def _shrunk(config: SpAttenConfig, device: Device) -> SpAttenConfig:
+    """`config` with fields halved, the one that helps most first, until it fits or nothing helps any more."""
+    while _over(config, device):
+        best = min(_halved(config), key=lambda c: _overuse(c, device), default=config)
+        if _overuse(best, device) >= _overuse(config, device):
+            return config
+        config = best
+    return config
+
+
+def _halved(config: SpAttenConfig) -> Iterator[SpAttenConfig]:
+    """Every valid configuration with one field halved."""
+    for name, followers in FIELDS.items():
+        value = getattr(config, name) // 2
+        changes = {name: value} | {f: min(getattr(config, f), value) for f in followers}
+        try:
+            yield config.replace(**changes)
+        except ConfigError:
+            continue

@@ -1,0 +1,84 @@
+"""nextpnr-ecp5: places and routes a netlist, reports the clocks reached, what is used, and the critical path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spatten_hw.errors import UserError
+
+from .devices import Device
+from .paths import CriticalPath, read_paths
+from .tools import Usage, nextpnr_command, run_tool
+
+
+@dataclass(frozen=True)
+class Clock:
+    """MHz that a clock reaches, and MHz it must have."""
+
+    reached: float
+    wanted: float
+
+    @property
+    def met(self) -> bool:
+        return self.reached >= self.wanted
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A placed and routed netlist. `clocks`: net → clock; `used`, `available`: nextpnr's cell type → number;
+    `paths`: the critical path of every clock, slowest first; `config`: Trellis text for ecppack."""
+
+    seed: int
+    clocks: Mapping[str, Clock]
+    used: Mapping[str, int]
+    available: Mapping[str, int]
+    paths: tuple[CriticalPath, ...]
+    usage: Usage
+    config: Path
+
+    @property
+    def met(self) -> bool:
+        """Whether every clock reaches what it must."""
+        return all(clock.met for clock in self.clocks.values())
+
+    @property
+    def slowest(self) -> Clock:
+        """The clock that misses its frequency most, or meets it most narrowly."""
+        return min(self.clocks.values(), key=lambda clock: clock.reached / clock.wanted)
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        return {"seed": self.seed, "clocks": {name: vars(clock) for name, clock in self.clocks.items()},
+                "met": self.met, "used": dict(self.used), "available": dict(self.available),
+                "critical_paths": [path.as_json for path in self.paths], **self.usage.as_json}
+
+
+def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lpf: Path | None = None) -> Placement:
+    """Places and routes `netlist`; clocks without a constraint in `lpf` must reach `mhz`. A clock that misses is no
+    error (see `Placement.met`). Raises `ToolError` if the netlist does not fit or cannot be routed."""
+    if device.place is None:
+        raise UserError(f"{device.name}: no open tool of pip places and routes this device")
+    name = f"seed{seed}"
+    command = [*nextpnr_command(), *device.place, "--json", str(netlist.resolve().relative_to(folder.resolve())),
+               "--seed", str(seed), "--freq", str(mhz), "--timing-allow-fail", "--report", f"{name}.json",
+               "--textcfg", f"{name}.config", "--quiet", "--log", f"nextpnr-{name}.log"]
+    command += ["--lpf", str(lpf.resolve().relative_to(folder.resolve()))] if lpf else ["--lpf-allow-unconstrained"]
+    usage = run_tool(command, folder, f"nextpnr-{name}.out")
+    clocks, used, available = read_report((folder / f"{name}.json").read_text())
+    if not clocks:
+        raise UserError(f"{netlist}: nothing is clocked; there is no frequency to report")
+    return Placement(seed, clocks, used, available, read_paths((folder / f"{name}.json").read_text()), usage,
+                     folder / f"{name}.config")
+
+
+def read_report(text: str) -> tuple[dict[str, Clock], dict[str, int], dict[str, int]]:
+    """Clocks, cells used and cells available from the report that nextpnr writes as JSON."""
+    report = json.loads(text)
+    clocks = {name.removeprefix("$glbnet$"): Clock(round(c["achieved"], 2), round(c["constraint"], 2))
+              for name, c in report["fmax"].items()}
+    cells = report["utilization"]
+    return (clocks, {name: c["used"] for name, c in cells.items()},
+            {name: c["available"] for name, c in cells.items()})

@@ -1,0 +1,124 @@
+"""`spatten-hw bench area`: LUTs, flip-flops, DSPs, block RAMs, gates and MHz of every unit and of the whole."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from boards.command import seed_list
+from sim.harness.build import build_dir
+from sim.status import Status
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.config_cli import DEFAULT_PRESET, config_from_args
+from spatten_hw.errors import UserError
+from spatten_hw.presets import PRESETS
+
+from .options import check_json, check_known, finish_parser, new_parser, write_json
+
+TARGETS = ("ecp5", "xc7", "xcup")
+#: MHz that place and route of units aims at: more than any of them reaches, so that the placer does not stop early.
+AIM = 150.0
+SEEDS = "1,2,3"
+
+EPILOG = """\
+Each unit is synthesised by itself (Yosys), its netlist kept under a digest of its Verilog: a rerun does what changed.
+"whole" is the sum of the units and of "glue", what joins them; blocks that occur often in a unit (33 lane ports in
+full) are synthesised once and counted as often as they occur. LUTs: of 4 inputs on ecp5 (adders and LUT RAM included,
+as nextpnr counts them), of 6 on xc7 and xcup; block RAMs of 18 kbit on ecp5, of 36 kbit on the others.
+--mhz places and routes behind fake pins (everything registered and shifted through five pins) on an LFE5U-85F of speed
+grade 6, once per seed. --liberty: standard cells; one gate is the file's smallest two-input NAND; memories of more than
+16 words are SRAM bits, not gates; shares are beside those of the paper's Figure 13.
+
+examples:
+  spatten-hw bench area                                              LUTs of small on ECP5, half a minute per unit
+  spatten-hw bench area --every-preset --target ecp5 --target xc7 --json build/area.json
+  spatten-hw bench area --unit writer --mhz writer --seeds 1         one unit, one seed
+  spatten-hw bench area --mhz whole --history area.json --plot area.svg
+  spatten-hw bench area --preset eighth --target none --liberty /usr/share/qflow/tech/osu018/osu018_stdcells.lib
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the bench."""
+    parser = new_parser(subparsers, "area", "LUTs, gates and MHz per unit", __doc__, EPILOG)
+    parser.add_argument("--every-preset", action="store_true", help="all presets, one after the other")
+    parser.add_argument("--unit", action="append", metavar="NAME", help="only this unit; repeatable (also whole, glue)")
+    parser.add_argument("--target", action="append", metavar="NAME",
+                        help=f"{', '.join(TARGETS)} or none; repeatable (default ecp5)")
+    parser.add_argument("--mhz", action="append", default=[], metavar="UNIT",
+                        help="place and route this unit, whole, or each; repeatable")
+    parser.add_argument("--seeds", metavar="N,N,…", type=seed_list, default=seed_list(SEEDS),
+                        help=f"seeds of place and route (default {SEEDS})")
+    parser.add_argument("--liberty", type=Path, metavar="FILE.lib", help="measure standard cells of this file too")
+    parser.add_argument("--history", type=Path, metavar="FILE.json", help="append the figures under this commit")
+    parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the history over its commits")
+    finish_parser(parser, DEFAULT_PRESET, run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints, writes."""
+    configs = list(PRESETS.values()) if args.every_preset else [config_from_args(args)]
+    targets = [t for t in args.target or ["ecp5"] if t != "none"]
+    check_known("target", targets, TARGETS)
+    for path in (args.json, args.history, args.plot):
+        check_json(path)
+    if args.plot and not args.history:
+        raise UserError("--plot: draws a history; give --history FILE.json")
+
+    from boards.flow.area import GLUE, WHOLE
+    from boards.flow.standard_cells import Liberty
+    from boards.flow.tools import nextpnr_command, tool_names, yosys_command
+    from boards.flow.units import UNITS
+
+    from .area_history import append, current_commit, plot, read_history
+    from .area_report import directions
+
+    check_known("unit", args.unit or [], [*UNITS, GLUE, WHOLE])
+    check_known("--mhz unit", [u for u in args.mhz if u != "each"], [*UNITS, WHOLE])
+    liberty = Liberty(args.liberty) if args.liberty else None
+    yosys_command()
+    if args.mhz:
+        nextpnr_command()
+    commit = current_commit() if args.history else None
+    if args.history:
+        read_history(args.history)
+    with Status() as status:
+        reports = [_measure(config, args, targets, liberty, status) for config in configs]
+    write_json(args.json, {"tools": tool_names(),
+                           "liberty": liberty and {"file": liberty.path.name, "gate_area": liberty.gate},
+                           "presets": [report.as_json for report in reports]})
+    print("\n\n".join(report.text() for report in reports))
+    if commit is not None:
+        values = {name: value for report in reports for name, value in report.series().items()}
+        history = append(args.history, commit, values, directions(values))
+        if args.plot:
+            plot(history, args.plot)
+    return 0
+
+
+def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str], liberty, status: Status):
+    from boards.flow.area import GLUE, WHOLE, Measured
+    from boards.flow.devices import LFE5U_85F
+    from boards.flow.families import FAMILIES
+    from boards.flow.units import UNITS
+
+    from .area_report import CELLS, PresetReport
+
+    folder = build_dir()
+    measured = Measured(config, folder / "synthesis", status.show, jobs=min(2, os.cpu_count() or 1))
+    report = PresetReport(config)
+    units = args.unit or [*UNITS, GLUE, WHOLE]
+    for target in targets:
+        report.areas[target] = {unit: measured.area(unit, FAMILIES[target]) for unit in units}
+    if liberty is not None:
+        report.areas[CELLS] = {unit: measured.area(unit, liberty.family, liberty) for unit in units}
+    clocked = [name for chosen in args.mhz for name in (list(UNITS) if chosen == "each" else [chosen])]
+    for unit in dict.fromkeys(clocked):
+        area = measured.area(unit, FAMILIES["ecp5"]).utilisation
+        holds = LFE5U_85F.holds
+        over = [f"{name} {getattr(area, name):g} of {getattr(holds, name):g}"
+                for name in ("luts", "dsps", "brams") if getattr(area, name) > getattr(holds, name)]
+        report.clocks[unit] = (f"does not fit the {LFE5U_85F.name}: {', '.join(over)}" if over else
+                               measured.clock(unit, LFE5U_85F, args.seeds, AIM, folder / "place"))
+    return report

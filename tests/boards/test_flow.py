@@ -1,0 +1,62 @@
+"""A small unit all the way: Yosys, fake pins, nextpnr, clocks; the cache; what does not fit or fails."""
+
+import pytest
+
+from boards.flow.blocks import Design
+from boards.flow.devices import LFE5U_85F, XC7A100T
+from boards.flow.families import FAMILIES
+from boards.flow.place import place
+from boards.flow.platform import FAKE_TOP, FakePins
+from boards.flow.synthesis import assemble, synthesise
+from boards.flow.tools import ToolError
+from spatten_hw.control.scale_table import ScaleTable
+from spatten_hw.errors import UserError
+from spatten_hw.presets import SMALL
+from spatten_hw.verilog import to_verilog
+
+UNIT = "scale_table"
+
+
+@pytest.fixture(scope="module")
+def design():
+    text = to_verilog(ScaleTable(SMALL), UNIT)
+    pins = to_verilog(FakePins(UNIT, Design(text).ports(UNIT)), FAKE_TOP)
+    return Design(text + pins)
+
+
+def test_unit_to_clock(design, tmp_path):
+    """Synthesis, cache and placement; a clock that is missed is reported as missed, with its path."""
+    cache, work = tmp_path / "cache", tmp_path / "work"
+    work.mkdir()
+    netlist, blocks, usage = assemble(design, FAKE_TOP, FAMILIES["ecp5"], cache, [UNIT], work)
+    assert [b.module for b in blocks] == [UNIT, FAKE_TOP] and not any(b.cached for b in blocks)
+    unit, pins = (b.utilisation for b in blocks)
+    # The table is in block RAM; a flip-flop per bit of an input, two per bit of an output.
+    assert unit.brams >= 2 and 0 < unit.luts < 400 and unit.dsps == 0
+    ports = design.ports(UNIT)
+    wide = sum(p.width * (1 if p.direction == "input" else 2) for p in ports if p.name not in ("clk", "rst"))
+    assert wide <= pins.flip_flops <= wide + 3
+    _, again, _ = assemble(design, FAKE_TOP, FAMILIES["ecp5"], cache, [UNIT], work)
+    assert all(b.cached for b in again) and [b.cells for b in again] == [b.cells for b in blocks]
+    assert usage.seconds > 0
+
+    result = place(netlist, LFE5U_85F, 1, 1000, work)
+    assert not result.met and 50 < result.slowest.reached < 1000 and result.slowest.wanted == 1000
+    assert result.used["DP16KD"] == unit.brams and result.available["TRELLIS_COMB"] == LFE5U_85F.holds.luts
+    assert result.paths[0].delay == pytest.approx(1000 / result.slowest.reached, rel=0.01)
+    assert result.config.stat().st_size > 0
+
+
+def test_xilinx_synthesis(design, tmp_path):
+    block = synthesise(design, UNIT, FAMILIES["xc7"], tmp_path)
+    # 64 words are LUT RAM there.
+    assert block.utilisation.lut_ram > 0 and block.utilisation.luts < 400
+    with pytest.raises(UserError, match="xc7a100t: no open tool"):
+        place(block.netlist, XC7A100T, 1, 100, tmp_path)
+
+
+def test_bad_verilog_is_named(tmp_path):
+    broken = Design("module broken(a);\n  input a;\n  assign = 1;\nendmodule\n")
+    with pytest.raises(ToolError, match=r"yosys failed .*ERROR.*see .*yosys\.log"):
+        synthesise(broken, "broken", FAMILIES["ecp5"], tmp_path)
+    assert not list(tmp_path.glob("ecp5-*"))

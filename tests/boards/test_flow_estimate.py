@@ -1,0 +1,44 @@
+"""Estimates against what synthesis found, and what they refuse."""
+
+import re
+
+import pytest
+
+from boards.flow.devices import LFE5U_85F, XC7K325T
+from boards.flow.estimate import check_fit, estimate
+from spatten_hw.errors import UserError
+from spatten_hw.presets import EIGHTH, FULL, SMALL
+
+#: `spatten-hw bench area`, whole of `small` on ECP5 (docs/fpga.md): the laws' anchor.
+SMALL_MEASURED = {"luts": 47400, "flip_flops": 35000, "dsps": 96, "brams": 118}
+
+
+def test_small_as_measured():
+    found = estimate(SMALL)
+    for name, value in SMALL_MEASURED.items():
+        assert getattr(found, name) == pytest.approx(value, rel=0.15), name
+
+
+def test_more_is_bigger():
+    """Every field that can be lowered counts; presets are in order."""
+    assert estimate(SMALL).luts < estimate(EIGHTH).luts < estimate(FULL).luts
+    for changes in ({"topk_lanes": 8}, {"axi_data_bits": 128}, {"operand_bits": 16}, {"k_ports": 2}):
+        assert estimate(SMALL.replace(**changes)).luts > estimate(SMALL).luts, changes
+    assert estimate(SMALL.replace(sram_tokens=256)).brams < estimate(SMALL).brams
+
+
+def test_small_fits():
+    check_fit(SMALL, LFE5U_85F)
+
+
+@pytest.mark.parametrize(("config", "device"), [(EIGHTH, LFE5U_85F), (FULL, LFE5U_85F), (FULL, XC7K325T)])
+def test_what_is_named_fits(config, device):
+    """The refusal names estimate, holdings and fields; lowered as it says, the configuration fits."""
+    with pytest.raises(UserError) as refusal:
+        check_fit(config, device)
+    text = str(refusal.value)
+    assert text.startswith(f"'{config.name}' is too big for {device.name}: an estimated ") and "\n" not in text
+    assert re.search(rf"[\d,]+ LUTs of {device.holds.luts:,}", text)
+    changes = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", text.split("; lower ")[1])}
+    assert all(value < getattr(config, name) for name, value in changes.items())
+    check_fit(config.replace(**changes), device)
