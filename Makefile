@@ -11,7 +11,7 @@ OUT ?= build/$(PRESET)
 BENCH ?= full
 WORKLOAD ?=
 
-.PHONY: help demo test bench lint generate gpt evaluate boards venv clean distclean
+.PHONY: help demo test bench lint generate gpt evaluate boards area venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
 	@echo "make boards    bitstreams with open tools, three seeds each (an hour or more)"
+	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
 	@echo "make lint      ruff and mypy"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
@@ -50,6 +51,18 @@ gpt: $(VENV)/.dev
 
 evaluate: gpt
 	$(BIN)/spatten-hw evaluate -o build/evaluate
+
+boards: $(VENV)/.dev
+	$(BIN)/spatten-hw build --board ulx3s_85f --memory bram -o build/boards/ulx3s_bram
+	$(BIN)/spatten-hw build --board ulx3s_85f --memory sdram -o build/boards/ulx3s_sdram
+	$(BIN)/spatten-hw build --board ecpix5_85f -o build/boards/ecpix5
+	$(BIN)/spatten-hw build --board arty_a7 -o build/boards/arty_a7
+	$(BIN)/spatten-hw build --board genesys2 -o build/boards/genesys2
+
+area: $(VENV)/.dev
+	@mkdir -p build/bench
+	$(BIN)/spatten-hw bench area --target ecp5 --target xc7 --target xcup --mhz whole --json build/bench/area.json \
+	  --history build/bench/area-history.json --plot build/bench/area.svg
 
 generate: $(VENV)/.demo
 	$(BIN)/spatten-hw generate --preset $(PRESET) -o $(OUT)
