@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim.commands.arguments import count, ratio
 from sim.commands.run import check_targets, write_all
 from sim.status import Status
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 
 if TYPE_CHECKING:
-    from sim.models.pruned import Engine, LayerTask, Outcome
+    from sim.models.engines import Outcome
+    from sim.models.pruned import Engine, LayerTask
     from spatten_hw.config import SpAttenConfig
 
 #: Two sentences that say the same, one that does not.
@@ -50,31 +52,17 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help=f"a sentence, 1 word to {MAX_TOKENS} tokens; repeatable (default: three sentences)")
     parser.add_argument("--engine", choices=("rtl", "golden"), default="rtl",
                         help="simulate the generated Verilog (default), or only the bit-exact model")
-    parser.add_argument("--keep-tokens", type=_ratio, default=0.6, metavar="RATIO",
+    parser.add_argument("--keep-tokens", type=ratio, default=0.6, metavar="RATIO",
                         help="part of the tokens alive in the last layer (default 0.6)")
-    parser.add_argument("--keep-heads", type=_count, default=11, metavar="N",
+    parser.add_argument("--keep-heads", type=count, default=11, metavar="N",
                         help="heads alive in the last layer (default 11 of 12)")
-    parser.add_argument("--keep-values", type=_ratio, default=0.6, metavar="RATIO",
+    parser.add_argument("--keep-values", type=ratio, default=0.6, metavar="RATIO",
                         help="part of the values used per query (default 0.6)")
     parser.add_argument("--json", type=Path, metavar="OUT.json", help="write everything printed, as JSON")
     parser.add_argument("--html", type=Path, metavar="OUT.html",
                         help="write a page that shows who was pruned, importance, bytes and cycles")
     add_config_arguments(parser)
     parser.set_defaults(handler=run)
-
-
-def _ratio(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be above 0 and at most 1")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim.commands.arguments import count
 from sim.commands.run import write_all
 from sim.status import Status
 from spatten_hw.config_cli import add_config_arguments, config_from_args
@@ -53,28 +54,21 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     grid.add_argument("--quick", action="store_true", help="a small grid and less text, for a look")
     parser.add_argument("--text", type=Path, metavar="FILE",
                         help="your text: a sentence per line for the encoder, prose for the decoder")
-    parser.add_argument("--sentences", type=_count, metavar="N",
+    parser.add_argument("--sentences", type=count, metavar="N",
                         help="sentences of the encoder (default 200; quick 60)")
-    parser.add_argument("--windows", type=_count, metavar="N",
+    parser.add_argument("--windows", type=count, metavar="N",
                         help="windows of the decoder, 128 predictions each (default 40; quick 8)")
     parser.add_argument("--weights", type=Path, metavar="FILE.npz",
                         help="weights of the GPT (default: what make gpt made)")
-    parser.add_argument("--workers", type=_count, default=os.cpu_count() or 1, metavar="N",
+    parser.add_argument("--workers", type=count, default=os.cpu_count() or 1, metavar="N",
                         help="processes, each with one thread (default: all cores)")
-    parser.add_argument("--rtl-check", type=_count, metavar="N",
+    parser.add_argument("--rtl-check", type=count, metavar="N",
                         help="run N of the inputs on the simulated Verilog too; exit 1 if a bit differs")
     parser.add_argument("--no-plots", action="store_true", help="JSON and table only; needs no matplotlib")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/evaluate"), metavar="DIR",
                         help="folder for results, made if missing (default build/evaluate)")
     add_config_arguments(parser)
     parser.set_defaults(handler=run)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.commands.arguments import count
 from sim.commands.board import add_board_arguments, board_factory, check_board_arguments
 from sim.engine import ENGINES, RunResult, run_workload
 from spatten_hw.config_cli import add_config_arguments, config_from_args
@@ -55,18 +56,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help="write a page that shows who was pruned, importance, bytes and cycles")
     parser.add_argument("--timeline", metavar="OUT.json", type=Path,
                         help="write what each unit did when, for ui.perfetto.dev, and print a summary (rtl)")
-    parser.add_argument("--cycle-limit", metavar="N", type=_positive,
+    parser.add_argument("--cycle-limit", metavar="N", type=count,
                         help="give up when a layer has not finished after N cycles (rtl; default: by its size)")
     add_board_arguments(parser)
     add_config_arguments(parser)
     parser.set_defaults(handler=run)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

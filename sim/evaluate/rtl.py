@@ -11,9 +11,9 @@ import numpy as np
 from sim.golden.accelerator import LayerResult
 from sim.golden.batch import BatchResult
 from sim.golden.batch_operands import Rows
-from sim.models.engines import HardwareEngine
+from sim.models.engines import HardwareEngine, Outcome
 from sim.models.gpt.jobs import GptJobs
-from sim.models.pruned import LayerTask, Outcome, PrunedEncoder
+from sim.models.pruned import LayerTask, PrunedEncoder
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import LayerPass

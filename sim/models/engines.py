@@ -23,8 +23,8 @@ class Task(Passes, Protocol):
     def layer_pass(self) -> LayerPass: ...
 
 
-class Scored(Protocol):
-    """An outcome with what a report needs: of the golden model or of the hardware checked against it."""
+class Outcome(Protocol):
+    """What a layer leaves behind: of the golden model (`LayerResult`) or of the hardware."""
 
     @property
     def out(self) -> np.ndarray: ...
@@ -34,6 +34,11 @@ class Scored(Protocol):
     def heads_alive(self) -> np.ndarray: ...
     @property
     def bytes(self) -> dict[str, int]: ...
+
+
+class Scored(Outcome, Protocol):
+    """An outcome with what a report needs: of the golden model or of the hardware checked against it."""
+
     @property
     def refetched(self) -> np.ndarray: ...
     @property

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from spatten_hw.host.quantise import quantise, split
 from spatten_hw.host.scales import out_scale, score_scale
 from spatten_hw.host.schedule import LayerCounts, PaperSchedule, Schedule
 
+from .engines import Outcome
 from .minilm import MiniLM, Tokens
 from .precision import Precision
 
@@ -55,19 +55,6 @@ def demo_schedule(layers: int, heads: int, last_tokens: float = 0.6, last_heads:
     more = (steps - 1) / steps
     return PaperSchedule(prune_tokens=(0.0, 1 - last_tokens), prune_values=1 - values,
                          prune_heads=((lost / steps + more) / heads, (lost + more) / heads))
-
-
-class Outcome(Protocol):
-    """What a layer leaves behind: of the golden model (`LayerResult`) or of the hardware."""
-
-    @property
-    def out(self) -> np.ndarray: ...
-    @property
-    def tokens_alive(self) -> np.ndarray: ...
-    @property
-    def heads_alive(self) -> np.ndarray: ...
-    @property
-    def bytes(self) -> dict[str, int]: ...
 
 
 @dataclass(frozen=True)
