@@ -42,15 +42,15 @@ def test_bitstream_and_missed_clock(tmp_path, capsys):
     arguments = ["build", "--board", "ulx3s_85f", "--seeds", "1", "-o", str(out)]
     assert main(arguments) == 0
     text = capsys.readouterr().out
-    assert "wrote ulx3s_85f.bit and build.json" in text and "50 MHz" in text
+    assert "wrote ulx3s_85f.bit and build.json" in text and "40 MHz" in text
     # An ECP5 bitstream says which part it is for.
     assert b"Part: LFE5U-85F-6CABGA381" in (out / "ulx3s_85f.bit").read_bytes()[:100]
     kept = json.loads((out / "build.json").read_text())
-    assert kept["met"] and kept["bitstream"] == "ulx3s_85f.bit" and kept["mhz_per_seed"]["1"] > 50
+    assert kept["met"] and kept["bitstream"] == "ulx3s_85f.bit" and kept["mhz_per_seed"]["1"] > 40
     placed, = kept["placements"]
     assert placed["used"]["EHXPLLL"] == 1 and kept["total"]["cpu_seconds"] > 0
     assert BITS <= kept["utilisation"]["flip_flops"] <= BITS + 4
-    assert any(clock["wanted"] == pytest.approx(50) for clock in placed["clocks"].values())
+    assert any(clock["wanted"] == pytest.approx(40) for clock in placed["clocks"].values())
 
     # 400 MHz: told as missed, with the path along the counter, and the old bitstream is gone.
     assert main([*arguments, "--frequency", "400"]) == 1
