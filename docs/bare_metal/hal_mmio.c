@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "spatten_hal.h"
+#include "spatten_regs.h"
 
 #if !defined(SPATTEN_REGISTERS) || !defined(SPATTEN_MEMORY)
 #error "define SPATTEN_REGISTERS and SPATTEN_MEMORY: base addresses as the processor sees them"
@@ -13,7 +14,6 @@
 
 /* Polls of a register that no working job needs. */
 #define PATIENCE 100000000u
-#define IRQ_STATUS_OFFSET 0x014u
 
 static uint32_t read32(uint32_t offset)
 {
@@ -47,7 +47,7 @@ static void load(void *target, uint64_t address, size_t bytes)
 static int wait_irq(void)
 {
     for (uint32_t n = 0; n < PATIENCE; n++)
-        if (read32(IRQ_STATUS_OFFSET))
+        if (read32(SPATTEN_IRQ_STATUS))
             return 1;
     return 0;
 }

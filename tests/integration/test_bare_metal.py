@@ -13,6 +13,7 @@ from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import OUT_BITS
 from spatten_hw.control.cheader import c_header
 from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
+from spatten_hw.control.registers import register_map
 from spatten_hw.host.job import HeadScale, LayerJob
 from spatten_hw.host.layout import unpack_rows
 from spatten_hw.presets import PRESETS
@@ -25,6 +26,7 @@ CYCLE_LIMIT = 200_000
 OK, NO_DEVICE, WRONG_BUILD = 0, 1, 2
 
 CONFIG = PRESETS["small"]
+JOB_ADDR_LO = register_map(CONFIG)["JOB_ADDR_LO"].offset
 
 READ = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32)
 WRITE = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32)
@@ -44,16 +46,12 @@ class Recorder:
 
     def __init__(self, transport):
         self.transport = transport
-        self.addresses: list[int] = []
-        self.low = 0
         self.hal = Hal(READ(transport.read32), WRITE(self.write32), STORE(self.store), LOAD(self.load),
                        WAIT(lambda: int(transport.wait_irq(CYCLE_LIMIT))))
         self.jobs: list[LayerJob] = []
-        self.outs: list[np.ndarray] = []
 
     def write32(self, offset, value):
-        if offset == 0x018:  # JOB_ADDR_LO
-            self.addresses.append(value)
+        if offset == JOB_ADDR_LO:
             self.jobs.append(self.decode(value))
         self.transport.write32(offset, value)
 
@@ -138,9 +136,10 @@ def test_the_example_knows_its_build(tmp_path):
 @needs_gcc
 def test_the_hal_for_plain_loads_and_stores_compiles(tmp_path):
     """Cannot be run here; compiled for a free-standing target as strictly as the rest."""
-    command = ["gcc", *STRICT, "-ffreestanding", "-DSPATTEN_REGISTERS=0xA0000000", "-DSPATTEN_MEMORY=0x0", "-c",
-               str(SOURCES / "hal_mmio.c"), "-o", str(tmp_path / "hal.o")]
+    (tmp_path / "spatten_regs.h").write_text(c_header(CONFIG))
+    command = ["gcc", *STRICT, "-I", str(tmp_path), "-ffreestanding", "-DSPATTEN_REGISTERS=0xA0000000",
+               "-DSPATTEN_MEMORY=0x0", "-c", str(SOURCES / "hal_mmio.c"), "-o", str(tmp_path / "hal.o")]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    bare = subprocess.run([c for c in command if "SPATTEN" not in c], capture_output=True, text=True)
+    bare = subprocess.run([c for c in command if "-DSPATTEN" not in c], capture_output=True, text=True)
     assert "define SPATTEN_REGISTERS" in bare.stderr
