@@ -140,11 +140,12 @@ class Accelerator(wiring.Component):
         connect(m, kept_fork.o0, value.kept)
         self._connect_kept_ids(m, kept_fork.o1, fetcher.v_kept)
         connect_cut(m, "v_rows", fetcher.v_rows, value.v_rows)
-        connect_cut(m, "sums", value.o, requantiser.i)
-        beats = connect_cut(m, "beats", requantiser.o, writer.rows)
-        head_sums = connect_cut(m, "head_sums", requantiser.head_sums, pruner.head_sums)
+        connect(m, value.o, requantiser.i)
+        connect(m, requantiser.o, writer.rows)
+        connect(m, requantiser.head_sums, pruner.head_sums)
         state = connect_cut(m, "state", pruner.state, writer.state)
-        m.d.comb += [write_idle.eq(writer.idle & ~beats.o.valid & ~state.o.valid), summed.eq(~head_sums.o.valid)]
+        m.d.comb += [write_idle.eq(writer.idle & ~requantiser.o.valid & ~state.o.valid),
+                     summed.eq(~requantiser.head_sums.valid)]
         connect(m, pruner.state_cmd, fetcher.state_cmd)
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         m.d.comb += [
@@ -199,8 +200,9 @@ class Accelerator(wiring.Component):
         e = registers.events
         kept = topk.kept
         kept_last = Signal()
-        m.d.comb += [
-            kept_last.eq(kept.valid & kept.ready & kept.payload.last),
+        m.d.comb += kept_last.eq(kept.valid & kept.ready & kept.payload.last)
+        # A cycle late, so that no way to a counter joins those of the blocks.
+        m.d.sync += [
             e.busy_fetch.eq(fetcher.busy & seq.busy), e.busy_score.eq(score.busy), e.busy_softmax.eq(softmax.busy),
             e.busy_topk.eq(topk.busy), e.busy_value.eq(value.busy), e.busy_write.eq(~writer.idle),
             e.busy_cascade.eq(pruner.busy),

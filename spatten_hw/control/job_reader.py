@@ -75,7 +75,7 @@ class JobReader(wiring.Component):
         addr = Signal(c.addr_bits)
         tag = Signal(16)
         error = Signal(8)
-        fields = Signal(fields_layout(c))
+        fields = Signal(fields_layout(c), reset_less=True)
         busy = Signal()
         set_ = Signal(SET_BITS)             # of the table, for the job being read
         sets_used = Signal(range(SETS + 1))

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..stream.registers import payload_register
 from .csr import completion_layout
 from .descriptor import job_layout
 from .errors import ErrorCode
@@ -75,7 +76,7 @@ class JobStages(wiring.Component):
                refused: Signal) -> None:
         given = Signal()         # the back has this job
         blocked = Signal()
-        job = self.job
+        job = payload_register(m, self.job, "front_job")
         stores = self.back_job.store_ids | self.back_job.store_scores
         loads = job.load_ids | job.load_scores
         m.d.comb += [
@@ -132,22 +133,24 @@ class JobStages(wiring.Component):
 
     def _back(self, m: Module, taken: Signal, free: Signal, finished: Signal, tag: Signal, error: Signal,
               refused: Signal) -> None:
+        back_job = payload_register(m, self.back_job, "job_behind")
         back_tag, back_error, back_refused = Signal(16), Signal(8), Signal()
         ending = Signal()        # the front has finished with this job
         causes = Signal(len(FETCH_ERRORS))
+        settled = Signal()       # the blocks behind have taken over the new job, as they do a cycle late
         with m.FSM(name="back") as fsm:
             with m.State("IDLE"):
                 m.d.comb += free.eq(1)
                 with m.If(taken):
                     m.d.comb += self.back_clear.eq(1)
                     m.d.sync += [
-                        self.back_job.eq(self.job), self.back_scales.eq(self.scales), back_tag.eq(tag),
+                        back_job.eq(self.job), self.back_scales.eq(self.scales), back_tag.eq(tag),
                         back_refused.eq(refused), ending.eq(0),
                     ]
                     m.next = "OPEN"
             # Open until the front has finished with this job: what waits there then belongs to the next.
             with m.State("OPEN"):
-                m.d.comb += self.open.eq(~ending)
+                m.d.comb += self.open.eq(~ending & settled)
                 with m.If(finished & ~ending):
                     m.d.sync += [ending.eq(1), back_error.eq(error)]
                     # What the front read is known now; it may soon read for another job.
@@ -176,6 +179,7 @@ class JobStages(wiring.Component):
                 with m.If(self.completion.ready):
                     m.d.comb += self.retire.eq(~back_refused)
                     m.next = "IDLE"
+        m.d.sync += settled.eq(fsm.ongoing("OPEN"))
         running = Signal()       # a job is in the front
         with m.If(self.jobs.valid & self.jobs.ready):
             m.d.sync += running.eq(1)

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import LSB_WIDTH, SpAttenConfig
+from ..stream.registers import payload_register
 from .read_port import longest_row_beats, row_beat
 
 
@@ -72,8 +73,8 @@ class Aligner(wiring.Component):
         # Stage 1: rotated beat. Byte p of it belongs to row word `word` if p < bytes − offset, else to the
         # word before.
         turned_valid = Signal()
-        turned = Signal(c.axi_data_bits)
-        own = Signal(nbytes)                                 # bytes that belong to word `word`
+        turned = Signal(c.axi_data_bits, reset_less=True)
+        own = Signal(nbytes, reset_less=True)                                 # bytes that belong to word `word`
         word = Signal(range(longest_row_beats(c, max_row_bytes(c)) + 1))
         turned_last = Signal()
         turned_error = Signal()
@@ -94,7 +95,7 @@ class Aligner(wiring.Component):
 
         # Stage 2: the row being assembled.
         words = -(-max_row_bytes(c) // nbytes)
-        raw = Signal(words * c.axi_data_bits)
+        raw = Signal(words * c.axi_data_bits, reset_less=True)
         raw_full = Signal()
         raw_error = Signal()
         raw_fresh = Signal(init=1)                           # the next beat is the first of a row
@@ -123,7 +124,7 @@ class Aligner(wiring.Component):
 
         # Stage 3: the row, or two joined.
         held = Signal()                                      # the output register waits for its LSBs
-        row = self.o.payload
+        row = payload_register(m, self.o.payload, "row")
         at = join_offset(c)
         m.d.comb += take_raw.eq(raw_full & (~self.o.valid | self.o.ready))
         with m.If(self.o.ready):

@@ -62,9 +62,9 @@ class RowCollector(wiring.Component):
                     m.d.comb += wanted.eq(Cat(
                         (note.count > p % rows) & (chosen == p // rows if sets > 1 else 1) for p in range(ports)))
         gathered = Signal()           # a group waits in front of the converter
-        about = Signal(group_note(c))
-        mode = Signal(row_mode())
-        raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices))
+        about = Signal(group_note(c), reset_less=True)
+        mode = Signal(row_mode(), reset_less=True)
+        raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices), reset_less=True)
         move = Signal()
         m.d.comb += [
             move.eq(~self.o.valid | self.o.ready),

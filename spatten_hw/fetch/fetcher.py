@@ -20,6 +20,7 @@ from ..stream.layouts import (
     q_row,
     v_command,
 )
+from ..stream.registers import local_copy
 from .group_fetcher import GroupFetcher, port_beats_bits
 from .head_base import HeadBase
 from .query_fetcher import QueryFetcher
@@ -46,7 +47,7 @@ class Fetcher(wiring.Component):
     `beats_*`: beats requested, per class, a few cycles ago. `errors`: sticky bits in the order of
     `ERROR_CLASSES` until `front_clear`, V's until `back_clear`; a row with an error is delivered like any other.
     `idle`: nothing in flight (a few cycles late); `busy` = ~idle; `stall`: rows are under way for someone ready, none
-    is there. A job must hold still from three cycles before its first command until its last row is out. `same`: both
+    is there. A job must hold still from four cycles before its first command until its last row is out. `same`: both
     are one job; if not, V rows are not held back for K's, since the job of the scores waits for the other one's end.
     """
 
@@ -109,14 +110,16 @@ class Fetcher(wiring.Component):
             connect(m, crossbar.ar[ch], flipped(self.ar[ch]))
             connect(m, flipped(self.r[ch]), crossbar.r[ch])
 
-        self._planes(m, keys, values, queries)
-        keys_ahead = self._key_walk(m, keys)
+        job = local_copy(m, self.job, "job_here")
+        back_job = local_copy(m, self.back_job, "back_job_here")
+        self._planes(m, job, back_job, keys, values, queries)
+        keys_ahead = self._key_walk(m, job, keys)
         keys_first = Signal()
         m.d.comb += keys_first.eq(keys.asking & self.same)
-        values_ahead = self._value_walk(m, values, keys_first)
+        values_ahead = self._value_walk(m, back_job, values, keys_first)
         # Few V bursts at a time while K is asked for: each waits in front of K's next on its channel, and K's rows
         # leave in step, so the most delayed channel would delay all of them.
-        m.d.sync += values.modest.eq(keys_first & self.job.generate)
+        m.d.sync += values.modest.eq(keys_first & job.generate)
         connect(m, flipped(self.q_cmd), queries.cmd)
         connect(m, queries.rows, flipped(self.q_rows))
         for k, name in enumerate(("desc", "state")):
@@ -141,13 +144,14 @@ class Fetcher(wiring.Component):
         ]
         return m
 
-    def _planes(self, m: Module, keys: GroupFetcher, values: GroupFetcher, queries: QueryFetcher) -> None:
+    def _planes(self, m: Module, front: data.View, back: data.View, keys: GroupFetcher, values: GroupFetcher,
+                queries: QueryFetcher) -> None:
         """What the jobs say of each plane, in the form the lanes use; registered, for it does not change."""
 
         def row_bytes(job: data.View, width: Value) -> Value:
             return ((width * self.config.min_dim) << job.dim_log2) >> 3
 
-        for fetcher, job, x in ((keys, self.job, "k"), (values, self.back_job, "v")):
+        for fetcher, job, x in ((keys, front, "k"), (values, back, "v")):
             msb, lsb = fetcher.planes
             shifted = job[f"{x}_lsb"] != 0
             m.d.comb += fetcher.dim_log2.eq(job.dim_log2)
@@ -162,7 +166,7 @@ class Fetcher(wiring.Component):
             ]
             if x == "v":
                 m.d.sync += planes[0].mode.mid.eq(shifted)
-        job = self.job
+        job = front
         plane = Signal(plane_layout(self.config), name="q_plane")
         m.d.sync += [
             plane.stride.eq(job.q_token_stride), plane.bytes.eq(row_bytes(job, job.q_bits)),
@@ -173,9 +177,9 @@ class Fetcher(wiring.Component):
             queries.head_stride.eq(job.q_head_stride),
         ]
 
-    def _key_walk(self, m: Module, keys: GroupFetcher) -> Value:
+    def _key_walk(self, m: Module, job: data.View, keys: GroupFetcher) -> Value:
         """`k_cmd` → head address → K side. Returns whether nothing is on that way."""
-        c, job = self.config, self.job
+        c = self.config
         rest = data.StructLayout({"rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1, "pair": 1})
         m.submodules.key_heads = heads = HeadBase(c, rest)
         cmd, i, o, walk = self.k_cmd, heads.i, heads.o, keys.cmd
@@ -205,9 +209,8 @@ class Fetcher(wiring.Component):
         connect(m, keys.rows, flipped(self.k_rows))
         return heads.idle & ~cmd.valid
 
-    def _value_walk(self, m: Module, values: GroupFetcher, keys_wanted: Value) -> Value:
+    def _value_walk(self, m: Module, job: data.View, values: GroupFetcher, keys_wanted: Value) -> Value:
         """`v_cmd`, `v_kept` → V side. Returns whether nothing is on that way."""
-        job = self.back_job
         m.submodules.value_walk = walk = ValueWalk(self.config)
         connect(m, flipped(self.v_cmd), walk.fills)
         connect(m, flipped(self.v_kept), walk.kept)

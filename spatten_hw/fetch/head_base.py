@@ -5,9 +5,11 @@ from __future__ import annotations
 from amaranth import Module, Signal, Value, unsigned
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
+from ..stream.registers import payload_register
+from ..stream.skid import SpareBuffer
 
 #: Multiplier width: a head stride is multiplied in two halves, each fits one DSP block.
 _HALF = 16
@@ -35,7 +37,8 @@ class HeadBase(wiring.Component):
     """`i` (`head_query`) → `o` (`head_answer`), in order, one per cycle, latency `LATENCY` = 4 cycles.
 
     The operands are registered before they are multiplied: a queried head may come straight out of a block memory.
-    Not cut: `o.ready` → `i.ready` (the pipeline moves as a whole). `idle`: holds nothing.
+    The pipeline moves as a whole; an answer that is not taken waits in a spare register: `i.ready` does not depend on
+    `o.ready` of the same cycle. `idle`: holds nothing.
     """
 
     LATENCY = 4
@@ -56,21 +59,24 @@ class HeadBase(wiring.Component):
         m = Module()
         c = self.config
         q = self.i.payload
+        m.submodules.spare = spare = SpareBuffer(head_answer(c, self.user))
+        connect(m, spare.o, flipped(self.o))
+        answer = payload_register(m, spare.i.payload, "answer")
         move = Signal()
-        m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.i.ready.eq(move)]
+        m.d.comb += [move.eq(spare.i.ready), self.i.ready.eq(move)]
         user_bits = len(Value.cast(q.user))
 
         asked_valid = Signal()
-        asked = Signal.like(q)
+        asked = Signal.like(q, reset_less=True)
         product_valid = Signal()
-        product_low = Signal(c.head_bits + _HALF)
-        product_high = Signal(c.head_bits + _HALF)
-        product_base = Signal(c.addr_bits)
-        product_user = Signal(user_bits)
+        product_low = Signal(c.head_bits + _HALF, reset_less=True)
+        product_high = Signal(c.head_bits + _HALF, reset_less=True)
+        product_base = Signal(c.addr_bits, reset_less=True)
+        product_user = Signal(user_bits, reset_less=True)
         offset_valid = Signal()
-        offset = Signal(c.addr_bits)
-        offset_base = Signal(c.addr_bits)
-        offset_user = Signal(user_bits)
+        offset = Signal(c.addr_bits, reset_less=True)
+        offset_base = Signal(c.addr_bits, reset_less=True)
+        offset_user = Signal(user_bits, reset_less=True)
         with m.If(move):
             m.d.sync += [
                 asked_valid.eq(self.i.valid), asked.eq(q),
@@ -79,8 +85,8 @@ class HeadBase(wiring.Component):
                 # Addresses wrap at their width, like every byte address here.
                 offset_valid.eq(product_valid), offset_base.eq(product_base), offset_user.eq(product_user),
                 offset.eq(product_low + (product_high << _HALF)),
-                self.o.valid.eq(offset_valid), Value.cast(self.o.payload.user).eq(offset_user),
-                self.o.payload.base.eq(offset_base + offset),
+                spare.i.valid.eq(offset_valid), Value.cast(answer.user).eq(offset_user),
+                answer.base.eq(offset_base + offset),
             ]
         m.d.comb += self.idle.eq(~(asked_valid | product_valid | offset_valid | self.o.valid))
         return m

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ..bus.read_crossbar import burst_bits, request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
+from ..stream.skid import SkidBuffer
 from .splitter import BurstSplitter, burst_note, row_request
 
 
@@ -62,7 +63,7 @@ class ReadPort(wiring.Component):
     `beats`/`beats_user`: beats requested in this cycle and for whom (0 if none), `idle` (a cycle late). Up to
     `ids_per_port` bursts are outstanding, a `MODEST_SHARE`-th of them while `modest`; room in the reorder buffer is
     taken before a burst is requested, so a response never waits. Sustains one burst request and one beat per cycle; 2
-    cycles from `i` to `req`, 2 from `rsp` to `o`. `row_bytes` is the longest row the port is sized for; longer ones
+    cycles from `i` to `req`, 3 from `rsp` to `o`, whose `ready` is cut. `row_bytes` is the longest row the port is sized for; longer ones
     (up to `bytes_bits`) work too. The buffer has a ring per response bank, together twice what all bursts need, since
     rows rarely spread evenly.
     """
@@ -143,21 +144,24 @@ class ReadPort(wiring.Component):
         m.d.sync += begun.eq((begun | begins) & ~Mux(send, Const(1, ids) << head, 0))
 
         # Emission: the oldest burst's next beat is there once that burst's place has passed it.
+        m.submodules.out = ahead = SkidBuffer(row_beat(c, self.user_bits))
+        connect(m, ahead.o, wiring.flipped(self.o))
+        beat = ahead.i
         left = Signal(c.granule_beats.bit_length())   # beats of the oldest burst already emitted
         here = Signal()
         burst_end = Signal()                              # last beat of the burst
         step = Signal()
-        out = Signal(burst_note(c, self.user_bits))   # of the beat in the rings' read registers
+        out = Signal(burst_note(c, self.user_bits), reset_less=True)   # of the beat in the rings' read registers
         m.d.comb += [
             here.eq((bursts != 0) & begun.bit_select(tail, 1) & (arrived[note.data.bank] != drains[note.data.bank])),
             burst_end.eq(left + 1 == note.data.beats),
-            advance.eq(~self.o.valid | self.o.ready), step.eq(here & advance),
-            self.o.payload.first.eq(out.first), self.o.payload.last.eq(out.last),
-            self.o.payload.offset.eq(out.offset), self.o.payload.user.eq(out.user),
+            advance.eq(~beat.valid | beat.ready), step.eq(here & advance),
+            beat.payload.first.eq(out.first), beat.payload.last.eq(out.last),
+            beat.payload.offset.eq(out.offset), beat.payload.user.eq(out.user),
         ]
         with m.If(advance):
             m.d.sync += [
-                self.o.valid.eq(here), out.offset.eq(note.data.offset), out.user.eq(note.data.user),
+                beat.valid.eq(here), out.offset.eq(note.data.offset), out.user.eq(note.data.user),
                 out.bank.eq(note.data.bank),
                 out.first.eq(note.data.first & (left == 0)), out.last.eq(note.data.last & burst_end),
             ]
@@ -167,7 +171,7 @@ class ReadPort(wiring.Component):
                 m.d.sync += tail.eq(tail + 1)
 
         chosen = beats[out.bank]
-        m.d.comb += [self.o.payload.data.eq(chosen.data), self.o.payload.error.eq(chosen.error)]
+        m.d.comb += [beat.payload.data.eq(chosen.data), beat.payload.error.eq(chosen.error)]
         for b in range(self.banks):
             into = Signal(name=f"into{b}")
             from_ = Signal(name=f"from{b}")
@@ -180,7 +184,7 @@ class ReadPort(wiring.Component):
             m.d.sync += head.eq(head + 1)
         m.d.sync += [
             bursts.eq(bursts + send - (step & burst_end)),
-            self.idle.eq(splitter.idle & (bursts == 0) & ~self.o.valid & ~self.i.valid),
+            self.idle.eq(splitter.idle & (bursts == 0) & ~beat.valid & ~self.o.valid & ~self.i.valid),
         ]
         return m
 

@@ -84,7 +84,7 @@ class RowGenerator(wiring.Component):
         walk = walk_command(c, self.ids_per_command)
 
         # The walk: one group (and plane) per cycle.
-        cur = Signal(walk)
+        cur = Signal(walk, reset_less=True)
         cur_valid = Signal()
         row = Signal(len(self.list_row))       # list row, or block of `lanes` ids of the command
         sub = Signal(sub_bits)                 # group within it
@@ -99,12 +99,12 @@ class RowGenerator(wiring.Component):
         start = Signal()
         done = Signal()                        # this start completes the group
         closing = Signal()                       # … and the command
-        fits = Signal()
+        fits = Signal()                        # `left` is one group or less; a register beside it
         live = Signal(c.lane_count_bits)
         m.d.comb += [
             rows_per_group.eq(Const(lanes) >> self.dim_log2),
             sub_last.eq((Const(1, sub_bits + 1) << self.dim_log2) - 1),
-            fits.eq(left <= rows_per_group), live.eq(Mux(fits, left, rows_per_group)),
+            live.eq(Mux(fits, left, rows_per_group)),
             may_start.eq(cur_valid & (every_port | offered)),
             start.eq(may_start & (second | self.notes.ready)),
             done.eq(second | (cur.planes != 3)), closing.eq(fits & done),
@@ -120,12 +120,14 @@ class RowGenerator(wiring.Component):
         with m.If(start):
             m.d.sync += second.eq(~done)
             with m.If(done):
-                m.d.sync += [group.eq(group + 1), left.eq(left - rows_per_group), sub.eq(sub + 1)]
+                m.d.sync += [group.eq(group + 1), left.eq(left - rows_per_group), sub.eq(sub + 1),
+                             fits.eq(left <= rows_per_group << 1)]
                 with m.If(sub == sub_last):
                     m.d.sync += [sub.eq(0), row.eq(row + 1)]
         with m.If(self.cmd.ready):
             m.d.sync += [
                 cur_valid.eq(self.cmd.valid), cur.eq(self.cmd.payload), left.eq(self.cmd.payload.rows),
+                fits.eq(self.cmd.payload.rows <= rows_per_group),
                 row.eq(0), sub.eq(0),
             ]
         lsb = Signal()
@@ -135,7 +137,7 @@ class RowGenerator(wiring.Component):
         s1 = self._stage(m, "arriving")
         s1_sub = Signal(sub_bits, name="arriving_sub")
         s1_kept = Signal(name="arriving_kept")
-        s1_ids = Signal(lanes * c.token_bits, name="arriving_ids")
+        s1_ids = Signal(lanes * c.token_bits, name="arriving_ids", reset_less=True)
         plane = Signal(plane_layout(c))
         m.d.comb += plane.eq(Mux(lsb, self.planes[1].as_value(), self.planes[0].as_value()))
         m.d.sync += [
@@ -156,7 +158,7 @@ class RowGenerator(wiring.Component):
         # Stage 2: the group's ids on lanes 0 … R − 1.
         s2 = self._stage(m, "chosen", s1)
         ids = Signal(lanes * c.token_bits, name="ids")
-        s2_ids = Signal(data.ArrayLayout(unsigned(c.token_bits), lanes), name="chosen_ids")
+        s2_ids = Signal(data.ArrayLayout(unsigned(c.token_bits), lanes), name="chosen_ids", reset_less=True)
         source = self.list_ids.as_value()
         m.d.comb += ids.eq(Mux(s1_kept, s1_ids, source) if self.ids_per_command else source)
         with m.Switch(self.dim_log2):
@@ -167,9 +169,9 @@ class RowGenerator(wiring.Component):
 
         # Stages 3 and 4: id × stride, then + base.
         s3 = self._stage(m, "multiplied", s2)
-        offsets = [Signal(c.token_bits + STRIDE_BITS, name=f"offset{r}") for r in range(lanes)]
+        offsets = [Signal(c.token_bits + STRIDE_BITS, name=f"offset{r}", reset_less=True) for r in range(lanes)]
         s4 = self._stage(m, "added", s3)
-        addrs = [Signal(c.addr_bits, name=f"addr{r}") for r in range(lanes)]
+        addrs = [Signal(c.addr_bits, name=f"addr{r}", reset_less=True) for r in range(lanes)]
         for r in range(lanes):
             m.d.sync += [offsets[r].eq(s2_ids[r] * s2["stride"]), addrs[r].eq(s3["base"] + offsets[r])]
 
@@ -183,9 +185,9 @@ class RowGenerator(wiring.Component):
         set_bits = max(1, clog2(self.ports * c.max_dim // c.multipliers))
         stage = {
             "valid": Signal(name=f"{name}_valid"), "live": Signal(c.lanes, name=f"{name}_live"),
-            "set": Signal(set_bits, name=f"{name}_set"), "base": Signal(c.addr_bits, name=f"{name}_base"),
-            "stride": Signal(STRIDE_BITS, name=f"{name}_stride"), "mode": Signal(row_mode(), name=f"{name}_mode"),
-            "bytes": Signal(max_row_bytes(c).bit_length(), name=f"{name}_bytes"),
+            "set": Signal(set_bits, name=f"{name}_set"), "base": Signal(c.addr_bits, name=f"{name}_base", reset_less=True),
+            "stride": Signal(STRIDE_BITS, name=f"{name}_stride", reset_less=True), "mode": Signal(row_mode(), name=f"{name}_mode", reset_less=True),
+            "bytes": Signal(max_row_bytes(c).bit_length(), name=f"{name}_bytes", reset_less=True),
         }
         if before is not None:
             m.d.sync += [Value.cast(stage[k]).eq(Value.cast(before[k])) for k in stage]

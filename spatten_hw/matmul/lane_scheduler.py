@@ -10,6 +10,7 @@ from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import kept_row, tag_layout
+from ..stream.registers import payload_register
 from .operand_buffer import row_bits
 
 #: Kept rows the lanes choose from. A row leaves two cycles after its last element was chosen, so fewer than 4
@@ -77,9 +78,9 @@ class LaneScheduler(wiring.Component):
         # The window: a ring of kept rows, what of them each lane still has to do, and whether that is anything.
         occupied = Signal(N)
         ends = Signal(N)
-        tags = [Signal(tag_layout(c), name=f"tag{s}") for s in slots]
-        probs = [Signal(data.ArrayLayout(unsigned(PROB_BITS), P), name=f"probs{s}") for s in slots]
-        rows = [Signal(data.ArrayLayout(unsigned(addr_bits), P), name=f"rows{s}") for s in slots]
+        tags = [Signal(tag_layout(c), name=f"tag{s}", reset_less=True) for s in slots]
+        probs = [Signal(data.ArrayLayout(unsigned(PROB_BITS), P), name=f"probs{s}", reset_less=True) for s in slots]
+        rows = [Signal(data.ArrayLayout(unsigned(addr_bits), P), name=f"rows{s}", reset_less=True) for s in slots]
         pending = [[Signal(P, name=f"pending{s}_lane{k}") for s in slots] for k in lanes]
         some = [Signal(N, name=f"some_lane{k}") for k in lanes]
 
@@ -166,11 +167,12 @@ class LaneScheduler(wiring.Component):
             m.d.sync += head.eq(head + sum(done[s] for s in slots))
 
         # -- the choice is read out -----------------------------------------------------------------------
+        out = payload_register(m, self.o.payload, "step")
         with m.If(en):
             m.d.sync += [
                 self.o.valid.eq(chosen),
-                self.o.p.last.eq((done & ends).any()),
-                self.o.p.tag.eq(_select(chosen_front, [t.as_value() for t in tags])),
+                out.last.eq((done & ends).any()),
+                out.tag.eq(_select(chosen_front, [t.as_value() for t in tags])),
             ]
         for k in lanes:
             lane_probs = Signal(data.ArrayLayout(unsigned(PROB_BITS), P), name=f"probs_lane{k}")
@@ -181,8 +183,8 @@ class LaneScheduler(wiring.Component):
             ]
             with m.If(en):
                 m.d.sync += [
-                    self.o.p.probs[k].eq(_select(chosen_element[k], [lane_probs[e] for e in range(P)])),
-                    self.o.p.rows[k].eq(_select(chosen_element[k], [lane_rows[e] for e in range(P)])),
+                    out.probs[k].eq(_select(chosen_element[k], [lane_probs[e] for e in range(P)])),
+                    out.rows[k].eq(_select(chosen_element[k], [lane_rows[e] for e in range(P)])),
                 ]
         m.d.comb += self.busy.eq(occupied.any() | chosen | self.o.valid)
         return m

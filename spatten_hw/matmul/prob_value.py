@@ -10,6 +10,7 @@ from ..config import SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, kept_depth, kept_row, operand_row
+from ..stream.registers import local_copy
 from .lane_scheduler import SCHEDULER_LATENCY, LaneScheduler
 from .operand_buffer import row_bits
 from .value_array import ValueArray, value_array_latency
@@ -74,22 +75,23 @@ class ProbValueUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.v_rows), values.rows)
         wiring.connect(m, array.o, wiring.flipped(self.o))
 
+        job = local_copy(m, self.job, "job_here")
         # The stage of the memories' output registers.
         read_valid = Signal()
         read_last = Signal()
-        read_tag = Signal.like(scheduler.o.p.tag)
-        read_probs = Signal.like(scheduler.o.p.probs)
+        read_tag = Signal.like(scheduler.o.p.tag, reset_less=True)
+        read_probs = Signal.like(scheduler.o.p.probs, reset_less=True)
         streamed = Signal.like(values.read_data, reset_less=True)
         en = Signal()
         v_there = Signal()
         take = Signal()
         step = scheduler.o.p
         m.d.comb += [
-            scheduler.job.eq(self.job),
-            array.job.eq(self.job),
+            scheduler.job.eq(job),
+            array.job.eq(job),
             self.filled.eq(values.filled),
             self.filled_half.eq(values.filled_half),
-            en.eq(~read_valid | array.i.ready),
+            en.eq(array.i.ready),
             v_there.eq(~step.tag.stream_v | values.stream.valid),
             scheduler.o.ready.eq(en & v_there),
             take.eq(scheduler.o.valid & scheduler.o.ready),
@@ -100,7 +102,7 @@ class ProbValueUnit(wiring.Component):
         ]
         for s in range(c.slices):
             row = Signal.like(step.rows[0], name=f"row{s}")
-            with m.Switch(self.job.dim_log2):
+            with m.Switch(job.dim_log2):
                 for e in range(clog2(c.max_dim // c.min_dim) + 1):
                     with m.Case(e):
                         m.d.comb += row.eq(step.rows[s >> e])

@@ -10,6 +10,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig
 from ..control.descriptor import job_layout
 from ..stream.layouts import operand_row, q_row, qk_command, score_row
+from ..stream.registers import local_copy
+from ..stream.skid import SpareBuffer
 from .key_buffer import KeyBuffer
 from .operand_buffer import row_bits
 from .row_issue import RowIssue, issue_layout
@@ -29,8 +31,9 @@ class ScoreUnit(wiring.Component):
         commands with `stream`, each for `gang` cycles (with `pair`: for one). q_rows: always taken, kept per slot
         until overwritten; they arrive in the order of the slots of the commands that are not replays.
     o: rows of n keys take ceil(n/R) cycles per query with no gap between rows, queries or commands as long as
-        q rows (before the command's turn) and K rows are there. Back-pressure on `o` freezes the whole pipe
-        (its ready is a clock enable; combinational to `cmd.ready` and `k_rows.ready`). Fills never wait for it.
+        q rows (before the command's turn) and K rows are there. A row that is not taken waits in a spare register
+        and freezes the whole pipe (a clock enable). Fills never wait for it. `job` holds still from two cycles before
+        the first command.
     filled, filled_half: see `OperandBuffer`.
     busy: a command waits or runs, or scores are in the pipe. stall: K or q rows are wanted and missing
         (a part of busy).
@@ -76,13 +79,16 @@ class ScoreUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.cmd), issue.cmd)
         wiring.connect(m, wiring.flipped(self.k_rows), keys.rows)
 
+        m.submodules.out = out = SpareBuffer(score_row(c))
+        wiring.connect(m, out.o, wiring.flipped(self.o))
+        job = local_copy(m, self.job, "job_here")
         en = Signal()
         take = Signal()
         k_there = Signal()
         now = issue.o.p
         m.d.comb += [
-            en.eq(~self.o.valid | self.o.ready),
-            issue.job.eq(self.job),
+            en.eq(out.i.ready),
+            issue.job.eq(job),
             issue.q_arrived.eq(self.q_rows.valid),
             self.q_rows.ready.eq(1),
             q_write.addr.eq(self.q_rows.p.slot),
@@ -110,7 +116,7 @@ class ScoreUnit(wiring.Component):
                 m.d.sync += streamed.eq(keys.stream.p.slices)
         m.d.comb += [
             array.en.eq(en),
-            array.dim_log2.eq(self.job.dim_log2),
+            array.dim_log2.eq(job.dim_log2),
             array.k.eq(Mux(from_stream, streamed.as_value(), keys.read_data.as_value())),
             array.q.eq(q_read.data),
         ]
@@ -123,14 +129,14 @@ class ScoreUnit(wiring.Component):
             m.d.sync += [b.eq(a) for a, b in zip([now, *about[:-1]], about, strict=True)]
         done = about[-1]
         m.d.comb += [
-            self.o.valid.eq(valid[-1]),
-            self.o.p.scores.eq(array.scores),
-            self.o.p.count.eq(done.count),
-            self.o.p.last.eq(done.last),
-            self.o.p.row.eq(done.row),
-            self.o.p.slot.eq(done.slot),
-            self.o.p.replay.eq(done.replay),
-            self.busy.eq(issue.o.valid | self.cmd.valid | valid.any()),
+            out.i.valid.eq(valid[-1]),
+            out.i.p.scores.eq(array.scores),
+            out.i.p.count.eq(done.count),
+            out.i.p.last.eq(done.last),
+            out.i.p.row.eq(done.row),
+            out.i.p.slot.eq(done.slot),
+            out.i.p.replay.eq(done.replay),
+            self.busy.eq(issue.o.valid | self.cmd.valid | valid.any() | self.o.valid),
             self.stall.eq((issue.o.valid & en & ~k_there) | issue.starved),
         ]
         return m

@@ -9,6 +9,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.layouts import acc_row, tag_layout
+from ..stream.registers import payload_register
+from ..stream.skid import SpareBuffer
 from .pipeline import LEVELS_PER_STAGE, register, tree_stages
 
 
@@ -31,8 +33,8 @@ class ValueArray(wiring.Component):
     """Exact Σ p·v over the steps of a vector, R rows of V per cycle.
 
     i: one step per cycle, `last` ends the vector and the next step begins another. o: D exact sums, elements
-    from D on 0. A row waits on `o` beside the running accumulation; the array freezes only if a second one is
-    finished before the first is taken. `i.ready` follows `o.ready` combinationally.
+    from D on 0. Two rows wait beside the running accumulation; the array freezes from the cycle after one was finished
+    and not taken until it is. `i.ready` does not depend on `o.ready` of the same cycle.
 
     Valid input: Σ p ≤ 4096 + max_tokens over a vector (`acc_bits`). (SpAtten, section IV-G: D trees of M/D.)
     """
@@ -56,6 +58,8 @@ class ValueArray(wiring.Component):
         c = self.config
         blocks = c.max_dim // c.min_dim
         en = Signal()
+        m.submodules.spare = spare = SpareBuffer(acc_row(c))
+        wiring.connect(m, spare.o, wiring.flipped(self.o))
 
         terms: list[list[Value]] = []
         for s in range(c.slices):
@@ -91,16 +95,15 @@ class ValueArray(wiring.Component):
         fresh = Signal(init=1)
         m.d.comb += [
             finish.eq(valid[-1] & last[-1]),
-            en.eq(~finish | ~self.o.valid | self.o.ready),
+            en.eq(spare.i.ready),
             self.i.ready.eq(en),
             self.busy.eq(valid.any() | ~fresh | self.o.valid),
         ]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        out = payload_register(m, spare.i.payload, "out")
+        with m.If(en):
+            m.d.sync += [spare.i.valid.eq(finish), out.tag.eq(tags[-1])]
         with m.If(en & valid[-1]):
             m.d.sync += fresh.eq(finish)
-        with m.If(en & finish):
-            m.d.sync += [self.o.valid.eq(1), self.o.p.tag.eq(tags[-1])]
         for d in range(c.max_dim):
             acc = Signal(signed(c.acc_bits), name=f"acc{d}", reset_less=True)
             total = Signal(signed(c.acc_bits), name=f"total{d}")
@@ -108,8 +111,8 @@ class ValueArray(wiring.Component):
             m.d.comb += total.eq(Mux(fresh, 0, acc) + step_sum[d])
             with m.If(en & valid[-1]):
                 m.d.sync += acc.eq(total)
-            with m.If(en & finish):
-                m.d.sync += self.o.p.acc[d].eq(total)
+            with m.If(en):
+                m.d.sync += out.acc[d].eq(total)
         return m
 
     def _fold(self, m: Module, terms: list[list[Value]], half: int, blocks: int,

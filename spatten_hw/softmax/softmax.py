@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect
 from ..config import SpAttenConfig
 from ..control.descriptor import job_layout, scale_layout
 from ..stream.layouts import prob_row, score_row, slot_meta
+from ..stream.registers import local_copy
 from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
@@ -97,6 +98,7 @@ class Softmax(wiring.Component):
         connect(m, slots.ready, reader.ready)
         connect(m, reader.info, info_fifo.i)
         connect(m, exponent.o, exp2.i)
+        job = local_copy(m, self.job, "job_here")
         connect(m, total.o, reciprocal.i)
         connect(m, reciprocal.o, decision.inverse)
         connect(m, info_fifo.o, decision.info)
@@ -107,8 +109,8 @@ class Softmax(wiring.Component):
         connect(m, decision.flat, wiring.flipped(self.flat))
         connect(m, reader.done, done_fifo.i)
         m.d.comb += [
-            slots.dim_log2.eq(self.job.dim_log2),
-            decision.threshold.eq(self.job.threshold),
+            slots.dim_log2.eq(job.dim_log2),
+            decision.threshold.eq(job.threshold),
             self.scale_head.eq(reader.scale_head),
             reader.scale.eq(self.scale),
             slots.read_row.eq(reader.read_row),

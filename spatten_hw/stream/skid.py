@@ -1,4 +1,4 @@
-"""A register stage for streams that cuts valid, payload *and* ready."""
+"""Register stages for streams that cut `ready`: one with valid and payload, one without latency."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class SkidBuffer(wiring.Component):
         self.shape = shape
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
         # Made here, not in `elaborate`: the formal proof states what it holds.
-        self.spare = Signal(len(Value.cast(self.i.payload)))
+        self.spare = Signal(len(Value.cast(self.i.payload)), reset_less=True)
 
     def elaborate(self, platform) -> Module:
         m = Module()
         arriving = Value.cast(self.i.payload)
-        front = Signal(len(arriving))
+        front = Signal(len(arriving), reset_less=True)
         front_valid = Signal()
         spare = self.spare
         spare_valid = Signal()
@@ -46,8 +46,45 @@ class SkidBuffer(wiring.Component):
                 spare_valid.eq(0),
             ]
         with m.Elif(self.i.valid & ~spare_valid):
-            m.d.sync += [spare.eq(arriving), spare_valid.eq(1)]
+            m.d.sync += spare_valid.eq(1)
+        _catch(m, spare, spare_valid, arriving)
         return m
+
+
+class SpareBuffer(wiring.Component):
+    """One register that catches the payload that arrives as the output stalls; otherwise it passes through.
+
+    Latency 0, 1 payload per cycle sustained. `i.ready` is (the inverse of) a register: behind the last register of a
+    pipeline it is that pipeline's clock enable, which then needs no path from anywhere within the cycle. Not cut:
+    valid and payload.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, shape: ShapeLike):
+        self.shape = shape
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        self.spare = Signal(len(Value.cast(self.i.payload)), reset_less=True)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        arriving = Value.cast(self.i.payload)
+        spare_valid = Signal()
+        m.d.comb += [
+            self.i.ready.eq(~spare_valid),
+            self.o.valid.eq(spare_valid | self.i.valid),
+            Value.cast(self.o.payload).eq(Mux(spare_valid, self.spare, arriving)),
+        ]
+        m.d.sync += spare_valid.eq(self.o.valid & ~self.o.ready)
+        _catch(m, self.spare, spare_valid, arriving)
+        return m
+
+
+def _catch(m: Module, spare: Signal, spare_valid: Signal, arriving: Value) -> None:
+    """`spare` follows what arrives until it is needed: whether it will be, a wide clock enable need not know."""
+    with m.If(~spare_valid):
+        m.d.sync += spare.eq(arriving)
 
 
 def connect_cut(m: Module, name: str, source: stream.Interface, sink: stream.Interface) -> SkidBuffer:

@@ -56,13 +56,13 @@ class DigitHistogram(wiring.Component):
         row_valid = Signal()
         row_first = Signal()
         row_last = Signal()
-        row_balance = Signal(balance_shape)
+        row_balance = Signal(balance_shape, reset_less=True)
         m.d.sync += [
             row_valid.eq(self.valid), row_first.eq(self.first), row_last.eq(self.last), row_balance.eq(self.balance),
         ]
         row_counts = []
         for b in bins:
-            counts = [Signal(len(part).bit_length(), name=f"count_{b}_{p}") for p, part in enumerate(parts)]
+            counts = [Signal(len(part).bit_length(), name=f"count_{b}_{p}", reset_less=True) for p, part in enumerate(parts)]
             reaches = Signal(self.lanes, name=f"reaches_{b}")
             m.d.comb += reaches.eq(Cat(digit >= b for digit in self.digits))
             with m.If(self.valid):
@@ -71,8 +71,8 @@ class DigitHistogram(wiring.Component):
             row_counts.append(counts)
 
         # Second register: added up. A first row starts anew, so nothing has to be cleared between vectors.
-        opening = Signal(balance_shape)
-        reaching = [Signal(balance_shape, name=f"balance_{b}") for b in bins]
+        opening = Signal(balance_shape, reset_less=True)
+        reaching = [Signal(balance_shape, name=f"balance_{b}", reset_less=True) for b in bins]
         m.d.sync += self.done.eq(row_valid & row_last)
         with m.If(row_valid):
             for sum_b, counts in zip(reaching, row_counts, strict=True):

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.layouts import kept_row, prob_row
+from ..stream.registers import local_copy
 from .interface import make_topk
 
 
@@ -55,7 +56,7 @@ class LocalTopK(wiring.Component):
 
         # One row waits for its ids; the list is read for the row that comes next, or again for the waiting one.
         waiting = Signal()
-        row = Signal(self.probs.p.shape())
+        row = Signal(self.probs.p.shape(), reset_less=True)
         row_number = Signal.like(self.list_row)
         next_number = Signal.like(self.list_row)
         position = Signal(c.token_bits)
@@ -82,7 +83,7 @@ class LocalTopK(wiring.Component):
         # Collecting `parts` narrow rows into a wide one, which waits in front of the engine.
         part = Signal(range(max(2, parts)))
         full = Signal()
-        wide = Signal(engine.i.p.shape())
+        wide = Signal(engine.i.p.shape(), reset_less=True)
         wide_valid = Signal()
         m.d.comb += [
             full.eq(row.last | (part == parts - 1)),
@@ -91,6 +92,7 @@ class LocalTopK(wiring.Component):
             engine.i.payload.eq(wide), engine.i.valid.eq(wide_valid),
             self.listed.eq(waiting & moves & row.last),
         ]
+        job = local_copy(m, self.job, "job_here")
         with m.If(engine.i.ready):
             m.d.sync += wide_valid.eq(0)
         with m.If(waiting & moves):
@@ -100,7 +102,7 @@ class LocalTopK(wiring.Component):
                 wide.tag.eq(row.tag.as_value()),
             ]
             # The engine looks at k in the first row only.
-            m.d.sync += wide.k.eq(Mux(self.job.keep_values == 0, 1, self.job.keep_values))
+            m.d.sync += wide.k.eq(Mux(job.keep_values == 0, 1, job.keep_values))
             for p in range(parts):
                 with m.If(part == p):
                     for j in range(lanes):

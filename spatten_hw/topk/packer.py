@@ -44,8 +44,8 @@ class Packer(wiring.Component):
         m = Module()
         lanes, row = self.lanes, self.i.p
         m.submodules.out = out = SkidBuffer(self.o.p.shape())
-        held = Signal(data.ArrayLayout(unsigned(self.width), lanes))
-        held_tag = Signal(self.tag)
+        held = Signal(data.ArrayLayout(unsigned(self.width), lanes), reset_less=True)
+        held_tag = Signal(self.tag, reset_less=True)
         fill = Signal(lanes.bit_length())
         complete = Signal()  # `held` is a vector's final row
         base = Signal(lanes.bit_length())

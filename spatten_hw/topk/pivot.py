@@ -126,15 +126,15 @@ class PivotChooser(wiring.Component):
                                 skipped + deeper([s for s in above if s > 8], "above")))
 
         ordered = [Signal(range(max(2, count)), name=f"rank_{j}") for j in range(count)]
-        kept = Signal(self.samples.shape())
+        kept = Signal(self.samples.shape(), reset_less=True)
         m.d.sync += kept.eq(self.samples)
         for j in range(count):
             ahead = [self.samples[i] >= self.samples[j] if i < j else self.samples[i] > self.samples[j]
                      for i in range(count) if i != j]
             m.d.sync += ordered[j].eq(sum(ahead, start=Const(0, 1)))
 
-        centre = Signal(self.key_bits)
-        centre_next = Signal(self.key_bits)
+        centre = Signal(self.key_bits, reset_less=True)
+        centre_next = Signal(self.key_bits, reset_less=True)
         m.d.sync += [centre.eq((self.low + self.high) >> 1), centre_next.eq(centre)]
         sample = Signal(self.key_bits)
         for j in range(count):

@@ -62,7 +62,7 @@ class RowFilter(wiring.Component):
 
         # The row register takes the memory's delay off the comparators' path, and its latency off the vector's.
         advance = Signal()
-        row = Signal(self.rows.p.shape())
+        row = Signal(self.rows.p.shape(), reset_less=True)
         row_valid = Signal()
         started = Signal()
         m.d.comb += [
@@ -82,7 +82,7 @@ class RowFilter(wiring.Component):
         })
         names = ("compared", "counted", "marked", "dense")
         stages = {name: Signal(about, name=f"{name}_about") for name in names}
-        elements = {name: Signal(data.ArrayLayout(unsigned(width), lanes), name=f"{name}_elements") for name in names}
+        elements = {name: Signal(data.ArrayLayout(unsigned(width), lanes), name=f"{name}_elements", reset_less=True) for name in names}
         larger = Signal(lanes)
         equal = Signal(lanes)
         with m.If(advance):
@@ -106,8 +106,8 @@ class RowFilter(wiring.Component):
         # Counted, both kinds at once: an element moves down by the lanes before it, less the larger ones and
         # those of the equal ones that are kept.
         rank_bits = lanes.bit_length()
-        not_larger = Signal(data.ArrayLayout(unsigned(rank_bits), lanes))
-        rank = Signal(data.ArrayLayout(unsigned(rank_bits), lanes))
+        not_larger = Signal(data.ArrayLayout(unsigned(rank_bits), lanes), reset_less=True)
+        rank = Signal(data.ArrayLayout(unsigned(rank_bits), lanes), reset_less=True)
         not_larger_count = Signal(rank_bits)
         equal_count = Signal(rank_bits)
         m.d.comb += [larger_ranks.bits.eq(~larger), equal_ranks.bits.eq(equal)]
@@ -121,7 +121,7 @@ class RowFilter(wiring.Component):
         counted = stages["counted"]
         quota_left = Signal(count_bits)
         quota = Signal(count_bits)
-        move = [Signal(clog2(lanes), name=f"move_{j}") for j in range(lanes)]
+        move = [Signal(clog2(lanes), name=f"move_{j}", reset_less=True) for j in range(lanes)]
         marked_count = Signal(rank_bits)
         m.d.comb += quota.eq(Mux(counted.first, counted.keep_equal, quota_left))
 

@@ -101,7 +101,7 @@ class Selector(wiring.Component):
         row_valid = Signal()
         row_live = Signal(lanes.bit_length())
         row_last = Signal()
-        row = Signal(row_shape)
+        row = Signal(row_shape, reset_less=True)
         m.d.comb += [
             last_now.eq(remaining <= lanes),
             live_now.eq(Mux(last_now, remaining, lanes)),

@@ -65,8 +65,8 @@ class Splitter(wiring.Component):
         row_pass = Signal(3)
         live = Signal(lanes.bit_length())
         live_next = Signal(lanes.bit_length())
-        pivot_compared = Signal(self.key_bits)
-        pivot_counted = Signal(self.key_bits)
+        pivot_compared = Signal(self.key_bits, reset_less=True)
+        pivot_counted = Signal(self.key_bits, reset_less=True)
         pass_through = Signal()
         m.d.comb += pass_through.eq(self.valid & ~self.probe)
         m.d.sync += [
@@ -79,7 +79,7 @@ class Splitter(wiring.Component):
         ]
 
         # The two comparator arrays.
-        keys = Signal(data.ArrayLayout(unsigned(self.key_bits), lanes))
+        keys = Signal(data.ArrayLayout(unsigned(self.key_bits), lanes), reset_less=True)
         smaller = Signal(lanes)
         larger = Signal(lanes)
         m.d.sync += keys.eq(self.keys)

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..stream.registers import payload_register
 from .prefix_sum import PrefixSum
 
 
@@ -43,8 +44,8 @@ class ZeroEliminator(wiring.Component):
 
         # First register: elements with the distance each has to move down.
         count = Signal(lanes.bit_length())
-        element = [Signal(self.width, name=f"element_{j}") for j in range(lanes)]
-        move = [Signal(levels, name=f"move_{j}") for j in range(lanes)]
+        element = [Signal(self.width, name=f"element_{j}", reset_less=True) for j in range(lanes)]
+        move = [Signal(levels, name=f"move_{j}", reset_less=True) for j in range(lanes)]
         with m.If(self.enable):
             m.d.sync += count.eq(lanes - zeros.total)
             for j in range(lanes):
@@ -53,9 +54,10 @@ class ZeroEliminator(wiring.Component):
         m.d.comb += self.count_early.eq(count)
 
         closed = close_gaps(m, element, move)
+        dense = payload_register(m, self.dense, "dense_row")
         with m.If(self.enable):
             m.d.sync += self.count.eq(count)
-            m.d.sync += [self.dense[j].eq(closed[j]) for j in range(lanes)]
+            m.d.sync += [dense[j].eq(closed[j]) for j in range(lanes)]
         return m
 
 

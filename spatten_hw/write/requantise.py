@@ -13,6 +13,8 @@ from ..config import OUT_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout, scale_layout
 from ..numerics.fixed import narrow, resize
 from ..stream.layouts import acc_row, head_sum, out_beat
+from ..stream.registers import local_copy
+from ..stream.skid import SpareBuffer
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
 ROUND_STAGES = 6
@@ -60,11 +62,12 @@ class Requantiser(wiring.Component):
     out_base + head·out_head_stride + query·out_token_stride + b·beat_bytes, modulo 2^addr_bits (the job
     reader has checked that nothing wraps). `head_sums`: Σ |out| of every beat, in the same order. Each beat and
     each sum goes out exactly once; sums follow their beats `sum_stages` cycles later, and everything waits while
-    either is not taken. `scale_head`: index into the scale table, `scale`: its entry, one cycle later.
-    `items`: pulse when a row's last beat and last sum have both been taken.
+    one of either is not taken. `scale_head`: index into the scale table, `scale`: its entry, one cycle later.
+    `items`: pulse when a row's last beat and last sum are on `o` and `head_sums`, taken or waiting there. `job` holds
+    still from two cycles before the first row.
 
-    Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. `i.ready` follows
-    `o.ready` and `head_sums.ready` combinationally (the pipeline stalls by a clock enable).
+    Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. `i.ready` does not depend on
+    `o.ready` or `head_sums.ready` of the same cycle.
     """
 
     i: stream.Interface
@@ -97,13 +100,14 @@ class Requantiser(wiring.Component):
         step = Signal()  # every register of the pipeline moves on
 
         # Stage 0: the row, shifted down by one beat per step; its lowest elements are the current beat.
-        tag = Signal(self.i.p.tag.shape())
-        row = Signal(data.ArrayLayout(signed(c.acc_bits), c.max_dim))
+        tag = Signal(self.i.p.tag.shape(), reset_less=True)
+        row = Signal(data.ArrayLayout(signed(c.acc_bits), c.max_dim), reset_less=True)
         full = Signal()
         beat = Signal(range(beats + 1))
         last_beat = Signal(range(beats + 1))
         row_lanes = Signal(range(lanes + 1))
-        with m.Switch(self.job.dim_log2):
+        job = local_copy(m, self.job, "job_here")
+        with m.Switch(job.dim_log2):
             for e, dim in enumerate(c.dims):
                 with m.Case(e):
                     m.d.comb += [last_beat.eq(max(1, dim // lanes) - 1), row_lanes.eq(min(dim, lanes))]
@@ -139,26 +143,26 @@ class Requantiser(wiring.Component):
 
         # Stage 1: the beat; the scale table answers now, and may be read on for the next row while this
         # stage waits, so the answer is kept.
-        beat_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes))
+        beat_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
         fresh = Signal()
-        kept_scale = Signal(scale_layout())
+        kept_scale = Signal(scale_layout(), reset_less=True)
         now_scale = Signal(scale_layout())
         m.d.sync += fresh.eq(step)
         with m.If(fresh):
             m.d.sync += kept_scale.eq(self.scale)
         m.d.comb += now_scale.eq(Mux(fresh, self.scale, kept_scale))
         # Stage 2: elements and their scale. Stage 3: products.
-        factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes))
-        mant = Signal(unsigned(len(self.scale.out_mant)))
+        factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
+        mant = Signal(unsigned(len(self.scale.out_mant)), reset_less=True)
         product_bits = c.acc_bits + len(self.scale.out_mant)
-        product = Signal(data.ArrayLayout(signed(product_bits), lanes))
+        product = Signal(data.ArrayLayout(signed(product_bits), lanes), reset_less=True)
         shift = delayed(now_scale.out_shift, "shift", 1, 3)
         fine = delayed(shift[:4], "fine", 3, 4)
         # Stages 4 and 5: shifted right by multiples of 16, then by the rest, with guard and sticky bit.
-        coarse_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes))
-        fine_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes))
+        coarse_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
+        fine_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
         # Stage 6: rounded and saturated; elements beyond the row are 0.
-        out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes))
+        out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes), reset_less=True)
         with m.If(step):
             m.d.sync += [beat_row.eq(row.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row),
                          mant.eq(now_scale.out_mant)]
@@ -174,7 +178,7 @@ class Requantiser(wiring.Component):
         # Σ |out|: absolute values, then two levels of the adder tree per stage.
         level: list[Value] = []
         for n in range(lanes):
-            absolute = Signal(OUT_BITS, name=f"absolute_{n}")
+            absolute = Signal(OUT_BITS, name=f"absolute_{n}", reset_less=True)
             with m.If(step):
                 m.d.sync += absolute.eq(Mux(out_row[n] < 0, -out_row[n], out_row[n]))
             level.append(absolute)
@@ -185,53 +189,47 @@ class Requantiser(wiring.Component):
             level = []
             for n, node in enumerate(nodes):
                 width = OUT_BITS + min(clog2(lanes), 2 * (stage - ROUND_STAGES - 1))
-                part = Signal(width, name=f"sum_{stage}_{n}")
+                part = Signal(width, name=f"sum_{stage}_{n}", reset_less=True)
                 with m.If(step):
                     m.d.sync += part.eq(node)
                 level.append(part)
 
         # Address: the two products in stage 1, then one addition per stage.
-        offset_head = Signal(c.addr_bits)
-        offset_query = Signal(c.addr_bits)
-        offset = Signal(c.addr_bits)
-        offset_beat = Signal(c.addr_bits)
-        address = Signal(c.addr_bits)
+        offset_head = Signal(c.addr_bits, reset_less=True)
+        offset_query = Signal(c.addr_bits, reset_less=True)
+        offset = Signal(c.addr_bits, reset_less=True)
+        offset_beat = Signal(c.addr_bits, reset_less=True)
+        address = Signal(c.addr_bits, reset_less=True)
         beat_2 = delayed(beat, "beat", 0, 2)
         with m.If(step):  # narrow(): the job reader refuses jobs whose rows lie beyond the address space
             m.d.sync += [
-                offset_head.eq(narrow(tag.head * self.job.out_head_stride, c.addr_bits)),
-                offset_query.eq(narrow(tag.query * self.job.out_token_stride, c.addr_bits)),
+                offset_head.eq(narrow(tag.head * job.out_head_stride, c.addr_bits)),
+                offset_query.eq(narrow(tag.query * job.out_token_stride, c.addr_bits)),
                 offset.eq(narrow(offset_head + offset_query, c.addr_bits)),
                 offset_beat.eq(narrow(offset + Cat(Const(0, clog2(c.beat_bytes)), beat_2), c.addr_bits)),
-                address.eq(narrow(self.job.out_base + offset_beat, c.addr_bits)),
+                address.eq(narrow(job.out_base + offset_beat, c.addr_bits)),
             ]
 
-        # Beats leave where they are rounded, sums at the end; each side remembers that it has been served.
-        beat_sent = Signal()
-        sum_sent = Signal()
+        # Beats leave where they are rounded, sums at the end. What is not taken at once waits in a spare register, and
+        # the pipeline for that: its clock enable depends on two registers alone.
+        m.submodules.beat_out = beat_out = SpareBuffer(self.o.p.shape())
+        m.submodules.sum_out = sum_out = SpareBuffer(self.head_sums.p.shape())
+        wiring.connect(m, beat_out.o, wiring.flipped(self.o))
+        wiring.connect(m, sum_out.o, wiring.flipped(self.head_sums))
         end = valid[stages]
-        beat_free = Signal()
-        sum_free = Signal()
+        out, total = beat_out.i, sum_out.i
         m.d.comb += [
-            self.o.valid.eq(valid[ROUND_STAGES] & ~beat_sent),
-            self.head_sums.valid.eq(end & ~sum_sent),
-            beat_free.eq(self.o.ready | beat_sent),
-            sum_free.eq(self.head_sums.ready | sum_sent),
-            step.eq((~valid[ROUND_STAGES] | beat_free) & (~end | sum_free)),
+            step.eq(out.ready & total.ready), out.valid.eq(valid[ROUND_STAGES] & step), total.valid.eq(end & step),
             self.items.eq(end & step & last[stages]),
-            self.o.p.data.eq(out_row.as_value()),
-            self.o.p.addr.eq(delayed(address, "address", 4, ROUND_STAGES)),
-            self.o.p.kind.eq(0),
-            self.o.p.last.eq(last[ROUND_STAGES]),
-            self.head_sums.p.kv_head.eq(delayed(tag.kv_head, "kv_head", 0, stages)),
-            self.head_sums.p.sum.eq(resize(level[0], self.head_sums.p.sum.shape())),
+            out.p.data.eq(out_row.as_value()),
+            out.p.addr.eq(delayed(address, "address", 4, ROUND_STAGES)),
+            out.p.kind.eq(0),
+            out.p.last.eq(last[ROUND_STAGES]),
+            total.p.kv_head.eq(delayed(tag.kv_head, "kv_head", 0, stages)),
+            total.p.sum.eq(resize(level[0], total.p.sum.shape())),
         ]
         for n in range(lanes):
-            m.d.comb += self.o.p.strobe[2 * n:2 * n + 2].eq((n < row_lanes).replicate(2))
-        m.d.sync += [
-            beat_sent.eq(valid[ROUND_STAGES] & ~step & beat_free),
-            sum_sent.eq(end & ~step & sum_free),
-        ]
+            m.d.comb += out.p.strobe[2 * n:2 * n + 2].eq((n < row_lanes).replicate(2))
         return m
 
     def _round(self, m: Module, value: Value, lane: int) -> Value:
