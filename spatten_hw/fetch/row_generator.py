@@ -185,8 +185,10 @@ class RowGenerator(wiring.Component):
         set_bits = max(1, clog2(self.ports * c.max_dim // c.multipliers))
         stage = {
             "valid": Signal(name=f"{name}_valid"), "live": Signal(c.lanes, name=f"{name}_live"),
-            "set": Signal(set_bits, name=f"{name}_set"), "base": Signal(c.addr_bits, name=f"{name}_base", reset_less=True),
-            "stride": Signal(STRIDE_BITS, name=f"{name}_stride", reset_less=True), "mode": Signal(row_mode(), name=f"{name}_mode", reset_less=True),
+            "set": Signal(set_bits, name=f"{name}_set"),
+            "base": Signal(c.addr_bits, name=f"{name}_base", reset_less=True),
+            "stride": Signal(STRIDE_BITS, name=f"{name}_stride", reset_less=True),
+            "mode": Signal(row_mode(), name=f"{name}_mode", reset_less=True),
             "bytes": Signal(max_row_bytes(c).bit_length(), name=f"{name}_bytes", reset_less=True),
         }
         if before is not None:

@@ -62,7 +62,8 @@ class DigitHistogram(wiring.Component):
         ]
         row_counts = []
         for b in bins:
-            counts = [Signal(len(part).bit_length(), name=f"count_{b}_{p}", reset_less=True) for p, part in enumerate(parts)]
+            counts = [Signal(len(part).bit_length(), name=f"count_{b}_{p}", reset_less=True)
+                      for p, part in enumerate(parts)]
             reaches = Signal(self.lanes, name=f"reaches_{b}")
             m.d.comb += reaches.eq(Cat(digit >= b for digit in self.digits))
             with m.If(self.valid):

@@ -82,7 +82,8 @@ class RowFilter(wiring.Component):
         })
         names = ("compared", "counted", "marked", "dense")
         stages = {name: Signal(about, name=f"{name}_about") for name in names}
-        elements = {name: Signal(data.ArrayLayout(unsigned(width), lanes), name=f"{name}_elements", reset_less=True) for name in names}
+        elements = {name: Signal(data.ArrayLayout(unsigned(width), lanes), name=f"{name}_elements", reset_less=True)
+                    for name in names}
         larger = Signal(lanes)
         equal = Signal(lanes)
         with m.If(advance):
