@@ -64,8 +64,8 @@ class ReadPort(wiring.Component):
     `ids_per_port` bursts are outstanding, a `MODEST_SHARE`-th of them while `modest`; room in the reorder buffer is
     taken before a burst is requested, so a response never waits. Sustains one burst request and one beat per cycle; 2
     cycles from `i` to `req`, 3 from `rsp` to `o`, whose `ready` is cut. `row_bytes` is the longest row the port is
-    sized for; longer ones (up to `bytes_bits`) work too. The buffer has a ring per response bank, together twice what all bursts need, since
-    rows rarely spread evenly.
+    sized for; longer ones (up to `bytes_bits`) work too. The buffer has a ring per response bank, together twice what
+    all bursts need, since rows rarely spread evenly.
     """
 
     i: stream.Interface

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from spatten_hw.stream.arbiter import RoundRobin
 from spatten_hw.stream.fifo import StreamFifo
 from spatten_hw.stream.fork import StreamFork
-from spatten_hw.stream.skid import SkidBuffer
+from spatten_hw.stream.skid import SkidBuffer, SpareBuffer
 from spatten_hw.topk.packer import Packer
 from spatten_hw.topk.prefix_sum import PrefixSum
 from spatten_hw.topk.zero_eliminator import ZeroEliminator
@@ -69,6 +69,33 @@ class QueueHarness(wiring.Component):
             ]
         if isinstance(dut, StreamFifo):
             m.d.comb += [Assert(dut.level == level), Assert(self.i.ready | (level != 0))]
+        return m
+
+
+class SpareHarness(wiring.Component):
+    """What arrives is on the output in that cycle, or behind the one payload that waits; nothing is accepted then."""
+
+    def __init__(self, width: int):
+        self.width = width
+        super().__init__({"i": In(stream.Signature(width)), "o": Out(stream.Signature(width))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.dut = dut = SpareBuffer(self.width)
+        wiring.connect(m, wiring.flipped(self.i), dut.i)
+        wiring.connect(m, dut.o, wiring.flipped(self.o))
+        held(m, self.i, Assume)
+        held(m, self.o, Assert)
+        stored, waits = Signal(self.width), Signal()
+        with m.If(self.o.ready):
+            m.d.sync += waits.eq(0)
+        with m.Elif(self.i.valid & ~waits):
+            m.d.sync += [waits.eq(1), stored.eq(self.i.payload)]
+        m.d.comb += [
+            Assert(self.i.ready == ~waits), Assert(self.o.valid == (waits | self.i.valid)),
+            Assert(~self.o.valid | (self.o.payload == Mux(waits, stored, self.i.payload))),
+            Assert(~waits | (dut.spare == stored)), Cover(waits & self.i.valid),
+        ]
         return m
 
 

@@ -12,6 +12,7 @@ from .harnesses import (
     PackerHarness,
     PrefixSumHarness,
     QueueHarness,
+    SpareHarness,
     ZeroEliminatorHarness,
 )
 
@@ -20,6 +21,8 @@ from .harnesses import (
 CASES = {
     "skid_1": (QueueHarness(SkidBuffer(1), 1, 2), "prove", 3),
     "skid_8": (QueueHarness(SkidBuffer(8), 8, 2), "prove", 3),
+    "spare_1": (SpareHarness(1), "prove", 3),
+    "spare_8": (SpareHarness(8), "prove", 3),
     "fork_1": (ForkHarness(2, 1), "prove", 2),
     "fork_2": (ForkHarness(4, 2), "prove", 3),
     "fork_4": (ForkHarness(3, 4), "prove", 5),
@@ -44,7 +47,7 @@ CASES = {
     "fifo_3": (QueueHarness(StreamFifo(2, 3), 2, 3), "bounded", 12),
     "fifo_4": (QueueHarness(StreamFifo(1, 4), 1, 4), "bounded", 10),
 }
-WITH_COVER = ("skid", "fork", "arbiter", "zero", "packer", "fifo")
+WITH_COVER = ("skid", "spare", "fork", "arbiter", "zero", "packer", "fifo")
 
 
 @pytest.fixture(scope="module")

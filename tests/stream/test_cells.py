@@ -8,7 +8,7 @@ from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
 from spatten_hw.stream.arbiter import RoundRobin
 from spatten_hw.stream.fork import StreamFork
-from spatten_hw.stream.skid import SkidBuffer
+from spatten_hw.stream.skid import SkidBuffer, SpareBuffer
 
 
 async def _streams(dut, out_stall, in_stall):
@@ -70,6 +70,10 @@ STREAM_TESTS = ["keeps_order_under_stalls", "full_rate"]
 def test_skid():
     run_bench(SkidBuffer(8), __name__, testcase=STREAM_TESTS,
               params={"outputs": ["o"], "latency": SkidBuffer.LATENCY})
+
+
+def test_spare():
+    run_bench(SpareBuffer(8), __name__, testcase=STREAM_TESTS, params={"outputs": ["o"], "latency": 0})
 
 
 @pytest.mark.parametrize("n", [1, 3])
