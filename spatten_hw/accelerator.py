@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Module, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -58,19 +58,20 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # Each block a Verilog module of its own, under its own name.
+        # Each block a Verilog module of its own, under its own name. Only the registers can be asked for something in
+        # the first cycle after a reset, so the others may have it a cycle later.
         m.submodules.registers = registers = Shared(ControlRegisters, c)
-        m.submodules.job_reader = reader = Shared(JobReader, c)
-        m.submodules.scale_table = scales = Shared(ScaleTable, c)
-        m.submodules.sequencer = seq = Shared(Sequencer, c)
-        m.submodules.fetcher = fetcher = Shared(Fetcher, c)
-        m.submodules.score = score = Shared(ScoreUnit, c)
-        m.submodules.softmax = softmax = Shared(Softmax, c)
-        m.submodules.local_topk = topk = Shared(LocalTopK, c)
-        m.submodules.prob_value = value = Shared(ProbValueUnit, c)
-        m.submodules.requantiser = requantiser = Shared(Requantiser, c)
-        m.submodules.writer = writer = Shared(Writer, c)
-        m.submodules.pruner = pruner = Shared(Pruner, c)
+        m.submodules.job_reader = reader = Shared(JobReader, c, own_reset=True)
+        m.submodules.scale_table = scales = Shared(ScaleTable, c, own_reset=True)
+        m.submodules.sequencer = seq = Shared(Sequencer, c, own_reset=True)
+        m.submodules.fetcher = fetcher = Shared(Fetcher, c, own_reset=True)
+        m.submodules.score = score = Shared(ScoreUnit, c, own_reset=True)
+        m.submodules.softmax = softmax = Shared(Softmax, c, own_reset=True)
+        m.submodules.local_topk = topk = Shared(LocalTopK, c, own_reset=True)
+        m.submodules.prob_value = value = Shared(ProbValueUnit, c, own_reset=True)
+        m.submodules.requantiser = requantiser = Shared(Requantiser, c, own_reset=True)
+        m.submodules.writer = writer = Shared(Writer, c, own_reset=True)
+        m.submodules.pruner = pruner = Shared(Pruner, c, own_reset=True)
         m.submodules.prob_fork = prob_fork = StreamFork(prob_row(c), 2)
         m.submodules.kept_fork = kept_fork = StreamFork(kept_row(c), 2)
 
@@ -148,18 +149,22 @@ class Accelerator(wiring.Component):
                      summed.eq(~requantiser.head_sums.valid)]
         connect(m, pruner.state_cmd, fetcher.state_cmd)
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
-        m.d.comb += [
+        # Counted a cycle late: no way from the blocks' handshakes into the sequencer's sums.
+        m.d.sync += [
             seq.listed.eq(topk.listed),
             seq.value_done.eq(value.o.valid & value.o.ready),
             seq.value_done_half.eq(value.o.payload.tag.half),
         ]
 
-        # Memory.
+        # Memory. AXI wants no request from the first cycle of a reset on; the blocks' own comes a cycle later.
         for i in range(c.channels):
-            connect(m, fetcher.ar[i], flipped(self.ar[i]))
+            for name, block in (("ar", fetcher), ("aw", writer), ("w", writer)):
+                inner, outer = getattr(block, name)[i], getattr(self, name)[i]
+                m.d.comb += [
+                    outer.valid.eq(inner.valid & ~ResetSignal()), outer.payload.eq(inner.payload),
+                    inner.ready.eq(outer.ready),
+                ]
             connect(m, flipped(self.r[i]), fetcher.r[i])
-            connect(m, writer.aw[i], flipped(self.aw[i]))
-            connect(m, writer.w[i], flipped(self.w[i]))
             connect(m, flipped(self.b[i]), writer.b[i])
         self._connect_events(m, registers, seq, fetcher, score, softmax, topk, value, requantiser, writer, pruner)
         if self.probed:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import Any
 
-from amaranth import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Value
+from amaranth import ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -44,10 +44,15 @@ class Shared(wiring.Component):
 
     Anywhere but in a conversion to Verilog (Amaranth's simulator, proofs) the block is simply inside. `arguments`
     must be hashable and say everything about the block. `block` must use the `sync` domain, and no other.
+
+    `own_reset`: in Verilog, a register drives the block's reset, which so comes and goes a cycle later than that of
+    what is around; for blocks that nothing is asked of in that cycle. One net to every register of the accelerator
+    would be its slowest path.
     """
 
-    def __init__(self, block: type[wiring.Component], *arguments: Any):
+    def __init__(self, block: type[wiring.Component], *arguments: Any, own_reset: bool = False):
         self.key = (block, *arguments)
+        self.own_reset = own_reset
         prototype = block(*arguments)
         _only_asked(prototype)
         super().__init__(prototype.signature)
@@ -59,6 +64,9 @@ class Shared(wiring.Component):
             wiring.connect(m, wiring.flipped(self), block)
             return m
         ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        if self.own_reset:
+            ports["i_rst"] = reset = Signal(name="reset_here", init=1, reset_less=True, attrs={"keep": 1})
+            m.d.sync += reset.eq(ResetSignal())
         for path, member, value in self.signature.flatten(self):
             direction = "i" if member.flow == In else "o"
             ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)

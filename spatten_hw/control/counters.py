@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..stream.registers import local_copy
 from .registers import COUNTER_INDEX_BITS, COUNTERS, events_layout
 
 #: Longest time from `request` to `done`, in cycles: one round of the adder and its two stages.
@@ -19,8 +20,8 @@ class PerformanceCounters(wiring.Component):
 
     Each counter has a small register; an adder goes round, one counter per cycle, and moves the register's
     value into the total in memory. So the totals cost one 64-bit adder. `request` (held) with `index` asks for
-    a total; within `READ_CYCLES` `done` pulses with `value`: everything up to two cycles before, times the
-    beat size for bytes. `clear` sets all to 0; events of that cycle are not counted.
+    a total; within `READ_CYCLES` `done` pulses with `value`: everything up to three cycles before, times the
+    beat size for bytes. `clear` sets all to 0; events of that cycle and of the one before are not counted.
     """
 
     events: data.View
@@ -53,10 +54,11 @@ class PerformanceCounters(wiring.Component):
 
         turn = Signal(range(count))
         m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
+        events = local_copy(m, self.events, "events_here")
         # Since its last turn, which was `count` cycles ago.
         recent: list[Value] = []
         for n, counter in enumerate(COUNTERS):
-            event: Value = self.busy if counter.name == "cycles" else self.events[counter.name]
+            event: Value = self.busy if counter.name == "cycles" else events[counter.name]
             held = Signal(range(count * ((1 << len(event)) - 1) + 1), name=f"recent_{counter.name}")
             with m.If(self.clear):
                 m.d.sync += held.eq(0)

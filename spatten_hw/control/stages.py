@@ -137,7 +137,6 @@ class JobStages(wiring.Component):
         back_tag, back_error, back_refused = Signal(16), Signal(8), Signal()
         ending = Signal()        # the front has finished with this job
         causes = Signal(len(FETCH_ERRORS))
-        settled = Signal()       # the blocks behind have taken over the new job, as they do a cycle late
         with m.FSM(name="back") as fsm:
             with m.State("IDLE"):
                 m.d.comb += free.eq(1)
@@ -150,7 +149,6 @@ class JobStages(wiring.Component):
                     m.next = "OPEN"
             # Open until the front has finished with this job: what waits there then belongs to the next.
             with m.State("OPEN"):
-                m.d.comb += self.open.eq(~ending & settled)
                 with m.If(finished & ~ending):
                     m.d.sync += [ending.eq(1), back_error.eq(error)]
                     # What the front read is known now; it may soon read for another job.
@@ -179,7 +177,9 @@ class JobStages(wiring.Component):
                 with m.If(self.completion.ready):
                     m.d.comb += self.retire.eq(~back_refused)
                     m.next = "IDLE"
-        m.d.sync += settled.eq(fsm.ongoing("OPEN"))
+        # A register: the blocks behind take over a new job a cycle late, too. Nor is it missed when it falls: the next
+        # job's first probabilities are far away when the front finishes with this one.
+        m.d.sync += self.open.eq(fsm.ongoing("OPEN") & ~ending)
         running = Signal()       # a job is in the front
         with m.If(self.jobs.valid & self.jobs.ready):
             m.d.sync += running.eq(1)

@@ -18,7 +18,7 @@ GROUP = 8
 #: Multiplications of all address ranges, one per cycle.
 RANGE_STEPS = sum(len(r.terms) for r in RANGES)
 #: Cycles from `start` to `done`: one for heads · group, the steps, and their pipeline.
-VALIDATE_CYCLES = RANGE_STEPS + 5
+VALIDATE_CYCLES = RANGE_STEPS + 6
 
 
 class Validator(wiring.Component):
@@ -100,10 +100,13 @@ class Validator(wiring.Component):
         end_bits = max(base_bits, x_bits + y_bits) + 2
         extra = data.StructLayout({"first": 1, "closes": 1, "used": 1, "code": 8, "base": unsigned(base_bits)})
 
-        # Select, multiply, add, compare: a pipeline that steps every cycle.
+        # Select, multiply by halves, join them, add, compare: a pipeline that steps every cycle.
         x = Signal(x_bits, name="range_x")
         y = Signal(y_bits, name="range_y")
         selected = Signal(extra)
+        half = x_bits // 2
+        low, high = Signal(half + y_bits), Signal(x_bits - half + y_bits)
+        halves = Signal(extra)
         product = Signal(x_bits + y_bits)
         multiplied = Signal(extra)
         range_end = Signal(end_bits)
@@ -119,7 +122,8 @@ class Validator(wiring.Component):
                         selected.code.eq(r.code), selected.base.eq(r.base(names)),
                     ]
         m.d.sync += [
-            product.eq(x * y), multiplied.eq(selected),
+            low.eq(x[:half] * y), high.eq(x[half:] * y), halves.eq(selected),
+            product.eq((low + (high << half))[:x_bits + y_bits]), multiplied.eq(halves),
             range_end.eq((Mux(multiplied.first, multiplied.base, range_end) + product)[:end_bits]),
             added.eq(multiplied),
         ]

@@ -102,8 +102,6 @@ class RowGenerator(wiring.Component):
         fits = Signal()                        # `left` is one group or less; a register beside it
         live = Signal(c.lane_count_bits)
         m.d.comb += [
-            rows_per_group.eq(Const(lanes) >> self.dim_log2),
-            sub_last.eq((Const(1, sub_bits + 1) << self.dim_log2) - 1),
             live.eq(Mux(fits, left, rows_per_group)),
             may_start.eq(cur_valid & (every_port | offered)),
             start.eq(may_start & (second | self.notes.ready)),
@@ -115,6 +113,8 @@ class RowGenerator(wiring.Component):
             self.list_row.eq(row), self.cmd.ready.eq(~cur_valid | (start & closing)),
         ]
         m.d.sync += [
+            rows_per_group.eq(Const(lanes) >> self.dim_log2),
+            sub_last.eq((Const(1, sub_bits + 1) << self.dim_log2) - 1),
             every_port.eq(self.room.all()), offered.eq(self.notes.valid & ~self.notes.ready),
         ]
         with m.If(start):

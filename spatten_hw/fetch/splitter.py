@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.interleave import channel_of
 from ..bus.read_crossbar import response_banks
 from ..config import SpAttenConfig, clog2
+from ..stream.registers import payload_register
+from ..stream.skid import SpareBuffer
 
 
 def row_request(c: SpAttenConfig, bytes_bits: int, user_bits: int) -> data.StructLayout:
@@ -36,7 +38,7 @@ class BurstSplitter(wiring.Component):
     """Row requests `i` → bursts `o`, one burst per cycle without a gap between rows.
 
     A burst is the part of [addr, addr + bytes) inside one granule, widened to whole beats. Latency 2 cycles;
-    not cut: `o.ready` → `i.ready`. `idle`: holds nothing.
+    `o.ready` is cut. `idle`: holds nothing.
     """
 
     LATENCY = 2
@@ -58,6 +60,9 @@ class BurstSplitter(wiring.Component):
         m = Module()
         c = self.config
         low, beat = clog2(c.interleave_bytes), clog2(c.beat_bytes)
+        m.submodules.spare = spare = SpareBuffer(burst_layout(c, self.user_bits))
+        connect(m, spare.o, flipped(self.o))
+        out = payload_register(m, spare.i.payload, "burst")
         valid = Signal()                         # a row is being cut
         first = Signal()
         granule = Signal(c.addr_bits - low)      # granule of the next burst
@@ -78,18 +83,18 @@ class BurstSplitter(wiring.Component):
             tail.eq(start + left + Const(c.beat_bytes - 1)),
             end_beat.eq(Mux(last, tail >> beat, c.granule_beats)),
             beats.eq(end_beat - (start >> beat)),
-            free.eq(~self.o.valid | self.o.ready),
+            free.eq(spare.i.ready),
             self.i.ready.eq(~valid | (free & last)),
             self.idle.eq(~valid & ~self.o.valid),
         ]
         with m.If(free):
             m.d.sync += [
-                self.o.valid.eq(valid),
-                self.o.payload.addr.eq(Cat(Const(0, beat), start[beat:], granule)),
-                self.o.payload.note.beats.eq(beats), self.o.payload.note.offset.eq(offset),
-                self.o.payload.note.first.eq(first), self.o.payload.note.last.eq(last),
-                self.o.payload.note.user.eq(user),
-                self.o.payload.note.bank.eq(channel_of(c, Cat(start, granule))[:clog2(response_banks(c))]),
+                spare.i.valid.eq(valid),
+                out.addr.eq(Cat(Const(0, beat), start[beat:], granule)),
+                out.note.beats.eq(beats), out.note.offset.eq(offset),
+                out.note.first.eq(first), out.note.last.eq(last),
+                out.note.user.eq(user),
+                out.note.bank.eq(channel_of(c, Cat(start, granule))[:clog2(response_banks(c))]),
             ]
             m.d.sync += [granule.eq(granule + 1), start.eq(0), left.eq(left - room), first.eq(0)]
         with m.If(self.i.ready):

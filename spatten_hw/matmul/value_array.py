@@ -15,9 +15,9 @@ from .pipeline import LEVELS_PER_STAGE, register, tree_stages
 
 
 def value_array_latency(c: SpAttenConfig) -> int:
-    """Cycles from taking a vector's last step to its row on `o`: operand register, product register, tree,
+    """Cycles from taking a vector's last step to its row on `o`: two operand registers, product register, tree,
     accumulator."""
-    return 3 + tree_stages(c.slices)
+    return 4 + tree_stages(c.slices)
 
 
 def weighted_layout(c: SpAttenConfig) -> data.StructLayout:
@@ -71,6 +71,8 @@ class ValueArray(wiring.Component):
                     for e in range(clog2(blocks) + 1):
                         with m.Case(e):
                             m.d.sync += prob.eq(self.i.p.probs[s >> e])
+            # Once more: the first registers may stay with the memory, and these go to the multipliers.
+            value, prob = register(m, en, [value, prob], f"operand{s}_")
             products = [prob * value.word_select(i, c.operand_bits).as_signed() for i in range(c.min_dim)]
             terms.append(list(register(m, en, products, f"product{s}_")))
 
@@ -83,7 +85,7 @@ class ValueArray(wiring.Component):
                 terms = [list(register(m, en, t, f"sum_level{level}_{j}_")) for j, t in enumerate(terms)]
         step_sum = [t for block in terms for t in block]
 
-        depth = 2 + tree_stages(c.slices)
+        depth = 3 + tree_stages(c.slices)
         valid = Signal(depth)
         last = Signal(depth)
         tags = [Signal(tag_layout(c), name=f"tag{i}", reset_less=True) for i in range(depth)]

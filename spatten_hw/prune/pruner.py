@@ -129,12 +129,13 @@ class Pruner(wiring.Component):
             heads.write_total.eq(load.head_total),
         ]
         # Zeroing writes whole rows, loading single lanes.
+        m.d.sync += load.start.eq(control.load_start)   # the control stays in the state that loads
         m.d.comb += [
             scores.write.eq(control.zero | load.write_token),
             scores.write_row.eq(Mux(control.zero, control.zero_row, load.write_row)),
             scores.write_lanes.eq(Mux(control.zero, ~0, load.write_lanes)),
             scores.write_total.eq(Mux(control.zero, 0, load.token_total)),
-            load.start.eq(control.load_start), load.ids.eq(control.load_ids),
+            load.ids.eq(control.load_ids),
             load.addr.eq(Mux(control.load_ids, job.ids_in, job.scores_in)),
             load.tokens.eq(job.tokens), load.heads.eq(job.heads),
             store.start.eq(control.store_start), store.ids.eq(control.store_ids),

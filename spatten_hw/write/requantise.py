@@ -17,7 +17,11 @@ from ..stream.registers import local_copy
 from ..stream.skid import SpareBuffer
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
-ROUND_STAGES = 6
+ROUND_STAGES = 7
+#: Low bits of a sum that are multiplied by themselves: each half of a product fits one DSP block.
+LOW_BITS = 17
+#: And of a stride.
+LOW_STRIDE_BITS = 16
 
 
 def sum_stages(c: SpAttenConfig) -> int:
@@ -151,17 +155,20 @@ class Requantiser(wiring.Component):
         with m.If(fresh):
             m.d.sync += kept_scale.eq(self.scale)
         m.d.comb += now_scale.eq(Mux(fresh, self.scale, kept_scale))
-        # Stage 2: elements and their scale. Stage 3: products.
+        # Stage 2: elements and their scale. Stage 3: the halves of their products. Stage 4: products.
         factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
         mant = Signal(unsigned(len(self.scale.out_mant)), reset_less=True)
         product_bits = c.acc_bits + len(self.scale.out_mant)
+        low_bits = min(LOW_BITS, c.acc_bits - 1)
+        low = Signal(data.ArrayLayout(unsigned(low_bits + len(mant)), lanes), reset_less=True)
+        high = Signal(data.ArrayLayout(signed(product_bits - low_bits), lanes), reset_less=True)
         product = Signal(data.ArrayLayout(signed(product_bits), lanes), reset_less=True)
-        shift = delayed(now_scale.out_shift, "shift", 1, 3)
-        fine = delayed(shift[:4], "fine", 3, 4)
-        # Stages 4 and 5: shifted right by multiples of 16, then by the rest, with guard and sticky bit.
+        shift = delayed(now_scale.out_shift, "shift", 1, 4)
+        fine = delayed(shift[:4], "fine", 4, 5)
+        # Stages 5 and 6: shifted right by multiples of 16, then by the rest, with guard and sticky bit.
         coarse_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
         fine_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
-        # Stage 6: rounded and saturated; elements beyond the row are 0.
+        # Stage 7: rounded and saturated; elements beyond the row are 0.
         out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes), reset_less=True)
         with m.If(step):
             m.d.sync += [beat_row.eq(row.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row),
@@ -169,7 +176,9 @@ class Requantiser(wiring.Component):
             for n in range(lanes):
                 wide = Cat(Const(0, 2), product[n]).as_signed()
                 m.d.sync += [
-                    product[n].eq((factor_row[n] * mant)[:product_bits]),
+                    low[n].eq(factor_row[n][:low_bits] * mant),
+                    high[n].eq((factor_row[n][low_bits:].as_signed() * mant)[:product_bits - low_bits]),
+                    product[n].eq((low[n] + (high[n] << low_bits))[:product_bits]),
                     coarse_row[n].eq(shift_jam(m, wide, shift[4:], 16, f"coarse_{n}")),
                     fine_row[n].eq(shift_jam(m, coarse_row[n], fine, 1, f"fine_{n}")),
                     out_row[n].eq(Mux(n < row_lanes, self._round(m, fine_row[n], n), 0)),
@@ -194,19 +203,29 @@ class Requantiser(wiring.Component):
                     m.d.sync += part.eq(node)
                 level.append(part)
 
-        # Address: the two products in stage 1, then one addition per stage.
-        offset_head = Signal(c.addr_bits, reset_less=True)
-        offset_query = Signal(c.addr_bits, reset_less=True)
+        # Address: the halves of two products in stage 1, then one addition per stage.
+        def multiplied(number: Value, stride: Value, name: str) -> Signal:
+            halves = [Signal(len(number) + len(part), name=f"{name}_{half}", reset_less=True)
+                      for half, part in (("low", stride[:LOW_STRIDE_BITS]), ("high", stride[LOW_STRIDE_BITS:]))]
+            joined = Signal(c.addr_bits, name=name, reset_less=True)
+            with m.If(step):
+                m.d.sync += [
+                    halves[0].eq(number * stride[:LOW_STRIDE_BITS]), halves[1].eq(number * stride[LOW_STRIDE_BITS:]),
+                    joined.eq(narrow(halves[0] + (halves[1] << LOW_STRIDE_BITS), c.addr_bits)),
+                ]
+            return joined
+
+        # narrow(): the job reader refuses jobs whose rows lie beyond the address space.
+        offset_head = multiplied(tag.head, job.out_head_stride, "offset_head")
+        offset_query = multiplied(tag.query, job.out_token_stride, "offset_query")
         offset = Signal(c.addr_bits, reset_less=True)
         offset_beat = Signal(c.addr_bits, reset_less=True)
         address = Signal(c.addr_bits, reset_less=True)
-        beat_2 = delayed(beat, "beat", 0, 2)
-        with m.If(step):  # narrow(): the job reader refuses jobs whose rows lie beyond the address space
+        beat_3 = delayed(beat, "beat", 0, 3)
+        with m.If(step):
             m.d.sync += [
-                offset_head.eq(narrow(tag.head * job.out_head_stride, c.addr_bits)),
-                offset_query.eq(narrow(tag.query * job.out_token_stride, c.addr_bits)),
                 offset.eq(narrow(offset_head + offset_query, c.addr_bits)),
-                offset_beat.eq(narrow(offset + Cat(Const(0, clog2(c.beat_bytes)), beat_2), c.addr_bits)),
+                offset_beat.eq(narrow(offset + Cat(Const(0, clog2(c.beat_bytes)), beat_3), c.addr_bits)),
                 address.eq(narrow(job.out_base + offset_beat, c.addr_bits)),
             ]
 
@@ -222,7 +241,7 @@ class Requantiser(wiring.Component):
             step.eq(out.ready & total.ready), out.valid.eq(valid[ROUND_STAGES] & step), total.valid.eq(end & step),
             self.items.eq(end & step & last[stages]),
             out.p.data.eq(out_row.as_value()),
-            out.p.addr.eq(delayed(address, "address", 4, ROUND_STAGES)),
+            out.p.addr.eq(delayed(address, "address", 5, ROUND_STAGES)),
             out.p.kind.eq(0),
             out.p.last.eq(last[ROUND_STAGES]),
             total.p.kv_head.eq(delayed(tag.kv_head, "kv_head", 0, stages)),
