@@ -21,7 +21,7 @@ from .matmul.prob_value import ProbValueUnit
 from .matmul.score import ScoreUnit
 from .probe import connect_probe, probe_layout
 from .prune.pruner import Pruner
-from .shared import Shared
+from .shared import Shared, own_reset
 from .softmax.softmax import Softmax
 from .stream.fork import StreamFork
 from .stream.layouts import kept_row, prob_row, tag_layout
@@ -60,18 +60,21 @@ class Accelerator(wiring.Component):
         c = self.config
         # Each block a Verilog module of its own, under its own name. Only the registers can be asked for something in
         # the first cycle after a reset, so the others may have it a cycle later.
+        def unit(block: type[wiring.Component], name: str) -> Shared:
+            return Shared(block, c, reset=own_reset(m, name))
+
         m.submodules.registers = registers = Shared(ControlRegisters, c)
-        m.submodules.job_reader = reader = Shared(JobReader, c, own_reset=True)
-        m.submodules.scale_table = scales = Shared(ScaleTable, c, own_reset=True)
-        m.submodules.sequencer = seq = Shared(Sequencer, c, own_reset=True)
-        m.submodules.fetcher = fetcher = Shared(Fetcher, c, own_reset=True)
-        m.submodules.score = score = Shared(ScoreUnit, c, own_reset=True)
-        m.submodules.softmax = softmax = Shared(Softmax, c, own_reset=True)
-        m.submodules.local_topk = topk = Shared(LocalTopK, c, own_reset=True)
-        m.submodules.prob_value = value = Shared(ProbValueUnit, c, own_reset=True)
-        m.submodules.requantiser = requantiser = Shared(Requantiser, c, own_reset=True)
-        m.submodules.writer = writer = Shared(Writer, c, own_reset=True)
-        m.submodules.pruner = pruner = Shared(Pruner, c, own_reset=True)
+        m.submodules.job_reader = reader = unit(JobReader, "job_reader")
+        m.submodules.scale_table = scales = unit(ScaleTable, "scale_table")
+        m.submodules.sequencer = seq = unit(Sequencer, "sequencer")
+        m.submodules.fetcher = fetcher = unit(Fetcher, "fetcher")
+        m.submodules.score = score = unit(ScoreUnit, "score")
+        m.submodules.softmax = softmax = unit(Softmax, "softmax")
+        m.submodules.local_topk = topk = unit(LocalTopK, "local_topk")
+        m.submodules.prob_value = value = unit(ProbValueUnit, "prob_value")
+        m.submodules.requantiser = requantiser = unit(Requantiser, "requantiser")
+        m.submodules.writer = writer = unit(Writer, "writer")
+        m.submodules.pruner = pruner = unit(Pruner, "pruner")
         m.submodules.prob_fork = prob_fork = StreamFork(prob_row(c), 2)
         m.submodules.kept_fork = kept_fork = StreamFork(kept_row(c), 2)
 

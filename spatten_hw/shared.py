@@ -45,14 +45,12 @@ class Shared(wiring.Component):
     Anywhere but in a conversion to Verilog (Amaranth's simulator, proofs) the block is simply inside. `arguments`
     must be hashable and say everything about the block. `block` must use the `sync` domain, and no other.
 
-    `own_reset`: in Verilog, a register drives the block's reset, which so comes and goes a cycle later than that of
-    what is around; for blocks that nothing is asked of in that cycle. One net to every register of the accelerator
-    would be its slowest path.
+    `reset`: what resets the block in Verilog (see `own_reset`), otherwise the reset of what is around.
     """
 
-    def __init__(self, block: type[wiring.Component], *arguments: Any, own_reset: bool = False):
+    def __init__(self, block: type[wiring.Component], *arguments: Any, reset: Signal | None = None):
         self.key = (block, *arguments)
-        self.own_reset = own_reset
+        self.reset = reset
         prototype = block(*arguments)
         _only_asked(prototype)
         super().__init__(prototype.signature)
@@ -63,15 +61,21 @@ class Shared(wiring.Component):
             m.submodules.block = block = self.key[0](*self.key[1:])
             wiring.connect(m, wiring.flipped(self), block)
             return m
-        ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
-        if self.own_reset:
-            ports["i_rst"] = reset = Signal(name="reset_here", init=1, reset_less=True, attrs={"keep": 1})
-            m.d.sync += reset.eq(ResetSignal())
+        ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal() if self.reset is None else self.reset}
         for path, member, value in self.signature.flatten(self):
             direction = "i" if member.flow == In else "o"
             ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)
         m.submodules.block = Instance(platform.module(self.key), **ports)
         return m
+
+
+def own_reset(m: Module, name: str) -> Signal:
+    """A register for the reset of the block `name`, which so comes and goes a cycle later than that of what is around:
+    for blocks that nothing is asked of in that cycle. One net to every register of the accelerator would be its slowest
+    path. Synthesisers are told to keep it: it equals those of the other blocks."""
+    reset = Signal(name=f"{name}_reset", init=1, reset_less=True, attrs={"keep": 1})
+    m.d.sync += reset.eq(ResetSignal())
+    return reset
 
 
 def _only_asked(block: Elaboratable) -> None:

@@ -16,7 +16,7 @@ from .families import Family, Utilisation
 from .tools import Usage, run_tool, tool_names, yosys_command
 
 #: Part of every key of the cache: to be raised when the scripts below change.
-VERSION = 1
+VERSION = 2
 #: Words from which a memory is large.
 LARGE = 2048
 
@@ -63,7 +63,9 @@ def _run(design: Design, module: str, inside: Sequence[str], edge: Sequence[str]
          folder: Path) -> Usage:
     (folder / "block.v").write_text(without_zeroes(design.text(inside)))
     (folder / "boxes.v").write_text(design.text(edge))
-    script = ["read_verilog block.v", *(["read_verilog -lib boxes.v"] if edge else []),
+    # Yosys keeps wires that are marked, but joins registers that drive them if they are equal: these are marked here.
+    script = ["read_verilog block.v", *(["read_verilog -lib boxes.v"] if edge else []), f"hierarchy -top {module}",
+              "proc", "select -set kept w:* a:keep %i %ci1:+[Q] w:* %d", "setattr -set keep 1 @kept",
               family.synth.format(top=module), "delete t:$scopeinfo", "tee -q -o stat.json stat -json",
               f"select -module {module}", "write_rtlil -selected netlist.il"]
     (folder / "synth.ys").write_text("\n".join(script) + "\n")
