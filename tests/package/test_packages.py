@@ -18,7 +18,7 @@ from spatten_hw.package.ports import top_ports
 from spatten_hw.package.wrapper import ADDRESS_BITS
 from spatten_hw.presets import PRESETS
 
-WAIVERS = Path(__file__).resolve().parents[1] / "verilog/waivers.json"
+WAIVERS = Path(__file__).resolve().parents[1] / "verilog/waivers_verilator.json"
 
 
 def test_everything_is_written_and_in_the_manifest(packaged):

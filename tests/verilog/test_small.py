@@ -1,4 +1,4 @@
-"""The text of `small` in tools that are not the simulator: a second parser, and Yosys' view of its memories."""
+"""Memories of `small`: Yosys' view of them, and none made of flip-flops."""
 
 import re
 import subprocess
@@ -26,17 +26,6 @@ memory_dff
 memory_collect
 tee -q -o memories.il dump t:$mem_v2
 """
-
-
-def test_slang_accepts_it(small):
-    """No error, and of warnings only the kinds that come with Yosys' style."""
-    pyslang = pytest.importorskip("pyslang", reason="pip install 'spatten-hw[integration]'")
-    tree = pyslang.syntax.SyntaxTree.fromFile(str(small / "spatten.v"))
-    compilation = pyslang.ast.Compilation()
-    compilation.addSyntaxTree(tree)
-    found = compilation.getAllDiagnostics()
-    assert not [d for d in found if d.isError()]
-    assert [top.name for top in compilation.getRoot().topInstances] == ["spatten"]
 
 
 def test_memories_can_be_block_memories(small, tmp_path):
