@@ -4,11 +4,8 @@ waivers name, and the ports and hierarchy of the snapshot.
 After a change that is meant to move them: UPDATE_WAIVERS=1 or UPDATE_SNAPSHOTS=1 pytest tests/verilog.
 """
 
-import json
-import os
 import re
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -26,27 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 MAX_LINES = 450_000
 MAX_KILOBYTES = 2 * 1024 * 1024
 
-SCRIPT = """
-import json, resource, sys
-from spatten_hw.generate import generate
-from spatten_hw.presets import PRESETS
-s = generate(PRESETS[sys.argv[1]], sys.argv[2])
-usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(json.dumps({"processor_seconds": sum(u.ru_utime + u.ru_stime for u in usage),
-                  "kilobytes": max(u.ru_maxrss for u in usage), "lines": s.lines,
-                  "modules": s.modules, "memories": s.memories}))
-"""
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
-def test_preset(preset, tmp_path):
-    # One test for all, so that parallel workers do not generate the same preset twice.
-    folder = tmp_path / "out"
-    result = subprocess.run([sys.executable, "-c", SCRIPT, preset, folder], capture_output=True, text=True,
-                            timeout=900, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert result.returncode == 0, result.stderr
-    usage = json.loads(result.stdout)
+def test_preset(preset, generated):
+    folder, usage = generated(preset)
     print(preset, usage)
     check_verilog(preset, folder)
     check_lint(preset, folder)
