@@ -169,7 +169,8 @@ class Accelerator(wiring.Component):
                 ]
             connect(m, flipped(self.r[i]), fetcher.r[i])
             connect(m, flipped(self.b[i]), writer.b[i])
-        self._connect_events(m, registers, seq, fetcher, score, softmax, topk, value, requantiser, writer, pruner)
+        self._connect_events(m, registers, seq, fetcher, score, softmax, topk, value, requantiser, writer, write_idle,
+                             pruner)
         if self.probed:
             streams = {
                 "jobs": reader.job, "completions": seq.completion, "prune": seq.op, "pruned": pruner.done,
@@ -204,7 +205,7 @@ class Accelerator(wiring.Component):
         ]
 
     def _connect_events(self, m: Module, registers, seq, fetcher, score, softmax, topk, value, requantiser,
-                        writer, pruner) -> None:
+                        writer, write_idle, pruner) -> None:
         e = registers.events
         kept = topk.kept
         kept_last = Signal()
@@ -212,7 +213,7 @@ class Accelerator(wiring.Component):
         # A cycle late, so that no way to a counter joins those of the blocks.
         m.d.sync += [
             e.busy_fetch.eq(fetcher.busy & seq.busy), e.busy_score.eq(score.busy), e.busy_softmax.eq(softmax.busy),
-            e.busy_topk.eq(topk.busy), e.busy_value.eq(value.busy), e.busy_write.eq(~writer.idle),
+            e.busy_topk.eq(topk.busy), e.busy_value.eq(value.busy), e.busy_write.eq(~write_idle),
             e.busy_cascade.eq(pruner.busy),
             e.stall_fetch.eq(fetcher.stall), e.stall_score.eq(score.stall), e.stall_value.eq(value.stall),
             e.bytes_q.eq(fetcher.beats_q), e.bytes_k_msb.eq(fetcher.beats_k_msb),

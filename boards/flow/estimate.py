@@ -18,12 +18,14 @@ from .devices import Device
 from .families import Utilisation
 
 #: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
-#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels.
+#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels;
+#: `joined`: bits of a row of K, of V and of sums, which the skid buffers between blocks hold twice.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "ports": lambda c: c.requesters * c.axi_data_bits,
     "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
     "beats": lambda c: c.channels * c.axi_data_bits,
+    "joined": lambda c: 2 * c.multipliers * c.operand_bits + c.max_dim * c.acc_bits,
     "multipliers": lambda c: c.multipliers,
     "lanes": lambda c: c.lanes,
     "topk": lambda c: c.topk_lanes,
@@ -65,11 +67,13 @@ LAWS: dict[str, dict[str, Law]] = {
     "sequencer": {"luts": _law(830), "flip_flops": _law(1730), "dsps": _law(1)},
     "registers": {"luts": _law(1350), "flip_flops": _law(580)},
     "scale_table": {"luts": _law(125), "flip_flops": _law(110), "brams": _law(4)},
+    "glue": {"luts": _law(420, joined=1), "flip_flops": _law(700, joined=2)},
 }
 #: The boards' system round the accelerator, without its memory.
 SHELL = Utilisation(luts=2750, flip_flops=1320)
-#: Other families, as parts of ECP5's numbers (small, measured): LUTs of 6 inputs, block RAMs of 36 kbit.
-FACTORS = {"ecp5": {}, "xc7": {"luts": 0.6, "brams": 0.5}, "xcup": {"luts": 0.6, "brams": 0.5}}
+#: Other families, as parts of ECP5's numbers (small, measured on xc7): LUTs of 6 inputs, block RAMs of 36 kbit.
+_XILINX = {"luts": 0.63, "flip_flops": 0.77, "brams": 0.45}
+FACTORS = {"ecp5": {}, "xc7": _XILINX, "xcup": _XILINX}
 #: Fields that make a design smaller, and others that must follow so that the configuration stays valid.
 FIELDS: dict[str, tuple[str, ...]] = {
     "channels": (), "multipliers": ("max_dim",), "topk_lanes": (), "k_ports": (), "v_ports": (), "axi_data_bits": (),
@@ -80,7 +84,7 @@ TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs", "brams": "
 
 
 def estimate(config: SpAttenConfig, family: str = "ecp5") -> Utilisation:
-    """What the accelerator takes of `family` (within 5 % for `small`)."""
+    """What the accelerator takes of `family` (within 10 % for `small`)."""
     sums = dict.fromkeys(TITLES, 0.0)
     for laws in LAWS.values():
         for quantity, law in laws.items():

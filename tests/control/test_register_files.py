@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from spatten_hw.control import systemrdl as systemrdl_module
 from spatten_hw.control.register_pages import bit_ranges, registers_html, registers_markdown
-from spatten_hw.control.registers import registers
+from spatten_hw.control.registers import Field, Register, registers
 from spatten_hw.control.systemrdl import constant, fields_of, system_rdl
 from spatten_hw.presets import PRESETS, SMALL
 
@@ -34,6 +35,14 @@ def test_systemrdl_compiles_to_the_table(name, tmp_path):
             assert (f.is_sw_readable, f.is_sw_writable) == (r.access != "WO", r.access != "RO")
             assert (f.get_property("onwrite") is not None) == (r.access == "W1C")
             assert f.is_hw_writable == (not constant(r) and r.access in ("RO", "W1C"))
+
+
+def test_every_field_has_its_part_of_the_reset_value(monkeypatch):
+    """The table has no register whose reset value lies in several fields: one made up."""
+    made = Register("MADE", 0, "RW", 0xA53, "made up", (Field("LOW", 0, 4, "low"), Field("HIGH", 8, 4, "high")))
+    monkeypatch.setattr(systemrdl_module, "registers", lambda _: (made,))
+    text = system_rdl(SMALL)
+    assert "LOW[3:0] = 4'h3;" in text and "HIGH[11:8] = 4'ha;" in text
 
 
 def test_bit_ranges_cover_every_register():

@@ -4,8 +4,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from spatten_hw.control.registers import registers
+from spatten_hw.control.registers import Field, Register, registers
 from spatten_hw.control.systemrdl import fields_of
+from spatten_hw.package import ipxact
 from spatten_hw.package.ipxact import ACCESS, NAMESPACE, ipxact_files
 from spatten_hw.package.ports import interface_ports, masters, top_ports
 from spatten_hw.presets import PRESETS
@@ -60,6 +61,15 @@ def test_registers_are_the_table(component):
         assert [(text(f, "name"), int(text(f, "bitOffset")), int(text(f, "bitWidth"))) for f in fields] == [
             (f.name, f.lsb, f.width) for f in fields_of(r)]
         assert sum(number(text(f, "resets/reset/value")) << int(text(f, "bitOffset")) for f in fields) == r.reset
+
+
+def test_every_field_has_its_part_of_the_reset_value(monkeypatch):
+    """The table has no register whose reset value lies in several fields: one made up."""
+    made = Register("MADE", 0, "RW", 0xA53, "made up", (Field("LOW", 0, 4, "low"), Field("HIGH", 8, 4, "high")))
+    monkeypatch.setattr(ipxact, "registers", lambda _: (made,))
+    root = ElementTree.fromstring(ipxact_files(PRESETS["small"], "spatten")["component.xml"])
+    values = {text(f, "name"): number(text(f, "resets/reset/value")) for f in root.findall(".//i:field", N)}
+    assert (values["LOW"], values["HIGH"]) == (0x3, 0xA)
 
 
 def test_ports_and_interfaces_fit(component):

