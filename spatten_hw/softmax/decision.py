@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
 from ..numerics.fixed import saturate
+from ..stream.registers import delay
 from .normalise import SHIFT
-from .pipeline import delay, never_full, round_guarded, sticky_right
+from .pipeline import never_full, round_guarded, sticky_right
 from .rows import M_FRACTION, header, inverse, slot_notice, vector_info
 
 

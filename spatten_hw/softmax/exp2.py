@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..numerics.fixed import narrow, round_shift
-from .pipeline import delay
+from ..stream.registers import delay
 from .rows import INTEGER_BITS, M_BITS, M_ONE, Y_FRACTION, exp_row, exponent_row
 
 #: Segments of the table: the top bits of y's fraction; the others (`LOW_BITS`) go along the chord.

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..numerics.fixed import narrow, saturate
-from .pipeline import delay, guarded, round_guarded, sticky_right
+from ..stream.registers import delay
+from .pipeline import guarded, round_guarded, sticky_right
 from .rows import D_BITS, Y_BITS, exponent_row, score_exponents
 
 

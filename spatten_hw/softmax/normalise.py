@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import PROB_BITS, SpAttenConfig
 from ..numerics.fixed import saturate
 from ..stream.layouts import prob_row
-from .pipeline import delay, never_full, never_full_latency, round_guarded, sticky_right
+from ..stream.registers import delay
+from .pipeline import never_full, never_full_latency, round_guarded, sticky_right
 from .rows import M_BITS, M_FRACTION, R_BITS, R_EXPONENT, exp_row, header
 
 #: p·2^12 = m·2^−(16 + i) · r·2^−(33 − 16 + k) · 2^12, so m·r is shifted right by SHIFT + i + k.

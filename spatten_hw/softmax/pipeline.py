@@ -1,20 +1,11 @@
-"""Delay lines and right shifts cut into stages."""
+"""Right shifts cut into stages, and queues that are never full."""
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Const, Module, Signal, Value
+from amaranth import Array, Cat, Const, Value
 from amaranth.hdl import ShapeLike, ValueLike
 
 from ..stream.fifo import StreamFifo, fifo_latency
-
-
-def delay(m: Module, value, cycles: int, name: str, reset: bool = False):
-    """`value` (a value or a view) `cycles` clock edges later; `reset` for flags that must start at 0."""
-    for n in range(cycles):
-        later = Signal(value.shape(), name=f"{name}_{n + 1}", reset_less=not reset)
-        m.d.sync += later.eq(value)
-        value = later
-    return value
 
 
 def guarded(value: ValueLike) -> Value:

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..numerics.fixed import narrow
-from .pipeline import delay
+from ..stream.registers import delay
 from .rows import M_FRACTION, R_BITS, T_BITS, inverse, k_bits, sum_bits, sum_fraction
 
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..matmul.pipeline import LEVELS_PER_STAGE, tree_stages
-from .pipeline import delay
+from ..stream.registers import delay
 from .rows import ready_vector
 
 

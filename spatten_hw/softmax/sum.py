@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig
 from ..matmul.pipeline import adder_tree, tree_stages
 from ..numerics.fixed import narrow
-from .pipeline import delay, guarded, round_guarded, sticky_right
+from ..stream.registers import delay
+from .pipeline import guarded, round_guarded, sticky_right
 from .rows import M_BITS, exp_row, sum_bits, sum_fraction
 
 

@@ -11,7 +11,8 @@ from ..config import SpAttenConfig, clog2
 from ..control.descriptor import scale_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import slot_meta
-from .pipeline import delay, never_full, never_full_latency
+from ..stream.registers import delay
+from .pipeline import never_full, never_full_latency
 from .rows import ready_vector, row_info, scaling, slot_notice, vector_info
 
 

@@ -26,3 +26,12 @@ def local_copy(m: Module, port: ValueCastable, name: str) -> Any:
     register = Signal(port.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(port)
     return register
+
+
+def delay(m: Module, value, cycles: int, name: str, reset: bool = False):
+    """`value` (a value or a view) `cycles` clock edges later; `reset` for flags that must start at 0."""
+    for n in range(cycles):
+        later = Signal(value.shape(), name=f"{name}_{n + 1}", reset_less=not reset)
+        m.d.sync += later.eq(value)
+        value = later
+    return value

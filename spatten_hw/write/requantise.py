@@ -12,12 +12,15 @@ from amaranth.lib.wiring import In, Out
 from ..config import OUT_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout, scale_layout
 from ..numerics.fixed import narrow, resize
+from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, head_sum, out_beat
-from ..stream.registers import local_copy
-from ..stream.skid import SpareBuffer
+from ..stream.registers import delay, local_copy
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
 ROUND_STAGES = 7
+#: Beats, and sums, that are under way or wait to be taken: more than the pipeline holds, so that it can be full, and as
+#: many as a LUT memory has words.
+QUEUE = 16
 #: Low bits of a sum that are multiplied by themselves: each half of a product fits one DSP block.
 LOW_BITS = 17
 #: And of a stride.
@@ -36,7 +39,7 @@ def beat_elements(c: SpAttenConfig) -> int:
 
 def latency(c: SpAttenConfig) -> int:
     """Cycles from taking a row to the cycle its first beat is offered."""
-    return 1 + ROUND_STAGES
+    return 1 + ROUND_STAGES + fifo_latency(QUEUE)
 
 
 def shift_jam(m: Module, value: Value, amount: Value, step: int, name: str) -> Value:
@@ -65,13 +68,14 @@ class Requantiser(wiring.Component):
     the row's last; a row narrower than the data word is one beat with only its bytes strobed. Beat b goes to
     out_base + head·out_head_stride + query·out_token_stride + b·beat_bytes, modulo 2^addr_bits (the job
     reader has checked that nothing wraps). `head_sums`: Σ |out| of every beat, in the same order. Each beat and
-    each sum goes out exactly once; sums follow their beats `sum_stages` cycles later, and everything waits while
-    one of either is not taken. `scale_head`: index into the scale table, `scale`: its entry, one cycle later.
-    `items`: pulse when a row's last beat and last sum are on `o` and `head_sums`, taken or waiting there. `job` holds
-    still from two cycles before the first row.
+    each sum goes out exactly once; sums follow their beats `sum_stages` cycles later; up to `QUEUE` of either wait to
+    be taken. `scale_head`: index into the scale table, `scale`: its entry, one cycle later. `items`: pulse in the cycle
+    before a row's last sum is on `head_sums` or queued there; its beats are on `o` or queued by then. `job` holds still
+    from two cycles before the first row.
 
-    Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. `i.ready` does not depend on
-    `o.ready` or `head_sums.ready` of the same cycle.
+    Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. The pipeline has no enable: a beat
+    enters it when there will be room for what becomes of it. `i.ready` does not depend on `o.ready` or
+    `head_sums.ready` of the same cycle.
     """
 
     i: stream.Interface
@@ -101,9 +105,9 @@ class Requantiser(wiring.Component):
         beats = max(1, c.max_dim // lanes)
         stages = ROUND_STAGES + sum_stages(c)
 
-        step = Signal()  # every register of the pipeline moves on
-
-        # Stage 0: the row, shifted down by one beat per step; its lowest elements are the current beat.
+        # Stage 0: the row, shifted down by one beat at a time; its lowest elements are the current beat. It goes when
+        # both queues at the end will have room for what becomes of it: the pipeline itself never waits.
+        go = Signal()
         tag = Signal(self.i.p.tag.shape(), reset_less=True)
         row = Signal(data.ArrayLayout(signed(c.acc_bits), c.max_dim), reset_less=True)
         full = Signal()
@@ -118,43 +122,22 @@ class Requantiser(wiring.Component):
         at_last = Signal()
         m.d.comb += [
             at_last.eq(beat == last_beat),
-            self.i.ready.eq(step & (~full | at_last)),
+            self.i.ready.eq(~full | (go & at_last)),
             self.scale_head.eq(tag.head),
         ]
-        with m.If(step):
-            m.d.sync += [
-                row.as_value().eq(row.as_value() >> (lanes * c.acc_bits)),
-                beat.eq(Mux(at_last, 0, beat + 1)),
-            ]
-            with m.If(~full | at_last):
-                m.d.sync += [full.eq(self.i.valid), row.eq(self.i.p.acc), tag.eq(self.i.p.tag), beat.eq(0)]
+        with m.If(go):
+            m.d.sync += [row.as_value().eq(row.as_value() >> (lanes * c.acc_bits)), beat.eq(beat + 1)]
+        with m.If(self.i.ready):
+            m.d.sync += [full.eq(self.i.valid), row.eq(self.i.p.acc), tag.eq(self.i.p.tag), beat.eq(0)]
 
         # What travels beside the elements: valid and last all the way, the rest as far as it is needed.
         valid = Signal(stages + 1)
         last = Signal(stages + 1)
-        m.d.comb += [valid[0].eq(full), last[0].eq(at_last)]
-        with m.If(step):
-            m.d.sync += [valid[1:].eq(valid[:-1]), last[1:].eq(last[:-1])]
+        m.d.comb += [valid[0].eq(go), last[0].eq(at_last)]
+        m.d.sync += [valid[1:].eq(valid[:-1]), last[1:].eq(last[:-1])]
 
-        def delayed(value: Value, name: str, first: int, end: int) -> Value:
-            """`value`, valid at stage `first`, as it looks at stage `end`."""
-            for s in range(first + 1, end + 1):
-                held = Signal(value.shape(), name=f"{name}_{s}", reset_less=True)
-                with m.If(step):
-                    m.d.sync += held.eq(value)
-                value = held
-            return value
-
-        # Stage 1: the beat; the scale table answers now, and may be read on for the next row while this
-        # stage waits, so the answer is kept.
+        # Stage 1: the beat; the scale table answers now.
         beat_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
-        fresh = Signal()
-        kept_scale = Signal(scale_layout(), reset_less=True)
-        now_scale = Signal(scale_layout())
-        m.d.sync += fresh.eq(step)
-        with m.If(fresh):
-            m.d.sync += kept_scale.eq(self.scale)
-        m.d.comb += now_scale.eq(Mux(fresh, self.scale, kept_scale))
         # Stage 2: elements and their scale. Stage 3: the halves of their products. Stage 4: products.
         factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
         mant = Signal(unsigned(len(self.scale.out_mant)), reset_less=True)
@@ -163,33 +146,31 @@ class Requantiser(wiring.Component):
         low = Signal(data.ArrayLayout(unsigned(low_bits + len(mant)), lanes), reset_less=True)
         high = Signal(data.ArrayLayout(signed(product_bits - low_bits), lanes), reset_less=True)
         product = Signal(data.ArrayLayout(signed(product_bits), lanes), reset_less=True)
-        shift = delayed(now_scale.out_shift, "shift", 1, 4)
-        fine = delayed(shift[:4], "fine", 4, 5)
+        shift = delay(m, self.scale.out_shift, 3, "shift")
+        fine = delay(m, shift[:4], 1, "fine")
         # Stages 5 and 6: shifted right by multiples of 16, then by the rest, with guard and sticky bit.
         coarse_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
         fine_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
         # Stage 7: rounded and saturated; elements beyond the row are 0.
         out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes), reset_less=True)
-        with m.If(step):
-            m.d.sync += [beat_row.eq(row.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row),
-                         mant.eq(now_scale.out_mant)]
-            for n in range(lanes):
-                wide = Cat(Const(0, 2), product[n]).as_signed()
-                m.d.sync += [
-                    low[n].eq(factor_row[n][:low_bits] * mant),
-                    high[n].eq((factor_row[n][low_bits:].as_signed() * mant)[:product_bits - low_bits]),
-                    product[n].eq((low[n] + (high[n] << low_bits))[:product_bits]),
-                    coarse_row[n].eq(shift_jam(m, wide, shift[4:], 16, f"coarse_{n}")),
-                    fine_row[n].eq(shift_jam(m, coarse_row[n], fine, 1, f"fine_{n}")),
-                    out_row[n].eq(Mux(n < row_lanes, self._round(m, fine_row[n], n), 0)),
-                ]
+        m.d.sync += [beat_row.eq(row.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row),
+                     mant.eq(self.scale.out_mant)]
+        for n in range(lanes):
+            wide = Cat(Const(0, 2), product[n]).as_signed()
+            m.d.sync += [
+                low[n].eq(factor_row[n][:low_bits] * mant),
+                high[n].eq((factor_row[n][low_bits:].as_signed() * mant)[:product_bits - low_bits]),
+                product[n].eq((low[n] + (high[n] << low_bits))[:product_bits]),
+                coarse_row[n].eq(shift_jam(m, wide, shift[4:], 16, f"coarse_{n}")),
+                fine_row[n].eq(shift_jam(m, coarse_row[n], fine, 1, f"fine_{n}")),
+                out_row[n].eq(Mux(n < row_lanes, self._round(m, fine_row[n], n), 0)),
+            ]
 
         # Σ |out|: absolute values, then two levels of the adder tree per stage.
         level: list[Value] = []
         for n in range(lanes):
             absolute = Signal(OUT_BITS, name=f"absolute_{n}", reset_less=True)
-            with m.If(step):
-                m.d.sync += absolute.eq(Mux(out_row[n] < 0, -out_row[n], out_row[n]))
+            m.d.sync += absolute.eq(Mux(out_row[n] < 0, -out_row[n], out_row[n]))
             level.append(absolute)
         stage = ROUND_STAGES + 1
         while len(level) > 1:
@@ -199,8 +180,7 @@ class Requantiser(wiring.Component):
             for n, node in enumerate(nodes):
                 width = OUT_BITS + min(clog2(lanes), 2 * (stage - ROUND_STAGES - 1))
                 part = Signal(width, name=f"sum_{stage}_{n}", reset_less=True)
-                with m.If(step):
-                    m.d.sync += part.eq(node)
+                m.d.sync += part.eq(node)
                 level.append(part)
 
         # Address: the halves of two products in stage 1, then one addition per stage.
@@ -208,11 +188,10 @@ class Requantiser(wiring.Component):
             halves = [Signal(len(number) + len(part), name=f"{name}_{half}", reset_less=True)
                       for half, part in (("low", stride[:LOW_STRIDE_BITS]), ("high", stride[LOW_STRIDE_BITS:]))]
             joined = Signal(c.addr_bits, name=name, reset_less=True)
-            with m.If(step):
-                m.d.sync += [
-                    halves[0].eq(number * stride[:LOW_STRIDE_BITS]), halves[1].eq(number * stride[LOW_STRIDE_BITS:]),
-                    joined.eq(narrow(halves[0] + (halves[1] << LOW_STRIDE_BITS), c.addr_bits)),
-                ]
+            m.d.sync += [
+                halves[0].eq(number * stride[:LOW_STRIDE_BITS]), halves[1].eq(number * stride[LOW_STRIDE_BITS:]),
+                joined.eq(narrow(halves[0] + (halves[1] << LOW_STRIDE_BITS), c.addr_bits)),
+            ]
             return joined
 
         # narrow(): the job reader refuses jobs whose rows lie beyond the address space.
@@ -221,30 +200,31 @@ class Requantiser(wiring.Component):
         offset = Signal(c.addr_bits, reset_less=True)
         offset_beat = Signal(c.addr_bits, reset_less=True)
         address = Signal(c.addr_bits, reset_less=True)
-        beat_3 = delayed(beat, "beat", 0, 3)
-        with m.If(step):
-            m.d.sync += [
-                offset.eq(narrow(offset_head + offset_query, c.addr_bits)),
-                offset_beat.eq(narrow(offset + Cat(Const(0, clog2(c.beat_bytes)), beat_3), c.addr_bits)),
-                address.eq(narrow(job.out_base + offset_beat, c.addr_bits)),
-            ]
+        beat_3 = delay(m, beat, 3, "beat")
+        m.d.sync += [
+            offset.eq(narrow(offset_head + offset_query, c.addr_bits)),
+            offset_beat.eq(narrow(offset + Cat(Const(0, clog2(c.beat_bytes)), beat_3), c.addr_bits)),
+            address.eq(narrow(job.out_base + offset_beat, c.addr_bits)),
+        ]
 
-        # Beats leave where they are rounded, sums at the end. What is not taken at once waits in a spare register, and
-        # the pipeline for that: its clock enable depends on two registers alone.
-        m.submodules.beat_out = beat_out = SpareBuffer(self.o.p.shape())
-        m.submodules.sum_out = sum_out = SpareBuffer(self.head_sums.p.shape())
-        wiring.connect(m, beat_out.o, wiring.flipped(self.o))
-        wiring.connect(m, sum_out.o, wiring.flipped(self.head_sums))
-        end = valid[stages]
-        out, total = beat_out.i, sum_out.i
+        # Beats leave where they are rounded, sums at the end.
+        m.submodules.beat_queue = beat_queue = StreamFifo(self.o.p.shape(), QUEUE)
+        m.submodules.sum_queue = sum_queue = StreamFifo(self.head_sums.p.shape(), QUEUE)
+        room = []
+        for name, queue, port in (("beats", beat_queue, self.o), ("sums", sum_queue, self.head_sums)):
+            wiring.connect(m, queue.o, wiring.flipped(port))
+            inside = Signal(range(QUEUE + 1), name=f"{name}_inside")    # on the way to the queue or in it
+            m.d.sync += inside.eq(inside + go - (port.valid & port.ready))
+            room.append(inside != QUEUE)
+        out, total = beat_queue.i, sum_queue.i
         m.d.comb += [
-            step.eq(out.ready & total.ready), out.valid.eq(valid[ROUND_STAGES] & step), total.valid.eq(end & step),
-            self.items.eq(end & step & last[stages]),
+            go.eq(full & room[0] & room[1]), out.valid.eq(valid[ROUND_STAGES]), total.valid.eq(valid[stages]),
+            self.items.eq(valid[stages] & last[stages]),
             out.p.data.eq(out_row.as_value()),
-            out.p.addr.eq(delayed(address, "address", 5, ROUND_STAGES)),
+            out.p.addr.eq(delay(m, address, ROUND_STAGES - 5, "address")),
             out.p.kind.eq(0),
             out.p.last.eq(last[ROUND_STAGES]),
-            total.p.kv_head.eq(delayed(tag.kv_head, "kv_head", 0, stages)),
+            total.p.kv_head.eq(delay(m, tag.kv_head, stages, "kv_head")),
             total.p.sum.eq(resize(level[0], total.p.sum.shape())),
         ]
         for n in range(lanes):
