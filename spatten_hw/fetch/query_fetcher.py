@@ -21,7 +21,7 @@ from .row_generator import plane_layout
 class QueryFetcher(wiring.Component):
     """`cmd` (`q_command`) → `rows` (`q_row`), in order, through one crossbar requester.
 
-    Two multipliers (head, then token stride), `HeadBase` + 2 cycles to the lane port's queue. One row per
+    Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the lane port's queue. One row per
     cycle at most, one beat per cycle. `base`, `head_stride`, `plane`, `dim_log2`: Q's plane, constant while not `idle`.
     `error`    pulses with a row whose beats had an AXI error. `beats`: requested (registered).
     """
@@ -59,15 +59,17 @@ class QueryFetcher(wiring.Component):
             heads.i.payload.stride.eq(self.head_stride), heads.i.payload.user.token.eq(self.cmd.payload.token),
             heads.i.payload.user.slot.eq(self.cmd.payload.slot),
         ]
-        # Token part: product, then sum; both stages move together.
+        # Token part: operand, product, then sum; the stages move together.
         move = Signal()
+        asked_valid = Signal()
+        asked = Signal(heads.o.payload.shape(), reset_less=True)
         product_valid = Signal()
-        product = Signal(c.token_bits + STRIDE_BITS)
-        product_base = Signal(c.addr_bits)
-        product_slot = Signal(c.slot_bits)
+        product = Signal(c.token_bits + STRIDE_BITS, reset_less=True)
+        product_base = Signal(c.addr_bits, reset_less=True)
+        product_slot = Signal(c.slot_bits, reset_less=True)
         addr_valid = Signal()
-        addr = Signal(c.addr_bits)
-        addr_slot = Signal(c.slot_bits)
+        addr = Signal(c.addr_bits, reset_less=True)
+        addr_slot = Signal(c.slot_bits, reset_less=True)
         sent = Signal()     # the lane port has the request, the slot queue was full
         m.d.comb += [
             port.i.valid.eq(addr_valid & ~sent), slots.i.valid.eq(addr_valid & (sent | port.i.ready)),
@@ -78,9 +80,9 @@ class QueryFetcher(wiring.Component):
         m.d.sync += sent.eq(addr_valid & ~move & (sent | port.i.ready))
         with m.If(move):
             m.d.sync += [
-                product_valid.eq(heads.o.valid), product_base.eq(heads.o.payload.base),
-                product.eq(heads.o.payload.user.token * self.plane.stride),
-                product_slot.eq(heads.o.payload.user.slot),
+                asked_valid.eq(heads.o.valid), asked.eq(heads.o.payload),
+                product_valid.eq(asked_valid), product_base.eq(asked.base),
+                product.eq(asked.user.token * self.plane.stride), product_slot.eq(asked.user.slot),
                 addr_valid.eq(product_valid), addr.eq(product_base + product), addr_slot.eq(product_slot),
             ]
         # The row at on-chip width, one cycle later.
@@ -98,7 +100,7 @@ class QueryFetcher(wiring.Component):
             m.d.sync += [self.rows.valid.eq(take), self.rows.payload.slot.eq(slots.o.payload)]
         m.d.sync += [
             self.error.eq(take & port.o.payload.error),
-            self.idle.eq(heads.idle & ~product_valid & ~addr_valid & (slots.level == 0) & port.idle
+            self.idle.eq(heads.idle & ~asked_valid & ~product_valid & ~addr_valid & (slots.level == 0) & port.idle
                          & ~self.cmd.valid & ~self.rows.valid),
         ]
         return m

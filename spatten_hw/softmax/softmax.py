@@ -10,6 +10,7 @@ from ..config import SpAttenConfig
 from ..control.descriptor import job_layout, scale_layout
 from ..stream.layouts import prob_row, score_row, slot_meta
 from ..stream.registers import local_copy
+from ..stream.skid import SpareBuffer
 from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
@@ -105,7 +106,10 @@ class Softmax(wiring.Component):
         connect(m, decision.header, header_fifo.i)
         connect(m, header_fifo.o, normalise.header)
         connect(m, row_fifo.o, normalise.rows)
-        connect(m, normalise.o, wiring.flipped(self.o))
+        # Who takes rows is far away, and there are two of them.
+        m.submodules.spare = spare = SpareBuffer(prob_row(c))
+        connect(m, normalise.o, spare.i)
+        connect(m, spare.o, wiring.flipped(self.o))
         connect(m, decision.flat, wiring.flipped(self.flat))
         connect(m, reader.done, done_fifo.i)
         m.d.comb += [
