@@ -15,7 +15,7 @@ from .tools import Usage, nextpnr_command, run_tool
 
 #: nextpnr's other router (router1, the default) was still ripping up two thirds of `small` after eight minutes.
 ROUTER = "router2"
-#: How much late paths count against wire length in nextpnr's placer (its default is 10): at 100, `small` placed with 15 %
+#: How much late paths count against wire length in nextpnr (its default is 10): at 100, `small` was placed with 15 %
 #: more wire and reached 65 instead of 50 MHz.
 TIMING_WEIGHT = 100
 

@@ -102,16 +102,13 @@ class Aligner(wiring.Component):
         mode = Signal(row_mode())
         take_raw = Signal()
         m.d.comb += take_turned.eq(turned_valid & (~raw_full | take_raw))
-        # Byte by byte, not through a wide mask: a simulator does nothing for the words that no beat goes to.
+        # Byte by byte, not through a wide mask: a simulator does nothing for the words that no beat goes to. One
+        # assignment to a byte: of two, of the same value, synthesis does not always make one clock enable.
         for w in range(words):
             stored = raw.word_select(w, c.axi_data_bits)
-            with m.If(take_turned & (word == w)):
+            with m.If(take_turned & ((word == w) | (word == w + 1))):
                 for p in range(nbytes):
-                    with m.If(own[p]):
-                        m.d.sync += stored.word_select(p, 8).eq(turned.word_select(p, 8))
-            with m.If(take_turned & (word == w + 1)):
-                for p in range(nbytes):
-                    with m.If(~own[p]):
+                    with m.If(own[p] == (word == w)):
                         m.d.sync += stored.word_select(p, 8).eq(turned.word_select(p, 8))
         with m.If(take_turned):
             m.d.sync += [
