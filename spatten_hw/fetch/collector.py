@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..stream.layouts import operand_row
+from ..stream.registers import local_copy
 from .aligner import lane_row, row_mode
 from .converter import BitWidthConverter, row_field, second_field
 from .row_generator import group_note
@@ -61,6 +62,8 @@ class RowCollector(wiring.Component):
                 with m.Case(d):
                     m.d.comb += wanted.eq(Cat(
                         (note.count > p % rows) & (chosen == p // rows if sets > 1 else 1) for p in range(ports)))
+        # For the multiplexers of rows, which are everywhere; what decides is near the port.
+        row_dim = local_copy(m, self.dim_log2, "row_dim")
         gathered = Signal()           # a group waits in front of the converter
         about = Signal(group_note(c), reset_less=True)
         mode = Signal(row_mode(), reset_less=True)
@@ -84,7 +87,7 @@ class RowCollector(wiring.Component):
             m.d.sync += gathered.eq(0)
         with m.If(take):
             m.d.sync += [gathered.eq(1), about.eq(note), about.last.eq(note.last & done)]
-            with m.Switch(self.dim_log2):
+            with m.Switch(row_dim):
                 for d in range(len(c.dims)):
                     with m.Case(d):
                         # The rows of a group are of one kind: the first one's mode says it for all.
@@ -101,7 +104,7 @@ class RowCollector(wiring.Component):
 
         m.submodules.converter = converter = BitWidthConverter(c, c.slices)
         m.d.comb += [
-            converter.en.eq(move & gathered), converter.dim_log2.eq(self.dim_log2), converter.mode.eq(mode),
+            converter.en.eq(move & gathered), converter.dim_log2.eq(row_dim), converter.mode.eq(mode),
             converter.raw.eq(raw), self.o.payload.slices.eq(converter.operands),
         ]
         with m.If(move):

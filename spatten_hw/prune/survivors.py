@@ -59,7 +59,7 @@ class Survivors(wiring.Component):
             m.submodules[f"list_{i}"] = copy
             wr = copy.write_port()
             rd = copy.read_port(transparent_for=())
-            row_1 = Signal(row_bits(c), name=f"row_1_{i}")
+            row_1 = Signal(row_bits(c), name=f"row_1_{i}", reset_less=True)
             enable = self.scan_enable if i == SCAN else Const(1)
             m.d.comb += [
                 wr.en.eq(token_row), wr.addr.eq(Cat(new_row[:index_bits], ~half)),
