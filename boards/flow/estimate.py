@@ -19,13 +19,13 @@ from .families import Utilisation
 
 #: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
 #: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels;
-#: `joined`: bits of a row of K, of V and of sums, which the skid buffers between blocks hold twice.
+#: `joined`: bits of a row of K and of V, which the skid buffers between blocks hold twice.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "ports": lambda c: c.requesters * c.axi_data_bits,
     "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
     "beats": lambda c: c.channels * c.axi_data_bits,
-    "joined": lambda c: 2 * c.multipliers * c.operand_bits + c.max_dim * c.acc_bits,
+    "joined": lambda c: 2 * c.multipliers * c.operand_bits,
     "multipliers": lambda c: c.multipliers,
     "lanes": lambda c: c.lanes,
     "topk": lambda c: c.topk_lanes,
@@ -50,16 +50,16 @@ def _law(constant: float, **slopes: float) -> Law:
 
 #: Unit → quantity → law, for ECP5.
 LAWS: dict[str, dict[str, Law]] = {
-    "fetcher": {"luts": _law(1250, ports=16, mults=21, crossing=0.5), "flip_flops": _law(2200, ports=10, mults=10),
+    "fetcher": {"luts": _law(1250, ports=16, mults=19.3, crossing=0.5), "flip_flops": _law(2720, ports=14, mults=10),
                 "dsps": _law(11), "brams": _law(0, ports=0.04)},
     "score": {"luts": _law(50, mults=7.25), "flip_flops": _law(100, mults=8.9), "dsps": _law(0, multipliers=1),
               "brams": _law(0, ram=1.03)},
-    "prob_value": {"luts": _law(360, mults=7.25), "flip_flops": _law(410, mults=11.4),
+    "prob_value": {"luts": _law(360, mults=9.3), "flip_flops": _law(410, mults=14.7),
                    "dsps": _law(0, multipliers=1), "brams": _law(4, ram=1.03)},
     "softmax": {"luts": _law(1500, lanes=2300), "flip_flops": _law(900, lanes=1400), "dsps": _law(0, lanes=3),
                 "brams": _law(1, lanes=10)},
     "local_topk": {"luts": _law(2440, topk=930), "flip_flops": _law(980, topk=520), "brams": _law(0, topk=4.2)},
-    "requantiser": {"luts": _law(0, beats=45), "flip_flops": _law(0, beats=31), "dsps": _law(3, beats=0.125)},
+    "requantiser": {"luts": _law(0, beats=47), "flip_flops": _law(0, beats=38), "dsps": _law(3, beats=0.125)},
     "pruner": {"luts": _law(3910, topk=1360), "flip_flops": _law(2000, topk=1160), "dsps": _law(3),
                "brams": _law(0, topk=7)},
     "writer": {"luts": _law(0, beats=20.5), "flip_flops": _law(205)},
@@ -67,7 +67,7 @@ LAWS: dict[str, dict[str, Law]] = {
     "sequencer": {"luts": _law(830), "flip_flops": _law(1730), "dsps": _law(1)},
     "registers": {"luts": _law(1350), "flip_flops": _law(580)},
     "scale_table": {"luts": _law(125), "flip_flops": _law(110), "brams": _law(4)},
-    "glue": {"luts": _law(420, joined=1), "flip_flops": _law(700, joined=2)},
+    "glue": {"luts": _law(250, joined=1), "flip_flops": _law(480, joined=2)},
 }
 #: The boards' system round the accelerator, without its memory.
 SHELL = Utilisation(luts=2750, flip_flops=1320)

@@ -59,7 +59,7 @@ class HeadBase(wiring.Component):
         m = Module()
         c = self.config
         q = self.i.payload
-        m.submodules.spare = spare = SpareBuffer(head_answer(c, self.user))
+        m.submodules.catch = spare = SpareBuffer(head_answer(c, self.user))
         connect(m, spare.o, flipped(self.o))
         answer = payload_register(m, spare.i.payload, "answer")
         move = Signal()

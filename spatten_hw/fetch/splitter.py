@@ -60,7 +60,7 @@ class BurstSplitter(wiring.Component):
         m = Module()
         c = self.config
         low, beat = clog2(c.interleave_bytes), clog2(c.beat_bytes)
-        m.submodules.spare = spare = SpareBuffer(burst_layout(c, self.user_bits))
+        m.submodules.catch = spare = SpareBuffer(burst_layout(c, self.user_bits))
         connect(m, spare.o, flipped(self.o))
         out = payload_register(m, spare.i.payload, "burst")
         valid = Signal()                         # a row is being cut

@@ -58,7 +58,7 @@ class ValueArray(wiring.Component):
         c = self.config
         blocks = c.max_dim // c.min_dim
         en = Signal()
-        m.submodules.spare = spare = SpareBuffer(acc_row(c))
+        m.submodules.catch = spare = SpareBuffer(acc_row(c))
         wiring.connect(m, spare.o, wiring.flipped(self.o))
 
         terms: list[list[Value]] = []

@@ -107,7 +107,7 @@ class Softmax(wiring.Component):
         connect(m, header_fifo.o, normalise.header)
         connect(m, row_fifo.o, normalise.rows)
         # Who takes rows is far away, and there are two of them.
-        m.submodules.spare = spare = SpareBuffer(prob_row(c))
+        m.submodules.catch = spare = SpareBuffer(prob_row(c))
         connect(m, normalise.o, spare.i)
         connect(m, spare.o, wiring.flipped(self.o))
         connect(m, decision.flat, wiring.flipped(self.flat))
