@@ -89,15 +89,25 @@ def _modules(text: str) -> Iterable[_Module]:
 
 
 def _without_wrappers(modules: dict[str, _Module]) -> dict[str, str]:
-    """Modules that hold one block under the same port names and nothing else → the module of that block."""
+    """Modules that hold one block, its ports under the same names (or `_renamed`), and nothing else → the module of
+    that block."""
     found = {}
     for m in modules.values():
         if len(m.cells) == 1 and m.cells[0].type in modules and not m.process:
             block = m.cells[0]
             named = {port for port, signal in block.ports.items() if (w := _WHOLE.match(signal)) and w[1] == port}
-            if set(m.ports) <= named and set(block.ports) - named == set(_unread(m)) and block.name == "\\block":
+            renamed = _renamed(m)
+            passed = named | set(renamed.values())
+            if (set(m.ports) <= named | set(renamed) and set(block.ports) - passed == set(_unread(m))
+                    and block.name == "\\block"):
                 found[m.name] = block.type
     return found
+
+
+def _renamed(wrapper: _Module) -> dict[str, str]:
+    """Ports of a wrapper that its block knows under another name (a reset of its own) → that name."""
+    return {w[1]: port for port, signal in wrapper.cells[0].ports.items()
+            if (w := _WHOLE.match(signal)) and w[1] != port and w[1] in wrapper.ports}
 
 
 def _unread(wrapper: _Module) -> list[str]:
@@ -109,11 +119,17 @@ def _connect_unread(m: _Module, modules: dict[str, _Module], types: dict[str, st
     """Makes `m`'s cells instances of the blocks in the wrappers; what a wrapper left unread gets a net of its own."""
     inside: list[str] = []
     lines: list[str] = []
+    renamed: dict[str, str] = {}
     for line in m.lines:
+        if (port := _CELL_PORT.match(line)) and port[1] in renamed:
+            line = line.replace(port[1], renamed[port[1]], 1)
         lines.append(line)
         made = _CELL.match(line)
+        if made:
+            renamed = {}
         if made and made[1] in types:
             wrapper = modules[made[1]]
+            renamed = _renamed(wrapper)
             for port in _unread(wrapper):
                 net = f"{_NUMBERED.sub('', made[2])}__{port[1:]}"
                 width = modules[types[made[1]]].widths[port]
@@ -123,7 +139,10 @@ def _connect_unread(m: _Module, modules: dict[str, _Module], types: dict[str, st
     at = next(n for n, line in enumerate(lines) if line.startswith("module ")) + 1
     m.lines[at:at] = inside
     for cell in m.cells:
-        cell.type = types.get(cell.type, cell.type)
+        if cell.type in types:
+            new = _renamed(modules[cell.type])
+            cell.ports = {new.get(port, port): signal for port, signal in cell.ports.items()}
+            cell.type = types[cell.type]
 
 
 def _module_names(names: Iterable[str]) -> dict[str, str]:
