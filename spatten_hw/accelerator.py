@@ -58,11 +58,12 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # Each block a Verilog module of its own, under its own name. Only the registers can be asked for something in
-        # the first cycle after a reset, so the others may have it a cycle later.
+
         def unit(block: type[wiring.Component], name: str) -> Shared:
             return Shared(block, c, reset=own_reset(m, name))
 
+        # Each block a Verilog module of its own, under its own name. Only the registers can be asked for something in
+        # the first cycle after a reset, so the others may have it a cycle later.
         m.submodules.registers = registers = Shared(ControlRegisters, c)
         m.submodules.job_reader = reader = unit(JobReader, "job_reader")
         m.submodules.scale_table = scales = unit(ScaleTable, "scale_table")

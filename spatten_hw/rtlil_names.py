@@ -121,8 +121,8 @@ def _connect_unread(m: _Module, modules: dict[str, _Module], types: dict[str, st
     lines: list[str] = []
     renamed: dict[str, str] = {}
     for line in m.lines:
-        if (port := _CELL_PORT.match(line)) and port[1] in renamed:
-            line = line.replace(port[1], renamed[port[1]], 1)
+        if (connected := _CELL_PORT.match(line)) and connected[1] in renamed:
+            line = line.replace(connected[1], renamed[connected[1]], 1)
         lines.append(line)
         made = _CELL.match(line)
         if made:

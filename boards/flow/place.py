@@ -13,8 +13,8 @@ from .devices import Device
 from .paths import CriticalPath, read_paths
 from .tools import Usage, nextpnr_command, run_tool
 
-#: nextpnr's default placer, `heap`, left `small` with a tenth to two thirds more wire than `static`, which then routes;
-#: with `heap`, routing stopped getting better at some 4,300 overused wires.
+#: nextpnr's default placer, `heap`, left `small` with a tenth to two thirds more wire than `static`, from
+#: which one draw of two routed; from `heap`, routing stopped getting better at some 4,300 overused wires.
 PLACER = "static"
 #: nextpnr's other router (router1, the default) was still ripping up two thirds of `small` after eight minutes.
 ROUTER = "router2"

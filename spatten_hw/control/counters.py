@@ -21,7 +21,7 @@ class PerformanceCounters(wiring.Component):
     Each counter has a small register; an adder goes round, one counter per cycle, and moves the register's
     value into the total in memory. So the totals cost one 64-bit adder. `request` (held) with `index` asks for
     a total; within `READ_CYCLES` `done` pulses with `value`: everything up to three cycles before, times the
-    beat size for bytes. `clear` sets all to 0; events of that cycle and of the one before are not counted.
+    beat size for bytes. `clear` sets all to 0; events of the cycle before are not counted, those of that cycle are.
     """
 
     events: data.View

@@ -24,7 +24,7 @@ class QueryFetcher(wiring.Component):
 
     Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the lane port's queue. One row per
     cycle at most, one beat per cycle. `base`, `head_stride`, `plane`, `dim_log2`: Q's plane, constant while not `idle`.
-    `error`    pulses with a row whose beats had an AXI error. `beats`: requested (registered).
+    `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered).
     """
 
     cmd: stream.Interface

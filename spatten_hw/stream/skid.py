@@ -8,14 +8,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 
-class SkidBuffer(wiring.Component):
-    """Two registers: one drives the output, the other catches the payload that arrives as it stalls.
-
-    Latency `LATENCY` = 1 cycle from empty, 1 payload per cycle sustained, holds at most 2 payloads. Every
-    output port is a register (or its inverse): no combinational path crosses it in either direction.
-    """
-
-    LATENCY = 1
+class _Buffer(wiring.Component):
+    """Ports of both, and the register that catches a payload as the output stalls."""
 
     i: stream.Interface
     o: stream.Interface
@@ -23,8 +17,18 @@ class SkidBuffer(wiring.Component):
     def __init__(self, shape: ShapeLike):
         self.shape = shape
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
-        # Made here, not in `elaborate`: the formal proof states what it holds.
+        # Made here, not in `elaborate`: the formal proofs state what it holds.
         self.spare = Signal(len(Value.cast(self.i.payload)), reset_less=True)
+
+
+class SkidBuffer(_Buffer):
+    """Two registers: one drives the output, the other catches the payload that arrives as it stalls.
+
+    Latency `LATENCY` = 1 cycle from empty, 1 payload per cycle sustained, holds at most 2 payloads. Every
+    output port is a register (or its inverse): no combinational path crosses it in either direction.
+    """
+
+    LATENCY = 1
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -51,21 +55,13 @@ class SkidBuffer(wiring.Component):
         return m
 
 
-class SpareBuffer(wiring.Component):
+class SpareBuffer(_Buffer):
     """One register that catches the payload that arrives as the output stalls; otherwise it passes through.
 
     Latency 0, 1 payload per cycle sustained. `i.ready` is (the inverse of) a register: behind the last register of a
     pipeline it is that pipeline's clock enable, which then needs no path from anywhere within the cycle. Not cut:
     valid and payload.
     """
-
-    i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, shape: ShapeLike):
-        self.shape = shape
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
-        self.spare = Signal(len(Value.cast(self.i.payload)), reset_less=True)
 
     def elaborate(self, platform) -> Module:
         m = Module()
