@@ -1,6 +1,9 @@
 """A small unit all the way: Yosys, fake pins, nextpnr, clocks; the cache; what does not fit or fails."""
 
 import pytest
+from amaranth import Cat, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
 from boards.flow.blocks import Design
 from boards.flow.devices import LFE5U_85F, XC7A100T
@@ -12,6 +15,7 @@ from boards.flow.tools import ToolError
 from spatten_hw.control.scale_table import ScaleTable
 from spatten_hw.errors import UserError
 from spatten_hw.presets import SMALL
+from spatten_hw.shared import own_reset
 from spatten_hw.verilog import to_verilog
 
 UNIT = "scale_table"
@@ -60,3 +64,20 @@ def test_bad_verilog_is_named(tmp_path):
     with pytest.raises(ToolError, match=r"yosys failed .*ERROR.*see .*yosys\.log"):
         synthesise(broken, "broken", FAMILIES["ecp5"], tmp_path)
     assert not list(tmp_path.glob("ecp5-*"))
+
+
+class Resets(wiring.Component):
+    """Two units' reset registers, which are equal."""
+
+    seen: Out(2)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.seen.eq(Cat(own_reset(m, "one"), own_reset(m, "other")))
+        return m
+
+
+def test_a_reset_register_per_unit_is_left(tmp_path):
+    text = to_verilog(Resets(), "resets")
+    for verilog, left in ((text, 2), (text.replace("keep = ", "kept = "), 1)):
+        assert synthesise(Design(verilog), "resets", FAMILIES["ecp5"], tmp_path).cells["TRELLIS_FF"] == left
