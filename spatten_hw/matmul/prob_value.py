@@ -35,9 +35,10 @@ class ProbValueUnit(wiring.Component):
     filled, filled_half: see `OperandBuffer`.
     busy: anything in the unit. stall: a streamed vector waits for its V rows (a part of busy).
 
-    Rate: streamed vectors R rows per cycle; buffered ones as in `LaneScheduler` (ceil(k/R) if positions are
-    spread evenly); no gap between vectors as long as `o` is taken. Waiting for V never holds back sums of
-    earlier vectors. No deadlock: only V rows are waited for, whose kept rows are in this unit already.
+    Rate: streamed vectors R rows per cycle; buffered ones as in `LaneScheduler` (ceil(k/R) if positions are spread
+    evenly); no gap between vectors as long as `o` is taken, but one of a single step takes two cycles. Waiting for V
+    never holds back sums of earlier vectors. No deadlock: only V rows are waited for, whose kept rows are in this unit
+    already.
     (SpAtten, section IV-G.)
     """
 

@@ -9,9 +9,11 @@ from amaranth.lib.wiring import In, Out
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.layouts import acc_row, tag_layout
-from ..stream.registers import payload_register
-from ..stream.skid import SpareBuffer
+from ..stream.registers import copies, payload_register
 from .pipeline import LEVELS_PER_STAGE, register, tree_stages
+
+#: Elements of a row that share enables.
+PART = 8
 
 
 def value_array_latency(c: SpAttenConfig) -> int:
@@ -33,8 +35,10 @@ class ValueArray(wiring.Component):
     """Exact Σ p·v over the steps of a vector, R rows of V per cycle.
 
     i: one step per cycle, `last` ends the vector and the next step begins another. o: D exact sums, elements
-    from D on 0. Two rows wait beside the running accumulation; the array freezes from the cycle after one was finished
-    and not taken until it is. `i.ready` does not depend on `o.ready` of the same cycle.
+    from D on 0. One row waits beside the running accumulation: while it is there, the array freezes with the last step
+    of the next vector before its accumulators. `i.ready` is a register, and so is every enable: known a cycle ahead
+    and there once for every part, since no net reaches all of the array in a cycle. So a row that ends in the cycle
+    after another waits for a cycle.
 
     Valid input: Σ p ≤ 4096 + max_tokens over a vector (`acc_bits`). (SpAtten, section IV-G: D trees of M/D.)
     """
@@ -57,24 +61,38 @@ class ValueArray(wiring.Component):
         m = Module()
         c = self.config
         blocks = c.max_dim // c.min_dim
-        en = Signal()
-        m.submodules.catch = spare = SpareBuffer(acc_row(c))
-        wiring.connect(m, spare.o, wiring.flipped(self.o))
+        depth = 3 + tree_stages(c.slices)
+        valid = Signal(depth)
+        last = Signal(depth - 1)
+        finish = Signal()       # a vector's last step is in front of the accumulators
+        waiting = Signal()      # a row is on `o`
+        finish_next = Signal()
+        waiting_next = Signal()
+        parts = -(-c.max_dim // PART)
+        en, *ens = copies(m, ~(finish_next & waiting_next), 1 + c.slices + parts, "enable", init=1)
+        slice_en, part_en = ens[:c.slices], ens[c.slices:]
+        store, *stores = copies(m, finish_next & ~waiting_next, 1 + parts, "store")
+        m.d.comb += [
+            finish_next.eq(Mux(en, valid[-2] & last[-1], finish)),
+            waiting_next.eq(store | (waiting & ~self.o.ready)),
+        ]
+        m.d.sync += [finish.eq(finish_next), waiting.eq(waiting_next)]
 
         terms: list[list[Value]] = []
         for s in range(c.slices):
             value = Signal(c.min_dim * c.operand_bits, name=f"value{s}", reset_less=True)
             prob = Signal(PROB_BITS, name=f"prob{s}", reset_less=True)
-            with m.If(en):
+            with m.If(slice_en[s]):
                 m.d.sync += value.eq(self.i.p.values[s])
                 with m.Switch(self.job.dim_log2):
                     for e in range(clog2(blocks) + 1):
                         with m.Case(e):
-                            m.d.sync += prob.eq(self.i.p.probs[s >> e])
+                            # A cycle without a step adds nothing, so the accumulators need not know of it.
+                            m.d.sync += prob.eq(Mux(self.i.valid, self.i.p.probs[s >> e], 0))
             # Once more: the first registers may stay with the memory, and these go to the multipliers.
-            value, prob = register(m, en, [value, prob], f"operand{s}_")
+            value, prob = register(m, slice_en[s], [value, prob], f"operand{s}_")
             products = [prob * value.word_select(i, c.operand_bits).as_signed() for i in range(c.min_dim)]
-            terms.append(list(register(m, en, products, f"product{s}_")))
+            terms.append(list(register(m, slice_en[s], products, f"product{s}_")))
 
         level = 0
         width = c.slices
@@ -82,38 +100,33 @@ class ValueArray(wiring.Component):
             terms = self._fold(m, terms, width // 2, blocks, level)
             level, width = level + 1, width // 2
             if level % LEVELS_PER_STAGE == 0 or width == 1:
-                terms = [list(register(m, en, t, f"sum_level{level}_{j}_")) for j, t in enumerate(terms)]
+                terms = [list(register(m, slice_en[j], t, f"sum_level{level}_{j}_")) for j, t in enumerate(terms)]
         step_sum = [t for block in terms for t in block]
 
-        depth = 3 + tree_stages(c.slices)
-        valid = Signal(depth)
-        last = Signal(depth)
         tags = [Signal(tag_layout(c), name=f"tag{i}", reset_less=True) for i in range(depth)]
         with m.If(en):
             m.d.sync += [valid.eq(Cat(self.i.valid, valid)), last.eq(Cat(self.i.p.last, last))]
             m.d.sync += [b.eq(a) for a, b in zip([self.i.p.tag, *tags[:-1]], tags, strict=True)]
 
-        finish = Signal()
-        fresh = Signal(init=1)
+        fresh_next = Signal(init=1)
+        fresh, *freshes = copies(m, fresh_next, 1 + parts, "fresh", init=1)
+        out = payload_register(m, self.o.payload, "out")
         m.d.comb += [
-            finish.eq(valid[-1] & last[-1]),
-            en.eq(spare.i.ready),
+            fresh_next.eq(Mux(en & valid[-1], finish, fresh)),
             self.i.ready.eq(en),
+            self.o.valid.eq(waiting),
             self.busy.eq(valid.any() | ~fresh | self.o.valid),
         ]
-        out = payload_register(m, spare.i.payload, "out")
-        with m.If(en):
-            m.d.sync += [spare.i.valid.eq(finish), out.tag.eq(tags[-1])]
-        with m.If(en & valid[-1]):
-            m.d.sync += fresh.eq(finish)
+        with m.If(store):
+            m.d.sync += out.tag.eq(tags[-1])
         for d in range(c.max_dim):
             acc = Signal(signed(c.acc_bits), name=f"acc{d}", reset_less=True)
             total = Signal(signed(c.acc_bits), name=f"total{d}")
             # The vector's sum fits acc_bits, so arithmetic modulo 2^acc_bits is exact in the end.
-            m.d.comb += total.eq(Mux(fresh, 0, acc) + step_sum[d])
-            with m.If(en & valid[-1]):
+            m.d.comb += total.eq(Mux(freshes[d // PART], 0, acc) + step_sum[d])
+            with m.If(part_en[d // PART]):
                 m.d.sync += acc.eq(total)
-            with m.If(en):
+            with m.If(stores[d // PART]):
                 m.d.sync += out.acc[d].eq(total)
         return m
 

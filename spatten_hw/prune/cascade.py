@@ -75,9 +75,10 @@ class CascadeControl(wiring.Component):
             keep_heads.eq(Mux(job.keep_heads == 0, 1, job.keep_heads)),
             needed.eq((job.tokens + (c.lanes - 1)) >> clog2(c.lanes)),
             head_range.eq(Cat(h < job.heads for h in range(c.max_heads))),
+            # Registered as well: by the time of an operation, no more outputs of those layers can come.
+            heads_known.eq(self.drained & self.heads_idle),
         ]
         m.d.comb += [
-            heads_known.eq(self.drained & self.heads_idle),
             self.done.p.error.eq(error), self.zero_row.eq(zeroed),
             illegal.eq((self.alive_tokens == 0) | (self.alive_heads == 0) | (self.last_id >= job.tokens)
                        | (self.heads_alive & ~head_range).any()),

@@ -1,10 +1,10 @@
-"""Registers that hold data only: without reset."""
+"""Registers that hold data only, without reset; and registers that are there many times."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Signal, ValueCastable
+from amaranth import Module, Signal, Value, ValueCastable
 
 
 def payload_register(m: Module, port: ValueCastable, name: str) -> Any:
@@ -35,3 +35,11 @@ def delay(m: Module, value, cycles: int, name: str, reset: bool = False):
         m.d.sync += later.eq(value)
         value = later
     return value
+
+
+def copies(m: Module, value: Value, count: int, name: str, init: int = 0) -> list[Signal]:
+    """One bit, one cycle later, in `count` equal registers: each is the enable or the selector of a part of a wide
+    register, and may lie beside it. Synthesisers are told to keep them all."""
+    registers = [Signal(name=f"{name}_{n}", init=init, attrs={"keep": 1}) for n in range(count)]
+    m.d.sync += [register.eq(value) for register in registers]
+    return registers

@@ -10,6 +10,7 @@ from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.layouts import kept_row, prob_row
 from ..stream.registers import local_copy
+from ..stream.skid import SpareBuffer
 from .interface import make_topk
 
 
@@ -19,7 +20,7 @@ class LocalTopK(wiring.Component):
     The payload is the token id if the tag says `stream_v`, else the position in the survivor list.
     `list_row` reads the survivor list, L ids per row, `list_ids` is valid one cycle later. L lanes per
     cycle in, no gap between vectors, as long as the engine keeps up (`quickselect.py`); rows are widened
-    from L to P lanes on the way. `probs.ready` depends on registers only (of the engine), not on `kept.ready`.
+    from L to P lanes on the way. `probs.ready` depends on registers of this block only.
     `listed` pulses when the last row of a vector has got its ids. `busy`: a row has come whose vector has not left.
     """
 
@@ -80,7 +81,10 @@ class LocalTopK(wiring.Component):
         for j in range(lanes):
             m.d.comb += payloads[j].eq(Mux(row.tag.stream_v, self.list_ids[j], position + j))
 
-        # Collecting `parts` narrow rows into a wide one, which waits in front of the engine.
+        # Collecting `parts` narrow rows into a wide one, which waits in front of the engine. Whether that takes it is
+        # decided too late in a cycle to reach softmax from there.
+        m.submodules.catch = catch = SpareBuffer(engine.i.p.shape())
+        wiring.connect(m, catch.o, engine.i)
         part = Signal(range(max(2, parts)))
         full = Signal()
         wide = Signal(engine.i.p.shape(), reset_less=True)
@@ -88,12 +92,12 @@ class LocalTopK(wiring.Component):
         m.d.comb += [
             full.eq(row.last | (part == parts - 1)),
             # While the wide row waits, not even a first part may be written over it.
-            moves.eq(~waiting | ~wide_valid | engine.i.ready),
-            engine.i.payload.eq(wide), engine.i.valid.eq(wide_valid),
+            moves.eq(~waiting | ~wide_valid | catch.i.ready),
+            catch.i.payload.eq(wide), catch.i.valid.eq(wide_valid),
             self.listed.eq(waiting & moves & row.last),
         ]
         job = local_copy(m, self.job, "job_here")
-        with m.If(engine.i.ready):
+        with m.If(catch.i.ready):
             m.d.sync += wide_valid.eq(0)
         with m.If(waiting & moves):
             m.d.sync += [
@@ -112,8 +116,8 @@ class LocalTopK(wiring.Component):
                         ]
         wiring.connect(m, engine.o, wiring.flipped(self.kept))
 
-        # Vectors inside: in the engine or one of the two rows in front of it.
-        present = Signal(range(engine.max_vectors + 3))
+        # Vectors inside: in the engine or one of the three rows in front of it.
+        present = Signal(range(engine.max_vectors + 4))
         enters = taken & self.probs.p.last
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
         m.d.sync += present.eq(present + enters - leaves)

@@ -14,13 +14,15 @@ from ..control.descriptor import job_layout, scale_layout
 from ..numerics.fixed import narrow, resize
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, head_sum, out_beat
-from ..stream.registers import delay, local_copy
+from ..stream.registers import copies, delay, local_copy
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
 ROUND_STAGES = 7
 #: Beats, and sums, that are under way or wait to be taken: more than the pipeline holds, so that it can be full, and as
 #: many as a LUT memory has words.
 QUEUE = 16
+#: Elements of a row that share enables.
+PART = 8
 #: Low bits of a sum that are multiplied by themselves: each half of a product fits one DSP block.
 LOW_BITS = 17
 #: And of a stride.
@@ -74,8 +76,7 @@ class Requantiser(wiring.Component):
     from two cycles before the first row.
 
     Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. The pipeline has no enable: a beat
-    enters it when there will be room for what becomes of it. `i.ready` does not depend on `o.ready` or
-    `head_sums.ready` of the same cycle.
+    enters it when there will be room for what becomes of it. `i.ready` is a register.
     """
 
     i: stream.Interface
@@ -106,29 +107,48 @@ class Requantiser(wiring.Component):
         stages = ROUND_STAGES + sum_stages(c)
 
         # Stage 0: the row, shifted down by one beat at a time; its lowest elements are the current beat. It goes when
-        # both queues at the end will have room for what becomes of it: the pipeline itself never waits.
-        go = Signal()
+        # both queues at the end will have room for what becomes of it: the pipeline itself never waits. Both are
+        # known a cycle ahead: enables and selectors of the row are registers, one for every part of it.
         tag = Signal(self.i.p.tag.shape(), reset_less=True)
         row = Signal(data.ArrayLayout(signed(c.acc_bits), c.max_dim), reset_less=True)
         full = Signal()
         beat = Signal(range(beats + 1))
         last_beat = Signal(range(beats + 1))
         row_lanes = Signal(range(lanes + 1))
+        at_last = Signal()
         job = local_copy(m, self.job, "job_here")
         with m.Switch(job.dim_log2):
             for e, dim in enumerate(c.dims):
                 with m.Case(e):
                     m.d.comb += [last_beat.eq(max(1, dim // lanes) - 1), row_lanes.eq(min(dim, lanes))]
-        at_last = Signal()
+        full_next, go_next, take_next, at_last_next = (
+            Signal(name=f"{name}_next") for name in ("full", "go", "take", "at_last"))
+        beat_next = Signal.like(beat)
+        room_next = [Signal(name=f"{name}_room_next") for name in ("beats", "sums")]
+        parts = -(-c.max_dim // PART)
+        go, *goes = copies(m, go_next, 1 + parts, "go")
+        # The row is empty or on its way out: what is on `i` is loaded, whether valid or not.
+        take, *takes = copies(m, take_next, 1 + parts, "take", init=1)
         m.d.comb += [
+            beat_next.eq(Mux(take, 0, beat + go)),
             at_last.eq(beat == last_beat),
-            self.i.ready.eq(~full | (go & at_last)),
+            at_last_next.eq(beat_next == last_beat),
+            full_next.eq(Mux(take, self.i.valid, full)),
+            go_next.eq(full_next & room_next[0] & room_next[1]),
+            take_next.eq(~full_next | (go_next & at_last_next)),
+            self.i.ready.eq(take),
             self.scale_head.eq(tag.head),
         ]
-        with m.If(go):
-            m.d.sync += [row.as_value().eq(row.as_value() >> (lanes * c.acc_bits)), beat.eq(beat + 1)]
-        with m.If(self.i.ready):
-            m.d.sync += [full.eq(self.i.valid), row.eq(self.i.p.acc), tag.eq(self.i.p.tag), beat.eq(0)]
+        m.d.sync += [full.eq(full_next), beat.eq(beat_next)]
+        with m.If(take):
+            m.d.sync += tag.eq(self.i.p.tag)
+        for n in range(c.max_dim):
+            with m.If(takes[n // PART]):
+                m.d.sync += row[n].eq(self.i.p.acc[n])
+            # What follows a row's last element is never looked at.
+            if n + lanes < c.max_dim:
+                with m.Elif(goes[n // PART]):
+                    m.d.sync += row[n].eq(row[n + lanes])
 
         # What travels beside the elements: valid and last all the way, the rest as far as it is needed.
         valid = Signal(stages + 1)
@@ -210,15 +230,16 @@ class Requantiser(wiring.Component):
         # Beats leave where they are rounded, sums at the end.
         m.submodules.beat_queue = beat_queue = StreamFifo(self.o.p.shape(), QUEUE)
         m.submodules.sum_queue = sum_queue = StreamFifo(self.head_sums.p.shape(), QUEUE)
-        room = []
-        for name, queue, port in (("beats", beat_queue, self.o), ("sums", sum_queue, self.head_sums)):
+        for name, queue, port, room in (("beats", beat_queue, self.o, room_next[0]),
+                                        ("sums", sum_queue, self.head_sums, room_next[1])):
             wiring.connect(m, queue.o, wiring.flipped(port))
             inside = Signal(range(QUEUE + 1), name=f"{name}_inside")    # on the way to the queue or in it
             m.d.sync += inside.eq(inside + go - (port.valid & port.ready))
-            room.append(inside != QUEUE)
+            # What leaves in this cycle counts from the next on.
+            m.d.comb += room.eq(inside + go < QUEUE)
         out, total = beat_queue.i, sum_queue.i
         m.d.comb += [
-            go.eq(full & room[0] & room[1]), out.valid.eq(valid[ROUND_STAGES]), total.valid.eq(valid[stages]),
+            out.valid.eq(valid[ROUND_STAGES]), total.valid.eq(valid[stages]),
             self.items.eq(valid[stages] & last[stages]),
             out.p.data.eq(out_row.as_value()),
             out.p.addr.eq(delay(m, address, ROUND_STAGES - 5, "address")),

@@ -85,6 +85,8 @@ class Rig:
         self.dut.job.value = pack(job_layout(self.c), case.job)
         self.table = [pack(scale_layout(), s) for s in case.table]
         self.items = 0
+        await self.bench.step()  # the job holds still from two cycles before the first row
+        await self.bench.step()
         source = self.bench.send("i", case.rows, feed)
         out, sums = self.bench.receive("o", take), self.bench.receive("head_sums", add)
         limit = 60 * len(case.beats) + 400
