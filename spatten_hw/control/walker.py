@@ -10,7 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
-from ..numerics.fixed import narrow
+from ..numerics.fixed import narrow, times_few
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta
 from .descriptor import job_layout
@@ -158,7 +158,7 @@ class Walker(wiring.Component):
             with m.State("HEAD"):
                 m.d.sync += [
                     kv_head.eq(next_head),
-                    first_query_head.eq(next_head * job.group),
+                    first_query_head.eq(narrow(times_few(next_head, job.group), c.head_bits)),
                     left.eq(rest), member.eq(0), paired.eq(0),
                 ]
                 if c.max_group > 1:

@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
+from ..numerics.fixed import times_few
 from ..stream.registers import payload_register
 from ..stream.skid import SpareBuffer
 
@@ -81,7 +82,8 @@ class HeadBase(wiring.Component):
             m.d.sync += [
                 asked_valid.eq(self.i.valid), asked.eq(q),
                 product_valid.eq(asked_valid), product_base.eq(asked.base), product_user.eq(asked.user),
-                product_low.eq(asked.head * asked.stride[:_HALF]), product_high.eq(asked.head * asked.stride[_HALF:]),
+                product_low.eq(times_few(asked.stride[:_HALF], asked.head)),
+                product_high.eq(times_few(asked.stride[_HALF:], asked.head)),
                 # Addresses wrap at their width, like every byte address here.
                 offset_valid.eq(product_valid), offset_base.eq(product_base), offset_user.eq(product_user),
                 offset.eq(product_low + (product_high << _HALF)),

@@ -89,4 +89,23 @@ def round_shift(value: ValueLike, amount: ValueLike, max_amount: int | None = No
     return round_shift(moved, limit) if limit else v
 
 
-__all__ = ["narrow", "resize", "round_shift", "saturate"]
+#: Bits of a factor up to which shifted numbers are added rather than a multiplier block taken.
+FEW_BITS = 4
+
+
+def times_few(number: Value, few: Value) -> Value:
+    """`number · few`, both unsigned, exact, in as many bits as both together.
+
+    For a factor that counts heads or the like: multiplier blocks are few, lie in rows across an FPGA, and one would be
+    taken for a factor of two bits.
+    """
+    width = len(number) + len(few)
+    if len(few) > FEW_BITS:
+        return (number * few)[:width]
+    terms: list[Value] = [Cat(unsigned_const(0, n), number & few[n].replicate(len(number))) for n in range(len(few))]
+    while len(terms) > 1:
+        terms = [sum(terms[n + 1:n + 2], terms[n]) for n in range(0, len(terms), 2)]
+    return narrow(terms[0], width)
+
+
+__all__ = ["narrow", "resize", "round_shift", "saturate", "times_few"]

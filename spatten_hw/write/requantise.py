@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import OUT_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout, scale_layout
-from ..numerics.fixed import narrow, resize
+from ..numerics.fixed import narrow, resize, times_few
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, head_sum, out_beat
 from ..stream.registers import copies, delay, local_copy
@@ -209,7 +209,8 @@ class Requantiser(wiring.Component):
                       for half, part in (("low", stride[:LOW_STRIDE_BITS]), ("high", stride[LOW_STRIDE_BITS:]))]
             joined = Signal(c.addr_bits, name=name, reset_less=True)
             m.d.sync += [
-                halves[0].eq(number * stride[:LOW_STRIDE_BITS]), halves[1].eq(number * stride[LOW_STRIDE_BITS:]),
+                halves[0].eq(times_few(stride[:LOW_STRIDE_BITS], number)),
+                halves[1].eq(times_few(stride[LOW_STRIDE_BITS:], number)),
                 joined.eq(narrow(halves[0] + (halves[1] << LOW_STRIDE_BITS), c.addr_bits)),
             ]
             return joined

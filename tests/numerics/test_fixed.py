@@ -6,7 +6,7 @@ from amaranth import Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
 from sim.golden import numerics as golden
-from spatten_hw.numerics.fixed import narrow, resize, round_shift, saturate
+from spatten_hw.numerics.fixed import FEW_BITS, narrow, resize, round_shift, saturate, times_few
 
 
 def values_of(shape: Shape) -> range:
@@ -82,3 +82,9 @@ def test_narrow_takes_the_low_bits():
 
 def test_golden_round_shift_of_large_amounts_is_zero():
     assert golden.round_shift(np.array([5, -5, 2**61]), 63).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("few", [1, 2, 3, FEW_BITS, FEW_BITS + 1])
+def test_times_few(few):
+    got = evaluate(unsigned(5), lambda x, a: times_few(x, a), amounts=range(1 << few))
+    assert got == {(v, a): v * a for v in range(32) for a in range(1 << few)}
