@@ -55,11 +55,11 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
         lpf.write_text(constraints)
         placements = []
         for number, seed in enumerate(seeds, 1):
-            tell(f"place and route {number}/{len(seeds)}: seed {seed}")
-            placements.append(place(netlist, board.device, seed, clock_hz / 1e6, work, lpf))
+            about = f"place and route {number}/{len(seeds)}, seed {seed}"
+            placements.append(place(netlist, board.device, seed, clock_hz / 1e6, work, lpf, tell, about))
         record = replace(record, placements=placements)
         best = record.best
-        if best is not None and best.met:
+        if best is not None and best.met and best.config is not None:
             tell("packing the bitstream")
             usage = run_tool([*ecppack_command(), "--compress", "--input", best.config.name, "--bit",
                               f"{TOP}.bit"], work, "ecppack.log")

@@ -21,7 +21,8 @@ boards:
   genesys2    Genesys 2, XC7K325T       synthesis only
 
 DIR gets <board>.bit of the seed with the most margin, build.json (utilisation, MHz per seed, critical paths, time and
-memory) and work/ (netlists, reports, logs). Exit 1 if no seed reaches the clock: no bitstream then.
+memory) and work/ (netlists, reports, logs). A seed whose routing gets stuck is given up and named. Exit 1 if no seed
+is routed and reaches the clock: no bitstream then.
 
 examples:
   spatten-hw build --board ulx3s_85f -o build/ulx3s
@@ -81,6 +82,10 @@ def run(args: argparse.Namespace) -> int:
     if record.met is None:
         print(f"{board.title}: synthesis only; place and route need the vendor's tools. Wrote {folder / 'build.json'}")
         return 0
+    if record.best is None:
+        print(f"NOT ROUTED: no seed is, so there is no bitstream; try other --seeds, less --memory, a smaller "
+              f"configuration. Wrote {folder / 'build.json'}")
+        return 1
     if not record.met:
         print(f"MISSED: no seed reaches {record.wanted_mhz:g} MHz, so there is no bitstream; lower --frequency, "
               f"try other --seeds. Wrote {folder / 'build.json'}")

@@ -97,6 +97,6 @@ class Measured:
         netlist, _, _ = assemble(design, FAKE_TOP, device.family, self.cache, [module, *self.boxes], work, tell)
         placements = []
         for number, seed in enumerate(seeds, 1):
-            tell(f"place and route {number}/{len(seeds)}: seed {seed}")
-            placements.append(place(netlist, device, seed, mhz, work))
+            about = f"place and route {number}/{len(seeds)}, seed {seed}"
+            placements.append(place(netlist, device, seed, mhz, work, tell=tell, about=about))
         return placements

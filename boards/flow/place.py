@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from spatten_hw.errors import UserError
 
 from .devices import Device
 from .paths import CriticalPath, read_paths
+from .router_log import RouterLog, Unroutable
 from .tools import Usage, nextpnr_command, run_tool
 
 #: nextpnr's default placer, `heap`, left `small` with a tenth to two thirds more wire than `static`, from
@@ -35,7 +36,8 @@ class Clock:
 @dataclass(frozen=True)
 class Placement:
     """A placed and routed netlist. `clocks`: net → clock; `used`, `available`: nextpnr's cell type → number;
-    `paths`: the critical path of every clock, slowest first; `config`: Trellis text for ecppack."""
+    `paths`: the critical path of every clock, slowest first; `config`: Trellis text for ecppack. If the router was
+    stuck, `stuck` says so, the clocks are what the placement promised, and the rest is empty."""
 
     seed: int
     clocks: Mapping[str, Clock]
@@ -43,12 +45,13 @@ class Placement:
     available: Mapping[str, int]
     paths: tuple[CriticalPath, ...]
     usage: Usage
-    config: Path
+    config: Path | None
+    stuck: str = ""
 
     @property
     def met(self) -> bool:
-        """Whether every clock reaches what it must."""
-        return all(clock.met for clock in self.clocks.values())
+        """Whether it is routed and every clock reaches what it must."""
+        return not self.stuck and all(clock.met for clock in self.clocks.values())
 
     @property
     def slowest(self) -> Clock:
@@ -58,13 +61,15 @@ class Placement:
     @property
     def as_json(self) -> dict[str, object]:
         return {"seed": self.seed, "clocks": {name: vars(clock) for name, clock in self.clocks.items()},
-                "met": self.met, "used": dict(self.used), "available": dict(self.available),
+                "met": self.met, "stuck": self.stuck, "used": dict(self.used), "available": dict(self.available),
                 "critical_paths": [path.as_json for path in self.paths], **self.usage.as_json}
 
 
-def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lpf: Path | None = None) -> Placement:
-    """Places and routes `netlist`; clocks without a constraint in `lpf` must reach `mhz`. A clock that misses is no
-    error (see `Placement.met`). Raises `ToolError` if the netlist does not fit or cannot be routed."""
+def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lpf: Path | None = None,
+          tell: Callable[[str], None] = lambda text: None, about: str = "place and route") -> Placement:
+    """Places and routes `netlist`; clocks without a constraint in `lpf` must reach `mhz`. `tell` is told of every step,
+    after `about`. A clock that misses, or a router that is stuck, is no error (see `Placement.met`): another seed may
+    do. Raises `ToolError` if the netlist does not fit."""
     if device.place is None:
         raise UserError(f"{device.name}: no open tool of pip places and routes this device")
     name = f"seed{seed}"
@@ -73,7 +78,14 @@ def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lp
                "--textcfg", f"{name}.config", "--quiet", "--log", f"nextpnr-{name}.log", "--placer", PLACER,
                "--router", ROUTER]
     command += ["--lpf", str(lpf.resolve().relative_to(folder.resolve()))] if lpf else ["--lpf-allow-unconstrained"]
-    usage = run_tool(command, folder, f"nextpnr-{name}.out")
+    for left in ("json", "config"):
+        (folder / f"{name}.{left}").unlink(missing_ok=True)
+    log = RouterLog(folder / f"nextpnr-{name}.log", lambda step: tell(f"{about}: {step}"))
+    try:
+        usage = run_tool(command, folder, f"nextpnr-{name}.out", log)
+    except Unroutable as error:
+        clocks = {net: Clock(*reached_and_wanted) for net, reached_and_wanted in error.placed.items()}
+        return Placement(seed, clocks, {}, {}, (), error.usage, None, str(error))
     clocks, used, available = read_report((folder / f"{name}.json").read_text())
     if not clocks:
         raise UserError(f"{netlist}: nothing is clocked; there is no frequency to report")

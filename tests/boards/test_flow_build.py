@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,25 @@ def test_missed_clock(capsys, monkeypatch, tmp_path):
     text = capsys.readouterr().out
     assert "MISSED: no seed reaches 50 MHz" in text and "48.0 (seed 1), 47.0 (seed 2), 46.0 (seed 3)" in text
     assert "writer.builder.locked → writer.builder.held" in text and "wrote ulx3s_85f.bit" not in text
+
+
+def stuck(made: Record, *seeds: int) -> Record:
+    return replace(made, placements=[replace(p, stuck="no routing: 700 wires") if p.seed in seeds else p
+                                     for p in made.placements])
+
+
+def test_no_seed_is_routed(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(building, "build", lambda *arguments: stuck(record(60, None), 1, 2, 3))
+    assert main(["build", "--board", "ulx3s_85f", "-o", str(tmp_path)]) == 1
+    text = capsys.readouterr().out
+    assert "NOT ROUTED: no seed is" in text and "59.0 (seed 1, placed, not routed)" in text
+    assert "seed 2: no routing: 700 wires" in text and "MISSED" not in text
+
+
+def test_a_stuck_seed_is_never_the_best():
+    made = stuck(record(52.5, "ulx3s_85f.bit"), 1)
+    assert made.best.seed == 2 and made.met
+    assert stuck(made, 2).best.seed == 3 and stuck(made, 2).met is False
 
 
 def test_met_clock(capsys, monkeypatch, tmp_path):

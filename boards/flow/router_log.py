@@ -1,0 +1,78 @@
+"""Follows nextpnr's log while it runs: tells how far it is, and ends a routing that no longer gets better."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from .tools import ToolError
+
+#: Rounds without fewer overused wires after which a routing is given up: while there are more than `FEW` of them, and
+#: later, when they go one by one. nextpnr itself gives up after 1,000 rounds, a day of them.
+PATIENCE = {"many": 6, "few": 40}
+FEW = 500
+
+_ROUND = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
+_PLACED = re.compile(r"Max frequency for clock '([^']*)': ([\d.]+) MHz \(\w+ at ([\d.]+) MHz\)")
+_STAGES = {"Running Static placer": "spreading the cells", "legalising": "legal places", "Running SA placement":
+           "refining the placement", "at iteration #": "refining the placement", "Running router": "routing"}
+
+
+class Unroutable(ToolError):
+    """Placed, and the router no longer finds ways. `placed`: clock → MHz estimated, MHz wanted; `overused`: wires that
+    more than one net has."""
+
+    def __init__(self, text: str, placed: dict[str, tuple[float, float]], overused: int):
+        super().__init__(text)
+        self.placed = placed
+        self.overused = overused
+
+
+class RouterLog:
+    """A watch for `run_tool`: reads what is new in `log`, tells `tell` of every new stage and round, and raises
+    `Unroutable` when routing is stuck."""
+
+    def __init__(self, log: Path, tell: Callable[[str], None] = lambda text: None):
+        self.log = log
+        self.tell = tell
+        self.at = 0
+        self.rest = ""
+        self.told = ""
+        self.placed: dict[str, tuple[float, float]] = {}
+        self.fewest: int | None = None
+        self.fewest_round = 0
+        # What an earlier run left would be taken for this one's.
+        log.unlink(missing_ok=True)
+
+    def __call__(self) -> None:
+        if not self.log.exists():
+            return
+        with self.log.open(errors="replace") as file:
+            file.seek(self.at)
+            text = self.rest + file.read()
+            self.at = file.tell()
+        *lines, self.rest = text.split("\n")
+        for line in lines:
+            self._read(line)
+
+    def _read(self, line: str) -> None:
+        if found := _PLACED.search(line):
+            self.placed[found[1].removeprefix("$glbnet$")] = (float(found[2]), float(found[3]))
+        elif found := _ROUND.search(line):
+            self._round(int(found[1]), int(found[2]))
+        else:
+            for sign, stage in _STAGES.items():
+                if sign in line and stage != self.told:
+                    self.told = stage
+                    self.tell(stage)
+
+    def _round(self, number: int, overused: int) -> None:
+        self.tell(f"routing, round {number}: {overused:,} wires taken twice")
+        if self.fewest is None or overused < self.fewest:
+            self.fewest, self.fewest_round = overused, number
+        patience = PATIENCE["many" if self.fewest > FEW else "few"]
+        if number - self.fewest_round >= patience:
+            raise Unroutable(f"no routing: {self.fewest:,} wires taken twice were the fewest, in round "
+                             f"{self.fewest_round} of {number}; another seed places differently, less memory or a "
+                             f"smaller configuration leaves more room; see {self.log}", dict(self.placed), self.fewest)
