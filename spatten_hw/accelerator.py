@@ -146,10 +146,10 @@ class Accelerator(wiring.Component):
         self._connect_kept_ids(m, kept_fork.o1, fetcher.v_kept)
         connect_cut(m, "v_rows", fetcher.v_rows, value.v_rows)
         connect(m, value.o, requantiser.i)
-        connect(m, requantiser.o, writer.rows)
+        beats = connect_cut(m, "beats", requantiser.o, writer.rows)
         connect(m, requantiser.head_sums, pruner.head_sums)
         state = connect_cut(m, "state", pruner.state, writer.state)
-        m.d.comb += [write_idle.eq(writer.idle & ~requantiser.o.valid & ~state.o.valid),
+        m.d.comb += [write_idle.eq(writer.idle & ~requantiser.o.valid & ~beats.o.valid & ~state.o.valid),
                      summed.eq(~requantiser.head_sums.valid)]
         connect(m, pruner.state_cmd, fetcher.state_cmd)
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)

@@ -124,7 +124,8 @@ class ControlRegisters(wiring.Component):
             m.d.sync += [last_error.eq(self.completion.p.error), irq_status[0].eq(1)]
             with m.If(failed):
                 m.d.sync += irq_status[1].eq(1)
-        m.d.comb += counters.clear.eq(written["COUNTER_CLEAR"])
+        # A cycle late, like the events.
+        m.d.sync += counters.clear.eq(written["COUNTER_CLEAR"])
 
         with m.If(self.push.ready):
             m.d.sync += self.push.valid.eq(0)

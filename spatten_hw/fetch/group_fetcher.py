@@ -11,6 +11,7 @@ from ..config import SpAttenConfig, clog2
 from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import operand_row
+from ..stream.skid import connect_cut
 from .beat_sum import plane_beats
 from .collector import RowCollector
 from .lane_port import LanePort
@@ -70,7 +71,7 @@ class GroupFetcher(wiring.Component):
         m.submodules.collector = collector = RowCollector(c, self.ports, self.pairs)
         connect(m, flipped(self.cmd), generator.cmd)
         connect(m, generator.notes, notes.i)
-        connect(m, notes.o, collector.notes)
+        note = connect_cut(m, "note", notes.o, collector.notes)
         connect(m, collector.o, flipped(self.rows))
         m.d.comb += [
             generator.dim_log2.eq(self.dim_log2), collector.dim_log2.eq(self.dim_log2),
@@ -92,6 +93,6 @@ class GroupFetcher(wiring.Component):
             lsb.append(port.beats_lsb)
         msb_sum, lsb_sum = plane_beats(m, beats, lsb, "beats")
         m.d.comb += [self.beats_msb.eq(msb_sum), self.beats_lsb.eq(lsb_sum)]
-        m.d.sync += self.idle.eq(generator.idle & (notes.level == 0) & collector.idle & quiet.all()
+        m.d.sync += self.idle.eq(generator.idle & (notes.level == 0) & ~note.o.valid & collector.idle & quiet.all()
                                  & ~self.cmd.valid)
         return m

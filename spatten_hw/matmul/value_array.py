@@ -12,7 +12,7 @@ from ..stream.layouts import acc_row, tag_layout
 from ..stream.registers import copies, payload_register
 from .pipeline import LEVELS_PER_STAGE, register, tree_stages
 
-#: Elements of a row that share enables.
+#: Elements of a row that share enables, multipliers that share a probability.
 PART = 8
 
 
@@ -90,8 +90,9 @@ class ValueArray(wiring.Component):
                             # A cycle without a step adds nothing, so the accumulators need not know of it.
                             m.d.sync += prob.eq(Mux(self.i.valid, self.i.p.probs[s >> e], 0))
             # Once more: the first registers may stay with the memory, and these go to the multipliers.
-            value, prob = register(m, slice_en[s], [value, prob], f"operand{s}_")
-            products = [prob * value.word_select(i, c.operand_bits).as_signed() for i in range(c.min_dim)]
+            value, = register(m, slice_en[s], [value], f"operand{s}_")
+            probs = copies(m, prob, -(-c.min_dim // PART), f"operand{s}_prob", en=slice_en[s], reset=False)
+            products = [probs[i // PART] * value.word_select(i, c.operand_bits).as_signed() for i in range(c.min_dim)]
             terms.append(list(register(m, slice_en[s], products, f"product{s}_")))
 
         level = 0

@@ -121,6 +121,7 @@ class VectorReader(wiring.Component):
         row = Signal(max(1, self.row_bits))
         row_credits = Signal(range(self.row_credits + 1), init=self.row_credits)
         vector_credits = Signal(range(self.vector_credits + 1), init=self.vector_credits)
+        row_back, vector_back = Signal(), Signal()
         first = Signal()
         last = Signal()
         go = Signal()
@@ -135,8 +136,10 @@ class VectorReader(wiring.Component):
             self.done.p.slot.eq(front.info.slot),
         ]
         m.d.sync += [
-            row_credits.eq(row_credits - go + self.row_popped),
-            vector_credits.eq(vector_credits - (go & first) + self.vector_popped),
+            # Given back a cycle late: what is popped is decided far from here.
+            row_back.eq(self.row_popped), vector_back.eq(self.vector_popped),
+            row_credits.eq(row_credits - go + row_back),
+            vector_credits.eq(vector_credits - (go & first) + vector_back),
             self.read_row.eq(Cat(row[:self.row_bits], front.info.slot)),
         ]
         with m.If(go):

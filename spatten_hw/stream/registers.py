@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Module, Signal, Value, ValueCastable
+from amaranth.hdl import ValueLike
 
 
 def payload_register(m: Module, port: ValueCastable, name: str) -> Any:
@@ -37,9 +38,12 @@ def delay(m: Module, value, cycles: int, name: str, reset: bool = False):
     return value
 
 
-def copies(m: Module, value: Value, count: int, name: str, init: int = 0) -> list[Signal]:
-    """One bit, one cycle later, in `count` equal registers: each is the enable or the selector of a part of a wide
-    register, and may lie beside it. Synthesisers are told to keep them all."""
-    registers = [Signal(name=f"{name}_{n}", init=init, attrs={"keep": 1}) for n in range(count)]
-    m.d.sync += [register.eq(value) for register in registers]
+def copies(m: Module, value: Value, count: int, name: str, init: int = 0, en: ValueLike = 1,
+           reset: bool = True) -> list[Signal]:
+    """`value`, one cycle (with `en`) later, in `count` equal registers: each is the enable, the selector or the factor
+    of a part of something wide, and may lie beside it. Synthesisers are told to keep them all."""
+    registers = [Signal(value.shape(), name=f"{name}_{n}", init=init, reset_less=not reset, attrs={"keep": 1})
+                 for n in range(count)]
+    with m.If(en):
+        m.d.sync += [register.eq(value) for register in registers]
     return registers

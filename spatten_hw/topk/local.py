@@ -10,7 +10,7 @@ from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.layouts import kept_row, prob_row
 from ..stream.registers import local_copy
-from ..stream.skid import SpareBuffer
+from ..stream.skid import SkidBuffer
 from .interface import make_topk
 
 
@@ -25,7 +25,7 @@ class LocalTopK(wiring.Component):
     """
 
     #: Cycles from a row of `probs` to the wide row at the engine.
-    LATENCY = 2
+    LATENCY = 2 + SkidBuffer.LATENCY
 
     job: data.View
     probs: stream.Interface
@@ -81,10 +81,10 @@ class LocalTopK(wiring.Component):
         for j in range(lanes):
             m.d.comb += payloads[j].eq(Mux(row.tag.stream_v, self.list_ids[j], position + j))
 
-        # Collecting `parts` narrow rows into a wide one, which waits in front of the engine. Whether that takes it is
-        # decided too late in a cycle to reach softmax from there.
-        m.submodules.catch = catch = SpareBuffer(engine.i.p.shape())
-        wiring.connect(m, catch.o, engine.i)
+        # Collecting `parts` narrow rows into a wide one. Another register is beside the engine, which decides too late
+        # in a cycle whether it takes a row for that to reach softmax.
+        m.submodules.front = front = SkidBuffer(engine.i.p.shape())
+        wiring.connect(m, front.o, engine.i)
         part = Signal(range(max(2, parts)))
         full = Signal()
         wide = Signal(engine.i.p.shape(), reset_less=True)
@@ -92,12 +92,12 @@ class LocalTopK(wiring.Component):
         m.d.comb += [
             full.eq(row.last | (part == parts - 1)),
             # While the wide row waits, not even a first part may be written over it.
-            moves.eq(~waiting | ~wide_valid | catch.i.ready),
-            catch.i.payload.eq(wide), catch.i.valid.eq(wide_valid),
+            moves.eq(~waiting | ~wide_valid | front.i.ready),
+            front.i.payload.eq(wide), front.i.valid.eq(wide_valid),
             self.listed.eq(waiting & moves & row.last),
         ]
         job = local_copy(m, self.job, "job_here")
-        with m.If(catch.i.ready):
+        with m.If(front.i.ready):
             m.d.sync += wide_valid.eq(0)
         with m.If(waiting & moves):
             m.d.sync += [
@@ -116,8 +116,8 @@ class LocalTopK(wiring.Component):
                         ]
         wiring.connect(m, engine.o, wiring.flipped(self.kept))
 
-        # Vectors inside: in the engine or one of the three rows in front of it.
-        present = Signal(range(engine.max_vectors + 4))
+        # Vectors inside: in the engine or one of the four rows in front of it.
+        present = Signal(range(engine.max_vectors + 5))
         enters = taken & self.probs.p.last
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
         m.d.sync += present.eq(present + enters - leaves)
