@@ -147,11 +147,11 @@ class Accelerator(wiring.Component):
         connect_cut(m, "v_rows", fetcher.v_rows, value.v_rows)
         connect(m, value.o, requantiser.i)
         beats = connect_cut(m, "beats", requantiser.o, writer.rows)
-        connect(m, requantiser.head_sums, pruner.head_sums)
+        sums = connect_cut(m, "sums", requantiser.head_sums, pruner.head_sums)
         state = connect_cut(m, "state", pruner.state, writer.state)
         m.d.comb += [write_idle.eq(writer.idle & ~requantiser.o.valid & ~beats.o.valid & ~state.o.valid),
-                     summed.eq(~requantiser.head_sums.valid)]
-        connect(m, pruner.state_cmd, fetcher.state_cmd)
+                     summed.eq(~requantiser.head_sums.valid & ~sums.o.valid)]
+        connect_cut(m, "state_cmd", pruner.state_cmd, fetcher.state_cmd)
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         # Counted a cycle late: no way from the blocks' handshakes into the sequencer's sums.
         m.d.sync += [

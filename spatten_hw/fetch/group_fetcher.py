@@ -70,7 +70,7 @@ class GroupFetcher(wiring.Component):
         m.submodules.notes = notes = StreamFifo(group_note(c), self.groups_in_flight)
         m.submodules.collector = collector = RowCollector(c, self.ports, self.pairs)
         connect(m, flipped(self.cmd), generator.cmd)
-        connect(m, generator.notes, notes.i)
+        offered = connect_cut(m, "offered", generator.notes, notes.i)
         note = connect_cut(m, "note", notes.o, collector.notes)
         connect(m, collector.o, flipped(self.rows))
         m.d.comb += [
@@ -93,6 +93,6 @@ class GroupFetcher(wiring.Component):
             lsb.append(port.beats_lsb)
         msb_sum, lsb_sum = plane_beats(m, beats, lsb, "beats")
         m.d.comb += [self.beats_msb.eq(msb_sum), self.beats_lsb.eq(lsb_sum)]
-        m.d.sync += self.idle.eq(generator.idle & (notes.level == 0) & ~note.o.valid & collector.idle & quiet.all()
-                                 & ~self.cmd.valid)
+        m.d.sync += self.idle.eq(generator.idle & ~offered.o.valid & (notes.level == 0) & ~note.o.valid
+                                 & collector.idle & quiet.all() & ~self.cmd.valid)
         return m

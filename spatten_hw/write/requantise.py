@@ -160,10 +160,11 @@ class Requantiser(wiring.Component):
         beat_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
         # Stage 2: elements and their scale. Stage 3: the halves of their products. Stage 4: products.
         factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
-        mant = Signal(unsigned(len(self.scale.out_mant)), reset_less=True)
-        product_bits = c.acc_bits + len(self.scale.out_mant)
+        mants = copies(m, self.scale.out_mant, lanes, "mant", reset=False)
+        mant_bits = len(self.scale.out_mant)
+        product_bits = c.acc_bits + mant_bits
         low_bits = min(LOW_BITS, c.acc_bits - 1)
-        low = Signal(data.ArrayLayout(unsigned(low_bits + len(mant)), lanes), reset_less=True)
+        low = Signal(data.ArrayLayout(unsigned(low_bits + mant_bits), lanes), reset_less=True)
         high = Signal(data.ArrayLayout(signed(product_bits - low_bits), lanes), reset_less=True)
         product = Signal(data.ArrayLayout(signed(product_bits), lanes), reset_less=True)
         shift = delay(m, self.scale.out_shift, 3, "shift")
@@ -173,13 +174,12 @@ class Requantiser(wiring.Component):
         fine_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
         # Stage 7: rounded and saturated; elements beyond the row are 0.
         out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes), reset_less=True)
-        m.d.sync += [beat_row.eq(row.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row),
-                     mant.eq(self.scale.out_mant)]
+        m.d.sync += [beat_row.eq(row.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row)]
         for n in range(lanes):
             wide = Cat(Const(0, 2), product[n]).as_signed()
             m.d.sync += [
-                low[n].eq(factor_row[n][:low_bits] * mant),
-                high[n].eq((factor_row[n][low_bits:].as_signed() * mant)[:product_bits - low_bits]),
+                low[n].eq(factor_row[n][:low_bits] * mants[n]),
+                high[n].eq((factor_row[n][low_bits:].as_signed() * mants[n])[:product_bits - low_bits]),
                 product[n].eq((low[n] + (high[n] << low_bits))[:product_bits]),
                 coarse_row[n].eq(shift_jam(m, wide, shift[4:], 16, f"coarse_{n}")),
                 fine_row[n].eq(shift_jam(m, coarse_row[n], fine, 1, f"fine_{n}")),
