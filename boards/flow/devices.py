@@ -5,23 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .families import FAMILIES, Family, Utilisation
+from .floorplan import ECP5_85, DspGrid
 
 
 @dataclass(frozen=True)
 class Device:
     """`holds`: what there is of everything (`Utilisation`). `place`: options of nextpnr-ecp5, or None where no open
-    tool of pip places and routes."""
+    tool of pip places and routes. `multipliers`: where its multipliers lie, if the flow is to say where they go."""
 
     name: str
     family: Family
     holds: Utilisation
     place: tuple[str, ...] | None = None
+    multipliers: DspGrid | None = None
 
 
 def _ecp5_85(name: str, option: str, package: str, speed: int) -> Device:
     # Lattice FPGA-DS-02012 (ECP5 and ECP5-5G), table 1.1; LUTs as nextpnr counts them: 83,640 in 20,910 slices.
     return Device(name, FAMILIES["ecp5"], Utilisation(luts=83640, flip_flops=83640, dsps=156, brams=208),
-                  (option, "--package", package, "--speed", str(speed)))
+                  (option, "--package", package, "--speed", str(speed)), ECP5_85)
 
 
 #: The ECP5 of the ULX3S; speed grade 6 is the slowest.

@@ -1,0 +1,46 @@
+"""Places of the arrays' multipliers in a netlist."""
+
+import json
+
+from boards.flow.floorplan import ECP5_85, REGIONS, floorplan
+
+
+def netlist(cells: list[str]) -> str:
+    """As Yosys writes it."""
+    return json.dumps({"modules": {"top": {"cells": {
+        name: {"hide_name": 0, "type": "LUT4" if "LUT" in name else "MULT18X18D", "parameters": {},
+               "attributes": {"src": "a.py:1"}, "connections": {}} for name in cells}}}}, indent=2)
+
+
+def names(unit: str, count: int) -> list[str]:
+    return [f"dut.{unit}.${n}_MULT18X18D_P9" for n in sorted(range(count), key=str)]
+
+
+def test_every_array_gets_its_rows(tmp_path):
+    file = tmp_path / "netlist.json"
+    others = [*names("pruner.chooser", 3), "dut.score.array.LUT"]
+    cells = [*names("score.array", 32), *names("prob_value.array", 32), *others]
+    file.write_text(netlist(cells))
+    places = floorplan(file, ECP5_85)
+    kept = json.loads(file.read_text())["modules"]["top"]["cells"]
+    written = {name: cell["attributes"]["BEL"] for name, cell in kept.items() if "BEL" in cell["attributes"]}
+    assert written == places and all("src" in cell["attributes"] for cell in kept.values())
+    assert len(places) == 64 == len(set(places.values())) and not places.keys() & set(others)
+    rows = [places[f"dut.score.array.${n}_MULT18X18D_P9"].split("/")[1] for n in range(32)]
+    assert rows == ["Y58"] * 16 + ["Y34"] * 16
+    # The sixteenth and the seventeenth are above one another.
+    assert [places[f"dut.prob_value.array.${n}_MULT18X18D_P9"] for n in (0, 1, 15, 16)] == [
+        "X13/Y10/MULT18_0", "X14/Y10/MULT18_1", "X45/Y10/MULT18_5", "X45/Y34/MULT18_5"]
+
+
+def test_regions_do_not_overlap():
+    taken = [(row, block) for region in REGIONS for row in region.rows
+             for block in range(region.first, region.first + region.blocks)]
+    assert len(set(taken)) == len(taken) and max(block for _, block in taken) < len(ECP5_85.columns)
+
+
+def test_what_does_not_fit_is_left_to_the_placer(tmp_path):
+    file = tmp_path / "netlist.json"
+    file.write_text(netlist([*names("score.array", 64), *names("prob_value.array", 8)]))
+    places = floorplan(file, ECP5_85)
+    assert len(places) == 8 and all("prob_value" in name for name in places)
