@@ -83,7 +83,7 @@ class LocalTopK(wiring.Component):
 
         # Collecting `parts` narrow rows into a wide one. Another register is beside the engine, which decides too late
         # in a cycle whether it takes a row for that to reach softmax.
-        m.submodules.front = front = SkidBuffer(engine.i.p.shape())
+        m.submodules.wide_skid = front = SkidBuffer(engine.i.p.shape())
         wiring.connect(m, front.o, engine.i)
         part = Signal(range(max(2, parts)))
         full = Signal()
