@@ -107,7 +107,7 @@ class Accelerator(wiring.Component):
         connect(m, pruner.done, seq.op_done)
         connect(m, seq.k_cmd, fetcher.k_cmd)
         connect(m, seq.v_cmd, fetcher.v_cmd)
-        connect(m, seq.q_cmd, fetcher.q_cmd)
+        connect_cut(m, "q_cmd", seq.q_cmd, fetcher.q_cmd)
         connect_cut(m, "qk_cmd", seq.qk_cmd, score.cmd)
         connect(m, seq.meta, softmax.meta)
         connect(m, softmax.flat, seq.flat)

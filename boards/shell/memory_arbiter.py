@@ -8,7 +8,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from spatten_hw.bus.axi import ar_layout, aw_layout
+from spatten_hw.bus.axi import ar_layout, aw_layout, r_layout
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.stream.fifo import StreamFifo
 from spatten_hw.stream.skid import SkidBuffer
@@ -24,8 +24,9 @@ class MemoryArbiter(wiring.Component):
     """Joins `accelerator` and `bridge` to `memory`, which must answer in the order of the addresses.
 
     The bridge goes first: it has one access at a time and is slow, so it cannot hold the accelerator up. Who asked is
-    kept in a FIFO per channel and not in the id; ids pass unchanged. Addresses take 1 cycle (a skid buffer), one a
-    cycle; data and responses pass combinationally. Write data go in the order of the write addresses.
+    kept in a FIFO per channel and not in the id; ids pass unchanged. Addresses and what is read take 1 cycle each (skid
+    buffers), one a cycle; what is written and its responses pass combinationally. Write data go in the order of the
+    write addresses.
     """
 
     def __init__(self, config: SpAttenConfig):
@@ -42,6 +43,8 @@ class MemoryArbiter(wiring.Component):
         m.submodules.answers = answers = StreamFifo(1, DEPTH)
         m.submodules.ar_skid = ar_skid = SkidBuffer(ar_layout(self.config))
         m.submodules.aw_skid = aw_skid = SkidBuffer(aw_layout(self.config))
+        m.submodules.r_skid = r_skid = SkidBuffer(r_layout(self.config))
+        connect(m, flipped(memory.r), r_skid.i)
         connect(m, ar_skid.o, flipped(memory.ar))
         connect(m, aw_skid.o, flipped(memory.aw))
 
@@ -66,16 +69,17 @@ class MemoryArbiter(wiring.Component):
         choose("ar", ar_skid, [readers])
         choose("aw", aw_skid, [writers, answers])
         reader, writer, answer = readers.o.payload, writers.o.payload, answers.o.payload
+        r = r_skid.o
         for number, master in enumerate(masters):
             m.d.comb += [
-                master.r.payload.eq(memory.r.payload), master.b.payload.eq(memory.b.payload),
-                master.r.valid.eq(memory.r.valid & readers.o.valid & (reader == number)),
+                master.r.payload.eq(r.payload), master.b.payload.eq(memory.b.payload),
+                master.r.valid.eq(r.valid & readers.o.valid & (reader == number)),
                 master.b.valid.eq(memory.b.valid & answers.o.valid & (answer == number)),
                 master.w.ready.eq(memory.w.ready & writers.o.valid & (writer == number)),
             ]
         m.d.comb += [
-            memory.r.ready.eq(readers.o.valid & Mux(reader, self.bridge.r.ready, self.accelerator.r.ready)),
-            readers.o.ready.eq(memory.r.valid & memory.r.ready & memory.r.payload.last),
+            r.ready.eq(readers.o.valid & Mux(reader, self.bridge.r.ready, self.accelerator.r.ready)),
+            readers.o.ready.eq(r.valid & r.ready & r.payload.last),
             memory.w.valid.eq(writers.o.valid & Mux(writer, self.bridge.w.valid, self.accelerator.w.valid)),
             memory.w.payload.eq(Mux(writer, self.bridge.w.payload.as_value(), self.accelerator.w.payload.as_value())),
             writers.o.ready.eq(memory.w.valid & memory.w.ready & memory.w.payload.last),
