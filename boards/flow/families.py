@@ -86,7 +86,9 @@ def _xilinx(name: str, title: str) -> Family:
 
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (
-    Family("ecp5", "Lattice ECP5", "synth_ecp5 -top {top}", _ECP5,
+    # Four-input LUTs only: wider ones are pairs of them side by side with an extra multiplexer, which takes 3 % more
+    # LUTs and leaves the placer 5,000 pairs to keep together in `small`; most of a path is distance anyway.
+    Family("ecp5", "Lattice ECP5", "synth_ecp5 -nowidelut -top {top}", _ECP5,
            ("+/lattice/cells_sim_ecp5.v", "+/lattice/cells_bb_ecp5.v")),
     _xilinx("xc7", "Xilinx 7 series"),
     _xilinx("xcup", "Xilinx UltraScale+"),

@@ -16,7 +16,7 @@ from .families import Family, Utilisation
 from .tools import Usage, run_tool, tool_names, yosys_command
 
 #: Part of every key of the cache: to be raised when the scripts below change.
-VERSION = 2
+VERSION = 3
 #: Words from which a memory is large.
 LARGE = 2048
 
