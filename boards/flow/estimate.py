@@ -50,24 +50,24 @@ def _law(constant: float, **slopes: float) -> Law:
 
 #: Unit → quantity → law, for ECP5.
 LAWS: dict[str, dict[str, Law]] = {
-    "fetcher": {"luts": _law(1250, ports=16, mults=19.3, crossing=0.5), "flip_flops": _law(2720, ports=14, mults=10),
-                "dsps": _law(11), "brams": _law(0, ports=0.04)},
+    "fetcher": {"luts": _law(2090, ports=16, mults=19.3, crossing=0.5), "flip_flops": _law(2720, ports=14, mults=10),
+                "dsps": _law(3), "brams": _law(0, ports=0.04)},
     "score": {"luts": _law(50, mults=7.25), "flip_flops": _law(100, mults=8.9), "dsps": _law(0, multipliers=1),
               "brams": _law(0, ram=1.03)},
-    "prob_value": {"luts": _law(360, mults=9.3), "flip_flops": _law(410, mults=14.7),
+    "prob_value": {"luts": _law(360, mults=7.1), "flip_flops": _law(410, mults=12.7),
                    "dsps": _law(0, multipliers=1), "brams": _law(4, ram=1.03)},
     "softmax": {"luts": _law(1500, lanes=2300), "flip_flops": _law(900, lanes=1400), "dsps": _law(0, lanes=3),
                 "brams": _law(1, lanes=10)},
-    "local_topk": {"luts": _law(2440, topk=930), "flip_flops": _law(980, topk=520), "brams": _law(0, topk=4.2)},
-    "requantiser": {"luts": _law(0, beats=47), "flip_flops": _law(0, beats=38), "dsps": _law(3, beats=0.125)},
+    "local_topk": {"luts": _law(2440, topk=930), "flip_flops": _law(1000, topk=575), "brams": _law(0, topk=4.2)},
+    "requantiser": {"luts": _law(0, beats=50), "flip_flops": _law(0, beats=39), "dsps": _law(1, beats=0.125)},
     "pruner": {"luts": _law(3910, topk=1360), "flip_flops": _law(2000, topk=1160), "dsps": _law(3),
                "brams": _law(0, topk=7)},
-    "writer": {"luts": _law(0, beats=20.5), "flip_flops": _law(205)},
-    "job_reader": {"luts": _law(2240), "flip_flops": _law(1220), "dsps": _law(3)},
-    "sequencer": {"luts": _law(830), "flip_flops": _law(1730), "dsps": _law(1)},
-    "registers": {"luts": _law(1350), "flip_flops": _law(580)},
+    "writer": {"luts": _law(0, beats=16.8), "flip_flops": _law(205)},
+    "job_reader": {"luts": _law(1620), "flip_flops": _law(1320), "dsps": _law(3)},
+    "sequencer": {"luts": _law(780), "flip_flops": _law(1730)},
+    "registers": {"luts": _law(1260), "flip_flops": _law(630)},
     "scale_table": {"luts": _law(125), "flip_flops": _law(110), "brams": _law(4)},
-    "glue": {"luts": _law(250, joined=1), "flip_flops": _law(480, joined=2)},
+    "glue": {"luts": _law(450, joined=1), "flip_flops": _law(860, joined=2)},
 }
 #: The boards' system round the accelerator, without its memory.
 SHELL = Utilisation(luts=2750, flip_flops=1320)
