@@ -14,7 +14,7 @@ NAMES = ("ulx3s_85f", "ecpix5_85f", "arty_a7", "genesys2")
 SEEDS = "1,2,3"
 
 EPILOG = """\
-boards:
+boards (preset small; without --preset, --config, --set those with a bitstream take topk_lanes=2, which routes well):
   ulx3s_85f   ULX3S with LFE5U-85F      complete bitstream
   ecpix5_85f  ECPIX-5 with LFE5UM5G-85F complete bitstream
   arty_a7     Arty A7-100T              synthesis only: place and route need the vendor's tools
@@ -61,7 +61,7 @@ def seed_list(text: str) -> list[int]:
 
 def run(args: argparse.Namespace) -> int:
     """Builds; 1 if the clock is missed by every seed."""
-    config = config_from_args(args)
+    config = config_from_args(args)  # refused before anything else
     if args.board not in NAMES:
         raise UserError(f"--board {args.board}: there is no such board; boards: {', '.join(NAMES)}")
     # The hardware description is slow to import and not needed for --help.
@@ -71,6 +71,9 @@ def run(args: argparse.Namespace) -> int:
     from sim.status import Status
 
     board = BOARDS[args.board]
+    options = "with the options of its configuration given here"
+    if not (args.preset or args.config or args.settings):
+        config, options = board.config, board.options
     kind = args.memory if args.memory is not None else next(iter(board.memories))
     if kind not in board.memories:
         raise UserError(f"--memory {kind}: {board.name} has no such memory; memories: {', '.join(board.memories)}")
@@ -90,5 +93,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"MISSED: no seed reaches {record.wanted_mhz:g} MHz, so there is no bitstream; lower --frequency, "
               f"try other --seeds. Wrote {folder / 'build.json'}")
         return 1
-    print(f"wrote {record.bitstream} and build.json to {folder}")
+    print(f"wrote {record.bitstream} and build.json to {folder}; workloads run on it with: spatten-hw run JOB.npz "
+          f"--port DEVICE {options}")
     return 0

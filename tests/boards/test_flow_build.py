@@ -124,10 +124,17 @@ def test_a_stuck_seed_is_never_the_best():
     assert stuck(made, 2).best.seed == 3 and stuck(made, 2).met is False
 
 
-def test_met_clock(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(building, "build", lambda *arguments: record(52.5, "ulx3s_85f.bit"))
-    assert main(["build", "--board", "ulx3s_85f", "-o", str(tmp_path)]) == 0
-    assert "wrote ulx3s_85f.bit" in capsys.readouterr().out
+@pytest.mark.parametrize(("board", "options", "config", "said"), [
+    ("ulx3s_85f", [], SMALL.replace(topk_lanes=2), "--port DEVICE --preset small --set topk_lanes=2"),
+    ("ulx3s_85f", ["--preset", "small"], SMALL, "with the options of its configuration"),
+    ("genesys2", [], SMALL, "--port DEVICE --preset small\n")])
+def test_met_clock(capsys, monkeypatch, tmp_path, board, options, config, said):
+    """What is built by default, and how a workload is then run on it: the configuration's hash must be the same."""
+    built = []
+    monkeypatch.setattr(building, "build", lambda *args: built.append(args[1]) or record(52.5, "ulx3s_85f.bit"))
+    assert main(["build", "--board", board, "-o", str(tmp_path), *options]) == 0
+    text = capsys.readouterr().out
+    assert "wrote ulx3s_85f.bit" in text and said in text and built[0].hash == config.hash
 
 
 def test_record(tmp_path):
