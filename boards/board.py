@@ -20,7 +20,8 @@ class Board:
     """A board. `platform` makes its amaranth-boards platform; `oscillator_hz`: of the platform's default clock;
     `clock_hz`: of the design by default; `memories`: kind → what makes a `SystemMemory` of it for a clock in Hz, the
     first being the default; `leds`: the status lights on a platform, least first, 1 = on; `connect`: kind → function
-    (m, system, platform) that ties the pins of that memory; `settings`: what is changed in preset `small` if no other configuration is asked for."""
+    (m, system, platform) that ties the pins of that memory; `settings`: what is changed in preset
+    `small` if no other configuration is asked for."""
 
     name: str
     title: str
