@@ -10,7 +10,7 @@ from .tools import ToolError
 
 #: Rounds without fewer overused wires after which a routing is given up: while there are more than `FEW` of them, and
 #: later, when they go one by one. nextpnr itself gives up after 1,000 rounds, a day of them.
-PATIENCE = {"many": 6, "few": 40}
+PATIENCE = {"many": 6, "few": 100}
 FEW = 500
 
 _ROUND = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
