@@ -197,7 +197,7 @@ def prob_times_value(c: SpAttenConfig, rng: np.random.Generator, count: int, pro
         r, room = unit.r, len(unit.values[0])
 
         def rows(k: int, r: int = r) -> int:
-            return -(-k // r)
+            return max(2, -(-k // r))   # a row of sums that ends right after another waits for a cycle
 
         for stream in (True, False):
             for name, lengths in mixes(rng, r, room, count).items():
@@ -209,7 +209,7 @@ def prob_times_value(c: SpAttenConfig, rng: np.random.Generator, count: int, pro
                 continue
             positions = [np.sort(rng.choice(n, k, replace=False)) for _ in range(count)]
             mismatches = unit.run(positions, False)
-            loads = [int(np.bincount(p % r, minlength=r).max()) for p in positions]
+            loads = [max(2, int(np.bincount(p % r, minlength=r).max())) for p in positions]
             f = unit.figure(f"SRAM, random {k} of {n}", loads, mismatches)
             f.note = f"{100 * (f.cycles / (rows(k) * (count - 1)) - 1):.1f} % over ceil(k/R) = {rows(k)}"
             figures.append(f)

@@ -27,6 +27,7 @@ def requantiser(c: SpAttenConfig, rng: np.random.Generator, count: int, progress
     for dim in c.dims:
         block.reset()
         block.set(job={"dim_log2": (dim // c.min_dim).bit_length() - 1, "out_token_stride": 0})
+        block.idle(2)   # the job holds still before the first row
         head, kv_head = (rng.integers(0, c.max_heads, count) for _ in range(2))
         acc = rng.integers(-top, top, (count, c.max_dim))
         beats = max(1, dim // beat_elements(c))
