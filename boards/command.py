@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{board.title}: synthesis only; place and route need the vendor's tools. Wrote {folder / 'build.json'}")
         return 0
     if record.best is None:
-        print(f"NOT ROUTED: no seed is, so there is no bitstream; try other --seeds, less --memory, a smaller "
+        print(f"NOT ROUTED: no seed is, so there is no bitstream; try other --seeds or a smaller "
               f"configuration. Wrote {folder / 'build.json'}")
         return 1
     if not record.met:

@@ -74,5 +74,5 @@ class RouterLog:
         patience = PATIENCE["many" if self.fewest > FEW else "few"]
         if number - self.fewest_round >= patience:
             raise Unroutable(f"no routing: {self.fewest:,} wires taken twice were the fewest, in round "
-                             f"{self.fewest_round} of {number}; another seed places differently, less memory or a "
-                             f"smaller configuration leaves more room; see {self.log}", dict(self.placed), self.fewest)
+                             f"{self.fewest_round} of {number}; another seed places differently, a smaller "
+                             f"configuration leaves more room; see {self.log}", dict(self.placed), self.fewest)

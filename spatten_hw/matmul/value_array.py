@@ -9,11 +9,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.layouts import acc_row, tag_layout
-from ..stream.registers import copies, payload_register
+from ..stream.registers import PART, copies, payload_register
 from .pipeline import LEVELS_PER_STAGE, register, tree_stages
-
-#: Elements of a row that share enables, multipliers that share a probability.
-PART = 8
 
 
 def value_array_latency(c: SpAttenConfig) -> int:

@@ -7,6 +7,9 @@ from typing import Any
 from amaranth import Module, Signal, Value, ValueCastable
 from amaranth.hdl import ValueLike
 
+#: Elements of a wide row, or multipliers, that share one of `copies`.
+PART = 8
+
 
 def payload_register(m: Module, port: ValueCastable, name: str) -> Any:
     """A register in the shape of the output `port`, which it drives: nothing reads it while its valid bit is 0, so

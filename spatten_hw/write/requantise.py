@@ -14,15 +14,13 @@ from ..control.descriptor import job_layout, scale_layout
 from ..numerics.fixed import narrow, resize, times_few
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, head_sum, out_beat
-from ..stream.registers import copies, delay, local_copy
+from ..stream.registers import PART, copies, delay, local_copy
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
 ROUND_STAGES = 7
 #: Beats, and sums, that are under way or wait to be taken: more than the pipeline holds, so that it can be full, and as
 #: many as a LUT memory has words.
 QUEUE = 16
-#: Elements of a row that share enables.
-PART = 8
 #: Low bits of a sum that are multiplied by themselves: each half of a product fits one DSP block.
 LOW_BITS = 17
 #: And of a stride.
