@@ -10,7 +10,7 @@ from pathlib import Path
 from boards.board import Board
 from boards.flow.blocks import Design
 from boards.flow.estimate import check_fit
-from boards.flow.floorplan import floorplan
+from boards.flow.netlist import prepare
 from boards.flow.place import place
 from boards.flow.record import Record
 from boards.flow.synthesis import assemble
@@ -52,8 +52,7 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
     netlist, blocks, joining = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell)
     record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None, joining)
     if board.device.place is not None:
-        if board.device.multipliers is not None:
-            floorplan(netlist, board.device.multipliers)
+        prepare(netlist, board.device)
         lpf = work / f"{TOP}.lpf"
         lpf.write_text(constraints)
         placements = []

@@ -13,7 +13,7 @@ from spatten_hw.verilog import to_verilog
 from .blocks import Design
 from .devices import Device
 from .families import Family, Utilisation
-from .floorplan import floorplan
+from .netlist import prepare
 from .place import Placement, place
 from .platform import FAKE_TOP, FakePins
 from .standard_cells import Liberty, sram_bits
@@ -96,8 +96,7 @@ class Measured:
         design = Design(self.design.text(self.design.modules) + pins)
         tell = lambda text: self.tell(f"{self.config.name}, {unit}: {text}")  # noqa: E731
         netlist, _, _ = assemble(design, FAKE_TOP, device.family, self.cache, [module, *self.boxes], work, tell)
-        if device.multipliers is not None:
-            floorplan(netlist, device.multipliers)
+        prepare(netlist, device)
         placements = []
         for number, seed in enumerate(seeds, 1):
             about = f"place and route {number}/{len(seeds)}, seed {seed}"

@@ -8,8 +8,9 @@ row, half of which the router could not sort out (docs/fpga.md). Here each array
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 #: A block of four multipliers in a row: (columns from its first, index of the bel).
 _BLOCK = ((0, 0), (1, 1), (4, 4), (5, 5))
@@ -42,24 +43,18 @@ class Region:
 REGIONS = (Region(".prob_value.array.", (0, 1), 1, 4), Region(".requantiser.", (1,), 5, 3),
            Region(".score.array.", (2, 1), 8, 4))
 
-_CELL = re.compile(r'"([^"\n]+)": \{\s*"hide_name": \d+,\s*"type": "MULT18X18D"')
-
-
-def floorplan(netlist: Path, grid: DspGrid) -> dict[str, str]:
-    """Writes a place (`BEL`) beside every multiplier of a region in the JSON `netlist` that Yosys wrote; returns cell →
-    place. A region whose multipliers do not fit its blocks is left to the placer."""
-    text = netlist.read_text()
-    cells = _CELL.findall(text)
+def floorplan(module: Mapping[str, Any], grid: DspGrid) -> dict[str, str]:
+    """Writes a place (`BEL`) beside every multiplier of a region in `module` (of a JSON netlist of Yosys); returns
+    cell → place. A region whose multipliers do not fit its blocks is left to the placer."""
+    multipliers = [name for name, cell in module["cells"].items() if cell["type"] == "MULT18X18D"]
     places: dict[str, str] = {}
     for region in REGIONS:
-        inside = sorted((name for name in cells if region.cells in name), key=_order)
+        inside = sorted((name for name in multipliers if region.cells in name), key=_order)
         bels = _bels(region, grid)
         if len(inside) <= len(bels):
             places |= dict(zip(inside, bels, strict=False))
     for name, bel in places.items():
-        at = text.index('"attributes": {', text.index(f'"{name}": {{')) + len('"attributes": {')
-        text = f'{text[:at]}\n            "BEL": "{bel}",{text[at:]}'
-    netlist.write_text(text)
+        module["cells"][name]["attributes"]["BEL"] = bel
     return places
 
 

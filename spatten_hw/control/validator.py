@@ -101,13 +101,13 @@ class Validator(wiring.Component):
         extra = data.StructLayout({"first": 1, "closes": 1, "used": 1, "code": 8, "base": unsigned(base_bits)})
 
         # Select, multiply by halves, join them, add, compare: a pipeline that steps every cycle.
-        x = Signal(x_bits, name="range_x")
-        y = Signal(y_bits, name="range_y")
+        x = Signal(x_bits, name="range_x", reset_less=True)
+        y = Signal(y_bits, name="range_y", reset_less=True)
         selected = Signal(extra)
         half = x_bits // 2
-        low, high = Signal(half + y_bits), Signal(x_bits - half + y_bits)
+        low, high = Signal(half + y_bits, reset_less=True), Signal(x_bits - half + y_bits, reset_less=True)
         halves = Signal(extra)
-        product = Signal(x_bits + y_bits)
+        product = Signal(x_bits + y_bits, reset_less=True)
         multiplied = Signal(extra)
         range_end = Signal(end_bits)
         added = Signal(extra)

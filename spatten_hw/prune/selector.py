@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
-from ..topk.interface import make_topk
+from ..topk.quickselect import QuickSelect
 from .rows import head_total, member_bits, member_row, total_row
 from .widths import Narrow, Widen
 
@@ -41,9 +41,9 @@ class Selector(wiring.Component):
         c = self.config
         number, width = member_bits(c), member_bits(c) + self.key_bits
         # Rare and wide: `config.topk` is about the local values only.
-        m.submodules.engine = engine = make_topk(
-            "quickselect", key_bits=self.key_bits, payload_bits=number, tag_bits=1, lanes=c.topk_lanes,
-            max_n=max(c.max_tokens, c.max_heads))
+        m.submodules.engine = engine = QuickSelect(
+            key_bits=self.key_bits, payload_bits=number, tag_bits=1, lanes=c.topk_lanes,
+            max_n=max(c.max_tokens, c.max_heads), waiting=1)
         m.submodules.widen_tokens = by_token = Widen(c.lanes, c.topk_lanes, width)
         m.submodules.widen_heads = by_head = Widen(1, c.topk_lanes, width)
         m.submodules.narrow = narrow = Narrow(c.topk_lanes, c.lanes, number)

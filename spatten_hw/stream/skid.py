@@ -1,4 +1,4 @@
-"""Register stages for streams that cut `ready`: one with valid and payload, one without latency."""
+"""Register stages for streams that cut `ready`: at full rate with valid and payload, without latency, at half rate."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 
-class _Buffer(wiring.Component):
-    """Ports of both, and the register that catches a payload as the output stalls."""
+class _Stage(wiring.Component):
+    """Ports of all."""
 
     i: stream.Interface
     o: stream.Interface
@@ -17,6 +17,31 @@ class _Buffer(wiring.Component):
     def __init__(self, shape: ShapeLike):
         self.shape = shape
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+
+class HalfBuffer(_Stage):
+    """One register: latency 1 cycle, at most one payload in two cycles. No combinational path crosses it."""
+
+    LATENCY = 1
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        stored = Signal(len(Value.cast(self.i.payload)), reset_less=True)
+        full = Signal()
+        m.d.comb += [self.i.ready.eq(~full), self.o.valid.eq(full), Value.cast(self.o.payload).eq(stored)]
+        with m.If(~full):
+            # Whatever arrives: a wide clock enable need not know whether it is valid.
+            m.d.sync += [stored.eq(Value.cast(self.i.payload)), full.eq(self.i.valid)]
+        with m.Elif(self.o.ready):
+            m.d.sync += full.eq(0)
+        return m
+
+
+class _Buffer(_Stage):
+    """The register that catches a payload as the output stalls."""
+
+    def __init__(self, shape: ShapeLike):
+        super().__init__(shape)
         # Made here, not in `elaborate`: the formal proofs state what it holds.
         self.spare = Signal(len(Value.cast(self.i.payload)), reset_less=True)
 
@@ -51,14 +76,14 @@ class SkidBuffer(_Buffer):
             ]
         with m.Elif(self.i.valid & ~spare_valid):
             m.d.sync += spare_valid.eq(1)
-        _catch(m, spare, spare_valid, arriving)
+        _catch(m, spare, ~spare_valid, arriving)
         return m
 
 
 class SpareBuffer(_Buffer):
     """One register that catches the payload that arrives as the output stalls; otherwise it passes through.
 
-    Latency 0, 1 payload per cycle sustained. `i.ready` is (the inverse of) a register: behind the last register of a
+    Latency 0, 1 payload per cycle sustained. `i.ready` is a register: behind the last register of a
     pipeline it is that pipeline's clock enable, which then needs no path from anywhere within the cycle. Not cut:
     valid and payload.
     """
@@ -66,20 +91,21 @@ class SpareBuffer(_Buffer):
     def elaborate(self, platform) -> Module:
         m = Module()
         arriving = Value.cast(self.i.payload)
-        spare_valid = Signal()
+        # This way round: an inverted enable would keep an FPGA's flip-flops out of its multipliers.
+        empty = Signal(init=1)
         m.d.comb += [
-            self.i.ready.eq(~spare_valid),
-            self.o.valid.eq(spare_valid | self.i.valid),
-            Value.cast(self.o.payload).eq(Mux(spare_valid, self.spare, arriving)),
+            self.i.ready.eq(empty),
+            self.o.valid.eq(~empty | self.i.valid),
+            Value.cast(self.o.payload).eq(Mux(empty, arriving, self.spare)),
         ]
-        m.d.sync += spare_valid.eq(self.o.valid & ~self.o.ready)
-        _catch(m, self.spare, spare_valid, arriving)
+        m.d.sync += empty.eq(~self.o.valid | self.o.ready)
+        _catch(m, self.spare, empty, arriving)
         return m
 
 
-def _catch(m: Module, spare: Signal, spare_valid: Signal, arriving: Value) -> None:
+def _catch(m: Module, spare: Signal, empty: Value, arriving: Value) -> None:
     """`spare` follows what arrives until it is needed: whether it will be, a wide clock enable need not know."""
-    with m.If(~spare_valid):
+    with m.If(empty):
         m.d.sync += spare.eq(arriving)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -107,6 +109,7 @@ class PivotChooser(wiring.Component):
         # Rank i or deeper if k/size ≥ steps[i − 1]/16, with one row of steps for each half.
         below = [round(16 * (i - self.BIAS + 0.5) / (count + 1)) for i in range(1, count)]
         above = [round(16 * (i + self.BIAS + 0.5) / (count + 1)) for i in range(1, count)]
+        # Products without reset are registered in an FPGA's multipliers.
         lower_half = Signal()
         m.d.sync += lower_half.eq((self.k << 1) < self.size)
         k16 = Signal(self.count_bits + 4)
@@ -115,7 +118,7 @@ class PivotChooser(wiring.Component):
         def deeper(steps: list[int], name: str):
             found = []
             for i, step in enumerate(steps):
-                part = Signal(self.count_bits + 4, name=f"{name}_{i}_share")
+                part = Signal(self.count_bits + 4, name=f"{name}_{i}_share", reset_less=True)
                 m.d.sync += part.eq(self.size * step)
                 found.append(k16 >= part)
             return sum(found, start=Const(0, 1))
@@ -128,10 +131,13 @@ class PivotChooser(wiring.Component):
         ordered = [Signal(range(max(2, count)), name=f"rank_{j}") for j in range(count)]
         kept = Signal(self.samples.shape(), reset_less=True)
         m.d.sync += kept.eq(self.samples)
+        # One comparator for a pair: of two equal samples the earlier one is ahead.
+        first_ahead = {pair: Signal(name="ahead_{}_{}".format(*pair)) for pair in combinations(range(count), 2)}
+        for (i, j), ahead in first_ahead.items():
+            m.d.comb += ahead.eq(self.samples[i] >= self.samples[j])
         for j in range(count):
-            ahead = [self.samples[i] >= self.samples[j] if i < j else self.samples[i] > self.samples[j]
-                     for i in range(count) if i != j]
-            m.d.sync += ordered[j].eq(sum(ahead, start=Const(0, 1)))
+            before = [first_ahead[i, j] if i < j else ~first_ahead[j, i] for i in range(count) if i != j]
+            m.d.sync += ordered[j].eq(sum(before, start=Const(0, 1)))
 
         centre = Signal(self.key_bits, reset_less=True)
         centre_next = Signal(self.key_bits, reset_less=True)

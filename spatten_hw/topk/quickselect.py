@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
 from ..config import clog2
 from ..stream.fifo import StreamFifo
+from ..stream.skid import HalfBuffer
 from .interface import TopKEngine
 from .pivot import RandomBits, RowSampler
 from .row_filter import RowFilter, filter_command
@@ -20,14 +22,15 @@ class QuickSelect(TopKEngine):
     Vectors are loaded into a ring of three vectors' rows, one row per cycle; meanwhile an earlier vector's
     threshold is searched (`Selector`) and a still earlier one is filtered (`RowFilter`), one row per cycle.
     k ≥ n skips the search. `i.ready` depends on registers only; `o` comes from registers.
+
+    `waiting`: vectors that may wait loaded, and as many selected. From 4 on, vectors of one row that are kept whole
+    follow each other in every cycle; with 1, for whoever has one vector at a time, each takes 2 cycles, and the
+    samples and thresholds that wait are a register instead of look-up-table memory four words deep.
     """
 
-    #: Vectors that may wait loaded, and selected.
-    LOADED_DEPTH = 4
-    SELECTED_DEPTH = 4
-
-    def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int):
+    def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int, waiting: int = 4):
         super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
+        self.waiting = waiting
         self.buffer_depth = max(8, 3 * self.max_rows)
         self.max_vectors = self.buffer_depth + RowFilter.DEPTH
         #: Random candidates a pivot is chosen from; comparing them all costs the square.
@@ -45,10 +48,9 @@ class QuickSelect(TopKEngine):
         m.submodules.selector = selector = self._selector
         m.submodules.filter = row_filter = RowFilter(
             self.key_bits, self.payload_bits, self.tag_bits, lanes, self.max_n)
-        m.submodules.loaded = loaded = StreamFifo(
-            select_command(self.key_bits, self.samples, count_bits, address), self.LOADED_DEPTH)
-        m.submodules.selected = selected = StreamFifo(
-            filter_command(self.key_bits, count_bits), self.SELECTED_DEPTH)
+        m.submodules.loaded = loaded = _queue(
+            select_command(self.key_bits, self.samples, count_bits, address), self.waiting)
+        m.submodules.selected = selected = _queue(filter_command(self.key_bits, count_bits), self.waiting)
         # Two readers: the search's first pass needs keys, the filter everything.
         m.submodules.key_buffer = key_buffer = Memory(
             shape=unsigned(lanes * self.key_bits), depth=depth, init=[])
@@ -106,3 +108,7 @@ class QuickSelect(TopKEngine):
         wiring.connect(m, elements.o, row_filter.rows)
         wiring.connect(m, row_filter.o, wiring.flipped(self.o))
         return m
+
+
+def _queue(shape: ShapeLike, depth: int) -> StreamFifo | HalfBuffer:
+    return HalfBuffer(shape) if depth == 1 else StreamFifo(shape, depth)

@@ -2,14 +2,16 @@
 
 import json
 
+from boards.flow.devices import LFE5U_85F
 from boards.flow.floorplan import ECP5_85, REGIONS, floorplan
+from boards.flow.netlist import prepare
 
 
-def netlist(cells: list[str]) -> str:
+def netlist(cells: list[str]):
     """As Yosys writes it."""
-    return json.dumps({"modules": {"top": {"cells": {
+    return {"ports": {}, "cells": {
         name: {"hide_name": 0, "type": "LUT4" if "LUT" in name else "MULT18X18D", "parameters": {},
-               "attributes": {"src": "a.py:1"}, "connections": {}} for name in cells}}}}, indent=2)
+               "attributes": {"src": "a.py:1"}, "port_directions": {}, "connections": {}} for name in cells}}
 
 
 def names(unit: str, count: int) -> list[str]:
@@ -17,12 +19,13 @@ def names(unit: str, count: int) -> list[str]:
 
 
 def test_every_array_gets_its_rows(tmp_path):
-    file = tmp_path / "netlist.json"
     others = [*names("pruner.chooser", 3), "dut.score.array.LUT"]
     cells = [*names("score.array", 32), *names("prob_value.array", 32), *others]
-    file.write_text(netlist(cells))
-    places = floorplan(file, ECP5_85)
+    file = tmp_path / "netlist.json"
+    file.write_text(json.dumps({"modules": {"top": netlist(cells)}}))
+    prepare(file, LFE5U_85F)
     kept = json.loads(file.read_text())["modules"]["top"]["cells"]
+    places = floorplan(netlist(cells), ECP5_85)
     written = {name: cell["attributes"]["BEL"] for name, cell in kept.items() if "BEL" in cell["attributes"]}
     assert written == places and all("src" in cell["attributes"] for cell in kept.values())
     assert len(places) == 64 == len(set(places.values())) and not places.keys() & set(others)
@@ -39,8 +42,6 @@ def test_regions_do_not_overlap():
     assert len(set(taken)) == len(taken) and max(block for _, block in taken) < len(ECP5_85.columns)
 
 
-def test_what_does_not_fit_is_left_to_the_placer(tmp_path):
-    file = tmp_path / "netlist.json"
-    file.write_text(netlist([*names("score.array", 64), *names("prob_value.array", 8)]))
-    places = floorplan(file, ECP5_85)
+def test_what_does_not_fit_is_left_to_the_placer():
+    places = floorplan(netlist([*names("score.array", 64), *names("prob_value.array", 8)]), ECP5_85)
     assert len(places) == 8 and all("prob_value" in name for name in places)

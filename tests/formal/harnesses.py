@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from spatten_hw.stream.arbiter import RoundRobin
 from spatten_hw.stream.fifo import StreamFifo
 from spatten_hw.stream.fork import StreamFork
-from spatten_hw.stream.skid import SkidBuffer, SpareBuffer
+from spatten_hw.stream.skid import HalfBuffer, SkidBuffer, SpareBuffer
 from spatten_hw.topk.packer import Packer
 from spatten_hw.topk.prefix_sum import PrefixSum
 from spatten_hw.topk.zero_eliminator import ZeroEliminator
@@ -67,6 +67,8 @@ class QueueHarness(wiring.Component):
                 Assert(self.o.valid == (level != 0)), Assert(self.i.ready == (level != 2)),
                 Assert((level != 2) | (dut.spare == store[1])),
             ]
+        if isinstance(dut, HalfBuffer):
+            m.d.comb += [Assert(self.o.valid == level), Assert(self.i.ready == ~level[0])]
         if isinstance(dut, StreamFifo):
             m.d.comb += [Assert(dut.level == level), Assert(self.i.ready | (level != 0))]
         return m

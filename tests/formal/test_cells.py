@@ -4,7 +4,7 @@ import pytest
 
 from sim.testbench.formal import Proofs
 from spatten_hw.stream.fifo import StreamFifo
-from spatten_hw.stream.skid import SkidBuffer
+from spatten_hw.stream.skid import HalfBuffer, SkidBuffer
 
 from .harnesses import (
     ArbiterHarness,
@@ -21,6 +21,8 @@ from .harnesses import (
 CASES = {
     "skid_1": (QueueHarness(SkidBuffer(1), 1, 2), "prove", 3),
     "skid_8": (QueueHarness(SkidBuffer(8), 8, 2), "prove", 3),
+    "half_1": (QueueHarness(HalfBuffer(1), 1, 1), "prove", 3),
+    "half_8": (QueueHarness(HalfBuffer(8), 8, 1), "prove", 3),
     "spare_1": (SpareHarness(1), "prove", 3),
     "spare_8": (SpareHarness(8), "prove", 3),
     "fork_1": (ForkHarness(2, 1), "prove", 2),
@@ -47,7 +49,7 @@ CASES = {
     "fifo_3": (QueueHarness(StreamFifo(2, 3), 2, 3), "bounded", 12),
     "fifo_4": (QueueHarness(StreamFifo(1, 4), 1, 4), "bounded", 10),
 }
-WITH_COVER = ("skid", "spare", "fork", "arbiter", "zero", "packer", "fifo")
+WITH_COVER = ("skid", "half", "spare", "fork", "arbiter", "zero", "packer", "fifo")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Skid buffer, fork and arbiter: no loss, right order, full rate, fairness."""
+"""Register stages, fork and arbiter: no loss, right order, full rate, fairness."""
 
 import cocotb
 import pytest
@@ -8,7 +8,7 @@ from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
 from spatten_hw.stream.arbiter import RoundRobin
 from spatten_hw.stream.fork import StreamFork
-from spatten_hw.stream.skid import SkidBuffer, SpareBuffer
+from spatten_hw.stream.skid import HalfBuffer, SkidBuffer, SpareBuffer
 
 
 async def _streams(dut, out_stall, in_stall):
@@ -37,6 +37,13 @@ async def full_rate(dut):
     for s in sinks:
         assert s.cycles[-1] - s.cycles[0] == 199
         assert s.cycles[0] - source.cycles[0] == params()["latency"]
+
+
+@cocotb.test()
+async def half_rate(dut):
+    source, sinks = await _streams(dut, 0.0, 0.0)
+    assert source.cycles[-1] - source.cycles[0] == 2 * 199
+    assert sinks[0].cycles[0] - source.cycles[0] == HalfBuffer.LATENCY
 
 
 @cocotb.test()
@@ -74,6 +81,10 @@ def test_skid():
 
 def test_spare():
     run_bench(SpareBuffer(8), __name__, testcase=STREAM_TESTS, params={"outputs": ["o"], "latency": 0})
+
+
+def test_half():
+    run_bench(HalfBuffer(8), __name__, testcase=["keeps_order_under_stalls", "half_rate"], params={"outputs": ["o"]})
 
 
 @pytest.mark.parametrize("n", [1, 3])

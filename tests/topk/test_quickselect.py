@@ -87,6 +87,15 @@ async def keeping_all_runs_at_full_rate(dut):
 
 
 @cocotb.test()
+async def keeping_all_at_half_rate(dut):
+    """k ≥ n with one vector waiting: vectors of one row in two cycles each."""
+    p = params()
+    rng = Bench(dut).rng
+    source, _ = await _check(dut, [([rng.getrandbits(p["key"])], 1) for _ in range(30)])
+    assert source.cycles[-1] - source.cycles[0] == 2 * 29
+
+
+@cocotb.test()
 async def worst_case_is_bounded(dut):
     """No kind of input takes longer than stated: time from output to output while the input never waits."""
     p = params()
@@ -121,8 +130,9 @@ FUNCTION = ["selects_under_stalls", "every_k_of_a_small_vector", "keeping_all_ru
             "worst_case_is_bounded"]
 
 
-def _run(testcase, key, payload, tag, lanes, max_n, **more):
-    engine = make_topk("quickselect", key, payload, tag, lanes, max_n)
+def _run(testcase, key, payload, tag, lanes, max_n, waiting=None, **more):
+    sizes = key, payload, tag, lanes, max_n
+    engine = make_topk("quickselect", *sizes) if waiting is None else QuickSelect(*sizes, waiting)
     assert isinstance(engine, QuickSelect)
     run_bench(engine, __name__, testcase=testcase, params={
         "key": key, "payload": payload, "tag": tag, "lanes": lanes, "max_n": max_n,
@@ -134,6 +144,12 @@ def _run(testcase, key, payload, tag, lanes, max_n, **more):
     (1, 3, 1, 2, 6)])
 def test_selection(key, payload, tag, lanes, max_n):
     _run(FUNCTION, key, payload, tag, lanes, max_n)
+
+
+@pytest.mark.parametrize("lanes,max_n", [(4, 33), (2, 17), (1, 9)])
+def test_one_vector_waiting(lanes, max_n):
+    """As the cascade has it: the same selection, a vector that is kept whole in two cycles."""
+    _run([*FUNCTION[:2], "keeping_all_at_half_rate", FUNCTION[3]], 34, 9, 1, lanes, max_n, waiting=1)
 
 
 def test_rate_of_the_papers_engine():
