@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..stream.skid import SkidBuffer
 from ..topk.quickselect import QuickSelect
 from .rows import head_total, member_bits, member_row, total_row
 from .widths import Narrow, Widen
@@ -48,8 +49,11 @@ class Selector(wiring.Component):
         m.submodules.widen_heads = by_head = Widen(1, c.topk_lanes, width)
         m.submodules.narrow = narrow = Narrow(c.topk_lanes, c.lanes, number)
 
-        # Constant during a job, registered to keep the subtraction off the comparators' path.
+        # Constant during a vector, registered to keep the subtraction off the comparators' path, and a choice off that
+        # of the engine: no row gets there in the cycle in which `heads` changes.
         tail = Signal(c.count_bits)
+        keep = Signal.like(self.keep)
+        m.d.sync += keep.eq(self.keep)
         m.d.sync += tail.eq(Mux(self.protect_last >= self.tokens, 0, self.tokens - self.protect_last))
         t, h = self.token_totals, self.head_totals
         m.d.comb += [
@@ -67,13 +71,15 @@ class Selector(wiring.Component):
                 by_token.i.p.elements[lane].eq(_element(t.p.ids[lane], number, Cat(total, protected))),
             ]
 
-        key_row = engine.i.p
+        # Cut: who reads the totals stalls on the engine.
+        m.submodules.rows_skid = skid = SkidBuffer(engine.i.p.shape())
+        wiring.connect(m, skid.o, engine.i)
         with m.If(self.heads):
-            m.d.comb += _feed(engine.i, by_head.o, number)
+            m.d.comb += _feed(skid.i, by_head.o, number)
         with m.Else():
-            m.d.comb += _feed(engine.i, by_token.o, number)
+            m.d.comb += _feed(skid.i, by_token.o, number)
         m.d.comb += [
-            key_row.k.eq(self.keep), key_row.tag.eq(0),
+            skid.i.p.k.eq(keep), skid.i.p.tag.eq(0),
             narrow.i.valid.eq(engine.o.valid), engine.o.ready.eq(narrow.i.ready),
             narrow.i.p.elements.eq(engine.o.p.payloads), narrow.i.p.count.eq(engine.o.p.count),
             narrow.i.p.last.eq(engine.o.p.last),

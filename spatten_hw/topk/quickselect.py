@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 
 from ..config import clog2
 from ..stream.fifo import StreamFifo
-from ..stream.skid import HalfBuffer
+from ..stream.skid import HalfBuffer, connect_cut
 from .interface import TopKEngine
 from .pivot import RandomBits, RowSampler
 from .row_filter import RowFilter, filter_command
@@ -24,7 +24,7 @@ class QuickSelect(TopKEngine):
     k ≥ n skips the search. `i.ready` depends on registers only; `o` comes from registers.
 
     `waiting`: vectors that may wait loaded, and as many selected. From 4 on, vectors of one row that are kept whole
-    follow each other in every cycle; with 1, for whoever has one vector at a time, each takes 2 cycles, and the
+    follow each other in every cycle; with 1, for whoever has one vector at a time, each takes up to 3 cycles, and the
     samples and thresholds that wait are a register instead of look-up-table memory four words deep.
     """
 
@@ -63,7 +63,9 @@ class QuickSelect(TopKEngine):
         row = self.i.p
         taken = Signal()
         rows_used = Signal(range(depth + 1))
-        space = Signal()
+        rows_now = Signal.like(rows_used)
+        freed = Signal()
+        space = Signal(init=1)
         load_row = Signal(address)
         start = Signal(address)
         started = Signal()  # the vector's first row is in
@@ -72,13 +74,14 @@ class QuickSelect(TopKEngine):
         n = Signal(count_bits)
         k = Signal(count_bits)
         m.d.comb += [
-            space.eq(rows_used != depth),
             self.i.ready.eq(space & loaded.i.ready),
             taken.eq(self.i.valid & self.i.ready),
             n.eq(Mux(started, counted, 0) + row.count),
             k.eq(Mux(started, wanted, row.k)),
+            rows_now.eq(rows_used + taken - freed),
         ]
-        m.d.sync += rows_used.eq(rows_used + taken - row_filter.freed)
+        # Given back a cycle late, and full a cycle ahead: whether a row is taken is decided far from here.
+        m.d.sync += [freed.eq(row_filter.freed), rows_used.eq(rows_now), space.eq(rows_now != depth)]
         with m.If(taken):
             m.d.sync += [
                 load_row.eq(Mux(load_row == depth - 1, 0, load_row + 1)),
@@ -105,7 +108,7 @@ class QuickSelect(TopKEngine):
         wiring.connect(m, loaded.o, selector.cmd)
         wiring.connect(m, selector.result, selected.i)
         wiring.connect(m, selected.o, row_filter.cmd)
-        wiring.connect(m, elements.o, row_filter.rows)
+        connect_cut(m, "rows", elements.o, row_filter.rows)
         wiring.connect(m, row_filter.o, wiring.flipped(self.o))
         return m
 

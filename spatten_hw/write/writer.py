@@ -29,7 +29,7 @@ class Writer(wiring.Component):
 
     `idle`: nothing buffered or unanswered (low from the cycle after a beat is taken). `error`: sticky, bit 0
     output rows, bit 1 state: a response was not OKAY; `clear` resets both. `beats_out`, `beats_state`: pulse
-    per beat handed to a channel.
+    per beat handed to a channel, in the cycle after.
 
     One beat per cycle sustained, whatever the lengths of rows; latency of `BurstBuilder` plus 2.
     """
@@ -80,9 +80,8 @@ class Writer(wiring.Component):
             move.eq(burst.valid & builder.beats.valid & ready),
             builder.beats.ready.eq(burst.valid & ready),
             burst.ready.eq(move & builder.beats.p.last),
-            self.beats_out.eq(move & ~burst.p.kind),
-            self.beats_state.eq(move & burst.p.kind),
         ]
+        m.d.sync += [self.beats_out.eq(move & ~burst.p.kind), self.beats_state.eq(move & burst.p.kind)]
         with m.If(move):
             m.d.sync += begun.eq(~builder.beats.p.last)
 
