@@ -85,7 +85,10 @@ class Measured:
 
     def _block(self, unit: str, module: str, family: Family) -> Block:
         self.tell(f"{self.config.name}, {family.title}, {unit}: synthesis of {module}")
-        return synthesise(self.design, module, family, self.cache, self.boxes)
+        block = synthesise(self.design, module, family, self.cache, self.boxes)
+        if block.retried:
+            self.tell(f"{self.config.name}, {family.title}, {unit}: abc9 of Yosys failed on {module}, mapped with abc")
+        return block
 
     def clock(self, unit: str, device: Device, seeds: Sequence[int], mhz: float, folder: Path) -> list[Placement]:
         """Places and routes `unit` (not `GLUE`) behind fake pins on `device`, once per seed, aiming at `mhz`."""

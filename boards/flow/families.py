@@ -34,13 +34,15 @@ class Utilisation:
 class Family:
     """`synth`: Yosys commands that map module `{top}`, flattened, without pads. `weights`: cell type → what one
     takes; cells not named take nothing that is counted (multiplexers beside the
-    LUTs, wires). `library`: Verilog of the cells, in Yosys' share folder."""
+    LUTs, wires). `library`: Verilog of the cells, in Yosys' share folder. `retry`: other commands, for a module on
+    which those of `synth` end in an assertion of Yosys itself."""
 
     name: str
     title: str
     synth: str
     weights: Mapping[str, Utilisation]
     library: tuple[str, ...]
+    retry: str = ""
 
     def utilisation(self, cells: Mapping[str, int]) -> Utilisation:
         """What `cells` (cell type → number) take."""
@@ -85,11 +87,18 @@ def _xilinx(name: str, title: str) -> Family:
                   ("+/xilinx/cells_sim.v", "+/xilinx/cells_xtra.v"))
 
 
+# The mapper that came before abc9: without delays of carry chains and memories, in exchange for a few more levels.
+_ECP5_RETRY = """synth_ecp5 -nowidelut -run begin:map_luts -top {top}
+abc -dress -lut 4
+clean
+synth_ecp5 -nowidelut -run map_cells: -top {top}"""
+
+
 FAMILIES: dict[str, Family] = {family.name: family for family in (
     # Four-input LUTs only: wider ones are pairs of them side by side with an extra multiplexer, which takes 3 % more
     # LUTs and leaves the placer 5,000 pairs to keep together in `small`; most of a path is distance anyway.
     Family("ecp5", "Lattice ECP5", "synth_ecp5 -nowidelut -top {top}", _ECP5,
-           ("+/lattice/cells_sim_ecp5.v", "+/lattice/cells_bb_ecp5.v")),
+           ("+/lattice/cells_sim_ecp5.v", "+/lattice/cells_bb_ecp5.v"), _ECP5_RETRY),
     _xilinx("xc7", "Xilinx 7 series"),
     _xilinx("xcup", "Xilinx UltraScale+"),
 )}

@@ -13,12 +13,16 @@ from pathlib import Path
 
 from .blocks import Design
 from .families import Family, Utilisation
-from .tools import Usage, run_tool, tool_names, yosys_command
+from .tools import ToolError, Usage, run_tool, tool_names, yosys_command
 
 #: Part of every key of the cache: to be raised when the scripts below change.
 VERSION = 3
 #: Words from which a memory is large.
 LARGE = 2048
+#: What Yosys 0.70 says of itself where its newer mapper (`abc9_ops -reintegrate`) loses count of a wide net.
+ASSERTION = "ERROR: Assert `"
+#: Log of the other mapper, where that was needed.
+RETRY_LOG = "yosys-retry.log"
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,11 @@ class Block:
     netlist: Path
     usage: Usage
     cached: bool
+
+    @property
+    def retried(self) -> bool:
+        """Whether the family's usual commands failed on it, and its `retry` made it."""
+        return (self.netlist.parent / RETRY_LOG).exists()
 
 
 def synthesise(design: Design, module: str, family: Family, cache: Path, boxes: Collection[str] = ()) -> Block:
@@ -63,13 +72,22 @@ def _run(design: Design, module: str, inside: Sequence[str], edge: Sequence[str]
          folder: Path) -> Usage:
     (folder / "block.v").write_text(without_zeroes(design.text(inside)))
     (folder / "boxes.v").write_text(design.text(edge))
+    try:
+        return _map(family.synth, module, edge, folder, "yosys.log")
+    except ToolError as error:
+        if not family.retry or ASSERTION not in str(error):
+            raise
+        return error.usage + _map(family.retry, module, edge, folder, RETRY_LOG)
+
+
+def _map(synth: str, module: str, edge: Sequence[str], folder: Path, log: str) -> Usage:
     # Yosys keeps wires that are marked, but joins registers that drive them if they are equal: these are marked here.
     script = ["read_verilog block.v", *(["read_verilog -lib boxes.v"] if edge else []), f"hierarchy -top {module}",
               "proc", "select -set kept w:* a:keep %i %ci1:+[Q] w:* %d", "setattr -set keep 1 @kept",
-              family.synth.format(top=module), "delete t:$scopeinfo", "tee -q -o stat.json stat -json",
+              synth.format(top=module), "delete t:$scopeinfo", "tee -q -o stat.json stat -json",
               f"select -module {module}", "write_rtlil -selected netlist.il"]
     (folder / "synth.ys").write_text("\n".join(script) + "\n")
-    return run_tool([*yosys_command(), "synth.ys"], folder, "yosys.log")
+    return run_tool([*yosys_command(), "synth.ys"], folder, log)
 
 
 _ZEROES = re.compile(r"^  initial begin : \S+_zero\n    integer word;\n    for \(word = 0; word < (\d+);.*\n  end\n",

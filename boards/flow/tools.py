@@ -59,7 +59,7 @@ NOTHING = Usage(0, 0, 0)
 
 class ToolError(UserError):
     """A tool ended with an error; the message has the last lines it wrote and the name of its log. `usage`: what it
-    cost, if it was ended from here."""
+    cost."""
 
     usage: Usage = NOTHING
 
@@ -146,7 +146,9 @@ def run_tool(command: Sequence[str], folder: Path, log: str, watch: Callable[[],
     if watch:
         watch()
     if process.returncode:
-        raise ToolError(f"{path.stem} failed ({_reason(process.returncode)}): {_complaint(path)}; see {path}")
+        failure = ToolError(f"{path.stem} failed ({_reason(process.returncode)}): {_complaint(path)}; see {path}")
+        failure.usage = _usage(usage, start)
+        raise failure
     return _usage(usage, start)
 
 

@@ -10,6 +10,7 @@ from ..bus.axi import LEN_BITS
 from ..config import SpAttenConfig, clog2
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import out_beat
+from ..stream.skid import SkidBuffer
 
 #: Longest write burst: longer ones gain nothing and cost buffer.
 MAX_BURST_BEATS = 16
@@ -38,7 +39,7 @@ class BurstBuilder(wiring.Component):
     a burst that has begun on the bus can always be finished; `beats`: all bursts' beats, in order. Beats that
     do not follow one another (several writes to one word) become bursts of one.
 
-    One beat per cycle in and out, no idle cycle between rows; latency: the burst's length plus 4 cycles
+    One beat per cycle in and out, no idle cycle between rows; latency: the burst's length plus 5 cycles
     (two more from the FIFOs). Inputs are cut from the outputs by FIFOs; `rows.ready` and `state.ready` depend
     combinationally on both inputs' valid. `idle`: nothing is buffered.
     """
@@ -71,18 +72,18 @@ class BurstBuilder(wiring.Component):
         locked = Signal()
         chosen = Signal()  # whose turn it was last
         pick = Signal()    # 0 rows, 1 state
-        taken = Signal(out_beat(c))
-        taken_valid = Signal()
-        taken_ready = Signal()
+        m.submodules.merged = merged = SkidBuffer(out_beat(c))
         m.d.comb += [
             pick.eq(Mux(locked, chosen, Mux(chosen, ~self.rows.valid, self.state.valid))),
-            taken.eq(Mux(pick, self.state.p, self.rows.p)),
-            taken_valid.eq(Mux(pick, self.state.valid, self.rows.valid)),
-            self.rows.ready.eq(taken_ready & ~pick),
-            self.state.ready.eq(taken_ready & pick),
+            merged.i.payload.eq(Mux(pick, self.state.p, self.rows.p)),
+            merged.i.valid.eq(Mux(pick, self.state.valid, self.rows.valid)),
+            self.rows.ready.eq(merged.i.ready & ~pick),
+            self.state.ready.eq(merged.i.ready & pick),
         ]
-        with m.If(taken_valid & taken_ready):
-            m.d.sync += [chosen.eq(pick), locked.eq(~taken.last)]
+        with m.If(merged.i.valid & merged.i.ready):
+            m.d.sync += [chosen.eq(pick), locked.eq(~merged.i.p.last)]
+        taken, taken_valid = merged.o.payload, merged.o.valid
+        taken_ready = Signal()
 
         # The beat before, held until it is known whether the burst goes on behind it.
         held = Signal(out_beat(c))
@@ -101,7 +102,7 @@ class BurstBuilder(wiring.Component):
             ends.eq(held.last | block_end | (taken.addr != following)),
             known.eq(held_valid & (held.last | block_end | taken_valid)),
             emit.eq(known & beat_fifo.i.ready & (burst_fifo.i.ready | ~ends)),
-            taken_ready.eq(~held_valid | emit),
+            taken_ready.eq(~held_valid | emit), merged.o.ready.eq(taken_ready),
             beat_fifo.i.valid.eq(emit),
             beat_fifo.i.p.data.eq(held.data),
             beat_fifo.i.p.strobe.eq(held.strobe),
@@ -122,5 +123,5 @@ class BurstBuilder(wiring.Component):
 
         wiring.connect(m, beat_fifo.o, wiring.flipped(self.beats))
         wiring.connect(m, burst_fifo.o, wiring.flipped(self.bursts))
-        m.d.comb += self.idle.eq(~held_valid & (beat_fifo.level == 0) & (burst_fifo.level == 0))
+        m.d.comb += self.idle.eq(~taken_valid & ~held_valid & (beat_fifo.level == 0) & (burst_fifo.level == 0))
         return m
