@@ -1,10 +1,13 @@
 """A small unit all the way: Yosys, fake pins, nextpnr, clocks; the cache; what does not fit or fails."""
 
+import dataclasses
+
 import pytest
 from amaranth import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
+from boards.flow import synthesis
 from boards.flow.blocks import Design
 from boards.flow.devices import LFE5U_85F, XC7A100T
 from boards.flow.families import FAMILIES
@@ -64,6 +67,22 @@ def test_bad_verilog_is_named(tmp_path):
     with pytest.raises(ToolError, match=r"yosys failed .*ERROR.*see .*yosys\.log"):
         synthesise(broken, "broken", FAMILIES["ecp5"], tmp_path)
     assert not list(tmp_path.glob("ecp5-*"))
+
+
+def test_where_a_mapper_fails_another_maps(design, tmp_path, monkeypatch):
+    """An assertion of Yosys in its newer mapper, which comes and goes with the netlist; here any failure is one."""
+    monkeypatch.setattr(synthesis, "ASSERTION", "ERROR: No such command: broken_mapper")
+    family = FAMILIES["ecp5"]
+    usual = synthesise(design, UNIT, family, tmp_path / "usual")
+    failing = dataclasses.replace(family, synth="broken_mapper -top {top}")
+    other = synthesise(design, UNIT, failing, tmp_path / "other")
+    assert other.retried and not usual.retried
+    assert other.utilisation.brams == usual.utilisation.brams
+    assert other.utilisation.flip_flops == usual.utilisation.flip_flops
+    assert 0 < other.utilisation.luts < 1.3 * usual.utilisation.luts
+    assert synthesise(design, UNIT, failing, tmp_path / "other").retried
+    with pytest.raises(ToolError, match="broken_mapper"):
+        synthesise(design, UNIT, dataclasses.replace(failing, retry=""), tmp_path / "neither")
 
 
 class Resets(wiring.Component):
