@@ -10,7 +10,7 @@ from ..config import SpAttenConfig
 from ..control.descriptor import job_layout, scale_layout
 from ..stream.layouts import prob_row, score_row, slot_meta
 from ..stream.registers import local_copy
-from ..stream.skid import SpareBuffer
+from ..stream.skid import SpareBuffer, connect_cut
 from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
@@ -105,7 +105,8 @@ class Softmax(wiring.Component):
         connect(m, info_fifo.o, decision.info)
         connect(m, decision.header, header_fifo.i)
         connect(m, header_fifo.o, normalise.header)
-        connect(m, row_fifo.o, normalise.rows)
+        # Rows are there before their header, so the register costs no time.
+        connect_cut(m, "rows", row_fifo.o, normalise.rows)
         # Who takes rows is far away, and there are two of them.
         m.submodules.catch = spare = SpareBuffer(prob_row(c))
         connect(m, normalise.o, spare.i)

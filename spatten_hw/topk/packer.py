@@ -48,7 +48,7 @@ class Packer(wiring.Component):
         held_tag = Signal(self.tag, reset_less=True)
         fill = Signal(lanes.bit_length())
         complete = Signal()  # `held` is a vector's final row
-        base = Signal(lanes.bit_length())
+        base = Signal(lanes.bit_length())  # elements that what arrives goes behind: 0 if `complete`, else `fill`
         total = Signal((2 * lanes).bit_length())
         over = Signal()
         direct = Signal()  # the arriving row ends its vector and leaves nothing behind
@@ -58,7 +58,6 @@ class Packer(wiring.Component):
             room.eq(out.i.ready),
             self.i.ready.eq(room),
             accept.eq(self.i.valid & room),
-            base.eq(Mux(complete, 0, fill)),
             total.eq(base + row.count),
             over.eq(accept & (total > lanes)),
             direct.eq(accept & row.last & ~over & ~complete),
@@ -87,6 +86,7 @@ class Packer(wiring.Component):
         with m.If(accept):
             m.d.sync += [
                 fill.eq(Mux(direct, 0, Mux(over, total - lanes, total))),
+                base.eq(Mux(row.last, 0, Mux(over, total - lanes, total))),
                 complete.eq(row.last & ~direct), held_tag.eq(row.tag),
             ]
         with m.Elif(room & complete):

@@ -31,7 +31,7 @@ class QuickSelect(TopKEngine):
     def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int, waiting: int = 4):
         super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
         self.waiting = waiting
-        self.buffer_depth = max(8, 3 * self.max_rows)
+        self.buffer_depth = max(16, 3 * self.max_rows)
         self.max_vectors = self.buffer_depth + RowFilter.DEPTH
         #: Random candidates a pivot is chosen from; comparing them all costs the square.
         self.samples = 8 if key_bits <= 16 else 4
@@ -63,7 +63,6 @@ class QuickSelect(TopKEngine):
         row = self.i.p
         taken = Signal()
         rows_used = Signal(range(depth + 1))
-        rows_now = Signal.like(rows_used)
         freed = Signal()
         space = Signal(init=1)
         load_row = Signal(address)
@@ -78,10 +77,12 @@ class QuickSelect(TopKEngine):
             taken.eq(self.i.valid & self.i.ready),
             n.eq(Mux(started, counted, 0) + row.count),
             k.eq(Mux(started, wanted, row.k)),
-            rows_now.eq(rows_used + taken - freed),
         ]
-        # Given back a cycle late, and full a cycle ahead: whether a row is taken is decided far from here.
-        m.d.sync += [freed.eq(row_filter.freed), rows_used.eq(rows_now), space.eq(rows_now != depth)]
+        # Room is there, or given back, a cycle late: whether a row is used is decided far from here.
+        m.d.sync += [
+            freed.eq(row_filter.freed), rows_used.eq(rows_used + taken - freed),
+            space.eq((rows_used != depth) & ~(taken & (rows_used == depth - 1))),
+        ]
         with m.If(taken):
             m.d.sync += [
                 load_row.eq(Mux(load_row == depth - 1, 0, load_row + 1)),

@@ -122,9 +122,6 @@ class Writer(wiring.Component):
         for kind, flags in enumerate(failed):
             with m.If(flags.any()):
                 m.d.sync += self.error[kind].eq(1)
-        # Quiet for a cycle longer than the answers, so that `error` is there when `idle` is.
-        resting = Signal()
-        settled = Signal()
-        m.d.comb += [resting.eq(quiet.all() & builder.idle), self.idle.eq(resting & settled)]
-        m.d.sync += settled.eq(resting)
+        # A cycle after the answers, so that `error` is there when `idle` is; a beat that is about to be taken counts.
+        m.d.sync += self.idle.eq(quiet.all() & builder.idle & ~self.rows.valid & ~self.state.valid)
         return m
