@@ -102,11 +102,20 @@ class Aligner(wiring.Component):
         mode = Signal(row_mode())
         take_raw = Signal()
         m.d.comb += take_turned.eq(turned_valid & (~raw_full | take_raw))
+        # The state again, for the enables of the rows: what steers lies beside its own state, what is as wide as a row
+        # beside the row, and neither has to wait for the other's wires.
+        raw_full_here, out_valid_here = (Signal(name=name, attrs={"keep": 1})
+                                         for name in ("raw_full_here", "out_valid_here"))
+        row_takes, raw_takes = Signal(), Signal()
+        m.d.comb += [
+            row_takes.eq(raw_full_here & (~out_valid_here | self.o.ready)),
+            raw_takes.eq(turned_valid & (~raw_full_here | ~out_valid_here | self.o.ready)),
+        ]
         # Byte by byte, not through a wide mask: a simulator does nothing for the words that no beat goes to. One
         # assignment to a byte: of two, of the same value, synthesis does not always make one clock enable.
         for w in range(words):
             stored = raw.word_select(w, c.axi_data_bits)
-            with m.If(take_turned & ((word == w) | (word == w + 1))):
+            with m.If(raw_takes & ((word == w) | (word == w + 1))):
                 for p in range(nbytes):
                     with m.If(own[p] == (word == w)):
                         m.d.sync += stored.word_select(p, 8).eq(turned.word_select(p, 8))
@@ -115,9 +124,9 @@ class Aligner(wiring.Component):
                 raw_error.eq(turned_error | (raw_error & ~raw_fresh)), raw_fresh.eq(turned_last), mode.eq(turned_mode),
             ]
         with m.If(take_turned & turned_last):
-            m.d.sync += raw_full.eq(1)
+            m.d.sync += [raw_full.eq(1), raw_full_here.eq(1)]
         with m.Elif(take_raw):
-            m.d.sync += raw_full.eq(0)
+            m.d.sync += [raw_full.eq(0), raw_full_here.eq(0)]
 
         # Stage 3: the row, or two joined.
         held = Signal()                                      # the output register waits for its LSBs
@@ -125,9 +134,10 @@ class Aligner(wiring.Component):
         at = join_offset(c)
         m.d.comb += take_raw.eq(raw_full & (~self.o.valid | self.o.ready))
         with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += [self.o.valid.eq(0), out_valid_here.eq(0)]
         with m.If(take_raw):
-            m.d.sync += [self.o.valid.eq(~mode.hold), held.eq(mode.hold)]
+            m.d.sync += [self.o.valid.eq(~mode.hold), out_valid_here.eq(~mode.hold), held.eq(mode.hold)]
+        with m.If(row_takes):
             with m.If(mode.join):
                 m.d.sync += [
                     row.raw[at:].eq(raw[:len(row.raw) - at]), row.error.eq(raw_error | row.error),

@@ -7,8 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
-from ..stream.fifo import StreamFifo
 from ..stream.layouts import kept_depth, kept_row, tag_layout, v_command
+from ..stream.prompt_fifo import PromptFifo
 from .head_base import HeadBase, stride_bits
 from .row_generator import walk_command
 
@@ -46,7 +46,7 @@ class ValueWalk(wiring.Component):
             "payloads": data.ArrayLayout(unsigned(c.token_bits), c.topk_lanes), "count": self.kept.p.count.shape(),
             "last": 1, "tag": len(self.kept.p.tag),
         })
-        m.submodules.kept_queue = queue = StreamFifo(queued, kept_depth(c))
+        m.submodules.kept_queue = queue = PromptFifo(queued, kept_depth(c))
         m.d.comb += [
             queue.i.valid.eq(self.kept.valid), self.kept.ready.eq(queue.i.ready),
             *(queue.i.p[name].eq(self.kept.p[name]) for name in ("payloads", "count", "last", "tag")),
@@ -100,5 +100,5 @@ class ValueWalk(wiring.Component):
             self.o.payload.half.eq(out.half), self.o.payload.kept.eq(out.kept), self.o.payload.ids.eq(out.ids),
         ]
         m.d.comb += self.idle.eq(msb.idle & ~begun & ~self.fills.valid & ~self.kept.valid
-                                 & (queue.level == 0))
+                                 & (queue.level == 0) & ~queue.o.valid)
         return m

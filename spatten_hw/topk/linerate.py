@@ -10,10 +10,10 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 
 from ..stream.fifo import StreamFifo
+from ..stream.prompt_fifo import PromptFifo
 from .digit_histogram import DigitHistogram
 from .digit_stage import DigitStage, digit_command
 from .interface import TopKEngine
-from .prompt_fifo import PromptFifo
 from .row_filter import RowFilter
 
 

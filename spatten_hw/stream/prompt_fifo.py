@@ -7,7 +7,7 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..stream.fifo import StreamFifo
+from .fifo import StreamFifo
 
 
 class PromptFifo(wiring.Component):
@@ -15,20 +15,22 @@ class PromptFifo(wiring.Component):
 
     Two registers in front of a memory: from empty the latency is `LATENCY` = 1 cycle, where a memory alone takes 2.
     The memory is used only while both are full, and has shown its first payload by the time they are empty. `o`
-    and `i.ready` come from registers.
+    and `i.ready` come from registers. `level`: payloads in the memory, beyond those in the registers.
     """
 
     LATENCY = 1
 
     i: stream.Interface
     o: stream.Interface
+    level: Signal
 
     def __init__(self, shape: ShapeLike, depth: int):
         if depth < 3:
             raise ValueError(f"depth must be at least 3, not {depth}")
         self.shape = shape
         self.depth = depth
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)),
+                          "level": Out(depth.bit_length())})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -39,7 +41,7 @@ class PromptFifo(wiring.Component):
         stored = Signal()  # the memory is ahead of what arrives
         room = Signal()
         m.d.comb += [
-            stored.eq(memory.level != 0),
+            stored.eq(memory.level != 0), self.level.eq(memory.level),
             room.eq(~second_valid | self.o.ready),
             self.i.ready.eq(memory.i.ready),
             memory.i.valid.eq(self.i.valid & (stored | ~room)),

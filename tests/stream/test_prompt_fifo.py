@@ -6,7 +6,7 @@ from amaranth import unsigned
 
 from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
-from spatten_hw.topk.prompt_fifo import PromptFifo
+from spatten_hw.stream.prompt_fifo import PromptFifo
 
 
 @cocotb.test()
