@@ -37,8 +37,7 @@ class Selector(wiring.Component):
     cycle later. A vector with `keep_all` takes one cycle.
     """
 
-    #: Cycles of a pass beyond one per row, and of the final tries beyond one per candidate.
-    PASS_CYCLES = 6
+    #: Cycles of the final tries beyond one per candidate.
     PROBE_CYCLES = 10
     #: Cycles per vector for taking the command and handing over the result.
     VECTOR_CYCLES = 3
@@ -56,6 +55,9 @@ class Selector(wiring.Component):
         self.buffer_depth = buffer_depth
         self.samples = samples
         self.random_passes = clog2(self.max_rows) + 4
+        self._chooser = PivotChooser(key_bits, samples, self.count_bits)
+        #: Cycles of a pass beyond one per row.
+        self.pass_cycles = 4 + self._chooser.latency
         address = max(1, clog2(buffer_depth))
         super().__init__({
             "cmd": In(stream.Signature(select_command(key_bits, samples, self.count_bits, address))),
@@ -70,14 +72,14 @@ class Selector(wiring.Component):
         if n <= self.lanes:
             passes = 0
         rows = -(-n // self.lanes)
-        return passes * (rows + self.PASS_CYCLES) + self.PROBE_CYCLES + self.lanes + self.VECTOR_CYCLES
+        return passes * (rows + self.pass_cycles) + self.PROBE_CYCLES + self.lanes + self.VECTOR_CYCLES
 
     def elaborate(self, platform) -> Module:
         m = Module()
         lanes, count_bits, key_bits = self.lanes, self.count_bits, self.key_bits
         row_shape = data.ArrayLayout(unsigned(key_bits), lanes)
         m.submodules.splitter = splitter = Splitter(key_bits, lanes, count_bits)
-        m.submodules.chooser = chooser = PivotChooser(key_bits, self.samples, count_bits)
+        m.submodules.chooser = chooser = self._chooser
         m.submodules.random = random = RandomBits()
 
         # What is left to search: the `k`-th largest of `size` keys in `source`, all in low … high.
@@ -204,12 +206,18 @@ class Selector(wiring.Component):
                     m.next = "PREPARE"
             with m.State("PREPARE"):
                 m.d.sync += [
-                    remaining.eq(size), row_index.eq(0), first.eq(1), probing.eq(size <= lanes),
-                    candidate.eq(0),
+                    remaining.eq(size), row_index.eq(0), probing.eq(size <= lanes), candidate.eq(0),
                 ]
                 with m.If(size <= lanes):
                     m.next = "SETTLE"
                 with m.Else():
+                    m.next = "CHOOSE" if chooser.latency == 3 else "PASS"
+                if chooser.latency == 2:
+                    m.d.sync += first.eq(1)
+            # Of wide keys the pivot takes a cycle longer to choose than the first row to come.
+            if chooser.latency == 3:
+                with m.State("CHOOSE"):
+                    m.d.sync += first.eq(1)
                     m.next = "PASS"
             with m.State("PASS"):
                 m.d.comb += reading.eq(1)
