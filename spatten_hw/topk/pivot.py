@@ -76,10 +76,10 @@ class RowSampler(wiring.Component):
 class PivotChooser(wiring.Component):
     """Chooses the pivot for finding the `k`-th largest of `size` keys.
 
-    `k`, `size`, `low`, `high`, `middle` count in cycle 0, `samples` in cycle 1; `pivot` is valid in cycle `latency` = 2,
-    for keys of more than `WIDE` bits 3 (one cycle later for every cycle they come later). The sample whose rank is that
-    of the k-th key among all is the pivot, moved by part of a rank towards the median so that the k-th key probably
-    lands in the smaller part. `middle` asks for (low + high) / 2 instead.
+    `k`, `size`, `low`, `high`, `middle` count in cycle 0, `samples` in cycle 1; `pivot` is valid in cycle
+    `latency`: 2, for keys of more than `WIDE` bits 3 (one cycle later for every cycle they come later). The sample
+    whose rank is that of the k-th key among all is the pivot, moved by part of a rank towards the median so that the
+    k-th key probably lands in the smaller part. `middle` asks for (low + high) / 2 instead.
     """
 
     #: Keys that are compared in a cycle of their own.
