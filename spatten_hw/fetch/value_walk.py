@@ -16,7 +16,7 @@ from .row_generator import walk_command
 class ValueWalk(wiring.Component):
     """`fills` (`v_command`) and `kept` (`kept_row`, payloads are token ids) → `o` (`walk_command`).
 
-    One per cycle, latency that of `HeadBase` (2 cycles more for kept rows, which pass a queue). While `keys_wanted`,
+    One per cycle, latency that of `HeadBase` (1 cycle more for kept rows, which pass a queue). While `keys_wanted`,
     kept rows wait until the queue is three quarters full: K rows are on the longest way, V rows fill the time in
     which the last vectors pass softmax and top-k. A kept vector, once started, goes through to its `last` row before
     a fill may pass; kept vectors come first, since a result waits for them while a fill is ahead of its use. Rows of
