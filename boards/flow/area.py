@@ -86,8 +86,8 @@ class Measured:
     def _block(self, unit: str, module: str, family: Family) -> Block:
         self.tell(f"{self.config.name}, {family.title}, {unit}: synthesis of {module}")
         block = synthesise(self.design, module, family, self.cache, self.boxes)
-        if block.retried:
-            self.tell(f"{self.config.name}, {family.title}, {unit}: abc9 of Yosys failed on {module}, mapped with abc")
+        if block.remark:
+            self.tell(f"{self.config.name}, {family.title}, {unit}: {block.remark}")
         return block
 
     def clock(self, unit: str, device: Device, seeds: Sequence[int], mhz: float, folder: Path) -> list[Placement]:

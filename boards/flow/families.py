@@ -87,12 +87,11 @@ def _xilinx(name: str, title: str) -> Family:
                   ("+/xilinx/cells_sim.v", "+/xilinx/cells_xtra.v"))
 
 
-# The mapper that came before abc9: without delays of carry chains and memories, in exchange for a few more levels.
+# The mapper that came before abc9, which does not know the delays of carry chains and memories.
 _ECP5_RETRY = """synth_ecp5 -nowidelut -run begin:map_luts -top {top}
 abc -dress -lut 4
 clean
 synth_ecp5 -nowidelut -run map_cells: -top {top}"""
-
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (
     # Four-input LUTs only: wider ones are pairs of them side by side with an extra multiplexer, which takes 3 % more

@@ -43,6 +43,7 @@ class Region:
 REGIONS = (Region(".prob_value.array.", (0, 1), 1, 4), Region(".requantiser.", (1,), 5, 3),
            Region(".score.array.", (2, 1), 8, 4))
 
+
 def floorplan(module: Mapping[str, Any], grid: DspGrid) -> dict[str, str]:
     """Writes a place (`BEL`) beside every multiplier of a region in `module` (of a JSON netlist of Yosys); returns
     cell → place. A region whose multipliers do not fit its blocks is left to the placer."""

@@ -42,6 +42,11 @@ class Block:
         """Whether the family's usual commands failed on it, and its `retry` made it."""
         return (self.netlist.parent / RETRY_LOG).exists()
 
+    @property
+    def remark(self) -> str:
+        """What a user should know of how it was made, or nothing."""
+        return f"{self.module}: Yosys' usual mapper failed, an older one made it" if self.retried else ""
+
 
 def synthesise(design: Design, module: str, family: Family, cache: Path, boxes: Collection[str] = ()) -> Block:
     """`module` with all below it, flattened, but for `boxes`, which stay instances. Raises `ToolError`."""
@@ -116,6 +121,8 @@ def assemble(design: Design, module: str, family: Family, cache: Path, boxes: Co
     for number, name in enumerate(names, 1):
         tell(f"synthesis {number}/{len(names)}: {name}")
         blocks.append(synthesise(design, name, family, cache, boxes))
+        if blocks[-1].remark:
+            tell(blocks[-1].remark)
     tell("joining the netlists")
     netlist, usage = join(blocks, module, family, folder)
     return netlist, blocks, usage

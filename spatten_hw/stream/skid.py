@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 
 class _Stage(wiring.Component):
-    """Ports of all."""
+    """Streams `i` and `o` of `shape`, which every stage here has."""
 
     i: stream.Interface
     o: stream.Interface

@@ -11,7 +11,7 @@ from ..config import clog2
 from ..stream.fifo import StreamFifo
 from ..stream.skid import HalfBuffer, connect_cut
 from .interface import TopKEngine
-from .pivot import RandomBits, RowSampler
+from .pivot import PivotChooser, RandomBits, RowSampler
 from .row_filter import RowFilter, filter_command
 from .selector import Selector, select_command
 
@@ -34,7 +34,7 @@ class QuickSelect(TopKEngine):
         self.buffer_depth = max(16, 3 * self.max_rows)
         self.max_vectors = self.buffer_depth + RowFilter.DEPTH
         #: Random candidates a pivot is chosen from; comparing them all costs the square.
-        self.samples = 8 if key_bits <= 16 else 4
+        self.samples = 8 if key_bits <= PivotChooser.WIDE else 4
         self._selector = Selector(key_bits, lanes, max_n, self.buffer_depth, self.samples)
 
     def worst_case_cycles(self, n: int) -> int:

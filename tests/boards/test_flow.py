@@ -77,6 +77,7 @@ def test_where_a_mapper_fails_another_maps(design, tmp_path, monkeypatch):
     failing = dataclasses.replace(family, synth="broken_mapper -top {top}")
     other = synthesise(design, UNIT, failing, tmp_path / "other")
     assert other.retried and not usual.retried
+    assert UNIT in other.remark and not usual.remark
     assert other.utilisation.brams == usual.utilisation.brams
     assert other.utilisation.flip_flops == usual.utilisation.flip_flops
     assert 0 < other.utilisation.luts < 1.3 * usual.utilisation.luts
