@@ -90,8 +90,10 @@ class Measured:
             self.tell(f"{self.config.name}, {family.title}, {unit}: {block.remark}")
         return block
 
-    def clock(self, unit: str, device: Device, seeds: Sequence[int], mhz: float, folder: Path) -> list[Placement]:
-        """Places and routes `unit` (not `GLUE`) behind fake pins on `device`, once per seed, aiming at `mhz`."""
+    def clock(self, unit: str, device: Device, seeds: Sequence[int], mhz: float, folder: Path,
+              route: bool = True) -> list[Placement]:
+        """Places and (`route`) routes `unit` (not `GLUE`) behind fake pins on `device`, once per seed, aiming at
+        `mhz`."""
         module = self.units.get(unit, TOP)
         work = folder / f"{self.config.name}-{unit}"
         work.mkdir(parents=True, exist_ok=True)
@@ -102,6 +104,6 @@ class Measured:
         prepare(netlist, device)
         placements = []
         for number, seed in enumerate(seeds, 1):
-            about = f"place and route {number}/{len(seeds)}, seed {seed}"
-            placements.append(place(netlist, device, seed, mhz, work, tell=tell, about=about))
+            about = f"place{' and route' if route else ''} {number}/{len(seeds)}, seed {seed}"
+            placements.append(place(netlist, device, seed, mhz, work, tell=tell, about=about, route=route))
         return placements

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 #: What Yosys and nextpnr append to the name of a signal for the cells and nets round it.
 _CELL_SUFFIX = re.compile(
     r"(?:_(?:LUT4|PFUMX|L6MUX21|CCU2C|TRELLIS_\w+|MULT18X18D|DP16KD|PDPW16KD|DPR16X4C?)(?:_.*)?"
-    r"|\$(?:glbnet|PACKER|nextpnr|TRELLIS)\S*|\.\d+\.\d+(?:_.*)?)$")
+    r"|\$(?:glbnet|PACKER|nextpnr|TRELLIS|DPRAM)\S*|\.\d+\.\d+(?:_.*)?)$")
 #: Instances that say nothing to a reader: the measured design inside the fake pins, the inside of a shared block.
 _SILENT = {"dut", "block"}
 

@@ -12,6 +12,7 @@ from spatten_hw.errors import UserError
 from .devices import Device
 from .paths import CriticalPath, read_paths
 from .router_log import RouterLog, Unroutable
+from .sdf import late_paths
 from .tools import Usage, nextpnr_command, run_tool
 
 #: nextpnr's default placer, `heap`, left `small` with a tenth to two thirds more wire than `static`, from
@@ -37,7 +38,8 @@ class Clock:
 class Placement:
     """A placed and routed netlist. `clocks`: net → clock; `used`, `available`: nextpnr's cell type → number;
     `paths`: the critical path of every clock, slowest first; `config`: Trellis text for ecppack. If the router was
-    stuck, `stuck` says so, the clocks are what the placement promised, and the rest is empty."""
+    stuck, or not asked, `stuck` says so, and the clocks are what the placement promised; of the one that was stuck the
+    rest is empty, of the other there are the paths between signals that are slowest by that placement."""
 
     seed: int
     clocks: Mapping[str, Clock]
@@ -66,19 +68,20 @@ class Placement:
 
 
 def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lpf: Path | None = None,
-          tell: Callable[[str], None] = lambda text: None, about: str = "place and route") -> Placement:
-    """Places and routes `netlist`; clocks without a constraint in `lpf` must reach `mhz`. `tell` is told of every step,
-    after `about`. A clock that misses, or a router that is stuck, is no error (see `Placement.met`): another seed may
-    do. Raises `ToolError` if the netlist does not fit."""
+          tell: Callable[[str], None] = lambda text: None, about: str = "place and route",
+          route: bool = True) -> Placement:
+    """Places and (`route`) routes `netlist`; clocks without a constraint in `lpf` must reach `mhz`. `tell` is told of
+    every step, after `about`. A clock that misses, or a router that is stuck, is no error (see `Placement.met`):
+    another seed may do. Raises `ToolError` if the netlist does not fit."""
     if device.place is None:
         raise UserError(f"{device.name}: no open tool of pip places and routes this device")
     name = f"seed{seed}"
     command = [*nextpnr_command(), *device.place, "--json", str(netlist.resolve().relative_to(folder.resolve())),
                "--seed", str(seed), "--freq", str(mhz), "--timing-allow-fail", "--report", f"{name}.json",
-               "--textcfg", f"{name}.config", "--quiet", "--log", f"nextpnr-{name}.log", "--placer", PLACER,
-               "--router", ROUTER]
+               "--quiet", "--log", f"nextpnr-{name}.log", "--placer", PLACER, "--router", ROUTER]
+    command += ["--textcfg", f"{name}.config"] if route else ["--no-route", "--sdf", f"{name}.sdf"]
     command += ["--lpf", str(lpf.resolve().relative_to(folder.resolve()))] if lpf else ["--lpf-allow-unconstrained"]
-    for left in ("json", "config"):
+    for left in ("json", "config", "sdf"):
         (folder / f"{name}.{left}").unlink(missing_ok=True)
     log = RouterLog(folder / f"nextpnr-{name}.log", lambda step: tell(f"{about}: {step}"))
     try:
@@ -87,8 +90,16 @@ def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lp
         clocks = {net: Clock(*reached_and_wanted) for net, reached_and_wanted in error.placed.items()}
         return Placement(seed, clocks, {}, {}, (), error.usage, None, str(error))
     clocks, used, available = read_report((folder / f"{name}.json").read_text())
+    if not route:
+        log()
+        clocks = {net: Clock(*reached_and_wanted) for net, reached_and_wanted in log.placed.items()}
     if not clocks:
         raise UserError(f"{netlist}: nothing is clocked; there is no frequency to report")
+    if not route:
+        with (folder / f"{name}.sdf").open() as delays:
+            paths = late_paths(delays)
+        (folder / f"{name}.sdf").unlink()    # 100 MB of `small`
+        return Placement(seed, clocks, used, available, paths, usage, None, "placed only")
     return Placement(seed, clocks, used, available, read_paths((folder / f"{name}.json").read_text()), usage,
                      folder / f"{name}.config")
 

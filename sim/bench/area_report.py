@@ -93,6 +93,9 @@ class PresetReport:
                          f"{path.start} → {path.end}" if path else "-"])
             if path:
                 paths.append(f"{unit}: {path.text()}")
+            if middle.paths[1:] and middle.stuck:
+                paths.append("\n".join(["between other signals, by the same placement:", *(
+                    f"  {p.delay:.2f} ns, {p.levels} levels: {p.start} → {p.end}" for p in middle.paths[1:])]))
         return "\n\n".join([table(rows), *paths])
 
 

@@ -113,6 +113,7 @@ def test_history_replaces_on_the_same_commit(tmp_path):
     (["--unit", "fetch"], "unknown unit 'fetch'; units: fetcher, "),
     (["--target", "ice40"], "unknown target 'ice40'; targets: ecp5, xc7, xcup"),
     (["--mhz", "all"], "unknown --mhz unit 'all'"),
+    (["--placed"], "--placed: says how --mhz measures"),
     (["--plot", "x.svg"], "--plot: draws a history"),
     (["--liberty", "/nowhere/x.lib"], "--liberty /nowhere/x.lib: No such file"),
 ])

@@ -53,6 +53,12 @@ def test_unit_to_clock(design, tmp_path):
     assert result.paths[0].delay == pytest.approx(1000 / result.slowest.reached, rel=0.01)
     assert result.config.stat().st_size > 0
 
+    # The same without routing: the MHz that nextpnr says of the placement are those of the path we name.
+    placed = place(netlist, LFE5U_85F, 1, 1000, work, route=False)
+    assert placed.stuck and not placed.met and placed.config is None and placed.used == result.used
+    assert placed.paths[0].delay == pytest.approx(1000 / placed.slowest.reached, rel=0.001)
+    assert [p.delay for p in placed.paths] == sorted((p.delay for p in placed.paths), reverse=True)
+
 
 def test_xilinx_synthesis(design, tmp_path):
     block = synthesise(design, UNIT, FAMILIES["xc7"], tmp_path)
