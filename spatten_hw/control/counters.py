@@ -72,24 +72,26 @@ class PerformanceCounters(wiring.Component):
         adding = Signal.like(turn)
         amount = Signal(max(len(r) for r in recent))
         empty = Signal(count, init=(1 << count) - 1)  # the total in memory does not count: it is 0
+        adding_empty = Signal()
         old = Signal(64)
         total = Signal(64)
         m.d.comb += [
             read.addr.eq(turn), read.en.eq(1),
-            old.eq(Mux(empty.bit_select(adding, 1), 0, read.data)),
+            old.eq(Mux(adding_empty, 0, read.data)),
             total.eq((old + amount)[:64]),
             write.addr.eq(adding), write.data.eq(total), write.en.eq(1),
         ]
         started = Signal()  # the first cycle after reset has nothing in stage 2
         m.d.sync += [
             started.eq(1), adding.eq(turn), amount.eq(Array(recent)[turn]),
+            adding_empty.eq(empty.bit_select(turn, 1)),
         ]
         with m.If(started):
             m.d.sync += empty.bit_select(adding, 1).eq(0)
         with m.Else():
             m.d.comb += write.en.eq(0)
         with m.If(self.clear):
-            m.d.sync += [empty.eq((1 << count) - 1), amount.eq(0)]
+            m.d.sync += [empty.eq((1 << count) - 1), adding_empty.eq(1), amount.eq(0)]
 
         is_bytes = Const(sum(1 << n for n, k in enumerate(COUNTERS) if k.unit == "bytes"), count)
         hit = Signal()

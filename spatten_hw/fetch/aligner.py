@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import LSB_WIDTH, SpAttenConfig
 from ..stream.registers import payload_register
+from ..stream.skid import SpareBuffer
 from .read_port import longest_row_beats, row_beat
 
 
@@ -47,7 +48,7 @@ class Aligner(wiring.Component):
     assembled, so alignment costs no cycle. A complete row moves to the output register: one beat per cycle
     is accepted while a finished row waits, and one-beat rows leave one per cycle. Latency
     `LATENCY` = 3 cycles from a row's last beat. Valid input: `hold` and `join` rows alternate. Bits beyond a row's
-    last byte are don't-care. Not cut: `o.ready` → `i.ready`.
+    last byte are don't-care. `o.ready` is cut: it decides about registers as wide as a row in three places.
     """
 
     LATENCY = 3
@@ -102,20 +103,11 @@ class Aligner(wiring.Component):
         mode = Signal(row_mode())
         take_raw = Signal()
         m.d.comb += take_turned.eq(turned_valid & (~raw_full | take_raw))
-        # The state again, for the enables of the rows: what steers lies beside its own state, what is as wide as a row
-        # beside the row, and neither has to wait for the other's wires.
-        raw_full_here, out_valid_here = (Signal(name=name, attrs={"keep": 1})
-                                         for name in ("raw_full_here", "out_valid_here"))
-        row_takes, raw_takes = Signal(), Signal()
-        m.d.comb += [
-            row_takes.eq(raw_full_here & (~out_valid_here | self.o.ready)),
-            raw_takes.eq(turned_valid & (~raw_full_here | ~out_valid_here | self.o.ready)),
-        ]
         # Byte by byte, not through a wide mask: a simulator does nothing for the words that no beat goes to. One
         # assignment to a byte: of two, of the same value, synthesis does not always make one clock enable.
         for w in range(words):
             stored = raw.word_select(w, c.axi_data_bits)
-            with m.If(raw_takes & ((word == w) | (word == w + 1))):
+            with m.If(take_turned & ((word == w) | (word == w + 1))):
                 for p in range(nbytes):
                     with m.If(own[p] == (word == w)):
                         m.d.sync += stored.word_select(p, 8).eq(turned.word_select(p, 8))
@@ -124,20 +116,21 @@ class Aligner(wiring.Component):
                 raw_error.eq(turned_error | (raw_error & ~raw_fresh)), raw_fresh.eq(turned_last), mode.eq(turned_mode),
             ]
         with m.If(take_turned & turned_last):
-            m.d.sync += [raw_full.eq(1), raw_full_here.eq(1)]
+            m.d.sync += raw_full.eq(1)
         with m.Elif(take_raw):
-            m.d.sync += [raw_full.eq(0), raw_full_here.eq(0)]
+            m.d.sync += raw_full.eq(0)
 
         # Stage 3: the row, or two joined.
-        held = Signal()                                      # the output register waits for its LSBs
-        row = payload_register(m, self.o.payload, "row")
+        m.submodules.catch = spare = SpareBuffer(lane_row(c))
+        wiring.connect(m, spare.o, wiring.flipped(self.o))
+        held = Signal()                                      # the row waits for its LSBs
+        row = payload_register(m, spare.i.payload, "row")
         at = join_offset(c)
-        m.d.comb += take_raw.eq(raw_full & (~self.o.valid | self.o.ready))
-        with m.If(self.o.ready):
-            m.d.sync += [self.o.valid.eq(0), out_valid_here.eq(0)]
+        m.d.comb += take_raw.eq(raw_full & spare.i.ready)
+        with m.If(spare.i.ready):
+            m.d.sync += spare.i.valid.eq(raw_full & ~mode.hold)
         with m.If(take_raw):
-            m.d.sync += [self.o.valid.eq(~mode.hold), out_valid_here.eq(~mode.hold), held.eq(mode.hold)]
-        with m.If(row_takes):
+            m.d.sync += held.eq(mode.hold)
             with m.If(mode.join):
                 m.d.sync += [
                     row.raw[at:].eq(raw[:len(row.raw) - at]), row.error.eq(raw_error | row.error),

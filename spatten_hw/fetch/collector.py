@@ -86,7 +86,10 @@ class RowCollector(wiring.Component):
         with m.If(move):
             m.d.sync += gathered.eq(0)
         with m.If(take):
-            m.d.sync += [gathered.eq(1), about.eq(note), about.last.eq(note.last & done)]
+            m.d.sync += gathered.eq(1)
+        # Whatever the ports offer: a wide clock enable need not know whether it is a group.
+        with m.If(~gathered | move):
+            m.d.sync += [about.eq(note), about.last.eq(note.last & done)]
             with m.Switch(row_dim):
                 for d in range(len(c.dims)):
                     with m.Case(d):

@@ -87,6 +87,7 @@ class BurstSplitter(wiring.Component):
             self.i.ready.eq(~valid | (free & last)),
             self.idle.eq(~valid & ~self.o.valid),
         ]
+        # The registers move on, or take the next row: which of the two, their clock enables need not know.
         with m.If(free):
             m.d.sync += [
                 spare.i.valid.eq(valid),
@@ -96,10 +97,12 @@ class BurstSplitter(wiring.Component):
                 out.note.user.eq(user),
                 out.note.bank.eq(channel_of(c, Cat(start, granule))[:clog2(response_banks(c))]),
             ]
-            m.d.sync += [granule.eq(granule + 1), start.eq(0), left.eq(left - room), first.eq(0)]
-        with m.If(self.i.ready):
-            m.d.sync += [
-                valid.eq(self.i.valid), first.eq(1), left.eq(self.i.payload.bytes), user.eq(self.i.payload.user),
-                Cat(start, granule).eq(self.i.payload.addr), offset.eq(self.i.payload.addr[:beat]),
-            ]
+        with m.If(free | ~valid):
+            with m.If(last | ~valid):
+                m.d.sync += [
+                    valid.eq(self.i.valid), first.eq(1), left.eq(self.i.payload.bytes), user.eq(self.i.payload.user),
+                    Cat(start, granule).eq(self.i.payload.addr), offset.eq(self.i.payload.addr[:beat]),
+                ]
+            with m.Else():
+                m.d.sync += [granule.eq(granule + 1), start.eq(0), left.eq(left - room), first.eq(0)]
         return m

@@ -52,12 +52,13 @@ class WordReader(wiring.Component):
         for bank, answers in enumerate(self.rsp):
             connect(m, flipped(answers), port.rsp[bank])
 
-        # One register between the arbiter, whose choice may move, and the port.
+        # One register between the arbiter, whose choice may move, and the port. It takes a command every other cycle at
+        # most, so that no client waits for the port's arithmetic within the cycle.
         asked = Signal(port.i.payload.shape())
         asked_valid = Signal()
         free = Signal()
         m.d.comb += [
-            free.eq(~asked_valid | port.i.ready), arbiter.advance.eq(free),
+            free.eq(~asked_valid), arbiter.advance.eq(free),
             port.i.valid.eq(asked_valid), port.i.payload.eq(asked),
         ]
         for k, cmd in enumerate(self.cmd):
@@ -70,6 +71,8 @@ class WordReader(wiring.Component):
                 asked.bytes.eq(Cat(Const(0, 3), command.words)),
                 asked.user.eq(Cat(arbiter.index, (command.addr[3:] + command.words - 1)[:index_bits])),
             ]
+        with m.Elif(port.i.ready):
+            m.d.sync += asked_valid.eq(0)
 
         word = Signal(aux_word())
         word_valid = Signal()

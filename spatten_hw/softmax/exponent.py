@@ -21,8 +21,8 @@ class Exponent(wiring.Component):
     own scaling, no back-pressure. Valid input: score ≤ top on live lanes (on others y is don't-care).
     """
 
-    #: Difference, two shifts, rounding; product; two shifts, rounding.
-    LATENCY = 8
+    #: Scores (they come from block RAM); difference, two shifts, rounding; product; two shifts, rounding.
+    LATENCY = 9
 
     i: stream.Interface
     o: stream.Interface
@@ -38,10 +38,12 @@ class Exponent(wiring.Component):
         m = Module()
         c = self.config
         scaling = self.i.p.scaling
-        pre = delay(m, scaling.pre, 1, "pre")
+        top = delay(m, scaling.top, 1, "top")
+        scores = delay(m, self.i.p.scores, 1, "scores")
+        pre = delay(m, scaling.pre, 2, "pre")
         pre_fine = delay(m, pre, 1, "pre_fine")
-        mant = delay(m, scaling.mant, 4, "mant")
-        post = delay(m, scaling.post, 5, "post")
+        mant = delay(m, scaling.mant, 5, "mant")
+        post = delay(m, scaling.post, 6, "post")
         post_fine = delay(m, post, 1, "post_fine")
         m.d.comb += [
             self.i.ready.eq(1),
@@ -59,7 +61,7 @@ class Exponent(wiring.Component):
             y = Signal(Y_BITS, name=f"y_{lane}", reset_less=True)
             m.d.sync += [
                 # Two score_bits numbers, the first not smaller: the difference fits score_bits unsigned.
-                below.eq(narrow(scaling.top - self.i.p.scores[lane], c.score_bits)),
+                below.eq(narrow(top - scores[lane], c.score_bits)),
                 below_coarse.eq(sticky_right(guarded(below), pre[3:], 8)),
                 below_fine.eq(sticky_right(below_coarse, pre_fine[:3], 1)),
                 d.eq(saturate(round_guarded(below_fine), unsigned(D_BITS))),

@@ -11,6 +11,7 @@ from amaranth.lib import data, stream, wiring
 
 from ..stream.fifo import StreamFifo
 from ..stream.prompt_fifo import PromptFifo
+from ..stream.skid import connect_cut
 from .digit_histogram import DigitHistogram
 from .digit_stage import DigitStage, digit_command
 from .interface import TopKEngine
@@ -141,7 +142,7 @@ class LineRate(TopKEngine):
             row_filter.cmd.valid.eq(found.valid), found.ready.eq(row_filter.cmd.ready),
             row_filter.cmd.p.threshold.eq(found.p.prefix), row_filter.cmd.p.keep_equal.eq(-found.p.balance),
         ]
-        wiring.connect(m, elements.o, row_filter.rows)
+        connect_cut(m, "rows", elements.o, row_filter.rows)
         wiring.connect(m, row_filter.o, wiring.flipped(self.o))
         return m
 

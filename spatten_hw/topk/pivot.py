@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -145,9 +145,9 @@ class PivotChooser(wiring.Component):
         centre = Signal(self.key_bits, reset_less=True)
         m.d.sync += centre.eq((self.low + self.high) >> 1)
         centre_late = delay(m, centre, self.latency - 1, "centre")
-        sample = Signal(self.key_bits)
+        # Ranks are a permutation: one sample is hit.
+        sample: Value = Const(0, self.key_bits)
         for j in range(count):
-            with m.If(ordered[j] == rank):
-                m.d.comb += sample.eq(kept[j])
+            sample = sample | (kept[j] & (ordered[j] == rank).replicate(self.key_bits))
         m.d.comb += self.pivot.eq(Mux(self.middle, centre_late, sample))
         return m

@@ -24,10 +24,9 @@ def filter_command(key_bits: int, count: int) -> data.StructLayout:
 class RowFilter(wiring.Component):
     """Per `cmd` (`filter_command`) takes a vector of `rows` and emits those to keep as dense rows.
 
-    `rows`: `packed_row` of elements (payload above key), one register ahead of the command, so that a row has to
-    be there one cycle before its vector's command. One row per cycle, no gap between vectors. `freed`: a row was
-    used for good. All stages advance together unless both registers at `o` are full, so that nothing depends
-    combinationally on `o.ready`.
+    `rows`: `packed_row` of elements (payload above key), to come from registers: they go into the comparators. One row
+    per cycle, no gap between vectors. `freed`: a row was used for good. All stages advance together unless both
+    registers at `o` are full, so that nothing depends combinationally on `o.ready`.
     """
 
     #: Cycles from using a vector's last row to its last output row, if that row leaves nothing over (`Packer`).
@@ -60,19 +59,15 @@ class RowFilter(wiring.Component):
         m.submodules.equal_ranks = equal_ranks = PrefixSum(lanes)
         m.submodules.pack = pack = Packer(width, lanes, self.tag_bits)
 
-        # The row register takes the memory's delay off the comparators' path, and its latency off the vector's.
         advance = Signal()
-        row = Signal(self.rows.p.shape(), reset_less=True)
-        row_valid = Signal()
+        row = self.rows.payload
         started = Signal()
         m.d.comb += [
             advance.eq(pack.i.ready),
-            self.freed.eq(advance & row_valid & self.cmd.valid),
-            self.cmd.ready.eq(advance & row_valid & row.last),
-            self.rows.ready.eq(~row_valid | self.freed),
+            self.freed.eq(advance & self.rows.valid & self.cmd.valid),
+            self.cmd.ready.eq(advance & self.rows.valid & row.last),
+            self.rows.ready.eq(advance & self.cmd.valid),
         ]
-        with m.If(self.rows.ready):
-            m.d.sync += [row.eq(self.rows.payload), row_valid.eq(self.rows.valid)]
         with m.If(self.freed):
             m.d.sync += started.eq(~row.last)
 

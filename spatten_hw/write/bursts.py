@@ -101,7 +101,9 @@ class BurstBuilder(wiring.Component):
             block_end.eq(held.addr[low:low + block_bits].all() if block_bits else Const(1)),
             ends.eq(held.last | block_end | (taken.addr != following)),
             known.eq(held_valid & (held.last | block_end | taken_valid)),
-            emit.eq(known & beat_fifo.i.ready & (burst_fifo.i.ready | ~ends)),
+            # Room for a burst's address is wanted whether it ends or not: the enables of the FIFO's memory would have
+            # to wait for a comparison of addresses.
+            emit.eq(known & beat_fifo.i.ready & burst_fifo.i.ready),
             taken_ready.eq(~held_valid | emit), merged.o.ready.eq(taken_ready),
             beat_fifo.i.valid.eq(emit),
             beat_fifo.i.p.data.eq(held.data),
