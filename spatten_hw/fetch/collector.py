@@ -66,7 +66,8 @@ class RowCollector(wiring.Component):
         row_dim = local_copy(m, self.dim_log2, "row_dim")
         gathered = Signal()           # a group waits in front of the converter
         about = Signal(group_note(c), reset_less=True)
-        mode = Signal(row_mode(), reset_less=True)
+        # For each slice its own: it selects among all of the slice's bits.
+        modes = [Signal(row_mode(), name=f"mode_{s}", reset_less=True, attrs={"keep": 1}) for s in range(c.slices)]
         raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices), reset_less=True)
         move = Signal()
         m.d.comb += [
@@ -94,7 +95,8 @@ class RowCollector(wiring.Component):
                 for d in range(len(c.dims)):
                     with m.Case(d):
                         # The rows of a group are of one kind: the first one's mode says it for all.
-                        m.d.sync += mode.eq(self._chosen(group, d, 0, lambda lane: lane.payload.mode.as_value()))
+                        mode = self._chosen(group, d, 0, lambda lane: lane.payload.mode.as_value())
+                        m.d.sync += [own.eq(mode) for own in modes]
                         for r in range(c.lanes >> d):
                             field = self._chosen(group, d, r, lambda lane, d=d: row_field(
                                 c, lane.payload.raw, lane.payload.mode.join, d))
@@ -107,7 +109,8 @@ class RowCollector(wiring.Component):
 
         m.submodules.converter = converter = BitWidthConverter(c, c.slices)
         m.d.comb += [
-            converter.en.eq(move & gathered), converter.dim_log2.eq(row_dim), converter.mode.eq(mode),
+            converter.en.eq(move), converter.dim_log2.eq(row_dim),
+            *(mode.eq(own) for mode, own in zip(converter.modes, modes, strict=True)),
             converter.raw.eq(raw), self.o.payload.slices.eq(converter.operands),
         ]
         with m.If(move):

@@ -56,15 +56,17 @@ class SliceConverter(wiring.Component):
             for e in range(c.min_dim):
                 m.d.sync += operands[e * bits:(e + 1) * bits].eq(fields(e))
 
+        # Every enabled cycle stores something, whatever `mode` says: the clock enable does not depend on it.
         with m.If(self.enable), m.Switch(mode.width):
             for w in widths:
-                with m.Case(w):
+                with m.Case(w) if w != widths[-1] else m.Default():
                     def plain(e: int, w: int = w) -> Value:
                         return self.msb[e * w:(e + 1) * w]
 
                     def extended(e: int, to: int, plain=plain) -> Value:
                         return Cat(plain(e), plain(e)[-1].replicate(to - len(plain(e))))
 
+                    store(lambda e, extended=extended: extended(e, bits))
                     # Conditions that exclude each other: If and Elif would become a case with overlapping patterns.
                     is_lsb = mode.lsb if has_lsbs(c) and w == LSB_WIDTH else Const(0, 1)
                     shifted = mode.shift if has_lsbs(c) and w + LSB_WIDTH <= bits else Const(0, 1)
@@ -78,8 +80,6 @@ class SliceConverter(wiring.Component):
                         with m.If(~is_lsb & shifted & ~mode.join):
                             store(lambda e, extended=extended, upper=upper: Cat(
                                 Const(0, LSB_WIDTH - 1), mode.mid, extended(e, upper)))
-                    with m.If(~is_lsb & ~shifted):
-                        store(lambda e, extended=extended: extended(e, bits))
         return m
 
 
@@ -87,14 +87,14 @@ class BitWidthConverter(wiring.Component):
     """Raw rows to operands, `slices` array slices at once, in the cycle after `en`.
 
     At D = min_dim << dim_log2 a row of K, Q or V takes 2^dim_log2 neighbouring slices. `raw`: each row's field of D·W
-    bits holds the elements tightly from its lowest bit; with `mode.join` the MSBs there and the LSBs from bit
-    D·(W − 4). `mode` is the same for all rows. One converter serves all lanes of a fetcher behind the collector: in
-    front of it each lane would need one as wide as its longest row.
+    bits holds the elements tightly from its lowest bit; with `join` in its mode the MSBs there and the LSBs from bit
+    D·(W − 4). `modes`: that of the rows, the same for every slice. One converter serves all lanes of a fetcher behind
+    the collector: in front of it each lane would need one as wide as its longest row.
     """
 
     en: Signal
     dim_log2: Signal
-    mode: data.View
+    modes: data.View
     raw: data.View
     operands: data.View
 
@@ -103,7 +103,7 @@ class BitWidthConverter(wiring.Component):
         self.slices = slices
         fields = data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), slices)
         super().__init__({
-            "en": In(1), "dim_log2": In(max(1, clog2(len(c.dims)))), "mode": In(row_mode()),
+            "en": In(1), "dim_log2": In(max(1, clog2(len(c.dims)))), "modes": In(data.ArrayLayout(row_mode(), slices)),
             "raw": In(fields), "operands": Out(fields),
         })
 
@@ -114,7 +114,7 @@ class BitWidthConverter(wiring.Component):
         field = c.min_dim * bits
         for s in range(self.slices):
             m.submodules[f"slice{s}"] = part = Shared(SliceConverter, c)
-            m.d.comb += [part.enable.eq(self.en), part.mode.eq(self.mode), self.operands[s].eq(part.operands)]
+            m.d.comb += [part.enable.eq(self.en), part.mode.eq(self.modes[s]), self.operands[s].eq(part.operands)]
             with m.Switch(self.dim_log2):
                 for d in range(len(c.dims)):
                     if self.slices < 1 << d:
@@ -129,7 +129,7 @@ class BitWidthConverter(wiring.Component):
                         if number == 0:
                             m.d.comb += part.msb.eq(row[:field])
                             continue
-                        with m.Switch(self.mode.width):
+                        with m.Switch(self.modes[s].width):
                             for w in plane_widths(c):
                                 start = number * c.min_dim * w
                                 with m.Case(w):

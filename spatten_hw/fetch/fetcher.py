@@ -115,7 +115,7 @@ class Fetcher(wiring.Component):
         self._planes(m, job, back_job, keys, values, queries)
         keys_ahead = self._key_walk(m, job, keys)
         keys_first = Signal()
-        m.d.comb += keys_first.eq(keys.asking & self.same)
+        m.d.sync += keys_first.eq(keys.asking & self.same)
         values_ahead = self._value_walk(m, back_job, values, keys_first)
         # Few V bursts at a time while K is asked for: each waits in front of K's next on its channel, and K's rows
         # leave in step, so the most delayed channel would delay all of them.
@@ -135,12 +135,15 @@ class Fetcher(wiring.Component):
             self.beats_v_msb.eq(values.beats_msb), self.beats_v_lsb.eq(values.beats_lsb),
             self.busy.eq(~self.idle),
         ]
+        quiet, starved = Signal(4), Signal(3)
         waiting = [(keys.idle & keys_ahead, self.k_rows), (values.idle & values_ahead, self.v_rows),
                    (queries.idle, self.q_rows)]
         m.d.sync += [
             self.errors.eq((self.errors & ~clear) | now),
-            self.idle.eq(keys.idle & keys_ahead & values.idle & values_ahead & queries.idle & words.idle),
-            self.stall.eq(Cat(~idle & s.ready & ~s.valid for idle, s in waiting).any()),
+            # In two cycles: they come from everywhere.
+            quiet.eq(Cat(keys.idle & keys_ahead, values.idle & values_ahead, queries.idle, words.idle)),
+            starved.eq(Cat(~idle & s.ready & ~s.valid for idle, s in waiting)),
+            self.idle.eq(quiet.all()), self.stall.eq(starved.any()),
         ]
         return m
 

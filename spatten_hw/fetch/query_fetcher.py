@@ -93,8 +93,9 @@ class QueryFetcher(wiring.Component):
         m.d.comb += [
             free.eq(~self.rows.valid | self.rows.ready), take.eq(free & port.o.valid & slots.o.valid),
             port.o.ready.eq(free & slots.o.valid), slots.o.ready.eq(free & port.o.valid),
-            converter.en.eq(take), converter.dim_log2.eq(local_copy(m, self.dim_log2, "row_dim")),
-            converter.mode.eq(port.o.payload.mode),
+            # Whatever is there, whether a row or not.
+            converter.en.eq(free), converter.dim_log2.eq(local_copy(m, self.dim_log2, "row_dim")),
+            *(mode.eq(port.o.payload.mode) for mode in converter.modes),
             converter.raw.eq(port.o.payload.raw), self.rows.payload.row.eq(converter.operands),
             self.beats.eq(port.beats),
         ]

@@ -89,6 +89,7 @@ class RowGenerator(wiring.Component):
         row = Signal(len(self.list_row))       # list row, or block of `lanes` ids of the command
         sub = Signal(sub_bits)                 # group within it
         left = Signal(c.count_bits)
+        one_plane = Signal()                   # groups have one plane, not both
         second = Signal()                      # second plane of a group that has both
         group = Signal(set_bits)               # g modulo the most port sets there can be
         rows_per_group = Signal(c.lane_count_bits)
@@ -97,7 +98,7 @@ class RowGenerator(wiring.Component):
         offered = Signal()                     # a note was offered and not taken: it stays offered
         may_start = Signal()
         start = Signal()
-        done = Signal()                        # this start completes the group
+        done = Signal()                        # the next start completes its group
         closing = Signal()                       # … and the command
         fits = Signal()                        # `left` is one group or less; a register beside it
         live = Signal(c.lane_count_bits)
@@ -105,7 +106,7 @@ class RowGenerator(wiring.Component):
             live.eq(Mux(fits, left, rows_per_group)),
             may_start.eq(cur_valid & (every_port | offered)),
             start.eq(may_start & (second | self.notes.ready)),
-            done.eq(second | (cur.planes != 3)), closing.eq(fits & done),
+            second.eq(done & ~one_plane), closing.eq(fits & done),
             self.notes.valid.eq(may_start & ~second),
             self.notes.payload.count.eq(live), self.notes.payload.last.eq(fits & cur.last),
             self.notes.payload.fill.eq(cur.fill), self.notes.payload.half.eq(cur.half),
@@ -118,7 +119,7 @@ class RowGenerator(wiring.Component):
             every_port.eq(self.room.all()), offered.eq(self.notes.valid & ~self.notes.ready),
         ]
         with m.If(start):
-            m.d.sync += second.eq(~done)
+            m.d.sync += done.eq(~done | one_plane)
             with m.If(done):
                 m.d.sync += [group.eq(group + 1), left.eq(left - rows_per_group), sub.eq(sub + 1),
                              fits.eq(left <= rows_per_group << 1)]
@@ -128,7 +129,7 @@ class RowGenerator(wiring.Component):
             m.d.sync += [
                 cur_valid.eq(self.cmd.valid), cur.eq(self.cmd.payload), left.eq(self.cmd.payload.rows),
                 fits.eq(self.cmd.payload.rows <= rows_per_group),
-                row.eq(0), sub.eq(0),
+                row.eq(0), sub.eq(0), one_plane.eq(self.cmd.payload.planes != 3), done.eq(self.cmd.payload.planes != 3),
             ]
         lsb = Signal()
         m.d.comb += lsb.eq(second | (cur.planes == 2))

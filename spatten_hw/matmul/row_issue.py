@@ -58,14 +58,13 @@ class RowIssue(wiring.Component):
         slot = Signal(c.slot_bits)
 
         lanes = Signal(c.lane_count_bits)
+        # Of the row and of the slot that are next: known a cycle ahead, much hangs on them.
         last_row = Signal()
         last_member = Signal()
         step = Signal()
         finish = Signal()
         m.d.comb += [
             lanes.eq(Const(c.lanes) >> self.job.dim_log2),
-            last_row.eq(keys_left <= lanes),
-            last_member.eq(member + 1 == command.gang),
             self.o.valid.eq(running),
             self.o.p.slot.eq(slot),
             self.o.p.row.eq(row),
@@ -81,9 +80,10 @@ class RowIssue(wiring.Component):
         with m.If(step):
             with m.If(last_member):
                 m.d.sync += [member.eq(0), slot.eq(command.slot), row.eq(row + 1),
-                             keys_left.eq(keys_left - lanes)]
+                             keys_left.eq(keys_left - lanes), last_row.eq(keys_left <= lanes << 1),
+                             last_member.eq(command.gang == 1)]
             with m.Else():
-                m.d.sync += [member.eq(member + 1), slot.eq(slot + 1)]
+                m.d.sync += [member.eq(member + 1), slot.eq(slot + 1), last_member.eq(member + 2 == command.gang)]
 
         # q rows stored but not yet claimed by a command; a slot holds at most one, a gang at most max_group.
         unclaimed = Signal((c.slots + c.max_group).bit_length())
@@ -99,7 +99,8 @@ class RowIssue(wiring.Component):
             unclaimed + self.q_arrived - Mux(start & ~self.cmd.p.replay, self.cmd.p.gang, 0))
         with m.If(start):
             m.d.sync += [running.eq(1), command.eq(self.cmd.payload), keys_left.eq(self.cmd.p.keys),
-                         row.eq(0), member.eq(0), slot.eq(self.cmd.p.slot)]
+                         row.eq(0), member.eq(0), slot.eq(self.cmd.p.slot),
+                         last_row.eq(self.cmd.p.keys <= lanes), last_member.eq(self.cmd.p.gang == 1)]
         with m.Elif(finish):
             m.d.sync += running.eq(0)
         return m

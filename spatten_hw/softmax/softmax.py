@@ -10,7 +10,7 @@ from ..config import SpAttenConfig
 from ..control.descriptor import job_layout, scale_layout
 from ..stream.layouts import prob_row, score_row, slot_meta
 from ..stream.registers import local_copy
-from ..stream.skid import SpareBuffer, connect_cut
+from ..stream.skid import SkidBuffer, SpareBuffer, connect_cut
 from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
@@ -61,7 +61,7 @@ class Softmax(wiring.Component):
         #: Vectors from pass 2's reader to pass 3: one per cycle.
         self.vectors_inside = pipeline + 6
         #: From the cycle a row is read to the one its vector's header can be used in, if it is the last.
-        self.pass_2 = pipeline + never_full_latency(self.vectors_inside)
+        self.pass_2 = pipeline + never_full_latency(self.vectors_inside) + SkidBuffer.LATENCY
         self.rows_inside = 2 * c.max_rows + self.pass_2 + 4
         super().__init__({
             "job": In(job_layout(c)),
@@ -104,7 +104,7 @@ class Softmax(wiring.Component):
         connect(m, reciprocal.o, decision.inverse)
         connect(m, info_fifo.o, decision.info)
         connect(m, decision.header, header_fifo.i)
-        connect(m, header_fifo.o, normalise.header)
+        connect_cut(m, "header", header_fifo.o, normalise.header)
         # Rows are there before their header, so the register costs no time.
         connect_cut(m, "rows", row_fifo.o, normalise.rows)
         # Who takes rows is far away, and there are two of them.

@@ -28,8 +28,8 @@ class VectorReader(wiring.Component):
     then the scale of the head (`scale_head`, answered in `scale` one cycle later). A row is read only if a row credit
     is left, a vector begun only if a vector credit is, so nothing behind has to stall; `row_popped` and
     `vector_popped` give credits back. `read_row` addresses the slots; `rows` goes with the scores that arrive one cycle
-    later. `info` leaves with a vector's first row, `done` (the slot is not needed again) with its last unless it may
-    yet be refetched. `info` and `done` must be taken at once. `active`: vectors here or behind.
+    later. `info` leaves a cycle after a vector's first row is read, `done` (the slot is not needed again) after its
+    last unless it may yet be refetched. Both must be taken at once. `active`: vectors here or behind.
     """
 
     #: Vectors looked up ahead: covers the look-up and its credit's way back.
@@ -130,10 +130,10 @@ class VectorReader(wiring.Component):
             last.eq(row == front.last_row),
             go.eq(prepared.o.valid & (row_credits != 0) & (~first | (vector_credits != 0))),
             prepared.o.ready.eq(go & last),
-            self.info.valid.eq(go & first),
-            self.info.payload.eq(front.info),
-            self.done.valid.eq(go & last & ~front.info.may_refetch),
-            self.done.p.slot.eq(front.info.slot),
+            self.info.valid.eq(delay(m, go & first, 1, "begun", reset=True)),
+            self.info.payload.eq(delay(m, front.info, 1, "begun_info")),
+            self.done.valid.eq(delay(m, go & last & ~front.info.may_refetch, 1, "ended", reset=True)),
+            self.done.p.slot.eq(delay(m, front.info.slot, 1, "ended_slot")),
         ]
         m.d.sync += [
             # Given back a cycle late: what is popped is decided far from here.

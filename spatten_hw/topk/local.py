@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..control.descriptor import job_layout
 from ..stream.layouts import kept_row, prob_row
-from ..stream.registers import local_copy
+from ..stream.registers import delay, local_copy
 from ..stream.skid import SkidBuffer
 from .interface import make_topk
 
@@ -70,10 +70,11 @@ class LocalTopK(wiring.Component):
             self.list_row.eq(Mux(moves, next_number, row_number)),
         ]
         with m.If(moves):
-            m.d.sync += waiting.eq(self.probs.valid)
+            # Whatever arrives: a wide clock enable need not know whether it is a row.
+            m.d.sync += [waiting.eq(self.probs.valid), row.eq(self.probs.payload)]
         with m.If(taken):
             m.d.sync += [
-                row.eq(self.probs.payload), row_number.eq(next_number), position.eq(next_position),
+                row_number.eq(next_number), position.eq(next_position),
                 next_number.eq(Mux(self.probs.p.last, 0, next_number + 1)),
                 next_position.eq(Mux(self.probs.p.last, 0, next_position + lanes)),
             ]
@@ -118,7 +119,8 @@ class LocalTopK(wiring.Component):
 
         # Vectors inside: in the engine or one of the four rows in front of it.
         present = Signal(range(engine.max_vectors + 5))
-        enters = taken & self.probs.p.last
+        # Counted a cycle late, while the row waits: whether it is taken is decided far from here.
+        enters = delay(m, taken & self.probs.p.last, 1, "entered", reset=True)
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
         m.d.sync += present.eq(present + enters - leaves)
         m.d.comb += self.busy.eq((present != 0) | waiting)

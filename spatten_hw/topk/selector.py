@@ -84,6 +84,8 @@ class Selector(wiring.Component):
 
         # What is left to search: the `k`-th largest of `size` keys in `source`, all in low … high.
         source = Signal(2)
+        # For the samples its own: the other selects among whole rows.
+        sampled = Signal(2, attrs={"keep": 1})
         size = Signal(count_bits)
         k = Signal(count_bits)
         low = Signal(key_bits)
@@ -163,7 +165,7 @@ class Selector(wiring.Component):
             chooser.k.eq(k), chooser.size.eq(size), chooser.low.eq(low), chooser.high.eq(high),
             chooser.middle.eq(passes == self.random_passes),
         ]
-        with m.Switch(source):
+        with m.Switch(sampled):
             with m.Case(SMALL):
                 m.d.comb += chooser.samples.eq(samples[0])
             with m.Case(LARGE):
@@ -199,7 +201,7 @@ class Selector(wiring.Component):
                 m.d.comb += self.result.valid.eq(self.cmd.valid & self.cmd.p.keep_all)
                 m.d.comb += self.cmd.ready.eq(self.cmd.p.keep_all & self.result.ready)
                 m.d.sync += [
-                    source.eq(INPUT), size.eq(self.cmd.p.n), k.eq(self.cmd.p.k), passes.eq(0),
+                    source.eq(INPUT), sampled.eq(INPUT), size.eq(self.cmd.p.n), k.eq(self.cmd.p.k), passes.eq(0),
                     low.eq(0), high.eq((1 << key_bits) - 1), self.buffer_row.eq(self.cmd.p.start),
                 ]
                 with m.If(self.cmd.valid & ~self.cmd.p.keep_all):
@@ -234,12 +236,13 @@ class Selector(wiring.Component):
                         m.next = "REPORT"
                     with m.Elif(above_k):
                         m.d.sync += [
-                            source.eq(LARGE), size.eq(splitter.above), low.eq(splitter.done_pivot + 1),
+                            source.eq(LARGE), sampled.eq(LARGE), size.eq(splitter.above),
+                            low.eq(splitter.done_pivot + 1),
                         ]
                         m.next = "PREPARE"
                     with m.Else():
                         m.d.sync += [
-                            source.eq(SMALL), size.eq(size - splitter.above_equal), k.eq(rest),
+                            source.eq(SMALL), sampled.eq(SMALL), size.eq(size - splitter.above_equal), k.eq(rest),
                             high.eq(splitter.done_pivot - 1),
                         ]
                         m.next = "PREPARE"
