@@ -93,12 +93,14 @@ class SpareBuffer(_Buffer):
         arriving = Value.cast(self.i.payload)
         # This way round: an inverted enable would keep an FPGA's flip-flops out of its multipliers.
         empty = Signal(init=1)
+        # The same for the other side, the multiplexers: both may be as wide as a row.
+        passing = Signal(init=1, attrs={"keep": 1})
         m.d.comb += [
             self.i.ready.eq(empty),
-            self.o.valid.eq(~empty | self.i.valid),
-            Value.cast(self.o.payload).eq(Mux(empty, arriving, self.spare)),
+            self.o.valid.eq(~passing | self.i.valid),
+            Value.cast(self.o.payload).eq(Mux(passing, arriving, self.spare)),
         ]
-        m.d.sync += empty.eq(~self.o.valid | self.o.ready)
+        m.d.sync += [register.eq(~self.o.valid | self.o.ready) for register in (empty, passing)]
         _catch(m, self.spare, empty, arriving)
         return m
 

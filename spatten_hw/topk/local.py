@@ -25,7 +25,7 @@ class LocalTopK(wiring.Component):
     """
 
     #: Cycles from a row of `probs` to the wide row at the engine.
-    LATENCY = 2 + SkidBuffer.LATENCY
+    LATENCY = 3 + SkidBuffer.LATENCY
 
     job: data.View
     probs: stream.Interface
@@ -78,9 +78,17 @@ class LocalTopK(wiring.Component):
                 next_number.eq(Mux(self.probs.p.last, 0, next_number + 1)),
                 next_position.eq(Mux(self.probs.p.last, 0, next_position + lanes)),
             ]
-        payloads = Signal(data.ArrayLayout(unsigned(c.token_bits), lanes))
-        for j in range(lanes):
-            m.d.comb += payloads[j].eq(Mux(row.tag.stream_v, self.list_ids[j], position + j))
+        # Then with them: the list is block RAM, and far.
+        payloads = Signal(data.ArrayLayout(unsigned(c.token_bits), lanes), reset_less=True)
+        found = Signal(self.probs.p.shape(), reset_less=True)
+        found_valid = Signal()
+        finds = Signal()
+        gathers = Signal()
+        m.d.comb += [finds.eq(~found_valid | gathers), moves.eq(~waiting | finds)]
+        with m.If(finds):
+            m.d.sync += [found_valid.eq(waiting), found.eq(row)]
+            for j in range(lanes):
+                m.d.sync += payloads[j].eq(Mux(row.tag.stream_v, self.list_ids[j], position + j))
 
         # Collecting `parts` narrow rows into a wide one. Another register is beside the engine, which decides too late
         # in a cycle whether it takes a row for that to reach softmax.
@@ -91,20 +99,20 @@ class LocalTopK(wiring.Component):
         wide = Signal(engine.i.p.shape(), reset_less=True)
         wide_valid = Signal()
         m.d.comb += [
-            full.eq(row.last | (part == parts - 1)),
+            full.eq(found.last | (part == parts - 1)),
             # While the wide row waits, not even a first part may be written over it.
-            moves.eq(~waiting | ~wide_valid | front.i.ready),
+            gathers.eq(found_valid & (~wide_valid | front.i.ready)),
             front.i.payload.eq(wide), front.i.valid.eq(wide_valid),
             self.listed.eq(waiting & moves & row.last),
         ]
         job = local_copy(m, self.job, "job_here")
         with m.If(front.i.ready):
             m.d.sync += wide_valid.eq(0)
-        with m.If(waiting & moves):
+        with m.If(gathers):
             m.d.sync += [
                 wide_valid.eq(full), part.eq(Mux(full, 0, part + 1)),
-                wide.count.eq(Mux(part == 0, 0, wide.count) + row.count), wide.last.eq(row.last),
-                wide.tag.eq(row.tag.as_value()),
+                wide.count.eq(Mux(part == 0, 0, wide.count) + found.count), wide.last.eq(found.last),
+                wide.tag.eq(found.tag.as_value()),
             ]
             # The engine looks at k in the first row only.
             m.d.sync += wide.k.eq(Mux(job.keep_values == 0, 1, job.keep_values))
@@ -112,13 +120,13 @@ class LocalTopK(wiring.Component):
                 with m.If(part == p):
                     for j in range(lanes):
                         m.d.sync += [
-                            wide.keys[p * lanes + j].eq(row.probs[j]),
+                            wide.keys[p * lanes + j].eq(found.probs[j]),
                             wide.payloads[p * lanes + j].eq(payloads[j]),
                         ]
         wiring.connect(m, engine.o, wiring.flipped(self.kept))
 
-        # Vectors inside: in the engine or one of the four rows in front of it.
-        present = Signal(range(engine.max_vectors + 5))
+        # Vectors inside: in the engine or one of the five rows in front of it.
+        present = Signal(range(engine.max_vectors + 6))
         # Counted a cycle late, while the row waits: whether it is taken is decided far from here.
         enters = delay(m, taken & self.probs.p.last, 1, "entered", reset=True)
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
