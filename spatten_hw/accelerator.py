@@ -132,7 +132,7 @@ class Accelerator(wiring.Component):
         ]
 
         # Data, left to right.
-        connect_cut(m, "k_rows", fetcher.k_rows, score.k_rows)
+        connect(m, fetcher.k_rows, score.k_rows)
         connect(m, fetcher.q_rows, score.q_rows)
         connect(m, score.o, softmax.i)
         m.d.comb += [
@@ -144,7 +144,7 @@ class Accelerator(wiring.Component):
         connect(m, topk.kept, kept_fork.i)
         connect(m, kept_fork.o0, value.kept)
         self._connect_kept_ids(m, kept_fork.o1, fetcher.v_kept)
-        connect_cut(m, "v_rows", fetcher.v_rows, value.v_rows)
+        connect(m, fetcher.v_rows, value.v_rows)
         connect(m, value.o, requantiser.i)
         beats = connect_cut(m, "beats", requantiser.o, writer.rows)
         sums = connect_cut(m, "sums", requantiser.head_sums, pruner.head_sums)

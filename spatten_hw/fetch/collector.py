@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig, clog2
 from ..stream.layouts import operand_row
 from ..stream.registers import local_copy
+from ..stream.skid import SpareBuffer
 from .aligner import lane_row, row_mode
 from .converter import BitWidthConverter, row_field, second_field
 from .row_generator import group_note
@@ -19,8 +20,8 @@ class RowCollector(wiring.Component):
 
     Takes a group when all its live rows are there; ports rotate as in `RowGenerator`. One group per cycle,
     `LATENCY` = 2: gathered, converted. A group of `pair`s (only if built with `pairs`) takes two: the rows of the
-    first head leave, then those of the second. `error`: a row taken in the cycle before had an AXI error. Not cut:
-    `o.ready` → `ready` of lanes and notes. `idle`: no group inside.
+    first head leave, then those of the second. `error`: a row taken in the cycle before had an AXI error. `o.ready` is
+    cut. `idle`: no group inside.
     """
 
     LATENCY = 2
@@ -69,9 +70,11 @@ class RowCollector(wiring.Component):
         # For each slice its own: it selects among all of the slice's bits.
         modes = [Signal(row_mode(), name=f"mode_{s}", reset_less=True, attrs={"keep": 1}) for s in range(c.slices)]
         raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices), reset_less=True)
-        move = Signal()
+        # Behind both registers another that catches a row: they move on by its state.
+        m.submodules.catch = spare = SpareBuffer(operand_row(c))
+        wiring.connect(m, spare.o, wiring.flipped(self.o))
+        out, move = spare.i, spare.i.ready
         m.d.comb += [
-            move.eq(~self.o.valid | self.o.ready),
             there.eq(Cat(lane.valid for lane in self.lanes)),
             errors.eq(Cat(lane.payload.error for lane in self.lanes)),
             take.eq(self.notes.valid & ~(wanted & ~there).any() & (~gathered | move)),
@@ -111,12 +114,12 @@ class RowCollector(wiring.Component):
         m.d.comb += [
             converter.en.eq(move), converter.dim_log2.eq(row_dim),
             *(mode.eq(own) for mode, own in zip(converter.modes, modes, strict=True)),
-            converter.raw.eq(raw), self.o.payload.slices.eq(converter.operands),
+            converter.raw.eq(raw), out.payload.slices.eq(converter.operands),
         ]
         with m.If(move):
             m.d.sync += [
-                self.o.valid.eq(gathered), self.o.payload.count.eq(about.count), self.o.payload.last.eq(about.last),
-                self.o.payload.fill.eq(about.fill), self.o.payload.half.eq(about.half),
+                out.valid.eq(gathered), out.payload.count.eq(about.count), out.payload.last.eq(about.last),
+                out.payload.fill.eq(about.fill), out.payload.half.eq(about.half),
             ]
         m.d.comb += self.idle.eq(~gathered & ~self.o.valid)
         return m

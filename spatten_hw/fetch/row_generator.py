@@ -94,19 +94,19 @@ class RowGenerator(wiring.Component):
         group = Signal(set_bits)               # g modulo the most port sets there can be
         rows_per_group = Signal(c.lane_count_bits)
         sub_last = Signal(sub_bits)
-        every_port = Signal()
-        offered = Signal()                     # a note was offered and not taken: it stays offered
+        # Known a cycle ahead, since the next command, as wide as it is, waits for them.
+        allowed = Signal()                     # every port has room, or a note was offered and not taken: it stays
+        done = Signal()                        # the next start completes its group
+        closing = Signal()                     # … and the command
+        fits = Signal()                        # `left` is one group or less
         may_start = Signal()
         start = Signal()
-        done = Signal()                        # the next start completes its group
-        closing = Signal()                       # … and the command
-        fits = Signal()                        # `left` is one group or less; a register beside it
         live = Signal(c.lane_count_bits)
         m.d.comb += [
             live.eq(Mux(fits, left, rows_per_group)),
-            may_start.eq(cur_valid & (every_port | offered)),
+            may_start.eq(cur_valid & allowed),
             start.eq(may_start & (second | self.notes.ready)),
-            second.eq(done & ~one_plane), closing.eq(fits & done),
+            second.eq(done & ~one_plane),
             self.notes.valid.eq(may_start & ~second),
             self.notes.payload.count.eq(live), self.notes.payload.last.eq(fits & cur.last),
             self.notes.payload.fill.eq(cur.fill), self.notes.payload.half.eq(cur.half),
@@ -116,20 +116,21 @@ class RowGenerator(wiring.Component):
         m.d.sync += [
             rows_per_group.eq(Const(lanes) >> self.dim_log2),
             sub_last.eq((Const(1, sub_bits + 1) << self.dim_log2) - 1),
-            every_port.eq(self.room.all()), offered.eq(self.notes.valid & ~self.notes.ready),
+            allowed.eq(self.room.all() | (self.notes.valid & ~self.notes.ready)),
         ]
         with m.If(start):
-            m.d.sync += done.eq(~done | one_plane)
+            m.d.sync += [done.eq(~done | one_plane), closing.eq(fits)]
             with m.If(done):
+                fits_next = left <= rows_per_group << 1
                 m.d.sync += [group.eq(group + 1), left.eq(left - rows_per_group), sub.eq(sub + 1),
-                             fits.eq(left <= rows_per_group << 1)]
+                             fits.eq(fits_next), closing.eq(fits_next & one_plane)]
                 with m.If(sub == sub_last):
                     m.d.sync += [sub.eq(0), row.eq(row + 1)]
+        only, few = self.cmd.payload.planes != 3, self.cmd.payload.rows <= rows_per_group
         with m.If(self.cmd.ready):
             m.d.sync += [
                 cur_valid.eq(self.cmd.valid), cur.eq(self.cmd.payload), left.eq(self.cmd.payload.rows),
-                fits.eq(self.cmd.payload.rows <= rows_per_group),
-                row.eq(0), sub.eq(0), one_plane.eq(self.cmd.payload.planes != 3), done.eq(self.cmd.payload.planes != 3),
+                row.eq(0), sub.eq(0), one_plane.eq(only), done.eq(only), fits.eq(few), closing.eq(few & only),
             ]
         lsb = Signal()
         m.d.comb += lsb.eq(second | (cur.planes == 2))

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig
 from ..control.descriptor import job_layout
 from ..stream.layouts import aux_command, aux_word, head_sum, out_beat, prob_row
+from ..stream.skid import SkidBuffer
 from .cascade import CascadeControl
 from .head_importance import HeadImportance
 from .list_scan import ListScan
@@ -146,12 +147,15 @@ class Pruner(wiring.Component):
             select.protect_last.eq(job.protect_last),
         ]
         # Totals go to the engine or to memory; a new list comes from the engine or from memory.
-        for source, keys, words in ((scores.totals, select.token_totals, store.token_totals),
-                                    (heads.totals, select.head_totals, store.head_totals)):
+        # What is stored waits for the writer: not within the cycle, all of the score memory would.
+        for name, source, keys, words in (("tokens", scores.totals, select.token_totals, store.token_totals),
+                                          ("heads", heads.totals, select.head_totals, store.head_totals)):
+            m.submodules[f"stored_{name}_skid"] = skid = SkidBuffer(words.payload.shape())
+            wiring.connect(m, skid.o, words)
             m.d.comb += [
-                keys.payload.eq(source.payload), words.payload.eq(source.payload),
-                keys.valid.eq(source.valid & ~control.storing), words.valid.eq(source.valid & control.storing),
-                source.ready.eq(Mux(control.storing, words.ready, keys.ready)),
+                keys.payload.eq(source.payload), skid.i.payload.eq(source.payload),
+                keys.valid.eq(source.valid & ~control.storing), skid.i.valid.eq(source.valid & control.storing),
+                source.ready.eq(Mux(control.storing, skid.i.ready, keys.ready)),
             ]
         m.d.comb += [
             alive.members.valid.eq(load.members.valid | select.members.valid),

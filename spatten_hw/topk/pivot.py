@@ -77,12 +77,12 @@ class PivotChooser(wiring.Component):
     """Chooses the pivot for finding the `k`-th largest of `size` keys.
 
     `k`, `size`, `low`, `high`, `middle` count in cycle 0, `samples` in cycle 1; `pivot` is valid in cycle
-    `latency`: 2, for keys of more than `WIDE` bits 3 (one cycle later for every cycle they come later). The sample
+    `latency`: 2, for keys of more than `WIDE` bits 4 (one cycle later for every cycle they come later). The sample
     whose rank is that of the k-th key among all is the pivot, moved by part of a rank towards the median so that the
     k-th key probably lands in the smaller part. `middle` asks for (low + high) / 2 instead.
     """
 
-    #: Keys that are compared in a cycle of their own.
+    #: Narrower keys are compared and counted in the cycle they come in; wider ones are registered before and between.
     WIDE = 16
     #: Distance from the target rank towards the median, in sample ranks (found by simulation).
     BIAS = 0.75
@@ -99,7 +99,7 @@ class PivotChooser(wiring.Component):
         self.key_bits = key_bits
         self.count = samples
         self.count_bits = count_bits
-        self.latency = 3 if key_bits > self.WIDE else 2
+        self.latency = 4 if key_bits > self.WIDE else 2
         super().__init__({
             "k": In(count_bits), "size": In(count_bits), "low": In(key_bits), "high": In(key_bits),
             "middle": In(1), "samples": In(data.ArrayLayout(unsigned(key_bits), samples)),
@@ -134,13 +134,15 @@ class PivotChooser(wiring.Component):
         # Compared, one comparator for a pair (of two equal samples the earlier one is ahead); then counted.
         first_ahead = {pair: Signal(name="ahead_{}_{}".format(*pair), reset_less=True)
                        for pair in combinations(range(count), 2)}
-        m.d["sync" if self.latency == 3 else "comb"] += [
-            ahead.eq(self.samples[i] >= self.samples[j]) for (i, j), ahead in first_ahead.items()]
+        wide = self.key_bits > self.WIDE
+        compared = delay(m, self.samples, 1 if wide else 0, "compared")
+        m.d["sync" if wide else "comb"] += [
+            ahead.eq(compared[i] >= compared[j]) for (i, j), ahead in first_ahead.items()]
         ordered = [Signal(range(max(2, count)), name=f"rank_{j}", reset_less=True) for j in range(count)]
         for j in range(count):
             before = [first_ahead[i, j] if i < j else ~first_ahead[j, i] for i in range(count) if i != j]
             m.d.sync += ordered[j].eq(sum(before, start=Const(0, 1)))
-        kept = delay(m, self.samples, self.latency - 1, "kept")
+        kept = delay(m, compared, 2 if wide else 1, "kept")
 
         centre = Signal(self.key_bits, reset_less=True)
         m.d.sync += centre.eq((self.low + self.high) >> 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -13,6 +15,8 @@ from .row_filter import filter_command
 from .splitter import Splitter
 
 INPUT, SMALL, LARGE = range(3)
+#: Cycles from the decision to read a pass to the one that has its first row: the pivot may take as many.
+FIRST_ROW = 2
 
 
 def select_command(key_bits: int, samples: int, count: int, address: int) -> data.StructLayout:
@@ -195,6 +199,7 @@ class Selector(wiring.Component):
             rest.eq(k - splitter.above_equal),
         ]
 
+        choosing = [*(f"CHOOSE_{n}" for n in range(chooser.latency - FIRST_ROW)), "PASS"]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.result.p.keep_equal.eq(self.cmd.p.n)
@@ -213,14 +218,13 @@ class Selector(wiring.Component):
                 with m.If(size <= lanes):
                     m.next = "SETTLE"
                 with m.Else():
-                    m.next = "CHOOSE" if chooser.latency == 3 else "PASS"
-                if chooser.latency == 2:
-                    m.d.sync += first.eq(1)
-            # Of wide keys the pivot takes a cycle longer to choose than the first row to come.
-            if chooser.latency == 3:
-                with m.State("CHOOSE"):
-                    m.d.sync += first.eq(1)
-                    m.next = "PASS"
+                    m.next = choosing[0]
+                    m.d.sync += first.eq(choosing[0] == "PASS")
+            # Of wide keys the pivot takes longer to choose than the first row to come.
+            for state, following in pairwise(choosing):
+                with m.State(state):
+                    m.d.sync += first.eq(following == "PASS")
+                    m.next = following
             with m.State("PASS"):
                 m.d.comb += reading.eq(1)
                 m.d.sync += first.eq(0)
