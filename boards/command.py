@@ -14,7 +14,7 @@ NAMES = ("ulx3s_85f", "ecpix5_85f", "arty_a7", "genesys2")
 SEEDS = "1,2,3"
 
 EPILOG = """\
-boards (preset small; without --preset, --config, --set those with a bitstream take topk_lanes=2, which routes well):
+boards:
   ulx3s_85f   ULX3S with LFE5U-85F      complete bitstream
   ecpix5_85f  ECPIX-5 with LFE5UM5G-85F complete bitstream
   arty_a7     Arty A7-100T              synthesis only: place and route need the vendor's tools
@@ -71,9 +71,8 @@ def run(args: argparse.Namespace) -> int:
     from sim.status import Status
 
     board = BOARDS[args.board]
-    options = "with the options of its configuration given here"
-    if not (args.preset or args.config or args.settings):
-        config, options = board.config, board.options
+    chosen = args.preset or args.config or args.settings
+    options = "with the options of its configuration given here" if chosen else f"--preset {config.name}"
     kind = args.memory if args.memory is not None else next(iter(board.memories))
     if kind not in board.memories:
         raise UserError(f"--memory {kind}: {board.name} has no such memory; memories: {', '.join(board.memories)}")

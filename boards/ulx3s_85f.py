@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from boards.board import ROUTABLE, Board
+from boards.board import Board
 from boards.flow.devices import LFE5U_85F
 from boards.shell.block_ram import BlockRam
 from boards.shell.sdram import Sdram
@@ -23,6 +23,5 @@ BOARD = Board(
     name="ulx3s_85f", title="ULX3S with LFE5U-85F", platform=ULX3S_85F_Platform, device=LFE5U_85F,
     oscillator_hz=25_000_000, clock_hz=40_000_000,
     memories={"bram": lambda clock_hz: BlockRam(64 * 1024), "sdram": _sdram}, connect={"sdram": connect_sdram},
-    settings=ROUTABLE,
     leds=lambda platform: [platform.request("led", n, dir="-") for n in range(4)],
 )

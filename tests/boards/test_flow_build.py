@@ -125,8 +125,8 @@ def test_a_stuck_seed_is_never_the_best():
 
 
 @pytest.mark.parametrize(("board", "options", "config", "said"), [
-    ("ulx3s_85f", [], SMALL.replace(topk_lanes=2), "--port DEVICE --preset small --set topk_lanes=2"),
-    ("ulx3s_85f", ["--preset", "small"], SMALL, "with the options of its configuration"),
+    ("ulx3s_85f", ["--set", "max_tokens=256", "--set", "sram_tokens=256"],
+     SMALL.replace(max_tokens=256, sram_tokens=256), "with the options of its configuration"),
     ("genesys2", [], SMALL, "--port DEVICE --preset small\n")])
 def test_met_clock(capsys, monkeypatch, tmp_path, board, options, config, said):
     """What is built by default, and how a workload is then run on it: the configuration's hash must be the same."""
