@@ -18,14 +18,12 @@ from .devices import Device
 from .families import Utilisation
 
 #: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
-#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels;
-#: `joined`: bits of a row of K and of V, which the skid buffers between blocks hold twice.
+#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "ports": lambda c: c.requesters * c.axi_data_bits,
     "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
     "beats": lambda c: c.channels * c.axi_data_bits,
-    "joined": lambda c: 2 * c.multipliers * c.operand_bits,
     "multipliers": lambda c: c.multipliers,
     "lanes": lambda c: c.lanes,
     "topk": lambda c: c.topk_lanes,
@@ -50,7 +48,7 @@ def _law(constant: float, **slopes: float) -> Law:
 
 #: Unit → quantity → law, for ECP5.
 LAWS: dict[str, dict[str, Law]] = {
-    "fetcher": {"luts": _law(2090, ports=16, mults=19.3, crossing=0.5), "flip_flops": _law(2720, ports=14, mults=10),
+    "fetcher": {"luts": _law(2090, ports=16, mults=23.8, crossing=0.5), "flip_flops": _law(2720, ports=14, mults=14.7),
                 "dsps": _law(3), "brams": _law(0, ports=0.04)},
     "score": {"luts": _law(50, mults=7.25), "flip_flops": _law(100, mults=8.9), "dsps": _law(0, multipliers=1),
               "brams": _law(0, ram=1.03)},
@@ -58,21 +56,21 @@ LAWS: dict[str, dict[str, Law]] = {
                    "dsps": _law(0, multipliers=1), "brams": _law(4, ram=1.03)},
     "softmax": {"luts": _law(1500, lanes=2300), "flip_flops": _law(900, lanes=1400), "dsps": _law(0, lanes=3),
                 "brams": _law(1, lanes=10)},
-    "local_topk": {"luts": _law(2440, topk=930), "flip_flops": _law(1000, topk=575), "brams": _law(0, topk=4.2)},
+    "local_topk": {"luts": _law(3290, topk=705), "flip_flops": _law(1940, topk=340), "brams": _law(9, topk=2)},
     "requantiser": {"luts": _law(0, beats=50), "flip_flops": _law(0, beats=39), "dsps": _law(1, beats=0.125)},
-    "pruner": {"luts": _law(3910, topk=1360), "flip_flops": _law(2000, topk=1160), "dsps": _law(3),
-               "brams": _law(0, topk=7)},
+    "pruner": {"luts": _law(3425, topk=1490), "flip_flops": _law(4285, topk=874), "dsps": _law(3),
+               "brams": _law(20, topk=2)},
     "writer": {"luts": _law(0, beats=16.8), "flip_flops": _law(205)},
     "job_reader": {"luts": _law(1620), "flip_flops": _law(1320), "dsps": _law(3)},
     "sequencer": {"luts": _law(780), "flip_flops": _law(1730)},
     "registers": {"luts": _law(1260), "flip_flops": _law(630)},
     "scale_table": {"luts": _law(125), "flip_flops": _law(110), "brams": _law(4)},
-    "glue": {"luts": _law(450, joined=1), "flip_flops": _law(860, joined=2)},
+    "glue": {"luts": _law(440), "flip_flops": _law(840)},
 }
 #: The boards' system round the accelerator, without its memory.
 SHELL = Utilisation(luts=2750, flip_flops=1320)
 #: Other families, as parts of ECP5's numbers (small, measured on xc7): LUTs of 6 inputs, block RAMs of 36 kbit.
-_XILINX = {"luts": 0.63, "flip_flops": 0.77, "brams": 0.45}
+_XILINX = {"luts": 0.65, "flip_flops": 0.75, "brams": 0.45}
 FACTORS = {"ecp5": {}, "xc7": _XILINX, "xcup": _XILINX}
 #: Fields that make a design smaller, and others that must follow so that the configuration stays valid.
 FIELDS: dict[str, tuple[str, ...]] = {
