@@ -53,4 +53,5 @@ def test_a_next_value_that_reads_itself_stays():
 
 def test_wide_registers_of_a_block_are_found():
     text = to_verilog(Aligner(PRESETS["small"]), "aligner")
-    assert clocked_registers(text).count("always @*") <= text.count("always @*") // 10
+    # What stays: a spare buffer's two states have one next value, which a block of its own computes.
+    assert text.count("always @*") > 15 and clocked_registers(text).count("always @*") <= 2
