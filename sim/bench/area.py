@@ -70,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         check_json(path)
     if args.placed and not args.mhz:
         raise UserError("--placed: says how --mhz measures; give --mhz UNIT")
+    if args.placed and args.history:
+        raise UserError("--placed: its MHz are not those of routed designs, which a history holds; leave --history out")
     if args.plot and not args.history:
         raise UserError("--plot: draws a history; give --history FILE.json")
 

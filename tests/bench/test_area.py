@@ -114,6 +114,7 @@ def test_history_replaces_on_the_same_commit(tmp_path):
     (["--target", "ice40"], "unknown target 'ice40'; targets: ecp5, xc7, xcup"),
     (["--mhz", "all"], "unknown --mhz unit 'all'"),
     (["--placed"], "--placed: says how --mhz measures"),
+    (["--placed", "--mhz", "whole", "--history", "x.json"], "--placed: its MHz are not those of routed designs"),
     (["--plot", "x.svg"], "--plot: draws a history"),
     (["--liberty", "/nowhere/x.lib"], "--liberty /nowhere/x.lib: No such file"),
 ])
