@@ -86,7 +86,12 @@ class Bridge(wiring.Component):
         ]
         read_data = self._buffer(m, receiver, sender, mover, fill, filling, {
             Op.IDENTIFY: Cat(self._constants(), now), Op.STATUS: now, Op.READ_REGISTER: registers.value})
-        m.d.sync += self.cycles.eq(self.cycles + 1)
+        wrong_count = Signal()                  # both of the request that waits, from its second cycle on
+        beyond = Signal()
+        m.d.sync += [
+            self.cycles.eq(self.cycles + 1), wrong_count.eq(receiver.count != self._payload(request)),
+            beyond.eq(request.address + request.length > self.memory_bytes),
+        ]
         with m.If(receiver.damaged):
             m.d.sync += [tell_damage.eq(1), damaged.eq(damaged + 1)]
 
@@ -111,7 +116,7 @@ class Bridge(wiring.Component):
                     m.next = "SEND"
             with m.State("DISPATCH"):
                 m.d.sync += last.eq(Cat(request.op, request.sequence))
-                with m.If(receiver.count != self._payload(request)):
+                with m.If(wrong_count):
                     answer(Status.BAD_REQUEST)
                 with m.Else():
                     with m.Switch(request.op):
@@ -141,7 +146,7 @@ class Bridge(wiring.Component):
                         with m.Case(Op.READ_MEMORY, Op.WRITE_MEMORY):
                             with m.If((request.length == 0) | (request.length > MAX_PAYLOAD)):
                                 answer(Status.BAD_REQUEST)
-                            with m.Elif(request.address + request.length > self.memory_bytes):
+                            with m.Elif(beyond):
                                 answer(Status.BAD_ADDRESS)
                             with m.Else():
                                 m.d.comb += mover.start.eq(1)

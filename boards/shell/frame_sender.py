@@ -23,7 +23,8 @@ class FrameSender(wiring.Component):
     """Sends a flag, `header`, `header.length` bytes of the frame buffer, their CRC, a flag; stuffed.
 
     `start` begins; `header` and the buffer hold still until `done`, which is high for the cycle in which the last
-    flag is taken. The buffer answers `r_addr` on `r_data` one cycle later. A character takes two cycles at least.
+    flag is taken. The buffer answers `r_addr` on `r_data` one cycle later. A byte takes three cycles at least: look,
+    pick (the memory's output, the header and the CRC meet in a register), send.
     """
 
     o: stream.Interface
@@ -45,6 +46,7 @@ class FrameSender(wiring.Component):
         index = Signal(range(HEADER_BYTES + MAX_PAYLOAD + CRC_BYTES + 1))
         end = Signal.like(index)
         in_crc = Signal(range(CRC_BYTES))
+        picked = Signal(8)
         byte = Signal(8)
         send = Signal(8)
         special = Signal()
@@ -54,11 +56,11 @@ class FrameSender(wiring.Component):
             check.data.eq(byte), self.o.payload.eq(send),
         ]
         with m.If(index < HEADER_BYTES):
-            m.d.comb += byte.eq(self.header.as_value().word_select(index[:HEADER_BYTES.bit_length() - 1], 8))
+            m.d.comb += picked.eq(self.header.as_value().word_select(index[:HEADER_BYTES.bit_length() - 1], 8))
         with m.Elif(index < end):
-            m.d.comb += byte.eq(self.r_data)
+            m.d.comb += picked.eq(self.r_data)
         with m.Else():
-            m.d.comb += byte.eq(check.crc.word_select(in_crc, 8))
+            m.d.comb += picked.eq(check.crc.word_select(in_crc, 8))
 
         with m.FSM():
             with m.State("IDLE"):
@@ -72,6 +74,9 @@ class FrameSender(wiring.Component):
                     m.next = "LOOK"
             # The buffer's data are there in the next cycle.
             with m.State("LOOK"):
+                m.next = "PICK"
+            with m.State("PICK"):
+                m.d.sync += byte.eq(picked)
                 m.next = "BYTE"
             with m.State("BYTE"):
                 m.d.comb += [self.o.valid.eq(1), send.eq(byte)]

@@ -8,7 +8,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from spatten_hw.bus.axi import ar_layout, aw_layout, r_layout
+from spatten_hw.bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.stream.fifo import StreamFifo
 from spatten_hw.stream.skid import SkidBuffer
@@ -24,9 +24,8 @@ class MemoryArbiter(wiring.Component):
     """Joins `accelerator` and `bridge` to `memory`, which must answer in the order of the addresses.
 
     The bridge goes first: it has one access at a time and is slow, so it cannot hold the accelerator up. Who asked is
-    kept in a FIFO per channel and not in the id; ids pass unchanged. Addresses and what is read take 1 cycle each (skid
-    buffers), one a cycle; what is written and its responses pass combinationally. Write data go in the order of the
-    write addresses.
+    kept in a FIFO per channel and not in the id; ids pass unchanged. All five channels take 1 cycle (skid buffers), a
+    payload a cycle. Write data go in the order of the write addresses.
     """
 
     def __init__(self, config: SpAttenConfig):
@@ -43,10 +42,13 @@ class MemoryArbiter(wiring.Component):
         m.submodules.answers = answers = StreamFifo(1, DEPTH)
         m.submodules.ar_skid = ar_skid = SkidBuffer(ar_layout(self.config))
         m.submodules.aw_skid = aw_skid = SkidBuffer(aw_layout(self.config))
+        m.submodules.w_skid = w_skid = SkidBuffer(w_layout(self.config))
         m.submodules.r_skid = r_skid = SkidBuffer(r_layout(self.config))
-        connect(m, flipped(memory.r), r_skid.i)
-        connect(m, ar_skid.o, flipped(memory.ar))
-        connect(m, aw_skid.o, flipped(memory.aw))
+        m.submodules.b_skid = b_skid = SkidBuffer(b_layout(self.config))
+        for skid, port in ((ar_skid, memory.ar), (aw_skid, memory.aw), (w_skid, memory.w)):
+            connect(m, skid.o, flipped(port))
+        for skid, port in ((r_skid, memory.r), (b_skid, memory.b)):
+            connect(m, flipped(port), skid.i)
 
         def choose(name: str, skid: SkidBuffer, owners: list[StreamFifo]) -> None:
             """Addresses of both masters to `skid`, the owner of each to all `owners`."""
@@ -69,21 +71,21 @@ class MemoryArbiter(wiring.Component):
         choose("ar", ar_skid, [readers])
         choose("aw", aw_skid, [writers, answers])
         reader, writer, answer = readers.o.payload, writers.o.payload, answers.o.payload
-        r = r_skid.o
+        w, r, b = w_skid.i, r_skid.o, b_skid.o
         for number, master in enumerate(masters):
             m.d.comb += [
-                master.r.payload.eq(r.payload), master.b.payload.eq(memory.b.payload),
+                master.r.payload.eq(r.payload), master.b.payload.eq(b.payload),
                 master.r.valid.eq(r.valid & readers.o.valid & (reader == number)),
-                master.b.valid.eq(memory.b.valid & answers.o.valid & (answer == number)),
-                master.w.ready.eq(memory.w.ready & writers.o.valid & (writer == number)),
+                master.b.valid.eq(b.valid & answers.o.valid & (answer == number)),
+                master.w.ready.eq(w.ready & writers.o.valid & (writer == number)),
             ]
         m.d.comb += [
             r.ready.eq(readers.o.valid & Mux(reader, self.bridge.r.ready, self.accelerator.r.ready)),
             readers.o.ready.eq(r.valid & r.ready & r.payload.last),
-            memory.w.valid.eq(writers.o.valid & Mux(writer, self.bridge.w.valid, self.accelerator.w.valid)),
-            memory.w.payload.eq(Mux(writer, self.bridge.w.payload.as_value(), self.accelerator.w.payload.as_value())),
-            writers.o.ready.eq(memory.w.valid & memory.w.ready & memory.w.payload.last),
-            memory.b.ready.eq(answers.o.valid & Mux(answer, self.bridge.b.ready, self.accelerator.b.ready)),
-            answers.o.ready.eq(memory.b.valid & memory.b.ready),
+            w.valid.eq(writers.o.valid & Mux(writer, self.bridge.w.valid, self.accelerator.w.valid)),
+            w.payload.eq(Mux(writer, self.bridge.w.payload.as_value(), self.accelerator.w.payload.as_value())),
+            writers.o.ready.eq(w.valid & w.ready & w.payload.last),
+            b.ready.eq(answers.o.valid & Mux(answer, self.bridge.b.ready, self.accelerator.b.ready)),
+            answers.o.ready.eq(b.valid & b.ready),
         ]
         return m

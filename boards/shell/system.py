@@ -14,6 +14,7 @@ from spatten_hw.control.registers import register_map
 from spatten_hw.errors import UserError
 from spatten_hw.host.link_protocol import DEFAULT_BAUD
 from spatten_hw.stream.fifo import StreamFifo
+from spatten_hw.stream.skid import SkidBuffer
 
 from .bridge import Bridge
 from .frame_receiver import character_layout
@@ -104,7 +105,10 @@ class System(wiring.Component):
         ]
         with m.If(arrived):
             m.d.sync += lost.eq(~waiting.i.ready)
-        connect(m, waiting.o, bridge.characters)
+        # Out of the FIFO's memory, before it is compared and summed up.
+        m.submodules.characters_skid = skid = in_link(SkidBuffer(character_layout()))
+        connect(m, waiting.o, skid.i)
+        connect(m, skid.o, bridge.characters)
         connect(m, bridge.o, transmitter.i)
 
         # Registers and memory.
