@@ -83,7 +83,7 @@ class Accelerator(wiring.Component):
         connect(m, flipped(self.axil), registers.axil)
         connect(m, registers.push, reader.push)
         connect(m, reader.cmd, fetcher.desc_cmd)
-        connect(m, fetcher.desc_words, reader.words)
+        connect_cut(m, "desc_words", fetcher.desc_words, reader.words)
         connect(m, reader.job, seq.jobs)
         connect(m, seq.completion, registers.completion)
         m.d.comb += [

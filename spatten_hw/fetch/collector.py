@@ -11,7 +11,7 @@ from ..stream.layouts import operand_row
 from ..stream.registers import local_copy
 from ..stream.skid import SpareBuffer
 from .aligner import lane_row, row_mode
-from .converter import BitWidthConverter, row_field, second_field
+from .converter import BitWidthConverter, conversion, decoded, row_field, second_field, selector_copies
 from .row_generator import group_note
 
 
@@ -67,8 +67,8 @@ class RowCollector(wiring.Component):
         row_dim = local_copy(m, self.dim_log2, "row_dim")
         gathered = Signal()           # a group waits in front of the converter
         about = Signal(group_note(c), reset_less=True)
-        # For each slice its own: it selects among all of the slice's bits.
-        modes = [Signal(row_mode(), name=f"mode_{s}", reset_less=True, attrs={"keep": 1}) for s in range(c.slices)]
+        conversions = [Signal(conversion(c), name=f"conversion_{n}", reset_less=True, attrs={"keep": 1})
+                       for n in range(c.slices * selector_copies(c))]
         raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices), reset_less=True)
         # Behind both registers another that catches a row: they move on by its state.
         m.submodules.catch = spare = SpareBuffer(operand_row(c))
@@ -99,7 +99,8 @@ class RowCollector(wiring.Component):
                     with m.Case(d):
                         # The rows of a group are of one kind: the first one's mode says it for all.
                         mode = self._chosen(group, d, 0, lambda lane: lane.payload.mode.as_value())
-                        m.d.sync += [own.eq(mode) for own in modes]
+                        how = decoded(c, data.View(row_mode(), mode))
+                        m.d.sync += [own.eq(how) for own in conversions]
                         for r in range(c.lanes >> d):
                             field = self._chosen(group, d, r, lambda lane, d=d: row_field(
                                 c, lane.payload.raw, lane.payload.mode.join, d))
@@ -113,7 +114,7 @@ class RowCollector(wiring.Component):
         m.submodules.converter = converter = BitWidthConverter(c, c.slices)
         m.d.comb += [
             converter.en.eq(move), converter.dim_log2.eq(row_dim),
-            *(mode.eq(own) for mode, own in zip(converter.modes, modes, strict=True)),
+            *(how.eq(own) for how, own in zip(converter.conversions, conversions, strict=True)),
             converter.raw.eq(raw), out.payload.slices.eq(converter.operands),
         ]
         with m.If(move):

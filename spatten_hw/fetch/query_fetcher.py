@@ -13,7 +13,7 @@ from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import q_command, q_row
 from ..stream.registers import local_copy
-from .converter import BitWidthConverter
+from .converter import BitWidthConverter, conversion, decoded
 from .head_base import HeadBase, stride_bits
 from .lane_port import QUEUE_DEPTH, LanePort
 from .row_generator import plane_layout
@@ -88,6 +88,10 @@ class QueryFetcher(wiring.Component):
             ]
         # The row at on-chip width, one cycle later.
         m.submodules.converter = converter = BitWidthConverter(c, c.max_dim // c.min_dim)
+        # Every row is of the job's one plane, which is constant while one is inside.
+        conversions = [Signal(conversion(c), name=f"conversion_{n}", reset_less=True, attrs={"keep": 1})
+                       for n in range(len(converter.conversions))]
+        m.d.sync += [own.eq(decoded(c, self.plane.mode)) for own in conversions]
         free = Signal()
         take = Signal()
         m.d.comb += [
@@ -95,7 +99,7 @@ class QueryFetcher(wiring.Component):
             port.o.ready.eq(free & slots.o.valid), slots.o.ready.eq(free & port.o.valid),
             # Whatever is there, whether a row or not.
             converter.en.eq(free), converter.dim_log2.eq(local_copy(m, self.dim_log2, "row_dim")),
-            *(mode.eq(port.o.payload.mode) for mode in converter.modes),
+            *(how.eq(own) for how, own in zip(converter.conversions, conversions, strict=True)),
             converter.raw.eq(port.o.payload.raw), self.rows.payload.row.eq(converter.operands),
             self.beats.eq(port.beats),
         ]

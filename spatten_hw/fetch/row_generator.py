@@ -90,7 +90,7 @@ class RowGenerator(wiring.Component):
         sub = Signal(sub_bits)                 # group within it
         left = Signal(c.count_bits)
         one_plane = Signal()                   # groups have one plane, not both
-        second = Signal()                      # second plane of a group that has both
+        second = Signal()                      # second plane of a group that has both (a cycle ahead, as what follows)
         group = Signal(set_bits)               # g modulo the most port sets there can be
         rows_per_group = Signal(c.lane_count_bits)
         sub_last = Signal(sub_bits)
@@ -106,7 +106,6 @@ class RowGenerator(wiring.Component):
             live.eq(Mux(fits, left, rows_per_group)),
             may_start.eq(cur_valid & allowed),
             start.eq(may_start & (second | self.notes.ready)),
-            second.eq(done & ~one_plane),
             self.notes.valid.eq(may_start & ~second),
             self.notes.payload.count.eq(live), self.notes.payload.last.eq(fits & cur.last),
             self.notes.payload.fill.eq(cur.fill), self.notes.payload.half.eq(cur.half),
@@ -119,7 +118,7 @@ class RowGenerator(wiring.Component):
             allowed.eq(self.room.all() | (self.notes.valid & ~self.notes.ready)),
         ]
         with m.If(start):
-            m.d.sync += [done.eq(~done | one_plane), closing.eq(fits)]
+            m.d.sync += [done.eq(~done | one_plane), second.eq(~done & ~one_plane), closing.eq(fits)]
             with m.If(done):
                 fits_next = left <= rows_per_group << 1
                 m.d.sync += [group.eq(group + 1), left.eq(left - rows_per_group), sub.eq(sub + 1),
@@ -130,7 +129,8 @@ class RowGenerator(wiring.Component):
         with m.If(self.cmd.ready):
             m.d.sync += [
                 cur_valid.eq(self.cmd.valid), cur.eq(self.cmd.payload), left.eq(self.cmd.payload.rows),
-                row.eq(0), sub.eq(0), one_plane.eq(only), done.eq(only), fits.eq(few), closing.eq(few & only),
+                row.eq(0), sub.eq(0), one_plane.eq(only), done.eq(only), second.eq(0), fits.eq(few),
+                closing.eq(few & only),
             ]
         lsb = Signal()
         m.d.comb += lsb.eq(second | (cur.planes == 2))

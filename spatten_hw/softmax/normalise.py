@@ -23,9 +23,10 @@ class Normalise(wiring.Component):
     """Probabilities of one row per cycle, p = saturate(round_shift(m·r, SHIFT + i + k)), 12 bits unsigned.
 
     `header`: one per vector, in order; `rows`: its exponentials, the last one marked. Vectors whose header says
-    `drop` are taken at one row per cycle and give nothing. Latency `LATENCY` cycles from both valid to `o`; one
-    row per cycle, no idle cycle between vectors. `o` may stall (ends in a FIFO with credits, which
-    also cuts the ready path). `popped`/`vector_popped`: a row / a header was taken in this cycle.
+    `drop` are taken at one row per cycle and give nothing (while `o` is full, they wait like all others: what is
+    taken depends on no payload). Latency `LATENCY` cycles from both valid to `o`; one row per cycle, no idle cycle
+    between vectors. `o` may stall (ends in a FIFO with credits, which also cuts the ready path).
+    `popped`/`vector_popped`: a row / a header was taken in this cycle.
     """
 
     #: Register stages, then the FIFO's own.
@@ -54,19 +55,21 @@ class Normalise(wiring.Component):
         c = self.config
         head, row = self.header.p, self.rows.p
         credits = Signal(range(self.CREDITS + 1), init=self.CREDITS)
+        left = Signal.like(credits)
+        room = Signal(init=1)
         take = Signal()
         keep = Signal()
         returned = Signal()
         m.d.comb += [
-            take.eq(self.header.valid & self.rows.valid & (head.drop | (credits != 0))),
+            take.eq(self.header.valid & self.rows.valid & room),
             keep.eq(take & ~head.drop),
             self.rows.ready.eq(take),
             self.header.ready.eq(take & row.info.last),
             self.popped.eq(take),
             self.vector_popped.eq(take & row.info.last),
-            returned.eq(self.o.valid & self.o.ready),
+            returned.eq(self.o.valid & self.o.ready), left.eq(credits - keep + returned),
         ]
-        m.d.sync += credits.eq(credits - keep + returned)
+        m.d.sync += [credits.eq(left), room.eq(left != 0)]
 
         around = Signal(data.StructLayout({"info": row.info.shape(), "tag": head.tag.shape()}))
         m.d.comb += [around.info.eq(row.info), around.tag.eq(head.tag)]

@@ -13,15 +13,18 @@ from ..config import clog2
 class KeyGroups(wiring.Component):
     """A ring of `depth` groups of `wide` rows of `lanes` keys; a vector begins with a group of its own.
 
-    In: a row while `valid` and not `full` (a register's function), `last` ends a vector, keys that do not count
-    must be 0. Row r of a group lies in bank r, so that a group is read at once. Out: the group the reader is at,
-    `keys` (row 0 lowest), `live` (which rows the vector has) and `group_last`, with no latency: the memory is
-    given the next address as `step` moves on to the next group. A row shows two cycles after it came. `step`
-    with `free` gives the group's room back, `rewind` (never with `step`) goes back to the first group not freed.
+    In: a row while `valid` and not `full` (a register, a cycle late: it stands as soon as all groups but one are in
+    use), `last` ends a vector, keys that do not count must be 0. Row r of a group lies in bank r, so that a group is
+    read at once. Out: the group the reader is at, `keys` (row 0 lowest), `live` (which rows the vector has) and
+    `group_last`, with no latency: the memory is given the next address as `step` moves on to the next group. A row
+    shows two cycles after it came. `step` with `free` gives the group's room back, `rewind` (never with `step`) goes
+    back to the first group not freed.
     """
 
     #: Cycles from a row at the input to its keys at the output.
     LATENCY = 2
+    #: Groups that a ring needs beyond those in use at a time, so that `full` holds nobody up.
+    SPARE = 2
 
     valid: Signal
     last: Signal
@@ -58,11 +61,8 @@ class KeyGroups(wiring.Component):
         write_group = Signal(address)
         used = Signal(range(self.depth + 1))
         opens = Signal()
-        m.d.comb += [
-            self.full.eq((used == self.depth) & (bank == 0)),
-            opens.eq(self.valid & (bank == 0)),
-        ]
-        m.d.sync += used.eq(used + opens - (self.step & self.free))
+        m.d.comb += opens.eq(self.valid & (bank == 0))
+        m.d.sync += [used.eq(used + opens - (self.step & self.free)), self.full.eq(used >= self.depth - 1)]
         with m.If(self.valid):
             with m.If(self.last | (bank == self.wide - 1)):
                 m.d.sync += [bank.eq(0), write_group.eq(after(write_group))]
@@ -71,16 +71,17 @@ class KeyGroups(wiring.Component):
 
         # Reading: again and again what is not there yet.
         group = Signal(address)
+        following = Signal(address, init=1 % self.depth)
         read_group = Signal(address)
         first_used = Signal(address)
         m.d.comb += read_group.eq(group)
         with m.If(self.step):
-            m.d.comb += read_group.eq(after(group))
+            m.d.comb += read_group.eq(following)
         with m.Elif(self.rewind):
             m.d.comb += read_group.eq(first_used)
-        m.d.sync += group.eq(read_group)
+        m.d.sync += [group.eq(read_group), following.eq(after(read_group))]
         with m.If(self.step & self.free):
-            m.d.sync += first_used.eq(after(group))
+            m.d.sync += first_used.eq(following)
 
         # The banks. What is behind a vector's last row was left by an earlier one: that row hides it. Where vectors end
         # is kept apart from the keys, in memories so small that they become fast ones: it decides what is read next.

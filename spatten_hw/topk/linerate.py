@@ -15,6 +15,7 @@ from ..stream.skid import connect_cut
 from .digit_histogram import DigitHistogram
 from .digit_stage import DigitStage, digit_command
 from .interface import TopKEngine
+from .key_groups import KeyGroups
 from .row_filter import RowFilter
 
 
@@ -72,10 +73,11 @@ class LineRate(TopKEngine):
         self.row_depth = self.max_rows
         for passes in self.passes[1:]:
             within += longest + DigitStage.LATENCY
-            self.group_depths.append(longest + within)
+            self.group_depths.append(longest + within + KeyGroups.SPARE)
             # Several passes: as many vectors as work at a time.
             self.row_depth += self.max_rows if passes > 1 else 0
-        self.row_depth += within + PromptFifo.LATENCY
+        # One more: whether there is room is known a cycle late.
+        self.row_depth += within + PromptFifo.LATENCY + 1
         self.max_vectors = self.row_depth + RowFilter.DEPTH
 
     def rows(self, n: int) -> int:
@@ -108,10 +110,12 @@ class LineRate(TopKEngine):
         m.submodules.elements = elements = StreamFifo(row_filter.rows.p.shape(), self.row_depth)
 
         taken = Signal()
+        room = Signal(init=1)
         full = Signal(len(self.group_depths))
         keys = Signal(data.ArrayLayout(self.key_bits, lanes))
+        m.d.sync += room.eq(elements.level < self.row_depth - 1)
         m.d.comb += [
-            self.i.ready.eq(elements.i.ready & ~full.any()),
+            self.i.ready.eq(room & ~full.any()),
             taken.eq(self.i.valid & self.i.ready),
             elements.i.valid.eq(taken), elements.i.p.count.eq(row.count), elements.i.p.last.eq(row.last),
             elements.i.p.tag.eq(row.tag),

@@ -7,8 +7,7 @@ from cocotb.triggers import FallingEdge
 from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import LSB_WIDTH, SpAttenConfig
-from spatten_hw.fetch.aligner import row_mode
-from spatten_hw.fetch.converter import BitWidthConverter, has_lsbs, plane_widths
+from spatten_hw.fetch.converter import BitWidthConverter, conversion, has_lsbs, plane_widths, selector_copies
 
 from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields
 
@@ -41,8 +40,11 @@ async def rows_of_every_kind(dut):
         width = 4 if kind == "lsb" else rng.choice([w for w in plane_widths(c) if w + 4 * joined <= c.operand_bits])
         rows = [random_row(rng, c, dim, width, kind) for _ in range(c.multipliers // dim)]
         dut.dim_log2.value = d
-        mode = pack_fields((width, 5), (joined, 1), (kind == "mid", 1), (kind == "lsb", 1), (0, 1), (kind == "both", 1))
-        dut.modes.value = sum(mode << (s * row_mode().size) for s in range(slices))
+        widths = plane_widths(c)
+        one_hot = 1 << widths.index(width)
+        how = pack_fields((one_hot, len(widths)), (one_hot * (kind != "lsb"), len(widths)), (joined, 1),
+                          (kind == "both", 1), (kind == "mid", 1))
+        dut.conversions.value = sum(how << (n * conversion(c).size) for n in range(slices * selector_copies(c)))
         dut.raw.value = sum(field << (r * dim * c.operand_bits) for r, (field, _) in enumerate(rows))
         dut.en.value = 1
         await FallingEdge(dut.clk)
