@@ -17,6 +17,9 @@ from .descriptor import job_layout
 from .loader import lowest_set
 from .slots import SlotRing
 
+#: Commands for Q rows that wait.
+Q_COMMANDS = 4
+
 
 class Walker(wiring.Component):
     """Issues q_command, slot_meta, qk_command (and k_command where K streams) for every work item.
@@ -81,7 +84,10 @@ class Walker(wiring.Component):
         m.d.sync += position.eq(next_position)
 
         # Everything leaves through a FIFO: issuing may look at its `ready`, the ports keep the contract.
-        m.submodules.q_fifo = q_fifo = StreamFifo(q_command(c), 4)
+        # One deeper than it is filled: whether there is room is known a cycle late, since an item is issued all over.
+        m.submodules.q_fifo = q_fifo = StreamFifo(q_command(c), Q_COMMANDS + 1)
+        q_room = Signal(init=1)
+        m.d.sync += q_room.eq(q_fifo.level < Q_COMMANDS)
         m.submodules.k_fifo = k_fifo = StreamFifo(k_command(c), 4)
         m.submodules.qk_fifo = qk_fifo = StreamFifo(qk_command(c), 2 * c.slots)
         connect(m, q_fifo.o, flipped(self.q_cmd))
@@ -145,7 +151,7 @@ class Walker(wiring.Component):
         take = Signal()
         item_ready = Signal()
         m.d.comb += [
-            item_ready.eq(ring.available & q.ready),
+            item_ready.eq(ring.available & q_room),
             q.valid.eq(take), self.meta.valid.eq(take), ring.take.eq(take), self.item.eq(take),
         ]
 

@@ -10,7 +10,6 @@ from ..config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig, clog2
 from ..shared import Shared
 from .aligner import join_offset
 
-
 #: Elements that share the registers that say how they are converted.
 ELEMENTS_PER_COPY = 8
 

@@ -49,11 +49,12 @@ class Selector(wiring.Component):
         m.submodules.widen_heads = by_head = Widen(1, c.topk_lanes, width)
         m.submodules.narrow = narrow = Narrow(c.topk_lanes, c.lanes, number)
 
-        # Constant during a vector, registered to keep the subtraction off the comparators' path, and a choice off that
-        # of the engine: no row gets there in the cycle in which `heads` changes.
+        # Constant during a vector, registered to keep the subtraction off the comparators' path, and choices off those
+        # of the engine and of who reads the totals: no row gets there in the cycle in which `heads` changes.
         tail = Signal(c.count_bits)
         keep = Signal.like(self.keep)
-        m.d.sync += keep.eq(self.keep)
+        heads = Signal()
+        m.d.sync += [keep.eq(self.keep), heads.eq(self.heads)]
         m.d.sync += tail.eq(Mux(self.protect_last >= self.tokens, 0, self.tokens - self.protect_last))
         t, h = self.token_totals, self.head_totals
         m.d.comb += [
@@ -74,7 +75,7 @@ class Selector(wiring.Component):
         # Cut: who reads the totals stalls on the engine.
         m.submodules.rows_skid = skid = SkidBuffer(engine.i.p.shape())
         wiring.connect(m, skid.o, engine.i)
-        with m.If(self.heads):
+        with m.If(heads):
             m.d.comb += _feed(skid.i, by_head.o, number)
         with m.Else():
             m.d.comb += _feed(skid.i, by_token.o, number)
@@ -85,7 +86,7 @@ class Selector(wiring.Component):
             narrow.i.p.last.eq(engine.o.p.last),
             self.members.valid.eq(narrow.o.valid), narrow.o.ready.eq(self.members.ready),
             self.members.p.ids.eq(narrow.o.p.elements), self.members.p.count.eq(narrow.o.p.count),
-            self.members.p.last.eq(narrow.o.p.last), self.members.p.heads.eq(self.heads),
+            self.members.p.last.eq(narrow.o.p.last), self.members.p.heads.eq(heads),
         ]
         return m
 

@@ -13,20 +13,23 @@ from ..stream.registers import delay
 
 
 class RandomBits(wiring.Component):
-    """32 pseudo-random bits, a Galois shift register from a fixed seed: every run is the same."""
+    """32 pseudo-random bits, a Galois shift register from a fixed seed: every run is the same. `following`: those of
+    the next cycle."""
 
     WIDTH = 32
     TAPS = 0x8020_0003
     SEED = 0x1ACE_B00C
 
     bits: Signal
+    following: Signal
 
     def __init__(self) -> None:
-        super().__init__({"bits": Out(self.WIDTH, init=self.SEED)})
+        super().__init__({"bits": Out(self.WIDTH, init=self.SEED), "following": Out(self.WIDTH)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.d.sync += self.bits.eq((self.bits >> 1) ^ Mux(self.bits[0], self.TAPS, 0))
+        m.d.comb += self.following.eq((self.bits >> 1) ^ Mux(self.bits[0], self.TAPS, 0))
+        m.d.sync += self.bits.eq(self.following)
         return m
 
 
@@ -35,7 +38,7 @@ class RowSampler(wiring.Component):
 
     Reservoir sampling with the probability 1/t of replacing a sample by one of row t rounded to a power of
     two. Ports: `valid`, `keys`, `full` (only full rows count), `last` (starts afresh behind this row),
-    `random`. `samples` are registers: they show a row one cycle later.
+    `random` (for the next cycle's row). `samples` are registers: they show a row one cycle later.
     """
 
     valid: Signal
@@ -60,15 +63,21 @@ class RowSampler(wiring.Component):
         rows = Signal(self.max_rows.bit_length())
         # Ones below the leading one of the row number: all zero in a random word once in 2^ones times.
         rare = Signal(min(RandomBits.WIDTH, max(1, clog2(self.max_rows + 1))))
-        with m.If(self.valid & (self.full | self.last)):
-            m.d.sync += [
-                rows.eq(Mux(self.last, 0, rows + 1)),
-                rare.eq(Mux(self.last, 0, rare | Mux((rows + 2) > ((rare << 1) | 1), (rare << 1) | 1, 0))),
-            ]
+        rarer = Signal.like(rare)
+        passes = Signal()
+        m.d.comb += [
+            rarer.eq(rare | Mux((rows + 2) > ((rare << 1) | 1), (rare << 1) | 1, 0)),
+            passes.eq(self.valid & (self.full | self.last)),
+        ]
+        with m.If(passes):
+            m.d.sync += [rows.eq(Mux(self.last, 0, rows + 1)), rare.eq(Mux(self.last, 0, rarer))]
         for j in range(self.count):
             offset = j * RandomBits.WIDTH // self.count
-            spun = Cat(self.random[offset:], self.random[:offset])
-            with m.If(self.valid & self.full & ((spun[:len(rare)] & rare) == 0)):
+            spun = Cat(self.random[offset:], self.random[:offset])[:len(rare)]
+            # Drawn a cycle ahead for either case: samples are wide, and whether a row comes is decided far from here.
+            lucky = Signal(name=f"lucky_{j}", init=1)
+            m.d.sync += lucky.eq(Mux(passes, self.last | ((spun & rarer) == 0), (spun & rare) == 0))
+            with m.If(self.valid & self.full & lucky):
                 m.d.sync += self.samples[j].eq(self.keys[j * self.lanes // self.count])
         return m
 

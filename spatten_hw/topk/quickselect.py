@@ -92,7 +92,7 @@ class QuickSelect(TopKEngine):
                 m.d.sync += start.eq(load_row)
         m.d.comb += [
             sampler.valid.eq(taken), sampler.full.eq(row.count == lanes), sampler.last.eq(row.last),
-            sampler.keys.eq(row.keys), sampler.random.eq(random.bits),
+            sampler.keys.eq(row.keys), sampler.random.eq(random.following),
             loaded.i.valid.eq(self.i.valid & space & row.last),
             loaded.i.p.start.eq(Mux(started, start, load_row)), loaded.i.p.n.eq(n), loaded.i.p.k.eq(k),
             loaded.i.p.keep_all.eq(k >= n), loaded.i.p.samples.eq(sampler.samples),

@@ -144,7 +144,7 @@ class Selector(wiring.Component):
             m.d.comb += [
                 sampler.valid.eq(side.valid), sampler.full.eq(side.p.count == lanes),
                 sampler.last.eq(side.p.last), sampler.keys.eq(side.p.elements),
-                sampler.random.eq(random.bits if name == "small" else ~random.bits),
+                sampler.random.eq(random.following if name == "small" else ~random.following),
             ]
             samples.append(sampler.samples)
         with m.If(arriving):
