@@ -53,8 +53,8 @@ class Aligner(wiring.Component):
     assembled, so alignment costs no cycle. A complete row moves to the output register: one beat per cycle
     is accepted while a finished row waits, and one-beat rows leave one per cycle; in builds without any, one row in two
     cycles (`rows_take_two_beats`). Latency `LATENCY` = 3 cycles from a row's last beat. Valid input: `hold` and `join`
-    rows alternate. Bits beyond a row's last byte are don't-care. `o.ready` is cut: it decides about registers as wide as
-    a row in three places.
+    rows alternate. Bits beyond a row's last byte are don't-care. `o.ready` is cut: it decides about registers as wide
+    as a row in three places.
     """
 
     LATENCY = 3

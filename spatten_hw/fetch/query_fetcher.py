@@ -24,8 +24,8 @@ class QueryFetcher(wiring.Component):
     """`cmd` (`q_command`) → `rows` (`q_row`), in order, through one crossbar requester.
 
     Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the lane port's queue. One row per cycle at most
-    (in two, if `rows_take_two_beats`), one beat per cycle. `base`, `head_stride`, `plane`, `dim_log2`: Q's plane, constant
-    while not `idle`. `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered).
+    (in two, if `rows_take_two_beats`), one beat per cycle. `base`, `head_stride`, `plane`, `dim_log2`: Q's plane,
+    constant while not `idle`. `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered).
     """
 
     cmd: stream.Interface
