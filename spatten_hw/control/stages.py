@@ -37,8 +37,9 @@ class JobStages(wiring.Component):
     So the way of a job's last vectors to memory is hidden behind the next one's preparation and first scores. A job
     waits for the end of all before it if it says `barrier`, or if it loads state while the back's job stores
     some; a summarisation job, whose V goes to SRAM ahead of its scores, before `start`.
-    `front_clear`, `back_clear` pulse when a stage takes a job: errors of the stage are forgotten. `retire` pulses when
-    a job ends that was not refused by its reader.
+    `front_clear`, `back_clear` pulse when a stage takes a job (the back's a cycle later): errors of the stage are
+    forgotten. `retire` pulses when a job ends that was not refused by its reader. `back_job` is the front's job while
+    the back has none.
     """
 
     jobs: stream.Interface
@@ -140,15 +141,16 @@ class JobStages(wiring.Component):
         with m.FSM(name="back") as fsm:
             with m.State("IDLE"):
                 m.d.comb += free.eq(1)
+                # Whatever the front has, until it is taken: a wide clock enable need not know when.
+                m.d.sync += [
+                    back_job.eq(self.job), self.back_scales.eq(self.scales), back_tag.eq(tag),
+                    back_refused.eq(refused), ending.eq(0), self.back_clear.eq(taken),
+                ]
                 with m.If(taken):
-                    m.d.comb += self.back_clear.eq(1)
-                    m.d.sync += [
-                        back_job.eq(self.job), self.back_scales.eq(self.scales), back_tag.eq(tag),
-                        back_refused.eq(refused), ending.eq(0),
-                    ]
                     m.next = "OPEN"
             # Open until the front has finished with this job: what waits there then belongs to the next.
             with m.State("OPEN"):
+                m.d.sync += self.back_clear.eq(0)
                 with m.If(finished & ~ending):
                     m.d.sync += [ending.eq(1), back_error.eq(error)]
                     # What the front read is known now; it may soon read for another job.

@@ -16,7 +16,7 @@ from ..stream.registers import local_copy
 from .aligner import rows_take_two_beats
 from .converter import BitWidthConverter, conversion, decoded
 from .head_base import HeadBase, stride_bits
-from .lane_port import QUEUE_DEPTH, LanePort
+from .lane_port import QUEUE_DEPTH, QUEUE_MARGIN, LanePort
 from .row_generator import plane_layout
 
 
@@ -72,14 +72,15 @@ class QueryFetcher(wiring.Component):
         addr_valid = Signal()
         addr = Signal(c.addr_bits, reset_less=True)
         addr_slot = Signal(c.slot_bits, reset_less=True)
-        sent = Signal()     # the lane port has the request, the slot queue was full
+        # Both queues have room for what is under way: known two cycles late, which their margins cover.
+        able = Signal()
+        m.d.sync += able.eq(port.room & (slots.level <= slots.depth - QUEUE_MARGIN))
         m.d.comb += [
-            port.i.valid.eq(addr_valid & ~sent), slots.i.valid.eq(addr_valid & (sent | port.i.ready)),
+            port.i.valid.eq(addr_valid & able), slots.i.valid.eq(addr_valid & able),
             port.i.payload.addr.eq(addr), port.i.payload.bytes.eq(self.plane.bytes),
             port.i.payload.user.eq(self.plane.mode), slots.i.payload.eq(addr_slot),
-            move.eq(~addr_valid | (slots.i.valid & slots.i.ready)), heads.o.ready.eq(move),
+            move.eq(~addr_valid | able), heads.o.ready.eq(move),
         ]
-        m.d.sync += sent.eq(addr_valid & ~move & (sent | port.i.ready))
         with m.If(move):
             m.d.sync += [
                 asked_valid.eq(heads.o.valid), asked.eq(heads.o.payload),

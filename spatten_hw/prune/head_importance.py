@@ -19,7 +19,7 @@ class HeadImportance(wiring.Component):
     `clear` makes every total 0 in one cycle (a total without its `known` bit is 0; reset clears them too).
     `write` sets one total (only when idle).
     `start` scans the heads of bitmap `mask` (not empty) ascending into `totals`: one head number per cycle,
-    the first total after 3 cycles; the last has `last`. `scanning` until that is taken.
+    the first total after 3 cycles; the last has `last`. `scanning` until that is taken and a cycle longer (a register).
     """
 
     head_sums: stream.Interface
@@ -68,12 +68,13 @@ class HeadImportance(wiring.Component):
         go = Signal()
         m.d.comb += [
             go.eq(~out_valid | self.totals.ready),
-            self.scanning.eq((left != 0) | fetch_valid | out_valid),
             acc.scan.eq(self.scanning), acc.read_enable.eq(go), acc.read_row.eq(at),
             self.totals.valid.eq(out_valid),
             self.totals.p.head.eq(out_head), self.totals.p.last.eq(out_last),
             self.totals.p.total.eq(Mux(out_known, acc.totals[0], 0)),
         ]
+        # From the cycle after the start on, before which nothing is read: a register decides whether a sum is taken.
+        m.d.sync += self.scanning.eq(self.start | (left != 0) | fetch_valid | out_valid)
         with m.If(go):
             m.d.sync += [
                 left.eq(left >> 1), at.eq(at + 1),

@@ -75,6 +75,8 @@ class Selector(wiring.Component):
         # Cut: who reads the totals stalls on the engine.
         m.submodules.rows_skid = skid = SkidBuffer(engine.i.p.shape())
         wiring.connect(m, skid.o, engine.i)
+        # Only the chosen one has rows.
+        m.d.comb += [by_head.o.ready.eq(skid.i.ready), by_token.o.ready.eq(skid.i.ready)]
         with m.If(heads):
             m.d.comb += _feed(skid.i, by_head.o, number)
         with m.Else():
@@ -100,7 +102,7 @@ def _feed(engine_i, source, number: int) -> list:
     p = source.p
     lanes = range(len(p.elements))
     return [
-        engine_i.valid.eq(source.valid), source.ready.eq(engine_i.ready),
+        engine_i.valid.eq(source.valid),
         engine_i.p.count.eq(p.count), engine_i.p.last.eq(p.last),
         *[engine_i.p.payloads[i].eq(p.elements[i][:number]) for i in lanes],
         *[engine_i.p.keys[i].eq(p.elements[i][number:]) for i in lanes],
