@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import unsigned
+from amaranth import Module, unsigned
 from amaranth.lib import data
 
 from ..config import SpAttenConfig
@@ -93,6 +93,12 @@ STRIDE_BITS = 16
 def scale_layout() -> data.StructLayout:
     """One entry of the scale table."""
     return data.StructLayout({f.name: unsigned(f.width) for f in SCALE_FIELDS})
+
+
+def dim_case(m: Module, c: SpAttenConfig, d: int):
+    """The branch for D = `c.dims[d]` in a `Switch` on `dim_log2`. The last one has no condition: a build with one head
+    dimension then does not ask for it in front of every bit of a row."""
+    return m.Case(d) if d < len(c.dims) - 1 else m.Default()
 
 
 def job_layout(c: SpAttenConfig) -> data.StructLayout:

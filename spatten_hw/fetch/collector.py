@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..control.descriptor import dim_case
 from ..stream.layouts import operand_row
 from ..stream.registers import local_copy
 from ..stream.skid import end_register
@@ -60,7 +61,7 @@ class RowCollector(wiring.Component):
                 rows = c.lanes >> d
                 sets = ports // rows
                 chosen = group[:clog2(sets)]
-                with m.Case(d):
+                with dim_case(m, c, d):
                     m.d.comb += wanted.eq(Cat(
                         (note.count > p % rows) & (chosen == p // rows if sets > 1 else 1) for p in range(ports)))
         # For the multiplexers of rows, which are everywhere; what decides is near the port.
@@ -95,7 +96,7 @@ class RowCollector(wiring.Component):
             m.d.sync += [about.eq(note), about.last.eq(note.last & done)]
             with m.Switch(row_dim):
                 for d in range(len(c.dims)):
-                    with m.Case(d):
+                    with dim_case(m, c, d):
                         # The rows of a group are of one kind: the first one's mode says it for all.
                         mode = self._chosen(group, d, 0, lambda lane: lane.payload.mode.as_value())
                         how = decoded(c, data.View(row_mode(), mode))

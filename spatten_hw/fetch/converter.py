@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig, clog2
+from ..control.descriptor import dim_case
 from ..shared import Shared
 from .aligner import join_offset
 
@@ -133,13 +134,11 @@ class BitWidthConverter(wiring.Component):
             ]
             with m.Switch(self.dim_log2):
                 for d in range(len(c.dims)):
-                    if self.slices < 1 << d:
-                        continue
                     first = s >> d << d                        # the row's first slice
                     number = s - first                         # this one's place in the row
                     row = Cat(self.raw[k] for k in range(first, first + (1 << d)))
                     low = (c.min_dim << d) * (bits - LSB_WIDTH) + number * c.min_dim * LSB_WIDTH
-                    with m.Case(d):
+                    with dim_case(m, c, d):
                         if has_lsbs(c):
                             m.d.comb += part.lsb.eq(row[low:low + c.min_dim * LSB_WIDTH])
                         if number == 0:

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
-from ..control.descriptor import STRIDE_BITS
+from ..control.descriptor import STRIDE_BITS, dim_case
 from .aligner import max_row_bytes, row_mode
 from .lane_port import QUEUE_MARGIN, lane_request
 
@@ -165,7 +165,7 @@ class RowGenerator(wiring.Component):
         m.d.comb += ids.eq(Mux(s1_kept, s1_ids, source) if self.ids_per_command else source)
         with m.Switch(self.dim_log2):
             for d in range(dims):
-                with m.Case(d):
+                with dim_case(m, c, d):
                     width = (lanes >> d) * c.token_bits
                     m.d.sync += s2_ids.as_value().eq(ids.word_select(s1_sub[:d], width) if d else ids)
 
@@ -211,7 +211,7 @@ class RowGenerator(wiring.Component):
                     set_number, lane = divmod(p, rows)
                     sets = self.ports // rows
                     here = stage["set"][:clog2(sets)] == set_number if sets > 1 else Const(1)
-                    with m.Case(d):
+                    with dim_case(m, c, d):
                         m.d.comb += [
                             out.valid.eq(stage["valid"] & stage["live"][lane] & here),
                             out.payload.addr.eq(addrs[lane]),

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
-from ..control.descriptor import job_layout
+from ..control.descriptor import dim_case, job_layout
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, kept_depth, kept_row, operand_row
 from ..stream.registers import local_copy
@@ -105,7 +105,7 @@ class ProbValueUnit(wiring.Component):
             row = Signal.like(step.rows[0], name=f"row{s}")
             with m.Switch(job.dim_log2):
                 for e in range(clog2(c.max_dim // c.min_dim) + 1):
-                    with m.Case(e):
+                    with dim_case(m, c, e):
                         m.d.comb += row.eq(step.rows[s >> e])
             m.d.comb += values.read_addr[s].eq(Cat(row[:row_bits(c)], step.tag.half))
 

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
-from ..control.descriptor import job_layout
+from ..control.descriptor import dim_case, job_layout
 from ..numerics.fixed import resize
 from .pipeline import adder_tree, register, tree_stages
 
@@ -62,7 +62,7 @@ class ScoreArray(wiring.Component):
                 m.d.sync += k_slice.eq(self.k[s])
                 with m.Switch(self.dim_log2):
                     for e in range(levels + 1):
-                        with m.Case(e):
+                        with dim_case(m, c, e):
                             m.d.sync += q_slice.eq(q_blocks[s % (1 << e)])
             products = [
                 k_slice.word_select(i, c.operand_bits).as_signed()

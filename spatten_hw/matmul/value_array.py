@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
-from ..control.descriptor import job_layout
+from ..control.descriptor import dim_case, job_layout
 from ..stream.layouts import acc_row, tag_layout
 from ..stream.registers import PART, copies, payload_register
 from .pipeline import LEVELS_PER_STAGE, register, tree_stages
@@ -83,7 +83,7 @@ class ValueArray(wiring.Component):
                 m.d.sync += value.eq(self.i.p.values[s])
                 with m.Switch(self.job.dim_log2):
                     for e in range(clog2(blocks) + 1):
-                        with m.Case(e):
+                        with dim_case(m, c, e):
                             # A cycle without a step adds nothing, so the accumulators need not know of it.
                             m.d.sync += prob.eq(Mux(self.i.valid, self.i.p.probs[s >> e], 0))
             # Once more: the first registers may stay with the memory, and these go to the multipliers.

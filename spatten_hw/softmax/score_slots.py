@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
-from ..control.descriptor import job_layout
+from ..control.descriptor import dim_case, job_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import score_row
 from ..stream.registers import delay
@@ -70,7 +70,7 @@ class ScoreSlots(wiring.Component):
                 width = c.lanes >> e
                 per_bank = c.lanes // self.banks
                 part = row.row[:e] if e else Const(0, 1)
-                with m.Case(e):
+                with dim_case(m, c, e):
                     for lane in range(c.lanes):
                         m.d.sync += [
                             placed[lane].eq(row.scores[lane % width]),

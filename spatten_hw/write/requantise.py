@@ -10,7 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import OUT_BITS, SpAttenConfig, clog2
-from ..control.descriptor import job_layout, scale_layout
+from ..control.descriptor import dim_case, job_layout, scale_layout
 from ..numerics.fixed import narrow, resize, times_few
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, head_sum, out_beat
@@ -117,7 +117,7 @@ class Requantiser(wiring.Component):
         job = local_copy(m, self.job, "job_here")
         with m.Switch(job.dim_log2):
             for e, dim in enumerate(c.dims):
-                with m.Case(e):
+                with dim_case(m, c, e):
                     m.d.comb += [last_beat.eq(max(1, dim // lanes) - 1), row_lanes.eq(min(dim, lanes))]
         full_next, go_next, take_next, at_last_next = (
             Signal(name=f"{name}_next") for name in ("full", "go", "take", "at_last"))
