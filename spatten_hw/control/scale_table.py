@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..stream.registers import NO_COLLISIONS
 from .descriptor import scale_layout
 
 #: Jobs whose scales the table holds: one in each stage (`stages.py`), one that waits, one that is being read.
@@ -50,7 +51,8 @@ class ScaleTable(wiring.Component):
         c = self.config
         for name, set_, head, entry in (("softmax", self.softmax_set, self.softmax_head, self.softmax),
                                         ("out", self.out_set, self.out_head, self.out)):
-            memory = Memory(shape=len(Value.cast(self.write_entry)), depth=SETS << c.head_bits, init=[])
+            memory = Memory(shape=len(Value.cast(self.write_entry)), depth=SETS << c.head_bits, init=[],
+                            attrs=NO_COLLISIONS)
             m.submodules[f"{name}_memory"] = memory
             write = memory.write_port()
             read = memory.read_port(transparent_for=())

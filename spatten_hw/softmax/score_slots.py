@@ -11,7 +11,7 @@ from ..config import SpAttenConfig, clog2
 from ..control.descriptor import dim_case, job_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import score_row
-from ..stream.registers import delay
+from ..stream.registers import NO_COLLISIONS, delay
 from .pipeline import never_full, never_full_latency
 from .rows import ready_vector
 from .running_max import RunningMax
@@ -99,7 +99,7 @@ class ScoreSlots(wiring.Component):
         width = per_bank * c.score_bits
         for b in range(self.banks):
             for use in ("read", "add"):
-                memory = Memory(shape=width, depth=c.slots << self.row_bits, init=[])
+                memory = Memory(shape=width, depth=c.slots << self.row_bits, init=[], attrs=NO_COLLISIONS)
                 m.submodules[f"{use}_bank_{b}"] = memory
                 write = memory.write_port()
                 port = memory.read_port(domain="sync", transparent_for=())

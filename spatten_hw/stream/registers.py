@@ -7,6 +7,9 @@ from typing import Any
 from amaranth import Module, Signal, Value, ValueCastable
 from amaranth.hdl import ValueLike
 
+#: Attributes of a memory whose reads are not looked at where a write goes to the same address in the same cycle. Yosys
+#: else gives block RAM that does not keep the old value a second register and a multiplexer as wide as its rows.
+NO_COLLISIONS = {"no_rw_check": 1}
 #: Elements of a wide row, or multipliers, that share one of `copies`.
 PART = 8
 

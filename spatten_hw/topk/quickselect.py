@@ -9,6 +9,7 @@ from amaranth.lib.memory import Memory
 
 from ..config import clog2
 from ..stream.fifo import StreamFifo
+from ..stream.registers import NO_COLLISIONS
 from ..stream.skid import HalfBuffer, connect_cut
 from .interface import TopKEngine
 from .pivot import PivotChooser, RandomBits, RowSampler
@@ -53,7 +54,7 @@ class QuickSelect(TopKEngine):
         m.submodules.selected = selected = _queue(filter_command(self.key_bits, count_bits), self.waiting)
         # Two readers: the search's first pass needs keys, the filter everything.
         m.submodules.key_buffer = key_buffer = Memory(
-            shape=unsigned(lanes * self.key_bits), depth=depth, init=[])
+            shape=unsigned(lanes * self.key_bits), depth=depth, init=[], attrs=NO_COLLISIONS)
         # Never full while `rows_used` leaves room.
         m.submodules.elements = elements = StreamFifo(row_filter.rows.p.shape(), depth)
         m.submodules.random = random = RandomBits()
