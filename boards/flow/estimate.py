@@ -13,20 +13,17 @@ from dataclasses import dataclass
 
 from spatten_hw.config import ConfigError, SpAttenConfig
 from spatten_hw.errors import UserError
-from spatten_hw.fetch.aligner import rows_take_two_beats
 
 from .devices import Device
 from .families import Utilisation
 
 #: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
-#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels; `spares`:
-#: bits of the rows that wait in spare registers because one may come in every cycle.
+#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "ports": lambda c: c.requesters * c.axi_data_bits,
     "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
     "beats": lambda c: c.channels * c.axi_data_bits,
-    "spares": lambda c: 0 if rows_take_two_beats(c) else c.multipliers * c.operand_bits,
     "multipliers": lambda c: c.multipliers,
     "lanes": lambda c: c.lanes,
     "topk": lambda c: c.topk_lanes,
@@ -51,8 +48,8 @@ def _law(constant: float, **slopes: float) -> Law:
 
 #: Unit → quantity → law, for ECP5.
 LAWS: dict[str, dict[str, Law]] = {
-    "fetcher": {"luts": _law(2090, ports=16, mults=14.3, spares=4.9, crossing=0.5),
-                "flip_flops": _law(2720, ports=14, mults=9.7, spares=5), "dsps": _law(3), "brams": _law(0, ports=0.04)},
+    "fetcher": {"luts": _law(2090, ports=16, mults=15.1, crossing=0.5), "flip_flops": _law(2720, ports=14, mults=14.7),
+                "dsps": _law(3), "brams": _law(0, ports=0.04)},
     "score": {"luts": _law(50, mults=7.25), "flip_flops": _law(100, mults=8.9), "dsps": _law(0, multipliers=1),
               "brams": _law(0, ram=1.03)},
     "prob_value": {"luts": _law(360, mults=7.1), "flip_flops": _law(410, mults=12.7),
@@ -67,7 +64,7 @@ LAWS: dict[str, dict[str, Law]] = {
     "job_reader": {"luts": _law(1620), "flip_flops": _law(1320), "dsps": _law(3)},
     "sequencer": {"luts": _law(780), "flip_flops": _law(1730)},
     "registers": {"luts": _law(1260), "flip_flops": _law(630)},
-    "scale_table": {"luts": _law(125), "flip_flops": _law(110), "brams": _law(4)},
+    "scale_table": {"brams": _law(4)},
     "glue": {"luts": _law(440), "flip_flops": _law(840)},
 }
 #: The boards' system round the accelerator, without its memory.

@@ -6,9 +6,9 @@ from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig
+from ..config import LSB_WIDTH, SpAttenConfig
 from ..stream.registers import payload_register
-from ..stream.skid import end_register
+from ..stream.skid import SpareBuffer
 from .read_port import longest_row_beats, row_beat
 
 
@@ -41,20 +41,14 @@ def max_row_bytes(c: SpAttenConfig) -> int:
     return c.max_dim * c.operand_bits // 8
 
 
-def rows_take_two_beats(c: SpAttenConfig) -> bool:
-    """Whether even the shortest rows take two beats: a lane port then has no more than one row in two cycles."""
-    return c.min_dim * min(LSB_WIDTH, *PLANE_WIDTHS) // 8 > c.beat_bytes
-
-
 class Aligner(wiring.Component):
     """Beats of rows `i` (`row_beat`, user = `row_mode`) → raw rows `o` (`lane_row`), in order.
 
     Each beat is rotated to byte 0 of the row and its bytes written to two neighbouring words of the row being
     assembled, so alignment costs no cycle. A complete row moves to the output register: one beat per cycle
-    is accepted while a finished row waits, and one-beat rows leave one per cycle; in builds without any, one row in two
-    cycles (`rows_take_two_beats`). Latency `LATENCY` = 3 cycles from a row's last beat. Valid input: `hold` and `join`
-    rows alternate. Bits beyond a row's last byte are don't-care. `o.ready` is cut: it decides about registers as wide
-    as a row in three places.
+    is accepted while a finished row waits, and one-beat rows leave one per cycle. Latency
+    `LATENCY` = 3 cycles from a row's last beat. Valid input: `hold` and `join` rows alternate. Bits beyond a row's
+    last byte are don't-care. `o.ready` is cut: it decides about registers as wide as a row in three places.
     """
 
     LATENCY = 3
@@ -127,13 +121,14 @@ class Aligner(wiring.Component):
             m.d.sync += raw_full.eq(0)
 
         # Stage 3: the row, or two joined.
-        valid, payload, free = end_register(m, "catch", wiring.flipped(self.o), half=rows_take_two_beats(c))
+        m.submodules.catch = spare = SpareBuffer(lane_row(c))
+        wiring.connect(m, spare.o, wiring.flipped(self.o))
         held = Signal()                                      # the row waits for its LSBs
-        row = payload_register(m, payload, "row")
+        row = payload_register(m, spare.i.payload, "row")
         at = join_offset(c)
-        m.d.comb += take_raw.eq(raw_full & free)
-        with m.If(free):
-            m.d.sync += valid.eq(raw_full & ~mode.hold)
+        m.d.comb += take_raw.eq(raw_full & spare.i.ready)
+        with m.If(spare.i.ready):
+            m.d.sync += spare.i.valid.eq(raw_full & ~mode.hold)
         with m.If(take_raw):
             m.d.sync += held.eq(mode.hold)
             with m.If(mode.join):

@@ -10,8 +10,8 @@ from ..config import SpAttenConfig, clog2
 from ..control.descriptor import dim_case
 from ..stream.layouts import operand_row
 from ..stream.registers import local_copy
-from ..stream.skid import end_register
-from .aligner import lane_row, row_mode, rows_take_two_beats
+from ..stream.skid import SpareBuffer
+from .aligner import lane_row, row_mode
 from .converter import BitWidthConverter, conversion, decoded, row_field, second_field, selector_copies
 from .row_generator import group_note
 
@@ -19,10 +19,10 @@ from .row_generator import group_note
 class RowCollector(wiring.Component):
     """`notes` (one `group_note` per group) and `lanes` (array of `lane_row`, one per port) → `o` (`operand_row`).
 
-    Takes a group when all its live rows are there; ports rotate as in `RowGenerator`. One group per cycle (in two, if
-    `rows_take_two_beats` and there is no more than one port per lane), `LATENCY` = 2: gathered, converted. A group of
-    `pair`s (only if built with `pairs`) takes two: the rows of the first head leave, then those of the second. `error`:
-    a row taken in the cycle before had an AXI error. `o.ready` is cut. `idle`: no group inside.
+    Takes a group when all its live rows are there; ports rotate as in `RowGenerator`. One group per cycle,
+    `LATENCY` = 2: gathered, converted. A group of `pair`s (only if built with `pairs`) takes two: the rows of the
+    first head leave, then those of the second. `error`: a row taken in the cycle before had an AXI error. `o.ready` is
+    cut. `idle`: no group inside.
     """
 
     LATENCY = 2
@@ -71,9 +71,10 @@ class RowCollector(wiring.Component):
         conversions = [Signal(conversion(c), name=f"conversion_{n}", reset_less=True, attrs={"keep": 1})
                        for n in range(c.slices * selector_copies(c))]
         raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices), reset_less=True)
-        # Both registers move on by the state of what is behind them.
-        out_valid, out, move = end_register(m, "catch", wiring.flipped(self.o),
-                                            half=rows_take_two_beats(c) and ports <= c.lanes)
+        # Behind both registers another that catches a row: they move on by its state.
+        m.submodules.catch = spare = SpareBuffer(operand_row(c))
+        wiring.connect(m, spare.o, wiring.flipped(self.o))
+        out, move = spare.i, spare.i.ready
         m.d.comb += [
             there.eq(Cat(lane.valid for lane in self.lanes)),
             errors.eq(Cat(lane.payload.error for lane in self.lanes)),
@@ -115,12 +116,12 @@ class RowCollector(wiring.Component):
         m.d.comb += [
             converter.en.eq(move), converter.dim_log2.eq(row_dim),
             *(how.eq(own) for how, own in zip(converter.conversions, conversions, strict=True)),
-            converter.raw.eq(raw), out.slices.eq(converter.operands),
+            converter.raw.eq(raw), out.payload.slices.eq(converter.operands),
         ]
         with m.If(move):
             m.d.sync += [
-                out_valid.eq(gathered), out.count.eq(about.count), out.last.eq(about.last),
-                out.fill.eq(about.fill), out.half.eq(about.half),
+                out.valid.eq(gathered), out.payload.count.eq(about.count), out.payload.last.eq(about.last),
+                out.payload.fill.eq(about.fill), out.payload.half.eq(about.half),
             ]
         m.d.comb += self.idle.eq(~gathered & ~self.o.valid)
         return m

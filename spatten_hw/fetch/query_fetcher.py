@@ -13,7 +13,6 @@ from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import q_command, q_row
 from ..stream.registers import local_copy
-from .aligner import rows_take_two_beats
 from .converter import BitWidthConverter, conversion, decoded
 from .head_base import HeadBase, stride_bits
 from .lane_port import QUEUE_DEPTH, QUEUE_MARGIN, LanePort
@@ -23,9 +22,9 @@ from .row_generator import plane_layout
 class QueryFetcher(wiring.Component):
     """`cmd` (`q_command`) → `rows` (`q_row`), in order, through one crossbar requester.
 
-    Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the lane port's queue. One row per cycle at most
-    (in two, if `rows_take_two_beats`), one beat per cycle. `base`, `head_stride`, `plane`, `dim_log2`: Q's plane,
-    constant while not `idle`. `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered).
+    Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the lane port's queue. One row per
+    cycle at most, one beat per cycle. `base`, `head_stride`, `plane`, `dim_log2`: Q's plane, constant while not `idle`.
+    `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered).
     """
 
     cmd: stream.Interface
@@ -97,8 +96,7 @@ class QueryFetcher(wiring.Component):
         free = Signal()
         take = Signal()
         m.d.comb += [
-            free.eq(~self.rows.valid | (0 if rows_take_two_beats(c) else self.rows.ready)),
-            take.eq(free & port.o.valid & slots.o.valid),
+            free.eq(~self.rows.valid | self.rows.ready), take.eq(free & port.o.valid & slots.o.valid),
             port.o.ready.eq(free & slots.o.valid), slots.o.ready.eq(free & port.o.valid),
             # Whatever is there, whether a row or not.
             converter.en.eq(free), converter.dim_log2.eq(local_copy(m, self.dim_log2, "row_dim")),
@@ -106,8 +104,6 @@ class QueryFetcher(wiring.Component):
             converter.raw.eq(port.o.payload.raw), self.rows.payload.row.eq(converter.operands),
             self.beats.eq(port.beats),
         ]
-        with m.If(self.rows.ready):
-            m.d.sync += self.rows.valid.eq(0)
         with m.If(free):
             m.d.sync += [self.rows.valid.eq(take), self.rows.payload.slot.eq(slots.o.payload)]
         m.d.sync += [

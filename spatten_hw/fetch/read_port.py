@@ -11,7 +11,6 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ..bus.read_crossbar import burst_bits, request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
-from ..stream.registers import NO_COLLISIONS
 from ..stream.skid import SkidBuffer
 from .splitter import BurstSplitter, burst_note, row_request
 
@@ -198,7 +197,7 @@ class ReadPort(wiring.Component):
         """
         c = self.config
         shape = data.StructLayout({"data": unsigned(c.axi_data_bits), "error": 1})
-        m.submodules[f"ring{b}"] = ring = memory.Memory(shape=shape, depth=self.depth, init=[], attrs=NO_COLLISIONS)
+        m.submodules[f"ring{b}"] = ring = memory.Memory(shape=shape, depth=self.depth, init=[])
         write, read = ring.write_port(), ring.read_port(transparent_for=())
         rsp = self.rsp[b]
         burst = rsp.payload.burst

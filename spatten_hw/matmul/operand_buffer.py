@@ -9,7 +9,6 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..stream.layouts import operand_row
-from ..stream.registers import NO_COLLISIONS
 
 
 def row_bits(c: SpAttenConfig) -> int:
@@ -73,8 +72,7 @@ class OperandBuffer(wiring.Component):
             ]
 
         for s in range(c.slices):
-            bank = Memory(shape=unsigned(c.min_dim * c.operand_bits), depth=2 * c.sram_rows, init=[],
-                          attrs=NO_COLLISIONS)
+            bank = Memory(shape=unsigned(c.min_dim * c.operand_bits), depth=2 * c.sram_rows, init=[])
             m.submodules[f"bank{s}"] = bank
             w = bank.write_port()
             r = bank.read_port(transparent_for=())

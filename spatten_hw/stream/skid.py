@@ -111,23 +111,6 @@ def _catch(m: Module, spare: Signal, empty: Value, arriving: Value) -> None:
         m.d.sync += spare.eq(arriving)
 
 
-def end_register(m: Module, name: str, o: stream.Interface, half: bool) -> tuple[Signal, Value, Value]:
-    """The last register of a pipeline, in front of the output `o`: its `valid`, its payload (the caller's to drive, a
-    register or registers) and `free`, a register or its inverse: the pipeline moves by it, and then `valid` has to be
-    set for what arrives. A `SpareBuffer`, submodule `name` of `m`, stands behind it; or nothing does, which saves a
-    second register and a multiplexer, and at most one payload in two cycles leaves (`half`)."""
-    if not half:
-        m.submodules[name] = spare = SpareBuffer(o.payload.shape())
-        connect(m, spare.o, o)
-        return spare.i.valid, spare.i.payload, spare.i.ready
-    valid = Signal(name=f"{name}_valid")
-    payload = Signal(o.payload.shape(), name=f"{name}_payload")
-    m.d.comb += [o.valid.eq(valid), o.payload.eq(payload)]
-    with m.If(o.ready):
-        m.d.sync += valid.eq(0)
-    return valid, payload, ~valid
-
-
 def connect_cut(m: Module, name: str, source: stream.Interface, sink: stream.Interface) -> SkidBuffer:
     """Joins `source` to `sink` through a `SkidBuffer`, submodule `name`_skid of `m`: no combinational path is left
     between the two. Returns the buffer: what it holds has left `source` and is not in `sink`'s block yet."""
