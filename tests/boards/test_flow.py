@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from amaranth import Cat, Module
+from amaranth import Cat, Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -15,18 +15,18 @@ from boards.flow.place import place
 from boards.flow.platform import FAKE_TOP, FakePins
 from boards.flow.synthesis import assemble, synthesise
 from boards.flow.tools import ToolError
-from spatten_hw.control.scale_table import ScaleTable
 from spatten_hw.errors import UserError
-from spatten_hw.presets import SMALL
 from spatten_hw.shared import own_reset
+from spatten_hw.stream.fifo import StreamFifo
 from spatten_hw.verilog import to_verilog
 
-UNIT = "scale_table"
+#: A queue in block RAM, and as much logic as that takes.
+UNIT = "queue"
 
 
 @pytest.fixture(scope="module")
 def design():
-    text = to_verilog(ScaleTable(SMALL), UNIT)
+    text = to_verilog(StreamFifo(unsigned(51), 64), UNIT)
     pins = to_verilog(FakePins(UNIT, Design(text).ports(UNIT)), FAKE_TOP)
     return Design(text + pins)
 
@@ -38,7 +38,7 @@ def test_unit_to_clock(design, tmp_path):
     netlist, blocks, usage = assemble(design, FAKE_TOP, FAMILIES["ecp5"], cache, [UNIT], work)
     assert [b.module for b in blocks] == [UNIT, FAKE_TOP] and not any(b.cached for b in blocks)
     unit, pins = (b.utilisation for b in blocks)
-    # The table is in block RAM; a flip-flop per bit of an input, two per bit of an output.
+    # The queue is in block RAM; a flip-flop per bit of an input, two per bit of an output.
     assert unit.brams >= 2 and 0 < unit.luts < 400 and unit.dsps == 0
     ports = design.ports(UNIT)
     wide = sum(p.width * (1 if p.direction == "input" else 2) for p in ports if p.name not in ("clk", "rst"))
