@@ -68,6 +68,7 @@ class RowCollector(wiring.Component):
         row_dim = local_copy(m, self.dim_log2, "row_dim")
         gathered = Signal()           # a group waits in front of the converter
         about = Signal(group_note(c), reset_less=True)
+        # Every slice has its own, in copies: they select among all of its bits.
         conversions = [Signal(conversion(c), name=f"conversion_{n}", reset_less=True, attrs={"keep": 1})
                        for n in range(c.slices * selector_copies(c))]
         raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices), reset_less=True)
@@ -92,16 +93,20 @@ class RowCollector(wiring.Component):
             m.d.sync += gathered.eq(0)
         with m.If(take):
             m.d.sync += gathered.eq(1)
+        # The rows of a group are of one kind: the first one's mode says it for all.
+        kind = Signal(row_mode())
+        how = Signal(conversion(c))
+        m.d.comb += how.eq(decoded(c, kind))
+        with m.Switch(row_dim):
+            for d in range(len(c.dims)):
+                with dim_case(m, c, d):
+                    m.d.comb += kind.eq(self._chosen(group, d, 0, lambda lane: lane.payload.mode.as_value()))
         # Whatever the ports offer: a wide clock enable need not know whether it is a group.
         with m.If(~gathered | move):
-            m.d.sync += [about.eq(note), about.last.eq(note.last & done)]
+            m.d.sync += [about.eq(note), about.last.eq(note.last & done), *(own.eq(how) for own in conversions)]
             with m.Switch(row_dim):
                 for d in range(len(c.dims)):
                     with dim_case(m, c, d):
-                        # The rows of a group are of one kind: the first one's mode says it for all.
-                        mode = self._chosen(group, d, 0, lambda lane: lane.payload.mode.as_value())
-                        how = decoded(c, data.View(row_mode(), mode))
-                        m.d.sync += [own.eq(how) for own in conversions]
                         for r in range(c.lanes >> d):
                             field = self._chosen(group, d, r, lambda lane, d=d: row_field(
                                 c, lane.payload.raw, lane.payload.mode.join, d))

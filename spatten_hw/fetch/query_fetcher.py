@@ -71,7 +71,8 @@ class QueryFetcher(wiring.Component):
         addr_valid = Signal()
         addr = Signal(c.addr_bits, reset_less=True)
         addr_slot = Signal(c.slot_bits, reset_less=True)
-        # Both queues have room for what is under way: known two cycles late, which their margins cover.
+        # Both queues have room for what is under way; at most two cycles late, which their margins cover, so neither's
+        # `ready` is looked at.
         able = Signal()
         m.d.sync += able.eq(port.room & (slots.level <= slots.depth - QUEUE_MARGIN))
         m.d.comb += [
@@ -92,7 +93,9 @@ class QueryFetcher(wiring.Component):
         # Every row is of the job's one plane, which is constant while one is inside.
         conversions = [Signal(conversion(c), name=f"conversion_{n}", reset_less=True, attrs={"keep": 1})
                        for n in range(len(converter.conversions))]
-        m.d.sync += [own.eq(decoded(c, self.plane.mode)) for own in conversions]
+        how = Signal(conversion(c))
+        m.d.comb += how.eq(decoded(c, self.plane.mode))
+        m.d.sync += [own.eq(how) for own in conversions]
         free = Signal()
         take = Signal()
         m.d.comb += [
