@@ -1,15 +1,14 @@
-"""Aligner: beats from memory to raw rows that begin at bit 0."""
+"""Aligner: beats from memory to words of rows that begin at bit 0."""
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import LSB_WIDTH, SpAttenConfig
+from ..config import SpAttenConfig, clog2
 from ..stream.registers import payload_register
-from ..stream.skid import SpareBuffer
-from .read_port import longest_row_beats, row_beat
+from .read_port import row_beat
 
 
 def row_mode() -> data.StructLayout:
@@ -17,23 +16,30 @@ def row_mode() -> data.StructLayout:
 
     MSB plane: elements of `width` bits, sign-extended; `shift`: they are the upper bits of operands with an
     LSB plane (value · 2^4); `mid`: and get half an MSB step (bit 3 set). `lsb`: LSB plane, 4 unsigned bits.
-    `hold`: no row yet, the next request completes it; `join`: this is that request, its bits are OR-ed in.
+    `hold`: no row yet, the next request completes it; `join`: this is that request, its bits go below.
     """
     return data.StructLayout({"width": unsigned(5), "shift": 1, "mid": 1, "lsb": 1, "hold": 1, "join": 1})
 
 
-def lane_row(c: SpAttenConfig) -> data.StructLayout:
-    """One row as it lies in memory: element e of an MSB (or LSB) plane in bits e·width … of `raw`.
+def row_tag() -> data.StructLayout:
+    """What travels with a row's beats: `mode`, and `own`: its last beat begins a word of its own, instead of only
+    completing the one before."""
+    return data.StructLayout({"mode": row_mode(), "own": 1})
 
-    `mode`: of the request that completed the row. With `mode.join`, `raw` holds both planes: the MSBs from bit 0,
-    the LSBs from bit `join_offset`, and `mode.width` is the MSBs'. `error`: a beat of it had an AXI error response.
+
+def tagged(c: SpAttenConfig, mode: Value, addr: Value, row_bytes: Value) -> Value:
+    """`mode` as the `row_tag` of a row of `row_bytes` bytes at `addr`."""
+    offset = addr[:clog2(c.beat_bytes)]
+    end = (offset + row_bytes - 1)[:len(offset)]
+    return Cat(mode, end >= offset)
+
+
+def row_word(c: SpAttenConfig) -> data.StructLayout:
+    """A word, as wide as a beat, of a plane's row: its word n holds bits n·B … of the row, whatever its address.
+
+    `last` of the row; then `error`: a beat of the row had an AXI error response. Bits beyond the row are don't-care.
     """
-    return data.StructLayout({"raw": unsigned(c.max_dim * c.operand_bits), "mode": row_mode(), "error": 1})
-
-
-def join_offset(c: SpAttenConfig) -> int:
-    """Where the LSB plane's bits begin in a raw row of both planes: behind the widest MSBs that have LSBs."""
-    return c.max_dim * (c.operand_bits - LSB_WIDTH)
+    return data.StructLayout({"data": unsigned(c.axi_data_bits), "last": 1, "error": 1, "mode": row_mode()})
 
 
 def max_row_bytes(c: SpAttenConfig) -> int:
@@ -42,16 +48,15 @@ def max_row_bytes(c: SpAttenConfig) -> int:
 
 
 class Aligner(wiring.Component):
-    """Beats of rows `i` (`row_beat`, user = `row_mode`) → raw rows `o` (`lane_row`), in order.
+    """Beats of rows `i` (`row_beat`, user = `row_tag`) → the rows' words `o` (`row_word`), in order.
 
-    Each beat is rotated to byte 0 of the row and its bytes written to two neighbouring words of the row being
-    assembled, so alignment costs no cycle. A complete row moves to the output register: one beat per cycle
-    is accepted while a finished row waits, and one-beat rows leave one per cycle. Latency
-    `LATENCY` = 3 cycles from a row's last beat. Valid input: `hold` and `join` rows alternate. Bits beyond a row's
-    last byte are don't-care. `o.ready` is cut: it decides about registers as wide as a row in three places.
+    Each beat is rotated to byte 0 of the row: its first bytes begin a word, its last `offset` complete the one before.
+    So a word leaves as the next beat comes, or behind its row's last beat; a last beat that only completes a word
+    begins none. One beat and one word per cycle, alignment costs none. Latency `LATENCY`: 1 cycle from a beat that
+    completes a word, 2 from the last beat to a word that it begins. `idle`: no beat inside.
     """
 
-    LATENCY = 3
+    LATENCY = (1, 2)
 
     i: stream.Interface
     o: stream.Interface
@@ -60,8 +65,7 @@ class Aligner(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "i": In(stream.Signature(row_beat(c, row_mode().size))),
-            "o": Out(stream.Signature(lane_row(c))),
+            "i": In(stream.Signature(row_beat(c, row_tag().size))), "o": Out(stream.Signature(row_word(c))),
             "idle": Out(1),
         })
 
@@ -70,73 +74,48 @@ class Aligner(wiring.Component):
         c = self.config
         nbytes = c.beat_bytes
         beat = self.i.payload
+        tag = row_tag()(beat.user)
 
-        # Stage 1: rotated beat. Byte p of it belongs to row word `word` if p < bytes − offset, else to the
-        # word before.
+        # The rotated beat.
         turned_valid = Signal()
         turned = Signal(c.axi_data_bits, reset_less=True)
-        own = Signal(nbytes, reset_less=True)                                 # bytes that belong to word `word`
-        word = Signal(range(longest_row_beats(c, max_row_bytes(c)) + 1))
-        turned_last = Signal()
-        turned_error = Signal()
-        turned_mode = Signal(row_mode())
-        take_turned = Signal()
-        m.d.comb += self.i.ready.eq(~turned_valid | take_turned)
+        completing = Signal(nbytes, reset_less=True)         # its bytes that complete the word before
+        turned_first = Signal(reset_less=True)
+        turned_last = Signal(reset_less=True)
+        turned_error = Signal(reset_less=True)
+        turned_tag = payload_register(m, Signal(row_tag()), "turned_tag")
+        take = Signal()                                      # it moves on
         # Rotation as one shift of the doubled beat: a simulator computes it only for a beat, stages of multiplexers
         # always; a synthesiser shares its two halves.
         rotated = (Cat(beat.data, beat.data) >> Cat(Const(0, 3), beat.offset))[:c.axi_data_bits]
+        m.d.comb += self.i.ready.eq(~turned_valid | take)
         with m.If(self.i.ready):
-            m.d.sync += turned_valid.eq(self.i.valid)
-        with m.If(self.i.ready & self.i.valid):
+            # Whatever arrives; of nothing, or of another row, no byte is for the word before.
             m.d.sync += [
-                turned.eq(rotated), turned_last.eq(beat.last), turned_error.eq(beat.error),
-                word.eq(Mux(beat.first, 0, word + 1)), turned_mode.eq(beat.user),
-                own.eq(Const((1 << nbytes) - 1, nbytes) >> beat.offset),
+                turned_valid.eq(self.i.valid), turned.eq(rotated), turned_first.eq(beat.first),
+                turned_last.eq(beat.last), turned_error.eq(beat.error), turned_tag.eq(tag),
+                completing.eq(Mux(self.i.valid & ~beat.first, ~(Const((1 << nbytes) - 1, nbytes) >> beat.offset), 0)),
             ]
 
-        # Stage 2: the row being assembled.
-        words = -(-max_row_bytes(c) // nbytes)
-        raw = Signal(words * c.axi_data_bits, reset_less=True)
-        raw_full = Signal()
-        raw_error = Signal()
-        raw_fresh = Signal(init=1)                           # the next beat is the first of a row
-        mode = Signal(row_mode())
-        take_raw = Signal()
-        m.d.comb += take_turned.eq(turned_valid & (~raw_full | take_raw))
-        # Byte by byte, not through a wide mask: a simulator does nothing for the words that no beat goes to. One
-        # assignment to a byte: of two, of the same value, synthesis does not always make one clock enable.
-        for w in range(words):
-            stored = raw.word_select(w, c.axi_data_bits)
-            with m.If(take_turned & ((word == w) | (word == w + 1))):
-                for p in range(nbytes):
-                    with m.If(own[p] == (word == w)):
-                        m.d.sync += stored.word_select(p, 8).eq(turned.word_select(p, 8))
-        with m.If(take_turned):
+        # The word that waits for the rest of its bytes, or to leave.
+        begun = Signal()
+        word = Signal(c.axi_data_bits, reset_less=True)
+        whole = Signal(reset_less=True)                      # its row has no beat more
+        error = Signal(reset_less=True)
+        mode = Signal(row_mode(), reset_less=True)
+        ends = Signal()                                      # the rotated beat completes the row's last word
+        out = self.o.payload
+        m.d.comb += [
+            self.o.valid.eq(begun & (whole | turned_valid)), take.eq(~begun | (self.o.valid & self.o.ready)),
+            ends.eq(turned_valid & ~turned_first & turned_last & ~turned_tag.own),
+            out.data.eq(Cat(Mux(by_turned, turned.word_select(p, 8), word.word_select(p, 8))
+                            for p, by_turned in enumerate(completing))),
+            out.last.eq(whole | ends), out.error.eq(error | (ends & turned_error)), out.mode.eq(mode),
+            self.idle.eq(~(turned_valid | begun)),
+        ]
+        with m.If(take):
             m.d.sync += [
-                raw_error.eq(turned_error | (raw_error & ~raw_fresh)), raw_fresh.eq(turned_last), mode.eq(turned_mode),
+                begun.eq(turned_valid & ~ends), word.eq(turned), whole.eq(turned_last),
+                error.eq(turned_error | (error & ~turned_first)), mode.eq(turned_tag.mode),
             ]
-        with m.If(take_turned & turned_last):
-            m.d.sync += raw_full.eq(1)
-        with m.Elif(take_raw):
-            m.d.sync += raw_full.eq(0)
-
-        # Stage 3: the row, or two joined.
-        m.submodules.catch = spare = SpareBuffer(lane_row(c))
-        wiring.connect(m, spare.o, wiring.flipped(self.o))
-        held = Signal()                                      # the row waits for its LSBs
-        row = payload_register(m, spare.i.payload, "row")
-        at = join_offset(c)
-        m.d.comb += take_raw.eq(raw_full & spare.i.ready)
-        with m.If(spare.i.ready):
-            m.d.sync += spare.i.valid.eq(raw_full & ~mode.hold)
-        with m.If(take_raw):
-            m.d.sync += held.eq(mode.hold)
-            with m.If(mode.join):
-                m.d.sync += [
-                    row.raw[at:].eq(raw[:len(row.raw) - at]), row.error.eq(raw_error | row.error),
-                    row.mode.join.eq(1), row.mode.hold.eq(0),
-                ]
-            with m.Else():
-                m.d.sync += [row.raw.eq(raw[:len(row.raw)]), row.error.eq(raw_error), row.mode.eq(mode)]
-        m.d.comb += self.idle.eq(~(turned_valid | raw_full | held | self.o.valid | ~raw_fresh))
         return m

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..control.descriptor import dim_case
 from ..stream.layouts import operand_row
-from ..stream.registers import local_copy
+from ..stream.registers import local_copy, payload_register
 from ..stream.skid import SpareBuffer
-from .aligner import lane_row, row_mode
-from .converter import BitWidthConverter, conversion, decoded, row_field, second_field, selector_copies
+from .converter import lane_row
 from .row_generator import group_note
 
 
@@ -20,12 +19,12 @@ class RowCollector(wiring.Component):
     """`notes` (one `group_note` per group) and `lanes` (array of `lane_row`, one per port) → `o` (`operand_row`).
 
     Takes a group when all its live rows are there; ports rotate as in `RowGenerator`. One group per cycle,
-    `LATENCY` = 2: gathered, converted. A group of `pair`s (only if built with `pairs`) takes two: the rows of the
-    first head leave, then those of the second. `error`: a row taken in the cycle before had an AXI error. `o.ready` is
-    cut. `idle`: no group inside.
+    `LATENCY` = 1. A group of `pair`s (only if built with `pairs`) takes two: the rows of the first head leave, then
+    those of the second. `error`: a row taken in the cycle before had an AXI error. `o.ready` is cut. `idle`: no group
+    inside.
     """
 
-    LATENCY = 2
+    LATENCY = 1
 
     notes: stream.Interface
     lanes: list[stream.Interface]
@@ -66,20 +65,15 @@ class RowCollector(wiring.Component):
                         (note.count > p % rows) & (chosen == p // rows if sets > 1 else 1) for p in range(ports)))
         # For the multiplexers of rows, which are everywhere; what decides is near the port.
         row_dim = local_copy(m, self.dim_log2, "row_dim")
-        gathered = Signal()           # a group waits in front of the converter
-        about = Signal(group_note(c), reset_less=True)
-        # Every slice has its own, in copies: they select among all of its bits.
-        conversions = [Signal(conversion(c), name=f"conversion_{n}", reset_less=True, attrs={"keep": 1})
-                       for n in range(c.slices * selector_copies(c))]
-        raw = Signal(data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices), reset_less=True)
-        # Behind both registers another that catches a row: they move on by its state.
+        # Behind the register another that catches a row: it moves on by that one's state.
         m.submodules.catch = spare = SpareBuffer(operand_row(c))
         wiring.connect(m, spare.o, wiring.flipped(self.o))
-        out, move = spare.i, spare.i.ready
+        move = spare.i.ready
+        out = payload_register(m, spare.i.payload, "gathered")
         m.d.comb += [
             there.eq(Cat(lane.valid for lane in self.lanes)),
             errors.eq(Cat(lane.payload.error for lane in self.lanes)),
-            take.eq(self.notes.valid & ~(wanted & ~there).any() & (~gathered | move)),
+            take.eq(self.notes.valid & ~(wanted & ~there).any() & move),
             done.eq(take & (~note.pair | second if self.pairs else 1)), self.notes.ready.eq(done),
         ]
         m.d.comb += [lane.ready.eq(done & wanted[p]) for p, lane in enumerate(self.lanes)]
@@ -89,46 +83,26 @@ class RowCollector(wiring.Component):
         if self.pairs:
             with m.If(take):
                 m.d.sync += second.eq(~done)
-        with m.If(move):
-            m.d.sync += gathered.eq(0)
-        with m.If(take):
-            m.d.sync += gathered.eq(1)
-        # The rows of a group are of one kind: the first one's mode says it for all.
-        kind = Signal(row_mode())
-        how = Signal(conversion(c))
-        m.d.comb += how.eq(decoded(c, kind))
-        with m.Switch(row_dim):
-            for d in range(len(c.dims)):
-                with dim_case(m, c, d):
-                    m.d.comb += kind.eq(self._chosen(group, d, 0, lambda lane: lane.payload.mode.as_value()))
         # Whatever the ports offer: a wide clock enable need not know whether it is a group.
-        with m.If(~gathered | move):
-            m.d.sync += [about.eq(note), about.last.eq(note.last & done), *(own.eq(how) for own in conversions)]
-            with m.Switch(row_dim):
-                for d in range(len(c.dims)):
-                    with dim_case(m, c, d):
-                        for r in range(c.lanes >> d):
-                            field = self._chosen(group, d, r, lambda lane, d=d: row_field(
-                                c, lane.payload.raw, lane.payload.mode.join, d))
-                            slices = Cat(raw[s] for s in range(r << d, (r + 1) << d))
-                            m.d.sync += slices.eq(field)
-                            if self.pairs and d + 1 < len(c.dims):
-                                with m.If(second):
-                                    m.d.sync += slices.eq(self._chosen(group, d, r, lambda lane, d=d: second_field(
-                                        c, lane.payload.raw, lane.payload.mode.width, d)))
-
-        m.submodules.converter = converter = BitWidthConverter(c, c.slices)
-        m.d.comb += [
-            converter.en.eq(move), converter.dim_log2.eq(row_dim),
-            *(how.eq(own) for how, own in zip(converter.conversions, conversions, strict=True)),
-            converter.raw.eq(raw), out.payload.slices.eq(converter.operands),
-        ]
         with m.If(move):
             m.d.sync += [
-                out.valid.eq(gathered), out.payload.count.eq(about.count), out.payload.last.eq(about.last),
-                out.payload.fill.eq(about.fill), out.payload.half.eq(about.half),
+                spare.i.valid.eq(take), out.count.eq(note.count), out.last.eq(note.last & done), out.fill.eq(note.fill),
+                out.half.eq(note.half),
             ]
-        m.d.comb += self.idle.eq(~gathered & ~self.o.valid)
+            with m.Switch(row_dim):
+                for d in range(len(c.dims)):
+                    bits = c.dims[d] * c.operand_bits
+                    with dim_case(m, c, d):
+                        for r in range(c.lanes >> d):
+                            slices = Cat(out.slices[s] for s in range(r << d, (r + 1) << d))
+                            m.d.sync += slices.eq(self._chosen(
+                                group, d, r, lambda lane, bits=bits: lane.payload.operands[:bits]))
+                            if self.pairs and d + 1 < len(c.dims):
+                                # Two rows side by side: the other head's is the second one.
+                                with m.If(second):
+                                    m.d.sync += slices.eq(self._chosen(
+                                        group, d, r, lambda lane, bits=bits: lane.payload.operands[bits:2 * bits]))
+        m.d.comb += self.idle.eq(~spare.i.valid & ~self.o.valid)
         return m
 
     def _chosen(self, group: Signal, d: int, r: int, of) -> Value:

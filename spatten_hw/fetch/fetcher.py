@@ -176,8 +176,7 @@ class Fetcher(wiring.Component):
             plane.mode.width.eq(job.q_bits),
         ]
         m.d.comb += [
-            queries.plane.eq(plane), queries.dim_log2.eq(job.dim_log2), queries.base.eq(job.q_base),
-            queries.head_stride.eq(job.q_head_stride),
+            queries.plane.eq(plane), queries.base.eq(job.q_base), queries.head_stride.eq(job.q_head_stride),
         ]
 
     def _key_walk(self, m: Module, job: data.View, keys: GroupFetcher) -> Value:

@@ -1,4 +1,4 @@
-"""One lane of a fetcher: row requests in, raw rows out, both in the same order (SpAtten, Figure 8)."""
+"""One lane of a fetcher: row requests in, rows at on-chip width out, both in the same order (SpAtten, Figure 8)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig
 from ..stream.fifo import StreamFifo
-from .aligner import Aligner, lane_row, max_row_bytes, row_mode
+from .aligner import Aligner, max_row_bytes, row_mode, row_tag, tagged
+from .converter import BitWidthConverter, lane_row
 from .read_port import ReadPort
 from .splitter import row_request
 
@@ -25,7 +26,7 @@ def lane_request(c: SpAttenConfig) -> data.StructLayout:
 
 
 class LanePort(wiring.Component):
-    """Queue → `ReadPort` → `Aligner`.
+    """Queue → `ReadPort` → `Aligner` → `BitWidthConverter`.
 
     Ports: `i` (`lane_request`), `o` (`lane_row`), `req`/`rsp` (crossbar), `room`: the queue has space for
     `QUEUE_MARGIN` more requests, `modest`: see `ReadPort`, `beats`/`beats_lsb`: beats requested in this cycle and of
@@ -51,19 +52,26 @@ class LanePort(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.queue = queue = StreamFifo(lane_request(c), QUEUE_DEPTH)
-        m.submodules.read_port = port = ReadPort(c, max_row_bytes(c), row_mode().size)
+        m.submodules.read_port = port = ReadPort(c, max_row_bytes(c), row_tag().size)
         m.submodules.aligner = aligner = Aligner(c)
+        m.submodules.converter = converter = BitWidthConverter(c)
         connect(m, flipped(self.i), queue.i)
-        m.d.comb += port.modest.eq(self.modest)
-        connect(m, queue.o, port.i)
+        asked, request = queue.o.payload, port.i.payload
+        m.d.comb += [
+            port.modest.eq(self.modest), port.i.valid.eq(queue.o.valid), queue.o.ready.eq(port.i.ready),
+            request.addr.eq(asked.addr), request.bytes.eq(asked.bytes),
+            request.user.eq(tagged(c, asked.user, asked.addr, asked.bytes)),
+        ]
         connect(m, port.req, flipped(self.req))
         for bank, answers in enumerate(self.rsp):
             connect(m, flipped(answers), port.rsp[bank])
         connect(m, port.o, aligner.i)
-        connect(m, aligner.o, flipped(self.o))
+        connect(m, aligner.o, converter.i)
+        connect(m, converter.o, flipped(self.o))
         m.d.sync += [
             self.room.eq(queue.level <= QUEUE_DEPTH - QUEUE_MARGIN),
-            self.beats.eq(port.beats), self.beats_lsb.eq(row_mode()(port.beats_user).lsb),
-            self.idle.eq((queue.level == 0) & port.idle & aligner.idle & ~self.i.valid),
+            self.beats.eq(port.beats), self.beats_lsb.eq(row_tag()(port.beats_user).mode.lsb),
+            self.idle.eq((queue.level == 0) & port.idle & aligner.idle & converter.idle
+                         & ~self.i.valid),
         ]
         return m

@@ -7,13 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
-from ..config import SpAttenConfig, clog2
+from ..config import SpAttenConfig
 from ..control.descriptor import STRIDE_BITS
 from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import q_command, q_row
-from ..stream.registers import local_copy
-from .converter import BitWidthConverter, conversion, decoded
+from ..stream.registers import payload_register
 from .head_base import HeadBase, stride_bits
 from .lane_port import QUEUE_DEPTH, QUEUE_MARGIN, LanePort
 from .row_generator import plane_layout
@@ -23,7 +22,7 @@ class QueryFetcher(wiring.Component):
     """`cmd` (`q_command`) → `rows` (`q_row`), in order, through one crossbar requester.
 
     Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the lane port's queue. One row per
-    cycle at most, one beat per cycle. `base`, `head_stride`, `plane`, `dim_log2`: Q's plane, constant while not `idle`.
+    cycle at most, one beat per cycle. `base`, `head_stride`, `plane`: Q's plane, constant while not `idle`.
     `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered).
     """
 
@@ -39,7 +38,6 @@ class QueryFetcher(wiring.Component):
             "req": Out(stream.Signature(request_layout(c))),
             "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "base": In(c.addr_bits), "head_stride": In(stride_bits(c)), "plane": In(plane_layout(c)),
-            "dim_log2": In(max(1, clog2(len(c.dims)))),
             "error": Out(1), "beats": Out(c.granule_beats.bit_length()), "idle": Out(1),
         })
 
@@ -88,27 +86,17 @@ class QueryFetcher(wiring.Component):
                 product.eq(asked.user.token * self.plane.stride), product_slot.eq(asked.user.slot),
                 addr_valid.eq(product_valid), addr.eq(product_base + product), addr_slot.eq(product_slot),
             ]
-        # The row at on-chip width, one cycle later.
-        m.submodules.converter = converter = BitWidthConverter(c, c.max_dim // c.min_dim)
-        # Every row is of the job's one plane, which is constant while one is inside.
-        conversions = [Signal(conversion(c), name=f"conversion_{n}", reset_less=True, attrs={"keep": 1})
-                       for n in range(len(converter.conversions))]
-        how = Signal(conversion(c))
-        m.d.comb += how.eq(decoded(c, self.plane.mode))
-        m.d.sync += [own.eq(how) for own in conversions]
         free = Signal()
         take = Signal()
         m.d.comb += [
             free.eq(~self.rows.valid | self.rows.ready), take.eq(free & port.o.valid & slots.o.valid),
             port.o.ready.eq(free & slots.o.valid), slots.o.ready.eq(free & port.o.valid),
-            # Whatever is there, whether a row or not.
-            converter.en.eq(free), converter.dim_log2.eq(local_copy(m, self.dim_log2, "row_dim")),
-            *(how.eq(own) for how, own in zip(converter.conversions, conversions, strict=True)),
-            converter.raw.eq(port.o.payload.raw), self.rows.payload.row.eq(converter.operands),
             self.beats.eq(port.beats),
         ]
+        row = payload_register(m, self.rows.payload, "row")
         with m.If(free):
-            m.d.sync += [self.rows.valid.eq(take), self.rows.payload.slot.eq(slots.o.payload)]
+            # Whatever is there, whether a row or not.
+            m.d.sync += [self.rows.valid.eq(take), row.row.eq(port.o.payload.operands), row.slot.eq(slots.o.payload)]
         m.d.sync += [
             self.error.eq(take & port.o.payload.error),
             self.idle.eq(heads.idle & ~asked_valid & ~product_valid & ~addr_valid & (slots.level == 0) & port.idle

@@ -23,6 +23,11 @@ def pack_fields(*fields: tuple[int, int]) -> int:
     return bits
 
 
+def pack_mode(width: int = 0, shift: int = 0, mid: int = 0, lsb: int = 0, hold: int = 0, join: int = 0) -> int:
+    """A `row_mode`."""
+    return pack_fields((width, 5), (shift, 1), (mid, 1), (lsb, 1), (hold, 1), (join, 1))
+
+
 def elements(row: int, dim: int, width: int) -> list[int]:
     """The first `dim` elements of an on-chip row, two's complement."""
     out = []

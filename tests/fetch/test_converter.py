@@ -2,70 +2,100 @@
 
 import cocotb
 import pytest
-from cocotb.triggers import FallingEdge
 
 from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import LSB_WIDTH, SpAttenConfig
-from spatten_hw.fetch.converter import BitWidthConverter, conversion, has_lsbs, plane_widths, selector_copies
+from spatten_hw.fetch.conversion import has_lsbs, plane_widths
+from spatten_hw.fetch.converter import BitWidthConverter
 
-from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields
+from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields, pack_mode
 
 
-def random_row(rng, c, dim, width, kind):
-    """(field of D·W bits, operands)."""
-    msb, lsb = rng.randbytes(dim * width // 8 + 1), rng.randbytes(dim)
+def words(rng, c, row: bytes, error: bool, **mode) -> list[int]:
+    """`row_word`s of the row; what is beyond it, and what its words but the last say of errors, is anything."""
+    out = []
+    for at in range(0, len(row), c.beat_bytes):
+        word = (row[at:at + c.beat_bytes] + rng.randbytes(c.beat_bytes))[:c.beat_bytes]
+        last = at + c.beat_bytes >= len(row)
+        out.append(pack_fields((int.from_bytes(word, "little"), c.axi_data_bits), (last, 1),
+                               (error if last else rng.getrandbits(1), 1), (pack_mode(**mode), 10)))
+    return out
+
+
+def random_row(rng, c, kinds=("plain", "pair", "msb", "mid", "lsb", "both")):
+    """(words, operands, error, what) of one row."""
+    dim = rng.choice(c.dims)
+    kind = rng.choice(kinds if has_lsbs(c) else kinds[:2])
+    joined = kind in ("msb", "mid", "both")
+    width = 4 if kind == "lsb" else rng.choice([w for w in plane_widths(c) if w + 4 * joined <= c.operand_bits])
+    if kind == "pair":                                       # two heads' rows, side by side
+        dim = min(2 * dim, c.max_dim)
+    msb, lsb = rng.randbytes(dim * width // 8), rng.randbytes(dim * LSB_WIDTH // 8)
+    error, error_lsb = rng.random() < 0.1, rng.random() < 0.1
+    what = (kind, width, dim)
     if kind == "lsb":
-        return int.from_bytes(lsb[:dim * LSB_WIDTH // 8], "little"), lsb_row(lsb, 0, dim)
-    field = int.from_bytes(msb, "little") & ((1 << dim * width) - 1)
+        return words(rng, c, lsb, error, width=4, lsb=1), lsb_row(lsb, 0, dim), error, what
     if kind == "both":
-        field |= int.from_bytes(lsb[:dim * LSB_WIDTH // 8], "little") << dim * (c.operand_bits - LSB_WIDTH)
-        return field, both_rows(msb + lsb, 0, len(msb), dim, width)
-    return field, msb_row(msb, 0, dim, width, LSB_WIDTH * (kind in ("msb", "mid")), kind == "mid")
+        return (words(rng, c, msb, error, width=width, shift=1, hold=1)
+                + words(rng, c, lsb, error_lsb, width=4, lsb=1, join=1),
+                both_rows(msb + lsb, 0, len(msb), dim, width), error or error_lsb, what)
+    shift = kind in ("msb", "mid")
+    return (words(rng, c, msb, error, width=width, shift=shift, mid=kind == "mid"),
+            msb_row(msb, 0, dim, width, LSB_WIDTH * shift, kind == "mid"), error, what)
+
+
+async def exchange(dut, rows, *, source=0.0, sink=0.0):
+    """`rows` through the converter, checked; returns cycles of their last words and of the rows."""
+    c = SpAttenConfig(**params()["config"])
+    bench = Bench(dut, ["i"], ["o"])
+    await bench.start()
+    rows = [random_row(bench.rng, c, *rows[1:]) for _ in range(rows[0])]
+    sent = bench.send("i", [word for row in rows for word in row[0]], stall=source)
+    out = bench.receive("o", stall=sink)
+    await bench.run(lambda: len(out.items) >= len(rows), limit=len(rows) * 100 + 100)
+    for number, ((_, want, error, what), got) in enumerate(zip(rows, out.items, strict=True)):
+        assert elements(got, len(want), c.operand_bits) == want, (number, what)
+        assert got >> (c.max_dim * c.operand_bits) == error, (number, what)
+    for _ in range(3):
+        await bench.step()
+    assert int(dut.idle.value)
+    return rows, sent, out
 
 
 @cocotb.test()
 async def rows_of_every_kind(dut):
-    p = params()
-    c = SpAttenConfig(**p["config"])
-    bench = Bench(dut, [], [])
-    await bench.start()
-    rng = bench.rng
-    slices = c.slices
-    for number in range(150):
-        d = rng.randrange(len(c.dims))
-        dim = c.dims[d]
-        kind = rng.choice(["plain", "msb", "mid", "lsb", "both"] if has_lsbs(c) else ["plain"])
-        joined = kind in ("msb", "mid", "both")
-        width = 4 if kind == "lsb" else rng.choice([w for w in plane_widths(c) if w + 4 * joined <= c.operand_bits])
-        rows = [random_row(rng, c, dim, width, kind) for _ in range(c.multipliers // dim)]
-        dut.dim_log2.value = d
-        widths = plane_widths(c)
-        one_hot = 1 << widths.index(width)
-        how = pack_fields((one_hot, len(widths)), (one_hot * (kind != "lsb"), len(widths)), (joined, 1),
-                          (kind == "both", 1), (kind == "mid", 1))
-        dut.conversions.value = sum(how << (n * conversion(c).size) for n in range(slices * selector_copies(c)))
-        dut.raw.value = sum(field << (r * dim * c.operand_bits) for r, (field, _) in enumerate(rows))
-        dut.en.value = 1
-        await FallingEdge(dut.clk)
-        dut.en.value = 0
-        dut.raw.value = rng.getrandbits(slices * c.min_dim * c.operand_bits)
-        await FallingEdge(dut.clk)  # held while not enabled
-        got = int(dut.operands.value)
-        for r, (_, want) in enumerate(rows):
-            found = elements(got >> (r * dim * c.operand_bits), dim, c.operand_bits)
-            assert found == want, (number, kind, width, dim, r)
+    await exchange(dut, (300,))
+
+
+@cocotb.test()
+async def rows_under_stalls(dut):
+    await exchange(dut, (150,), source=0.3, sink=0.4)
+
+
+@cocotb.test()
+async def one_word_per_cycle(dut):
+    """Rows without a pause leave without one, `LATENCY` cycles behind their last words."""
+    rows, sent, out = await exchange(dut, (100, ("plain",)))
+    taken = sent.cycles
+    assert taken[-1] - taken[0] == len(taken) - 1
+    ends, at = [], -1
+    for row in rows:
+        at += len(row[0])
+        ends.append(taken[at])
+    assert {o - e for o, e in zip(out.cycles, ends, strict=True)} == {BitWidthConverter.LATENCY}
 
 
 CASES = {
     "12 bits": TINY,
     "16 bits, three dimensions": TINY.replace(multipliers=64, min_dim=4, max_dim=16, operand_bits=16, topk_lanes=16,
                                               k_ports=16, v_ports=16),
+    "16 bits, words of 32": TINY.replace(operand_bits=16, axi_data_bits=32),
+    "words longer than rows": TINY.replace(axi_data_bits=256),
     "narrow operands": TINY.replace(operand_bits=6, channels=1),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_converter(case):
-    config = CASES[case]
-    run_bench(BitWidthConverter(config, config.slices), __name__, params={"config": config.fields})
+    run_bench(BitWidthConverter(CASES[case]), __name__, params={"config": CASES[case].fields})

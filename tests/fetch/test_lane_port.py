@@ -14,10 +14,11 @@ from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.axi import ar_layout, r_layout
 from spatten_hw.bus.read_crossbar import ReadCrossbar
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
-from spatten_hw.fetch.aligner import join_offset, lane_row, max_row_bytes
+from spatten_hw.fetch.aligner import max_row_bytes
+from spatten_hw.fetch.converter import lane_row
 from spatten_hw.fetch.lane_port import LanePort, lane_request
 
-from .rows import TINY, pack_fields
+from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields, pack_mode
 
 
 class LanesOnBus(wiring.Component):
@@ -63,13 +64,12 @@ def setup(dut):
     return c, p["lanes"], bench
 
 
-def request(c, addr, nbytes, width=0, shift=0, mid=0, lsb=0, hold=0, join=0):
-    mode = pack_fields((width, 5), (shift, 1), (mid, 1), (lsb, 1), (hold, 1), (join, 1))
-    return pack_fields((addr, c.addr_bits), (nbytes, max_row_bytes(c).bit_length()), (mode, 10))
+def request(c, addr, nbytes, width=0, **mode):
+    return pack_fields((addr, c.addr_bits), (nbytes, max_row_bytes(c).bit_length()), (pack_mode(width, **mode), 10))
 
 
 def random_rows(rng, c, data, count):
-    """Requests for `count` rows of every kind, and (bits expected at which place, spans read, what) of each."""
+    """Requests for `count` rows of every kind, and (operands, spans read, what) of each."""
     requests, rows = [], []
     for _ in range(count):
         dim = rng.choice(c.dims)
@@ -82,23 +82,22 @@ def random_rows(rng, c, data, count):
         at = rng.randrange(SIZE - nbytes)
         at4 = rng.randrange(SIZE - dim // 2)
         spans = [(at, nbytes)]
-        want = [(0, at, nbytes)]
         if kind == "plain":
             requests.append(request(c, at, nbytes, width))
+            want = msb_row(data, at, dim, width)
         elif kind == "lsb":
             requests.append(request(c, at4, dim // 2, 4, lsb=1))
             spans = [(at4, dim // 2)]
-            want = [(0, at4, dim // 2)]
+            want = lsb_row(data, at4, dim)
         elif kind == "both":
             requests += [request(c, at, nbytes, width, shift=1, hold=1),
                          request(c, at4, dim // 2, 4, lsb=1, join=1)]
-            want.append((join_offset(c), at4, dim // 2))
             spans.append((at4, dim // 2))
+            want = both_rows(data, at, at4, dim, width)
         else:
             requests.append(request(c, at, nbytes, width, shift=1, mid=kind == "mid"))
-        mode = (4 if kind == "lsb" else width, kind in ("msb", "mid", "both"), kind == "mid", kind == "lsb",
-                kind == "both")
-        rows.append((want, mode, spans, (kind, width, at % 64)))
+            want = msb_row(data, at, dim, width, 4, kind == "mid")
+        rows.append((want, spans, (kind, width, at % 64)))
     return requests, rows
 
 
@@ -119,16 +118,11 @@ async def exchange(dut, count, *, source=0.0, sink=0.0, error=lambda addr: False
     total = 0
     for (_, rows), out in zip(plan, outs, strict=True):
         assert len(out.items) == count
-        for n, ((want, mode, spans, what), got) in enumerate(zip(rows, out.items, strict=True)):
-            for place, addr, size in want:
-                bits = got >> place & ((1 << 8 * size) - 1)
-                assert bits == int.from_bytes(mem.data[addr:addr + size], "little"), (n, what)
-            width, shift, mid, lsb, join = mode
-            said = got >> (c.max_dim * c.operand_bits)
-            assert said & 1023 == pack_fields((width, 5), (shift, 1), (mid, 1), (lsb, 1), (0, 1), (join, 1)), (n, what)
+        for n, ((want, spans, what), got) in enumerate(zip(rows, out.items, strict=True)):
+            assert elements(got, len(want), c.operand_bits) == want, (n, what)
             beats = [b for at, size in spans
                      for b in range(at // c.beat_bytes * c.beat_bytes, at + size, c.beat_bytes)]
-            assert said >> 10 == any(error(b) for b in beats), f"row {n}"
+            assert got >> (c.max_dim * c.operand_bits) == any(error(b) for b in beats), f"row {n}"
             total += sum(int(row_beats(at, size, c)) for at, size in spans)
     assert mem.read_beats == total
 

@@ -1,0 +1,53 @@
+"""What makes an operand of an element of a plane (SpAtten, section IV-D): widths, signs, where LSBs go."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Mux, Value, unsigned
+from amaranth.lib import data
+
+from ..config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig
+
+
+def plane_widths(c: SpAttenConfig) -> tuple[int, ...]:
+    """Widths of MSB planes that this build takes."""
+    return tuple(w for w in PLANE_WIDTHS if w <= c.operand_bits)
+
+
+def has_lsbs(c: SpAttenConfig) -> bool:
+    """Whether operands are wide enough for an LSB plane."""
+    return c.operand_bits >= LSB_WIDTH + PLANE_WIDTHS[0]
+
+
+def conversion(c: SpAttenConfig) -> data.StructLayout:
+    """A `row_mode` decoded to what selects in a converter: `width`, the bit of the elements' among `plane_widths`;
+    `signed`, the same bit if they are extended with their sign; `upper`: they are the upper bits of operands, below
+    them half a step (`mid`) or nothing."""
+    number = len(plane_widths(c))
+    return data.StructLayout({"width": unsigned(number), "signed": unsigned(number), "upper": 1, "mid": 1})
+
+
+def decoded(c: SpAttenConfig, mode: data.View) -> Value:
+    """`mode` (`row_mode`) as a `conversion`. To be registered: a converter selects with every bit of it."""
+    width = Cat(mode.width == w for w in plane_widths(c))
+    extra = [mode.shift & ~mode.lsb, mode.mid] if has_lsbs(c) else [Const(0, 2)]
+    return Cat(width, width & (~mode.lsb).replicate(len(width)), *extra)
+
+
+def operand(c: SpAttenConfig, how: data.View, elements: dict[int, Value]) -> Value:
+    """One operand. `elements`: for each width that may come here, the bits of the element if it is of that width;
+    `how`: a `conversion`.
+
+    First every width's bits, signs above them, are masked and or-ed together, then the result or itself four bits
+    further up is taken. As one choice among all kinds of rows it takes a third more LUTs and two levels more.
+    """
+    bits = c.operand_bits
+    value: Value = Const(0, bits)
+    for number, w in enumerate(plane_widths(c)):
+        if w not in elements:
+            continue
+        element = elements[w]
+        above = (element[-1] & how.signed[number]).replicate(bits - w)
+        value = value | Cat(element & how.width[number].replicate(w), above)
+    if not has_lsbs(c):
+        return value[:bits]
+    return Mux(how.upper, Cat(Const(0, LSB_WIDTH - 1), how.mid, value[:bits - LSB_WIDTH]), value[:bits])
