@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -70,10 +70,11 @@ class StateLoad(wiring.Component):
             section_last.eq(Mux(in_tokens, tokens_left == 1, heads_left == 1)),
         ]
 
-        header_tokens, header_heads = word.data[:32], word.data[32:]
-        bad_header = Signal()
-        m.d.comb += bad_header.eq((header_tokens == 0) | (header_tokens > self.tokens)
-                                  | (header_heads == 0) | (header_heads > self.heads) | word.error)
+        # What is wrong with the header is gathered a cycle before anything follows from it: a word comes from far away,
+        # and what is to be asked for is known behind a long carry.
+        wrong = Signal(3)
+        m.d.sync += wrong.eq(Cat(
+            _no_count(word.data[:32], self.tokens), _no_count(word.data[32:], self.heads), word.error))
         previous = Signal(number)
         bad_id = Signal()
         member = word.data[:number]
@@ -112,15 +113,16 @@ class StateLoad(wiring.Component):
             with m.State("HEADER"):
                 m.d.comb += self.state_words.ready.eq(1)
                 with m.If(take):
-                    m.d.sync += [tokens_left.eq(header_tokens[:c.count_bits]),
-                                 heads_left.eq(header_heads[:c.max_heads.bit_length()]),
-                                 self.error.eq(bad_header)]
-                    with m.If(bad_header):
-                        m.next = "DONE"
-                    with m.Else():
-                        m.d.sync += ask_left.eq(header_tokens[:c.count_bits]
-                                                + header_heads[:c.max_heads.bit_length()])
-                        m.next = "BODY"
+                    m.d.sync += [tokens_left.eq(word.data[:len(tokens_left)]),
+                                 heads_left.eq(word.data[32:32 + len(heads_left)])]
+                    m.next = "COUNTED"
+            with m.State("COUNTED"):
+                m.d.sync += self.error.eq(wrong.any())
+                with m.If(wrong.any()):
+                    m.next = "DONE"
+                with m.Else():
+                    m.d.sync += ask_left.eq(tokens_left + heads_left)
+                    m.next = "BODY"
             with m.State("BODY"):
                 m.d.comb += self.state_words.ready.eq(1)
                 with m.If(take):
@@ -150,6 +152,12 @@ class StateLoad(wiring.Component):
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
         return m
+
+
+def _no_count(field: Value, most: Value) -> Value:
+    """Whether `field` is no number of 1 … `most`."""
+    low = field[:len(most)]
+    return ~field.any() | field[len(most):].any() | (low > most)
 
 
 def _clamp(word, width: int):
