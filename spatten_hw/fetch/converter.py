@@ -7,15 +7,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import LSB_WIDTH, SpAttenConfig
-from ..stream.registers import PART
+from ..stream.registers import PART, copies
 from ..stream.skid import SpareBuffer
 from .aligner import row_word
+from .chunk import NARROW, QUARTERS, chunk_elements, chunk_places, chunk_quarters, section_elements
 from .conversion import conversion, decoded, has_lsbs, operand, plane_widths
-
-#: Widest elements of which a chunk has two octets' worth, see `BitWidthConverter`.
-NARROW = 6
-#: Parts of a word in which the places of chunks are told: every chunk is a whole number of them.
-QUARTERS = 4
 
 
 def lane_row(c: SpAttenConfig) -> data.StructLayout:
@@ -24,30 +20,20 @@ def lane_row(c: SpAttenConfig) -> data.StructLayout:
     return data.StructLayout({"operands": unsigned(c.max_dim * c.operand_bits), "error": 1})
 
 
-def section_elements(c: SpAttenConfig) -> int:
-    """Elements of a section of a row, which a chunk of wide elements holds: as many as a word has bytes."""
-    return min(c.beat_bytes, c.max_dim)
-
-
-def chunk_quarters(width: int) -> int:
-    """Quarters of a word that a chunk of elements of `width` bits takes: 4 … 8."""
-    return width if width <= QUARTERS else width * (2 if width <= NARROW else 1) // 2
-
-
 class BitWidthConverter(wiring.Component):
     """The words `i` (`row_word`) of rows → rows `o` (`lane_row`), in order, one word per cycle.
 
-    A row is converted chunk by chunk, not as a whole: a chunk is one section of a row (`section_elements`, E) where its
+    A row is converted chunk by chunk, not as a whole: a chunk is one section of a row (E elements) where its
     elements are of 8 bits or more, else two, so that it is never shorter than a word of 8·E bits and one per word keeps
-    up. Three registers: the last words; a chunk, taken from them at one of a few places; the row, into whose sections
-    its operands go. Latency `LATENCY` = 3 cycles from a row's last word. Rows of `hold` stay until those of `join` have
-    been put below them; the two alternate. `o.ready` is cut. `idle`: no row inside.
+    up. Four registers: the last words; a chunk, taken from them at one of a few places; its operands; the row, into
+    whose sections they go. Latency `LATENCY` = 4 cycles from a row's last word. Rows of `hold` stay until those of
+    `join` have been put below them; the two alternate. `o.ready` is cut. `idle`: no row inside.
 
     Why chunks: a converter for a row of 32 elements of 12 bits takes each of its 384 bits to five places, all of
     which cross; here it is 96 bits. (docs/fpga.md has what that did to routing.)
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     i: stream.Interface
     o: stream.Interface
@@ -68,6 +54,7 @@ class BitWidthConverter(wiring.Component):
         sections = c.max_dim // section
         # A chunk of 14 bits may begin in the word before the last.
         words = 3 if max(widths) > 12 else 2
+        parts = -(-chunk_elements(c, NARROW) // PART)        # of a chunk, each with registers of its own that say how
         move = Signal()
         m.d.comb += self.i.ready.eq(move)
 
@@ -87,13 +74,10 @@ class BitWidthConverter(wiring.Component):
             for w in widths:
                 with m.Case(w):
                     m.d.comb += wanted.eq(chunk_quarters(w))
-        # Where chunks can begin, in quarters → the bits that may be needed from there.
-        places: dict[int, int] = {}
-        for w in widths:
-            for start in _places(chunk_quarters(w), words):
-                places[start] = max(places.get(start, 0), w * self._elements(w))
+        places = chunk_places(c, words)
         begins = Signal(len(places), reset_less=True)        # the place where this one does
         chosen = self._step("window")
+        how = Signal(conversion(c), reset_less=True)
         these = Cat((at == s) | (narrow & (at == s - 1) if s % 2 else 0) for s in range(sections))
         with m.If(move & self.i.valid):
             m.d.sync += [
@@ -108,17 +92,32 @@ class BitWidthConverter(wiring.Component):
                 chosen["last"].eq(word.last), chosen["error"].eq(word.error), chosen["hold"].eq(word.mode.hold),
                 chosen["lower"].eq(these & (self.i.valid & cut).replicate(sections)),
                 chosen["upper"].eq(these & (self.i.valid & cut & ~word.mode.join).replicate(sections)),
-                *(own.eq(decoded(c, word.mode)) for own in chosen["how"]),
+                how.as_value().eq(decoded(c, word.mode)),
             ]
 
         # The chunk, from its bit 0.
-        chunk = Signal(max(w * self._elements(w) for w in widths), reset_less=True)
+        chunk = Signal(max(w * chunk_elements(c, w) for w in widths), reset_less=True)
         taken = self._step("chunk")
         value: Value = Const(0, len(chunk))
         for here, (start, length) in zip(begins, places.items(), strict=True):
             value = value | Mux(here, window[start * quarter:start * quarter + length], 0)
         with m.If(move):
-            m.d.sync += [chunk.eq(value), *(Value.cast(x).eq(Value.cast(y)) for x, y in self._pairs(taken, chosen))]
+            m.d.sync += chunk.eq(value)
+        self._follow(m, taken, chosen, move)
+        hows = copies(m, how.as_value(), parts, "chunk_how", en=move, reset=False)
+
+        # Its operands. Statements per element, not one wide expression: a simulator pays for nested concatenations by
+        # the square.
+        operands = [Signal(c.operand_bits, name=f"operand_{e}", reset_less=True)
+                    for e in range(chunk_elements(c, NARROW))]
+        made = self._step("operands")
+        for e, register in enumerate(operands):
+            bits = {w: chunk[e * w:(e + 1) * w] for w in widths if e < chunk_elements(c, w)}
+            with m.If(move):
+                m.d.sync += register.eq(operand(c, conversion(c)(hows[e // PART]), bits))
+        self._follow(m, made, taken, move)
+        two = conversion(c)(hows[0]).width[:sum(w <= NARROW for w in widths)].any()
+        twos = copies(m, two, parts, "operands_two", en=move, reset=False)     # they are for two sections
 
         # The row: a chunk's operands into their sections, LSBs below the operands that are there.
         m.submodules.catch = spare = SpareBuffer(lane_row(c))
@@ -128,26 +127,18 @@ class BitWidthConverter(wiring.Component):
         m.d.comb += [
             move.eq(~full | spare.i.ready), spare.i.valid.eq(full), spare.i.payload.operands.eq(row),
             spare.i.payload.error.eq(failed),
-            self.idle.eq(~(chosen["valid"] | taken["valid"] | full | self.o.valid | held) & fresh & (waiting == 0)),
+            self.idle.eq(~(chosen["valid"] | taken["valid"] | made["valid"] | full | self.o.valid | held)
+                         & fresh & (waiting == 0)),
         ]
-        self._convert(m, row, chunk, taken, move)
-        ends = taken["valid"] & taken["last"]
+        self._place(m, row, operands, twos, made, move)
+        ends = made["valid"] & made["last"]
         with m.If(move):
-            m.d.sync += full.eq(ends & ~taken["hold"])
-            with m.If(taken["valid"]):
-                m.d.sync += fresh.eq(taken["last"])
+            m.d.sync += full.eq(ends & ~made["hold"])
+            with m.If(made["valid"]):
+                m.d.sync += fresh.eq(made["last"])
             with m.If(ends):
-                m.d.sync += [held.eq(taken["hold"]), failed.eq(taken["error"] | (failed & held))]
+                m.d.sync += [held.eq(made["hold"]), failed.eq(made["error"] | (failed & held))]
         return m
-
-    def _elements(self, width: int) -> int:
-        """Elements of `width` bits in a chunk."""
-        section = section_elements(self.config)
-        return min(self.config.max_dim, 2 * section) if width <= NARROW else section
-
-    def _copies(self) -> int:
-        """Registers that say how a chunk is converted: one for every `PART` of its elements."""
-        return -(-self._elements(NARROW) // PART)
 
     def _step(self, name: str) -> dict:
         """What is known of the chunk in a register."""
@@ -159,53 +150,29 @@ class BitWidthConverter(wiring.Component):
             # Sections that it is written to: the bits where LSBs are, the others.
             "lower": Signal(sections, name=f"{name}_lower", reset_less=True),
             "upper": Signal(sections, name=f"{name}_upper", reset_less=True),
-            "how": [Signal(conversion(c), name=f"{name}_how_{n}", reset_less=True, attrs={"keep": 1})
-                    for n in range(self._copies())],
         }
 
-    def _pairs(self, later: dict, sooner: dict):
-        """Registers of a step and those of the step before."""
-        for key in later:
-            if key == "how":
-                yield from zip(later[key], sooner[key], strict=True)
-            else:
-                yield later[key], sooner[key]
+    def _follow(self, m: Module, later: dict, sooner: dict, move: Signal) -> None:
+        """One step's registers take what those of the step before hold."""
+        with m.If(move):
+            m.d.sync += [later[key].eq(sooner[key]) for key in later]
 
-    def _convert(self, m: Module, row: Signal, chunk: Signal, taken: dict, move: Signal) -> None:
-        """The operands of `chunk` into the sections of `row` that it is for."""
+    def _place(self, m: Module, row: Signal, operands: list[Signal], twos: list[Signal], made: dict,
+               move: Signal) -> None:
+        """`operands` into the sections of `row` that they are for."""
         c = self.config
         bits, section = c.operand_bits, section_elements(c)
-        operands = []
-        # Statements per element, not one wide expression: a simulator pays for nested concatenations by the square.
-        for e in range(self._elements(NARROW)):
-            value = Signal(bits, name=f"operand_{e}")
-            elements = {w: chunk[e * w:(e + 1) * w] for w in plane_widths(c) if e < self._elements(w)}
-            m.d.comb += value.eq(operand(c, taken["how"][e // PART], elements))
-            operands.append(value)
+        low = LSB_WIDTH if has_lsbs(c) else bits
         for s in range(c.max_dim // section):
             lower, upper = Signal(name=f"write_lower_{s}"), Signal(name=f"write_upper_{s}")
-            m.d.comb += [lower.eq(move & taken["lower"][s]), upper.eq(move & taken["upper"][s])]
+            m.d.comb += [lower.eq(move & made["lower"][s]), upper.eq(move & made["upper"][s])]
             for e in range(section):
-                value = operands[e]
+                value: Value = operands[e]
                 if s % 2:
-                    second = taken["how"][e // PART].width[:sum(w <= NARROW for w in plane_widths(c))].any()
-                    value = Mux(second, operands[section + e], value)
+                    value = Mux(twos[e // PART], operands[section + e], value)
                 place = row[(s * section + e) * bits:(s * section + e + 1) * bits]
-                low = LSB_WIDTH if has_lsbs(c) else bits
                 with m.If(lower):
                     m.d.sync += place[:low].eq(value[:low])
                 if low < bits:
                     with m.If(upper):
                         m.d.sync += place[low:].eq(value[low:])
-
-
-def _places(wanted: int, words: int) -> set[int]:
-    """Where in the last `words` words chunks of `wanted` quarters can begin, in quarters, whether or not their row
-    ends before they do."""
-    places, waiting = set(), 0
-    while True:
-        there = waiting + QUARTERS
-        places.add(words * QUARTERS - there)
-        waiting = there - wanted if there >= wanted else there
-        if waiting == 0:
-            return places
