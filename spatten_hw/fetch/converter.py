@@ -55,8 +55,10 @@ class BitWidthConverter(wiring.Component):
         # A chunk of 14 bits may begin in the word before the last.
         words = 3 if max(widths) > 12 else 2
         parts = -(-chunk_elements(c, NARROW) // PART)        # of a chunk, each with registers of its own that say how
-        move = Signal()
-        m.d.comb += self.i.ready.eq(move)
+        # Whether all registers move on, known a cycle ahead: in front, for the row, and in the middle.
+        moves = Signal()
+        ready, move, write = copies(m, moves, 3, "move", init=1)
+        m.d.comb += self.i.ready.eq(ready)
 
         # The last words, and whether the newest one completes a chunk.
         word = self.i.payload
@@ -79,13 +81,13 @@ class BitWidthConverter(wiring.Component):
         chosen = self._step("window")
         how = Signal(conversion(c), reset_less=True)
         these = Cat((at == s) | (narrow & (at == s - 1) if s % 2 else 0) for s in range(sections))
-        with m.If(move & self.i.valid):
+        with m.If(ready & self.i.valid):
             m.d.sync += [
                 window.eq(Cat(window[c.axi_data_bits:], word.data)),
                 waiting.eq(Mux(word.last, 0, there - Mux(cut, wanted, 0))),
                 at.eq(Mux(word.last, 0, at + Mux(cut, Mux(narrow, 2, 1), 0))),
             ]
-        with m.If(move):
+        with m.If(ready):
             m.d.sync += [
                 begins.eq(Cat(there == words * QUARTERS - start for start in places)),
                 chosen["valid"].eq(self.i.valid & cut),
@@ -124,15 +126,17 @@ class BitWidthConverter(wiring.Component):
         wiring.connect(m, spare.o, wiring.flipped(self.o))
         full, held, failed, fresh = Signal(), Signal(), Signal(), Signal(init=1)
         row = Signal(c.max_dim * c.operand_bits, reset_less=True)
+        ends = made["valid"] & made["last"]
         m.d.comb += [
-            move.eq(~full | spare.i.ready), spare.i.valid.eq(full), spare.i.payload.operands.eq(row),
+            # The row leaves, or there is none: it is full, and stays, or what comes completes one.
+            moves.eq(~self.o.valid | self.o.ready | (write & ~(ends & ~made["hold"]))),
+            spare.i.valid.eq(full), spare.i.payload.operands.eq(row),
             spare.i.payload.error.eq(failed),
             self.idle.eq(~(chosen["valid"] | taken["valid"] | made["valid"] | full | self.o.valid | held)
                          & fresh & (waiting == 0)),
         ]
-        self._place(m, row, operands, twos, made, move)
-        ends = made["valid"] & made["last"]
-        with m.If(move):
+        self._place(m, row, operands, twos, made, write)
+        with m.If(write):
             m.d.sync += full.eq(ends & ~made["hold"])
             with m.If(made["valid"]):
                 m.d.sync += fresh.eq(made["last"])
@@ -158,14 +162,14 @@ class BitWidthConverter(wiring.Component):
             m.d.sync += [later[key].eq(sooner[key]) for key in later]
 
     def _place(self, m: Module, row: Signal, operands: list[Signal], twos: list[Signal], made: dict,
-               move: Signal) -> None:
-        """`operands` into the sections of `row` that they are for."""
+               write: Signal) -> None:
+        """`operands` into the sections of `row` that they are for, when `write`."""
         c = self.config
         bits, section = c.operand_bits, section_elements(c)
         low = LSB_WIDTH if has_lsbs(c) else bits
         for s in range(c.max_dim // section):
             lower, upper = Signal(name=f"write_lower_{s}"), Signal(name=f"write_upper_{s}")
-            m.d.comb += [lower.eq(move & made["lower"][s]), upper.eq(move & made["upper"][s])]
+            m.d.comb += [lower.eq(write & made["lower"][s]), upper.eq(write & made["upper"][s])]
             for e in range(section):
                 value: Value = operands[e]
                 if s % 2:

@@ -9,8 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.interleave import channel_of
 from ..bus.read_crossbar import response_banks
 from ..config import SpAttenConfig, clog2
-from ..stream.registers import payload_register
-from ..stream.skid import SpareBuffer
+from ..stream.skid import SkidBuffer
 
 
 def row_request(c: SpAttenConfig, bytes_bits: int, user_bits: int) -> data.StructLayout:
@@ -38,7 +37,7 @@ class BurstSplitter(wiring.Component):
     """Row requests `i` → bursts `o`, one burst per cycle without a gap between rows.
 
     A burst is the part of [addr, addr + bytes) inside one granule, widened to whole beats. Latency 2 cycles;
-    `o.ready` is cut. `idle`: holds nothing.
+    `o` is registered and `o.ready` cut. `idle`: holds nothing.
     """
 
     LATENCY = 2
@@ -60,9 +59,9 @@ class BurstSplitter(wiring.Component):
         m = Module()
         c = self.config
         low, beat = clog2(c.interleave_bytes), clog2(c.beat_bytes)
-        m.submodules.catch = spare = SpareBuffer(burst_layout(c, self.user_bits))
-        connect(m, spare.o, flipped(self.o))
-        out = payload_register(m, spare.i.payload, "burst")
+        m.submodules.out = skid = SkidBuffer(burst_layout(c, self.user_bits))
+        connect(m, skid.o, flipped(self.o))
+        out = skid.i.payload
         valid = Signal()                         # a row is being cut
         first = Signal()
         granule = Signal(c.addr_bits - low)      # granule of the next burst
@@ -83,20 +82,19 @@ class BurstSplitter(wiring.Component):
             tail.eq(start + left + Const(c.beat_bytes - 1)),
             end_beat.eq(Mux(last, tail >> beat, c.granule_beats)),
             beats.eq(end_beat - (start >> beat)),
-            free.eq(spare.i.ready),
+            free.eq(skid.i.ready),
             self.i.ready.eq(~valid | (free & last)),
             self.idle.eq(~valid & ~self.o.valid),
         ]
+        m.d.comb += [
+            skid.i.valid.eq(valid),
+            out.addr.eq(Cat(Const(0, beat), start[beat:], granule)),
+            out.note.beats.eq(beats), out.note.offset.eq(offset),
+            out.note.first.eq(first), out.note.last.eq(last),
+            out.note.user.eq(user),
+            out.note.bank.eq(channel_of(c, Cat(start, granule))[:clog2(response_banks(c))]),
+        ]
         # The registers move on, or take the next row: which of the two, their clock enables need not know.
-        with m.If(free):
-            m.d.sync += [
-                spare.i.valid.eq(valid),
-                out.addr.eq(Cat(Const(0, beat), start[beat:], granule)),
-                out.note.beats.eq(beats), out.note.offset.eq(offset),
-                out.note.first.eq(first), out.note.last.eq(last),
-                out.note.user.eq(user),
-                out.note.bank.eq(channel_of(c, Cat(start, granule))[:clog2(response_banks(c))]),
-            ]
         with m.If(free | ~valid):
             with m.If(last | ~valid):
                 m.d.sync += [

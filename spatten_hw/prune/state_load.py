@@ -82,7 +82,9 @@ class StateLoad(wiring.Component):
                               | (member >= Mux(in_tokens, self.tokens, self.heads))
                               | ((at != 0) & (member <= previous)))
 
-        # Importance: clamp to the memory's width, one register before the write ports.
+        # Importance: clamped to the memory's width, one register before the write ports.
+        token_total, head_total = _Clamp(c.token_score_bits, "token_total"), _Clamp(c.head_score_bits, "head_total")
+        m.d.comb += [self.token_total.eq(token_total.value()), self.head_total.eq(head_total.value())]
         write_at = Signal.like(at)
         m.d.sync += [self.write_token.eq(0), self.write_head.eq(0)]
         m.d.comb += [
@@ -129,8 +131,7 @@ class StateLoad(wiring.Component):
                     m.d.sync += [
                         self.error.eq(self.error | word.error | (ids & bad_id)),
                         at.eq(Mux(section_last, 0, at + 1)), previous.eq(member), write_at.eq(at),
-                        self.token_total.eq(_clamp(word.data, c.token_score_bits)),
-                        self.head_total.eq(_clamp(word.data, c.head_score_bits)),
+                        *token_total.take(word.data), *head_total.take(word.data),
                         self.write_token.eq(in_tokens & ~ids), self.write_head.eq(~in_tokens & ~ids),
                         row.heads.eq(~in_tokens), row.last.eq(section_last),
                     ]
@@ -160,6 +161,17 @@ def _no_count(field: Value, most: Value) -> Value:
     return ~field.any() | field[len(most):].any() | (low > most)
 
 
-def _clamp(word, width: int):
-    """The low `width` bits of a word, all ones if it does not fit."""
-    return word[:width] | word[width:].any().replicate(width) if width < len(word) else Cat(word)
+class _Clamp:
+    """Registers for a word clamped to `width` bits: its low bits, and whether others are set, which is many to ask."""
+
+    def __init__(self, width: int, name: str):
+        self.low = Signal(width, name=f"{name}_low", reset_less=True)
+        self.over = Signal(name=f"{name}_over", reset_less=True)
+
+    def take(self, word: Value) -> list:
+        """To be done in the cycle of the word."""
+        return [self.low.eq(word), self.over.eq(word[len(self.low):].any())]
+
+    def value(self) -> Value:
+        """In the next one: the word, all ones if it does not fit."""
+        return self.low | self.over.replicate(len(self.low))

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import PROB_BITS, SpAttenConfig
 from ..numerics.fixed import saturate
 from ..stream.layouts import prob_row
-from ..stream.registers import delay
+from ..stream.registers import copies, delay
 from .pipeline import never_full, never_full_latency, round_guarded, sticky_right
 from .rows import M_BITS, M_FRACTION, R_BITS, R_EXPONENT, exp_row, header
 
@@ -56,20 +56,21 @@ class Normalise(wiring.Component):
         head, row = self.header.p, self.rows.p
         credits = Signal(range(self.CREDITS + 1), init=self.CREDITS)
         left = Signal.like(credits)
-        room = Signal(init=1)
         take = Signal()
         keep = Signal()
         returned = Signal()
+        # Two, since rows and headers come from queues that need not lie side by side.
+        room, header_room = copies(m, left != 0, 2, "room", init=1)
         m.d.comb += [
             take.eq(self.header.valid & self.rows.valid & room),
             keep.eq(take & ~head.drop),
             self.rows.ready.eq(take),
-            self.header.ready.eq(take & row.info.last),
+            self.header.ready.eq(self.header.valid & self.rows.valid & header_room & row.info.last),
             self.popped.eq(take),
             self.vector_popped.eq(take & row.info.last),
             returned.eq(self.o.valid & self.o.ready), left.eq(credits - keep + returned),
         ]
-        m.d.sync += [credits.eq(left), room.eq(left != 0)]
+        m.d.sync += credits.eq(left)
 
         around = Signal(data.StructLayout({"info": row.info.shape(), "tag": head.tag.shape()}))
         m.d.comb += [around.info.eq(row.info), around.tag.eq(head.tag)]
