@@ -95,7 +95,8 @@ class Fetcher(wiring.Component):
         # V rows of a query are wanted last, when its K rows have long been used: they fill what K leaves. That K does
         # not starve them is the slots' doing: K is not asked for without one, and only kept values set one free.
         m.submodules.crossbar = crossbar = ReadCrossbar(c, patient=((1 << c.v_ports) - 1) << c.k_ports)
-        m.submodules.keys = keys = GroupFetcher(c, c.k_ports, 0, pairs=True)
+        # Rows of two heads are as long as one of twice the head dimension, which a build of one has not.
+        m.submodules.keys = keys = GroupFetcher(c, c.k_ports, 0, pairs=len(c.dims) > 1)
         m.submodules.values = values = GroupFetcher(c, c.v_ports, c.topk_lanes)
         m.submodules.queries = queries = QueryFetcher(c)
         m.submodules.words = words = WordReader(c)
