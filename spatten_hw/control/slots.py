@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal, unsigned
+from amaranth import Array, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,17 +36,20 @@ class SlotRing(wiring.Component):
         c = self.config
         taken = Signal(c.slots)
         entries = [Signal(slot_entry(c), name=f"entry_{i}") for i in range(c.slots)]
+        available = Signal(init=1)              # registered: much waits for it
+        following = Signal(c.slot_bits)
+        busy = Signal(c.slots)                  # taken, and not given back now
         m.d.comb += [
-            self.available.eq(~taken.bit_select(self.slot, 1)),
+            self.available.eq(available), following.eq(Mux(self.slot == c.slots - 1, 0, self.slot + 1)),
+            busy.eq(taken & ~Mux(self.free_valid, Const(1, c.slots) << self.free_slot, 0)[:c.slots]),
             self.empty.eq(taken == 0),
             self.look.eq(Array([e.as_value() for e in entries])[self.look_slot]),
         ]
-        with m.If(self.free_valid):
-            m.d.sync += taken.bit_select(self.free_slot, 1).eq(0)
+        m.d.sync += [taken.eq(busy), available.eq(~busy.bit_select(self.slot, 1))]
         with m.If(self.take):
             m.d.sync += [
-                taken.bit_select(self.slot, 1).eq(1),
-                self.slot.eq(Mux(self.slot == c.slots - 1, 0, self.slot + 1)),
+                taken.bit_select(self.slot, 1).eq(1), self.slot.eq(following),
+                available.eq(~busy.bit_select(following, 1) if c.slots > 1 else 0),
             ]
             with m.Switch(self.slot):
                 for i, e in enumerate(entries):
