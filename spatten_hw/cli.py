@@ -21,6 +21,7 @@ from .config import PROB_BITS, ConfigError, SpAttenConfig
 from .config_cli import add_config_arguments, config_from_args
 from .errors import UserError
 from .presets import PRESETS
+from .termination import ended_by_sigterm
 
 PROG = "spatten-hw"
 EXIT_ERROR = 2
@@ -51,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     try:
         arguments = _parser().parse_args(argv)
-        code = int(arguments.handler(arguments) or 0)
+        with ended_by_sigterm():
+            code = int(arguments.handler(arguments) or 0)
         sys.stdout.flush()
         return code
     except UserError as error:

@@ -1,12 +1,18 @@
 """Tools that are missing, misnamed or fail: one line that says which and what to do."""
 
 import importlib.util
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from boards.flow import tools
 from spatten_hw.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -52,3 +58,21 @@ def test_usage_is_of_the_child(tmp_path):
     assert usage.peak_mb > 80 and usage.seconds > 0
     both = usage + tools.Usage(1, 1, 1e6)
     assert both.peak_mb == 1e6 and both.seconds == usage.seconds + 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the tool is looked for in /proc")
+def test_a_terminated_command_ends_its_tool(tmp_path):
+    """`kill` or `timeout` of a build must not leave place and route running for hours."""
+    tool = ["sleep", "60.125"]
+    program = (f"from pathlib import Path\nfrom boards.flow.tools import run_tool\n"
+               f"from spatten_hw.termination import ended_by_sigterm\n"
+               f"with ended_by_sigterm():\n run_tool({tool}, Path({str(tmp_path)!r}), 'log')")
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    pids = []
+    while not pids and process.poll() is None:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        pids = children.read_text().split()
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{pids[0]}").exists()
