@@ -73,7 +73,9 @@ def test_every_case(folder, capsys):
         assert 0 < rate <= 16 and figures(found[name])["of the ports' peak"] == pytest.approx(rate / 16)
     for name in ("pruned8", "pruned8-steady"):
         f = figures(found[name])
-        assert f["bytes read per cycle"] <= f["memory and ports alone"] <= 16
+        # The difference of two tiny runs may hold a refresh of the first, which is half as long as it.
+        assert 0 < f["memory and ports alone"] <= 16
+        assert "steady" in name or f["bytes read per cycle"] <= f["memory and ports alone"]
         parts = [x["value"] for x in found[name]["figures"] if x["what"] == "of these"]
         assert parts == pytest.approx([f["bytes read per cycle"] / f[what] for what in (
             "memory and ports alone", "the same with the controller's own queue")])

@@ -53,8 +53,8 @@ def test_a_next_value_that_reads_itself_stays():
 
 def test_wide_registers_of_a_block_are_found():
     text = to_verilog(BitWidthConverter(PRESETS["small"]), "converter")
-    # What stays are the two one-bit states of the spare buffer (which begin with 1): nothing wide, and no third block
-    # but a choice that is not registered.
+    # What stays are one-bit states that begin with 1 (the spare buffer's, the converter's), and a choice that is not
+    # registered: nothing wide.
     left = [block for block in clocked_registers(text).split("always @*")[1:] if "wanted = 4'h0;" not in block[:120]]
-    assert text.count("always @*") > 15 and len(left) <= 2
+    assert text.count("always @*") > 50 and len(left) <= 5
     assert all("= 1'h1;" in block.split("always @(")[0][:240] for block in left)
