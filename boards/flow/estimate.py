@@ -48,7 +48,7 @@ def _law(constant: float, **slopes: float) -> Law:
 
 #: Unit → quantity → law, for ECP5.
 LAWS: dict[str, dict[str, Law]] = {
-    "fetcher": {"luts": _law(2090, ports=21.2, mults=7.4, crossing=0.5), "flip_flops": _law(2720, ports=14, mults=14.7),
+    "fetcher": {"luts": _law(2090, ports=32.3, crossing=0.5), "flip_flops": _law(2720, ports=23.5, mults=9.4),
                 "dsps": _law(3), "brams": _law(0, ports=0.04)},
     "score": {"luts": _law(50, mults=7.25), "flip_flops": _law(100, mults=8.9), "dsps": _law(0, multipliers=1),
               "brams": _law(0, ram=1.03)},

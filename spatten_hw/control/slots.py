@@ -17,15 +17,15 @@ def slot_entry(c: SpAttenConfig) -> data.StructLayout:
 class SlotRing(wiring.Component):
     """`slots` score slots, taken in ring order, freed in any order.
 
-    `slot` is the next one and `available` whether it is free; `take` (only while available) takes it and
-    stores `entry`. `free_valid`/`free_slot` give one back. `look_slot` → `look` reads an entry in the same cycle.
-    One take and one free per cycle. `empty`: no slot is taken.
+    `slot` is the next one and `available` (a register: much waits for it) whether it is free; `take` (only while
+    available) takes it and stores `entry`. `free_valid`/`free_slot` give one back. `look_slot` → `look` reads an
+    entry in the same cycle. One take and one free per cycle. `empty`: no slot is taken.
     """
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "slot": Out(c.slot_bits), "available": Out(1), "take": In(1), "entry": In(slot_entry(c)),
+            "slot": Out(c.slot_bits), "available": Out(1, init=1), "take": In(1), "entry": In(slot_entry(c)),
             "free_valid": In(1), "free_slot": In(c.slot_bits),
             "look_slot": In(c.slot_bits), "look": Out(slot_entry(c)),
             "empty": Out(1),
@@ -36,20 +36,19 @@ class SlotRing(wiring.Component):
         c = self.config
         taken = Signal(c.slots)
         entries = [Signal(slot_entry(c), name=f"entry_{i}") for i in range(c.slots)]
-        available = Signal(init=1)              # registered: much waits for it
         following = Signal(c.slot_bits)
         busy = Signal(c.slots)                  # taken, and not given back now
         m.d.comb += [
-            self.available.eq(available), following.eq(Mux(self.slot == c.slots - 1, 0, self.slot + 1)),
+            following.eq(Mux(self.slot == c.slots - 1, 0, self.slot + 1)),
             busy.eq(taken & ~Mux(self.free_valid, Const(1, c.slots) << self.free_slot, 0)[:c.slots]),
             self.empty.eq(taken == 0),
             self.look.eq(Array([e.as_value() for e in entries])[self.look_slot]),
         ]
-        m.d.sync += [taken.eq(busy), available.eq(~busy.bit_select(self.slot, 1))]
+        m.d.sync += [taken.eq(busy), self.available.eq(~busy.bit_select(self.slot, 1))]
         with m.If(self.take):
             m.d.sync += [
                 taken.bit_select(self.slot, 1).eq(1), self.slot.eq(following),
-                available.eq(~busy.bit_select(following, 1) if c.slots > 1 else 0),
+                self.available.eq(~busy.bit_select(following, 1) if c.slots > 1 else 0),
             ]
             with m.Switch(self.slot):
                 for i, e in enumerate(entries):

@@ -7,7 +7,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
-from ..stream.registers import payload_register
 from .read_port import row_beat
 
 
@@ -83,7 +82,7 @@ class Aligner(wiring.Component):
         turned_first = Signal(reset_less=True)
         turned_last = Signal(reset_less=True)
         turned_error = Signal(reset_less=True)
-        turned_tag = payload_register(m, Signal(row_tag()), "turned_tag")
+        turned_tag = Signal(row_tag(), reset_less=True)
         take = Signal()                                      # it moves on
         # Rotation as one shift of the doubled beat: a simulator computes it only for a beat, stages of multiplexers
         # always; a synthesiser shares its two halves.

@@ -31,19 +31,37 @@ def chunk_quarters(width: int) -> int:
     return width if width <= NARROW else width // 2
 
 
-def chunk_places(c: SpAttenConfig, words: int) -> dict[int, int]:
-    """Where in the last `words` words a chunk can begin, in quarters → the bits that may be needed from there.
+def row_sections(c: SpAttenConfig) -> int:
+    """Sections of the longest row."""
+    return c.max_dim // section_elements(c)
 
-    As words come, what waits of a row is less than a chunk; with the next word it is one, or the row ends.
-    """
+
+def waits(width: int) -> list[int]:
+    """Quarters of a row of elements of `width` bits that can wait for the rest of their chunk as a word comes."""
+    wanted, waiting, found = chunk_quarters(width), 0, []
+    while waiting not in found:
+        found.append(waiting)
+        there = waiting + QUARTERS
+        waiting = there - wanted if there >= wanted else there
+    return found
+
+
+def longest_wait(c: SpAttenConfig) -> int:
+    """The most of `waits` at any width."""
+    return max(max(waits(width)) for width in plane_widths(c))
+
+
+def chunk_words(c: SpAttenConfig) -> int:
+    """Words that can hold bits of a chunk: the newest, and what waits."""
+    return 1 + -(-longest_wait(c) // QUARTERS)
+
+
+def chunk_places(c: SpAttenConfig) -> dict[int, int]:
+    """Where in the last `chunk_words` words a chunk can begin, in quarters → the bits that may be needed from there.
+    A row may end before its chunk is full."""
     places: dict[int, int] = {}
     for width in plane_widths(c):
-        wanted, waiting = chunk_quarters(width), 0
-        while True:
-            there = waiting + QUARTERS
-            start = words * QUARTERS - there
+        for waiting in waits(width):
+            start = (chunk_words(c) - 1) * QUARTERS - waiting
             places[start] = max(places.get(start, 0), width * chunk_elements(c, width))
-            waiting = there - wanted if there >= wanted else there
-            if waiting == 0:
-                break
     return places

@@ -10,7 +10,17 @@ from ..config import LSB_WIDTH, SpAttenConfig
 from ..stream.registers import PART, copies
 from ..stream.skid import SpareBuffer
 from .aligner import row_word
-from .chunk import NARROW, QUARTERS, chunk_elements, chunk_places, chunk_quarters, section_elements
+from .chunk import (
+    NARROW,
+    QUARTERS,
+    chunk_elements,
+    chunk_places,
+    chunk_quarters,
+    chunk_words,
+    longest_wait,
+    row_sections,
+    section_elements,
+)
 from .conversion import conversion, decoded, has_lsbs, operand, plane_widths
 
 
@@ -18,6 +28,24 @@ def lane_row(c: SpAttenConfig) -> data.StructLayout:
     """One row at on-chip width: `operands`, element e in bits e·W …, the elements beyond the row don't-care. `error`: a
     beat of it had an AXI error response."""
     return data.StructLayout({"operands": unsigned(c.max_dim * c.operand_bits), "error": 1})
+
+
+class _Step:
+    """What goes with the chunk in a register: whether there is one (`valid`); `last` of its plane's row; then `error`,
+    a beat of that row failed, and `hold`, LSBs are to come. `lower`, `upper`: the sections whose bits it is written
+    to, where LSBs are and elsewhere."""
+
+    def __init__(self, c: SpAttenConfig, name: str):
+        self.valid = Signal(name=f"{name}_valid")
+        self.last, self.error, self.hold = (
+            Signal(name=f"{name}_{key}", reset_less=True) for key in ("last", "error", "hold"))
+        self.lower, self.upper = (
+            Signal(row_sections(c), name=f"{name}_{key}", reset_less=True) for key in ("lower", "upper"))
+
+    def follow(self, m: Module, before: _Step, move: Signal) -> None:
+        """Takes what the register before holds."""
+        with m.If(move):
+            m.d.sync += [getattr(self, key).eq(value) for key, value in vars(before).items()]
 
 
 class BitWidthConverter(wiring.Component):
@@ -48,128 +76,113 @@ class BitWidthConverter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        quarter = c.axi_data_bits // QUARTERS
-        widths = plane_widths(c)
-        section = section_elements(c)
-        sections = c.max_dim // section
-        # A chunk of 14 bits may begin in the word before the last.
-        words = 3 if max(widths) > 12 else 2
-        parts = -(-chunk_elements(c, NARROW) // PART)        # of a chunk, each with registers of its own that say how
-        # Whether all registers move on, known a cycle ahead: in front, for the row, and in the middle.
+        # Whether all registers move on, known a cycle ahead: the words, the chunk and its operands, the row.
         moves = Signal()
         ready, move, write = copies(m, moves, 3, "move", init=1)
         m.d.comb += self.i.ready.eq(ready)
+        window = Signal(chunk_words(c) * c.axi_data_bits, reset_less=True)       # the last words
+        begins = Signal(len(chunk_places(c)), reset_less=True)                   # the place of the chunk there
+        how = Signal(conversion(c), reset_less=True)
+        seen, waiting = _Step(c, "window"), Signal(range(longest_wait(c) + 1))   # quarters of no chunk yet
+        self._words(m, ready, window, begins, how, seen, waiting)
+        taken, made = _Step(c, "chunk"), _Step(c, "operands")
+        taken.follow(m, seen, move)
+        made.follow(m, taken, move)
+        operands, twos = self._operands(m, move, window, begins, how)
 
-        # The last words, and whether the newest one completes a chunk.
+        # The row, and one that catches it.
+        m.submodules.catch = spare = SpareBuffer(lane_row(c))
+        wiring.connect(m, spare.o, wiring.flipped(self.o))
+        row = Signal(c.max_dim * c.operand_bits, reset_less=True)
+        self._place(m, write, row, operands, twos, made)
+        full = Signal()
+        held = Signal()                                      # the row waits for its LSBs
+        failed = Signal()
+        fresh = Signal(init=1)                               # the next chunk is the first of its plane's row
+        ends = made.valid & made.last
+        completes = ends & ~made.hold
+        m.d.comb += [
+            # The row leaves, or there is none: it is full, and stays, or what comes completes one.
+            moves.eq(~self.o.valid | self.o.ready | (write & ~completes)),
+            spare.i.valid.eq(full), spare.i.payload.operands.eq(row), spare.i.payload.error.eq(failed),
+            self.idle.eq(~(seen.valid | taken.valid | made.valid | full | self.o.valid | held)
+                         & fresh & (waiting == 0)),
+        ]
+        with m.If(write):
+            m.d.sync += full.eq(completes)
+            with m.If(made.valid):
+                m.d.sync += fresh.eq(made.last)
+            with m.If(ends):
+                m.d.sync += [held.eq(made.hold), failed.eq(made.error | (failed & held))]
+        return m
+
+    def _words(self, m: Module, ready: Signal, window: Signal, begins: Signal, how: data.View, seen: _Step,
+               waiting: Signal) -> None:
+        """The next word into `window`, and whether it completes a chunk, which, and how that is converted."""
+        c = self.config
+        sections = row_sections(c)
         word = self.i.payload
-        window = Signal(words * c.axi_data_bits, reset_less=True)
-        waiting = Signal(range(QUARTERS + 3))                # quarters of the row there before this word
-        there = Signal(range(2 * QUARTERS + 3))              # … and with it
-        wanted = Signal(range(2 * QUARTERS + 1))             # quarters of a chunk
-        at = Signal(range(max(2, sections)))                 # section of the next chunk
+        there = Signal(range(longest_wait(c) + QUARTERS + 1))      # quarters with this word
+        wanted = Signal(range(2 * QUARTERS + 1))                   # quarters of a chunk
+        at = Signal(range(max(2, sections)))                       # section of the next chunk
         narrow = Signal()
         cut = Signal()
         m.d.comb += [
             there.eq(waiting + QUARTERS), cut.eq((there >= wanted) | word.last), narrow.eq(word.mode.width <= NARROW),
         ]
         with m.Switch(word.mode.width):
-            for w in widths:
+            for w in plane_widths(c):
                 with m.Case(w):
                     m.d.comb += wanted.eq(chunk_quarters(w))
-        places = chunk_places(c, words)
-        begins = Signal(len(places), reset_less=True)        # the place where this one does
-        chosen = self._step("window")
-        how = Signal(conversion(c), reset_less=True)
-        these = Cat((at == s) | (narrow & (at == s - 1) if s % 2 else 0) for s in range(sections))
         with m.If(ready & self.i.valid):
             m.d.sync += [
                 window.eq(Cat(window[c.axi_data_bits:], word.data)),
                 waiting.eq(Mux(word.last, 0, there - Mux(cut, wanted, 0))),
                 at.eq(Mux(word.last, 0, at + Mux(cut, Mux(narrow, 2, 1), 0))),
             ]
+        these = Cat((at == s) | (narrow & (at == s - 1) if s % 2 else 0) for s in range(sections))
         with m.If(ready):
             m.d.sync += [
-                begins.eq(Cat(there == words * QUARTERS - start for start in places)),
-                chosen["valid"].eq(self.i.valid & cut),
-                chosen["last"].eq(word.last), chosen["error"].eq(word.error), chosen["hold"].eq(word.mode.hold),
-                chosen["lower"].eq(these & (self.i.valid & cut).replicate(sections)),
-                chosen["upper"].eq(these & (self.i.valid & cut & ~word.mode.join).replicate(sections)),
-                how.as_value().eq(decoded(c, word.mode)),
+                begins.eq(Cat(there == chunk_words(c) * QUARTERS - start for start in chunk_places(c))),
+                how.as_value().eq(decoded(c, word.mode)), seen.valid.eq(self.i.valid & cut),
+                seen.last.eq(word.last), seen.error.eq(word.error), seen.hold.eq(word.mode.hold),
+                seen.lower.eq(these & (self.i.valid & cut).replicate(sections)),
+                seen.upper.eq(these & (self.i.valid & cut & ~word.mode.join).replicate(sections)),
             ]
 
-        # The chunk, from its bit 0.
+    def _operands(self, m: Module, move: Signal, window: Signal, begins: Signal,
+                  how: data.View) -> tuple[list[Signal], list[Signal]]:
+        """The chunk, from its bit 0, and a cycle later its operands, and whether they are for two sections (a copy for
+        each part of a section)."""
+        c = self.config
+        widths = plane_widths(c)
+        quarter = c.axi_data_bits // QUARTERS
         chunk = Signal(max(w * chunk_elements(c, w) for w in widths), reset_less=True)
-        taken = self._step("chunk")
         value: Value = Const(0, len(chunk))
-        for here, (start, length) in zip(begins, places.items(), strict=True):
+        for here, (start, length) in zip(begins, chunk_places(c).items(), strict=True):
             value = value | Mux(here, window[start * quarter:start * quarter + length], 0)
         with m.If(move):
             m.d.sync += chunk.eq(value)
-        self._follow(m, taken, chosen, move)
-        hows = copies(m, how.as_value(), parts, "chunk_how", en=move, reset=False)
-
-        # Its operands. Statements per element, not one wide expression: a simulator pays for nested concatenations by
-        # the square.
-        operands = [Signal(c.operand_bits, name=f"operand_{e}", reset_less=True)
-                    for e in range(chunk_elements(c, NARROW))]
-        made = self._step("operands")
+        number = chunk_elements(c, NARROW)
+        hows = copies(m, how.as_value(), -(-number // PART), "chunk_how", en=move, reset=False)
+        operands = [Signal(c.operand_bits, name=f"operand_{e}", reset_less=True) for e in range(number)]
+        # Statements per element, not one wide expression: a simulator pays for nested concatenations by the square.
         for e, register in enumerate(operands):
             bits = {w: chunk[e * w:(e + 1) * w] for w in widths if e < chunk_elements(c, w)}
             with m.If(move):
                 m.d.sync += register.eq(operand(c, conversion(c)(hows[e // PART]), bits))
-        self._follow(m, made, taken, move)
-        two = conversion(c)(hows[0]).width[:sum(w <= NARROW for w in widths)].any()
-        twos = copies(m, two, parts, "operands_two", en=move, reset=False)     # they are for two sections
+        two = Cat(bit for w, bit in zip(widths, conversion(c)(hows[0]).width, strict=True) if w <= NARROW).any()
+        return operands, copies(m, two, -(-section_elements(c) // PART), "operands_two", en=move, reset=False)
 
-        # The row: a chunk's operands into their sections, LSBs below the operands that are there.
-        m.submodules.catch = spare = SpareBuffer(lane_row(c))
-        wiring.connect(m, spare.o, wiring.flipped(self.o))
-        full, held, failed, fresh = Signal(), Signal(), Signal(), Signal(init=1)
-        row = Signal(c.max_dim * c.operand_bits, reset_less=True)
-        ends = made["valid"] & made["last"]
-        m.d.comb += [
-            # The row leaves, or there is none: it is full, and stays, or what comes completes one.
-            moves.eq(~self.o.valid | self.o.ready | (write & ~(ends & ~made["hold"]))),
-            spare.i.valid.eq(full), spare.i.payload.operands.eq(row),
-            spare.i.payload.error.eq(failed),
-            self.idle.eq(~(chosen["valid"] | taken["valid"] | made["valid"] | full | self.o.valid | held)
-                         & fresh & (waiting == 0)),
-        ]
-        self._place(m, row, operands, twos, made, write)
-        with m.If(write):
-            m.d.sync += full.eq(ends & ~made["hold"])
-            with m.If(made["valid"]):
-                m.d.sync += fresh.eq(made["last"])
-            with m.If(ends):
-                m.d.sync += [held.eq(made["hold"]), failed.eq(made["error"] | (failed & held))]
-        return m
-
-    def _step(self, name: str) -> dict:
-        """What is known of the chunk in a register."""
-        c = self.config
-        sections = c.max_dim // section_elements(c)
-        return {
-            "valid": Signal(name=f"{name}_valid"),
-            **{key: Signal(name=f"{name}_{key}", reset_less=True) for key in ("last", "error", "hold")},
-            # Sections that it is written to: the bits where LSBs are, the others.
-            "lower": Signal(sections, name=f"{name}_lower", reset_less=True),
-            "upper": Signal(sections, name=f"{name}_upper", reset_less=True),
-        }
-
-    def _follow(self, m: Module, later: dict, sooner: dict, move: Signal) -> None:
-        """One step's registers take what those of the step before hold."""
-        with m.If(move):
-            m.d.sync += [later[key].eq(sooner[key]) for key in later]
-
-    def _place(self, m: Module, row: Signal, operands: list[Signal], twos: list[Signal], made: dict,
-               write: Signal) -> None:
-        """`operands` into the sections of `row` that they are for, when `write`."""
+    def _place(self, m: Module, write: Signal, row: Signal, operands: list[Signal], twos: list[Signal],
+               made: _Step) -> None:
+        """`operands` into the sections of `row` that they are for: all their bits, or those where LSBs are."""
         c = self.config
         bits, section = c.operand_bits, section_elements(c)
         low = LSB_WIDTH if has_lsbs(c) else bits
-        for s in range(c.max_dim // section):
+        for s in range(row_sections(c)):
             lower, upper = Signal(name=f"write_lower_{s}"), Signal(name=f"write_upper_{s}")
-            m.d.comb += [lower.eq(write & made["lower"][s]), upper.eq(write & made["upper"][s])]
+            m.d.comb += [lower.eq(write & made.lower[s]), upper.eq(write & made.upper[s])]
             for e in range(section):
                 value: Value = operands[e]
                 if s % 2:

@@ -69,8 +69,6 @@ class CascadeControl(wiring.Component):
         heads_known = Signal()       # the sums of all outputs are in the totals of the heads
         # Which use of the totals the zeroing goes before.
         before_pruning, before_merging = Signal(), Signal()
-        merging = Signal()           # in MERGE and MERGING: a register of its own, for it stops every row of the sums
-        m.d.comb += self.merging.eq(merging)
         # Registered: the job is constant long before these are used, and the paths stay short.
         m.d.sync += [
             keep_tokens.eq(Mux(job.keep_tokens == 0, 1, job.keep_tokens)),
@@ -116,7 +114,7 @@ class CascadeControl(wiring.Component):
                 with m.Elif(before_pruning):
                     m.next = "PRUNE_TOKENS"
                 with m.Elif(before_merging):
-                    m.d.sync += merging.eq(1)
+                    m.d.sync += self.merging.eq(1)
                     m.next = "MERGE"
                 with m.Else():
                     m.d.comb += self.load_start.eq(1)
@@ -175,15 +173,16 @@ class CascadeControl(wiring.Component):
                         m.d.sync += before_merging.eq(1)
                         m.next = "ZERO"
                     with m.Else():
-                        m.d.sync += merging.eq(1)
+                        m.d.sync += self.merging.eq(1)
                         m.next = "MERGE"
+            # `merging`, in these two states, is a register: it holds up every row of sums, wherever they are.
             with m.State("MERGE"):
                 m.d.comb += self.scan_start.eq(1)
                 m.next = "MERGING"
             with m.State("MERGING"):
                 with m.If(~self.scan_busy & self.scores_idle):
                     m.d.comb += self.clear_sums.eq(1)
-                    m.d.sync += merging.eq(0)
+                    m.d.sync += self.merging.eq(0)
                     m.next = "DONE"
                     with m.If(job.store_ids | job.store_scores):
                         m.next = "HEAD_SUMS"

@@ -14,12 +14,12 @@ from .rows import member_bits, member_row, row_bits
 class StateLoad(wiring.Component):
     """`start` with `ids` = 1 reads the alive list at `addr`, else the importance; `done` pulses at the end.
 
-    One word per cycle. Sections longer than `max_tokens` words are asked for in several commands. A list goes
-    to `members` (rows of L tokens, then heads one by one; must be taken at once), importance to the write
-    ports of the score memories, saturated to their width. `error` (valid with `done`): an AXI error, or
-    an illegal list: counts not 1 … `tokens` / 1 … `heads`, numbers not strictly ascending or out of range.
-    All words asked for are always taken. After a bad header nothing more is asked for and no member leaves;
-    after a bad word members may have left: the user forgets the list.
+    One word per cycle, a cycle more after a list's header. Sections longer than `max_tokens` words are asked for in
+    several commands. A list goes to `members` (rows of L tokens, then heads one by one; must be taken at once),
+    importance to the write ports of the score memories, saturated to their width. `error` (valid with `done`): an AXI
+    error, or an illegal list: counts not 1 … `tokens` / 1 … `heads`, numbers not strictly ascending or out of range.
+    All words asked for are always taken. After a bad header nothing more is asked for and no member leaves; after a
+    bad word members may have left: the user forgets the list.
     """
 
     state_cmd: stream.Interface
@@ -83,8 +83,10 @@ class StateLoad(wiring.Component):
                               | ((at != 0) & (member <= previous)))
 
         # Importance: clamped to the memory's width, one register before the write ports.
-        token_total, head_total = _Clamp(c.token_score_bits, "token_total"), _Clamp(c.head_score_bits, "head_total")
-        m.d.comb += [self.token_total.eq(token_total.value()), self.head_total.eq(head_total.value())]
+        m.d.comb += [
+            self.token_total.eq(_clamped(m, word.data, c.token_score_bits, "token_total")),
+            self.head_total.eq(_clamped(m, word.data, c.head_score_bits, "head_total")),
+        ]
         write_at = Signal.like(at)
         m.d.sync += [self.write_token.eq(0), self.write_head.eq(0)]
         m.d.comb += [
@@ -131,7 +133,6 @@ class StateLoad(wiring.Component):
                     m.d.sync += [
                         self.error.eq(self.error | word.error | (ids & bad_id)),
                         at.eq(Mux(section_last, 0, at + 1)), previous.eq(member), write_at.eq(at),
-                        *token_total.take(word.data), *head_total.take(word.data),
                         self.write_token.eq(in_tokens & ~ids), self.write_head.eq(~in_tokens & ~ids),
                         row.heads.eq(~in_tokens), row.last.eq(section_last),
                     ]
@@ -161,17 +162,10 @@ def _no_count(field: Value, most: Value) -> Value:
     return ~field.any() | field[len(most):].any() | (low > most)
 
 
-class _Clamp:
-    """Registers for a word clamped to `width` bits: its low bits, and whether others are set, which is many to ask."""
-
-    def __init__(self, width: int, name: str):
-        self.low = Signal(width, name=f"{name}_low", reset_less=True)
-        self.over = Signal(name=f"{name}_over", reset_less=True)
-
-    def take(self, word: Value) -> list:
-        """To be done in the cycle of the word."""
-        return [self.low.eq(word), self.over.eq(word[len(self.low):].any())]
-
-    def value(self) -> Value:
-        """In the next one: the word, all ones if it does not fit."""
-        return self.low | self.over.replicate(len(self.low))
+def _clamped(m: Module, word: Value, width: int, name: str) -> Value:
+    """`word`, one cycle later, all ones if it does not fit `width` bits: whether it does is many bits to ask, and is
+    registered beside the others."""
+    low = Signal(width, name=f"{name}_low", reset_less=True)
+    over = Signal(name=f"{name}_over", reset_less=True)
+    m.d.sync += [low.eq(word[:width]), over.eq(word[width:].any())]
+    return low | over.replicate(width)

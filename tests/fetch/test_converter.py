@@ -6,10 +6,14 @@ import pytest
 from sim.testbench import Bench
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import LSB_WIDTH, SpAttenConfig
+from spatten_hw.fetch.aligner import row_mode
+from spatten_hw.fetch.chunk import chunk_elements, chunk_places, chunk_words, section_elements
 from spatten_hw.fetch.conversion import has_lsbs, plane_widths
 from spatten_hw.fetch.converter import BitWidthConverter
 
 from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields, pack_mode
+
+KINDS = ("plain", "pair", "msb", "mid", "lsb", "both")
 
 
 def words(rng, c, row: bytes, error: bool, **mode) -> list[int]:
@@ -19,14 +23,14 @@ def words(rng, c, row: bytes, error: bool, **mode) -> list[int]:
         word = (row[at:at + c.beat_bytes] + rng.randbytes(c.beat_bytes))[:c.beat_bytes]
         last = at + c.beat_bytes >= len(row)
         out.append(pack_fields((int.from_bytes(word, "little"), c.axi_data_bits), (last, 1),
-                               (error if last else rng.getrandbits(1), 1), (pack_mode(**mode), 10)))
+                               (error if last else rng.getrandbits(1), 1), (pack_mode(**mode), row_mode().size)))
     return out
 
 
-def random_row(rng, c, kinds=("plain", "pair", "msb", "mid", "lsb", "both")):
+def random_row(rng, c, kinds):
     """(words, operands, error, what) of one row."""
     dim = rng.choice(c.dims)
-    kind = rng.choice(kinds if has_lsbs(c) else kinds[:2])
+    kind = rng.choice([kind for kind in kinds if has_lsbs(c) or kind in KINDS[:2]])
     joined = kind in ("msb", "mid", "both")
     width = 4 if kind == "lsb" else rng.choice([w for w in plane_widths(c) if w + 4 * joined <= c.operand_bits])
     if kind == "pair":                                       # two heads' rows, side by side
@@ -45,12 +49,12 @@ def random_row(rng, c, kinds=("plain", "pair", "msb", "mid", "lsb", "both")):
             msb_row(msb, 0, dim, width, LSB_WIDTH * shift, kind == "mid"), error, what)
 
 
-async def exchange(dut, rows, *, source=0.0, sink=0.0):
-    """`rows` through the converter, checked; returns cycles of their last words and of the rows."""
+async def exchange(dut, count, kinds=KINDS, *, source=0.0, sink=0.0):
+    """`count` rows of `kinds` through the converter, checked. Returns rows, source and sink."""
     c = SpAttenConfig(**params()["config"])
     bench = Bench(dut, ["i"], ["o"])
     await bench.start()
-    rows = [random_row(bench.rng, c, *rows[1:]) for _ in range(rows[0])]
+    rows = [random_row(bench.rng, c, kinds) for _ in range(count)]
     sent = bench.send("i", [word for row in rows for word in row[0]], stall=source)
     out = bench.receive("o", stall=sink)
     await bench.run(lambda: len(out.items) >= len(rows), limit=len(rows) * 100 + 100)
@@ -65,18 +69,18 @@ async def exchange(dut, rows, *, source=0.0, sink=0.0):
 
 @cocotb.test()
 async def rows_of_every_kind(dut):
-    await exchange(dut, (300,))
+    await exchange(dut, 300)
 
 
 @cocotb.test()
 async def rows_under_stalls(dut):
-    await exchange(dut, (150,), source=0.3, sink=0.4)
+    await exchange(dut, 150, source=0.3, sink=0.4)
 
 
 @cocotb.test()
 async def one_word_per_cycle(dut):
     """Rows without a pause leave without one, `LATENCY` cycles behind their last words."""
-    rows, sent, out = await exchange(dut, (100, ("plain",)))
+    rows, sent, out = await exchange(dut, 100, ("plain",))
     taken = sent.cycles
     assert taken[-1] - taken[0] == len(taken) - 1
     ends, at = [], -1
@@ -94,6 +98,24 @@ CASES = {
     "words longer than rows": TINY.replace(axi_data_bits=256),
     "narrow operands": TINY.replace(operand_bits=6, channels=1),
 }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_chunks(case):
+    """Bit by bit, for rows of every width and length: a word completes one chunk at most, and every chunk is, where it
+    is taken, in the words that are kept, within the bits that are chosen there."""
+    c = CASES[case]
+    for width in plane_widths(c):
+        for dim in (*c.dims, *(2 * d for d in c.dims if 2 * d <= c.max_dim)):
+            size = chunk_elements(c, width) * width
+            ends = [min(end, dim * width) for end in range(size, dim * width + size, size)]
+            words = [-(-end // c.axi_data_bits) for end in ends]        # words read when the chunk is there
+            assert len(set(words)) == len(words), (width, dim)
+            for chunk, seen in enumerate(words):
+                start = chunk * size - (seen - chunk_words(c)) * c.axi_data_bits
+                quarters, rest = divmod(start, c.axi_data_bits // 4)
+                assert rest == 0 and chunk_places(c)[quarters] >= ends[chunk] - chunk * size, (width, dim, chunk)
+    assert c.max_dim % section_elements(c) == 0
 
 
 @pytest.mark.parametrize("case", CASES)

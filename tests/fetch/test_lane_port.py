@@ -14,7 +14,7 @@ from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.axi import ar_layout, r_layout
 from spatten_hw.bus.read_crossbar import ReadCrossbar
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
-from spatten_hw.fetch.aligner import max_row_bytes
+from spatten_hw.fetch.aligner import max_row_bytes, row_mode
 from spatten_hw.fetch.converter import lane_row
 from spatten_hw.fetch.lane_port import LanePort, lane_request
 
@@ -65,7 +65,8 @@ def setup(dut):
 
 
 def request(c, addr, nbytes, width=0, **mode):
-    return pack_fields((addr, c.addr_bits), (nbytes, max_row_bytes(c).bit_length()), (pack_mode(width, **mode), 10))
+    return pack_fields((addr, c.addr_bits), (nbytes, max_row_bytes(c).bit_length()),
+                       (pack_mode(width, **mode), row_mode().size))
 
 
 def random_rows(rng, c, data, count):
