@@ -56,27 +56,27 @@ class Master:
     async def transact(self, write=None, read=None, limit=400):
         """`write`: (offset, data, strobe), `read`: offset, or None. Returns (bresp, (rresp, rdata))."""
         delay = {k: self.rng.randrange(self.slow + 1) for k in ("aw", "w", "b", "ar", "r")}
-        todo = ({"aw", "w", "b"} if write else set()) | ({"ar", "r"} if read is not None else set())
+        pending = ({"aw", "w", "b"} if write else set()) | ({"ar", "r"} if read is not None else set())
         if write:
             self.sig("awaddr").value, self.sig("wdata").value, self.sig("wstrb").value = write
         if read is not None:
             self.sig("araddr").value = read
         result = {"b": None, "r": None}
         cycle = 0
-        while todo:
+        while pending:
             done = set()
             for k, v in (("aw", "awvalid"), ("w", "wvalid"), ("ar", "arvalid"), ("b", "bready"), ("r", "rready")):
-                self.sig(v).value = int(k in todo and cycle >= delay[k])
+                self.sig(v).value = int(k in pending and cycle >= delay[k])
 
-            def watch(done=done, todo=todo):
+            def watch(done=done, pending=pending):
                 for k, v, r in (("aw", "awvalid", "awready"), ("w", "wvalid", "wready"), ("ar", "arvalid", "arready"),
                                 ("b", "bvalid", "bready"), ("r", "rvalid", "rready")):
-                    if int(self.sig(v).value) and k not in todo:
+                    if int(self.sig(v).value) and k not in pending:
                         raise AssertionError(f"{v} without a request")
                     if int(self.sig(v).value) and int(self.sig(r).value):
                         done.add(k)
                 if int(self.sig("bvalid").value):
-                    assert not {"aw", "w"} & (todo - done), "answer before address and data"
+                    assert not {"aw", "w"} & (pending - done), "answer before address and data"
                     result["b"] = int(self.sig("bresp").value)
                 if int(self.sig("rvalid").value):
                     answer = (int(self.sig("rresp").value), int(self.sig("rdata").value))
@@ -84,9 +84,9 @@ class Master:
                     result["r"] = answer
 
             await self.step(watch)
-            todo -= done
+            pending -= done
             cycle += 1
-            assert cycle < limit, f"no answer: {todo}"
+            assert cycle < limit, f"no answer: {pending}"
         for v in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
             self.sig(v).value = 0
         return result["b"], result["r"]

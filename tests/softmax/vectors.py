@@ -180,7 +180,7 @@ class Driver:
         """All gangs through the device, then quiet."""
         bench = self.bench
         bench.dut.job.value = pack(job_layout(self.c), self.job)
-        todo = deque(gangs)
+        pending = deque(gangs)
         waiting: deque[tuple[int, list[Vector]]] = deque()
         first = bench.cycle
         meta = bench.sources["meta"]
@@ -189,10 +189,10 @@ class Driver:
             while waiting and waiting[0][0] <= meta.at and (self.shuffle or not self.sending):
                 gang = waiting.popleft()[1]
                 self.sending += [self.rows(v) for v in gang]
-            while todo and self.place(todo[0]):
-                waiting.append((len(meta.items), todo.popleft()))
+            while pending and self.place(pending[0]):
+                waiting.append((len(meta.items), pending.popleft()))
             self.feed()
-            idle = not (todo or waiting or self.sending or any(o is not None for o in self.owner))
+            idle = not (pending or waiting or self.sending or any(o is not None for o in self.owner))
             if idle and len(bench.sinks["o"].items) >= len(self.expected):
                 break
             assert bench.cycle - first < limit, f"cycle limit {limit}: {bench.state()}"
