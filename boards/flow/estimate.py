@@ -1,8 +1,8 @@
 """What a configuration takes of an FPGA, estimated in no time: to refuse what is too big before synthesis begins.
 
 Every unit's look-up tables, flip-flops, multipliers and block RAMs on ECP5 follow laws with one or a few drivers each,
-fitted to what synthesis found of `small` and of a build with an eighth of its multipliers (docs/fpga.md); what is
-larger is extrapolated, so that the estimate decides, and no more, whether synthesis is worth the wait. Other families
+fitted to what synthesis found of `small` and of a build of 8 multipliers, the fetcher's to `small` and `eighth`
+(docs/fpga.md); what is larger is extrapolated, so that the estimate decides, and no more, whether synthesis is worth the wait. Other families
 are scaled from that.
 """
 
