@@ -2,8 +2,8 @@
 
 Every unit's look-up tables, flip-flops, multipliers and block RAMs on ECP5 follow laws with one or a few drivers each,
 fitted to what synthesis found of `small` and of a build of 8 multipliers, the fetcher's to `small` and `eighth`
-(docs/fpga.md); what is larger is extrapolated, so that the estimate decides, and no more, whether synthesis is worth the wait. Other families
-are scaled from that.
+(docs/fpga.md). What is larger is extrapolated: the estimate decides whether synthesis is worth the wait, and no more.
+Other families are scaled from that.
 """
 
 from __future__ import annotations
