@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
-from sim.harness.transport import HOSTILE, HarnessError
+from sim.harness.library import HarnessError
+from sim.harness.memory_options import HOSTILE
 
 from ..harness.test_harness import NARROW, WIDE, align, block_bytes, copied, filled, start, toy
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.harness.transport import DECERR, SLVERR
+from sim.harness.memories import DECERR, SLVERR
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import Driver
 

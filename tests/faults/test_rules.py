@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
+from sim.harness.library import ProtocolError
 from sim.harness.rules import rules_of
-from sim.harness.transport import ProtocolError
 from spatten_hw.host.driver import Driver
 from spatten_hw.write.writer import ADDRESS_DEPTH
 

@@ -6,8 +6,11 @@ import random
 import pytest
 
 from sim.harness import build
+from sim.harness.library import HarnessError, ProtocolError
+from sim.harness.memories import DECERR
+from sim.harness.memory_options import HOSTILE, MemoryOptions
 from sim.harness.rules import DesignRules
-from sim.harness.transport import DECERR, HOSTILE, HarnessError, MemoryOptions, ProtocolError, VerilatedTransport
+from sim.harness.transport import VerilatedTransport
 from sim.harness.verilator import ToolError
 from spatten_hw.presets import SMALL
 from spatten_hw.top import AXIL_PORTS, axi_ports

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sim.engine import run_workload
+from sim.harness.library import HarnessError
 from sim.harness.streams import RESET, SPAN, decode_spans
-from sim.harness.transport import HarnessError
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload

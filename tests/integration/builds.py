@@ -6,7 +6,8 @@ import random
 
 import numpy as np
 
-from sim.harness.transport import HOSTILE, VerilatedTransport
+from sim.harness.memory_options import HOSTILE
+from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
 
 #: Four lanes, three head dimensions, two channels that interleave inside a row.

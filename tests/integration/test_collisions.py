@@ -12,7 +12,8 @@ import pytest
 
 from sim.engine import run_workload
 from sim.harness.build import TOP, build_library
-from sim.harness.transport import HOSTILE, VerilatedTransport
+from sim.harness.memory_options import HOSTILE
+from sim.harness.transport import VerilatedTransport
 from spatten_hw.host.workload import make_workload
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
