@@ -15,7 +15,8 @@ from sim.golden.float_engine import run_float
 from sim.golden.integer_engine import GoldenRun, Progress, put, put_scores, run_golden
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
-from spatten_hw.host.driver import Counters, Driver, LayerOutcome
+from spatten_hw.host.driver import Driver
+from spatten_hw.host.outcome import Counters, LayerOutcome
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.results import Outputs, dense_bytes
 from spatten_hw.host.transport import Transport

@@ -1,9 +1,10 @@
 """The host's side: quantiser, memory layout, jobs, workload files, schedules, and the driver over a transport."""
 
-from .driver import Completion, Counters, DeviceError, Driver, JobError, JobTimeout
+from .driver import DeviceError, Driver, JobError, JobTimeout
 from .fixed_schedule import FixedCounts, FixedRatios
 from .job import HeadScale, JobRefused, LayerJob
 from .options import WorkloadError
+from .outcome import Completion, Counters
 from .plan import Plan
 from .schedule import LayerCounts, PaperSchedule, Schedule, ScheduleError
 from .transport import Transport

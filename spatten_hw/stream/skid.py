@@ -7,6 +7,8 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from .registers import copies
+
 
 class _Stage(wiring.Component):
     """Streams `i` and `o` of `shape`, which every stage here has."""
@@ -91,16 +93,14 @@ class SpareBuffer(_Buffer):
     def elaborate(self, platform) -> Module:
         m = Module()
         arriving = Value.cast(self.i.payload)
-        # This way round: an inverted enable would keep an FPGA's flip-flops out of its multipliers.
-        empty = Signal(init=1)
-        # The same for the other side, the multiplexers: both may be as wide as a row.
-        passing = Signal(init=1, attrs={"keep": 1})
+        # This way round: an inverted enable would keep an FPGA's flip-flops out of its multipliers. One is the enable
+        # of what catches, the other selects in the multiplexers: both may be as wide as a row.
+        empty, passing = copies(m, ~self.o.valid | self.o.ready, 2, "passing", init=1)
         m.d.comb += [
             self.i.ready.eq(empty),
             self.o.valid.eq(~passing | self.i.valid),
             Value.cast(self.o.payload).eq(Mux(passing, arriving, self.spare)),
         ]
-        m.d.sync += [register.eq(~self.o.valid | self.o.ready) for register in (empty, passing)]
         _catch(m, self.spare, empty, arriving)
         return m
 

@@ -87,8 +87,8 @@ class Selector(wiring.Component):
         m.submodules.random = random = RandomBits()
 
         # What is left to search: the `k`-th largest of `size` keys in `source`, all in low … high.
-        source = Signal(2)
-        # For the samples its own: the other selects among whole rows.
+        source = Signal(2, attrs={"keep": 1})
+        # The same, for the samples: the other selects among whole rows.
         sampled = Signal(2, attrs={"keep": 1})
         size = Signal(count_bits)
         k = Signal(count_bits)

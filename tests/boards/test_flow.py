@@ -18,6 +18,7 @@ from boards.flow.tools import ToolError
 from spatten_hw.errors import UserError
 from spatten_hw.shared import own_reset
 from spatten_hw.stream.fifo import StreamFifo
+from spatten_hw.stream.skid import SpareBuffer
 from spatten_hw.verilog import to_verilog
 
 #: A queue in block RAM, and as much logic as that takes.
@@ -107,3 +108,11 @@ def test_a_reset_register_per_unit_is_left(tmp_path):
     text = to_verilog(Resets(), "resets")
     for verilog, left in ((text, 2), (text.replace("keep = ", "kept = "), 1)):
         assert synthesise(Design(verilog), "resets", FAMILIES["ecp5"], tmp_path).cells["TRELLIS_FF"] == left
+
+
+def test_a_spare_buffer_selects_and_enables_by_registers_of_their_own(tmp_path):
+    """Yosys leaves equal registers alone if both are marked; of one that is and one that is not it leaves one."""
+    text = to_verilog(SpareBuffer(8), "buffer")
+    one = text.replace("keep = ", "kept = ", 1)
+    for verilog, state in ((text, 2), (one, 1)):
+        assert synthesise(Design(verilog), "buffer", FAMILIES["ecp5"], tmp_path).cells["TRELLIS_FF"] == 8 + state
