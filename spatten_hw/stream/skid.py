@@ -95,7 +95,7 @@ class SpareBuffer(_Buffer):
         arriving = Value.cast(self.i.payload)
         # This way round: an inverted enable would keep an FPGA's flip-flops out of its multipliers. One is the enable
         # of what catches, the other selects in the multiplexers: both may be as wide as a row.
-        empty, passing = copies(m, ~self.o.valid | self.o.ready, 2, "passing", init=1)
+        empty, passing = copies(m, ~self.o.valid | self.o.ready, 2, "empty", init=1)
         m.d.comb += [
             self.i.ready.eq(empty),
             self.o.valid.eq(~passing | self.i.valid),
