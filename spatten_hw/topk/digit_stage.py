@@ -29,7 +29,7 @@ class DigitStage(wiring.Component):
     the memory of whoever reads the same vectors next is never full. `result` is combinational from registers.
     """
 
-    #: Cycles from a vector's last group to its `result`: compared and masked, then the histogram.
+    #: Cycles from a vector's last group to its `result`: compared, then masked into the histogram.
     LATENCY = 1 + DigitHistogram.LATENCY
 
     row_valid: Signal
@@ -96,15 +96,16 @@ class DigitStage(wiring.Component):
                     with m.If(number == d):
                         m.d.sync += digit.eq(histogram.digit)
 
-        # Compared and masked: digits of keys that are no members become 0.
-        masked_valid = Signal()
-        masked_first = Signal()
-        masked_last = Signal()
-        masked_balance = Signal(balance_shape)
-        masked_digits = Signal(data.ArrayLayout(unsigned(max(self.digits)), lanes * wide))
+        # Compared: block RAM answers late in the cycle, so digits of keys that are no members become 0 in the next one.
+        compared_valid = Signal()
+        compared_first = Signal()
+        compared_last = Signal()
+        compared_balance = Signal(balance_shape, reset_less=True)
+        compared_digits = Signal(data.ArrayLayout(unsigned(max(self.digits)), lanes * wide), reset_less=True)
+        members = Signal(lanes * wide, reset_less=True)
         m.d.sync += [
-            masked_valid.eq(reading), masked_first.eq(~started), masked_last.eq(groups.group_last),
-            masked_balance.eq(Mux(number == 0, self.cmd.p.balance, carried)),
+            compared_valid.eq(reading), compared_first.eq(~started), compared_last.eq(groups.group_last),
+            compared_balance.eq(Mux(number == 0, self.cmd.p.balance, carried)),
         ]
         for j in range(lanes * wide):
             key = groups.keys[j]
@@ -113,7 +114,7 @@ class DigitStage(wiring.Component):
             for d, width in enumerate(self.digits):
                 low -= width
                 with m.If(number == d):
-                    m.d.sync += masked_digits[j].eq(Mux(member, key[low:low + width], 0))
+                    m.d.sync += [compared_digits[j].eq(key[low:low + width]), members[j].eq(member)]
                 member &= (number <= d) | (key[low:low + width] == found[d]) if d < passes - 1 else 1
 
         # What was decided before travels beside the counts.
@@ -123,8 +124,9 @@ class DigitStage(wiring.Component):
             m.d.sync += later.eq(prefix)
             prefix = later
         m.d.comb += [
-            histogram.valid.eq(masked_valid), histogram.first.eq(masked_first), histogram.last.eq(masked_last),
-            histogram.balance.eq(masked_balance), histogram.digits.eq(masked_digits),
+            histogram.valid.eq(compared_valid), histogram.first.eq(compared_first), histogram.last.eq(compared_last),
+            histogram.balance.eq(compared_balance),
+            *(histogram.digits[j].eq(Mux(members[j], compared_digits[j], 0)) for j in range(lanes * wide)),
             self.result.balance.eq(histogram.left),
             self.result.prefix.eq(Cat(histogram.digit[:self.digits[-1]], *reversed(found), prefix)),
         ]
