@@ -1,9 +1,8 @@
 """What a configuration takes of an FPGA, estimated in no time: to refuse what is too big before synthesis begins.
 
 Every unit's look-up tables, flip-flops, multipliers and block RAMs on ECP5 follow laws with one or a few drivers each,
-fitted to what synthesis found of `small` and of a build of 8 multipliers, the fetcher's to `small` and `eighth`
-(docs/fpga.md). What is larger is extrapolated: the estimate decides whether synthesis is worth the wait, and no more.
-Other families are scaled from that.
+fitted to what synthesis found of `small`, `eighth` and `full` (docs/fpga.md): the estimate decides whether synthesis is
+worth the wait, and no more. Other families are scaled from that.
 """
 
 from __future__ import annotations
@@ -18,16 +17,19 @@ from .devices import Device
 from .families import Utilisation
 
 #: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
-#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels.
+#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels; `ram`: block
+#: RAMs of an array's two sides, of 36 bits by 512 words at least; `vectors`: thousands of scores kept for the softmax.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "ports": lambda c: c.requesters * c.axi_data_bits,
     "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
+    "beat": lambda c: c.axi_data_bits,
     "beats": lambda c: c.channels * c.axi_data_bits,
     "multipliers": lambda c: c.multipliers,
     "lanes": lambda c: c.lanes,
     "topk": lambda c: c.topk_lanes,
-    "ram": lambda c: c.multipliers * c.operand_bits * c.sram_rows * 2 / 18432,
+    "ram": lambda c: c.multipliers * c.operand_bits * max(512, 2 * c.sram_rows) / 18432,
+    "vectors": lambda c: c.slots * c.max_tokens / 1024,
 }
 
 
@@ -48,24 +50,24 @@ def _law(constant: float, **slopes: float) -> Law:
 
 #: Unit → quantity → law, for ECP5.
 LAWS: dict[str, dict[str, Law]] = {
-    "fetcher": {"luts": _law(2090, ports=32.3, crossing=0.5), "flip_flops": _law(2720, ports=23.5, mults=9.4),
-                "dsps": _law(3), "brams": _law(0, ports=0.04)},
-    "score": {"luts": _law(50, mults=7.25), "flip_flops": _law(100, mults=8.9), "dsps": _law(0, multipliers=1),
+    "fetcher": {"luts": _law(3120, ports=23.8, crossing=5.03), "flip_flops": _law(6350, ports=22, crossing=1.48),
+                "dsps": _law(2, ports=0.0045), "brams": _law(0, ports=0.05)},
+    "score": {"luts": _law(460, mults=6.13), "flip_flops": _law(700, mults=7.45), "dsps": _law(0, multipliers=1),
               "brams": _law(0, ram=1.03)},
-    "prob_value": {"luts": _law(360, mults=7.1), "flip_flops": _law(410, mults=12.7),
-                   "dsps": _law(0, multipliers=1), "brams": _law(4, ram=1.03)},
-    "softmax": {"luts": _law(1500, lanes=2300), "flip_flops": _law(900, lanes=1400), "dsps": _law(0, lanes=3),
-                "brams": _law(1, lanes=10)},
-    "local_topk": {"luts": _law(3290, topk=705), "flip_flops": _law(1940, topk=340), "brams": _law(9, topk=2)},
-    "requantiser": {"luts": _law(0, beats=50), "flip_flops": _law(0, beats=39), "dsps": _law(1, beats=0.125)},
-    "pruner": {"luts": _law(3425, topk=1490), "flip_flops": _law(4285, topk=874), "dsps": _law(3),
-               "brams": _law(20, topk=2)},
-    "writer": {"luts": _law(0, beats=16.8), "flip_flops": _law(205)},
+    "prob_value": {"luts": _law(0, mults=8), "flip_flops": _law(1700, mults=9.7), "dsps": _law(0, multipliers=1),
+                   "brams": _law(4, ram=1.07)},
+    "softmax": {"luts": _law(2300, lanes=1630), "flip_flops": _law(1850, lanes=850), "dsps": _law(0, lanes=3),
+                "brams": _law(3, vectors=3.9)},
+    "local_topk": {"luts": _law(2470, topk=1160), "flip_flops": _law(1690, topk=475), "brams": _law(10, topk=1.6)},
+    "requantiser": {"luts": _law(970, beat=34.7), "flip_flops": _law(750, beat=27), "dsps": _law(0.3, beat=0.1354)},
+    "pruner": {"luts": _law(330, topk=1825, lanes=2395), "flip_flops": _law(2880, topk=1160, lanes=724),
+               "dsps": _law(3), "brams": _law(11, topk=5.4, lanes=2)},
+    "writer": {"luts": _law(1016, beats=2.3), "flip_flops": _law(203, beat=3.4)},
     "job_reader": {"luts": _law(1620), "flip_flops": _law(1320), "dsps": _law(3)},
-    "sequencer": {"luts": _law(780), "flip_flops": _law(1730)},
+    "sequencer": {"luts": _law(680, lanes=112), "flip_flops": _law(1700, lanes=40)},
     "registers": {"luts": _law(1260), "flip_flops": _law(630)},
     "scale_table": {"brams": _law(4)},
-    "glue": {"luts": _law(440), "flip_flops": _law(840)},
+    "glue": {"luts": _law(480, lanes=33), "flip_flops": _law(910, lanes=60)},
 }
 #: The boards' system round the accelerator, without its memory.
 SHELL = Utilisation(luts=2750, flip_flops=1320)
@@ -82,7 +84,7 @@ TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs", "brams": "
 
 
 def estimate(config: SpAttenConfig, family: str = "ecp5") -> Utilisation:
-    """What the accelerator takes of `family` (within 10 % for `small`)."""
+    """What the accelerator takes of `family` (the presets within 10 %, but for block RAMs)."""
     sums = dict.fromkeys(TITLES, 0.0)
     for laws in LAWS.values():
         for quantity, law in laws.items():
