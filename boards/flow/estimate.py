@@ -17,8 +17,8 @@ from .devices import Device
 from .families import Utilisation
 
 #: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
-#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels; `ram`: block
-#: RAMs of an array's two sides, of 36 bits by 512 words at least; `vectors`: thousands of scores kept for the softmax.
+#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels; `ram`:
+#: block RAMs of an array's two halves, of 36 bits by 512 words at least; `vectors`: thousands of scores in the softmax.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "ports": lambda c: c.requesters * c.axi_data_bits,
