@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 from types import SimpleNamespace
 
-from amaranth import Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -112,15 +116,23 @@ class Validator(wiring.Component):
         range_end = Signal(end_bits)
         added = Signal(extra)
         error = Signal(8, name="range_error")
-        m.d.sync += selected.eq(0)
-        with m.Switch(step):
-            for at, (r, n, x_term, y_term, less) in enumerate(terms, start=2):
-                with m.Case(at):
-                    m.d.sync += [
-                        x.eq(x_term), y.eq(y_term - less if less else y_term), selected.first.eq(n == 0),
-                        selected.closes.eq(n == len(r.terms) - 1), selected.used.eq(r.used(names)),
-                        selected.code.eq(r.code), selected.base.eq(r.base(names)),
-                    ]
+        # Which term is selected, a bit for each: to count and compare would come before every bit that is selected.
+        turn = Signal(len(terms))
+        m.d.sync += turn.eq(Cat(step == 1, turn[:-1]))
+
+        def of_turn(values: Iterable[ValueLike]) -> Value:
+            return reduce(or_, (Mux(turn[at], value, 0) for at, value in enumerate(values)))
+
+        m.d.sync += [
+            x.eq(of_turn(x_term for _, _, x_term, _, _ in terms)),
+            # Below 0 only where another rule is broken, whose code comes first.
+            y.eq(of_turn((y_term - less)[:len(y_term)] if less else y_term for _, _, _, y_term, less in terms)),
+            selected.first.eq(of_turn(n == 0 for _, n, _, _, _ in terms)),
+            selected.closes.eq(of_turn(n == len(r.terms) - 1 for r, n, _, _, _ in terms)),
+            selected.used.eq(of_turn(r.used(names) for r, _, _, _, _ in terms)),
+            selected.code.eq(of_turn(r.code for r, _, _, _, _ in terms)),
+            selected.base.eq(of_turn(r.base(names) for r, _, _, _, _ in terms)),
+        ]
         m.d.sync += [
             low.eq(x[:half] * y), high.eq(x[half:] * y), halves.eq(selected),
             product.eq((low + (high << half))[:x_bits + y_bits]), multiplied.eq(halves),
