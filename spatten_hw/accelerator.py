@@ -110,7 +110,7 @@ class Accelerator(wiring.Component):
         connect_cut(m, "q_cmd", seq.q_cmd, fetcher.q_cmd)
         connect_cut(m, "qk_cmd", seq.qk_cmd, score.cmd)
         connect(m, seq.meta, softmax.meta)
-        connect(m, softmax.flat, seq.flat)
+        connect_cut(m, "flat", softmax.flat, seq.flat)
         connect(m, softmax.free, seq.free)
         m.d.comb += [
             seq.alive_tokens.eq(pruner.alive_tokens), seq.heads_alive.eq(pruner.heads_alive),
