@@ -236,20 +236,20 @@ class Selector(wiring.Component):
                         passes.eq(passes + (passes != self.random_passes)),
                         threshold.eq(splitter.done_pivot), keep_equal.eq(k - splitter.above),
                     ]
-                    with m.If(found):
-                        m.next = "REPORT"
-                    with m.Elif(above_k):
+                    # Of a vector that is found, nobody looks at these any more.
+                    with m.If(above_k):
                         m.d.sync += [
                             source.eq(LARGE), sampled.eq(LARGE), size.eq(splitter.above),
                             low.eq(splitter.done_pivot + 1),
                         ]
-                        m.next = "PREPARE"
                     with m.Else():
                         m.d.sync += [
                             source.eq(SMALL), sampled.eq(SMALL), size.eq(size - splitter.above_equal), k.eq(rest),
                             high.eq(splitter.done_pivot - 1),
                         ]
-                        m.next = "PREPARE"
+                    m.next = "PREPARE"
+                    with m.If(found):
+                        m.next = "REPORT"
             with m.State("SETTLE"):
                 # The final row of a side leaves its packer in this cycle.
                 m.next = "FETCH"
@@ -278,7 +278,8 @@ class Selector(wiring.Component):
 
 def _leave_if_found(m: Module, splitter: Splitter, found: Signal, threshold: Signal, keep_equal: Signal,
                     k: Signal) -> None:
-    """One of the candidates just tried is the k-th largest."""
-    with m.If(splitter.done & found):
+    """One of the candidates just tried is the k-th largest. Until one is, what it would report is written over."""
+    with m.If(splitter.done):
         m.d.sync += [threshold.eq(splitter.done_pivot), keep_equal.eq(k - splitter.above)]
-        m.next = "REPORT"
+        with m.If(found):
+            m.next = "REPORT"
