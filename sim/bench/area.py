@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from boards.command import seed_list
@@ -51,7 +52,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--target", action="append", metavar="NAME",
                         help=f"{', '.join(TARGETS)} or none; repeatable (default ecp5)")
     parser.add_argument("--mhz", action="append", default=[], metavar="UNIT",
-                        help="place and route this unit, whole, or each; repeatable")
+                        help="place and route this unit, whole, or each (of --unit); repeatable")
     parser.add_argument("--seeds", metavar="N,N,…", type=seed_list, default=seed_list(SEEDS),
                         help=f"seeds of place and route (default {SEEDS})")
     parser.add_argument("--placed", action="store_true", help="with --mhz: place, do not route")
@@ -122,8 +123,7 @@ def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str]
         report.areas[target] = {unit: measured.area(unit, FAMILIES[target]) for unit in units}
     if liberty is not None:
         report.areas[CELLS] = {unit: measured.area(unit, liberty.family, liberty) for unit in units}
-    clocked = [name for chosen in args.mhz for name in (list(UNITS) if chosen == "each" else [chosen])]
-    for unit in dict.fromkeys(clocked):
+    for unit in clocked_units(args.mhz, args.unit):
         area = measured.area(unit, FAMILIES["ecp5"]).utilisation
         holds = LFE5U_85F.holds
         over = [f"{name} {getattr(area, name):g} of {getattr(holds, name):g}"
@@ -132,3 +132,11 @@ def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str]
                                measured.clock(unit, LFE5U_85F, args.seeds, AIM, folder / "place",
                                               route=not args.placed))
     return report
+
+
+def clocked_units(mhz: Sequence[str], only: Sequence[str] | None) -> list[str]:
+    """What `--mhz` names, each once: "each" is every unit, or every one of `--unit`."""
+    from boards.flow.units import UNITS
+
+    each = [unit for unit in UNITS if not only or unit in only]
+    return list(dict.fromkeys(name for chosen in mhz for name in (each if chosen == "each" else [chosen])))

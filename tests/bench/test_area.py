@@ -10,6 +10,7 @@ from boards.flow.families import FAMILIES, Utilisation
 from boards.flow.tools import NOTHING
 from boards.flow.units import UNITS
 from sim.bench import area_history
+from sim.bench.area import clocked_units
 from sim.bench.area_report import CELLS, FIGURE_13, PresetReport, directions
 from spatten_hw.cli import main
 from spatten_hw.config import SpAttenConfig
@@ -126,3 +127,8 @@ def test_refusals(arguments, words, capsys):
 
 def test_units_have_classes():
     assert set(FIGURE_13) <= set(UNITS) and set(FAMILIES) == {"ecp5", "xc7", "xcup"}
+
+
+def test_each_is_of_the_units_asked_for():
+    assert clocked_units(["whole", "each"], None) == ["whole", *UNITS]
+    assert clocked_units(["each", "writer", "whole"], ["writer", "score", "glue"]) == ["score", "writer", "whole"]
