@@ -17,8 +17,9 @@ from .devices import Device
 from .families import Utilisation
 
 #: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
-#: `crossing`: those of the crossbar, every requester with every channel; `beats`: data bits of all channels; `ram`:
-#: block RAMs of an array's two halves, of 36 bits by 512 words at least; `vectors`: thousands of scores in the softmax.
+#: `crossing`: those of the crossbar, every requester with every channel; `beat`, `beats`: data bits of one channel, of
+#: all; `multipliers` of an array, `lanes` of the softmax, keys per cycle of `topk`; `ram`: block RAMs of an array's two
+#: halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "ports": lambda c: c.requesters * c.axi_data_bits,

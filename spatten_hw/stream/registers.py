@@ -47,7 +47,8 @@ def delay(m: Module, value, cycles: int, name: str, reset: bool = False):
 def copies(m: Module, value: Value, count: int, name: str, init: int = 0, en: ValueLike = 1,
            reset: bool = True) -> list[Signal]:
     """`value`, one cycle (with `en`) later, in `count` equal registers: each is the enable, the selector or the factor
-    of a part of something wide, and may lie beside it. Synthesisers are told to keep them all."""
+    of a part of something wide, and may lie beside it. Synthesisers are told to keep them all: of
+    equal registers Yosys leaves those that are marked, and removes any that is not."""
     registers = [Signal(value.shape(), name=f"{name}_{n}", init=init, reset_less=not reset, attrs={"keep": 1})
                  for n in range(count)]
     with m.If(en):

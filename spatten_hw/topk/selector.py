@@ -88,7 +88,8 @@ class Selector(wiring.Component):
 
         # What is left to search: the `k`-th largest of `size` keys in `source`, all in low … high.
         source = Signal(2, attrs={"keep": 1})
-        # The same, for the samples: the other selects among whole rows.
+        # The same, for the samples: the other selects among whole rows. Both are marked: of two equal registers Yosys
+        # leaves only the marked one.
         sampled = Signal(2, attrs={"keep": 1})
         size = Signal(count_bits)
         k = Signal(count_bits)
