@@ -21,8 +21,8 @@ boards:
   genesys2    Genesys 2, XC7K325T       synthesis only
 
 DIR gets <board>.bit of the seed with the most margin, build.json (utilisation, MHz per seed, critical paths, time and
-memory) and work/ (netlists, reports, logs). A seed whose routing gets stuck is given up and named. Exit 1 if no seed
-is routed and reaches the clock: no bitstream then.
+memory) and work/ (netlists, reports, logs). A placement that misses the clock is routed up to three times; a seed whose
+routing always gets stuck is given up and named. Exit 1 if no seed is routed and reaches the clock: no bitstream then.
 
 examples:
   spatten-hw build --board ulx3s_85f -o build/ulx3s

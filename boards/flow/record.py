@@ -48,8 +48,7 @@ class Record:
     @property
     def best(self) -> Placement | None:
         """The routed placement with the most margin."""
-        return max((p for p in self.placements if not p.stuck), key=lambda p: p.slowest.reached / p.slowest.wanted,
-                   default=None)
+        return max((p for p in self.placements if not p.stuck), key=lambda p: p.margin, default=None)
 
     @property
     def met(self) -> bool | None:

@@ -20,12 +20,10 @@ _STAGES = {"Running Static placer": "spreading the cells", "legalising": "legal 
 
 
 class Unroutable(ToolError):
-    """Placed, and the router no longer finds ways. `placed`: clock → MHz estimated, MHz wanted; `overused`: wires that
-    more than one net has."""
+    """The router no longer finds ways. `overused`: wires that more than one net has."""
 
-    def __init__(self, text: str, placed: dict[str, tuple[float, float]], overused: int):
+    def __init__(self, text: str, overused: int):
         super().__init__(text)
-        self.placed = placed
         self.overused = overused
 
 
@@ -75,4 +73,4 @@ class RouterLog:
         if number - self.fewest_round >= patience:
             raise Unroutable(f"no routing: {self.fewest:,} wires taken twice were the fewest, in round "
                              f"{self.fewest_round} of {number}; another seed places differently, a smaller "
-                             f"configuration leaves more room; see {self.log}", dict(self.placed), self.fewest)
+                             f"configuration leaves more room; see {self.log}", self.fewest)

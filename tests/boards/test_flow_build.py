@@ -12,8 +12,9 @@ from boards.boards import BOARDS
 from boards.command import NAMES
 from boards.flow.blocks import Design
 from boards.flow.families import FAMILIES, Utilisation
+from boards.flow.nextpnr import Clock
 from boards.flow.paths import read_paths
-from boards.flow.place import Clock, Placement
+from boards.flow.place import Placement
 from boards.flow.record import Record
 from boards.flow.synthesis import Block
 from boards.flow.tools import NOTHING

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from boards.flow.blocks import Design, Port
 from boards.flow.families import FAMILIES, Utilisation
+from boards.flow.nextpnr import Clock, read_report
 from boards.flow.paths import design_name, read_paths
-from boards.flow.place import Clock, read_report
 from boards.flow.standard_cells import Liberty, sram_bits
 from boards.flow.synthesis import LARGE, read_cells, without_zeroes
 from spatten_hw.errors import UserError

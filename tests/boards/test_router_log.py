@@ -1,12 +1,8 @@
 """nextpnr's log as it grows: progress, and a routing that gets no further."""
 
-import sys
-import textwrap
 
 import pytest
 
-from boards.flow.devices import LFE5U_85F
-from boards.flow.place import place
 from boards.flow.router_log import FEW, PATIENCE, RouterLog, Unroutable
 
 PLACED = ("Info: Running Static placer...\nInfo:   at iteration #1: temp = 0.0, timing cost = 1, wirelen = 4\n"
@@ -50,7 +46,7 @@ def test_stuck(tmp_path, fewest, patience):
     with pytest.raises(Unroutable, match=rf"{fewest:,} wires .* in round 2 of {patience + 2}; "
                        "another seed") as error:
         watch()
-    assert error.value.overused == fewest and error.value.placed == {"system.clk": (44.21, 40.0)}
+    assert error.value.overused == fewest
 
 
 def test_getting_better_slowly_is_not_stuck(tmp_path):
@@ -58,21 +54,3 @@ def test_getting_better_slowly_is_not_stuck(tmp_path):
     watch = RouterLog(log)
     log.write_text(PLACED + rounds(*(30_000 - n for n in range(300) for _ in range(PATIENCE["many"]))))
     watch()
-
-
-def test_place_ends_a_stuck_router(tmp_path, monkeypatch):
-    """The tool is killed, the placement says why and keeps what it promised; an old log does not count."""
-    router = tmp_path / "router.py"
-    router.write_text(textwrap.dedent(f"""
-        import sys, time
-        open(sys.argv[sys.argv.index("--log") + 1], "w").write({PLACED + rounds(*[700] * 9)!r})
-        time.sleep(600)
-        """))
-    monkeypatch.setenv("NEXTPNR_ECP5", f"{sys.executable} {router}")
-    (tmp_path / "netlist.json").write_text("{}")
-    (tmp_path / "seed3.config").write_text("of an earlier run")
-    told = []
-    placement = place(tmp_path / "netlist.json", LFE5U_85F, 3, 40, tmp_path, tell=told.append, about="1/1")
-    assert "700 wires taken twice were the fewest" in placement.stuck and placement.config is None
-    assert not placement.met and placement.slowest.reached == 44.21 and placement.usage.wall < 60
-    assert told[-1].startswith("1/1: routing, round 7: 700 ") and not (tmp_path / "seed3.config").exists()
