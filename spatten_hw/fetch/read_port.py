@@ -63,9 +63,9 @@ class ReadPort(wiring.Component):
     `beats`/`beats_user`: beats requested in this cycle and for whom (0 if none), `idle` (a cycle late). Up to
     `ids_per_port` bursts are outstanding, a `MODEST_SHARE`-th of them while `modest`; room in the reorder buffer is
     taken before a burst is requested, so a response never waits. Sustains one burst request and one beat per cycle; 2
-    cycles from `i` to `req`, 3 from `rsp` to `o`, whose `ready` is cut. `row_bytes` is the longest row the port is
-    sized for; longer ones (up to `bytes_bits`) work too. The buffer has a ring per response bank, together twice what
-    all bursts need, since rows rarely spread evenly.
+    cycles from `i` to `req`, 3 from `rsp` to `o`, whose `ready` is cut. `row_bytes`: the longest row, if there is
+    no `bytes_bits`; else rows may be longer. The buffer has a ring per response bank, together twice what all bursts
+    need, since rows rarely spread evenly; a ring that holds them all (one or two banks) is never asked for room.
     """
 
     i: stream.Interface
@@ -84,6 +84,8 @@ class ReadPort(wiring.Component):
         share = c.ids_per_port * burst * (1 if banks == 1 else 2) // banks
         #: Beats in one bank's ring.
         self.depth = 1 << clog2(max(2, burst, share))
+        #: Whether a ring could be full while there are bursts left to use.
+        self.tight = self.depth < c.ids_per_port * burst
         super().__init__({
             "i": In(stream.Signature(row_request(c, self.bytes_bits, user_bits))),
             "o": Out(stream.Signature(row_beat(c, user_bits))),
@@ -107,20 +109,20 @@ class ReadPort(wiring.Component):
         tail = Signal(burst_bits(c))        # burst being emitted
         bursts = Signal(range(ids + 1))     # numbers in use
         # Ring positions, one bit wider than an address, so that a burst as long as its ring still shows how far
-        # it has come. Per bank: next free beat, next beat to emit, beats free.
+        # it has come. Per bank: next free beat, next beat to emit.
         position = unsigned(clog2(self.depth) + 1)
         fills = Array([Signal(position, name=f"fill{b}") for b in range(self.banks)])
         drains = Array([Signal(position, name=f"drain{b}") for b in range(self.banks)])
-        frees = Array([Signal(range(self.depth + 1), init=self.depth, name=f"free{b}") for b in range(self.banks)])
         begun = Signal(ids)                 # per burst: a beat of it has arrived
 
         new = burst.payload.note
         room = Signal()
+        fits = Signal(init=1)               # its beats fit into the ring
         send = Signal()
         offered = Signal()                  # a request was offered and not taken: it stays offered
         m.d.sync += offered.eq(self.req.valid & ~self.req.ready)
         m.d.comb += [
-            room.eq(offered | ((bursts < Mux(self.modest, modest_ids, ids)) & (new.beats <= frees[new.bank]))),
+            room.eq(offered | ((bursts < Mux(self.modest, modest_ids, ids)) & fits)),
             self.req.valid.eq(burst.valid & room), burst.ready.eq(self.req.ready & room),
             self.req.payload.addr.eq(burst.payload.addr), self.req.payload.beats.eq(new.beats),
             self.req.payload.burst.eq(head),
@@ -170,16 +172,20 @@ class ReadPort(wiring.Component):
             with m.If(burst_end):
                 m.d.sync += tail.eq(tail + 1)
 
+        frees = []                          # per bank, beats free
         chosen = beats[out.bank]
         m.d.comb += [beat.payload.data.eq(chosen.data), beat.payload.error.eq(chosen.error)]
         for b in range(self.banks):
             into = Signal(name=f"into{b}")
             from_ = Signal(name=f"from{b}")
             m.d.comb += [into.eq(send & (new.bank == b)), from_.eq(step & (note.data.bank == b))]
-            m.d.sync += [
-                frees[b].eq(frees[b] - Mux(into, new.beats, 0) + from_),
-                fills[b].eq(fills[b] + Mux(into, new.beats, 0)), drains[b].eq(drains[b] + from_),
-            ]
+            m.d.sync += [fills[b].eq(fills[b] + Mux(into, new.beats, 0)), drains[b].eq(drains[b] + from_)]
+            if self.tight:
+                free = Signal(range(self.depth + 1), init=self.depth, name=f"free{b}")
+                m.d.sync += free.eq(free - Mux(into, new.beats, 0) + from_)
+                frees.append(free)
+        if self.tight:
+            m.d.comb += fits.eq(new.beats <= Array(frees)[new.bank])
         with m.If(send):
             m.d.sync += head.eq(head + 1)
         m.d.sync += [

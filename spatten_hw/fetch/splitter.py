@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth import Cat, Const, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -66,22 +66,20 @@ class BurstSplitter(wiring.Component):
         first = Signal()
         granule = Signal(c.addr_bits - low)      # granule of the next burst
         start = Signal(low)                      # its first byte in there
-        left = Signal(self.bytes_bits)           # bytes still to read
+        # The row's last byte, from the granule's start on: whether it lies in there is a matter of a few bits, where
+        # bytes left would have to be compared with bytes to the granule's end.
+        row_end = Signal(max(low, self.bytes_bits) + 1)
         offset = Signal(beat)                    # of the row in its first beat, the same for all its bursts
         user = Signal(self.user_bits)
 
-        room = Signal(range(c.interleave_bytes + 1))
         last = Signal()
-        end_beat = Signal(range(c.granule_beats + 1))   # beats of the granule up to the burst's end
+        last_beat = Signal(low - beat)           # of the burst, in the granule
         beats = Signal(range(c.granule_beats + 1))
         free = Signal()
-        tail = Signal(max(low, self.bytes_bits) + 2)
         m.d.comb += [
-            room.eq(Const(c.interleave_bytes) - start),
-            last.eq(left <= room),
-            tail.eq(start + left + Const(c.beat_bytes - 1)),
-            end_beat.eq(Mux(last, tail >> beat, c.granule_beats)),
-            beats.eq(end_beat - (start >> beat)),
+            last.eq(row_end[low:] == 0),
+            last_beat.eq(row_end[beat:low] | (~last).replicate(low - beat)),
+            beats.eq(last_beat - start[beat:] + 1),
             free.eq(skid.i.ready),
             self.i.ready.eq(~valid | (free & last)),
             self.idle.eq(~valid & ~self.o.valid),
@@ -98,9 +96,10 @@ class BurstSplitter(wiring.Component):
         with m.If(free | ~valid):
             with m.If(last | ~valid):
                 m.d.sync += [
-                    valid.eq(self.i.valid), first.eq(1), left.eq(self.i.payload.bytes), user.eq(self.i.payload.user),
+                    valid.eq(self.i.valid), first.eq(1), user.eq(self.i.payload.user),
                     Cat(start, granule).eq(self.i.payload.addr), offset.eq(self.i.payload.addr[:beat]),
+                    row_end.eq(self.i.payload.addr[:low] + self.i.payload.bytes - 1),
                 ]
             with m.Else():
-                m.d.sync += [granule.eq(granule + 1), start.eq(0), left.eq(left - room), first.eq(0)]
+                m.d.sync += [granule.eq(granule + 1), start.eq(0), row_end[low:].eq(row_end[low:] - 1), first.eq(0)]
         return m

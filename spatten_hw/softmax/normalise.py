@@ -31,8 +31,9 @@ class Normalise(wiring.Component):
 
     #: Register stages, then the FIFO's own.
     STAGES = 4
-    #: Rows between the first stage and `o`: enough that a returning credit never makes a gap.
-    CREDITS = STAGES + 4
+    #: Rows between the first stage and `o`: enough that a returning credit never makes a gap, and one that is not used
+    #: up, since a credit is left for certain only where there were two.
+    CREDITS = STAGES + 5
     LATENCY = STAGES + never_full_latency(CREDITS)
 
     header: stream.Interface
@@ -55,12 +56,12 @@ class Normalise(wiring.Component):
         c = self.config
         head, row = self.header.p, self.rows.p
         credits = Signal(range(self.CREDITS + 1), init=self.CREDITS)
-        left = Signal.like(credits)
         take = Signal()
         keep = Signal()
         returned = Signal()
-        # Two, since rows and headers come from queues that need not lie side by side.
-        room, header_room = copies(m, left != 0, 2, "room", init=1)
+        # Two, since rows and headers come from queues that need not lie side by side; of the credits before this cycle,
+        # since whether a row comes, and whether it is kept, is decided far from here.
+        room, header_room = copies(m, credits > 1, 2, "room", init=1)
         m.d.comb += [
             take.eq(self.header.valid & self.rows.valid & room),
             keep.eq(take & ~head.drop),
@@ -68,9 +69,9 @@ class Normalise(wiring.Component):
             self.header.ready.eq(self.header.valid & self.rows.valid & header_room & row.info.last),
             self.popped.eq(take),
             self.vector_popped.eq(take & row.info.last),
-            returned.eq(self.o.valid & self.o.ready), left.eq(credits - keep + returned),
+            returned.eq(self.o.valid & self.o.ready),
         ]
-        m.d.sync += credits.eq(left)
+        m.d.sync += credits.eq(credits - keep + returned)
 
         around = Signal(data.StructLayout({"info": row.info.shape(), "tag": head.tag.shape()}))
         m.d.comb += [around.info.eq(row.info), around.tag.eq(head.tag)]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..stream.registers import copies, delay
 from .pivot import PivotChooser, RandomBits, RowSampler
 from .row_filter import filter_command
 from .splitter import Splitter
 
 INPUT, SMALL, LARGE = range(3)
-#: Cycles from the decision to read a pass to the one that has its first row: the pivot may take as many.
-FIRST_ROW = 2
+#: Cycles from the address of a row to the cycle that has it: memory, a register behind each memory, the choice among
+#: them. The pivot of a pass may take as many.
+FIRST_ROW = 3
 
 
 def select_command(key_bits: int, samples: int, count: int, address: int) -> data.StructLayout:
@@ -42,7 +44,7 @@ class Selector(wiring.Component):
     """
 
     #: Cycles of the final tries beyond one per candidate.
-    PROBE_CYCLES = 10
+    PROBE_CYCLES = 11
     #: Cycles per vector for taking the command and handing over the result.
     VECTOR_CYCLES = 3
 
@@ -61,7 +63,7 @@ class Selector(wiring.Component):
         self.random_passes = clog2(self.max_rows) + 4
         self._chooser = PivotChooser(key_bits, samples, self.count_bits)
         #: Cycles of a pass beyond one per row.
-        self.pass_cycles = 4 + self._chooser.latency
+        self.pass_cycles = 4 + max(self._chooser.latency, FIRST_ROW)
         address = max(1, clog2(buffer_depth))
         super().__init__({
             "cmd": In(stream.Signature(select_command(key_bits, samples, self.count_bits, address))),
@@ -87,26 +89,20 @@ class Selector(wiring.Component):
         m.submodules.random = random = RandomBits()
 
         # What is left to search: the `k`-th largest of `size` keys in `source`, all in low … high.
-        source = Signal(2, attrs={"keep": 1})
-        # The same, for the samples: the other selects among whole rows. Both are marked: of two equal registers Yosys
-        # leaves only the marked one.
-        sampled = Signal(2, attrs={"keep": 1})
+        source = Signal(2)
         size = Signal(count_bits)
         k = Signal(count_bits)
         low = Signal(key_bits)
         high = Signal(key_bits)
         passes = Signal(range(self.random_passes + 1))
 
-        # Reading: address and what is left, then memory output, then row register.
+        # Reading: address and what is left, then memory output, then a register for each memory, then row register.
         reading = Signal()
         first = Signal()
         row_index = Signal(range(max(2, self.max_rows)))
         remaining = Signal(count_bits)
         live_now = Signal(lanes.bit_length())
         last_now = Signal()
-        arriving = Signal()
-        arriving_live = Signal(lanes.bit_length())
-        arriving_last = Signal()
         row_valid = Signal()
         row_live = Signal(lanes.bit_length())
         row_last = Signal()
@@ -115,10 +111,10 @@ class Selector(wiring.Component):
             last_now.eq(remaining <= lanes),
             live_now.eq(Mux(last_now, remaining, lanes)),
         ]
-        m.d.sync += [
-            arriving.eq(reading), arriving_live.eq(live_now), arriving_last.eq(last_now),
-            row_valid.eq(arriving),
-        ]
+        arriving = delay(m, reading, FIRST_ROW - 1, "arriving", reset=True)
+        arriving_live = delay(m, live_now, FIRST_ROW - 1, "arriving_live")
+        arriving_last = delay(m, last_now, FIRST_ROW - 1, "arriving_last")
+        m.d.sync += row_valid.eq(arriving)
         with m.If(reading):
             m.d.sync += [
                 remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
@@ -139,7 +135,7 @@ class Selector(wiring.Component):
             ]
             with m.If(side.valid):
                 m.d.sync += row_number.eq(Mux(side.p.last, 0, row_number + 1))
-            stored.append(read.data)
+            stored.append(delay(m, read.data, 1, f"{name}_stored"))
             m.submodules[f"{name}_sampler"] = sampler = RowSampler(
                 key_bits, lanes, self.samples, self.max_rows)
             m.d.comb += [
@@ -148,29 +144,30 @@ class Selector(wiring.Component):
                 sampler.random.eq(random.following if name == "small" else ~random.following),
             ]
             samples.append(sampler.samples)
+        buffered = delay(m, Value.cast(self.buffer_keys), 1, "buffer_stored")
         with m.If(arriving):
             m.d.sync += [row_live.eq(arriving_live), row_last.eq(arriving_last)]
-            with m.Switch(source):
-                with m.Case(SMALL):
-                    m.d.sync += row.eq(stored[0])
-                with m.Case(LARGE):
-                    m.d.sync += row.eq(stored[1])
-                with m.Default():
-                    m.d.sync += row.eq(self.buffer_keys)
+        # A bit for each memory, for each lane: rows are wide, and the memories lie apart.
+        from_small = copies(m, source == SMALL, lanes, "from_small")
+        from_large = copies(m, source == LARGE, lanes, "from_large")
+        for lane in range(lanes):
+            key = slice(lane * key_bits, (lane + 1) * key_bits)
+            with m.If(arriving):
+                m.d.sync += row[lane].eq(Mux(from_small[lane], stored[0][key],
+                                             Mux(from_large[lane], stored[1][key], buffered[key])))
 
         # The pivot: of a pass from the chooser, in time for its first row; of a try the next candidate.
         pivot = Signal(key_bits)
-        first_arriving = Signal()
         probing = Signal()
         trying = Signal()
         candidate = Signal(range(max(2, lanes)))
         tried = Signal()
-        m.d.sync += first_arriving.eq(first)
+        first_arriving = delay(m, first, FIRST_ROW - 1, "first_arriving", reset=True)
         m.d.comb += [
             chooser.k.eq(k), chooser.size.eq(size), chooser.low.eq(low), chooser.high.eq(high),
             chooser.middle.eq(passes == self.random_passes),
         ]
-        with m.Switch(sampled):
+        with m.Switch(source):
             with m.Case(SMALL):
                 m.d.comb += chooser.samples.eq(samples[0])
             with m.Case(LARGE):
@@ -207,7 +204,7 @@ class Selector(wiring.Component):
                 m.d.comb += self.result.valid.eq(self.cmd.valid & self.cmd.p.keep_all)
                 m.d.comb += self.cmd.ready.eq(self.cmd.p.keep_all & self.result.ready)
                 m.d.sync += [
-                    source.eq(INPUT), sampled.eq(INPUT), size.eq(self.cmd.p.n), k.eq(self.cmd.p.k), passes.eq(0),
+                    source.eq(INPUT), size.eq(self.cmd.p.n), k.eq(self.cmd.p.k), passes.eq(0),
                     low.eq(0), high.eq((1 << key_bits) - 1), self.buffer_row.eq(self.cmd.p.start),
                 ]
                 with m.If(self.cmd.valid & ~self.cmd.p.keep_all):
@@ -240,12 +237,12 @@ class Selector(wiring.Component):
                     # Of a vector that is found, nobody looks at these any more.
                     with m.If(above_k):
                         m.d.sync += [
-                            source.eq(LARGE), sampled.eq(LARGE), size.eq(splitter.above),
+                            source.eq(LARGE), size.eq(splitter.above),
                             low.eq(splitter.done_pivot + 1),
                         ]
                     with m.Else():
                         m.d.sync += [
-                            source.eq(SMALL), sampled.eq(SMALL), size.eq(size - splitter.above_equal), k.eq(rest),
+                            source.eq(SMALL), size.eq(size - splitter.above_equal), k.eq(rest),
                             high.eq(splitter.done_pivot - 1),
                         ]
                     m.next = "PREPARE"
@@ -256,9 +253,10 @@ class Selector(wiring.Component):
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.comb += reading.eq(1)
-                m.next = "ROW"
-            with m.State("ROW"):
-                m.next = "TRY"
+                m.next = "ROW_1"
+            for n in range(1, FIRST_ROW):
+                with m.State(f"ROW_{n}"):
+                    m.next = f"ROW_{n + 1}" if n + 1 < FIRST_ROW else "TRY"
             with m.State("TRY"):
                 m.d.comb += trying.eq(1)
                 m.d.sync += candidate.eq(candidate + 1)
