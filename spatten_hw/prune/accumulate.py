@@ -48,8 +48,10 @@ class RowAccumulator(wiring.Component):
         wr = sums.write_port()
         rd = sums.read_port(transparent_for=())
 
-        # Fetch: the old row leaves the memory; rows still in Sum, Write or just written are newer.
+        # Fetch: the old row leaves the memory; rows still in Sum, Write or just written are newer. Whether the row is
+        # one of those is found as it comes in, so that it is a register that chooses.
         fetch_valid, fetch_fresh = Signal(), Signal()
+        write_hit, past_hit = Signal(), Signal()
         fetch_row = Signal(self.row_bits)
         fetch_addends = Signal(self.addends.shape())
         # Sum: old row and addends are registered, the row before may be forwarded.
@@ -58,8 +60,8 @@ class RowAccumulator(wiring.Component):
         sum_addends = Signal(self.addends.shape())
         base = Signal(self.row_layout)
         # Write, and one cycle after it (a read in the cycle of a write gets the old row).
-        write_valid, past_valid = Signal(), Signal()
-        write_row, past_row = Signal(self.row_bits), Signal(self.row_bits)
+        write_valid = Signal()
+        write_row = Signal(self.row_bits)
         write_sums, past_sums = Signal(self.row_layout), Signal(self.row_layout)
 
         m.d.comb += [
@@ -74,16 +76,17 @@ class RowAccumulator(wiring.Component):
             sum_valid.eq(fetch_valid), sum_row.eq(fetch_row), sum_addends.eq(fetch_addends),
             sum_hit.eq(sum_valid & (sum_row == fetch_row) & ~fetch_fresh),
             write_valid.eq(sum_valid), write_row.eq(sum_row),
-            past_valid.eq(write_valid), past_row.eq(write_row), past_sums.eq(write_sums),
+            write_hit.eq(sum_valid & (sum_row == self.add_row)),
+            past_hit.eq(write_valid & (write_row == self.add_row)), past_sums.eq(write_sums),
         ]
         with m.If(self.scan):
             with m.If(self.read_enable):
                 m.d.sync += base.eq(rd.data)
         with m.Elif(fetch_fresh):
             m.d.sync += base.eq(Const(0, self.row_layout.size))
-        with m.Elif(write_valid & (write_row == fetch_row)):
+        with m.Elif(write_hit):
             m.d.sync += base.eq(write_sums)
-        with m.Elif(past_valid & (past_row == fetch_row)):
+        with m.Elif(past_hit):
             m.d.sync += base.eq(past_sums)
         with m.Else():
             m.d.sync += base.eq(rd.data)
