@@ -87,8 +87,7 @@ class Record:
         lines += [f"  {NAMES[name]}: {getattr(used, name):g} of {getattr(holds, name):g} "
                   f"({100 * getattr(used, name) / getattr(holds, name):.1f} %)" for name in NAMES]
         if self.placements:
-            seeds = ", ".join(f"{p.slowest.reached:.1f} (seed {p.seed}{', placed, not routed' if p.stuck else ''})"
-                              for p in self.placements)
+            seeds = ", ".join(f"{p.slowest.reached:.1f} (seed {p.seed}{_how(p)})" for p in self.placements)
             lines.append(f"  MHz: {seeds}; median {median(self.reached):.1f}")
             lines += [f"  seed {p.seed}: {p.stuck}" for p in self.placements if p.stuck]
         usage = self.usage
@@ -96,3 +95,9 @@ class Record:
         if self.best is not None:
             lines += ["critical path of the best seed:", *(path.text() for path in self.best.paths[:1])]
         return "\n".join(lines)
+
+
+def _how(placement: Placement) -> str:
+    if placement.stuck:
+        return ", placed, not routed"
+    return f", best of {len(placement.routings)} routings" if len(placement.routings) > 1 else ""

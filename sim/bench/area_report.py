@@ -101,7 +101,9 @@ class PresetReport:
 
 def _seeds(clock: list[Placement]) -> str:
     stuck = sum(bool(p.stuck) for p in clock)
-    return f"{len(clock)}" + (f", {stuck} placed only" if stuck else "")
+    routings = sum(len(p.routings) for p in clock)
+    return (f"{len(clock)}" + (f", {routings} routings" if routings > len(clock) else "")
+            + (f", {stuck} placed only" if stuck else ""))
 
 
 def _fpga(target: str, areas: Iterable[Area]) -> str:

@@ -119,6 +119,12 @@ def test_no_seed_is_routed(capsys, monkeypatch, tmp_path):
     assert "seed 2: no routing: 700 wires" in text and "MISSED" not in text
 
 
+def test_how_often_a_seed_was_routed_is_told():
+    made = record(52.5, "ulx3s_85f.bit")
+    made = replace(made, placements=[replace(made.placements[0], routings=(49.0, 51.5)), *made.placements[1:]])
+    assert "51.5 (seed 1, best of 2 routings), 50.5 (seed 2), " in made.text()
+
+
 def test_a_stuck_seed_is_never_the_best():
     made = stuck(record(52.5, "ulx3s_85f.bit"), 1)
     assert made.best.seed == 2 and made.met
