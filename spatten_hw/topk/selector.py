@@ -6,19 +6,14 @@ from itertools import pairwise
 
 from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
-from ..stream.registers import copies, delay
-from .pivot import PivotChooser, RandomBits, RowSampler
+from ..stream.registers import delay
+from .candidates import FIRST_ROW, INPUT, LARGE, SMALL, choose_row, store_side
+from .pivot import PivotChooser, RandomBits
 from .row_filter import filter_command
 from .splitter import Splitter
-
-INPUT, SMALL, LARGE = range(3)
-#: Cycles from the address of a row to the cycle that has it: memory, a register behind each memory, the choice among
-#: them. The pivot of a pass may take as many.
-FIRST_ROW = 3
 
 
 def select_command(key_bits: int, samples: int, count: int, address: int) -> data.StructLayout:
@@ -83,7 +78,6 @@ class Selector(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         lanes, count_bits, key_bits = self.lanes, self.count_bits, self.key_bits
-        row_shape = data.ArrayLayout(unsigned(key_bits), lanes)
         m.submodules.splitter = splitter = Splitter(key_bits, lanes, count_bits)
         m.submodules.chooser = chooser = self._chooser
         m.submodules.random = random = RandomBits()
@@ -96,7 +90,7 @@ class Selector(wiring.Component):
         high = Signal(key_bits)
         passes = Signal(range(self.random_passes + 1))
 
-        # Reading: address and what is left, then memory output, then a register for each memory, then row register.
+        # Reading: address and what is left; `FIRST_ROW` cycles later the row.
         reading = Signal()
         first = Signal()
         row_index = Signal(range(max(2, self.max_rows)))
@@ -106,7 +100,6 @@ class Selector(wiring.Component):
         row_valid = Signal()
         row_live = Signal(lanes.bit_length())
         row_last = Signal()
-        row = Signal(row_shape, reset_less=True)
         m.d.comb += [
             last_now.eq(remaining <= lanes),
             live_now.eq(Mux(last_now, remaining, lanes)),
@@ -120,41 +113,12 @@ class Selector(wiring.Component):
                 remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
                 self.buffer_row.eq(Mux(self.buffer_row == self.buffer_depth - 1, 0, self.buffer_row + 1)),
             ]
-
-        # The two FIFO memories, written by the splitter, and the samples of what went in.
-        stored = []
-        samples = []
-        for name, side in (("small", splitter.small), ("large", splitter.large)):
-            memory = Memory(shape=unsigned(key_bits * lanes), depth=self.max_rows, init=[])
-            m.submodules[f"{name}_fifo"] = memory
-            write, read = memory.write_port(), memory.read_port(transparent_for=())
-            row_number = Signal(range(max(2, self.max_rows)), name=f"{name}_row")
-            m.d.comb += [
-                write.addr.eq(row_number), write.data.eq(side.p.elements.as_value()), write.en.eq(side.valid),
-                read.addr.eq(row_index), read.en.eq(1),
-            ]
-            with m.If(side.valid):
-                m.d.sync += row_number.eq(Mux(side.p.last, 0, row_number + 1))
-            stored.append(delay(m, read.data, 1, f"{name}_stored"))
-            m.submodules[f"{name}_sampler"] = sampler = RowSampler(
-                key_bits, lanes, self.samples, self.max_rows)
-            m.d.comb += [
-                sampler.valid.eq(side.valid), sampler.full.eq(side.p.count == lanes),
-                sampler.last.eq(side.p.last), sampler.keys.eq(side.p.elements),
-                sampler.random.eq(random.following if name == "small" else ~random.following),
-            ]
-            samples.append(sampler.samples)
+        small = store_side(m, "small", splitter.small, row_index, self.max_rows, self.samples, random.following)
+        large = store_side(m, "large", splitter.large, row_index, self.max_rows, self.samples, ~random.following)
         buffered = delay(m, Value.cast(self.buffer_keys), 1, "buffer_stored")
         with m.If(arriving):
             m.d.sync += [row_live.eq(arriving_live), row_last.eq(arriving_last)]
-        # A bit for each memory, for each lane: rows are wide, and the memories lie apart.
-        from_small = copies(m, source == SMALL, lanes, "from_small")
-        from_large = copies(m, source == LARGE, lanes, "from_large")
-        for lane in range(lanes):
-            key = slice(lane * key_bits, (lane + 1) * key_bits)
-            with m.If(arriving):
-                m.d.sync += row[lane].eq(Mux(from_small[lane], stored[0][key],
-                                             Mux(from_large[lane], stored[1][key], buffered[key])))
+        row = choose_row(m, source, arriving, small.row, large.row, buffered, self.buffer_keys.shape())
 
         # The pivot: of a pass from the chooser, in time for its first row; of a try the next candidate.
         pivot = Signal(key_bits)
@@ -169,9 +133,9 @@ class Selector(wiring.Component):
         ]
         with m.Switch(source):
             with m.Case(SMALL):
-                m.d.comb += chooser.samples.eq(samples[0])
+                m.d.comb += chooser.samples.eq(small.samples)
             with m.Case(LARGE):
-                m.d.comb += chooser.samples.eq(samples[1])
+                m.d.comb += chooser.samples.eq(large.samples)
             with m.Default():
                 m.d.comb += chooser.samples.eq(self.cmd.p.samples)
         m.d.sync += tried.eq(trying)

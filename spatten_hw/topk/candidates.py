@@ -1,0 +1,68 @@
+"""Where quick-select's candidates lie: the two FIFO memories, samples of what is in them, and the row that is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream
+from amaranth.lib.memory import Memory
+
+from ..stream.registers import copies, delay
+from .pivot import RowSampler
+
+#: What a pass reads: the input buffer, or one of the FIFO memories.
+INPUT, SMALL, LARGE = range(3)
+#: Cycles from the address of a row to the cycle that has it: memory, a register behind each memory, the choice among
+#: them. The pivot of a pass may take as many.
+FIRST_ROW = 3
+
+
+@dataclass(frozen=True)
+class Side:
+    """Keys on one side of the pivot: `row` at the address given, 2 cycles later, and random `samples` of them."""
+
+    row: Value
+    samples: data.View
+
+
+def store_side(m: Module, name: str, side: stream.Interface, address: Value, max_rows: int, count: int,
+               random: Value) -> Side:
+    """Stores the rows of `side`, one after the other, in a memory of `max_rows`, and takes `count` samples of the full
+    ones by the `random` bits; the row behind a last one is the first again. A row may be overwritten from the cycle
+    on in which `address` reads it."""
+    keys: data.ArrayLayout = side.p.elements.shape()
+    m.submodules[f"{name}_fifo"] = memory = Memory(shape=unsigned(keys.size), depth=max_rows, init=[])
+    write, read = memory.write_port(), memory.read_port(transparent_for=())
+    row_number = Signal(range(max(2, max_rows)), name=f"{name}_row")
+    m.d.comb += [
+        write.addr.eq(row_number), write.data.eq(side.p.elements.as_value()), write.en.eq(side.valid),
+        read.addr.eq(address), read.en.eq(1),
+    ]
+    with m.If(side.valid):
+        m.d.sync += row_number.eq(Mux(side.p.last, 0, row_number + 1))
+    row = delay(m, read.data, 1, f"{name}_stored")
+    m.submodules[f"{name}_sampler"] = sampler = RowSampler(keys.elem_shape.width, keys.length, count, max_rows)
+    m.d.comb += [
+        sampler.valid.eq(side.valid), sampler.full.eq(side.p.count == keys.length), sampler.last.eq(side.p.last),
+        sampler.keys.eq(side.p.elements), sampler.random.eq(random),
+    ]
+    return Side(row, sampler.samples)
+
+
+def choose_row(m: Module, source: Value, arriving: Value, small: Value, large: Value, buffered: Value,
+               keys: data.ArrayLayout) -> data.View:
+    """The row of `source` that is `arriving` (2 cycles after its address), a cycle later, until the next one. `source`
+    counts from the cycle before on; `small`, `large`, `buffered`: rows of the two sides and of the input buffer, in the
+    shape `keys`."""
+    width = keys.elem_shape.width
+    row = Signal(keys, reset_less=True)
+    # A bit for each memory, for each lane: rows are wide, and the memories lie apart.
+    from_small = copies(m, source == SMALL, keys.length, "from_small")
+    from_large = copies(m, source == LARGE, keys.length, "from_large")
+    for lane in range(keys.length):
+        key = slice(lane * width, (lane + 1) * width)
+        with m.If(arriving):
+            m.d.sync += row[lane].eq(Mux(from_small[lane], small[key],
+                                         Mux(from_large[lane], large[key], buffered[key])))
+    return row
