@@ -5,16 +5,17 @@ Source: SpAtten (HPCA 2021), section IV-E (Prob×V output) and algorithm 2 (head
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import OUT_BITS, SpAttenConfig, clog2
 from ..control.descriptor import dim_case, job_layout, scale_layout
-from ..numerics.fixed import narrow, resize, times_few
+from ..numerics.fixed import narrow, resize
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, head_sum, out_beat
 from ..stream.registers import PART, copies, delay, local_copy
+from .rescale import round_saturate, shift_jam, stride_product, sum_magnitudes
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
 ROUND_STAGES = 7
@@ -23,8 +24,6 @@ ROUND_STAGES = 7
 QUEUE = 16
 #: Low bits of a sum that are multiplied by themselves: each half of a product fits one DSP block.
 LOW_BITS = 17
-#: And of a stride.
-LOW_STRIDE_BITS = 16
 
 
 def sum_stages(c: SpAttenConfig) -> int:
@@ -40,25 +39,6 @@ def beat_elements(c: SpAttenConfig) -> int:
 def latency(c: SpAttenConfig) -> int:
     """Cycles from taking a row to the cycle its first beat is offered."""
     return 1 + ROUND_STAGES + fifo_latency(QUEUE)
-
-
-def shift_jam(m: Module, value: Value, amount: Value, step: int, name: str) -> Value:
-    """`value >> amount·step` (`step` a power of two) with a sticky lowest bit: it stays 1 if a 1 was lost.
-
-    With two spare low bits under a number (guard and sticky), such shifts can be chained and still round
-    exactly once at the end.
-    """
-    moved = Signal(value.shape(), name=f"{name}_moved")
-    reach = min(len(value), step * ((1 << len(amount)) - 1))
-    # Bits of the number that lie at or below the lowest one kept.
-    passed = Signal(reach, name=f"{name}_passed")
-    m.d.comb += [
-        moved.eq(value >> Cat(Const(0, clog2(step)), amount)),
-        passed.eq(Cat(amount > n // step for n in range(reach))),
-    ]
-    lost = (value[:reach] & passed).any()
-    jammed = Cat(moved[0] | lost, moved[1:])
-    return jammed.as_signed() if value.shape().signed else jammed
 
 
 class Requantiser(wiring.Component):
@@ -181,41 +161,14 @@ class Requantiser(wiring.Component):
                 product[n].eq((low[n] + (high[n] << low_bits))[:product_bits]),
                 coarse_row[n].eq(shift_jam(m, wide, shift[4:], 16, f"coarse_{n}")),
                 fine_row[n].eq(shift_jam(m, coarse_row[n], fine, 1, f"fine_{n}")),
-                out_row[n].eq(Mux(n < row_lanes, self._round(m, fine_row[n], n), 0)),
+                out_row[n].eq(Mux(n < row_lanes, round_saturate(m, fine_row[n], n), 0)),
             ]
 
-        # Σ |out|: absolute values, then two levels of the adder tree per stage.
-        level: list[Value] = []
-        for n in range(lanes):
-            absolute = Signal(OUT_BITS, name=f"absolute_{n}", reset_less=True)
-            m.d.sync += absolute.eq(Mux(out_row[n] < 0, -out_row[n], out_row[n]))
-            level.append(absolute)
-        stage = ROUND_STAGES + 1
-        while len(level) > 1:
-            nodes = [sum(level[n:n + 4], Const(0, 1)) for n in range(0, len(level), 4)]
-            stage += 1
-            level = []
-            for n, node in enumerate(nodes):
-                width = OUT_BITS + min(clog2(lanes), 2 * (stage - ROUND_STAGES - 1))
-                part = Signal(width, name=f"sum_{stage}_{n}", reset_less=True)
-                m.d.sync += part.eq(node)
-                level.append(part)
-
-        # Address: the halves of two products in stage 1, then one addition per stage.
-        def multiplied(number: Value, stride: Value, name: str) -> Signal:
-            halves = [Signal(len(number) + len(part), name=f"{name}_{half}", reset_less=True)
-                      for half, part in (("low", stride[:LOW_STRIDE_BITS]), ("high", stride[LOW_STRIDE_BITS:]))]
-            joined = Signal(c.addr_bits, name=name, reset_less=True)
-            m.d.sync += [
-                halves[0].eq(times_few(stride[:LOW_STRIDE_BITS], number)),
-                halves[1].eq(times_few(stride[LOW_STRIDE_BITS:], number)),
-                joined.eq(narrow(halves[0] + (halves[1] << LOW_STRIDE_BITS), c.addr_bits)),
-            ]
-            return joined
-
+        # Σ |out|, and the address: one addition per stage.
+        total_sum = sum_magnitudes(m, out_row, ROUND_STAGES)
         # narrow(): the job reader refuses jobs whose rows lie beyond the address space.
-        offset_head = multiplied(tag.head, job.out_head_stride, "offset_head")
-        offset_query = multiplied(tag.query, job.out_token_stride, "offset_query")
+        offset_head = stride_product(m, tag.head, job.out_head_stride, c.addr_bits, "offset_head")
+        offset_query = stride_product(m, tag.query, job.out_token_stride, c.addr_bits, "offset_query")
         offset = Signal(c.addr_bits, reset_less=True)
         offset_beat = Signal(c.addr_bits, reset_less=True)
         address = Signal(c.addr_bits, reset_less=True)
@@ -245,27 +198,8 @@ class Requantiser(wiring.Component):
             out.p.kind.eq(0),
             out.p.last.eq(last[ROUND_STAGES]),
             total.p.kv_head.eq(delay(m, tag.kv_head, stages, "kv_head")),
-            total.p.sum.eq(resize(level[0], total.p.sum.shape())),
+            total.p.sum.eq(resize(total_sum, total.p.sum.shape())),
         ]
         for n in range(lanes):
             m.d.comb += out.p.strobe[2 * n:2 * n + 2].eq((n < row_lanes).replicate(2))
         return m
-
-    def _round(self, m: Module, value: Value, lane: int) -> Value:
-        """`value` / 4 (guard, sticky) rounded half to even and saturated.
-
-        Saturation looks at the floor: 32767 cannot round up any further, and below −32768 every rounding
-        ends at −32768.
-        """
-        floor = value >> 2
-        top = (1 << (OUT_BITS - 1)) - 1
-        over = Signal(name=f"over_{lane}")
-        under = Signal(name=f"under_{lane}")
-        up = Signal(name=f"up_{lane}")
-        m.d.comb += [
-            over.eq(floor >= top),
-            under.eq(floor < -top - 1),
-            up.eq(value[1] & (value[0] | value[2])),
-        ]
-        rounded = (floor[:OUT_BITS] + up)[:OUT_BITS]
-        return Mux(over, Const(top, OUT_BITS), Mux(under, Const(1 << (OUT_BITS - 1), OUT_BITS), rounded))
