@@ -179,7 +179,11 @@ class ReadPort(wiring.Component):
             into = Signal(name=f"into{b}")
             from_ = Signal(name=f"from{b}")
             m.d.comb += [into.eq(send & (new.bank == b)), from_.eq(step & (note.data.bank == b))]
-            m.d.sync += [fills[b].eq(fills[b] + Mux(into, new.beats, 0)), drains[b].eq(drains[b] + from_)]
+            # An enable each: whether a beat leaves is decided late, and would have to pass an adder.
+            with m.If(into):
+                m.d.sync += fills[b].eq(fills[b] + new.beats)
+            with m.If(from_):
+                m.d.sync += drains[b].eq(drains[b] + 1)
             if self.tight:
                 free = Signal(range(self.depth + 1), init=self.depth, name=f"free{b}")
                 m.d.sync += free.eq(free - Mux(into, new.beats, 0) + from_)
