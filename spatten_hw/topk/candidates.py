@@ -9,18 +9,22 @@ from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 
 from ..stream.registers import copies, delay
-from .pivot import RowSampler
+from .pivot import PivotChooser, RowSampler
 
 #: What a pass reads: the input buffer, or one of the FIFO memories.
 INPUT, SMALL, LARGE = range(3)
-#: Cycles from the address of a row to the cycle that has it: memory, a register behind each memory, the choice among
-#: them. The pivot of a pass may take as many.
-FIRST_ROW = 3
+
+
+def first_row(key_bits: int) -> int:
+    """Cycles from the address of a row to the cycle that has it: memory, the choice among memories; of wide keys a
+    register behind each memory as well, for which there is time while the pivot is chosen."""
+    return 3 if key_bits > PivotChooser.WIDE else 2
 
 
 @dataclass(frozen=True)
 class Side:
-    """Keys on one side of the pivot: `row` at the address given, 2 cycles later, and random `samples` of them."""
+    """Keys on one side of the pivot: `row` at the address given, `first_row` − 1 cycles later, and random `samples` of
+    them."""
 
     row: Value
     samples: data.View
@@ -41,8 +45,9 @@ def store_side(m: Module, name: str, side: stream.Interface, address: Value, max
     ]
     with m.If(side.valid):
         m.d.sync += row_number.eq(Mux(side.p.last, 0, row_number + 1))
-    row = delay(m, read.data, 1, f"{name}_stored")
-    m.submodules[f"{name}_sampler"] = sampler = RowSampler(keys.elem_shape.width, keys.length, count, max_rows)
+    width = keys.elem_shape.width
+    row = behind_memory(m, read.data, width, name)
+    m.submodules[f"{name}_sampler"] = sampler = RowSampler(width, keys.length, count, max_rows)
     m.d.comb += [
         sampler.valid.eq(side.valid), sampler.full.eq(side.p.count == keys.length), sampler.last.eq(side.p.last),
         sampler.keys.eq(side.p.elements), sampler.random.eq(random),
@@ -50,11 +55,15 @@ def store_side(m: Module, name: str, side: stream.Interface, address: Value, max
     return Side(row, sampler.samples)
 
 
+def behind_memory(m: Module, row: Value, key_bits: int, name: str) -> Value:
+    """`row`, which is the output of a memory, in a register if keys are wide."""
+    return delay(m, row, first_row(key_bits) - 2, f"{name}_stored")
+
+
 def choose_row(m: Module, source: Value, arriving: Value, small: Value, large: Value, buffered: Value,
                keys: data.ArrayLayout) -> data.View:
-    """The row of `source` that is `arriving` (2 cycles after its address), a cycle later, until the next one. `source`
-    counts from the cycle before on; `small`, `large`, `buffered`: rows of the two sides and of the input buffer, in the
-    shape `keys`."""
+    """The row of `source` that is `arriving`, a cycle later, until the next one. `source` counts from the cycle before
+    on; `small`, `large`, `buffered`: rows of the two sides and of the input buffer, in the shape `keys`."""
     width = keys.elem_shape.width
     row = Signal(keys, reset_less=True)
     # A bit for each memory, for each lane: rows are wide, and the memories lie apart.

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..stream.registers import delay
-from .candidates import FIRST_ROW, INPUT, LARGE, SMALL, choose_row, store_side
+from .candidates import INPUT, LARGE, SMALL, behind_memory, choose_row, first_row, store_side
 from .pivot import PivotChooser, RandomBits
 from .row_filter import filter_command
 from .splitter import Splitter
@@ -38,8 +38,8 @@ class Selector(wiring.Component):
     cycle later. A vector with `keep_all` takes one cycle.
     """
 
-    #: Cycles of the final tries beyond one per candidate.
-    PROBE_CYCLES = 11
+    #: Cycles of the final tries beyond one per candidate and the way of their row.
+    PROBE_CYCLES = 8
     #: Cycles per vector for taking the command and handing over the result.
     VECTOR_CYCLES = 3
 
@@ -56,9 +56,11 @@ class Selector(wiring.Component):
         self.buffer_depth = buffer_depth
         self.samples = samples
         self.random_passes = clog2(self.max_rows) + 4
+        #: Cycles from the address of a row to the row.
+        self.first_row = first_row(key_bits)
         self._chooser = PivotChooser(key_bits, samples, self.count_bits)
         #: Cycles of a pass beyond one per row.
-        self.pass_cycles = 4 + max(self._chooser.latency, FIRST_ROW)
+        self.pass_cycles = 4 + self._chooser.latency
         address = max(1, clog2(buffer_depth))
         super().__init__({
             "cmd": In(stream.Signature(select_command(key_bits, samples, self.count_bits, address))),
@@ -73,7 +75,7 @@ class Selector(wiring.Component):
         if n <= self.lanes:
             passes = 0
         rows = -(-n // self.lanes)
-        return passes * (rows + self.pass_cycles) + self.PROBE_CYCLES + self.lanes + self.VECTOR_CYCLES
+        return passes * (rows + self.pass_cycles) + self.first_row + self.PROBE_CYCLES + self.lanes + self.VECTOR_CYCLES
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -90,7 +92,7 @@ class Selector(wiring.Component):
         high = Signal(key_bits)
         passes = Signal(range(self.random_passes + 1))
 
-        # Reading: address and what is left; `FIRST_ROW` cycles later the row.
+        # Reading: address and what is left; `first_row` cycles later the row.
         reading = Signal()
         first = Signal()
         row_index = Signal(range(max(2, self.max_rows)))
@@ -104,9 +106,9 @@ class Selector(wiring.Component):
             last_now.eq(remaining <= lanes),
             live_now.eq(Mux(last_now, remaining, lanes)),
         ]
-        arriving = delay(m, reading, FIRST_ROW - 1, "arriving", reset=True)
-        arriving_live = delay(m, live_now, FIRST_ROW - 1, "arriving_live")
-        arriving_last = delay(m, last_now, FIRST_ROW - 1, "arriving_last")
+        arriving = delay(m, reading, self.first_row - 1, "arriving", reset=True)
+        arriving_live = delay(m, live_now, self.first_row - 1, "arriving_live")
+        arriving_last = delay(m, last_now, self.first_row - 1, "arriving_last")
         m.d.sync += row_valid.eq(arriving)
         with m.If(reading):
             m.d.sync += [
@@ -115,7 +117,7 @@ class Selector(wiring.Component):
             ]
         small = store_side(m, "small", splitter.small, row_index, self.max_rows, self.samples, random.following)
         large = store_side(m, "large", splitter.large, row_index, self.max_rows, self.samples, ~random.following)
-        buffered = delay(m, Value.cast(self.buffer_keys), 1, "buffer_stored")
+        buffered = behind_memory(m, Value.cast(self.buffer_keys), key_bits, "buffer")
         with m.If(arriving):
             m.d.sync += [row_live.eq(arriving_live), row_last.eq(arriving_last)]
         row = choose_row(m, source, arriving, small.row, large.row, buffered, self.buffer_keys.shape())
@@ -126,7 +128,7 @@ class Selector(wiring.Component):
         trying = Signal()
         candidate = Signal(range(max(2, lanes)))
         tried = Signal()
-        first_arriving = delay(m, first, FIRST_ROW - 1, "first_arriving", reset=True)
+        first_arriving = delay(m, first, self.first_row - 1, "first_arriving", reset=True)
         m.d.comb += [
             chooser.k.eq(k), chooser.size.eq(size), chooser.low.eq(low), chooser.high.eq(high),
             chooser.middle.eq(passes == self.random_passes),
@@ -161,7 +163,7 @@ class Selector(wiring.Component):
             rest.eq(k - splitter.above_equal),
         ]
 
-        choosing = [*(f"CHOOSE_{n}" for n in range(chooser.latency - FIRST_ROW)), "PASS"]
+        choosing = [*(f"CHOOSE_{n}" for n in range(chooser.latency - self.first_row)), "PASS"]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.result.p.keep_equal.eq(self.cmd.p.n)
@@ -218,9 +220,9 @@ class Selector(wiring.Component):
             with m.State("FETCH"):
                 m.d.comb += reading.eq(1)
                 m.next = "ROW_1"
-            for n in range(1, FIRST_ROW):
+            for n in range(1, self.first_row):
                 with m.State(f"ROW_{n}"):
-                    m.next = f"ROW_{n + 1}" if n + 1 < FIRST_ROW else "TRY"
+                    m.next = f"ROW_{n + 1}" if n + 1 < self.first_row else "TRY"
             with m.State("TRY"):
                 m.d.comb += trying.eq(1)
                 m.d.sync += candidate.eq(candidate + 1)
