@@ -54,9 +54,10 @@ class Nextpnr:
     tell: Callable[[str], None]
 
     def run(self, netlist: Path, name: str, seed: int, mhz: float, *options: str) -> Run:
-        """Runs with `options` on `netlist`; clocks without a constraint must reach `mhz`. Leaves `<name>.json` (its
-        report) and `nextpnr-<name>.log`. Raises `Unroutable` (a router that is stuck) or another `ToolError`, and
-        `UserError` for a device that it does not know or a netlist without a clock."""
+        """Runs with `options` on `netlist`, which lies in the folder, as `lpf` does; clocks without a constraint must
+        reach `mhz`. Leaves `<name>.json` (its report) and `nextpnr-<name>.log`. Raises `Unroutable` (a router that is
+        stuck) or another `ToolError`, and `UserError` for a device that it does not know or a netlist without a
+        clock."""
         if self.device.place is None:
             raise UserError(f"{self.device.name}: no open tool of pip places and routes this device")
         report, log = self.folder / f"{name}.json", self.folder / f"nextpnr-{name}.log"
@@ -70,7 +71,7 @@ class Nextpnr:
         text = report.read_text()
         clocks, used, available = read_report(text)
         if "--no-route" in options:
-            # Its report has only what its log says too, but for wires of no length.
+            # What the placer promises, with estimated wires, is in its log only.
             clocks = {net: Clock(*reached_and_wanted) for net, reached_and_wanted in watch.placed.items()}
         if not clocks:
             raise UserError(f"{netlist}: nothing is clocked; there is no frequency to report")

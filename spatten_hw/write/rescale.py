@@ -52,8 +52,8 @@ def round_saturate(m: Module, value: Value, lane: int) -> Value:
 
 
 def sum_magnitudes(m: Module, row: data.View, stage: int) -> Value:
-    """Σ |row| of `OUT_BITS` elements: absolute values in the stage after `stage`, then two levels of the adder tree per
-    stage."""
+    """Σ |row| of `OUT_BITS` elements, as many bits wider as log2 of their number: absolute values in the stage after
+    `stage`, then two levels of the adder tree per stage. One row per cycle."""
     lanes = row.shape().length
     level: list[Value] = []
     for n in range(lanes):

@@ -1,6 +1,5 @@
 """nextpnr's log as it grows: progress, and a routing that gets no further."""
 
-
 import pytest
 
 from boards.flow.router_log import FEW, PATIENCE, RouterLog, Unroutable
