@@ -14,7 +14,7 @@ from functools import partial
 from amaranth.back import rtlil, verilog
 from amaranth.lib import wiring
 
-from .rtlil_names import readable
+from .rtlil.names import readable
 from .shared import VerilogPlatform
 from .verilog_text import repaired
 

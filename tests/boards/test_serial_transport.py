@@ -69,7 +69,7 @@ def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice():
         offset = next(o for o, n in board.device.by_offset.items() if n == "JOB_ADDR_LO")
         for value in (5, 6, 7):
             t.write32(offset, value)
-        assert board.requests[Op.WRITE_REGISTER] == 3 and t.repeated == 3
+        assert board.requests[Op.WRITE_REGISTER] == 3 and t.line.repeated == 3
 
 
 FAULTS = {

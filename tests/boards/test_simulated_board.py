@@ -92,8 +92,8 @@ def test_a_noisy_line_loses_nothing(board):
             assert t.read32(low) == value * 0x01010101
         port.rate = 0.0005
         assert t.mem_read(0, 3, len(data)) == data
-        assert port.hits > 5 and t.repeated > 0
-        assert t.damaged > 0
+        assert port.hits > 5 and t.line.repeated > 0
+        assert t.line.damaged > 0
 
 
 @pytest.mark.parametrize("address, error", [(0x1000, ErrorCode.BAD_DIM), (MEMORY, None)])
