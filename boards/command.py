@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     # The hardware description is slow to import and not needed for --help.
     from boards.boards import BOARDS
     from boards.build import build
-    from sim.harness.build import build_dir
+    from sim.harness.kept import build_dir
     from sim.status import Status
 
     board = BOARDS[args.board]

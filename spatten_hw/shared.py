@@ -52,7 +52,7 @@ class Shared(wiring.Component):
         self.key = (block, *arguments)
         self.reset = reset
         prototype = block(*arguments)
-        _only_asked(prototype)
+        only_asked(prototype)
         super().__init__(prototype.signature)
 
     def elaborate(self, platform) -> Module:
@@ -78,9 +78,9 @@ def own_reset(m: Module, name: str) -> Signal:
     return reset
 
 
-def _only_asked(block: Elaboratable) -> None:
+def only_asked(block: Elaboratable) -> None:
     """Keeps Amaranth from warning that `block`, which was made to be asked for its ports, is never elaborated."""
     block._MustUse__silence = True  # type: ignore[attr-defined]
     for part in vars(block).values():
         if isinstance(part, Elaboratable):
-            _only_asked(part)
+            only_asked(part)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from boards.command import seed_list
-from sim.harness.build import build_dir
+from sim.harness.kept import build_dir
 from sim.status import Status
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.config_cli import DEFAULT_PRESET, config_from_args

@@ -13,7 +13,7 @@ from sim.harness.build import Progress
 from sim.harness.payload import pack
 from spatten_hw.config import PROB_BITS, SpAttenConfig
 from spatten_hw.host.scales import score_scale
-from spatten_hw.shared import _only_asked
+from spatten_hw.shared import only_asked
 from spatten_hw.softmax.softmax import Softmax
 from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.linerate import LineRate
@@ -88,7 +88,7 @@ def local_topk(c: SpAttenConfig, rng: np.random.Generator, count: int, progress:
     rows = data.StructLayout({"ids": data.ArrayLayout(unsigned(c.token_bits), c.lanes)})
     block.lookup("list_row", "list_ids", pack(rows, {"ids": ids.reshape(-1, c.lanes)}))
     engine = make_topk(c.topk, PROB_BITS, c.token_bits, 1, c.topk_lanes, c.max_tokens)
-    _only_asked(engine)
+    only_asked(engine)
     figures = []
     for n, k in [*((n, k) for n, k in CASES if n <= c.max_tokens), (min(384, c.max_tokens), c.max_tokens), (1, 1)]:
         stated = max(-(-n // c.lanes), engine.cycles(n) if isinstance(engine, LineRate) else 0)

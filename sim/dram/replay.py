@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.harness.build import DRAM_HEADERS, _locked, build_dir
+from sim.harness import kept
+from sim.harness.build import DRAM_HEADERS
 from sim.harness.build import HERE as HARNESS
 from sim.harness.verilator import ToolError, call
 
@@ -100,18 +101,11 @@ def _build() -> Path:
     digest = hashlib.sha256(" ".join(_COMMAND).encode())
     for path in (source, *(HARNESS / h for h in DRAM_HEADERS)):
         digest.update(path.read_bytes())
-    name = f"dram-{digest.hexdigest()[:16]}"
-    folder = build_dir() / "lib"
-    folder.mkdir(exist_ok=True)
-    library = folder / f"{name}.so"
-    if library.exists():
-        return library
-    if shutil.which("g++") is None:
-        raise ToolError("g++ not found; install with: apt-get install g++")
-    with _locked(folder / f"{name}.lock"):
-        if not library.exists():
-            part = folder / f"{name}.part"
-            call([*_COMMAND, f"-I{HARNESS}", str(source), "-o", str(part)], folder, dict(os.environ),
-                 folder / f"{name}.log")
-            part.rename(library)
-    return library
+
+    def make(work: Path) -> Path:
+        if shutil.which("g++") is None:
+            raise ToolError("g++ not found; install with: apt-get install g++")
+        made = work / "libdram.so"
+        call([*_COMMAND, f"-I{HARNESS}", str(source), "-o", str(made)], work, dict(os.environ), work / "compile.log")
+        return made
+    return kept.library(f"dram-{digest.hexdigest()[:16]}", make)

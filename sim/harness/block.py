@@ -16,15 +16,16 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from amaranth.lib import data, wiring
 
-from .block_build import Port, build_block, ports_of
+from .block_build import build_block
+from .block_library import load
+from .block_ports import Port, ports_of
 from .build import Progress
-from .payload import pack, pack_one, unpack, unpack_one
+from .payload import pack_one, unpack, unpack_one
 
 
 class RuleError(RuntimeError):
@@ -83,7 +84,7 @@ class Block:
         streams, wires = ports_of(self.component)
         self._streams = {p.name: (n, p) for n, p in enumerate(streams)}
         self._wires = {p.name: (n, p) for n, p in enumerate(wires)}
-        self._lib = _load(library)
+        self._lib = load(library)
         self._handle = self._lib.block_create()
         self.reset()
 
@@ -94,7 +95,7 @@ class Block:
         for name, value in values.items():
             number, port = self._port(self._wires, name, True)
             bits = pack_one(port.layout, value) if isinstance(value, Mapping) else value
-            self._lib.block_set(self._handle, number, _store([bits], port)[0].tobytes())
+            self._lib.block_set(self._handle, number, port.store([bits])[0].tobytes())
 
     def get(self, name: str) -> Any:
         """An output port as it settles with the present inputs: an integer, a dict of fields, or a list."""
@@ -112,7 +113,7 @@ class Block:
         """A synchronous memory outside: input port `value` shows the entry of `table` that output port `address`
         asked for one cycle before (unchanged where there is none)."""
         number, port = self._port(self._wires, value, True)
-        rows = _rows(table, port)
+        rows = port.rows(table)
         self._lib.block_lookup(self._handle, self._port(self._wires, address, False)[0], number, rows.tobytes(),
                                len(rows))
 
@@ -128,7 +129,7 @@ class Block:
         `stall`: probability that a cycle is not used to offer the next payload.
         """
         number, port = self._port(self._streams, name, True)
-        rows = _rows(payloads, port)
+        rows = port.rows(payloads)
         wait, counts = (self._port(self._streams, after[0])[0], _counts(after[1], rows)) if after else (-1, None)
         self._lib.block_send(self._handle, number, rows.tobytes(), len(rows), _counts(at, rows), wait, counts,
                              _chance(stall), seed)
@@ -205,27 +206,6 @@ class Block:
             self._handle = None
 
 
-def _rows(payloads: Mapping[str, Any] | np.ndarray | Sequence[int], port: Port) -> np.ndarray:
-    """Payloads as Verilator keeps them: uint8 [count, port.size]."""
-    if isinstance(payloads, Mapping):
-        payloads = pack(port.layout, payloads)
-    if isinstance(payloads, np.ndarray) and payloads.ndim == 2:
-        if payloads.dtype != np.uint8 or payloads.shape[1] != -(-port.width // 8):
-            raise ValueError(f"{port.name}: packed payloads have {-(-port.width // 8)} bytes")
-        rows = np.zeros((len(payloads), port.size), dtype=np.uint8)
-        rows[:, :payloads.shape[1]] = payloads
-        return rows
-    return _store(payloads, port)
-
-
-def _store(values: Any, port: Port) -> np.ndarray:
-    values = [int(v) for v in values]
-    if any(not 0 <= v < 1 << port.width for v in values):
-        raise ValueError(f"{port.name}: a value does not fit {port.width} bits")
-    joined = b"".join(v.to_bytes(port.size, "little") for v in values)
-    return np.frombuffer(joined, dtype=np.uint8).reshape(len(values), port.size)
-
-
 def _counts(values: Any, rows: np.ndarray) -> Any:
     if values is None:
         return None
@@ -240,18 +220,3 @@ def _chance(stall: float) -> int:
     return round(stall * 255)
 
 
-def _load(path: Path) -> Any:
-    lib = ctypes.CDLL(str(path))
-    u64, u32, i32, h, p = ctypes.c_uint64, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
-    words, raw = ctypes.POINTER(u64), ctypes.c_void_p
-    for name, result, arguments in (
-        ("create", h, []), ("destroy", None, [h]), ("reset", None, [h, u64]), ("cycle", u64, [h]),
-        ("error", p, [h]), ("clear_error", None, [h]), ("run", i32, [h, u64, words]),
-        ("set", None, [h, u32, p]), ("get", None, [h, u32, p]), ("high", u64, [h, u32, i32]),
-        ("lookup", None, [h, u32, u32, p, u64]),
-        ("send", None, [h, u32, p, u64, words, i32, words, u32, u64]),
-        ("receive", None, [h, u32, u32, u64]), ("count", u64, [h, u32, i32]), ("taken", None, [h, u32, raw, raw]),
-    ):
-        function = getattr(lib, f"block_{name}")
-        function.restype, function.argtypes = result, arguments
-    return lib

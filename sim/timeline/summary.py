@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .events import UNITS, Event, Job, Timeline
+from .events import UNITS, Event
+from .jobs import Job, Timeline
 
 #: Per unit: the stream that leaves it, its state bit, its bit for "wanted data is missing" (performance counters).
 _MEASURES: dict[str, tuple[str, str, str]] = {

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .events import SLOT, UNITS, Event, Job, Timeline
+from .events import SLOT, UNITS, Event
+from .jobs import Job, Timeline
 
 #: Processes: the units, the score slots.
 _UNITS_PID, _SLOTS_PID = 1, 2

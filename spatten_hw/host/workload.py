@@ -14,8 +14,8 @@ import numpy as np
 from ..config import SpAttenConfig
 from .options import JobOptions, Shape, WorkloadError, load_json, load_toml, parse_options
 from .quantise import MIN_MAGNITUDE, quantise
+from .workload_arrays import ARRAYS, check_array, check_texts, check_vector, shape_of
 
-ARRAYS = ("q", "k", "v")
 OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale", "tokens", "out_unit")
 #: Real value of one unit of a token's score in hardware: probabilities have 12 fraction bits.
 TOKEN_SCORE_UNIT = 1 / 4096
@@ -68,72 +68,6 @@ class Workload:
         return replace(self, options=replace(o, keep_tokens=none, keep_heads=none, keep_values=none))
 
 
-def _check_array(name: str, x: np.ndarray, source: str) -> np.ndarray:
-    def bad(rule: str, remedy: str) -> WorkloadError:
-        return WorkloadError(source, name, rule, remedy)
-
-    if x.ndim != 4:
-        raise bad(f"has shape {list(x.shape)}", "give four dimensions [layers, heads, tokens, dim]")
-    if x.dtype.kind not in "fi":
-        raise bad(f"has type {x.dtype}", "use floats or signed integers")
-    if x.size == 0:
-        raise bad(f"is empty, shape {list(x.shape)}", "every dimension must be at least 1")
-    _check_finite(name, x, source)
-    return x
-
-
-def _check_finite(name: str, x: np.ndarray, source: str) -> None:
-    if x.dtype.kind == "f":
-        broken = np.argwhere(~np.isfinite(x.astype(np.float64)))
-        if len(broken):
-            raise WorkloadError(source, name, f"is NaN or infinite at {broken[0].tolist()} "
-                                f"({len(broken)} such value{'s' * (len(broken) > 1)})", "give finite numbers")
-
-
-def _check_vector(name: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...], source: str,
-                  positive: bool) -> np.ndarray | None:
-    """An optional float array of an exact shape; all ≥ 0, or > 0."""
-    if name not in arrays:
-        return None
-    x = arrays[name]
-    if x.shape != shape:
-        raise WorkloadError(source, name, f"has shape {list(x.shape)}", f"give shape {list(shape)}")
-    if x.dtype.kind not in "fiu":
-        raise WorkloadError(source, name, f"has type {x.dtype}", "use floats")
-    _check_finite(name, x, source)
-    x = x.astype(np.float64)
-    if np.any(x < 0) or (positive and np.any(x == 0)):
-        kind = "not positive" if positive else "negative"
-        raise WorkloadError(source, name, f"has a value that is {kind}", "correct it")
-    return x
-
-
-def _check_texts(arrays: Mapping[str, np.ndarray], tokens: int, source: str) -> tuple[str, ...] | None:
-    """The optional texts of the tokens."""
-    if "tokens" not in arrays:
-        return None
-    x = np.asarray(arrays["tokens"])
-    if x.dtype.kind != "U":
-        raise WorkloadError(source, "tokens", f"has type {x.dtype}", "give texts (numpy.array of str)")
-    if x.shape != (tokens,):
-        raise WorkloadError(source, "tokens", f"has shape {list(x.shape)}", f"give shape [{tokens}], a text per token")
-    return tuple(x.tolist())
-
-
-def _shape(a: Mapping[str, np.ndarray], source: str) -> Shape:
-    q, k, v = (a[n] for n in ARRAYS)
-    if k.shape != v.shape:
-        raise WorkloadError(source, "v", f"has shape {list(v.shape)}, k {list(k.shape)}", "make them equal")
-    for axis, what in ((0, "layers"), (3, "dim")):
-        if q.shape[axis] != k.shape[axis]:
-            raise WorkloadError(source, "k", f"has {k.shape[axis]} {what}, q has {q.shape[axis]}",
-                                "make them equal")
-    if q.shape[1] % k.shape[1]:
-        raise WorkloadError(source, "q", f"has {q.shape[1]} query heads for {k.shape[1]} K/V heads",
-                            "query heads must be a multiple of K/V heads")
-    return Shape(q.shape[0], q.shape[1], k.shape[1], q.shape[2], k.shape[2], q.shape[3])
-
-
 def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | None = None,
                   source: str = "workload") -> Workload:
     """A checked workload out of arrays (keys as in the file, but `job` apart). Raises `WorkloadError`."""
@@ -144,15 +78,15 @@ def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | 
     for name in ARRAYS:
         if name not in arrays:
             raise WorkloadError(source, name, "is missing", "a workload needs q, k and v")
-    a = {n: _check_array(n, np.asarray(arrays[n]), source) for n in ARRAYS}
-    shape = _shape(a, source)
+    a = {n: check_array(n, np.asarray(arrays[n]), source) for n in ARRAYS}
+    shape = shape_of(a, source)
     kinds = {n: a[n].dtype.kind for n in ARRAYS}
     for name in ARRAYS[1:]:
         if kinds[name] != kinds["q"]:
             raise WorkloadError(source, name, f"has type {a[name].dtype}, q has {a['q'].dtype}",
                                 "make q, k and v all floats or all signed integers")
     options = parse_options(job or {}, shape, source)
-    given = {n: _check_vector(f"{n}_scale", arrays, a[n].shape[:2], source, positive=True) for n in ARRAYS}
+    given = {n: check_vector(f"{n}_scale", arrays, a[n].shape[:2], source, positive=True) for n in ARRAYS}
     bits = {"q": options.q_bits, "k": sum(options.k_bits), "v": sum(options.v_bits)}
     real, codes, scales = {}, {}, {}
     for name in ARRAYS:
@@ -173,12 +107,12 @@ def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | 
             codes[name], scales[name] = quantise(real[name], bits[name])
         if np.max(np.abs(real[name])) > MAX_MAGNITUDE:
             raise WorkloadError(source, name, f"has real values beyond {MAX_MAGNITUDE:g}", "scale them down")
-    unit = _check_vector("out_unit", arrays, (), source, positive=True)
+    unit = check_vector("out_unit", arrays, (), source, positive=True)
     w = Workload(
         source, shape, options, real, codes, scales,
-        token_scores=_check_vector("token_scores", arrays, (shape.tokens,), source, positive=False),
-        head_scores=_check_vector("head_scores", arrays, (shape.kv_heads,), source, positive=False),
-        tokens=_check_texts(arrays, shape.tokens, source),
+        token_scores=check_vector("token_scores", arrays, (shape.tokens,), source, positive=False),
+        head_scores=check_vector("head_scores", arrays, (shape.kv_heads,), source, positive=False),
+        tokens=check_texts(arrays, shape.tokens, source),
         given_out_unit=None if unit is None else float(unit))
     _check_protection(w)
     return w

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from sim.harness import build
+from sim.harness import build, verilator
 from sim.harness.library import HarnessError, ProtocolError
 from sim.harness.memories import DECERR
 from sim.harness.memory_options import HOSTILE, MemoryOptions
@@ -272,9 +272,9 @@ def test_same_seed_same_cycles():
 
 
 def test_missing_tools_are_one_line(monkeypatch):
-    monkeypatch.setattr(build.shutil, "which", lambda tool: None if tool != "make" else "/usr/bin/make")
+    monkeypatch.setattr(verilator.shutil, "which", lambda tool: None if tool != "make" else "/usr/bin/make")
     with pytest.raises(ToolError, match=r"^g\+\+, perl not found; install with: apt-get install g\+\+ make perl$"):
-        build.check_tools()
+        verilator.check_tools()
 
 
 def test_bad_verilog_is_reported(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 
 from sim.harness.streams import RESET, Span
 from sim.timeline import Recorder, chrome_trace, summary
-from sim.timeline.events import build
+from sim.timeline.jobs import build
 from tests.integration.builds import QUAD
 
 
