@@ -86,7 +86,7 @@ def settings_from_args(args: argparse.Namespace) -> GptSettings:
 
 def _schedule(args: argparse.Namespace) -> Schedule:
     from spatten_hw.host.fixed_schedule import FixedRatios
-    from spatten_hw.host.options import load_toml
+    from spatten_hw.host.read_options import load_toml
     from spatten_hw.host.schedule import ScheduleError
     from spatten_hw.host.schedule_fields import read_schedule
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from spatten_hw.host import FixedCounts, FixedRatios, PaperSchedule, ScheduleError
-from spatten_hw.host.options import Shape, WorkloadError, parse_options
+from spatten_hw.host.options import Shape, WorkloadError
+from spatten_hw.host.read_options import parse_options
 from spatten_hw.host.schedule import whole_count
 from spatten_hw.host.schedule_fields import read_schedule
 

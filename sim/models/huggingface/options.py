@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spatten_hw.errors import UserError
-from spatten_hw.host.options import JobOptions, Shape, parse_options
+from spatten_hw.host.options import JobOptions, Shape
+from spatten_hw.host.read_options import parse_options
 from spatten_hw.host.schedule import LayerCounts, Schedule
 from spatten_hw.host.workload import Workload
 
