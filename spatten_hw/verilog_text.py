@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+import amaranth
 
 
 def repaired(text: str) -> str:
     """`text` with relative source references, without empty wires and lines of zeros, with constants that
     simulators see."""
-    return _trigger_constants(_zeros_as_loops(_without_empty_wires(_relative_sources(text))))
+    text = relative_sources(text, source_roots(), sysconfig.get_path("stdlib") + "/")
+    return _trigger_constants(_zeros_as_loops(_without_empty_wires(text)))
 
 
 _EMPTY_WIRE = re.compile(r"^(?: *\(\* src = \"[^\"\n]*\" \*\)\n)? *wire \[-1:0\] [^;\n]*;\n", re.MULTILINE)
@@ -61,9 +67,26 @@ def _trigger_constants(text: str) -> str:
     return _MODULE.sub(module, text)
 
 
-def _relative_sources(text: str) -> str:
-    def relative(match: re.Match[str]) -> str:
-        parts = match.group(0)[1:-1].split("|")
-        kept = [re.sub(r"^.*?/(?=(?:spatten_hw|boards|amaranth|tests|sim)/)", "", p) for p in parts]
-        return '"' + "|".join(kept) + '"'
-    return re.sub(r'"[^"\n]*\.py:[^"\n]*"', relative, text)
+_SOURCES = re.compile(r'"([^"\n]*\.py:[^"\n]*)"')
+_NO_SOURCE = re.compile(r"^ *\(\* src = \"\" \*\)\n", re.MULTILINE)
+
+
+def relative_sources(text: str, roots: Sequence[str], library: str) -> str:
+    """Source references relative to the first of the folders `roots` that they are in; of others the file's name.
+    Those into Python's `library` go (a state machine's register has one): they tell nothing but Python's version."""
+    def relative(part: str) -> str:
+        root = next((root for root in roots if part.startswith(root)), None)
+        if root is not None:
+            return part.removeprefix(root)
+        return "" if part.startswith(library) else part[part.rfind("/") + 1:]
+
+    def references(match: re.Match[str]) -> str:
+        return f'"{"|".join(filter(None, map(relative, match.group(1).split("|"))))}"'
+    return _NO_SOURCE.sub("", _SOURCES.sub(references, text))
+
+
+def source_roots() -> list[str]:
+    """Where Amaranth and this project are, the deeper folder first: an environment may lie in the project's folder."""
+    packages = (Path(path).parent for path in (amaranth.__file__, __file__))
+    return sorted({f"{folder.parent}/" for package in packages for folder in (package, package.resolve())},
+                  key=len, reverse=True)
