@@ -94,7 +94,7 @@ def _glue(streams: list[Port], wires: list[Port]) -> str:
 
 
 def _shortcut(block: Callable, args: tuple, kwargs: dict[str, Any], optimize: int) -> kept.Shortcut | None:
-    """None where arguments do not say all about the block by their text."""
+    """The quicker name of a block's library; None where arguments do not say all about the block by their text."""
     everything = [*args, *kwargs.values()]
     if not all(isinstance(a, int | str | SpAttenConfig) for a in everything):
         return None

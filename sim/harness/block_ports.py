@@ -41,7 +41,7 @@ class Port:
         return self.store(payloads)
 
     def store(self, values: Any) -> np.ndarray:
-        """Integers likewise."""
+        """Integers, one for each payload or value, likewise. Raises `ValueError` if one does not fit the width."""
         values = [int(v) for v in values]
         if any(not 0 <= v < 1 << self.width for v in values):
             raise ValueError(f"{self.name}: a value does not fit {self.width} bits")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from spatten_hw.errors import UserError
 
+#: Objects of Verilator's runtime, which every design is linked with.
 _RUNTIME = ("verilated.o", "verilated_threads.o", "verilated_vcd_c.o")
 
 
@@ -35,7 +36,7 @@ def check_tools() -> None:
 
 
 def version() -> str:
-    """Verilator's."""
+    """The version of Verilator's package, a part of every library's name."""
     return importlib.metadata.version("verilator")
 
 
@@ -54,7 +55,8 @@ def verilator_env(opt_fast: str = "-O2", opt_slow: str = "-O1") -> dict[str, str
 
 def verilate(work: Path, top: str, main: str, env: dict[str, str], cflags: str = "", *options: str) -> None:
     """Module `top` of `<top>.v` in `work` to C++ in `work/obj`, of which `V<top>.mk` makes the library
-    `work/lib<top>.so`, with `main` (C++, in `work`) in it."""
+    `work/lib<top>.so`, with `main` (C++, in `work`) in it. `env`: of `verilator_env`; `cflags`: more for the C++
+    compiler; `options`: more for Verilator. Raises `ToolError` with the first error."""
     # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
     call(["verilator", "--cc", "--exe", "--prefix", f"V{top}", "--top-module", top, "--Mdir", "obj",
           "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000", *options,

@@ -150,7 +150,8 @@ def read_workload(path: str | Path, job: str | Path | None = None) -> Workload:
                 arrays[name] = archive[name]
     except OSError as e:
         raise unreadable(f"cannot be read ({e.strerror or e})") from None
-    # What numpy and zipfile raise for a damaged archive (NotImplementedError: an unknown compression).
+    # What numpy and zipfile raise for a damaged archive; zipfile's NotImplementedError is for a compression, encryption
+    # or version that the archive names and it does not know.
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError,
             MemoryError) as e:
         raise unreadable(f"cannot be read ({e})") from None

@@ -15,6 +15,7 @@ ARRAYS = ("q", "k", "v")
 
 
 def check_array(name: str, x: np.ndarray, source: str) -> np.ndarray:
+    """q, k or v: four dimensions, none of them empty, finite floats or signed integers."""
     def bad(rule: str, remedy: str) -> WorkloadError:
         return WorkloadError(source, name, rule, remedy)
 
