@@ -19,7 +19,7 @@ help:
 	@echo "make bench     cycles against their bounds, preset BENCH=$(BENCH), requests WORKLOAD=file.csv, to build/bench/"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
-	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours)"
+	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
 	@echo "make lint      ruff and mypy"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
@@ -52,12 +52,15 @@ gpt: $(VENV)/.dev
 evaluate: gpt
 	$(BIN)/spatten-hw evaluate -o build/evaluate
 
-boards: $(VENV)/.dev
-	$(BIN)/spatten-hw build --board ulx3s_85f --memory bram -o build/boards/ulx3s_bram
-	$(BIN)/spatten-hw build --board ulx3s_85f --memory sdram -o build/boards/ulx3s_sdram
-	$(BIN)/spatten-hw build --board ecpix5_85f -o build/boards/ecpix5
-	$(BIN)/spatten-hw build --board arty_a7 -o build/boards/arty_a7
-	$(BIN)/spatten-hw build --board genesys2 -o build/boards/genesys2
+# A board that has been built is built again if a source is newer only: a stopped `make boards` goes on where it was.
+BOARDS := ulx3s_85f-bram ulx3s_85f-sdram ecpix5_85f-bram arty_a7-bram genesys2-bram
+SOURCES := $(shell find spatten_hw boards -name '*.py')
+
+boards: $(BOARDS:%=build/boards/%.done)
+
+build/boards/%.done: $(SOURCES) | $(VENV)/.dev
+	$(BIN)/spatten-hw build --board $(firstword $(subst -, ,$*)) --memory $(lastword $(subst -, ,$*)) -o build/boards/$*
+	@touch $@
 
 area: $(VENV)/.dev
 	@mkdir -p build/bench

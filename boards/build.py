@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from boards.board import Board
 from boards.flow.blocks import Design
 from boards.flow.estimate import check_fit
 from boards.flow.netlist import prepare
-from boards.flow.place import place
+from boards.flow.place import place_seeds
 from boards.flow.record import Record
 from boards.flow.synthesis import assemble
 from boards.flow.tools import ecppack_command, nextpnr_command, run_tool, yosys_command
@@ -28,12 +29,14 @@ WORK = "work"
 
 
 def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: Sequence[int], folder: Path,
-          cache: Path, tell: Callable[[str], None]) -> Record:
+          cache: Path, tell: Callable[[str], None], jobs: int = 1) -> Record:
     """Builds `config` with memory `kind` at `clock_hz` for `board` in `folder`: `<board>.bit` of the best seed if it
-    meets every clock (else none), and `build.json`. On boards that nothing here can place, synthesis alone.
+    meets every clock (else none), and `build.json`. On boards that nothing here can place, synthesis alone. Up to
+    `jobs` tools run at a time.
 
     Raises `UserError` before any work if the configuration is too big for the board or a tool is missing, and
     `ToolError` if one fails."""
+    start = time.monotonic()
     check_fit(config, board.device)
     yosys_command()
     if board.device.place is not None:
@@ -49,16 +52,14 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
     bitstream = folder / f"{board.name}.bit"
     bitstream.unlink(missing_ok=True)
     units = list(unit_modules(config, SYSTEM).values())
-    netlist, blocks, joining = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell)
-    record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None, joining)
+    netlist, blocks, joining = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell,
+                                        jobs)
+    record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None, joining, jobs)
     if board.device.place is not None:
         prepare(netlist, board.device)
         lpf = work / f"{TOP}.lpf"
         lpf.write_text(constraints)
-        placements = []
-        for number, seed in enumerate(seeds, 1):
-            about = f"place and route {number}/{len(seeds)}, seed {seed}"
-            placements.append(place(netlist, board.device, seed, clock_hz / 1e6, work, lpf, tell, about))
+        placements = place_seeds(netlist, board.device, seeds, clock_hz / 1e6, work, lpf, tell, jobs=jobs)
         record = replace(record, placements=placements)
         best = record.best
         if best is not None and best.met and best.config is not None:
@@ -67,6 +68,7 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
                               f"{TOP}.bit"], work, "ecppack.log")
             (work / f"{TOP}.bit").replace(bitstream)
             record = replace(record, bitstream=bitstream.name, other=record.other + usage)
+    record = replace(record, elapsed=time.monotonic() - start)
     record.write(folder / RECORD)
     return record
 

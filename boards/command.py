@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from sim.commands.arguments import count
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 
@@ -22,7 +23,8 @@ boards:
 
 DIR gets <board>.bit of the seed with the most margin, build.json (utilisation, MHz per seed, critical paths, time and
 memory) and work/ (netlists, reports, logs). A placement that misses the clock is routed up to three times; a seed whose
-routing always gets stuck is given up and named. Exit 1 if no seed is routed and reaches the clock: no bitstream then.
+routing always gets stuck is given up and named. Each of --jobs takes up to 2 GB of memory for `small`. Exit 1 if no
+seed is routed and reaches the clock: no bitstream then.
 
 examples:
   spatten-hw build --board ulx3s_85f -o build/ulx3s
@@ -39,10 +41,17 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder to write to (default build/NAME)")
     parser.add_argument("--memory", metavar="KIND", help="memory of the system: bram (default) or, on the ULX3S, sdram")
     parser.add_argument("--frequency", metavar="MHZ", type=_mhz, help="clock of the design (default: the board's)")
-    parser.add_argument("--seeds", metavar="N,N,…", type=seed_list, default=seed_list(SEEDS),
-                        help=f"seeds of place and route (default {SEEDS})")
+    add_place_arguments(parser)
     add_config_arguments(parser)
     parser.set_defaults(handler=run)
+
+
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """What all that places and routes takes: `args.seeds`, and `args.jobs`, None for the number of processors."""
+    parser.add_argument("--seeds", metavar="N,N,…", type=seed_list, default=seed_list(SEEDS),
+                        help=f"seeds of place and route (default {SEEDS})")
+    parser.add_argument("--jobs", metavar="N", type=count,
+                        help="most tools at a time, each for a unit or a seed (default: one per processor)")
 
 
 def _mhz(text: str) -> float:
@@ -67,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     # The hardware description is slow to import and not needed for --help.
     from boards.boards import BOARDS
     from boards.build import build
+    from boards.flow.parallel import processors
     from sim.harness.kept import build_dir
     from sim.status import Status
 
@@ -79,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     clock_hz = board.clock_hz if args.frequency is None else round(args.frequency * 1e6)
     folder = args.output if args.output is not None else Path("build") / board.name
     with Status() as status:
-        record = build(board, config, kind, clock_hz, args.seeds, folder, build_dir() / "synthesis", status.show)
+        record = build(board, config, kind, clock_hz, args.seeds, folder, build_dir() / "synthesis", status.show,
+                       args.jobs or processors())
     print(record.text())
     if record.met is None:
         print(f"{board.title}: synthesis only; place and route need the vendor's tools. Wrote {folder / 'build.json'}")

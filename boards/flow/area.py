@@ -14,7 +14,8 @@ from .blocks import Design
 from .devices import Device
 from .families import Family, Utilisation
 from .netlist import prepare
-from .place import Placement, place
+from .parallel import side_by_side
+from .place import Placement, place_seeds
 from .platform import FAKE_TOP, FakePins
 from .standard_cells import Liberty, sram_bits
 from .synthesis import Block, assemble, synthesise
@@ -46,7 +47,8 @@ class Area:
 
 
 class Measured:
-    """The Verilog of one configuration, synthesised unit by unit. `cache`: folder that netlists are kept in."""
+    """The Verilog of one configuration, synthesised unit by unit. `cache`: folder that netlists are kept in; `jobs`:
+    most tools at a time."""
 
     def __init__(self, config: SpAttenConfig, cache: Path, tell: Tell = lambda text: None, jobs: int = 1):
         from spatten_hw.top import Top  # the hardware description is slow to import
@@ -54,6 +56,7 @@ class Measured:
         self.config = config
         self.cache = cache
         self.tell = tell
+        self.jobs = jobs
         tell(f"{config.name}: writing Verilog")
         self.design = Design(to_verilog(Top(config), TOP, jobs=jobs))
         self.units = unit_modules(config)
@@ -67,12 +70,22 @@ class Measured:
         top = self.units.get(unit, TOP)
         return {top: 1} | {name: n for name, n in self.design.occurrences(top).items() if name in self.boxes}
 
-    def area(self, unit: str, family: Family, liberty: Liberty | None = None) -> Area:
-        """`unit` (a unit's name, `WHOLE` or `GLUE`) on `family`, which is that of `liberty` for standard cells."""
+    def areas(self, units: Sequence[str], family: Family, liberty: Liberty | None = None) -> dict[str, Area]:
+        """Each of `units` (a unit's name, `WHOLE` or `GLUE`) → its area on `family`, which is that of `liberty` for
+        standard cells."""
+        first: dict[str, str] = {}
+        for unit in units:
+            for module in self.modules(unit):
+                first.setdefault(module, unit)
+        made = side_by_side(lambda module: self._block(first[module], module, family), first, self.jobs)
+        blocks = {block.module: block for block in made}
+        return {unit: self._area(unit, blocks, liberty) for unit in units}
+
+    def _area(self, unit: str, blocks: dict[str, Block], liberty: Liberty | None) -> Area:
         total, gates, bits, usage = Utilisation(), 0.0, 0, NOTHING
         copies = {}
         for module, times in self.modules(unit).items():
-            block = self._block(unit, module, family)
+            block = blocks[module]
             total += block.utilisation * times
             usage += block.usage
             inside = self.design.closure(module, set(self.boxes) - {module})
@@ -100,10 +113,7 @@ class Measured:
         pins = to_verilog(FakePins(module, self.design.ports(module)), FAKE_TOP)
         design = Design(self.design.text(self.design.modules) + pins)
         tell = lambda text: self.tell(f"{self.config.name}, {unit}: {text}")  # noqa: E731
-        netlist, _, _ = assemble(design, FAKE_TOP, device.family, self.cache, [module, *self.boxes], work, tell)
+        netlist, _, _ = assemble(design, FAKE_TOP, device.family, self.cache, [module, *self.boxes], work, tell,
+                                 self.jobs)
         prepare(netlist, device)
-        placements = []
-        for number, seed in enumerate(seeds, 1):
-            about = f"place{' and route' if route else ''} {number}/{len(seeds)}, seed {seed}"
-            placements.append(place(netlist, device, seed, mhz, work, tell=tell, about=about, route=route))
-        return placements
+        return place_seeds(netlist, device, seeds, mhz, work, tell=tell, route=route, jobs=self.jobs)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .devices import Device
 from .nextpnr import Clock, Nextpnr
+from .parallel import side_by_side
 from .paths import CriticalPath
 from .router_log import Unroutable
 from .sdf import late_paths
@@ -62,6 +63,17 @@ class Placement:
                 "met": self.met, "stuck": self.stuck, "routings": list(self.routings), "used": dict(self.used),
                 "available": dict(self.available), "critical_paths": [path.as_json for path in self.paths],
                 **self.usage.as_json}
+
+
+def place_seeds(netlist: Path, device: Device, seeds: Sequence[int], mhz: float, folder: Path, lpf: Path | None = None,
+                tell: Callable[[str], None] = lambda text: None, route: bool = True, jobs: int = 1) -> list[Placement]:
+    """A placement per seed, in their order, up to `jobs` at a time; for the rest see `place`."""
+    def one(numbered: tuple[int, int]) -> Placement:
+        number, seed = numbered
+        about = f"place{' and route' if route else ''} {number}/{len(seeds)}, seed {seed}"
+        return place(netlist, device, seed, mhz, folder, lpf, tell, about, route)
+
+    return side_by_side(one, enumerate(seeds, 1), jobs)
 
 
 def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lpf: Path | None = None,

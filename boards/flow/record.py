@@ -23,7 +23,8 @@ NAMES = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs", "brams": "b
 @dataclass(frozen=True)
 class Record:
     """A build. `wanted_mhz`: the clock's frequency; `placements`: one per seed, none where nothing here can place;
-    `bitstream`: file name, if there is one; `other`: what the steps beside synthesis and placement cost."""
+    `bitstream`: file name, if there is one; `other`: what the steps beside synthesis and placement cost; `elapsed`:
+    seconds from its begin to its end, with up to `jobs` tools at a time."""
 
     board: str
     config: SpAttenConfig
@@ -34,6 +35,8 @@ class Record:
     placements: Sequence[Placement]
     bitstream: str | None
     other: Usage = NOTHING
+    jobs: int = 1
+    elapsed: float = 0
 
     @property
     def utilisation(self) -> Utilisation:
@@ -57,7 +60,7 @@ class Record:
 
     @property
     def usage(self) -> Usage:
-        """Everything one after the other, cached synthesis at what it once cost."""
+        """All tools as if one after the other, cached synthesis at what it once cost."""
         return sum([*(b.usage for b in self.blocks), *(p.usage for p in self.placements)], self.other)
 
     @property
@@ -72,6 +75,7 @@ class Record:
             "blocks": {b.module: {**b.utilisation.as_json, "cells": dict(b.cells), **b.usage.as_json,
                                   "cached": b.cached} for b in self.blocks},
             "synthesis": synthesis.as_json, "total": self.usage.as_json,
+            "jobs": self.jobs, "elapsed_seconds": round(self.elapsed, 1),
             "placements": [p.as_json for p in self.placements],
         }
 
@@ -91,7 +95,8 @@ class Record:
             lines.append(f"  MHz: {seeds}; median {median(self.reached):.1f}")
             lines += [f"  seed {p.seed}: {p.stuck}" for p in self.placements if p.stuck]
         usage = self.usage
-        lines.append(f"  {usage.seconds:.0f} s of processor time, at most {usage.peak_mb:.0f} MB")
+        lines.append(f"  {usage.seconds:.0f} s of processor time, {self.elapsed:.0f} s of the clock, "
+                     f"{self.jobs} at a time; at most {usage.peak_mb:.0f} MB each")
         if self.best is not None:
             lines += ["critical path of the best seed:", *(path.text() for path in self.best.paths[:1])]
         return "\n".join(lines)

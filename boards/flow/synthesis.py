@@ -13,7 +13,8 @@ from pathlib import Path
 
 from .blocks import Design
 from .families import Family, Utilisation
-from .tools import ToolError, Usage, run_tool, tool_names, yosys_command
+from .parallel import side_by_side
+from .tools import Stopped, ToolError, Usage, run_tool, tool_names, yosys_command
 
 #: Part of every key of the cache: to be raised when the scripts below change.
 VERSION = 3
@@ -63,14 +64,25 @@ def synthesise(design: Design, module: str, family: Family, cache: Path, boxes: 
             usage = _run(design, module, inside, edge, family, part)
             # Last: a folder that has it is complete.
             (part / "usage.json").write_text(json.dumps(vars(usage)))
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
-        except KeyboardInterrupt:
+            _keep(part, folder)
+        except (KeyboardInterrupt, Stopped):
             shutil.rmtree(part, ignore_errors=True)
             raise
     cells = read_cells((folder / "stat.json").read_text(), {*design.modules})
     usage = Usage(**json.loads((folder / "usage.json").read_text()))
     return Block(module, cells, family.utilisation(cells), folder / "netlist.il", usage, cached)
+
+
+def _keep(part: Path, folder: Path) -> None:
+    """Makes `part` the folder of the cache, unless somebody else has just made the same."""
+    try:
+        part.rename(folder)
+    except OSError:  # there is one already
+        if (folder / "usage.json").is_file():
+            shutil.rmtree(part)
+        else:
+            shutil.rmtree(folder)
+            part.rename(folder)
 
 
 def _run(design: Design, module: str, inside: Sequence[str], edge: Sequence[str], family: Family,
@@ -113,16 +125,21 @@ def read_cells(stat: str, modules: Collection[str] = ()) -> dict[str, int]:
 
 
 def assemble(design: Design, module: str, family: Family, cache: Path, boxes: Collection[str], folder: Path,
-             tell: Callable[[str], None] = lambda text: None) -> tuple[Path, list[Block], Usage]:
+             tell: Callable[[str], None] = lambda text: None, jobs: int = 1) -> tuple[Path, list[Block], Usage]:
     """The netlist of `module` for place and route, `folder`/netlist.json, joined from itself without `boxes` and from
-    each of those boxes that it contains. Returns it, the blocks, and what joining cost. `tell` is told what begins."""
+    each of those boxes that it contains, up to `jobs` of which are synthesised at a time. Returns it, the blocks, and
+    what joining cost. `tell` is told what begins."""
     names = [name for name in design.closure(module) if name == module or name in boxes]
-    blocks = []
-    for number, name in enumerate(names, 1):
+
+    def one(numbered: tuple[int, str]) -> Block:
+        number, name = numbered
         tell(f"synthesis {number}/{len(names)}: {name}")
-        blocks.append(synthesise(design, name, family, cache, boxes))
-        if blocks[-1].remark:
-            tell(blocks[-1].remark)
+        block = synthesise(design, name, family, cache, boxes)
+        if block.remark:
+            tell(block.remark)
+        return block
+
+    blocks = side_by_side(one, enumerate(names, 1), jobs)
     tell("joining the netlists")
     netlist, usage = join(blocks, module, family, folder)
     return netlist, blocks, usage

@@ -16,15 +16,21 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import STDOUT, Popen
+from threading import Event
 
 from spatten_hw.errors import UserError
 
 EXTRA = "pip install 'spatten-hw[boards]'"
 #: Between two looks at what a tool has done so far.
 WATCH_SECONDS = 1.0
+#: Between two looks at whether a tool that nobody watches is to be ended.
+STOP_SECONDS = 0.1
+#: Of a thread whose tools run beside others' (`parallel`): once set, they are ended.
+STOP: ContextVar[Event | None] = ContextVar("STOP", default=None)
 #: Lines of a log that are shown when a tool fails.
 TAIL = 4
 
@@ -62,6 +68,10 @@ class ToolError(UserError):
     cost."""
 
     usage: Usage = NOTHING
+
+
+class Stopped(Exception):
+    """A tool was ended because one beside it failed: not worth telling."""
 
 
 #: Package of Yosys → program that runs a script with it, in the order of preference.
@@ -124,16 +134,21 @@ def _named(variable: str) -> list[str] | None:
 
 def run_tool(command: Sequence[str], folder: Path, log: str, watch: Callable[[], None] | None = None) -> Usage:
     """Runs `command` in `folder`; what it writes goes to the file `log` there. `watch` is called every second while it
-    runs, and once after; what it raises ends the tool. Raises `ToolError` if the tool fails."""
+    runs, and once after; what it raises ends the tool. Raises `ToolError` if the tool fails, `Stopped` if it was ended
+    with those beside it."""
     start = time.monotonic()
     path = folder / log
+    stop = STOP.get()
     with path.open("wb") as file:
         process = Popen(command, cwd=folder, stdout=file, stderr=STDOUT)
         try:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG if watch else 0)
-            while watch and not pid:
-                time.sleep(WATCH_SECONDS)
-                watch()
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG if watch or stop else 0)
+            while not pid:
+                time.sleep(WATCH_SECONDS if watch else STOP_SECONDS)
+                if stop and stop.is_set():
+                    raise Stopped
+                if watch:
+                    watch()
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         except BaseException as error:
             process.kill()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from boards.command import seed_list
+from boards.command import add_place_arguments
 from sim.harness.kept import build_dir
 from sim.status import Status
 from spatten_hw.config import SpAttenConfig
@@ -21,7 +20,6 @@ TARGETS = ("ecp5", "xc7", "xcup")
 #: MHz that units are to reach on an ECP5 of speed grade 6: a placement that does is routed once. nextpnr weighs paths
 #: against the slowest, so that no result depends on it otherwise: placements of one seed are the same at 40 and at 100.
 AIM = 80.0
-SEEDS = "1,2,3"
 
 EPILOG = """\
 Each unit is synthesised by itself (Yosys), its netlist kept under a digest of its Verilog: a rerun does what changed.
@@ -53,8 +51,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help=f"{', '.join(TARGETS)} or none; repeatable (default ecp5)")
     parser.add_argument("--mhz", action="append", default=[], metavar="UNIT",
                         help="place and route this unit, whole, or each (of --unit); repeatable")
-    parser.add_argument("--seeds", metavar="N,N,…", type=seed_list, default=seed_list(SEEDS),
-                        help=f"seeds of place and route (default {SEEDS})")
+    add_place_arguments(parser)
     parser.add_argument("--placed", action="store_true", help="with --mhz: place, do not route")
     parser.add_argument("--liberty", type=Path, metavar="FILE.lib", help="measure standard cells of this file too")
     parser.add_argument("--history", type=Path, metavar="FILE.json", help="append the figures under this commit")
@@ -111,20 +108,21 @@ def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str]
     from boards.flow.area import GLUE, WHOLE, Measured
     from boards.flow.devices import LFE5U_85F
     from boards.flow.families import FAMILIES
+    from boards.flow.parallel import processors
     from boards.flow.units import UNITS
 
     from .area_report import CELLS, PresetReport
 
     folder = build_dir()
-    measured = Measured(config, folder / "synthesis", status.show, jobs=min(2, os.cpu_count() or 1))
+    measured = Measured(config, folder / "synthesis", status.show, jobs=args.jobs or processors())
     report = PresetReport(config)
     units = args.unit or [*UNITS, GLUE, WHOLE]
     for target in targets:
-        report.areas[target] = {unit: measured.area(unit, FAMILIES[target]) for unit in units}
+        report.areas[target] = measured.areas(units, FAMILIES[target])
     if liberty is not None:
-        report.areas[CELLS] = {unit: measured.area(unit, liberty.family, liberty) for unit in units}
+        report.areas[CELLS] = measured.areas(units, liberty.family, liberty)
     for unit in clocked_units(args.mhz, args.unit):
-        area = measured.area(unit, FAMILIES["ecp5"]).utilisation
+        area = measured.areas([unit], FAMILIES["ecp5"])[unit].utilisation
         holds = LFE5U_85F.holds
         over = [f"{name} {getattr(area, name):g} of {getattr(holds, name):g}"
                 for name in ("luts", "dsps", "brams") if getattr(area, name) > getattr(holds, name)]

@@ -13,6 +13,7 @@ from boards.command import NAMES
 from boards.flow.blocks import Design
 from boards.flow.families import FAMILIES, Utilisation
 from boards.flow.nextpnr import Clock
+from boards.flow.parallel import processors
 from boards.flow.paths import read_paths
 from boards.flow.place import Placement
 from boards.flow.record import Record
@@ -138,19 +139,30 @@ def test_a_stuck_seed_is_never_the_best():
 def test_met_clock(capsys, monkeypatch, tmp_path, board, options, config, said):
     """What is built by default, and how a workload is then run on it: the configuration's hash must be the same."""
     built = []
-    monkeypatch.setattr(building, "build", lambda *args: built.append(args[1]) or record(52.5, "ulx3s_85f.bit"))
+    monkeypatch.setattr(building, "build", lambda *args: built.append(args) or record(52.5, "ulx3s_85f.bit"))
     assert main(["build", "--board", board, "-o", str(tmp_path), *options]) == 0
     text = capsys.readouterr().out
-    assert "wrote ulx3s_85f.bit" in text and said in text and built[0].hash == config.hash
+    assert "wrote ulx3s_85f.bit" in text and said in text and built[0][1].hash == config.hash
+
+
+@pytest.mark.parametrize(("options", "jobs"), [([], processors()), (["--jobs", "7"], 7)])
+def test_tools_at_a_time(monkeypatch, tmp_path, options, jobs):
+    built = []
+    monkeypatch.setattr(building, "build", lambda *args: built.append(args) or record(52.5, "ulx3s_85f.bit"))
+    assert main(["build", "--board", "ulx3s_85f", "-o", str(tmp_path), *options]) == 0
+    assert built[0][-1] == jobs
 
 
 def test_record(tmp_path):
     """One seed that meets the clock is enough; what is kept says which seeds do."""
     made = record(52.5, "ulx3s_85f.bit")
     assert made.met and made.best.seed == 1 and made.reached == [51.5, 50.5, 49.5]
+    made = replace(made, jobs=2, elapsed=60.04)
+    assert "0 s of processor time, 60 s of the clock, 2 at a time; at most 0 MB each" in made.text()
     made.write(tmp_path / "build.json")
     kept = json.loads((tmp_path / "build.json").read_text())
     assert [p["met"] for p in kept["placements"]] == [True, True, False] and kept["met"]
+    assert (kept["jobs"], kept["elapsed_seconds"]) == (2, 60.0)
     assert kept["utilisation"]["luts"] == 7 and kept["blocks"]["system"]["cells"] == {"LUT4": 7}
     assert kept["placements"][0]["critical_paths"][0]["unit"] == "writer"
     assert FAMILIES["ecp5"] is made.device.family and BoardTop is building.BoardTop

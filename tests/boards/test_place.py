@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from boards.flow.devices import LFE5U_85F
-from boards.flow.place import ROUTINGS, SEED_STEP, place
+from boards.flow.place import ROUTINGS, SEED_STEP, place, place_seeds
 
 SEED = 3
 STUCK = 0.0
@@ -69,3 +69,14 @@ def test_a_router_that_is_always_stuck(monkeypatch, tmp_path):
     assert not result.met and result.slowest.reached == 45 and result.usage.wall < 60
     assert told[-1].startswith("1/1: routing, round 7: 700 ")
     assert result.routings == (STUCK,) * ROUTINGS
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_placement_per_seed(monkeypatch, tmp_path, jobs):
+    """In the order of the seeds, each told with its number."""
+    placed(monkeypatch, tmp_path, 51, 52)
+    told = []
+    results = place_seeds(tmp_path / "netlist.json", LFE5U_85F, [SEED + SEED_STEP, SEED], 50, tmp_path,
+                          tell=told.append, jobs=jobs)
+    assert [(p.seed, p.slowest.reached, p.config.read_text()) for p in results] == [(1003, 52, "52"), (3, 51, "51")]
+    assert all(text.startswith(("place and route 1/2, seed 1003: ", "place and route 2/2, seed 3: ")) for text in told)
