@@ -64,7 +64,7 @@ build/boards/%.done: $(SOURCES) | $(VENV)/.dev
 
 area: $(VENV)/.dev
 	@mkdir -p build/bench
-	$(BIN)/spatten-hw bench area --target ecp5 --target xc7 --target xcup --mhz whole --json build/bench/area.json \
+	$(BIN)/spatten-hw bench area --target ecp5 --target xc7 --target xcup --mhz each --mhz whole --json build/bench/area.json \
 	  --history build/bench/area-history.json --plot build/bench/area.svg
 
 generate: $(VENV)/.demo

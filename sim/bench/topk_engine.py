@@ -1,0 +1,124 @@
+"""A top-k engine in simulation: vectors back to back, their cycles, and whether what it keeps is the golden model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sim.golden.topk import topk_mask
+from sim.harness.block import Block
+from spatten_hw.config import PROB_BITS, SpAttenConfig
+from spatten_hw.stream.layouts import tag_layout
+from spatten_hw.topk.interface import make_topk
+from spatten_hw.topk.linerate import LineRate
+from spatten_hw.topk.quickselect import QuickSelect
+
+from .blocks import compare, rows_of
+
+#: Cycles by which one vector may leave later than another of its length: its last elements may need a row more.
+JITTER = 1
+#: Vectors before the first one counted: the pipeline fills.
+WARM_UP = 3
+
+Vectors = Sequence[tuple[np.ndarray, int]]
+
+
+@dataclass
+class Row:
+    """A case on an engine."""
+
+    engine: str
+    lanes: int
+    case: str
+    data: str
+    vectors: int
+    cycles: float
+    worst: int
+    stated: int | None
+    waits: int
+    bound: float
+    latency: int | None = None
+    stated_latency: int | None = None
+    target: float | None = None
+    mismatches: list[str] = field(default_factory=list)
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is reached, no vector took longer than stated, and line rate let no row wait."""
+        return ((self.stated is None or self.worst <= self.stated + JITTER)
+                and (self.target is None or self.cycles <= self.target)
+                and (self.engine != "linerate" or self.waits == 0))
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "ratio": self.cycles / self.bound, "met": self.met, "bit_exact": not self.mismatches}
+
+
+class Engine:
+    """An engine in simulation, with the sizes it has in the local top-k of `config` but for `lanes` and `max_n`."""
+
+    def __init__(self, name: str, config: SpAttenConfig, lanes: int, max_n: int,
+                 progress: Callable[[str], None] | None = None):
+        self.name, self.lanes = name, lanes
+        sizes = (PROB_BITS, config.token_bits, tag_layout(config).size, lanes, max_n)
+        self.block = Block(make_topk, name, *sizes, progress=progress)
+        self.stated = self.block.component
+        assert isinstance(self.stated, QuickSelect | LineRate)
+
+    def stated_cycles(self, n: int) -> int:
+        """Most cycles from one vector of up to n keys to the next. Quick-select states its search; the filter behind
+        it takes the vector's rows and may have waited for it."""
+        if isinstance(self.stated, LineRate):
+            return self.stated.cycles(n)
+        return self.stated.worst_case_cycles(n) + -(-n // self.lanes) + 12
+
+    def stated_latency(self, n: int) -> int | None:
+        return self.stated.latency(n) if isinstance(self.stated, LineRate) else None
+
+    def run(self, vectors: Vectors) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """The cycles of every input row and of every vector's last row out, and differences from the golden model."""
+        keys = rows_of([v for v, _ in vectors], self.lanes, fill=(1 << PROB_BITS) - 1)
+        position = rows_of([np.arange(len(v)) for v, _ in vectors], self.lanes)
+        tag_mask = (1 << self.stated.tag_bits) - 1
+        payload_mask = (1 << self.stated.payload_bits) - 1
+        self.block.receive("o")
+        self.block.send("i", {
+            "keys": keys.values, "payloads": position.values & payload_mask, "count": keys.count, "last": keys.last,
+            "k": np.array([k for _, k in vectors])[keys.vector], "tag": keys.vector & tag_mask})
+        kept = [topk_mask(v, k) for v, k in vectors]
+        want = rows_of([v[m] for (v, _), m in zip(vectors, kept, strict=True)], self.lanes)
+        want_position = rows_of([np.flatnonzero(m) & payload_mask for m in kept], self.lanes)
+        limit = 2000 + sum(self.stated_cycles(len(v)) + len(v) for v, _ in vectors)
+        self.block.run(limit, o=len(want))
+        out = self.block.taken("o")
+        got = out.columns()
+        live = np.arange(self.lanes) < want.count[:, None]
+        mismatches: list[str] = []
+        for name, values in (("count", want.count), ("last", want.last), ("tag", want.vector & tag_mask)):
+            compare(name, got[name], values, mismatches)
+        compare("keys", np.where(live, got["keys"], 0), want.values, mismatches)
+        compare("payloads", np.where(live, got["payloads"], 0), want_position.values, mismatches)
+        return self.block.taken("i").cycles, out.cycles[want.last == 1], mismatches
+
+    def measure(self, case: str, data: str, vectors: Vectors, target: float | None = None,
+                alone: int | None = None) -> Row:
+        """Vectors back to back; `alone`: the length whose latency is measured, too.
+
+        Only of vectors of one length may each be held against what is stated: a long one that follows short ones
+        leaves later than they by what it takes longer in the engine, though none waited.
+        """
+        _, ends, mismatches = self.run(vectors)
+        gaps = np.diff(ends)[WARM_UP:]
+        lengths = [len(v) for v, _ in vectors]
+        counted = [-(-n // self.lanes) for n in lengths[WARM_UP + 1:]]
+        stated = self.stated_cycles(lengths[0]) if len(set(lengths)) == 1 else None
+        row = Row(self.name, self.lanes, case, data, len(vectors), float(gaps.mean()), int(gaps.max()), stated,
+                  self.block.taken("i").blocked, sum(counted) / len(counted), target=target,
+                  mismatches=[f"{self.name}, P={self.lanes}, {case}, {data}: {text}" for text in mismatches])
+        if alone is not None:
+            starts, ends, _ = self.run([v for v in vectors if len(v[0]) == alone][:1])
+            row.latency, row.stated_latency = int(ends[0] - starts[0]), self.stated_latency(alone)
+        return row
