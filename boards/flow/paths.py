@@ -76,7 +76,8 @@ def design_name(name: str) -> str:
     """
     name = _CELL_SUFFIX.sub("", name)
     bit = re.search(r"\[\d+\]$", name)
-    parts = [part for part in name.split(".") if part not in _SILENT]
+    # A backslash marks a name that Verilog would not take without it.
+    parts = [part.lstrip("\\") for part in name.split(".") if part not in _SILENT]
     # Everything below the accelerator is named from there.
     if "accelerator" in parts[:-1]:
         parts = parts[parts.index("accelerator") + 1:]

@@ -55,6 +55,7 @@ def test_critical_path_is_named_after_the_design():
     ("system.accelerator.score.block.array.sum_CCU2C_S0_4", "score.array.sum"),
     ("system.bridge.length[4]", "system.bridge.length[4]"),
     ("dut.softmax.rows.storage.0.11_DO_1", "softmax.rows.storage"),
+    ("\\$signal$18_TRELLIS_FF_Q_3", "$signal$18"),
 ])
 def test_names(cell, name):
     assert design_name(cell) == name
