@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spatten_hw.errors import UserError
@@ -46,12 +46,13 @@ class Run:
 @dataclass(frozen=True)
 class Nextpnr:
     """nextpnr-ecp5 for `device` in `folder`, with the constraints `lpf` if there are any; `tell` is told of every
-    step."""
+    step; `sources`: net → source references."""
 
     device: Device
     folder: Path
     lpf: Path | None
     tell: Callable[[str], None]
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, netlist: Path, name: str, seed: int, mhz: float, *options: str) -> Run:
         """Runs with `options` on `netlist`, which lies in the folder, as `lpf` does; clocks without a constraint must
@@ -75,7 +76,7 @@ class Nextpnr:
             clocks = {net: Clock(*reached_and_wanted) for net, reached_and_wanted in watch.placed.items()}
         if not clocks:
             raise UserError(f"{netlist}: nothing is clocked; there is no frequency to report")
-        return Run(clocks, used, available, read_paths(text), usage)
+        return Run(clocks, used, available, read_paths(text, self.sources), usage)
 
     def _inside(self, path: Path) -> str:
         return str(path.resolve().relative_to(self.folder.resolve()))

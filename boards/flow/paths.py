@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 #: What Yosys and nextpnr append to the name of a signal for the cells and nets round it.
 _CELL_SUFFIX = re.compile(
@@ -12,6 +14,7 @@ _CELL_SUFFIX = re.compile(
     r"|\$(?:glbnet|PACKER|nextpnr|TRELLIS|DPRAM)\S*|\.\d+\.\d+(?:_.*)?)$")
 #: Instances that say nothing to a reader: the measured design inside the fake pins, the inside of a shared block.
 _SILENT = {"dut", "block"}
+NO_SOURCES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -85,19 +88,20 @@ def design_name(name: str) -> str:
     return text if bit is None or text.endswith("]") else text + bit.group(0)
 
 
-def read_paths(report: str) -> tuple[CriticalPath, ...]:
-    """The critical path of every clock in nextpnr's JSON report, slowest first; not those to and from pins."""
-    paths = [_path(entry) for entry in json.loads(report)["critical_paths"]
+def read_paths(report: str, sources: Mapping[str, str] = NO_SOURCES) -> tuple[CriticalPath, ...]:
+    """The critical path of every clock in nextpnr's JSON report, slowest first; not those to and from pins. `sources`:
+    net → source references, as they are in a netlist, joined by bars."""
+    paths = [_path(entry, sources) for entry in json.loads(report)["critical_paths"]
              if "<async>" not in (entry["from"], entry["to"])]
     return tuple(sorted(paths, key=lambda path: -path.delay))
 
 
-def _path(entry: dict) -> CriticalPath:
+def _path(entry: dict, sources: Mapping[str, str]) -> CriticalPath:
     steps, before, logic, routing, levels = [], 0.0, 0.0, 0.0, 0
     for piece in entry["path"]:
         if piece["type"] == "routing":
             routing += piece["delay"]
-            steps.append(Step(design_name(piece["net"]), _source(piece.get("sources", ())), piece["delay"], before))
+            steps.append(Step(design_name(piece["net"]), _source(_references(piece, sources)), piece["delay"], before))
             before = 0.0
         else:
             logic += piece["delay"]
@@ -108,7 +112,14 @@ def _path(entry: dict) -> CriticalPath:
     return CriticalPath(clock, design_name(first), design_name(last), levels, logic, routing, tuple(steps))
 
 
-def _source(sources) -> str:
+def _references(piece: dict, sources: Mapping[str, str]) -> Iterable[str]:
+    """Those of a net, or of the signal that it is a bit of."""
+    net = piece["net"]
+    known = sources.get(net) or sources.get(re.sub(r"\[\d+\]$", "", net), "")
+    return known.split("|") if known else piece.get("sources", ())
+
+
+def _source(sources: Iterable[str]) -> str:
     """The first place in the project or its libraries; what the synthesiser's own cells name is left out."""
     for source in sources:
         if re.match(r"[\w/]+\.py:", source):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .devices import Device
+from .netlist import read_sources
 from .nextpnr import Clock, Nextpnr
 from .parallel import side_by_side
 from .paths import CriticalPath
@@ -83,7 +84,7 @@ def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lp
     misses, the same placement is routed again, at most `ROUTINGS` times. `tell` is told of every step, after `about`.
     A clock that misses, or a router that is stuck, is no error (see `Placement.met`): another seed may do. Raises
     `ToolError` if the netlist does not fit."""
-    tool = Nextpnr(device, folder, lpf, lambda step: tell(f"{about}: {step}"))
+    tool = Nextpnr(device, folder, lpf, lambda step: tell(f"{about}: {step}"), read_sources(netlist))
     name = f"seed{seed}"
     for earlier in folder.glob(f"{name}-routed*.config"):
         earlier.unlink()

@@ -1,5 +1,7 @@
 """What the flow reads of its tools: cell counts, clocks, critical paths, Liberty files, and Verilog's modules."""
 
+import json
+
 import pytest
 from amaranth import Module, unsigned
 from amaranth.lib import wiring
@@ -7,7 +9,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from boards.flow.blocks import Design, Port
+from boards.flow.devices import LFE5U_85F
 from boards.flow.families import FAMILIES, Utilisation
+from boards.flow.netlist import prepare, read_sources
 from boards.flow.nextpnr import Clock, read_report
 from boards.flow.paths import design_name, read_paths
 from boards.flow.standard_cells import Liberty, sram_bits
@@ -47,6 +51,25 @@ def test_critical_path_is_named_after_the_design():
     assert [(s.signal, s.source) for s in path.steps] == [
         ("writer.builder.locked", "spatten_hw/write/bursts.py:71"), ("writer.state__valid", "")]
     assert "writer.builder.locked  (spatten_hw/write/bursts.py:71)" in path.text()
+
+
+def test_sources_are_kept_beside_the_netlist(tmp_path):
+    """Nothing in what nextpnr reads depends on lines or folders; paths are told with their lines all the same."""
+    netlist = tmp_path / "netlist.json"
+    cell = {"type": "TRELLIS_FF", "connections": {}, "port_directions": {}, "attributes": {"src": "/usr/cells.v:1"}}
+    nets = {"dut.a": {"bits": [2], "attributes": {"src": "spatten_hw/a.py:7|/usr/cells.v:1", "keep": "1"}},
+            "b": {"bits": [3], "attributes": {}}}
+    netlist.write_text(json.dumps({"modules": {"top": {
+        "attributes": {"src": "top.py:1"}, "ports": {}, "cells": {"x": cell}, "netnames": nets}}}))
+    prepare(netlist, LFE5U_85F)
+    assert "src" not in netlist.read_text() and '"keep"' in netlist.read_text()
+    sources = read_sources(netlist)
+    assert sources == {"dut.a": "spatten_hw/a.py:7|/usr/cells.v:1"} and read_sources(tmp_path / "x" / "y.json") == {}
+    report = json.loads(REPORT)
+    for piece in (piece for path in report["critical_paths"] for piece in path["path"] if piece["type"] == "routing"):
+        piece |= {"net": "dut.a[3]", "sources": []}
+    path, = read_paths(json.dumps(report), sources)
+    assert {step.source for step in path.steps} == {"spatten_hw/a.py:7"}
 
 
 @pytest.mark.parametrize(("cell", "name"), [
