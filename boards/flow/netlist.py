@@ -34,7 +34,7 @@ def take_sources(module: Mapping[str, Any]) -> dict[str, str]:
     library of cells, the same circuit came to other MHz."""
     for thing in (module, *module["cells"].values()):
         thing.get("attributes", {}).pop("src", None)
-    found = {name: net.get("attributes", {}).pop("src", "") for name, net in module["netnames"].items()}
+    found = {name: net.get("attributes", {}).pop("src", "") for name, net in module.get("netnames", {}).items()}
     return {name: source for name, source in found.items() if source}
 
 
