@@ -58,7 +58,7 @@ SOURCES := $(shell find spatten_hw boards -name '*.py')
 
 boards: $(BOARDS:%=build/boards/%.done)
 
-build/boards/%.done: $(SOURCES) | $(VENV)/.dev
+build/boards/%.done: $(SOURCES) pyproject.toml | $(VENV)/.dev
 	$(BIN)/spatten-hw build --board $(firstword $(subst -, ,$*)) --memory $(lastword $(subst -, ,$*)) -o build/boards/$*
 	@touch $@
 

@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from boards.flow.parallel import processors
 from sim.commands.arguments import count
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
@@ -47,10 +48,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def add_place_arguments(parser: argparse.ArgumentParser) -> None:
-    """What all that places and routes takes: `args.seeds`, and `args.jobs`, None for the number of processors."""
+    """What all that places and routes takes: `args.seeds`, and `args.jobs`, tools at a time."""
     parser.add_argument("--seeds", metavar="N,N,…", type=seed_list, default=seed_list(SEEDS),
                         help=f"seeds of place and route (default {SEEDS})")
-    parser.add_argument("--jobs", metavar="N", type=count,
+    parser.add_argument("--jobs", metavar="N", type=count, default=processors(),
                         help="most tools at a time, each for a unit or a seed (default: one per processor)")
 
 
@@ -76,7 +77,6 @@ def run(args: argparse.Namespace) -> int:
     # The hardware description is slow to import and not needed for --help.
     from boards.boards import BOARDS
     from boards.build import build
-    from boards.flow.parallel import processors
     from sim.harness.kept import build_dir
     from sim.status import Status
 
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.output if args.output is not None else Path("build") / board.name
     with Status() as status:
         record = build(board, config, kind, clock_hz, args.seeds, folder, build_dir() / "synthesis", status.show,
-                       args.jobs or processors())
+                       args.jobs)
     print(record.text())
     if record.met is None:
         print(f"{board.title}: synthesis only; place and route need the vendor's tools. Wrote {folder / 'build.json'}")

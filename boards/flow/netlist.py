@@ -11,8 +11,8 @@ from .devices import Device
 from .dsp_registers import pack_product_registers
 from .floorplan import floorplan
 
-#: Beside a netlist: where its nets are declared.
-SOURCES = "sources.json"
+#: End of the name of the file, beside a netlist, that says where its nets are declared.
+SOURCES = ".sources.json"
 
 
 def prepare(netlist: Path, device: Device) -> None:
@@ -23,7 +23,7 @@ def prepare(netlist: Path, device: Device) -> None:
     pack_product_registers(module)
     if device.multipliers is not None:
         floorplan(module, device.multipliers)
-    netlist.with_name(SOURCES).write_text(json.dumps(take_sources(module)))
+    netlist.with_suffix(SOURCES).write_text(json.dumps(take_sources(module)))
     netlist.write_text(json.dumps(design))
 
 
@@ -40,5 +40,5 @@ def take_sources(module: Mapping[str, Any]) -> dict[str, str]:
 
 def read_sources(netlist: Path) -> dict[str, str]:
     """Net → source references, of a netlist that `prepare` has seen; else nothing."""
-    path = netlist.with_name(SOURCES)
+    path = netlist.with_suffix(SOURCES)
     return json.loads(path.read_text()) if path.exists() else {}

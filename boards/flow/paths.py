@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 #: What Yosys and nextpnr append to the name of a signal for the cells and nets round it.
 _CELL_SUFFIX = re.compile(
@@ -14,7 +13,6 @@ _CELL_SUFFIX = re.compile(
     r"|\$(?:glbnet|PACKER|nextpnr|TRELLIS|DPRAM)\S*|\.\d+\.\d+(?:_.*)?)$")
 #: Instances that say nothing to a reader: the measured design inside the fake pins, the inside of a shared block.
 _SILENT = {"dut", "block"}
-NO_SOURCES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,10 @@ def design_name(name: str) -> str:
     return text if bit is None or text.endswith("]") else text + bit.group(0)
 
 
-def read_paths(report: str, sources: Mapping[str, str] = NO_SOURCES) -> tuple[CriticalPath, ...]:
+def read_paths(report: str, sources: Mapping[str, str] | None = None) -> tuple[CriticalPath, ...]:
     """The critical path of every clock in nextpnr's JSON report, slowest first; not those to and from pins. `sources`:
-    net → source references, as they are in a netlist, joined by bars."""
-    paths = [_path(entry, sources) for entry in json.loads(report)["critical_paths"]
+    net → source references, as they are in a netlist, joined by bars; for other nets those of the report are taken."""
+    paths = [_path(entry, sources or {}) for entry in json.loads(report)["critical_paths"]
              if "<async>" not in (entry["from"], entry["to"])]
     return tuple(sorted(paths, key=lambda path: -path.delay))
 

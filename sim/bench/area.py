@@ -29,6 +29,7 @@ as nextpnr counts them), of 6 on xc7 and xcup; block RAMs of 18 kbit on ecp5, of
 --mhz places and routes behind fake pins (everything registered and shifted through five pins) on an LFE5U-85F of speed
 grade 6, once per seed; a placement that misses 80 MHz is routed up to three times. --placed leaves the routing out: the
 MHz are the placer's, and besides the critical path the slowest paths between other signals are named, in half the time.
+--jobs: each of them takes up to 1 GB of memory for `small`, up to 5 GB for `full`.
 --liberty: standard cells; one gate is the file's smallest two-input NAND; memories of more than 16 words are SRAM bits,
 not gates; shares are beside those of the paper's Figure 13.
 
@@ -108,13 +109,12 @@ def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str]
     from boards.flow.area import GLUE, WHOLE, Measured
     from boards.flow.devices import LFE5U_85F
     from boards.flow.families import FAMILIES
-    from boards.flow.parallel import processors
     from boards.flow.units import UNITS
 
     from .area_report import CELLS, PresetReport
 
     folder = build_dir()
-    measured = Measured(config, folder / "synthesis", status.show, jobs=args.jobs or processors())
+    measured = Measured(config, folder / "synthesis", status.show, jobs=args.jobs)
     report = PresetReport(config)
     units = args.unit or [*UNITS, GLUE, WHOLE]
     for target in targets:

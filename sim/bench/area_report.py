@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-from boards.flow.area import GLUE, WHOLE, Area
+from boards.flow.area import WHOLE, Area
 from boards.flow.place import Placement
 from spatten_hw.config import SpAttenConfig
 
@@ -119,8 +119,3 @@ def _fpga(target: str, areas: Iterable[Area]) -> str:
 def directions(series: Iterable[str]) -> dict[str, str]:
     """Series → which way is better."""
     return {name: DIRECTIONS[name.rsplit("/", 1)[1]] for name in series}
-
-
-def units_of(names: Iterable[str] | None, all_units: Iterable[str]) -> list[str]:
-    """The units to measure: those named, or all, then what joins them and the whole."""
-    return list(names) if names else [*all_units, GLUE, WHOLE]
