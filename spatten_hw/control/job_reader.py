@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth import C, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -36,7 +36,7 @@ class JobReader(wiring.Component):
     uses: a set is taken when its job is taken, and free again when `retire` pulses (once per job taken without
     error, when it has ended; in order). `cmd`, `words`: reads of 64-bit words, answered in order. A job
     that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
-    not all written); a broken rule is known `VALIDATE_CYCLES` + 2 cycles after the header's last word.
+    not all written); a broken rule is known `VALIDATE_CYCLES` + 3 cycles after the header's last word.
     `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not ready) with job_queue
     waiting behind the one being read.
     """
@@ -79,7 +79,7 @@ class JobReader(wiring.Component):
         busy = Signal()
         set_ = Signal(SET_BITS)             # of the table, for the job being read
         sets_used = Signal(range(SETS + 1))
-        word = Signal(range(HEADER_WORDS + 1))
+        word = Signal(HEADER_WORDS)         # of the header, one-hot: the one read next
         m.d.comb += [
             validator.fields.eq(fields), validator.descriptor.eq(addr),
             self.level.eq(queue.level + busy),
@@ -97,10 +97,22 @@ class JobReader(wiring.Component):
         odd_word = Signal()
         m.d.comb += chunk.eq(Mux(remaining > longest, longest, remaining))
 
+        # A word is kept for a cycle before it goes where it belongs, and readiness comes from a register: 64 bits
+        # from the memory's side lead to a thousand flip-flops here, so decoding is not added to that way.
+        accept = Signal()
+        taken = Signal()
+        read = Signal(aux_word(), reset_less=True)
+        m.d.comb += self.words.ready.eq(accept)
+        m.d.sync += [taken.eq(accept & self.words.valid), read.eq(self.words.p)]
+        with m.If(self.cmd.valid & self.cmd.ready):
+            m.d.sync += accept.eq(1)
+        with m.Elif(self.words.valid & self.words.p.last):
+            m.d.sync += accept.eq(0)
+
         with m.FSM(name="read"):
             with m.State("IDLE"):
                 m.d.comb += queue.o.ready.eq(1)
-                m.d.sync += [addr.eq(queue.o.p.addr), tag.eq(queue.o.p.tag), error.eq(ErrorCode.OK), word.eq(0)]
+                m.d.sync += [addr.eq(queue.o.p.addr), tag.eq(queue.o.p.tag), error.eq(ErrorCode.OK), word.eq(1)]
                 with m.If(queue.o.valid):
                     m.d.sync += busy.eq(1)
                     m.next = "ADDRESS"
@@ -115,11 +127,10 @@ class JobReader(wiring.Component):
                 with m.If(self.cmd.ready):
                     m.next = "HEADER"
             with m.State("HEADER"):
-                m.d.comb += self.words.ready.eq(1)
-                with m.If(self.words.valid):
-                    m.d.sync += word.eq(word + 1)
-                    self._store_header(m, fields, word, error)
-                    with m.If(self.words.p.last):
+                with m.If(taken):
+                    m.d.sync += word.eq(Cat(C(0, 1), word[:-1]))
+                    self._store_header(m, fields, word, read, error)
+                    with m.If(read.last):
                         m.next = "READ_CHECK"
             with m.State("READ_CHECK"):
                 m.d.comb += validator.start.eq(1)
@@ -147,11 +158,10 @@ class JobReader(wiring.Component):
                     m.d.sync += [scale_addr.eq(scale_addr + 8 * longest), remaining.eq(remaining - chunk)]
                     m.next = "SCALES"
             with m.State("SCALES"):
-                m.d.comb += self.words.ready.eq(1)
-                with m.If(self.words.valid):
-                    self._store_scale(m, odd_word, error)
+                with m.If(taken):
+                    self._store_scale(m, odd_word, read, error)
                     m.d.sync += [odd_word.eq(~odd_word), head.eq(head + odd_word)]
-                    with m.If(self.words.p.last):
+                    with m.If(read.last):
                         m.next = "OFFER"
                         with m.If(remaining != 0):
                             m.next = "ASK_SCALES"
@@ -167,37 +177,34 @@ class JobReader(wiring.Component):
         m.d.sync += [set_.eq(set_ + goes), sets_used.eq(sets_used + goes - self.retire)]
         return m
 
-    def _store_header(self, m: Module, fields: data.View, word: Signal, error: Signal) -> None:
+    def _store_header(self, m: Module, fields: data.View, word: Signal, read: data.View, error: Signal) -> None:
         """One header word: its fields, and whether bits without meaning are 0. A failed read outranks that."""
-        p = self.words.p
-        with m.Switch(word):
-            for n in range(HEADER_WORDS):
-                with m.Case(n):
-                    for f in FIELDS:
-                        if f.word == n:
-                            m.d.sync += fields[f.name].eq(stored(self.config, f, p.data))
-                    mask = reserved_mask(FIELDS, n)
-                    if mask:
-                        with m.If(((p.data & mask) != 0) & (error == ErrorCode.OK)):
-                            m.d.sync += error.eq(ErrorCode.RESERVED_BITS)
-        with m.If(p.error):
+        for n in range(HEADER_WORDS):
+            with m.If(word[n]):
+                for f in FIELDS:
+                    if f.word == n:
+                        m.d.sync += fields[f.name].eq(stored(self.config, f, read.data))
+                mask = reserved_mask(FIELDS, n)
+                if mask:
+                    with m.If(((read.data & mask) != 0) & (error == ErrorCode.OK)):
+                        m.d.sync += error.eq(ErrorCode.RESERVED_BITS)
+        with m.If(read.error):
             m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
 
-    def _store_scale(self, m: Module, odd_word: Signal, error: Signal) -> None:
+    def _store_scale(self, m: Module, odd_word: Signal, read: data.View, error: Signal) -> None:
         """One scale word: the first of an entry is kept, the second completes it."""
-        p = self.words.p
         first = Signal(64, name="first_scale_word")
         reserved = Signal(name="scale_reserved")
-        m.d.sync += first.eq(p.data)
+        m.d.sync += first.eq(read.data)
         m.d.comb += [
-            reserved.eq(Mux(odd_word, (p.data & reserved_mask(SCALE_FIELDS, 1)) != 0,
-                            (p.data & reserved_mask(SCALE_FIELDS, 0)) != 0)),
+            reserved.eq(Mux(odd_word, (read.data & reserved_mask(SCALE_FIELDS, 1)) != 0,
+                            (read.data & reserved_mask(SCALE_FIELDS, 0)) != 0)),
             self.scale_en.eq(odd_word),
         ]
         for f in SCALE_FIELDS:
-            source: Value = p.data if f.word else first
+            source: Value = read.data if f.word else first
             m.d.comb += self.scale_entry[f.name].eq(source[f.lsb:f.lsb + f.width])
-        with m.If(p.error):
+        with m.If(read.error):
             m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
         with m.Elif(reserved & (error == ErrorCode.OK)):
             m.d.sync += error.eq(ErrorCode.BAD_SCALE)

@@ -154,7 +154,7 @@ async def jobs_legal_and_not(dut):
         if broken:
             assert rig.reads == HEADER_WORDS and not any(rig.table)
             waited = rig.bench.sinks["job"].cycles[-1] - rig.bench.sources["words"].cycles[-1]
-            assert stall or waited == VALIDATE_CYCLES + 2
+            assert stall or waited == VALIDATE_CYCLES + 3
         else:
             want = expected_job(c, fields)
             assert {k: offer["job"][k] for k in want} == want
