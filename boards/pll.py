@@ -79,7 +79,8 @@ def add_clock(m: Module, platform, in_hz: float, out_hz: float, family: str) -> 
         m.submodules.pll = _ecp5(s, pin.i, sync.clk, locked)
     else:
         s = solve(in_hz, out_hz, XC7)
-        raw, feedback = Signal(), Signal()
+        raw = Signal()
+        feedback = Signal()
         m.submodules.pll = Instance(
             "PLLE2_BASE", p_CLKIN1_PERIOD=1e9 / in_hz, p_DIVCLK_DIVIDE=s.divide_in, p_CLKFBOUT_MULT=s.multiply,
             p_CLKOUT0_DIVIDE=s.divide_out, i_CLKIN1=pin.i, i_CLKFBIN=feedback, o_CLKFBOUT=feedback, o_CLKOUT0=raw,

@@ -36,7 +36,8 @@ class FakePins(wiring.Component):
         m = Module()
         m.domains.sync = domain = ClockDomain(reset_less=True, local=True)
         m.d.comb += domain.clk.eq(self.clk)
-        reset, load = Signal(), Signal()
+        reset = Signal()
+        load = Signal()
         m.d.sync += [reset.eq(self.reset), load.eq(self.load)]
         connections, driven, seen = {}, [], []
         for port in self.ports:
@@ -55,7 +56,8 @@ class FakePins(wiring.Component):
         source = Signal(len(inputs) + 1)
         m.d.sync += source.eq(Cat(self.shift_in, source))
         m.d.comb += inputs.eq(source[1:])
-        captured, sink = Signal(len(outputs)), Signal(len(outputs))
+        captured = Signal(len(outputs))
+        sink = Signal(len(outputs))
         m.d.sync += captured.eq(outputs)
         with m.If(load):
             m.d.sync += sink.eq(captured)

@@ -73,13 +73,15 @@ class SdramMemory(wiring.Component):
         m.d.comb += beyond.eq(first_word >> chip.column_bits + BANK_BITS + chip.row_bits != 0)
 
         opened = Signal()
-        open_row, open_bank = Signal(chip.row_bits), Signal(BANK_BITS)
+        open_row = Signal(chip.row_bits)
+        open_bank = Signal(BANK_BITS)
         hit = Signal()
         m.d.comb += hit.eq((open_row == row) & (open_bank == bank))
         command = Signal(Command)
         address = Signal(len(self.sdram.a))
         take = Signal()
-        reading, writing = Signal(), Signal()
+        reading = Signal()
+        writing = Signal()
         m.d.comb += [walker.o.ready.eq(take), reading.eq(command == Command.READ), writing.eq(command == Command.WRITE)]
         room = self._capture(m, reading, beat, beyond, read_beats)
         read_wait, write_wait, precharge_wait = self._waits(m, command)

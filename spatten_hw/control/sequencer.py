@@ -129,7 +129,8 @@ class Sequencer(wiring.Component):
             with m.Elif(draining & (in_half == 0)):
                 m.d.comb += loader.retire[h].eq(1)
                 m.d.sync += draining.eq(0)
-        in_front, in_back = Signal(width), Signal(width)
+        in_front = Signal(width)
+        in_back = Signal(width)
         m.d.sync += [
             in_front.eq((in_front + walker.item - self.listed)[:width]),
             in_back.eq((in_back + self.listed - self.item_done)[:width]),

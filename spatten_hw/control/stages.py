@@ -65,9 +65,13 @@ class JobStages(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         # Between the stages: the front offers its job, once; later it says that it has finished with it, and how.
-        offered, free, taken = Signal(), Signal(), Signal()
+        offered = Signal()
+        free = Signal()
+        taken = Signal()
         finished = Signal()
-        tag, error, refused = Signal(16), Signal(8), Signal()
+        tag = Signal(16)
+        error = Signal(8)
+        refused = Signal()
         m.d.comb += taken.eq(offered & free)
         self._front(m, offered, free, finished, tag, error, refused)
         self._back(m, taken, free, finished, tag, error, refused)
@@ -135,7 +139,9 @@ class JobStages(wiring.Component):
     def _back(self, m: Module, taken: Signal, free: Signal, finished: Signal, tag: Signal, error: Signal,
               refused: Signal) -> None:
         back_job = payload_register(m, self.back_job, "job_behind")
-        back_tag, back_error, back_refused = Signal(16), Signal(8), Signal()
+        back_tag = Signal(16)
+        back_error = Signal(8)
+        back_refused = Signal()
         ending = Signal()        # the front has finished with this job
         causes = Signal(len(FETCH_ERRORS))
         with m.FSM(name="back") as fsm:

@@ -109,7 +109,8 @@ class Validator(wiring.Component):
         y = Signal(y_bits, name="range_y", reset_less=True)
         selected = Signal(extra)
         half = x_bits // 2
-        low, high = Signal(half + y_bits, reset_less=True), Signal(x_bits - half + y_bits, reset_less=True)
+        low = Signal(half + y_bits, reset_less=True)
+        high = Signal(x_bits - half + y_bits, reset_less=True)
         halves = Signal(extra)
         product = Signal(x_bits + y_bits, reset_less=True)
         multiplied = Signal(extra)

@@ -181,7 +181,8 @@ class BitWidthConverter(wiring.Component):
         bits, section = c.operand_bits, section_elements(c)
         low = LSB_WIDTH if has_lsbs(c) else bits
         for s in range(row_sections(c)):
-            lower, upper = Signal(name=f"write_lower_{s}"), Signal(name=f"write_upper_{s}")
+            lower = Signal(name=f"write_lower_{s}")
+            upper = Signal(name=f"write_upper_{s}")
             m.d.comb += [lower.eq(write & made.lower[s]), upper.eq(write & made.upper[s])]
             for e in range(section):
                 value: Value = operands[e]

@@ -136,7 +136,8 @@ class Fetcher(wiring.Component):
             self.beats_v_msb.eq(values.beats_msb), self.beats_v_lsb.eq(values.beats_lsb),
             self.busy.eq(~self.idle),
         ]
-        quiet, starved = Signal(4), Signal(3)
+        quiet = Signal(4)
+        starved = Signal(3)
         waiting = [(keys.idle & keys_ahead, self.k_rows), (values.idle & values_ahead, self.v_rows),
                    (queries.idle, self.q_rows)]
         m.d.sync += [

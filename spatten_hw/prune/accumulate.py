@@ -50,19 +50,23 @@ class RowAccumulator(wiring.Component):
 
         # Fetch: the old row leaves the memory; rows still in Sum, Write or just written are newer. Whether the row is
         # one of those is found as it comes in, so that it is a register that chooses.
-        fetch_valid, fetch_fresh = Signal(), Signal()
-        write_hit, past_hit = Signal(), Signal()
+        fetch_valid = Signal()
+        fetch_fresh = Signal()
+        write_hit = Signal()
+        past_hit = Signal()
         fetch_row = Signal(self.row_bits)
         fetch_addends = Signal(self.addends.shape())
         # Sum: old row and addends are registered, the row before may be forwarded.
-        sum_valid, sum_hit = Signal(), Signal()
+        sum_valid = Signal()
+        sum_hit = Signal()
         sum_row = Signal(self.row_bits)
         sum_addends = Signal(self.addends.shape())
         base = Signal(self.row_layout)
         # Write, and one cycle after it (a read in the cycle of a write gets the old row).
         write_valid = Signal()
         write_row = Signal(self.row_bits)
-        write_sums, past_sums = Signal(self.row_layout), Signal(self.row_layout)
+        write_sums = Signal(self.row_layout)
+        past_sums = Signal(self.row_layout)
 
         m.d.comb += [
             rd.addr.eq(Mux(self.scan, self.read_row, self.add_row)[:len(rd.addr)]),

@@ -36,7 +36,8 @@ class BeatPacker(wiring.Component):
         c = self.config
         width, word = c.axi_data_bits, self.words.p
         out = self.beats.p
-        taken, accept = Signal(), Signal()
+        taken = Signal()
+        accept = Signal()
         addr = Signal(c.addr_bits)
         m.d.comb += [
             out.kind.eq(1), out.addr.eq(addr),
@@ -65,7 +66,8 @@ class BeatPacker(wiring.Component):
 
         slots = width // WORD_BITS
         slot = Signal(max(1, clog2(slots)))
-        full, beat_end = Signal(), Signal()
+        full = Signal()
+        beat_end = Signal()
         m.d.comb += [
             self.idle.eq(~full & (slot == 0)), self.beats.valid.eq(full),
             self.words.ready.eq(~full | self.beats.ready),

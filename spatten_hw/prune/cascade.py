@@ -62,13 +62,16 @@ class CascadeControl(wiring.Component):
         c = self.config
         job = self.job
         error = Signal()
-        keep_tokens, keep_heads = Signal(c.count_bits), Signal(c.max_heads.bit_length())
-        zeroed, needed = Signal(range(c.max_rows + 1)), Signal(range(c.max_rows + 1))
+        keep_tokens = Signal(c.count_bits)
+        keep_heads = Signal(c.max_heads.bit_length())
+        zeroed = Signal(range(c.max_rows + 1))
+        needed = Signal(range(c.max_rows + 1))
         head_range = Signal(c.max_heads)
         illegal = Signal()
         heads_known = Signal()       # the sums of all outputs are in the totals of the heads
         # Which use of the totals the zeroing goes before.
-        before_pruning, before_merging = Signal(), Signal()
+        before_pruning = Signal()
+        before_merging = Signal()
         # Registered: the job is constant long before these are used, and the paths stay short.
         m.d.sync += [
             keep_tokens.eq(Mux(job.keep_tokens == 0, 1, job.keep_tokens)),

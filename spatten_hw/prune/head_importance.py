@@ -62,9 +62,14 @@ class HeadImportance(wiring.Component):
         # The scan shifts the bitmap, one head per cycle; its three stages stop together.
         left = Signal(c.max_heads)
         at = Signal(c.head_bits)
-        fetch_valid, fetch_known, fetch_last = Signal(), Signal(), Signal()
-        out_valid, out_known, out_last = Signal(), Signal(), Signal()
-        fetch_head, out_head = Signal(c.head_bits), Signal(c.head_bits)
+        fetch_valid = Signal()
+        fetch_known = Signal()
+        fetch_last = Signal()
+        out_valid = Signal()
+        out_known = Signal()
+        out_last = Signal()
+        fetch_head = Signal(c.head_bits)
+        out_head = Signal(c.head_bits)
         go = Signal()
         m.d.comb += [
             go.eq(~out_valid | self.totals.ready),

@@ -36,11 +36,14 @@ class ListScan(wiring.Component):
         m = Module()
         c = self.config
         left = Signal(c.count_bits)
-        row, fetch_row = Signal(row_bits(c)), Signal(row_bits(c))
-        every, merge = Signal(), Signal()
+        row = Signal(row_bits(c))
+        fetch_row = Signal(row_bits(c))
+        every = Signal()
+        merge = Signal()
         count = Signal(c.lane_count_bits)
         last = Signal()
-        fetch_valid, fetch_last = Signal(), Signal()
+        fetch_valid = Signal()
+        fetch_last = Signal()
         fetch_count = Signal(c.lane_count_bits)
         out_valid = Signal()
         out = self.requests.p

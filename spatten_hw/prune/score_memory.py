@@ -52,8 +52,10 @@ class ScoreMemory(wiring.Component):
 
         # Issue: of the lanes still pending, the lowest of every bank goes.
         row = Signal(request_row(c))
-        valid, done = Signal(), Signal()
-        pending, grant = Signal(lanes), Signal(lanes)
+        valid = Signal()
+        done = Signal()
+        pending = Signal(lanes)
+        grant = Signal(lanes)
         # clash[i][j]: lane i waits for lane j < i. Compared when the row arrives, off the issue path.
         clash = [Signal(lanes, name=f"clash_{i}") for i in range(lanes)]
         m.d.comb += [

@@ -61,9 +61,11 @@ class StateLoad(wiring.Component):
             m.d.sync += [ask_left.eq(ask_left - chunk), ask_addr.eq(ask_addr + (chunk << 3))]
 
         # Words: `left` of the section of tokens, then of heads; `at` counts within the section.
-        tokens_left, heads_left = Signal(c.count_bits), Signal(c.max_heads.bit_length())
+        tokens_left = Signal(c.count_bits)
+        heads_left = Signal(c.max_heads.bit_length())
         at = Signal(max(c.count_bits, c.max_heads.bit_length()))
-        in_tokens, section_last = Signal(), Signal()
+        in_tokens = Signal()
+        section_last = Signal()
         m.d.comb += [
             take.eq(self.state_words.valid & self.state_words.ready),
             in_tokens.eq(tokens_left != 0),

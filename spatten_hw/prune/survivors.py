@@ -44,10 +44,12 @@ class Survivors(wiring.Component):
         m = Module()
         c = self.config
         index_bits = clog2(c.max_rows)
-        half, identity = Signal(), Signal()
+        half = Signal()
+        identity = Signal()
         new = self.members.p
         take = Signal()
-        token_row, head_row = Signal(), Signal()
+        token_row = Signal()
+        head_row = Signal()
         new_row = Signal(row_bits(c))
         m.d.comb += [
             self.members.ready.eq(1), take.eq(self.members.valid),
@@ -89,7 +91,8 @@ class Survivors(wiring.Component):
                     self.last_id.eq(final[:c.token_bits]),
                 ]
 
-        gathered, gathered_next = Signal(c.max_heads), Signal(c.max_heads)
+        gathered = Signal(c.max_heads)
+        gathered_next = Signal(c.max_heads)
         hits = [(lane < new.count).replicate(c.max_heads) & (1 << new.ids[lane][:c.head_bits])[:c.max_heads]
                 for lane in range(c.lanes)]
         marked = gathered

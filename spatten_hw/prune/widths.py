@@ -75,7 +75,8 @@ class Narrow(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         left = Signal(self.wide.bit_length())
-        last, ending = Signal(), Signal()
+        last = Signal()
+        ending = Signal()
         held = Signal(self.wide * self.width)
         m.d.comb += [
             ending.eq(left <= self.narrow),

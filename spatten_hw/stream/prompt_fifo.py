@@ -36,8 +36,12 @@ class PromptFifo(wiring.Component):
         m = Module()
         m.submodules.memory = memory = StreamFifo(self.shape, self.depth)
         width = len(Value.cast(self.i.payload))
-        front, second, arriving = Signal(width), Signal(width), Signal(width)
-        front_valid, second_valid, arriving_valid = Signal(), Signal(), Signal()
+        front = Signal(width)
+        second = Signal(width)
+        arriving = Signal(width)
+        front_valid = Signal()
+        second_valid = Signal()
+        arriving_valid = Signal()
         stored = Signal()  # the memory is ahead of what arrives
         room = Signal()
         m.d.comb += [

@@ -47,6 +47,9 @@ def check_verilog(preset, folder):
     # A reserved word as a name comes out as an escaped identifier, which other tools trip over.
     escaped = set(re.findall(r"\\([a-z_]\w*) ", text))
     assert not escaped, f"reserved words used as names: {sorted(escaped)}"
+    # Amaranth names a signal after the one name it is assigned to: `a, b = Signal(), Signal()` leaves `a` without.
+    nameless = sorted(set(re.findall(r"\\\$signal\S*", text)))
+    assert not nameless, f"signals without a name: {len(nameless)}, such as {nameless[:3]}; one assignment for each"
     port_list = re.search(r"^module spatten\(([^)]*)\);", text, re.MULTILINE).group(1)
     ports = {p.strip() for p in port_list.split(",")}
     assert {"clk", "rst", "irq", "s_axil_awvalid", "m_axi_0_arvalid"} <= ports
