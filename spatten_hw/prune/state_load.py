@@ -64,11 +64,10 @@ class StateLoad(wiring.Component):
         tokens_left = Signal(c.count_bits)
         heads_left = Signal(c.max_heads.bit_length())
         at = Signal(max(c.count_bits, c.max_heads.bit_length()))
-        in_tokens = Signal()
+        in_tokens = Signal()  # a section has at least one word, so the first word is of tokens
         section_last = Signal()
         m.d.comb += [
             take.eq(self.state_words.valid & self.state_words.ready),
-            in_tokens.eq(tokens_left != 0),
             section_last.eq(Mux(in_tokens, tokens_left == 1, heads_left == 1)),
         ]
 
@@ -78,11 +77,15 @@ class StateLoad(wiring.Component):
         m.d.sync += wrong.eq(Cat(
             _no_count(word.data[:32], self.tokens), _no_count(word.data[32:], self.heads), word.error))
         previous = Signal(number)
-        bad_id = Signal()
         member = word.data[:number]
-        m.d.comb += bad_id.eq(word.data[number:].any()
-                              | (member >= Mux(in_tokens, self.tokens, self.heads))
-                              | ((at != 0) & (member <= previous)))
+        # The same for a word of the body.
+        body = Signal()
+        bad = Signal(4)
+        m.d.sync += bad.eq(Mux(body, Cat(
+            word.error, ids & word.data[number:].any(), ids & (member >= Mux(in_tokens, self.tokens, self.heads)),
+            ids & (at != 0) & (member <= previous)), 0))
+        with m.If(bad.any()):
+            m.d.sync += self.error.eq(1)
 
         # Importance: clamped to the memory's width, one register before the write ports.
         m.d.comb += [
@@ -110,7 +113,7 @@ class StateLoad(wiring.Component):
                     m.d.sync += [
                         ids.eq(self.ids), ask_addr.eq(self.addr), self.error.eq(0),
                         ask_left.eq(Mux(self.ids, 1, self.tokens + self.heads)),
-                        tokens_left.eq(self.tokens), heads_left.eq(self.heads), at.eq(0), lane.eq(0),
+                        tokens_left.eq(self.tokens), heads_left.eq(self.heads), in_tokens.eq(1), at.eq(0), lane.eq(0),
                     ]
                     with m.If(self.ids):
                         m.next = "HEADER"
@@ -132,8 +135,8 @@ class StateLoad(wiring.Component):
             with m.State("BODY"):
                 m.d.comb += self.state_words.ready.eq(1)
                 with m.If(take):
+                    m.d.comb += body.eq(1)
                     m.d.sync += [
-                        self.error.eq(self.error | word.error | (ids & bad_id)),
                         at.eq(Mux(section_last, 0, at + 1)), previous.eq(member), write_at.eq(at),
                         self.write_token.eq(in_tokens & ~ids), self.write_head.eq(~in_tokens & ~ids),
                         row.heads.eq(~in_tokens), row.last.eq(section_last),
@@ -142,7 +145,7 @@ class StateLoad(wiring.Component):
                         full = (lane == c.lanes - 1) | section_last
                         m.d.sync += [
                             tokens_left.eq(tokens_left - 1), row.ids[lane].eq(member), row.count.eq(lane + 1),
-                            lane.eq(Mux(full, 0, lane + 1)), row_valid.eq(ids & full),
+                            lane.eq(Mux(full, 0, lane + 1)), row_valid.eq(ids & full), in_tokens.eq(~section_last),
                         ]
                     with m.Else():
                         m.d.sync += [
@@ -150,9 +153,11 @@ class StateLoad(wiring.Component):
                             row_valid.eq(ids),
                         ]
                         with m.If(section_last):
-                            m.next = "DONE"
+                            m.next = "LAST"
+            with m.State("LAST"):
+                # The registered writes land in this cycle, and the last word's errors are gathered.
+                m.next = "DONE"
             with m.State("DONE"):
-                # The registered writes land in this cycle.
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
         return m
