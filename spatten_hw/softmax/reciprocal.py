@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,15 +16,16 @@ class Reciprocal(wiring.Component):
     """r = round_half_even(2^33 / t) with sum = (t / 2^16)·2^k, so 1/sum = r·2^(−17 − k). One sum per cycle.
 
     The sum's only rounding is to the 17 bits of t, half to even; a t that rounds up to 2^17 becomes 2^16 with
-    k + 1. Then a restoring division, two quotient bits per stage (three took 12.4 ns on an ECP5). Latency `LATENCY`
-    cycles, no back-pressure. Valid input: 1.0 ≤ sum ≤ max_tokens (E fraction bits).
+    k + 1. Then a restoring division of radix 4: a stage subtracts one, two and three times t beside each other, and
+    so finds two quotient bits behind one carry chain. Latency `LATENCY` cycles, no back-pressure. Valid input:
+    1.0 ≤ sum ≤ max_tokens (E fraction bits).
     """
 
     #: Quotient bits after the leading one, with the half bit.
     STEPS = R_BITS
-    STEPS_PER_STAGE = 2
+    BITS_PER_STAGE = 2
     #: Leading one, two shifts, rounding; first bit; division; rounding.
-    LATENCY = 4 + 1 + STEPS // STEPS_PER_STAGE + 1
+    LATENCY = 4 + 1 + STEPS // BITS_PER_STAGE + 1
 
     i: stream.Interface
     o: stream.Interface
@@ -83,29 +84,31 @@ class Reciprocal(wiring.Component):
 
     def _divided(self, m: Module, t: Value, k: Value) -> None:
         """Drives `o` from (t, k)."""
-        stages = self.STEPS // self.STEPS_PER_STAGE
-        # 2^33 = 2^16·2^17: the first step asks whether t goes into 2^16, each further one brings down a 0.
+        stages = self.STEPS // self.BITS_PER_STAGE
+        # 2^33 = 2^16·2^17: the first step asks whether t goes into 2^16, each stage brings down two zeros.
         one = Signal()
         m.d.comb += one.eq(t == 1 << M_FRACTION)
         quotient: Value = delay(m, one, 1, "quotient_0")
         divisor: Value = delay(m, t, 1, "divisor_0")
+        tripled = Signal(T_BITS + 2, name="tripled_0", reset_less=True)
+        triple: Value = tripled
         remainder = Signal(T_BITS, name="remainder_0", reset_less=True)
-        m.d.sync += remainder.eq(Mux(one, 0, 1 << M_FRACTION))
+        m.d.sync += [remainder.eq(Mux(one, 0, 1 << M_FRACTION)), tripled.eq(t + (t << 1))]
         for stage in range(1, stages + 1):
-            rest: Value = remainder
-            bits: Value = quotient
-            for step in range(self.STEPS_PER_STAGE):
-                doubled = Signal(T_BITS + 1, name=f"doubled_{stage}_{step}")
-                difference = Signal(T_BITS + 2, name=f"difference_{stage}_{step}")
-                m.d.comb += [doubled.eq(Cat(Const(0, 1), rest)), difference.eq(doubled - divisor)]
-                fits = ~difference[-1]
-                # Below the divisor either way, so T_BITS hold it.
-                rest = Mux(fits, difference[:T_BITS], doubled[:T_BITS])
-                bits = Cat(fits, bits)
+            shifted = Signal(T_BITS + 2, name=f"shifted_{stage}")
+            less = [Signal(T_BITS + 3, name=f"less_{times}_{stage}") for times in (1, 2, 3)]
+            m.d.comb += [shifted.eq(remainder << 2), less[0].eq(shifted - divisor),
+                         less[1].eq(shifted - (divisor << 1)), less[2].eq(shifted - triple)]
+            fits = [~difference[-1] for difference in less]
+            high = fits[1]
+            # Below the divisor whichever it is, so T_BITS hold it.
+            rest = Mux(high, Mux(fits[2], less[2][:T_BITS], less[1][:T_BITS]),
+                       Mux(fits[0], less[0][:T_BITS], shifted[:T_BITS]))
             remainder = Signal(T_BITS, name=f"remainder_{stage}", reset_less=True)
-            next_quotient = Signal(len(bits), name=f"quotient_{stage}", reset_less=True)
-            m.d.sync += [remainder.eq(rest), next_quotient.eq(bits)]
+            next_quotient = Signal(len(quotient) + 2, name=f"quotient_{stage}", reset_less=True)
+            m.d.sync += [remainder.eq(rest), next_quotient.eq(Cat(Mux(high, fits[2], fits[0]), high, quotient))]
             quotient, divisor = next_quotient, delay(m, divisor, 1, f"divisor_{stage}")
+            triple = delay(m, triple, 1, f"tripled_{stage}")
         # `quotient` now ends in the half bit, the remainder is what lies below it.
         r = Signal(R_BITS, reset_less=True)
         up = quotient[0] & ((remainder != 0) | quotient[1])
