@@ -147,10 +147,19 @@ class PivotChooser(wiring.Component):
         compared = delay(m, self.samples, 1 if wide else 0, "compared")
         m.d["sync" if wide else "comb"] += [
             ahead.eq(compared[i] >= compared[j]) for (i, j), ahead in first_ahead.items()]
-        ordered = [Signal(range(max(2, count)), name=f"rank_{j}", reset_less=True) for j in range(count)]
+        # Wide: `rank` has been there for two cycles, so whether it is a sample's is asked in front of the register.
+        hits: list[Value] = []
         for j in range(count):
             before = [first_ahead[i, j] if i < j else ~first_ahead[j, i] for i in range(count) if i != j]
-            m.d.sync += ordered[j].eq(sum(before, start=Const(0, 1)))
+            place = sum(before, start=Const(0, 1))
+            if wide:
+                hit = Signal(name=f"hit_{j}")
+                m.d.sync += hit.eq(place == rank)
+                hits.append(hit)
+            else:
+                ordered = Signal(range(max(2, count)), name=f"rank_{j}", reset_less=True)
+                m.d.sync += ordered.eq(place)
+                hits.append(ordered == rank)
         kept = delay(m, compared, 2 if wide else 1, "kept")
 
         centre = Signal(self.key_bits, reset_less=True)
@@ -158,7 +167,7 @@ class PivotChooser(wiring.Component):
         centre_late = delay(m, centre, self.latency - 1, "centre")
         # Ranks are a permutation: one sample is hit.
         sample: Value = Const(0, self.key_bits)
-        for j in range(count):
-            sample = sample | (kept[j] & (ordered[j] == rank).replicate(self.key_bits))
+        for j, hit in enumerate(hits):
+            sample = sample | (kept[j] & hit.replicate(self.key_bits))
         m.d.comb += self.pivot.eq(Mux(self.middle, centre_late, sample))
         return m
