@@ -15,12 +15,15 @@ FEW = 500
 
 _ROUND = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
 _PLACED = re.compile(r"Max frequency for clock '([^']*)': ([\d.]+) MHz \(\w+ at ([\d.]+) MHz\)")
+#: Said by nextpnr before it ends. Seen where nothing tells it the clock's pin, and it chose one that reaches no
+#: global buffer.
+_NO_WAY = re.compile(r"^ERROR: (Failed to route arc .*)")
 _STAGES = {"Running Static placer": "spreading the cells", "legalising": "legal places", "Running SA placement":
            "refining the placement", "at iteration #": "refining the placement", "Running router": "routing"}
 
 
 class Unroutable(ToolError):
-    """The router no longer finds ways. `overused`: wires that more than one net has."""
+    """The router no longer finds ways. `overused`: wires that more than one net has; 0: one net has no way at all."""
 
     def __init__(self, text: str, overused: int):
         super().__init__(text)
@@ -59,6 +62,8 @@ class RouterLog:
             self.placed[found[1].removeprefix("$glbnet$")] = (float(found[2]), float(found[3]))
         elif found := _ROUND.search(line):
             self._round(int(found[1]), int(found[2]))
+        elif found := _NO_WAY.search(line):
+            raise Unroutable(f"no routing: {found[1].rstrip('.')}; another seed places differently; see {self.log}", 0)
         else:
             for sign, stage in _STAGES.items():
                 if sign in line and stage != self.told:

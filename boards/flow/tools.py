@@ -13,6 +13,7 @@ import os
 import resource
 import shlex
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -151,20 +152,24 @@ def run_tool(command: Sequence[str], folder: Path, log: str, watch: Callable[[],
                     watch()
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         except BaseException as error:
-            process.kill()
+            # Not Popen.kill: it would reap a tool that has just ended by itself, and take its usage away.
+            os.kill(process.pid, signal.SIGKILL)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             if isinstance(error, ToolError):
                 error.usage = _usage(usage, start)
             raise
         process.returncode = os.waitstatus_to_exitcode(status)
-    if watch:
-        watch()
-    if process.returncode:
-        failure = ToolError(f"{path.stem} failed ({_reason(process.returncode)}): {_complaint(path)}; see {path}")
-        failure.usage = _usage(usage, start)
-        raise failure
-    return _usage(usage, start)
+    used = _usage(usage, start)
+    try:
+        if watch:
+            watch()
+        if process.returncode:
+            raise ToolError(f"{path.stem} failed ({_reason(process.returncode)}): {_complaint(path)}; see {path}")
+    except ToolError as error:
+        error.usage = used
+        raise
+    return used
 
 
 def _usage(usage: resource.struct_rusage, start: float) -> Usage:

@@ -1,8 +1,11 @@
 """nextpnr's log as it grows: progress, and a routing that gets no further."""
 
+import sys
+
 import pytest
 
 from boards.flow.router_log import FEW, PATIENCE, RouterLog, Unroutable
+from boards.flow.tools import run_tool
 
 PLACED = ("Info: Running Static placer...\nInfo:   at iteration #1: temp = 0.0, timing cost = 1, wirelen = 4\n"
           "Info: Max frequency for clock '$glbnet$system.clk': 44.21 MHz (PASS at 40.00 MHz)\n"
@@ -46,6 +49,16 @@ def test_stuck(tmp_path, fewest, patience):
                        "another seed") as error:
         watch()
     assert error.value.overused == fewest
+
+
+def test_a_net_without_a_way(tmp_path):
+    """nextpnr ends by itself: that is a placement which does not route, as others do not, and no broken tool."""
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", "import sys; print('ERROR: Failed to route arc 0.0 of net', repr('clk$PIO'), file="
+               "open(sys.argv[1], 'w')); sys.exit(125)", str(log)]
+    with pytest.raises(Unroutable, match=r"no routing: Failed to route arc 0.0 of net 'clk\$PIO'; another") as error:
+        run_tool(command, tmp_path, "tool.out", RouterLog(log))
+    assert error.value.overused == 0 and error.value.usage.seconds > 0
 
 
 def test_getting_better_slowly_is_not_stuck(tmp_path):
