@@ -12,8 +12,8 @@ from .rows import member_bits, member_row, row_bits
 
 
 class StateLoad(wiring.Component):
-    """`start` with `ids` = 1 reads the alive list at `addr`, else the importance; `done` pulses two cycles after the last
-    word is taken, or after a bad header.
+    """`start` with `ids` = 1 reads the alive list at `addr`, else the importance; `done` pulses two cycles after the
+    last word is taken, or after a bad header.
 
     One word per cycle, a cycle more after a list's header. Sections longer than `max_tokens` words are asked for in
     several commands. A list goes to `members` (rows of L tokens, then heads one by one; must be taken at once),
