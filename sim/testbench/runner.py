@@ -24,7 +24,7 @@ import cocotb_tools.check_results as check_results
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
-from sim.harness.verilator import verilator_env
+from sim.harness.verilator import SOUND, verilator_env
 from spatten_hw.verilog import to_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
     """
     text = to_verilog(component, top)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
-    digest = hashlib.sha256(f"2{text}{waves}{'' if opt_fast == '-O1' else opt_fast}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"2{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}".encode()).hexdigest()[:16]
     build = BUILD / "bench" / digest
     env = verilator_env(opt_fast=opt_fast, opt_slow="-O0")
     saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
@@ -76,7 +76,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
             runner.build(sources=[ports, build / f"{top}.v"], hdl_toplevel=top, build_dir=build, waves=waves,
                          always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
-                         build_args=["-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
+                         build_args=[*SOUND, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
                                      *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
             _keep_runtime(build, _runtime_cache(waves))
             done.touch()
