@@ -14,12 +14,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from . import __version__
 from .config import PROB_BITS, ConfigError, SpAttenConfig
 from .config_cli import add_config_arguments, config_from_args
 from .errors import UserError
+from .output import NO_ROOM, cannot_write
 from .presets import PRESETS
 from .termination import ended_by_sigterm
 
@@ -67,12 +69,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
+        if _stdout_lost():
+            return _fail(f"the output cannot be written: {error.strerror}")
         if error.filename is None:
             raise
-        return _fail(f"{error.filename}: {error.strerror}")
+        return _fail(cannot_write(Path(error.filename), error) if error.errno in NO_ROOM
+                     else f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print(f"{PROG}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _stdout_lost() -> bool:
+    """Whether the standard output cannot be written (it is a file on a full disk); if so, what it holds is dropped, or
+    Python would complain of it once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _fail(message: str) -> int:

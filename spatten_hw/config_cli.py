@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import tomllib
 from pathlib import Path
 
 from .config import SpAttenConfig
 from .errors import UserError
 from .presets import PRESETS
+from .user_text import read_toml
 
 #: Preset that applies where neither --preset nor the TOML file names one, and the command has no other default.
 DEFAULT_PRESET = "small"
@@ -60,13 +60,7 @@ def config_from_args(args: argparse.Namespace) -> SpAttenConfig:
 
 
 def _read_toml(path: Path) -> dict[str, object]:
-    try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from error
+    table = read_toml(path)
     for name, value in table.items():
         if name != "preset":
             _check_field(name, str(path))

@@ -19,6 +19,7 @@ from amaranth._toolchain.yosys import YosysError, find_yosys
 from . import __version__
 from .config import SpAttenConfig
 from .errors import UserError
+from .output import check_folder, new_folders, writing
 from .package import check_kinds, package_files
 from .verilog import to_verilog
 from .verilog_header import verilog_header
@@ -61,7 +62,7 @@ def generate(config: SpAttenConfig, folder: str | Path, packages: Sequence[str] 
     """
     folder = Path(folder)
     check_kinds(packages)
-    _check_folder(folder, packages)
+    check_folder(folder, packages, FILES)
     start = time.monotonic()
     artefacts = _artefacts(config, packages)
     text = artefacts[f"{TOP}.v"]
@@ -70,7 +71,8 @@ def generate(config: SpAttenConfig, folder: str | Path, packages: Sequence[str] 
     summary = Summary(config, folder, text.count("\n"), len(re.findall(r"^module ", text, re.MULTILINE)), len(memories),
                       sum((int(width or 0) + 1) * (int(depth) + 1) for width, depth in memories),
                       time.monotonic() - start, files)
-    _install(artefacts, files, folder)
+    with writing(folder):
+        _install(artefacts, files, folder)
     return summary
 
 
@@ -106,30 +108,18 @@ def _artefacts(config: SpAttenConfig, packages: Sequence[str]) -> dict[str, str]
     return artefacts
 
 
-def _check_folder(folder: Path, below: Sequence[str] = ()) -> None:
-    """Refuses a folder that could not be written, before any work. `below`: folders that will be in it."""
-    for place in (folder, *(folder / name for name in below)):
-        if place.exists() and not place.is_dir():
-            raise UserError(f"{place}: is not a folder; give another -o DIR")
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: cannot be written ({existing} is not a writable folder)")
-
-
 def _install(artefacts: dict[str, str], files: Sequence[str], folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        for name in files:
-            (part / name).parent.mkdir(exist_ok=True)
-            (part / name).write_text(artefacts[name], encoding="utf-8")
-        folder.mkdir(exist_ok=True)
-        # A folder without a manifest is incomplete, should the machine stop here.
-        (folder / "manifest.json").unlink(missing_ok=True)
-        for name in files:
-            (folder / name).parent.mkdir(exist_ok=True)
-            (part / name).replace(folder / name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with new_folders(folder.parent):
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}-", dir=folder.parent))
+        try:
+            for name in files:
+                (part / name).parent.mkdir(exist_ok=True)
+                (part / name).write_text(artefacts[name], encoding="utf-8")
+            with new_folders(folder):
+                # A folder without a manifest is incomplete, should the machine stop here.
+                (folder / "manifest.json").unlink(missing_ok=True)
+                for name in files:
+                    (folder / name).parent.mkdir(exist_ok=True)
+                    (part / name).replace(folder / name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

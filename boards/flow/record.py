@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.output import write_all
 
 from .devices import Device
 from .families import Utilisation
@@ -81,7 +82,7 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Writes the JSON."""
-        path.write_text(json.dumps(self.as_json, indent=2) + "\n")
+        write_all([(path, (json.dumps(self.as_json, indent=2) + "\n").encode())])
 
     def text(self) -> str:
         """Lines for a terminal."""

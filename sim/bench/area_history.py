@@ -6,14 +6,15 @@ A series is named preset/unit/target/quantity and has a direction of its own: wh
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.commands.run import write_all
 from spatten_hw.errors import UserError
+from spatten_hw.output import write_all
 
 SMALLER, LARGER = "smaller", "larger"
 
@@ -102,5 +103,7 @@ def plot(history: dict, path: Path) -> None:
     for axis in list(axes.flat)[len(quantities):]:
         axis.set_visible(False)
     figure.tight_layout()
-    figure.savefig(path)
+    image = io.BytesIO()
+    figure.savefig(image, format=path.suffix[1:] or "svg")
     pyplot.close(figure)
+    write_all([(path, image.getvalue())])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from sim.commands.run import write_all
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.config_cli import add_config_arguments
 from spatten_hw.errors import UserError
+from spatten_hw.output import check_targets, write_all
 
 #: Cycles from a read's address to its first data on perfect memory, where nothing else is asked for.
 LATENCY = 8
@@ -71,14 +70,8 @@ def check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 def check_json(path: Path | None) -> None:
     """Refuses a file that cannot be written, before anything is measured."""
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise UserError(f"{path}: there is no folder {path.parent}; create it first")
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; give a file name")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path}: the folder {path.parent} cannot be written; choose another")
+    if path is not None:
+        check_targets([path])
 
 
 def write_json(path: Path | None, report: object) -> None:

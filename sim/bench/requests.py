@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.user_text import decode
 
 COLUMNS = ("iteration_id", "layer_id", "head_id", "embedding_length_D", "sentence_length_L", "key_fetch_num",
            "quant_key_bit", "quant_query_bit", "auto_requant_thres", "if_requant", "auto_requant_incre",
@@ -75,7 +77,7 @@ class RequestFile:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, fields by column) of every row that is not a comment."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.StringIO(decode(path.read_bytes()), newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
             missing = [name for name in COLUMNS if name not in header]
@@ -92,7 +94,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 yield reader.line_num, dict(zip(header, cells, strict=True))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give a CSV of requests") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: is not a CSV file ({error}); give a CSV of requests") from None
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.commands.arguments import count, ratio
-from sim.commands.run import check_targets, write_all
 from sim.status import Status
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
+from spatten_hw.output import check_targets, write_all
 
 if TYPE_CHECKING:
     from sim.models.engines import Outcome

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.commands.arguments import count
-from sim.commands.run import write_all
 from sim.status import Status
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
+from spatten_hw.output import check_folder, new_folders, write_all
 
 if TYPE_CHECKING:
     from sim.evaluate.decoder import DecoderBench
@@ -93,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.no_plots:
         from sim.evaluate.figures import check_installed
         check_installed()
-    args.output.mkdir(parents=True, exist_ok=True)
-    with Status() as status:
+    check_folder(args.output)
+    with new_folders(args.output), Status() as status:
         summaries = [_evaluate(model, series, config, args, status) for model, series in grids.items()]
         contents = [(args.output / "evaluate.json", _json(summaries, config))]
         if not args.no_plots:

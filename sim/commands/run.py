@@ -6,9 +6,7 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from sim.engine import ENGINES, RunResult, run_workload
 from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.host.workload import read_workload
+from spatten_hw.output import check_targets, write_all
 
 if TYPE_CHECKING:
     from sim.timeline import Recorder
@@ -109,48 +108,6 @@ def _recorder() -> Recorder:
     # Only here: the simulation is slow to import, and most calls do not need it.
     from sim.timeline import Recorder
     return Recorder()
-
-
-def check_targets(targets: list[Path], source: Path | None = None) -> None:
-    """Complains about places that cannot be written before anything is computed. `source`: what is read."""
-    for path in targets:
-        if not path.parent.is_dir():
-            raise UserError(f"{path}: there is no folder {path.parent}; create it first")
-        if path.is_dir():
-            raise UserError(f"{path}: is a folder; give a file name")
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path}: is not a regular file; give the name of one")
-        if source is not None and path.resolve() == source.resolve():
-            raise UserError(f"{path}: is the workload itself; choose another output")
-        try:
-            tempfile.TemporaryFile(dir=path.parent).close()
-        except OSError as e:
-            raise UserError(f"{path.parent}: cannot be written ({e.strerror})") from None
-    for n, path in enumerate(targets):
-        if path.resolve() in {p.resolve() for p in targets[:n]}:
-            raise UserError(f"{path}: is given for two outputs; choose different files")
-
-
-def write_all(contents: list[tuple[Path, bytes]]) -> None:
-    """Writes files so that each is whole or absent: temporary files first, renamed when all are complete."""
-    temporary: list[Path] = []
-    try:
-        for path, data in contents:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            temporary.append(Path(name))
-            with os.fdopen(handle, "wb") as f:
-                f.write(data)
-            # mkstemp's files are private; results are as readable as any new file.
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(name, 0o666 & ~mask)
-        for (path, _), complete in zip(contents, temporary, strict=True):
-            os.replace(complete, path)
-    except OSError as e:
-        raise UserError(f"{contents[0][0].parent}: cannot be written ({e.strerror})") from None
-    finally:
-        for t in temporary:
-            t.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.user_text import read_text
 
 from .decoder import DecoderBench, windows_of
 from .encoder import EncoderBench
-from .text import lines_of, read, sentences
+from .text import lines_of, sentences
 
 
 def data_hash(arrays: Iterable[np.ndarray], text: bytes) -> str:
@@ -45,7 +46,7 @@ def decoder_bench(config: SpAttenConfig, text: Path | None, count: int, weights:
     from sim.models.gpt.model import load_gpt
 
     model = load_gpt(weights)
-    prose = corpus.held_out_text() if text is None else read(text)
+    prose = corpus.held_out_text() if text is None else read_text(text)
     ids = np.array(vocabulary.encode(prose, "the held-out text" if text is None else str(text)))
     bench = DecoderBench(model, config, windows_of(ids, model.context + 1, count))
     arrays = [model.weights[name] for name in sorted(model.weights)] + [model.peaks[n] for n in sorted(model.peaks)]

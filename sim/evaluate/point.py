@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from sim.models.precision import Precision
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.schedule import PaperSchedule
+from spatten_hw.user_text import read_toml
 
 MODELS = ("encoder", "decoder")
 #: First tokens of the decoder that are never pruned.
@@ -130,12 +130,7 @@ class Point:
 def read_points(path: Path) -> list[Point]:
     """The points of a TOML file: tables `[[point]]` with the fields of `Point`; a number where a pair is meant holds
     for both; `model` missing: both models; `bits` = "float": float64."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from error
+    table = read_toml(path)
     rows = table.pop("point", None)
     if table or not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
         raise UserError(f"{path}: must hold tables [[point]] and nothing else; see spatten-hw evaluate --help")

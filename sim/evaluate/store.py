@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.output import writing
 
 from .point import Point
 
@@ -29,7 +30,7 @@ class Store:
         self.results: dict[str, dict] = {}
         if not path.exists():
             return
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
                 self.results[entry["key"]] = entry["result"]
@@ -39,7 +40,7 @@ class Store:
     def put(self, key: str, result: dict) -> None:
         """Adds a result; it is on disk when this returns."""
         self.results[key] = result
-        with self.path.open("ab+") as file:
+        with writing(self.path), self.path.open("ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 # Half a line from a run that was killed: what follows begins a line of its own.

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from spatten_hw.errors import UserError
+from spatten_hw.user_text import read_text
 
 #: Words of a sentence worth comparing.
 WORDS = (8, 40)
@@ -41,18 +42,8 @@ def sentences(count: int) -> list[str]:
 
 def lines_of(path: Path, count: int | None) -> list[str]:
     """The user's sentences, one per line, at most the first `count`; repeated and empty lines are left out."""
-    lines = list(dict.fromkeys(" ".join(line.split()) for line in read(path).splitlines() if line.strip()))
+    lines = list(dict.fromkeys(" ".join(line.split()) for line in read_text(path).splitlines() if line.strip()))
     if len(lines) < LEAST:
         raise UserError(f"{path}: has {len(lines)} different lines, at least {LEAST} are needed; write one sentence "
                         "per line")
     return lines[:count]
-
-
-def read(path: Path) -> str:
-    """The text of a user's file."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error

@@ -21,7 +21,7 @@ from spatten_hw.verilog import to_verilog
 from . import kept
 from .glue import glue_header
 from .registers import clocked_registers
-from .verilator import ToolError, check_tools, first_error, shared_runtime, verilate, verilator_env, version
+from .verilator import check_tools, failure, shared_runtime, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
 #: The model of DRAM, also compiled by itself (sim/dram/replay.py).
@@ -141,9 +141,7 @@ def _make(work: Path, env: dict[str, str], say: Progress) -> None:
                 process.terminate()
                 process.wait()
     if process.returncode:
-        copy = work.with_suffix(".log")
-        shutil.copyfile(log, copy)
-        raise ToolError(f"compiling the simulation failed, log {copy}: {first_error(log)}")
+        raise failure("compiling the simulation failed", log)
 
 
 def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int | None) -> str:

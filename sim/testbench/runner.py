@@ -8,7 +8,8 @@
         run_bench(Adder(8), __name__, params={"width": 8})
 
 Only the top's ports are public (a `.vlt` file names nothing else), which makes the simulation several
-times faster than cocotb's default. Builds are cached by a hash of the Verilog under `.build/`.
+times faster than cocotb's default. Builds are kept by a hash of the Verilog in the build folder
+(`sim/harness/kept.py`).
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import cocotb_tools.check_results as check_results
+import cocotb_tools.config
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
+from sim.harness.kept import build_dir
+from sim.harness.plain_paths import is_plain, plain, plain_temporary
 from sim.harness.verilator import SOUND, verilator_env
 from spatten_hw.verilog import to_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("SPATTEN_BUILD", ROOT / ".build"))
 #: Verilog of more characters is compiled in several files at once. Smaller designs are quicker in one: as several
 #: they first compile two precompiled headers of 72 MB, which take longer than the design.
 SPLIT_FROM = 500_000
@@ -41,12 +46,31 @@ class _PortsOnly(Verilator):
         commands = super()._build_command()
         if "--public-flat-rw" not in commands[0]:
             raise RuntimeError("cocotb's Verilator runner changed: --public-flat-rw is gone, drop _PortsOnly")
-        commands[0] = [a for a in commands[0] if a != "--public-flat-rw"]
+        commands[0] = [self._plain(a) for a in commands[0] if a != "--public-flat-rw"]
         # Between Verilator and make: runtime objects of an earlier build, newer than the makefile.
         kept = sorted(str(o) for o in _runtime_cache(self.waves).glob("*.o"))
         if kept:
             commands.insert(1, ["cp", *kept, str(self.build_dir)])
         return commands
+
+    @staticmethod
+    def _plain(argument: str) -> str:
+        """An argument that names cocotb's folders by paths that make can use. (What is linked with its libraries finds
+        them when it runs through LD_LIBRARY_PATH.)"""
+        for folder in (cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir):
+            argument = argument.replace(str(folder), str(plain(folder)))
+        return argument
+
+
+@contextmanager
+def _plain_folder(build: Path) -> Iterator[Path]:
+    """The empty folder `build`, or where make cannot use that path another, whose files are moved there afterwards."""
+    if is_plain(build):
+        yield build
+        return
+    with tempfile.TemporaryDirectory(prefix="spatten-hw-", dir=plain_temporary(build)) as work:
+        yield Path(work)
+        shutil.copytree(work, build, dirs_exist_ok=True)
 
 
 def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, object] | None = None,
@@ -61,7 +85,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
     text = to_verilog(component, top)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
     digest = hashlib.sha256(f"2{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}".encode()).hexdigest()[:16]
-    build = BUILD / "bench" / digest
+    build = build_dir() / "bench" / digest
     env = verilator_env(opt_fast=opt_fast, opt_slow="-O0")
     saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
     os.environ.update({k: env[k] for k in saved})
@@ -71,17 +95,17 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
         if not done.exists():
             shutil.rmtree(build, ignore_errors=True)
             build.mkdir(parents=True)
-            (build / f"{top}.v").write_text(text)
-            ports = build / "ports.vlt"
-            ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
-            runner.build(sources=[ports, build / f"{top}.v"], hdl_toplevel=top, build_dir=build, waves=waves,
-                         always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
-                         build_args=[*SOUND, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
-                                     *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
-            _keep_runtime(build, _runtime_cache(waves))
+            with _plain_folder(build) as work:
+                (work / f"{top}.v").write_text(text)
+                ports = work / "ports.vlt"
+                ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
+                runner.build(sources=[ports, work / f"{top}.v"], hdl_toplevel=top, build_dir=work, waves=waves,
+                             always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
+                             build_args=[*SOUND, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
+                                         *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
+                _keep_runtime(work, _runtime_cache(waves))
             done.touch()
-        else:
-            _adopt(runner, top, build, waves)
+        _adopt(runner, top, build, waves)
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         tag = hashlib.sha256(f"{module}{testcase}{worker}{json.dumps(dict(params or {}))}".encode()).hexdigest()[:8]
         test_dir = build / f"run-{tag}"
@@ -92,6 +116,8 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             testcase=testcase, seed=seed if seed is not None else int(os.environ.get("SEED", "1")),
             results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
             extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
+                       "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir),
+                                                                       os.environ.get("LD_LIBRARY_PATH")))),
                        "COCOTB_ANSI_OUTPUT": "0"})
         count, failed = check_results.get_results(results)
     except (Exception, SystemExit) as error:
@@ -119,7 +145,7 @@ _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_thre
 
 
 def _runtime_cache(waves: bool) -> Path:
-    return BUILD / f"runtime2-{int(waves)}"
+    return build_dir() / f"runtime2-{int(waves)}"
 
 
 def _keep_runtime(build: Path, cache: Path) -> None:

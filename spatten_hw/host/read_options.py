@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+
+from spatten_hw.user_text import parse_toml
 
 from .option_fields import FieldReader
 from .options import JobOptions, Shape, WorkloadError
@@ -14,7 +15,8 @@ from .options import JobOptions, Shape, WorkloadError
 def load_json(text: str, source: str) -> dict[str, object]:
     """The raw job fields of a JSON text."""
     try:
-        raw = json.loads(text)
+        # json takes a byte-order mark for an error in the first character.
+        raw = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as e:
         raise WorkloadError(source, "job", f"is not valid JSON ({e})", "write a JSON object") from None
     return _mapping(raw, source)
@@ -23,12 +25,12 @@ def load_json(text: str, source: str) -> dict[str, object]:
 def load_toml(path: Path) -> dict[str, object]:
     """The raw job fields of a TOML file."""
     try:
-        return _mapping(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        return parse_toml(path.read_bytes())
     except OSError as e:
         raise WorkloadError(str(path), "file", f"cannot be read ({e.strerror})",
                             "give a readable TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise WorkloadError(str(path), "file", f"is not valid TOML ({e})", "correct it") from None
+    except ValueError as e:
+        raise WorkloadError(str(path), "file", str(e), "correct it") from None
 
 
 def _mapping(raw: object, source: str) -> dict[str, object]:

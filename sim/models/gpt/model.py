@@ -6,8 +6,8 @@ embedding tied to the input's. One token is one character.
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from spatten_hw.errors import UserError
+from spatten_hw.output import new_folders, write_all, writing
 
 from .architecture import Architecture
 from .weights import weights_path
@@ -131,14 +132,13 @@ def random_gpt(seed: int, layers: int = 2, heads: int = 2, dim: int = 32, contex
 
 
 def save_gpt(model: Gpt, path: Path) -> None:
-    """Writes a model; the file is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}")
+    """Writes a model; the file is whole or absent. Raises `UserError`."""
     meta = json.dumps({"architecture": asdict(model.architecture), **model.info})
-    with part.open("wb") as file:
-        arrays = {f"peaks.{name}": model.peaks[name] for name in OPERANDS} | model.weights
-        np.savez(file, meta=np.array(meta), **arrays)  # type: ignore[arg-type]
-    part.rename(path)
+    arrays = {f"peaks.{name}": model.peaks[name] for name in OPERANDS} | model.weights
+    buffer = io.BytesIO()
+    np.savez(buffer, meta=np.array(meta), **arrays)  # type: ignore[arg-type]
+    with writing(path), new_folders(path.parent):
+        write_all([(path, buffer.getvalue())])
 
 
 def load_gpt(path: Path | None = None) -> Gpt:

@@ -16,6 +16,7 @@ import numpy as np
 
 from sim.status import Status
 from spatten_hw.errors import UserError
+from spatten_hw.output import check_folder
 
 from . import vocabulary
 from .architecture import Architecture
@@ -88,6 +89,9 @@ def main() -> int:
     architecture, settings = Architecture(), TrainingSettings()
     try:
         path = args.out or weights_path(architecture, settings)
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; give a file name")
+        check_folder(path.parent)
         if path.exists() and not args.again:
             print(f"{path} is there already (--again trains it once more)")
             return 0

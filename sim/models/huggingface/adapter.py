@@ -12,6 +12,7 @@ import numpy as np
 from sim.status import Status
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.output import new_folders, write_all, writing
 from spatten_hw.presets import PRESETS
 
 from .forward import ForwardPass
@@ -162,22 +163,19 @@ class SpAttenAttention:
 
         Needs `record`. The folder is made if its parent is there. Files are written completely or not at all.
         """
-        from sim.commands.run import write_all
-
         folder = Path(folder)
         if not self.options.record:
             raise UserError("nothing was recorded: open SpAttenAttention with record=True")
         if not self.segments:
             raise UserError("nothing to dump: no forward pass has run")
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as e:
-            raise UserError(f"{folder}: cannot be made ({e.strerror})") from None
+        if not folder.parent.is_dir():
+            raise UserError(f"{folder}: cannot be made (there is no folder {folder.parent})")
         contents = []
         for segment in self.segments:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, job=np.array(segment.job(self.options)),
                                 **segment.arrays())  # type: ignore[arg-type]
             contents.append((folder / f"{segment.name}.npz", buffer.getvalue()))
-        write_all(contents)
+        with writing(folder), new_folders(folder):
+            write_all(contents)
         return [path for path, _ in contents]
