@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,11 +16,13 @@ from boards.flow.netlist import prepare
 from boards.flow.place import place_seeds
 from boards.flow.record import Record
 from boards.flow.synthesis import assemble
-from boards.flow.tools import ecppack_command, nextpnr_command, run_tool, yosys_command
+from boards.flow.tools import NoRoom, ecppack_command, nextpnr_command, run_tool, yosys_command
 from boards.flow.units import unit_modules
 from boards.shell.system import System
 from boards.top import SYSTEM, TOP, BoardTop
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.errors import UserError
+from spatten_hw.output import check_folder, new_folders, writing
 from spatten_hw.verilog import YOSYS, to_verilog
 from spatten_hw.verilog_text import repaired
 
@@ -34,9 +37,10 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
     meets every clock (else none), and `build.json`. On boards that nothing here can place, synthesis alone. Up to
     `jobs` tools run at a time.
 
-    Raises `UserError` before any work if the configuration is too big for the board or a tool is missing, and
-    `ToolError` if one fails."""
+    Raises `UserError` before any work if the configuration is too big for the board, the folder cannot be written or a
+    tool is missing, and `ToolError` if one fails. What failed for want of room leaves no files of tools behind."""
     start = time.monotonic()
+    check_folder(folder, [WORK], [RECORD, f"{board.name}.bit"])
     check_fit(config, board.device)
     yosys_command()
     if board.device.place is not None:
@@ -48,7 +52,23 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
     design = Design(board_text + to_verilog(system, SYSTEM))
     # Only now is nothing left that the user could have got wrong.
     work = folder / WORK
-    work.mkdir(parents=True, exist_ok=True)
+    with new_folders(folder):
+        try:
+            with writing(work), new_folders(work):
+                record = _build(board, config, design, constraints, kind, clock_hz, seeds, folder, cache, tell, jobs)
+                record = replace(record, elapsed=time.monotonic() - start)
+                record.write(folder / RECORD)
+        except UserError as error:
+            if isinstance(error, NoRoom) or isinstance(error.__cause__, OSError):
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+    return record
+
+
+def _build(board: Board, config: SpAttenConfig, design: Design, constraints: str, kind: str, clock_hz: int,
+           seeds: Sequence[int], folder: Path, cache: Path, tell: Callable[[str], None], jobs: int) -> Record:
+    """The tools' part of `build`, in folders that are there; without the time that all took."""
+    work = folder / WORK
     bitstream = folder / f"{board.name}.bit"
     bitstream.unlink(missing_ok=True)
     units = list(unit_modules(config, SYSTEM).values())
@@ -68,8 +88,6 @@ def build(board: Board, config: SpAttenConfig, kind: str, clock_hz: int, seeds: 
                               f"{TOP}.bit"], work, "ecppack.log")
             (work / f"{TOP}.bit").replace(bitstream)
             record = replace(record, bitstream=bitstream.name, other=record.other + usage)
-    record = replace(record, elapsed=time.monotonic() - start)
-    record.write(folder / RECORD)
     return record
 
 

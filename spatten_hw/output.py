@@ -14,6 +14,8 @@ from .errors import UserError
 
 #: The file system has no room (left), or not for this user or a file of this size.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Bytes below which a file system counts as full.
+LITTLE_ROOM = 1 << 20
 
 
 def file_system(place: Path) -> Path:
@@ -27,17 +29,31 @@ def file_system(place: Path) -> Path:
     return path
 
 
-def cannot_write(place: Path, error: OSError) -> str:
+def full_file_system(*places: Path) -> Path | None:
+    """The first of `places` whose file system is full, or as good as full: a tool that has failed for want of room has
+    often removed what it could not finish."""
+    for place in places:
+        try:
+            room = os.statvfs(file_system(place))
+        except OSError:
+            continue
+        # Some file systems do not count files.
+        if room.f_bavail * room.f_frsize < LITTLE_ROOM or (room.f_files and not room.f_favail):
+            return place
+    return None
+
+
+def cannot_write(place: Path, error: OSError, remedy: str = "write elsewhere") -> str:
     """One line for an error of writing to `place`, a file or folder: which file system is full, or what else it is."""
     if error.errno not in NO_ROOM:
-        return f"{place}: cannot be written ({error.strerror or error})"
+        return f"{place}: cannot be written ({error.strerror or error}); {remedy}"
     mount = file_system(place)
     try:
         room = f"{shutil.disk_usage(mount).free / 1e6:,.1f} MB free"
     except OSError:
         room = "unknown room"
     return (f"{place}: cannot be written ({error.strerror}: the file system {mount} has {room}); make room there or "
-            "write elsewhere")
+            f"{remedy}")
 
 
 @contextlib.contextmanager

@@ -51,10 +51,12 @@ class Liberty:
     @cached_property
     def family(self) -> Family:
         """What `boards.flow.synthesis` needs to map to these cells: Booth multipliers, flip-flops, then ABC."""
+        # Quoted, since Yosys' scripts are split at spaces; braces doubled, since what comes of this is a format.
+        path = '"' + str(self.path).replace("{", "{{").replace("}", "}}") + '"'
         lines = ["synth -flatten -booth -top {top} -run begin:fine",
                  f"memory_map t:$mem_v2 r:SIZE<={REGISTER_FILE} %i", "opt -fast -full", "opt -undriven -fine",
-                 "techmap", "opt -fast", f"dfflibmap -liberty {self.path}", "opt -fast",
-                 f"abc -liberty {self.path}", "opt_clean"]
+                 "techmap", "opt -fast", f"dfflibmap -liberty {path}", "opt -fast",
+                 f"abc -liberty {path}", "opt_clean"]
         return Family(f"cells_{self.digest}", self.path.stem, "\n".join(lines), {}, ())
 
 

@@ -11,10 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spatten_hw.output import cannot_write
+
 from .blocks import Design
 from .families import Family, Utilisation
 from .parallel import side_by_side
-from .tools import Stopped, ToolError, Usage, run_tool, tool_names, yosys_command
+from .tools import NoRoom, Stopped, ToolError, Usage, run_tool, tool_names, yosys_command
 
 #: Part of every key of the cache: to be raised when the scripts below change.
 VERSION = 3
@@ -65,8 +67,11 @@ def synthesise(design: Design, module: str, family: Family, cache: Path, boxes: 
             # Last: a folder that has it is complete.
             (part / "usage.json").write_text(json.dumps(vars(usage)))
             _keep(part, folder)
-        except (KeyboardInterrupt, Stopped):
+        except (KeyboardInterrupt, Stopped, NoRoom, OSError) as error:
+            # A tool that failed for another reason leaves its log here.
             shutil.rmtree(part, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise NoRoom(cannot_write(part, error)) from error
             raise
     cells = read_cells((folder / "stat.json").read_text(), {*design.modules})
     usage = Usage(**json.loads((folder / "usage.json").read_text()))
@@ -148,7 +153,7 @@ def assemble(design: Design, module: str, family: Family, cache: Path, boxes: Co
 def join(blocks: Sequence[Block], module: str, family: Family, folder: Path) -> tuple[Path, Usage]:
     """One flat JSON netlist `folder`/netlist.json of `module` from the netlists of all blocks in it; what that cost."""
     script = [*(f"read_verilog -lib {name}" for name in family.library),
-              *(f"read_rtlil {block.netlist.resolve()}" for block in blocks),
+              *(f'read_rtlil "{block.netlist.resolve()}"' for block in blocks),
               f"hierarchy -top {module}", "flatten", "delete t:$scopeinfo", "opt_clean", f"select -module {module}",
               "write_json -selected netlist.json"]
     (folder / "join.ys").write_text("\n".join(script) + "\n")

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ from subprocess import STDOUT, Popen
 from threading import Event
 
 from spatten_hw.errors import UserError
+from spatten_hw.output import file_system, full_file_system
 
 EXTRA = "pip install 'spatten-hw[boards]'"
 #: Between two looks at what a tool has done so far.
@@ -69,6 +71,10 @@ class ToolError(UserError):
     cost."""
 
     usage: Usage = NOTHING
+
+
+class NoRoom(ToolError):
+    """What a tool, or its caller, writes does not fit on the disk."""
 
 
 class Stopped(Exception):
@@ -164,6 +170,9 @@ def run_tool(command: Sequence[str], folder: Path, log: str, watch: Callable[[],
     try:
         if watch:
             watch()
+        if process.returncode and (full := full_file_system(folder, Path(tempfile.gettempdir()))):
+            raise NoRoom(f"{path.stem} failed ({_reason(process.returncode)}): the file system {file_system(full)} of "
+                         f"{full} is full; make room there or build elsewhere")
         if process.returncode:
             raise ToolError(f"{path.stem} failed ({_reason(process.returncode)}): {_complaint(path)}; see {path}")
     except ToolError as error:

@@ -9,6 +9,7 @@ import threading
 import tty
 
 from boards.shell.system import System
+from sim.harness import kept
 from sim.harness.build import Progress
 
 from .build import build_system
@@ -82,7 +83,7 @@ class SimulatedBoard:
 
 
 def _load(path) -> ctypes.CDLL:
-    lib = ctypes.CDLL(str(path))
+    lib = kept.load(path)
     handle, word = ctypes.c_void_p, ctypes.c_uint64
     for name, result, *arguments in (
             ("create", handle, word, word), ("destroy", None, handle), ("serve", ctypes.c_int, handle, ctypes.c_int),

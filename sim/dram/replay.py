@@ -88,7 +88,7 @@ def _pointer(array: np.ndarray | None) -> int | None:
 
 @functools.cache
 def _library() -> Any:
-    lib = ctypes.CDLL(str(_build()))
+    lib = kept.load(_build())
     p, u64 = ctypes.c_void_p, ctypes.c_uint64
     lib.dram_words.restype, lib.dram_words.argtypes = ctypes.c_uint, [ctypes.c_int]
     lib.dram_replay.restype, lib.dram_replay.argtypes = ctypes.c_int64, [p, u64, p, p, p, p, u64, p, p, p, u64]

@@ -6,10 +6,12 @@ import ctypes
 from pathlib import Path
 from typing import Any
 
+from . import kept
+
 
 def load(path: Path) -> Any:
     """The library's functions, `block_…`, with their types."""
-    lib = ctypes.CDLL(str(path))
+    lib = kept.load(path)
     u64, u32, i32, h, p = ctypes.c_uint64, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
     words, raw = ctypes.POINTER(u64), ctypes.c_void_p
     for name, result, arguments in (

@@ -6,6 +6,7 @@ Where: $SPATTEN_BUILD, else `.build/` of a source checkout, else the user's cach
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -65,8 +66,16 @@ def library(name: str, make: Callable[[Path], Path]) -> Path:
     except OSError as error:
         # `write` names no file.
         place = path if error.errno in NO_ROOM or error.filename is None else Path(error.filename)
-        raise ToolError(f"{cannot_write(place, error)}; {REMEDY}") from error
+        raise ToolError(cannot_write(place, error, REMEDY)) from error
     return path
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """The library of that file, in this process. Raises `ToolError` if the file is damaged."""
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ToolError(f"{path}: cannot be loaded ({error}); delete it, and it is built again") from error
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from spatten_hw.config import SpAttenConfig
 
+from . import kept
+
 #: Cycles a control-port access may take.
 ACCESS_LIMIT = 10_000
 
@@ -73,7 +75,7 @@ class Simulation:
 
 
 def _load(path: Path) -> Any:
-    lib = ctypes.CDLL(str(path))
+    lib = kept.load(path)
     u64, i32, h, p = ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
     words = ctypes.POINTER(u64)
     for name, result, arguments in (

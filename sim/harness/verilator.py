@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spatten_hw.errors import UserError
-from spatten_hw.output import NO_ROOM, cannot_write, file_system
+from spatten_hw.output import NO_ROOM, cannot_write, file_system, full_file_system
 
 from .plain_paths import plain
 
@@ -30,8 +30,6 @@ SOUND = ("-fno-dfg",)
 _RUNTIME = ("verilated.o", "verilated_threads.o", "verilated_vcd_c.o")
 
 
-#: Bytes below which a file system counts as full: what a tool could not write, it has removed again.
-LITTLE_ROOM = 1 << 20
 _NO_ROOM = re.compile("|".join(re.escape(os.strerror(n)) for n in NO_ROOM))
 
 
@@ -77,6 +75,9 @@ def verilate(work: Path, top: str, main: str, env: dict[str, str], cflags: str =
           "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -I{work} {cflags}",
           "-LDFLAGS", "-shared -Wl,-Bsymbolic", "-o", f"../lib{top}.so", f"{top}.v", main],
          work, env, work / "verilator.log")
+    # Verilator does not look whether what it writes is written, and half a model may compile.
+    if full_file_system(work):
+        raise failure("verilator failed", work / "verilator.log")
 
 
 @contextmanager
@@ -119,11 +120,10 @@ def failure(what: str, log: Path) -> ToolError:
     it; and if a disk is full, this is said rather than what the tool made of it."""
     text = log.read_text(errors="replace") if log.exists() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    for place, remedy in ((log.parent, "set SPATTEN_BUILD"), (Path(tempfile.gettempdir()), "set TMPDIR")):
-        if free_bytes(place) < LITTLE_ROOM:
-            return ToolError(f"{what}: the file system {file_system(place)} of {place} is full; make room there or "
-                             f"{remedy} to a folder elsewhere")
-    if complaint := next((line for line in lines if _NO_ROOM.search(line)), None):
+    complaint = next((line for line in lines if _NO_ROOM.search(line)), None)
+    if full := full_file_system(log.parent, Path(tempfile.gettempdir())):
+        complaint = f"the file system {file_system(full)} of {full} is full"
+    if complaint:
         return ToolError(f"{what}: {complaint}; make room there, or set SPATTEN_BUILD and TMPDIR to folders elsewhere")
     copy = log.parent.with_suffix(".log")
     try:
@@ -131,16 +131,6 @@ def failure(what: str, log: Path) -> ToolError:
     except OSError as error:
         return ToolError(f"{what}, without a log ({cannot_write(copy, error)})")
     return ToolError(f"{what}, log {copy}: {first_error(lines)}")
-
-
-def free_bytes(place: Path) -> float:
-    """What may still be written to the file system of `place`, 0 if no file can be made; infinite if unknown."""
-    try:
-        room = os.statvfs(file_system(place))
-    except OSError:
-        return float("inf")
-    # Some file systems do not count files.
-    return 0 if room.f_files and not room.f_favail else room.f_bavail * room.f_frsize
 
 
 def first_error(lines: Sequence[str]) -> str:

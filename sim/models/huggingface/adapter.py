@@ -18,10 +18,11 @@ from spatten_hw.presets import PRESETS
 from .forward import ForwardPass
 from .interface import NAME, close_context, mask_array, open_context, register
 from .options import AttentionOptions
-from .refusals import APART, check_interface, refused_key
+from .refusals import APART, check_interface, refused_empty, refused_key
 from .report import Entry, Report
 from .segment import Segment
 from .sequence import Sequence
+from .turn import Turn
 
 
 class SpAttenAttention:
@@ -29,7 +30,7 @@ class SpAttenAttention:
 
     `config`: a build or the name of a preset. `options`, or its fields as keywords. One sequence of a batch is one
     sequence of jobs on an accelerator of its own. Afterwards `report` and `dump` tell what passed. Every refusal is a
-    `UserError` of one line; what follows it must begin with a prompt.
+    `UserError` of one line; what follows it must begin with a prompt. Any thread may run models inside, one at a time.
     """
 
     def __init__(self, config: SpAttenConfig | str = "small", options: AttentionOptions | None = None, **fields: Any):
@@ -42,6 +43,7 @@ class SpAttenAttention:
         except TypeError as e:
             raise UserError(f"{e}: the settings are {', '.join(AttentionOptions.__dataclass_fields__)}") from None
         self._used = False
+        self._turn = Turn(self._forget)
         self.config = PRESETS[config] if isinstance(config, str) else config
         self._status: Status | None = None
         self.clear()
@@ -70,9 +72,9 @@ class SpAttenAttention:
         if self._status is not None:
             self._status.__exit__()
             self._status = None
-        apart = refused_key(error, NAME)
-        if apart is not None:
-            raise apart from error
+        cause = refused_key(error, NAME) or refused_empty(error)
+        if cause is not None:
+            raise cause from error
         if error is None and not self._used:
             raise UserError("no attention came through: run a model made with attn_implementation="
                             f'"{NAME}" inside (or {APART})')
@@ -83,6 +85,7 @@ class SpAttenAttention:
         """A model has asked for a mask: what ran before is over."""
         if config is not None:
             check_interface(config)
+        self._turn.begin()
         self._leave()
 
     def attend(self, module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float | None,
@@ -90,16 +93,22 @@ class SpAttenAttention:
         """One layer of all sequences. Tensors in transformers' order: query [batch, query_heads, queries, D], key and
         value [batch, kv_heads, keys, D]; returns [batch, queries, query_heads, D]."""
         import torch
+        self._turn.layer()
         try:
-            if self._pass is None or self._pass.done:
+            now = self._pass
+            if now is None or now.done:
                 self._leave()
-                self._pass = ForwardPass(self, module, query, key)
+                now = self._pass = ForwardPass(self, module, query, key)
             q, k, v = (x.detach().to("cpu", torch.float64).numpy() for x in (query, key, value))
-            out = self._pass.layer_of(module, q, k, v, mask_array(mask), scaling, kwargs)
+            out = now.layer_of(module, q, k, v, mask_array(mask), scaling, kwargs)
         except BaseException:
-            self._pass, self._batch = None, []
+            self._turn.failed()
             raise
+        self._turn.ran(now.done)
         return torch.from_numpy(out).to(query.device, query.dtype)
+
+    def _forget(self) -> None:
+        self._pass, self._batch = None, []
 
     def _leave(self) -> None:
         """The pass is over; one that stopped half way leaves nothing to continue."""

@@ -92,7 +92,8 @@ class ForwardPass:
                 batch.append(old[i])
             else:
                 raise refused(self.name, f"sequence {i} does not continue the pass before (a KV cache filled "
-                                         "elsewhere, beam search, a sliding window, or a mask that has changed)")
+                                         "elsewhere, another thread in between, beam search, a sliding window, or a "
+                                         "mask that has changed)")
         for s, view, keys in zip(batch, seen, k, strict=True):
             s.begin(view, keys)
         o.use(batch, sum(s.dense_bytes for s in batch))

@@ -8,7 +8,8 @@ import numpy as np
 
 from spatten_hw.errors import UserError
 
-from .masks import full_mask
+from .masks import MaskRefused, full_mask
+from .refusals import EMPTY, refused
 
 if TYPE_CHECKING:
     from .adapter import SpAttenAttention
@@ -59,7 +60,10 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
 def _mask(*args: Any, config: Any = None, **kwargs: Any) -> Any:
     """Of transformers' mask interface; a forward pass begins with it."""
     _current().begin(config)
-    return full_mask(*args, **kwargs)
+    try:
+        return full_mask(*args, **kwargs)
+    except MaskRefused as e:
+        raise refused(getattr(config, "model_type", "model"), str(e), EMPTY) from None
 
 
 def mask_array(mask: Any) -> np.ndarray | None:

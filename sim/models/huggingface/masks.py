@@ -31,9 +31,12 @@ class View:
 
 
 def full_mask(batch_size: int, q_length: int, kv_length: int, **kwargs: Any) -> Any:
-    """The mask function for transformers' mask interface: its own boolean mask, never left out."""
+    """The mask function for transformers' mask interface: its own boolean mask, never left out. Raises `MaskRefused`
+    where there is nothing to compute, which models fail at later, with errors that do not say so."""
     from transformers.masking_utils import sdpa_mask
 
+    if not batch_size or not q_length:
+        raise MaskRefused(f"it is given no token (a batch of {batch_size} with {q_length} tokens)")
     kwargs |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
     return sdpa_mask(batch_size, q_length, kv_length, **kwargs)
 

@@ -25,6 +25,8 @@ MEANINGS = {
 
 #: What to do with a model that cannot be served.
 REMEDY = 'attn_implementation="spatten" cannot serve that, use "eager"'
+#: What to do about a prompt without tokens.
+EMPTY = "give every sequence at least one token"
 #: Why a model may not call the attention function that it is told to use.
 APART = "its attention does not go through transformers' attention interface (often so with a position bias like ALiBi)"
 
@@ -44,6 +46,21 @@ def refused_key(error: BaseException | None, name: str) -> UserError | None:
         trace = trace.tb_next
     where = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
     return refused(where.rpartition(".modeling_")[2] or "model", APART)
+
+
+def refused_empty(error: BaseException | None) -> UserError | None:
+    """The line for an error of a model that was given no token; models fail at that in many ways, some of them before
+    they ask for a mask. None for any other error."""
+    trace = error.__traceback__ if isinstance(error, RuntimeError | IndexError | ValueError) else None
+    while trace is not None:
+        scope = trace.tb_frame.f_locals
+        for name in ("input_ids", "inputs_embeds", "inputs_tensor"):
+            given = scope.get(name)
+            if hasattr(given, "numel") and not given.numel():
+                kind = getattr(getattr(scope.get("self"), "config", None), "model_type", "model")
+                return refused(kind, f"it is given no token ({name} has shape {list(given.shape)})", EMPTY)
+        trace = trace.tb_next
+    return None
 
 
 def check_interface(config: Any) -> None:
