@@ -69,10 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if _stdout_lost():
-            return _fail(f"the output cannot be written: {error.strerror}")
         if error.filename is None:
-            raise
+            # What writes files names them (`output.writing`); `print` does not.
+            if not _stdout_lost() and error.errno not in NO_ROOM:
+                raise
+            return _fail(f"the standard output, or a temporary file, cannot be written: {error.strerror}")
         return _fail(cannot_write(Path(error.filename), error) if error.errno in NO_ROOM
                      else f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:

@@ -45,7 +45,7 @@ def full_file_system(*places: Path) -> Path | None:
 
 def cannot_write(place: Path, error: OSError, remedy: str = "write elsewhere") -> str:
     """One line for an error of writing to `place`, a file or folder: which file system is full, or what else it is."""
-    if error.errno not in NO_ROOM:
+    if error.errno not in NO_ROOM or error.errno == errno.EFBIG:
         return f"{place}: cannot be written ({error.strerror or error}); {remedy}"
     mount = file_system(place)
     try:
