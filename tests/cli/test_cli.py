@@ -93,7 +93,7 @@ def test_every_broken_rule_is_listed(tmp_path):
 @pytest.mark.parametrize("text, says", [
     ("channels = [1]", "channels must be a whole number, is [1]"), ("channels = true", "must be a whole number"),
     ("chanels = 1", "unknown field 'chanels'"), ("channels = ", "not valid TOML"),
-    ("name = 3", "name must be a string"), ("preset = 3", "preset must be a string"), ("\xff", "not valid TOML"),
+    ("name = 3", "name must be a string"), ("preset = 3", "preset must be a string"), ("\xff", "is not UTF-8 text"),
 ])
 def test_bad_config_files(tmp_path, text, says):
     (tmp_path / "c.toml").write_bytes(text.encode("latin-1"))

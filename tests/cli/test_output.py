@@ -130,7 +130,7 @@ def test_evaluate_keeps_what_it_has(folder):
     """A result that does not fit is an error; those before it are read again, and the next begins a line of its own."""
     store = Store(Path("points.jsonl"))
     store.put("one", {"loss": 1})
-    with file_limit(60), pytest.raises(UserError, match=r"points\\.jsonl: cannot be written"):
+    with file_limit(60), pytest.raises(UserError, match=r"points\.jsonl: cannot be written"):
         store.put("two", {"loss": 2, "text": "x" * 100})
     again = Store(Path("points.jsonl"))
     assert again.results == {"one": {"loss": 1}}

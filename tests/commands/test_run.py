@@ -6,7 +6,6 @@ import tomllib
 import numpy as np
 import pytest
 
-from sim.commands import run as command
 from spatten_hw.cli import main
 from tests.host.fake_device import FakeDevice
 from tests.host.malformed import CASES, good, save
@@ -161,7 +160,7 @@ def test_outputs_are_replaced_whole_or_not_at_all(folder, capsys, monkeypatch):
 
     def full(*_):
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(command.os, "fdopen", full)
+    monkeypatch.setattr("spatten_hw.output.os.fdopen", full)
     text = refused(["run", "w.npz", "--engine", "golden", "--json", "o.json"], capsys, folder, ["o.json", "w.npz"])
     assert "No space left" in text and (folder / "o.json").read_text() == "old"
 

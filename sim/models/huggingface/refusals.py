@@ -55,8 +55,8 @@ def refused_empty(error: BaseException | None) -> UserError | None:
     while trace is not None:
         scope = trace.tb_frame.f_locals
         for name in ("input_ids", "inputs_embeds", "inputs_tensor"):
-            given = scope.get(name)
-            if hasattr(given, "numel") and not given.numel():
+            given: Any = scope.get(name)
+            if given is not None and hasattr(given, "numel") and not given.numel():
                 kind = getattr(getattr(scope.get("self"), "config", None), "model_type", "model")
                 return refused(kind, f"it is given no token ({name} has shape {list(given.shape)})", EMPTY)
         trace = trace.tb_next
