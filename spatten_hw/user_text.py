@@ -13,6 +13,19 @@ _OTHER_MARKS = (("UTF-32", codecs.BOM_UTF32_LE), ("UTF-32", codecs.BOM_UTF32_BE)
                 ("UTF-16", codecs.BOM_UTF16_LE), ("UTF-16", codecs.BOM_UTF16_BE))
 
 
+#: No text that a user writes has more bytes; a device never ends.
+MOST_BYTES = 1 << 28
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a user's text file, pipe or device. Raises `OSError`, and `ValueError` where it does not end."""
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"has more than {MOST_BYTES >> 20} MiB; is it a text?")
+    return data
+
+
 def decode(data: bytes) -> str:
     """The text of UTF-8 bytes, without a byte-order mark and with "\\n" at line ends.
 
@@ -42,7 +55,7 @@ def parse_toml(data: bytes) -> dict[str, object]:
 def read_text(path: Path) -> str:
     """The text of a user's file. Raises `UserError`."""
     try:
-        return decode(path.read_bytes())
+        return decode(read_bytes(path))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
@@ -52,7 +65,7 @@ def read_text(path: Path) -> str:
 def read_toml(path: Path) -> dict[str, object]:
     """The table of a user's TOML file. Raises `UserError`."""
     try:
-        return parse_toml(path.read_bytes())
+        return parse_toml(read_bytes(path))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:

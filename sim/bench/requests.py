@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.errors import UserError
-from spatten_hw.user_text import decode
+from spatten_hw.user_text import decode, read_bytes
 
 COLUMNS = ("iteration_id", "layer_id", "head_id", "embedding_length_D", "sentence_length_L", "key_fetch_num",
            "quant_key_bit", "quant_query_bit", "auto_requant_thres", "if_requant", "auto_requant_incre",
@@ -77,7 +77,7 @@ class RequestFile:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, fields by column) of every row that is not a comment."""
     try:
-        with io.StringIO(decode(path.read_bytes()), newline="") as file:
+        with io.StringIO(decode(read_bytes(path)), newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
             missing = [name for name in COLUMNS if name not in header]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from spatten_hw.user_text import parse_toml
+from spatten_hw.user_text import parse_toml, read_bytes
 
 from .option_fields import FieldReader
 from .options import JobOptions, Shape, WorkloadError
@@ -25,7 +25,7 @@ def load_json(text: str, source: str) -> dict[str, object]:
 def load_toml(path: Path) -> dict[str, object]:
     """The raw job fields of a TOML file."""
     try:
-        return parse_toml(path.read_bytes())
+        return parse_toml(read_bytes(path))
     except OSError as e:
         raise WorkloadError(str(path), "file", f"cannot be read ({e.strerror})",
                             "give a readable TOML file") from None

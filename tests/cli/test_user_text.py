@@ -13,6 +13,7 @@ from sim.bench.requests import COLUMNS, RequestFile
 from sim.commands.generate_text import _schedule
 from sim.evaluate.point import read_points
 from sim.evaluate.text import lines_of
+from spatten_hw import user_text
 from spatten_hw.config_cli import config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.host.fixed_schedule import FixedRatios
@@ -100,6 +101,13 @@ def test_what_is_no_file(name, tmp_path):
 def test_a_job_in_json_with_a_mark(text, tmp_path):
     np.savez(tmp_path / "w.npz", **good(), job=np.array(text))
     assert read_workload(tmp_path / "w.npz").options.threshold == 0.25
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_never_ends(name, monkeypatch):
+    monkeypatch.setattr(user_text, "MOST_BYTES", 1 << 20)
+    with pytest.raises(UserError, match=r"/dev/zero.* has more than 1 MiB; is it a text\?"):
+        READERS[name][0](Path("/dev/zero"))
 
 
 def test_nested_too_deeply():
