@@ -13,6 +13,8 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.config_cli import add_config_arguments
 from spatten_hw.errors import UserError
 
+from .digest import verilog_digest
+
 #: Cycles from a read's address to its first data on perfect memory, where nothing else is asked for.
 LATENCY = 8
 
@@ -81,10 +83,12 @@ def check_json(path: Path | None) -> None:
         raise UserError(f"{path}: the folder {path.parent} cannot be written; choose another")
 
 
-def write_json(path: Path | None, report: object) -> None:
-    """Writes `report`, whole or not at all."""
+def write_json(path: Path | None, report: dict[str, object], config: SpAttenConfig | None = None) -> None:
+    """Writes `report`, and which Verilog it is of if `config` is given, whole or not at all."""
     if path is not None:
-        write_all([(path, (json.dumps(report, indent=2) + "\n").encode())])
+        measured_on = {} if config is None else {"verilog_digest": verilog_digest(config)}
+        text = json.dumps(report | measured_on, indent=2)
+        write_all([(path, f"{text}\n".encode())])
 
 
 def at_least(least: int):

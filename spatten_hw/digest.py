@@ -1,0 +1,14 @@
+"""A short name for the Verilog of a configuration: figures say by it what they were measured on."""
+
+from __future__ import annotations
+
+import hashlib
+
+#: Hexadecimal digits of it.
+DIGITS = 12
+
+
+def digest_of(verilog: str) -> str:
+    """The first `DIGITS` of the SHA-256 of what `to_verilog(Top(config))` gives: the file `spatten.v` without its
+    header, which names versions. `manifest.json` of `spatten-hw generate` has it as `verilog_digest`."""
+    return hashlib.sha256(verilog.encode()).hexdigest()[:DIGITS]
