@@ -9,7 +9,7 @@ from sim.release import benches, pages
 from sim.release.benches import PLAN, Run, measure, result_of, runs
 from sim.release.blocks import blocks, render, replace
 from sim.release.tables import KINDS
-from spatten_hw.digest import DIGITS
+from spatten_hw.digest import DIGITS, digest_of
 
 EMPTY = "before\n<!-- figures: full/attention -->\n<!-- end of figures -->\nafter\n"
 NOW = "0123456789ab"
@@ -106,3 +106,8 @@ def test_rendering_gives_what_reading_finds():
     text = f"<!-- figures: x/units -->\n{render(['a', 'b'], [['1', '2']], NOW, 'x', 'do it')}<!-- end of figures -->\n"
     [block] = blocks(text)
     assert (block.header, block.rows, block.command) == (("a", "b"), (("1", "2"),), "do it")
+
+
+def test_a_digest_is_of_the_circuit_not_of_its_lines():
+    text = 'module a;\n  (* src = "b.py:{}" *)\n  wire c = {};\nendmodule\n'
+    assert digest_of(text.format(1, 0)) == digest_of(text.format(2, 0)) != digest_of(text.format(1, 1))
