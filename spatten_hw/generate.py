@@ -18,6 +18,7 @@ from amaranth._toolchain.yosys import YosysError, find_yosys
 
 from . import __version__
 from .config import SpAttenConfig
+from .digest import digest_of
 from .errors import UserError
 from .output import check_folder, new_folders, writing
 from .package import check_kinds, package_files
@@ -100,6 +101,7 @@ def _artefacts(config: SpAttenConfig, packages: Sequence[str]) -> dict[str, str]
     manifest = {
         "config": config.fields,
         "config_hash": f"{config.hash:08x}",
+        "verilog_digest": digest_of(verilog),
         "top": TOP,
         "tools": tools,
         "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in artefacts.items()},

@@ -14,6 +14,7 @@ from spatten_hw.config_cli import DEFAULT_PRESET, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.presets import PRESETS
 
+from .digest import verilog_digest
 from .options import check_json, check_known, finish_parser, new_parser, write_json
 
 TARGETS = ("ecp5", "xc7", "xcup")
@@ -93,9 +94,11 @@ def run(args: argparse.Namespace) -> int:
         read_history(args.history)
     with Status() as status:
         reports = [_measure(config, args, targets, liberty, status) for config in configs]
-    write_json(args.json, {"tools": tool_names(),
-                           "liberty": liberty and {"file": liberty.path.name, "gate_area": liberty.gate},
-                           "presets": [report.as_json for report in reports]})
+    if args.json:
+        write_json(args.json, {
+            "tools": tool_names(), "liberty": liberty and {"file": liberty.path.name, "gate_area": liberty.gate},
+            "presets": [report.as_json | {"verilog_digest": verilog_digest(config)}
+                        for report, config in zip(reports, configs, strict=True)]})
     print("\n\n".join(report.text() for report in reports))
     if commit is not None:
         values = {name: value for report in reports for name, value in report.series().items()}

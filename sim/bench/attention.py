@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             target = REQUEST_TARGET if requests.name == GPT2 and config.name == "full" else None
             rows += [run_requests(bench, requests, args.heads or config.max_heads, gather, target)[0]
                      for gather in (False, True)]
-    write_json(args.json, report(config, args.latency, rows))
+    write_json(args.json, report(config, args.latency, rows), config)
     print(render(rows))
     return 1 if any(row.mismatches for row in rows) else 0
 

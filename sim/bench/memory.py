@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
                 outcomes += run_case(session, case, [p for p in REFETCHES if f"{case.name}-{p}" in mine])
         if file is not None:
             outcomes += [_of_file(session, file, name, args) for name in of_file if name in wanted]
-    write_json(args.json, report(config, args.latency, memory, outcomes))
+    write_json(args.json, report(config, args.latency, memory, outcomes), config)
     print(render(outcomes))
     return 1 if any(o.row.mismatches for o in outcomes) else 0
 

@@ -12,6 +12,8 @@ from spatten_hw.config_cli import add_config_arguments
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
 
+from .digest import verilog_digest
+
 #: Cycles from a read's address to its first data on perfect memory, where nothing else is asked for.
 LATENCY = 8
 
@@ -74,10 +76,12 @@ def check_json(path: Path | None) -> None:
         check_targets([path])
 
 
-def write_json(path: Path | None, report: object) -> None:
-    """Writes `report`, whole or not at all."""
+def write_json(path: Path | None, report: dict[str, object], config: SpAttenConfig | None = None) -> None:
+    """Writes `report`, and which Verilog it is of if `config` is given, whole or not at all."""
     if path is not None:
-        write_all([(path, (json.dumps(report, indent=2) + "\n").encode())])
+        measured_on = {} if config is None else {"verilog_digest": verilog_digest(config)}
+        text = json.dumps(report | measured_on, indent=2)
+        write_all([(path, f"{text}\n".encode())])
 
 
 def at_least(least: int):

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
                 engine = Engine(name, config, lanes, config.max_tokens, partial(_show, status, label))
                 status.show(f"{label}: measuring")
                 rows += measure(engine, np.random.default_rng(args.seed), args.vectors, config.max_tokens)
-    write_json(args.json, report(config, args.seed, [row.as_json for row in rows]))
+    write_json(args.json, report(config, args.seed, [row.as_json for row in rows]), config)
     print(render(rows))
     mismatches = [text for row in rows for text in row.mismatches]
     print(f"\n{verdict(mismatches)}")

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     check_known("unit", args.unit or (), UNITS)
     with Status() as status:
         figures = measure(config, list(dict.fromkeys(args.unit or UNITS)), args.vectors, args.seed, status.show)
-    write_json(args.json, report(config, args.seed, [f.as_json for f in figures]))
+    write_json(args.json, report(config, args.seed, [f.as_json for f in figures]), config)
     print(render(figures))
     mismatches = [text for f in figures for text in f.mismatches]
     print(f"\n{verdict(mismatches)}")

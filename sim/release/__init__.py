@@ -1,0 +1,2 @@
+"""Figures that cannot rot: what `make bench` measures, the tables of the docs made of it, and what `make release-check`
+holds against them. Imports the benches' results as JSON, never the simulation."""
