@@ -194,7 +194,7 @@ class Accelerator(wiring.Component):
                 **{f"{name}{i}": getattr(self, name)[i] for name in ("ar", "r", "w") for i in range(c.channels)},
             }
             levels = {n.name: registers.events[n.name] for n in COUNTERS if n.unit == "cycles" and n.name != "cycles"}
-            connect_probe(m, c, self.probe, streams, {"running": seq.busy} | levels)
+            connect_probe(m, c, self.probe, streams, {"running": seq.busy, "queued": reader.level != 0} | levels)
         return ResetInserter(later)(m)
 
     def _connect_host(self, m: Module, registers: ControlRegisters, quiet: Signal) -> None:
