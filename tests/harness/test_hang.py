@@ -2,13 +2,16 @@
 
 import re
 
+import numpy as np
 import pytest
 from amaranth.lib import wiring
 
+from sim import engine
 from sim.harness.build import build_library
 from sim.harness.hang import PATIENCE, HangError, slow_patience
 from sim.harness.library import HarnessError
 from spatten_hw import accelerator
+from spatten_hw.cli import main
 from spatten_hw.control.sequencer import Sequencer
 from spatten_hw.errors import UserError
 from spatten_hw.fetch.fetcher import Fetcher
@@ -19,7 +22,7 @@ from spatten_hw.shared import Shared
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 from tests.faults.jobs import Solo, assert_right, finish
-from tests.integration.builds import OPTIMIZE, QUAD, transport
+from tests.integration.builds import LEAST, OPTIMIZE, QUAD, transport
 
 #: Cycles of everything but waiting: a job of `Solo` takes 2,000.
 ROOM = 4000
@@ -125,8 +128,27 @@ def test_polling_does_not_hide_a_hang():
                 driver._read("STATUS")
 
 
+def test_the_command_says_it_in_one_line(tmp_path, monkeypatch, capsys):
+    """Exit code 2; which layer it was."""
+    def stuck(config):
+        port = transport(config)
+        port.trouble(hold_b=True)
+        return port
+
+    monkeypatch.setattr(engine, "verilated", stuck)
+    (tmp_path / "quad.toml").write_text("\n".join(f"{k} = {v!r}" for k, v in QUAD.fields.items()))
+    numbers = np.random.default_rng(1)
+    np.savez(tmp_path / "w.npz", **{n: numbers.normal(size=(1, 2, 6, 16)) for n in "qkv"})
+    assert main(["run", str(tmp_path / "w.npz"), "--config", str(tmp_path / "quad.toml"), "--engine", "rtl"]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(r"^spatten-hw: error: cycle \d+: nothing has moved for \d+ cycles while job 0 runs: "
+                     r"write waits for memory .*; held up by: memory .*; it was layer 0$", last), last
+
+
 # -- handshakes that are cut ------------------------------------------------------------------------------------
 
+#: The least of everything, and few tokens, so that no unit may be silent for long.
+SMALLEST = LEAST.replace(name="cut", max_tokens=64)
 #: Stream → the class that gives it, its port, and the unit that seems not to take it. Number n is cut while a job is in
 #: the front stage whose tag has n + 1 in its upper four bits.
 CUTS = {
@@ -139,7 +161,7 @@ CUTS = {
 
 @pytest.fixture(scope="module")
 def cut_library():
-    """QUAD with those handshakes broken."""
+    """It, with those handshakes broken."""
     made = {}
 
     def shared(block, *arguments, **options):
@@ -158,21 +180,21 @@ def cut_library():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accelerator, "Shared", shared)
         patch.setattr(accelerator, "connect", connect)
-        text = to_verilog(Top(QUAD, probe=True), "spatten")
-    return build_library(text, QUAD.channels, QUAD.axi_data_bits, probe=QUAD, optimize=OPTIMIZE)
+        text = to_verilog(Top(SMALLEST, probe=True), "spatten")
+    return build_library(text, SMALLEST.channels, SMALLEST.axi_data_bits, probe=SMALLEST, optimize=OPTIMIZE)
 
 
 @pytest.mark.parametrize("stream", CUTS)
 def test_a_cut_handshake(stream, cut_library):
     *_, source, sink = CUTS[stream]
-    with transport(QUAD, library=cut_library) as port:
-        solo = Solo(QUAD, 1, **LONG)
-        driver = Driver(QUAD, port)
+    with transport(SMALLEST, library=cut_library) as port:
+        solo = Solo(SMALLEST, 1, **LONG)
+        driver = Driver(SMALLEST, port)
         solo.submit(driver, 7)                      # whole with this tag
         assert finish(driver, 1, 100_000) == [(7, 0)]
         assert_right(driver, [solo])
         found, cycles = hang(port, tag=(list(CUTS).index(stream) + 1 << 12) + 3)
-        assert PATIENCE < cycles < slow_patience(QUAD) + ROOM
+        assert PATIENCE < cycles < slow_patience(SMALLEST) + ROOM
         assert f"{source} waits for {sink} (it does not take {stream})" in found.summary
         assert found.jobs == ((list(CUTS).index(stream) + 1 << 12) + 3,)
         assert not any("memory" in w.on for w in found.waits), found.summary
