@@ -194,7 +194,7 @@ def test_a_cut_handshake(stream, cut_library):
         assert finish(driver, 1, 100_000) == [(7, 0)]
         assert_right(driver, [solo])
         found, cycles = hang(port, tag=(list(CUTS).index(stream) + 1 << 12) + 3)
-        assert PATIENCE < cycles < slow_patience(SMALLEST) + ROOM
+        assert PATIENCE < cycles < slow_patience(SMALLEST) + 2 * ROOM      # a lane less takes longer
         assert f"{source} waits for {sink} (it does not take {stream})" in found.summary
         assert found.jobs == ((list(CUTS).index(stream) + 1 << 12) + 3,)
         assert not any("memory" in w.on for w in found.waits), found.summary
