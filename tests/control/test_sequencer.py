@@ -32,7 +32,7 @@ INPUTS, OUTPUTS = ["jobs", "op_done", "flat", "free"], ["completion", "op", "k_c
 LAYOUTS = {"k_cmd": layouts.k_command, "v_cmd": layouts.v_command, "q_cmd": layouts.q_command,
            "qk_cmd": layouts.qk_command, "meta": layouts.slot_meta}
 #: Jobs of a run, and cycles that they may take.
-JOBS, LIMIT = 40, 40_000
+JOBS, LIMIT = 60, 60_000
 
 
 def random_job(rng, c, number):
@@ -219,7 +219,7 @@ class World:
         if self.scoring and rng.random() < 0.5:
             slot, item = self.scoring.pop(rng.randrange(len(self.scoring)))
             j = self.jobs[self.front]
-            if j.k_lsb and not item.flat and rng.random() < 0.3:
+            if j.k_lsb and not item.flat and rng.random() < 0.5:
                 item.flat = True
                 self.flats += 1
                 bench.sources["flat"].items.append(slot)
@@ -262,7 +262,7 @@ async def random_jobs(dut):
     c = SpAttenConfig(**CONFIGS[params()["name"]])
     bench = Bench(dut, INPUTS, OUTPUTS)
     rng = bench.rng
-    for stall in (0.0, 0.5):
+    for stall in (0.0, 0.5, 0.8):
         jobs = [random_job(rng, c, n) for n in range(JOBS)]
         await bench.start()
         world = World(dut, bench, c, jobs)
