@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from amaranth import Module, ResetSignal, Signal
+from amaranth import Cat, Elaboratable, Module, Mux, ResetInserter, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from .config import SpAttenConfig
+from .control.activity import BackState, FrontState, activity_word
 from .control.csr import ControlRegisters, axil_signature
 from .control.job_reader import JobReader
 from .control.registers import COUNTERS
@@ -55,16 +56,21 @@ class Accelerator(wiring.Component):
             **({"probe": Out(probe_layout(c))} if probe else {}),
         })
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform) -> Elaboratable:
         m = Module()
         c = self.config
 
         def unit(block: type[wiring.Component], name: str) -> Shared:
             return Shared(block, c, reset=own_reset(m, name))
 
-        # Each block a Verilog module of its own, under its own name. Only the registers can be asked for something in
-        # the first cycle after a reset, so the others may have it a cycle later.
-        m.submodules.registers = registers = Shared(ControlRegisters, c)
+        # Each block is a Verilog module of its own, under its own name. It has the reset a cycle later than it comes
+        # here. What lies between the blocks has it in both cycles (`ResetInserter` at the end), or it would keep what
+        # blocks show in the first. Nor is that seen outside: nothing is offered, or taken from the host, while `quiet`.
+        # So one cycle of reset leaves nothing behind.
+        later = own_reset(m, "accelerator")
+        quiet = Signal()
+        m.d.comb += quiet.eq(ResetSignal() | later)
+        m.submodules.registers = registers = unit(ControlRegisters, "registers")
         m.submodules.job_reader = reader = unit(JobReader, "job_reader")
         m.submodules.scale_table = scales = unit(ScaleTable, "scale_table")
         m.submodules.sequencer = seq = unit(Sequencer, "sequencer")
@@ -80,14 +86,18 @@ class Accelerator(wiring.Component):
         m.submodules.kept_fork = kept_fork = StreamFork(kept_row(c), 2)
 
         # Control.
-        connect(m, flipped(self.axil), registers.axil)
+        self._connect_host(m, registers, quiet)
         connect(m, registers.push, reader.push)
         connect(m, reader.cmd, fetcher.desc_cmd)
         connect_cut(m, "desc_words", fetcher.desc_words, reader.words)
-        connect(m, reader.job, seq.jobs)
+        # Nothing begins once a job has taken too long.
+        m.d.comb += [
+            seq.jobs.payload.eq(reader.job.payload), seq.jobs.valid.eq(reader.job.valid & ~registers.timed_out),
+            reader.job.ready.eq(seq.jobs.ready & ~registers.timed_out),
+        ]
         connect(m, seq.completion, registers.completion)
         m.d.comb += [
-            self.irq.eq(registers.irq), reader.retire.eq(seq.retire),
+            reader.retire.eq(seq.retire),
             registers.busy.eq(seq.busy), registers.queue_level.eq(reader.level),
         ]
         self._connect_scales(m, reader, scales, seq, softmax, requantiser)
@@ -160,18 +170,19 @@ class Accelerator(wiring.Component):
             seq.value_done_half.eq(value.o.payload.tag.half),
         ]
 
-        # Memory. AXI wants no request from the first cycle of a reset on; the blocks' own comes a cycle later.
+        # Memory. AXI wants no request from the first cycle of a reset on.
         for i in range(c.channels):
             for name, block in (("ar", fetcher), ("aw", writer), ("w", writer)):
                 inner, outer = getattr(block, name)[i], getattr(self, name)[i]
                 m.d.comb += [
-                    outer.valid.eq(inner.valid & ~ResetSignal()), outer.payload.eq(inner.payload),
+                    outer.valid.eq(inner.valid & ~quiet), outer.payload.eq(inner.payload),
                     inner.ready.eq(outer.ready),
                 ]
             connect(m, flipped(self.r[i]), fetcher.r[i])
             connect(m, flipped(self.b[i]), writer.b[i])
         self._connect_events(m, registers, seq, fetcher, score, softmax, topk, value, requantiser, writer, write_idle,
                              pruner)
+        self._connect_activity(m, registers, reader, seq, fetcher, writer)
         if self.probed:
             streams = {
                 "jobs": reader.job, "completions": seq.completion, "prune": seq.op, "pruned": pruner.done,
@@ -183,8 +194,20 @@ class Accelerator(wiring.Component):
                 **{f"{name}{i}": getattr(self, name)[i] for name in ("ar", "r", "w") for i in range(c.channels)},
             }
             levels = {n.name: registers.events[n.name] for n in COUNTERS if n.unit == "cycles" and n.name != "cycles"}
-            connect_probe(m, c, self.probe, streams, {"running": seq.busy} | levels)
-        return m
+            connect_probe(m, c, self.probe, streams, {"running": seq.busy, "queued": reader.level != 0} | levels)
+        return ResetInserter(later)(m)
+
+    def _connect_host(self, m: Module, registers: ControlRegisters, quiet: Signal) -> None:
+        """The control port and the interrupt, both silent while `quiet`: what is asked in a reset waits for its end."""
+        outer, inner = self.axil, registers.axil
+        for name, member in axil_signature().members.items():
+            port, block = getattr(outer, name), getattr(inner, name)
+            if member.flow is Out:      # the master's
+                m.d.comb += block.eq(port & ~quiet if name.endswith("valid") else port)
+            else:
+                m.d.comb += port.eq(block & ~quiet if name.endswith(("valid", "ready")) else block)
+        # A register at the border, for the interrupt may lead anywhere.
+        m.d.sync += self.irq.eq(registers.irq)
 
     def _connect_kept_ids(self, m: Module, source: stream.Interface, sink: stream.Interface) -> None:
         """Only rows of vectors whose V rows are streamed go to the fetcher; the others end here."""
@@ -222,4 +245,19 @@ class Accelerator(wiring.Component):
             e.bytes_v_lsb.eq(fetcher.beats_v_lsb), e.bytes_out.eq(writer.beats_out),
             e.bytes_other.eq(fetcher.beats_other + writer.beats_state),
             e.queries.eq(seq.issued), e.refetches.eq(seq.replayed), e.topk_vectors.eq(kept_last),
+        ]
+
+    def _connect_activity(self, m: Module, registers, reader, seq, fetcher, writer) -> None:
+        """What each unit has and what memory owes it; and which job is the oldest, for the limit of its cycles."""
+        e = registers.events
+        units = Cat(fetcher.busy, e.busy_score, e.busy_softmax, e.busy_topk, e.busy_value, e.busy_write, e.busy_cascade,
+                    reader.busy)
+        in_front = seq.front_state != FrontState.IDLE
+        in_back = seq.back_state != BackState.IDLE
+        m.d.sync += [
+            registers.activity.eq(activity_word(units, fetcher.waits, writer.waits, seq.front_state, seq.back_state,
+                                                seq.items)),
+            registers.tags.eq(Cat(seq.front_tag, seq.back_tag)),
+            registers.working.eq(seq.busy | reader.busy),
+            registers.oldest.eq(Mux(in_back, seq.back_tag, Mux(in_front, seq.front_tag, reader.tag))),
         ]

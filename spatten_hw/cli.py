@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        return _fail(str(error))
+        return _fail("; ".join([str(error), *getattr(error, "__notes__", ())]))
     except ConfigError as error:
         count = len(error.violations)
         lines = [f"the configuration breaks {count} rule{'s' * (count > 1)}:", *error.violations]

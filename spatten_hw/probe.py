@@ -47,6 +47,7 @@ class Observed:
     `key`: payload fields that name the work item, a dot between levels, at most `WORD` bits in all; taken from a
     vector's first row. `last`: the payload's `last` ends a vector; without it every transfer is one. `lane`: vectors
     with different values of the key's first field may interleave. `counted`: cycles are counted, no vectors recorded.
+    `source`, `sink`: the units between which it runs.
     """
 
     name: str
@@ -56,6 +57,8 @@ class Observed:
     lane: bool = False
     level: bool = False
     counted: bool = False
+    source: str = ""
+    sink: str = ""
 
     def fields(self, c: SpAttenConfig) -> dict[str, int]:
         """Width of every key field, from bit 0 on, by the last part of its path."""
@@ -70,41 +73,52 @@ class Observed:
 #: The streams of `Accelerator`, in the order of their bits, but for the memory channels.
 STREAMS: tuple[Observed, ...] = (
     # Jobs taken by the sequencer and finished; operations of the cascade pruner taken and done.
-    Observed("jobs", job_offer, ("tag", "error", "job.generate")),
-    Observed("completions", lambda _: completion_layout(), ("tag", "error")),
-    Observed("prune", lambda _: data.StructLayout({"finish": 1}), ("finish",)),
-    Observed("pruned", lambda _: data.StructLayout({"error": 1}), ("error",)),
-    Observed("state", out_beat, last=True),
+    Observed("jobs", job_offer, ("tag", "error", "job.generate"), source="job reader", sink="sequencer"),
+    Observed("completions", lambda _: completion_layout(), ("tag", "error"), source="sequencer", sink="host"),
+    Observed("prune", lambda _: data.StructLayout({"finish": 1}), ("finish",),
+             source="sequencer", sink="cascade pruner"),
+    Observed("pruned", lambda _: data.StructLayout({"error": 1}), ("error",),
+             source="cascade pruner", sink="sequencer"),
+    Observed("state", out_beat, last=True, source="cascade pruner", sink="write"),
     # Commands. `meta` gives a slot to a work item, `flat` asks for its LSBs, `free` takes the slot back.
-    Observed("meta", slot_meta, ("slot", "keys", "tag.head", "tag.kv_head", "tag.query")),
-    Observed("flat", slot_notice, ("slot",)),
-    Observed("free", slot_notice, ("slot",)),
-    Observed("q_cmd", q_command, ("slot", "head", "token")),
-    Observed("k_cmd", k_command, ("kv_head", "rows", "lsb", "fill")),
-    Observed("v_cmd", v_command, ("kv_head", "rows")),
-    Observed("qk_cmd", qk_command, ("slot", "gang", "keys", "stream", "replay")),
+    Observed("meta", slot_meta, ("slot", "keys", "tag.head", "tag.kv_head", "tag.query"),
+             source="sequencer", sink="softmax"),
+    Observed("flat", slot_notice, ("slot",), source="softmax", sink="sequencer"),
+    Observed("free", slot_notice, ("slot",), source="softmax", sink="sequencer"),
+    Observed("q_cmd", q_command, ("slot", "head", "token"), source="sequencer", sink="fetch"),
+    Observed("k_cmd", k_command, ("kv_head", "rows", "lsb", "fill"), source="sequencer", sink="fetch"),
+    Observed("v_cmd", v_command, ("kv_head", "rows"), source="sequencer", sink="fetch"),
+    Observed("qk_cmd", qk_command, ("slot", "gang", "keys", "stream", "replay"), source="sequencer", sink="score"),
     # Data.
-    Observed("q_rows", q_row, ("slot",)),
-    Observed("k_rows", operand_row, ("fill",), last=True),
-    Observed("v_rows", operand_row, ("fill",), last=True),
-    Observed("scores", score_row, ("slot", "replay"), last=True, lane=True),
-    Observed("probs", prob_row, _ITEM, last=True),
-    Observed("kept", kept_row, _ITEM, last=True),
-    Observed("v_kept", kept_row, _ITEM, last=True),
-    Observed("sums", acc_row, _ITEM),
-    Observed("beats", out_beat, last=True),
+    Observed("q_rows", q_row, ("slot",), source="fetch", sink="score"),
+    Observed("k_rows", operand_row, ("fill",), last=True, source="fetch", sink="score"),
+    Observed("v_rows", operand_row, ("fill",), last=True, source="fetch", sink="value"),
+    Observed("scores", score_row, ("slot", "replay"), last=True, lane=True, source="score", sink="softmax"),
+    Observed("probs", prob_row, _ITEM, last=True, source="softmax", sink="top-k"),
+    Observed("kept", kept_row, _ITEM, last=True, source="top-k", sink="value"),
+    Observed("v_kept", kept_row, _ITEM, last=True, source="top-k", sink="fetch"),
+    Observed("sums", acc_row, _ITEM, source="value", sink="output"),
+    Observed("beats", out_beat, last=True, source="output", sink="write"),
 )
 
-#: State bits: a job runs, and the events of the performance counters that are one bit and count cycles.
+#: State bits: a job runs, one is being read or waits, and the events of the performance counters that are one bit and
+#: count cycles.
 LEVELS: tuple[Observed, ...] = tuple(
     Observed(name, level=True, counted=True)
-    for name in ("running", *(n.name for n in COUNTERS if n.unit == "cycles" and n.name != "cycles")))
+    for name in ("running", "queued", *(n.name for n in COUNTERS if n.unit == "cycles" and n.name != "cycles")))
 
 
 def observed(c: SpAttenConfig) -> tuple[Observed, ...]:
     """Everything a build shows, in the order of its bits: streams, memory channels (`ar0`, `r0`, `w0`, …), levels."""
-    channels = [Observed(f"{name}{i}", counted=True) for name in ("ar", "r", "w") for i in range(c.channels)]
+    channels = [Observed(f"{name}{i}", counted=True, source=source or memory(i), sink=sink or memory(i))
+                for name, source, sink in (("ar", "fetch", ""), ("r", "", "fetch"), ("w", "write", ""))
+                for i in range(c.channels)]
     return (*STREAMS, *channels, *LEVELS)
+
+
+def memory(channel: int) -> str:
+    """Name of a memory port among the units."""
+    return f"memory {channel}"
 
 
 def probe_layout(c: SpAttenConfig) -> data.StructLayout:

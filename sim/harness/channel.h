@@ -64,11 +64,24 @@ public:
         current_ = Write();
         if (dram) dram->reset();
         answerable_.clear(), turns_.clear();
-        ar_held_ = aw_held_ = w_held_ = took_r_ = took_b_ = false;
+        ar_held_ = aw_held_ = w_held_ = took_r_ = took_b_ = moved_ = false;
         checker_.reset();
         *pins_.arready = *pins_.awready = *pins_.wready = *pins_.rvalid = *pins_.bvalid = 0;
     }
     void check_quiet(uint64_t now) { checker_.check_quiet(now_ = now); }
+
+    // Whether anything passed in the cycle sampled last.
+    bool moved() const { return moved_; }
+    // Cycles that an answer may take at most, stalls aside.
+    uint64_t slowest() const { return options_.latency + options_.extra + trouble.extra + trouble.newest; }
+    // What is open, as words (order of `OpenAccesses` in hang.py): AR, AW, W offered and not taken; numbers of reads, of
+    // complete writes without an answer, of write addresses without all their data, of write beats without an address;
+    // then id, address, beats left and age of each read, id and address of each write without an answer.
+    void open(std::vector<uint64_t>& words) const {
+        words = {ar_held_, aw_held_, w_held_, reads_.size(), answers_.size(), aw_.size() + current_.active, w_.size()};
+        for (const Read& r : reads_) words.insert(words.end(), {r.id, r.addr, r.beats - r.sent, now_ - r.came});
+        for (const Write& w : answers_) words.insert(words.end(), {w.id, w.addr});
+    }
 
     // All signals have settled; the clock edge that ends cycle `now` follows.
     void sample(uint64_t now) {
@@ -79,6 +92,8 @@ public:
         sample_w();
         took_r_ = *pins_.rvalid && *pins_.rready;
         took_b_ = *pins_.bvalid && *pins_.bready;
+        moved_ = took_r_ || took_b_ || (*pins_.arvalid && *pins_.arready) || (*pins_.awvalid && *pins_.awready)
+                 || (*pins_.wvalid && *pins_.wready);
     }
 
     // The edge has passed: what the slave shows in the cycle that begins.
@@ -329,7 +344,7 @@ private:
     std::deque<Address> aw_;
     std::deque<Beat> w_;
     Write current_;
-    bool ar_held_ = false, aw_held_ = false, w_held_ = false, took_r_ = false, took_b_ = false;
+    bool ar_held_ = false, aw_held_ = false, w_held_ = false, took_r_ = false, took_b_ = false, moved_ = false;
     std::unordered_set<uint64_t> seen_;
     std::vector<uint64_t> pieces_;
     std::deque<Answerable> answerable_;

@@ -9,6 +9,9 @@ from spatten_hw.probe import WORD, observed, probe_layout
 _PINS = ("awid", "awaddr", "awlen", "awsize", "awburst", "awcache", "awprot", "awvalid", "awready", "wdata", "wstrb",
          "wlast", "wvalid", "wready", "bid", "bresp", "bvalid", "bready", "arid", "araddr", "arlen", "arsize",
          "arburst", "arcache", "arprot", "arvalid", "arready", "rid", "rdata", "rresp", "rlast", "rvalid", "rready")
+#: State bits of the probe: there is a job; a unit is at work that may be silent for long, since it looks at all tokens.
+WORKING = ("running", "queued")
+SLOW = ("busy_topk", "busy_cascade")
 _BYTES = ("wdata", "wstrb", "rdata")
 
 
@@ -53,29 +56,34 @@ def _probe(config: SpAttenConfig | None) -> str:
     if config is None:
         return """
 #include "probe.h"
-constexpr ProbeTable PROBE{0, 0, nullptr, nullptr, nullptr, 0, 0};
+constexpr ProbeTable PROBE{0, 0, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 0, 0};
 inline const void* probe_port(Top&) { return nullptr; }
 """
     table = observed(config)
     names = [o.name for o in table]
     words = probe_layout(config)["valid"].width // WORD
-    key_words, lane_masks, recorded, word = [], [], [0] * words, 3 * words
+    key_words, lane_masks, word = [], [], 3 * words
+    masks = {name: [0] * words for name in ("RECORDED", "MOVES", "WORKING", "SLOW")}
     for n, o in enumerate(table):
         fields = list(o.fields(config).values())
         key_words.append(word if fields else 0)
         word += bool(fields)
         lane_masks.append((1 << fields[0]) - 1 if o.lane else 0)
-        recorded[n // WORD] |= int(not o.counted) << n % WORD
+        for name, on in (("RECORDED", not o.counted), ("MOVES", not o.level), ("WORKING", o.name in WORKING),
+                         ("SLOW", o.name in SLOW)):
+            masks[name][n // WORD] |= int(on) << n % WORD
 
     def array(kind: str, name: str, values: list[int]) -> str:
         return f"constexpr {kind} {name}[] = {{{', '.join(f'{v}u' if v < 1 << 32 else f'{v}ull' for v in values)}}};"
 
+    given = ", ".join(f"PROBE_{name}" for name in masks)
+    lines = "\n".join(array("uint64_t", f"PROBE_{name}", mask) for name, mask in masks.items())
     return f"""
 #include "probe.h"
 {array("uint16_t", "PROBE_KEY_WORD", key_words)}
 {array("uint64_t", "PROBE_LANE_MASK", lane_masks)}
-{array("uint64_t", "PROBE_RECORDED", recorded)}
-constexpr ProbeTable PROBE{{{len(table)}, {words}, PROBE_KEY_WORD, PROBE_LANE_MASK, PROBE_RECORDED,
+{lines}
+constexpr ProbeTable PROBE{{{len(table)}, {words}, PROBE_KEY_WORD, PROBE_LANE_MASK, {given},
                            {names.index("jobs")}, {names.index("completions")}}};
 // Wider than 64 bits: an array of 32-bit words, bytes in order on a little-endian host.
 inline const void* probe_port(Top& t) {{ return t.probe.data(); }}

@@ -2,6 +2,7 @@
 //
 // A cycle: inputs are set, everything settles (clk = 0), what is on the ports is looked at, the rising edge
 // commits, inputs of the next cycle are set. `glue.h` (generated) names the ports of this build.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -37,6 +38,9 @@ struct Harness {
     Probe probe{PROBE};
     uint64_t cycles = 0;
     std::string error;
+    uint64_t patience = 0, slow_patience = 0;  // cycles without anything moving that are a hang; 0: none are
+    uint64_t hung = 0;                         // cycles in which nothing has moved, if it hangs
+    std::vector<uint64_t> open;                // shown by spatten_open
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> trace;
 #endif
@@ -109,7 +113,16 @@ struct Harness {
             if (error.empty() && !m->error().empty()) error = m->error();
         }
         check_control();
-        if (PROBE.streams) probe.sample(probe_port(*top), cycles);
+        if (!PROBE.streams) return;
+        probe.sample(probe_port(*top), cycles);
+        for (auto& m : memories)
+            if (m->moved()) probe.moved(cycles);
+        if (patience && probe.still(cycles) >= patience) look_for_hang();
+    }
+    void look_for_hang() {
+        uint64_t most = probe.slow() ? slow_patience : patience, slowest = 0;
+        for (auto& m : memories) slowest = std::max(slowest, m->slowest());
+        if (probe.still(cycles) >= most + 2 * slowest) hung = probe.still(cycles);
     }
     void end() {
         edge();
@@ -124,6 +137,7 @@ struct Harness {
         shared.reads.busy.clear();
         control_b.reset(), control_r.reset();
         probe.reset(cycles);
+        hung = 0;
         for (uint64_t i = 0; i < n; ++i) {
             settle();
             if (i > 1) {  // the reset acts a cycle later: registered_reset() in build.py
@@ -140,11 +154,11 @@ struct Harness {
         edge();
     }
 
-    // Runs to the first cycle that shows irq, or `limit` cycles. 1: irq, 0: limit, -1: a rule was broken.
+    // Runs to the first cycle that shows irq, or `limit` cycles. 1: irq, 0: limit, -1: a rule was broken, or it hangs.
     int run(uint64_t limit, bool until_irq) {
         for (uint64_t i = 0; i < limit; ++i) {
             begin();
-            if (!error.empty()) {
+            if (!error.empty() || hung) {
                 end();
                 return -1;
             }
@@ -231,6 +245,34 @@ API const char* spatten_error(void* h) { return of(h).error.c_str(); }
 API void spatten_clear_error(void* h) {
     of(h).error.clear();
     for (auto& m : of(h).memories) m->error().clear();
+}
+
+// Cycles in which nothing moves, while a job runs, after which that is a hang; `slow`: while a unit is busy that looks at
+// all tokens. What memories may take is added. 0: never.
+API void spatten_patience(void* h, uint64_t cycles, uint64_t slow) {
+    of(h).patience = cycles, of(h).slow_patience = slow;
+}
+// Cycles in which nothing has moved if it hangs, else 0; they are counted from 0 again.
+API uint64_t spatten_hung(void* h) {
+    uint64_t still = of(h).hung;
+    if (still) of(h).hung = 0, of(h).probe.moved(of(h).cycles);
+    return still;
+}
+// The streams in the last cycle: words of `valid`, then as many of `ready`. And keys of the jobs that run.
+API uint64_t spatten_shown(void* h, const uint64_t** words) {
+    *words = of(h).probe.shown().data();
+    return of(h).probe.shown().size();
+}
+API uint64_t spatten_running(void* h, uint64_t* keys, uint64_t most) {
+    const auto& taken = of(h).probe.taken;
+    for (uint64_t n = 0; n < taken.size() && n < most; ++n) keys[n] = taken[n];
+    return taken.size();
+}
+// What is open on a memory port (`Channel::open`); `words` shows it until the next such call.
+API uint64_t spatten_open(void* h, unsigned channel, const uint64_t** words) {
+    of(h, channel).open(of(h).open);
+    *words = of(h).open.data();
+    return of(h).open.size();
 }
 
 // Options in the order of struct Options.

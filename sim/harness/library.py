@@ -82,6 +82,8 @@ def _load(path: Path) -> Any:
         ("create", h, [p]), ("destroy", None, [h]), ("reset", None, [h, u64]), ("run", i32, [h, u64, i32]),
         ("write32", i32, [h, ctypes.c_uint32, ctypes.c_uint32, u64]),
         ("read32", i32, [h, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), u64]),
+        ("patience", None, [h, u64, u64]), ("hung", u64, [h]), ("shown", u64, [h, ctypes.POINTER(h)]),
+        ("running", u64, [h, words, u64]), ("open", u64, [h, ctypes.c_uint, ctypes.POINTER(h)]),
         ("cycles", u64, [h]), ("error", p, [h]), ("clear_error", None, [h]),
         ("options", None, [h, words]), ("option_count", ctypes.c_uint, []),
         ("mem_write", None, [h, ctypes.c_uint, u64, p, u64]), ("mem_read", None, [h, ctypes.c_uint, u64, p, u64]),

@@ -6,12 +6,42 @@ import ctypes
 
 import numpy as np
 
+from .hang import MOST_JOBS, PATIENCE, Hang, HangError, find_waits, open_accesses, slow_patience
 from .library import HarnessError, Simulation
 from .streams import SPAN, JobCounts, Span, StreamCount, array_at, decode_counts, decode_jobs, decode_spans
 
 
 class Observer(Simulation):
-    """Counts of every stream, of every job, and recorded vectors. A library without a probe raises `HarnessError`."""
+    """Counts of every stream, of every job, and recorded vectors. A library without a probe raises `HarnessError`.
+
+    While there is a job and nothing has moved for long, on no stream and no memory port, whatever runs the simulation
+    raises `HangError`. Accesses to the control port are no movement: a host may poll. Nothing is a hang while a
+    completion waits for the host to make room.
+    """
+
+    def set_patience(self, cycles: int = PATIENCE) -> None:
+        """Cycles that are long, beside what the memories may take; 0: any time is allowed. Longer where a unit that
+        looks at all tokens is busy (`hang.slow_patience`)."""
+        self._lib.spatten_patience(self._open(), cycles, slow_patience(self.config, cycles))
+
+    def _check(self) -> None:
+        super()._check()
+        if still := self._lib.spatten_hung(self._open()):
+            raise HangError(self._hang(still))
+
+    def _hang(self, still: int) -> Hang:
+        words = ctypes.c_void_p()
+        ports = []
+        for channel in range(self.config.channels):
+            count = self._lib.spatten_open(self._open(), channel, ctypes.byref(words))
+            ports.append(open_accesses(self.config, channel, array_at(words.value, count, np.uint64).tolist()))
+        count = self._lib.spatten_shown(self._open(), ctypes.byref(words))
+        shown = array_at(words.value, count, np.uint64)
+        keys = (ctypes.c_uint64 * MOST_JOBS)()
+        jobs = self._lib.spatten_running(self._open(), keys, MOST_JOBS)
+        waits, idle, busy = find_waits(self.config, shown, tuple(ports))
+        tags = tuple(key & 0xFFFF for key in keys[:min(jobs, MOST_JOBS)])
+        return Hang(self._lib.spatten_cycles(self._open()), still, tags, waits, idle, busy, tuple(ports))
 
     def streams(self) -> dict[str, StreamCount]:
         """What every stream has done since creation or `clear_streams`, in cycles outside reset."""

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <vector>
 
 // Bit n of the `valid`, `ready` and `last` words of the port is stream n.
@@ -13,6 +14,9 @@ struct ProbeTable {
     const uint16_t* key_word;    // number of the 64-bit word of the port that holds the key; 0: no key
     const uint64_t* lane_mask;   // bits of the key that tell interleaving vectors apart
     const uint64_t* recorded;    // bit per stream: vectors are recorded
+    const uint64_t* moves;       // bit per stream: it carries payloads, and is not a state bit
+    const uint64_t* working;     // bit per stream: a state bit that says that there is a job
+    const uint64_t* slow;        // bit per stream: a state bit of a unit that works long without moving anything outside
     unsigned job_start, job_end; // streams whose transfers start and end a job
 };
 
@@ -37,7 +41,7 @@ public:
     std::vector<uint64_t> jobs;   // per finished job: first cycle (its start, or the end of the job
                                   // before), last cycle, then fired and blocked of each stream
 
-    explicit Probe(const ProbeTable& table) : counts(table.streams), t_(table), before_(table.streams) {
+    explicit Probe(const ProbeTable& table) : counts(table.streams), t_(table), before_(table.streams), shown_(2 * table.words) {
         for (unsigned s = 0; s < t_.streams; ++s) {
             offset_.push_back(open_.size());
             open_.resize(open_.size() + t_.lane_mask[s] + 1);
@@ -62,17 +66,37 @@ public:
         if (limit_) store({now, now, 0, ~0u, 0, 0, 0});
         forget();
         running_ = 0;
+        taken.clear();
+        moved(now);
     }
+
+    // Something moved, or is looked at as if it had.
+    void moved(uint64_t now) { moved_ = now; }
+    // Cycles up to `now` in which nothing has moved although there is a job, 0 where the host holds it up.
+    uint64_t still(uint64_t now) const { return working_ && !held_up_ ? now - moved_ : 0; }
+    // Whether a unit is at work that may be silent for long.
+    bool slow() const { return slow_; }
+    // Of the last cycle, settled: the port's words of `valid`, then those of `ready`.
+    const std::vector<uint64_t>& shown() const { return shown_; }
+    std::deque<uint64_t> taken;   // keys of the jobs taken and not ended
 
     // `port`: the settled probe port of cycle `now`.
     void sample(const void* port, uint64_t now) {
         const uint8_t* bits = static_cast<const uint8_t*>(port);
         ++cycles;
         bool ended = false;
+        working_ = slow_ = held_up_ = false;
         for (unsigned w = 0; w < t_.words; ++w) {
             uint64_t valid = word(bits, w), ready = word(bits, t_.words + w);
             uint64_t fired = valid & ready;
-            if (is(fired, w, t_.job_start) && !running_++) before_ = counts, started_ = now;
+            shown_[w] = valid, shown_[t_.words + w] = ready;
+            if (fired & t_.moves[w]) moved_ = now;
+            working_ |= (valid & t_.working[w]) != 0, slow_ |= (valid & t_.slow[w]) != 0;
+            held_up_ |= is(valid & ~ready, w, t_.job_end);
+            if (is(fired, w, t_.job_start)) {
+                if (!running_++) before_ = counts, started_ = now;
+                taken.push_back(word(bits, t_.key_word[t_.job_start]));
+            }
             ended |= is(fired, w, t_.job_end);
             for (uint64_t left = fired; left; left &= left - 1) ++counts[64 * w + __builtin_ctzll(left)].fired;
             for (uint64_t left = valid & ~ready; left; left &= left - 1)
@@ -80,6 +104,7 @@ public:
             if (limit_ && (valid & t_.recorded[w])) follow(bits, w, valid & t_.recorded[w], fired, now);
         }
         if (ended && running_) end_job(now);
+        if (!working_) moved_ = now;
     }
 
 private:
@@ -132,6 +157,7 @@ private:
             jobs.push_back(counts[s].blocked - before_[s].blocked);
         }
         --running_;
+        if (!taken.empty()) taken.pop_front();
         before_ = counts, started_ = now + 1;
     }
 
@@ -139,6 +165,8 @@ private:
     std::vector<Count> before_;
     std::vector<size_t> offset_;
     std::vector<Open> open_;
-    uint64_t limit_ = 0, started_ = 0;
+    uint64_t limit_ = 0, started_ = 0, moved_ = 0;
+    bool working_ = false, slow_ = false, held_up_ = false;
+    std::vector<uint64_t> shown_;
     unsigned running_ = 0;  // jobs taken and not ended
 };

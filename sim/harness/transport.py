@@ -18,6 +18,7 @@ from sim.dram.timing import DramTiming
 from spatten_hw.config import SpAttenConfig
 
 from .build import Progress, build_accelerator
+from .hang import PATIENCE
 from .library import ACCESS_LIMIT
 from .memories import Memories
 from .memory_options import MemoryOptions
@@ -27,7 +28,8 @@ from .rules import NO_RULES, DesignRules, rules_of
 
 class VerilatedTransport(Memories, Observer):
     """`config`: the build; `library`: a library built otherwise (tests); `trace`: a VCD file to write;
-    `memory`: a model of DRAM on every port (`sim.dram.timing`), None: memories of a fixed latency.
+    `memory`: a model of DRAM on every port (`sim.dram.timing`), None: memories of a fixed latency; `patience`: cycles
+    in which nothing moves that are a hang (`set_patience`), raised as `HangError`.
 
     Other keywords are fields of `MemoryOptions`. Reset is applied once on creation. A library of one's own is held to
     the rules of AXI; `check_design` says what else it promises.
@@ -35,7 +37,7 @@ class VerilatedTransport(Memories, Observer):
 
     def __init__(self, config: SpAttenConfig, *, library: Path | None = None, trace: Path | None = None,
                  optimize: int | None = None, progress: Progress | None = None, memory: DramTiming | None = None,
-                 **memory_options: Any):
+                 patience: int = PATIENCE, **memory_options: Any):
         options = MemoryOptions(**memory_options)
         rules = rules_of(config) if library is None else NO_RULES
         if library is None:
@@ -43,6 +45,7 @@ class VerilatedTransport(Memories, Observer):
         super().__init__(config, library, trace)
         self.memory = memory
         self.configure(options)
+        self.set_patience(patience)
         self._set_dram()
         self.check_design(rules)
         self.reset()

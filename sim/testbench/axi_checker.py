@@ -56,9 +56,9 @@ class AxiChecker:
     def _fail(self, what: str) -> None:
         raise AxiError(f"cycle {self.cycle}, {self.name}: {what}")
 
-    def sample_reset(self, read: Read) -> None:
-        """A cycle of reset: nothing is valid."""
-        for channel in self.channels:
+    def sample_reset(self, read: Read, channels: Iterable[str] | None = None) -> None:
+        """A cycle of reset: nothing is valid, on these channels (default: all)."""
+        for channel in self.channels if channels is None else channels:
             if read(f"{channel}valid"):
                 self._fail("valid is high in reset")
 

@@ -103,6 +103,7 @@ async def _watch(dut: Any, checkers: list[AxiChecker]) -> None:
         for checker, read in zip(checkers, readers, strict=True):
             if not in_reset:
                 checker.sample(read)
-            elif in_reset > 1:      # in the first cycle it acts only at the end
-                checker.sample_reset(read)
-                checker.reset()
+                continue
+            # The masters are silent at once; a memory has to see the reset first.
+            checker.sample_reset(read, ("ar", "aw", "w") if in_reset == 1 else checker.channels)
+            checker.reset()

@@ -21,6 +21,7 @@ from .registers import (
     register_map,
     registers,
 )
+from .watchdog import LIMIT_BITS, JobWatchdog
 
 OKAY, SLVERR = 0, 2
 
@@ -46,8 +47,12 @@ class ControlRegisters(wiring.Component):
 
     `push`: jobs written to JOB_PUSH (a JOB_ADDR beyond the address space becomes a misaligned one, which the
     job reader refuses). `completion`: finished jobs, kept until read (`job_queue` + 2, then back-pressure).
-    `events`, `busy`: to the performance counters; `queue_level`: jobs waiting or being read. `irq`: level,
-    an enabled event stands in IRQ_STATUS.
+    `events`, `busy`: to the performance counters; `queue_level`: jobs waiting or being read. `irq`: level, an enabled
+    event stands in IRQ_STATUS. `activity`, `tags`: what ACTIVITY and JOB_TAGS show.
+
+    `working` (a job is being read or runs), `oldest` (tag of the oldest such job): for JOB_LIMIT (`JobWatchdog`). When
+    a job takes longer, a completion with `oldest` and TIMEOUT is made, behind those of the jobs before; from then on
+    `timed_out` is high and neither completions nor writes to JOB_PUSH are accepted, until a reset.
 
     Unmapped addresses and writes to read-only registers are answered with SLVERR and do nothing; so does a
     write without strobes, with OKAY. The low two address bits are ignored. One read and one write at a time,
@@ -60,6 +65,11 @@ class ControlRegisters(wiring.Component):
     events: data.View
     busy: Signal
     queue_level: Signal
+    working: Signal
+    oldest: Signal
+    activity: Signal
+    tags: Signal
+    timed_out: Signal
     irq: Signal
 
     def __init__(self, config: SpAttenConfig):
@@ -71,6 +81,7 @@ class ControlRegisters(wiring.Component):
             "events": In(events_layout(c)),
             "busy": In(1),
             "queue_level": In((c.job_queue + 1).bit_length()),
+            "working": In(1), "oldest": In(16), "activity": In(32), "tags": In(32), "timed_out": Out(1),
             "irq": Out(1),
         })
 
@@ -79,7 +90,7 @@ class ControlRegisters(wiring.Component):
         c = self.config
         m.submodules.counters = counters = PerformanceCounters(c)
         m.submodules.completions = completions = StreamFifo(completion_layout(), c.job_queue + 2)
-        wiring.connect(m, wiring.flipped(self.completion), completions.i)
+        m.submodules.watchdog = watchdog = JobWatchdog()
 
         irq_enable = Signal(2)
         irq_status = Signal(2)
@@ -88,23 +99,27 @@ class ControlRegisters(wiring.Component):
         last_error = Signal(8)
         high = Signal(32)  # of the counter read last
         pushing = self.push.valid
-        finished = self.completion.valid & self.completion.ready
-        m.d.comb += [counters.events.eq(self.events), counters.busy.eq(self.busy)]
-        m.d.sync += self.irq.eq((irq_status & irq_enable).any())
+        job_limit = Signal(LIMIT_BITS)
+        finished = self._completions(m, watchdog, completions.i)
+        m.d.comb += [
+            counters.events.eq(self.events), counters.busy.eq(self.busy),
+            self.irq.eq((irq_status & irq_enable).any()), watchdog.limit.eq(job_limit),
+        ]
 
         status = Signal(32)
         oldest = Signal(32)
         m.d.comb += [
             status.eq(_fields(c, "STATUS", {
                 "BUSY": self.busy | (self.queue_level != 0) | pushing, "RUNNING": self.busy,
-                "PUSH_REFUSED": refused, "QUEUE_LEVEL": self.queue_level + pushing,
+                "PUSH_REFUSED": refused, "TIMED_OUT": self.timed_out, "QUEUE_LEVEL": self.queue_level + pushing,
                 "COMPLETIONS": completions.level, "ERROR": last_error})),
             oldest.eq(Mux(completions.o.valid, _fields(c, "COMPLETION", {
                 "TAG": completions.o.p.tag, "ERROR": completions.o.p.error, "VALID": Const(1, 1)}), 0)),
         ]
         values: dict[str, Value] = {
             "STATUS": status, "IRQ_ENABLE": irq_enable, "IRQ_STATUS": irq_status, "COMPLETION": oldest,
-            "JOB_ADDR_LO": job_addr[:32], "JOB_ADDR_HI": job_addr[32:],
+            "JOB_ADDR_LO": job_addr[:32], "JOB_ADDR_HI": job_addr[32:], "JOB_LIMIT": job_limit,
+            "ACTIVITY": self.activity, "JOB_TAGS": self.tags,
         }
 
         pop = Signal()
@@ -113,15 +128,16 @@ class ControlRegisters(wiring.Component):
 
         # Writes: what each register does with `write_data` under the bits `write_mask`.
         written, write_data, write_mask = self._writes(m)
-        merged = {"IRQ_ENABLE": irq_enable, "JOB_ADDR_LO": job_addr[:32], "JOB_ADDR_HI": job_addr[32:]}
+        merged = {"IRQ_ENABLE": irq_enable, "JOB_ADDR_LO": job_addr[:32], "JOB_ADDR_HI": job_addr[32:],
+                  "JOB_LIMIT": job_limit}
         for name, target in merged.items():
             with m.If(written[name]):
                 m.d.sync += target.eq((target & ~write_mask) | (write_data & write_mask))
         with m.If(written["IRQ_STATUS"]):
             m.d.sync += irq_status.eq(irq_status & ~(write_data & write_mask)[:2])
         with m.If(finished):  # an event of this very cycle is not cleared
-            failed = self.completion.p.error != ErrorCode.OK
-            m.d.sync += [last_error.eq(self.completion.p.error), irq_status[0].eq(1)]
+            failed = completions.i.p.error != ErrorCode.OK
+            m.d.sync += [last_error.eq(completions.i.p.error), irq_status[0].eq(1)]
             with m.If(failed):
                 m.d.sync += irq_status[1].eq(1)
         # A cycle late, like the events.
@@ -130,7 +146,7 @@ class ControlRegisters(wiring.Component):
         with m.If(self.push.ready):
             m.d.sync += self.push.valid.eq(0)
         with m.If(written["JOB_PUSH"]):
-            room = self.push.ready & ~pushing
+            room = self.push.ready & ~pushing & ~self.timed_out
             beyond = job_addr[c.addr_bits:].any()
             m.d.sync += refused.eq(~room)
             with m.If(room):
@@ -139,6 +155,24 @@ class ControlRegisters(wiring.Component):
                     self.push.p.addr.eq(job_addr[:c.addr_bits] | beyond),
                 ]
         return m
+
+    def _completions(self, m: Module, watchdog: JobWatchdog, queue: stream.Interface) -> Value:
+        """Finished jobs into the `queue`, and at last, if it comes to that, the one that takes too long. Returns
+        whether one goes there."""
+        told = Signal()          # the queue has that one
+        tag = Signal(16)         # of it
+        m.d.comb += [
+            watchdog.working.eq(self.working), watchdog.ended.eq(self.completion.valid),
+            self.timed_out.eq(watchdog.late), self.completion.ready.eq(queue.ready & ~self.timed_out),
+        ]
+        with m.If(~self.timed_out):
+            m.d.sync += tag.eq(self.oldest)
+            m.d.comb += [queue.valid.eq(self.completion.valid), queue.payload.eq(self.completion.payload)]
+        with m.Else():
+            m.d.comb += [queue.valid.eq(~told), queue.p.tag.eq(tag), queue.p.error.eq(ErrorCode.TIMEOUT)]
+            with m.If(queue.ready):
+                m.d.sync += told.eq(1)
+        return queue.valid & queue.ready
 
     def _reads(self, m: Module, counters: PerformanceCounters, high: Signal, values: dict[str, Value],
                pop: Signal) -> None:

@@ -61,6 +61,8 @@ class ErrorCode(IntEnum):
     BAD_STATE = 72
     WRITE_OUTPUT = 80
     WRITE_STATE = 81
+    #: It took more cycles than JOB_LIMIT. It was not stopped: nothing runs any more until a reset.
+    TIMEOUT = 96
 
     @property
     def text(self) -> str:
@@ -119,4 +121,5 @@ _TEXTS = {
     ErrorCode.BAD_STATE: "the loaded alive tokens or heads do not fit the job",
     ErrorCode.WRITE_OUTPUT: "a write of outputs was answered with an error",
     ErrorCode.WRITE_STATE: "a write of alive lists or importance was answered with an error",
+    ErrorCode.TIMEOUT: "the job took more cycles than JOB_LIMIT; the accelerator must be reset",
 }

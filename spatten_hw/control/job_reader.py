@@ -37,6 +37,7 @@ class JobReader(wiring.Component):
     error, when it has ended; in order). `cmd`, `words`: reads of 64-bit words, answered in order. A job
     that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
     not all written); a broken rule is known `VALIDATE_CYCLES` + 3 cycles after the header's last word.
+    `busy`: a job is being read or offered, `tag` is its tag.
     `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not ready) with job_queue
     waiting behind the one being read.
     """
@@ -47,6 +48,8 @@ class JobReader(wiring.Component):
     job: stream.Interface
     retire: Signal
     level: Signal
+    busy: Signal
+    tag: Signal
     scale_en: Signal
     scale_set: Signal
     scale_head: Signal
@@ -60,7 +63,7 @@ class JobReader(wiring.Component):
             "words": In(stream.Signature(aux_word())),
             "job": Out(stream.Signature(job_offer(c))),
             "retire": In(1),
-            "level": Out((c.job_queue + 1).bit_length()),
+            "level": Out((c.job_queue + 1).bit_length()), "busy": Out(1), "tag": Out(16),
             "scale_en": Out(1), "scale_set": Out(SET_BITS), "scale_head": Out(c.head_bits),
             "scale_entry": Out(scale_layout()),
         })
@@ -73,10 +76,10 @@ class JobReader(wiring.Component):
         connect(m, flipped(self.push), queue.i)
 
         addr = Signal(c.addr_bits)
-        tag = Signal(16)
+        tag = self.tag
         error = Signal(8)
         fields = Signal(fields_layout(c), reset_less=True)
-        busy = Signal()
+        busy = self.busy
         set_ = Signal(SET_BITS)             # of the table, for the job being read
         sets_used = Signal(range(SETS + 1))
         word = Signal(HEADER_WORDS)         # of the header, one-hot: the one read next

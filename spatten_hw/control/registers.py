@@ -11,49 +11,21 @@ from amaranth import unsigned
 from amaranth.lib import data
 
 from ..config import SpAttenConfig, clog2
+from .activity import activity_register, tags_register
 from .errors import ErrorCode
+from .fields import RO, RW, W1C, WO, Field, Register
 
-__all__ = ["COUNTERS", "Counter", "ErrorCode", "Field", "Register", "counter_offset", "events_layout",
-           "register_map", "registers"]
+__all__ = ["COUNTERS", "RO", "RW", "W1C", "WO", "Counter", "ErrorCode", "Field", "Register", "counter_offset",
+           "events_layout", "register_map", "registers"]
 
 #: 'SPAT' in ASCII.
 ID = 0x53504154
 #: Version of the register interface: major · 2^16 + minor. A driver works with its own major version.
-VERSION = 0x0001_0000
+VERSION = 0x0001_0001
 #: Width of an AXI4-Lite address: 4 KiB of registers.
 ADDRESS_BITS = 12
 PARAMETER_BASE = 0x080
 COUNTER_BASE = 0x200
-
-RO, RW, W1C, WO = "RO", "RW", "W1C", "WO"
-
-
-@dataclass(frozen=True)
-class Field:
-    """Bits `lsb` … `lsb + width − 1` of a register."""
-
-    name: str
-    lsb: int
-    width: int
-    doc: str
-
-
-@dataclass(frozen=True)
-class Register:
-    """One 32-bit register. `access`: RO, RW, W1C (write 1 to clear) or WO (reads as 0). Bits outside `fields`
-    (if any are named) read 0 and are not stored."""
-
-    name: str
-    offset: int
-    access: str
-    reset: int
-    doc: str
-    fields: tuple[Field, ...] = ()
-
-    @property
-    def mask(self) -> int:
-        """Bits that exist."""
-        return sum(((1 << f.width) - 1) << f.lsb for f in self.fields) if self.fields else 0xFFFF_FFFF
 
 
 @dataclass(frozen=True)
@@ -133,7 +105,8 @@ def registers(c: SpAttenConfig) -> tuple[Register, ...]:
         Register("STATUS", 0x00C, RO, 0, "what the accelerator is doing", (
             Field("BUSY", 0, 1, "a job is queued, being read or running"),
             Field("RUNNING", 1, 1, "a job is running"),
-            Field("PUSH_REFUSED", 2, 1, "the last write to JOB_PUSH was refused because the queue was full"),
+            Field("PUSH_REFUSED", 2, 1, "the last write to JOB_PUSH was refused: the queue was full, or TIMED_OUT"),
+            Field("TIMED_OUT", 3, 1, "a job took more cycles than JOB_LIMIT: nothing is started until a reset"),
             Field("QUEUE_LEVEL", 8, 8, "jobs pushed and not yet running"),
             Field("COMPLETIONS", 16, 8, "completions not yet read"),
             Field("ERROR", 24, 8, "error code of the job that finished last"),
@@ -151,6 +124,9 @@ def registers(c: SpAttenConfig) -> tuple[Register, ...]:
             Field("VALID", 31, 1, "there was a completion"),
         )),
         Register("COUNTER_CLEAR", 0x028, WO, 0, "a write sets all performance counters to 0"),
+        Register("JOB_LIMIT", 0x02C, RW, 0, "cycles a job may take before it ends with TIMEOUT; 0: any number"),
+        activity_register(0x030),
+        tags_register(0x034),
     ]
     for n, (name, (value, doc)) in enumerate(_parameters(c).items()):
         table.append(Register(name.upper(), PARAMETER_BASE + 4 * n, RO, value, f"build: {doc}"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta, v_command
+from .activity import ITEMS, BackState, FrontState
 from .csr import completion_layout
 from .descriptor import job_layout
 from .job_reader import job_offer
@@ -25,7 +26,8 @@ class Sequencer(wiring.Component):
     `listed` marks an item whose last probabilities have been taken, with the list ids that belong to them.
     `value_done` (with its half) marks an item leaving P×V, which is when its V SRAM half is no longer needed;
     `item_done` one leaving the requantiser; `drained`: none is between softmax and there. `retire`, `same`,
-    `front_clear`, `back_clear`, errors: see `JobStages`.
+    `front_clear`, `back_clear`, errors, `front_state`, `back_state`, `front_tag`, `back_tag`: see `JobStages`. `items`:
+    which work items there are, in the order of `ITEMS`.
     """
 
     jobs: stream.Interface
@@ -64,6 +66,8 @@ class Sequencer(wiring.Component):
             "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)),
             "front_clear": Out(1), "back_clear": Out(1),
             "issued": Out(1), "replayed": Out(1),
+            "front_state": Out(FrontState), "back_state": Out(BackState), "front_tag": Out(16), "back_tag": Out(16),
+            "items": Out(len(ITEMS)),
         })
 
     def elaborate(self, platform) -> Module:
@@ -86,7 +90,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             getattr(self, name).eq(getattr(stages, name))
             for name in ("job", "scales", "back_job", "back_scales", "open", "same", "front_clear", "back_clear",
-                         "retire", "busy")]
+                         "retire", "busy", "front_state", "back_state", "front_tag", "back_tag")]
         m.d.comb += [
             stages.issued_all.eq(walker.issued_all), stages.write_idle.eq(self.write_idle),
             stages.fetch_errors.eq(self.fetch_errors), stages.write_errors.eq(self.write_errors),
@@ -135,7 +139,8 @@ class Sequencer(wiring.Component):
             in_front.eq((in_front + walker.item - self.listed)[:width]),
             in_back.eq((in_back + self.listed - self.item_done)[:width]),
         ]
-        m.d.comb += [stages.scored.eq(in_front == 0), self.drained.eq(in_back == 0), stages.drained.eq(self.drained)]
+        m.d.comb += [stages.scored.eq(in_front == 0), self.drained.eq(in_back == 0), stages.drained.eq(self.drained),
+                     self.items.eq(Cat(~walker.issued_all, ~stages.scored, ~self.drained))]
 
 
 def connect_payload(m: Module, source: stream.Interface, sink: stream.Interface) -> None:

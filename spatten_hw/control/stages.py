@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..stream.registers import payload_register
+from .activity import BackState, FrontState
 from .csr import completion_layout
 from .descriptor import job_layout
 from .errors import ErrorCode
@@ -39,7 +40,7 @@ class JobStages(wiring.Component):
     some; a summarisation job, whose V goes to SRAM ahead of its scores, before `start`.
     `front_clear`, `back_clear` pulse when a stage takes a job (the back's a cycle later): errors of the stage are
     forgotten. `retire` pulses when a job ends that was not refused by its reader. `back_job` is the front's job while
-    the back has none.
+    the back has none. `front_state`, `back_state`: what each does, `front_tag`, `back_tag`: with the job of which tag.
     """
 
     jobs: stream.Interface
@@ -60,6 +61,7 @@ class JobStages(wiring.Component):
             "open": Out(1), "same": Out(1), "drained": In(1), "write_idle": In(1),
             "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)),
             "front_clear": Out(1), "back_clear": Out(1), "retire": Out(1), "busy": Out(1),
+            "front_state": Out(FrontState), "back_state": Out(BackState), "front_tag": Out(16), "back_tag": Out(16),
         })
 
     def elaborate(self, platform) -> Module:
@@ -69,7 +71,7 @@ class JobStages(wiring.Component):
         free = Signal()
         taken = Signal()
         finished = Signal()
-        tag = Signal(16)
+        tag = self.front_tag
         error = Signal(8)
         refused = Signal()
         m.d.comb += taken.eq(offered & free)
@@ -92,7 +94,7 @@ class JobStages(wiring.Component):
             m.d.sync += given.eq(1)
         with m.FSM(name="front"):
             with m.State("IDLE"):
-                m.d.comb += self.jobs.ready.eq(1)
+                m.d.comb += [self.jobs.ready.eq(1), self.front_state.eq(FrontState.IDLE)]
                 p = self.jobs.payload
                 with m.If(self.jobs.valid):
                     m.d.comb += self.front_clear.eq(1)
@@ -104,49 +106,53 @@ class JobStages(wiring.Component):
                     with m.If(p.error != ErrorCode.OK):
                         m.next = "GIVE_UP"
             with m.State("PREPARE"):
-                m.d.comb += self.op.valid.eq(~blocked)
+                m.d.comb += [self.op.valid.eq(~blocked),
+                             self.front_state.eq(Mux(blocked, FrontState.BLOCKED, FrontState.PREPARING))]
                 with m.If(self.op.ready & ~blocked):
                     m.next = "PREPARING"
             with m.State("PREPARING"):
-                m.d.comb += self.op_done.ready.eq(1)
+                m.d.comb += [self.op_done.ready.eq(1), self.front_state.eq(FrontState.PREPARING)]
                 with m.If(self.op_done.valid):
                     m.next = "START"
                     with m.If(self.op_done.payload.error):
                         m.d.sync += error.eq(ErrorCode.BAD_STATE)
                         m.next = "GIVE_UP"
-            with m.State("START"), m.If(job.generate | free):
-                m.d.comb += [self.start.eq(1), offered.eq(1)]
-                m.next = "RUN"
+            with m.State("START"):
+                m.d.comb += self.front_state.eq(FrontState.HELD)
+                with m.If(job.generate | free):
+                    m.d.comb += [self.start.eq(1), offered.eq(1)]
+                    m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += [offered.eq(~given), self.op.payload.finish.eq(1),
+                m.d.comb += [self.front_state.eq(FrontState.SCORING), offered.eq(~given), self.op.payload.finish.eq(1),
                              self.op.valid.eq(self.issued_all & self.scored & given)]
                 with m.If(self.op.valid & self.op.ready):
                     m.next = "FINISHING"
             with m.State("FINISHING"):
-                m.d.comb += self.op_done.ready.eq(1)
+                m.d.comb += [self.op_done.ready.eq(1), self.front_state.eq(FrontState.FINISHING)]
                 with m.If(self.op_done.valid):
                     m.d.sync += finished.eq(1)
                     m.next = "LEAVE"
             # Nothing was moved, or shall be: the job only waits for its turn to end.
             with m.State("GIVE_UP"):
-                m.d.comb += offered.eq(1)
+                m.d.comb += [offered.eq(1), self.front_state.eq(FrontState.REFUSED)]
                 with m.If(free):
                     m.d.sync += finished.eq(1)
                     m.next = "LEAVE"
             with m.State("LEAVE"):       # the back looks at `finished`, `tag` and `error`
+                m.d.comb += self.front_state.eq(FrontState.FINISHING)
                 m.next = "IDLE"
 
     def _back(self, m: Module, taken: Signal, free: Signal, finished: Signal, tag: Signal, error: Signal,
               refused: Signal) -> None:
         back_job = payload_register(m, self.back_job, "job_behind")
-        back_tag = Signal(16)
+        back_tag = self.back_tag
         back_error = Signal(8)
         back_refused = Signal()
         ending = Signal()        # the front has finished with this job
         causes = Signal(len(FETCH_ERRORS))
         with m.FSM(name="back") as fsm:
             with m.State("IDLE"):
-                m.d.comb += free.eq(1)
+                m.d.comb += [free.eq(1), self.back_state.eq(BackState.IDLE)]
                 # Whatever the front has, until it is taken: a wide clock enable need not know when.
                 m.d.sync += [
                     back_job.eq(self.job), self.back_scales.eq(self.scales), back_tag.eq(tag),
@@ -157,6 +163,7 @@ class JobStages(wiring.Component):
             # Open until the front has finished with this job: what waits there then belongs to the next.
             with m.State("OPEN"):
                 m.d.sync += self.back_clear.eq(0)
+                m.d.comb += self.back_state.eq(BackState.OUTPUTS)
                 with m.If(finished & ~ending):
                     m.d.sync += [ending.eq(1), back_error.eq(error)]
                     # What the front read is known now; it may soon read for another job.
@@ -165,12 +172,14 @@ class JobStages(wiring.Component):
                     m.next = "REPORT"
             with m.State("REPORT"):
                 m.d.sync += causes[_V].eq(self.fetch_errors[_V])
+                m.d.comb += self.back_state.eq(BackState.ENDING)
                 with m.If(self.write_errors.any()):
                     for bit, code in reversed(list(enumerate(WRITE_ERRORS))):
                         with m.If(self.write_errors[bit]):
                             m.d.sync += back_error.eq(code)
                 m.next = "CAUSE"
             with m.State("CAUSE"):
+                m.d.comb += self.back_state.eq(BackState.ENDING)
                 # The cause outranks its consequence: a read error may have made the loaded state bad.
                 for bit, code in reversed(list(enumerate(FETCH_ERRORS))):
                     if code != ErrorCode.READ_DESCRIPTOR:
@@ -179,8 +188,8 @@ class JobStages(wiring.Component):
                 m.next = "COMPLETE"
             with m.State("COMPLETE"):
                 m.d.comb += [
-                    self.completion.valid.eq(1), self.completion.payload.tag.eq(back_tag),
-                    self.completion.payload.error.eq(back_error),
+                    self.back_state.eq(BackState.ENDING), self.completion.valid.eq(1),
+                    self.completion.payload.tag.eq(back_tag), self.completion.payload.error.eq(back_error),
                 ]
                 with m.If(self.completion.ready):
                     m.d.comb += self.retire.eq(~back_refused)

@@ -46,9 +46,11 @@ class Fetcher(wiring.Component):
     K and V rows are live up to `count`. A command with 0 rows gives one empty group with `last`.
     `beats_*`: beats requested, per class, a few cycles ago. `errors`: sticky bits in the order of
     `ERROR_CLASSES` until `front_clear`, V's until `back_clear`; a row with an error is delivered like any other.
-    `idle`: nothing in flight (a few cycles late); `busy` = ~idle; `stall`: rows are under way for someone ready, none
-    is there. A job must hold still from four cycles before its first command until its last row is out. `same`: both
-    are one job; if not, V rows are not held back for K's, since the job of the scores waits for the other one's end.
+    `waits`, in the order of `ERROR_CLASSES`: something of that class was asked of memory, is the next thing wanted and
+    is not there; a few cycles late. `idle`: nothing in flight (a few cycles late); `busy` = ~idle; `stall`: rows are
+    under way for someone ready, none is there. A job must hold still from four cycles before its first command until
+    its last row is out. `same`: both are one job; if not, V rows are not held back for K's, since the job of the scores
+    waits for the other one's end.
     """
 
     k_cmd: stream.Interface
@@ -86,7 +88,7 @@ class Fetcher(wiring.Component):
             "beats_k_msb": Out(port_beats_bits(c, c.k_ports)), "beats_k_lsb": Out(port_beats_bits(c, c.k_ports)),
             "beats_v_msb": Out(port_beats_bits(c, c.v_ports)), "beats_v_lsb": Out(port_beats_bits(c, c.v_ports)),
             "errors": Out(len(ERROR_CLASSES)), "front_clear": In(1), "back_clear": In(1),
-            "idle": Out(1), "busy": Out(1), "stall": Out(1),
+            "waits": Out(len(ERROR_CLASSES)), "idle": Out(1), "busy": Out(1), "stall": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -142,6 +144,7 @@ class Fetcher(wiring.Component):
                    (queries.idle, self.q_rows)]
         m.d.sync += [
             self.errors.eq((self.errors & ~clear) | now),
+            self.waits.eq(Cat(queries.waits, keys.waits, values.waits, words.waits)),
             # In two cycles: they come from everywhere.
             quiet.eq(Cat(keys.idle & keys_ahead, values.idle & values_ahead, queries.idle, words.idle)),
             starved.eq(Cat(~idle & s.ready & ~s.valid for idle, s in waiting)),

@@ -30,7 +30,8 @@ class GroupFetcher(wiring.Component):
     (`operand_row`), `list_row`/`list_ids` (survivor list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and
     `planes` (constant while not `idle`), `modest` (see `ReadPort`), `error` (pulse), `beats_msb`/`beats_lsb` (beats
     requested, some cycles ago), `asking` (a command is not yet wholly asked for), `idle` (nothing in flight; a few
-    cycles late). Rows in the order of the commands, R per cycle while the channels deliver.
+    cycles late), `waits` (a port waits for memory; two cycles late). Rows in the order of the commands, R per cycle
+    while the channels deliver.
     """
 
     cmd: stream.Interface
@@ -53,7 +54,7 @@ class GroupFetcher(wiring.Component):
             "rsp": In(stream.Signature(response_layout(c))).array(ports, response_banks(c)),
             "dim_log2": In(max(1, clog2(len(c.dims)))), "planes": In(data.ArrayLayout(plane_layout(c), 2)),
             "modest": In(1), "error": Out(1), "beats_msb": Out(bits), "beats_lsb": Out(bits),
-            "asking": Out(1), "idle": Out(1),
+            "asking": Out(1), "idle": Out(1), "waits": Out(1),
         })
 
     @property
@@ -81,6 +82,7 @@ class GroupFetcher(wiring.Component):
         ]
         beats, lsb = [], []
         quiet = Signal(self.ports)
+        waits = Signal(self.ports)
         for p in range(self.ports):
             m.submodules[f"lane_port{p}"] = port = Shared(LanePort, c)
             connect(m, generator.requests[p], port.i)
@@ -88,11 +90,13 @@ class GroupFetcher(wiring.Component):
             connect(m, port.req, flipped(self.req[p]))
             for bank, answers in enumerate(self.rsp[p]):
                 connect(m, flipped(answers), port.rsp[bank])
-            m.d.comb += [port.modest.eq(self.modest), generator.room[p].eq(port.room), quiet[p].eq(port.idle)]
+            m.d.comb += [port.modest.eq(self.modest), generator.room[p].eq(port.room), quiet[p].eq(port.idle),
+                         waits[p].eq(port.waits)]
             beats.append(port.beats)
             lsb.append(port.beats_lsb)
         msb_sum, lsb_sum = plane_beats(m, beats, lsb, "beats")
         m.d.comb += [self.beats_msb.eq(msb_sum), self.beats_lsb.eq(lsb_sum)]
+        m.d.sync += self.waits.eq(waits.any())
         m.d.sync += self.idle.eq(generator.idle & ~offered.o.valid & (notes.level == 0) & ~note.o.valid
                                  & collector.idle & quiet.all() & ~self.cmd.valid)
         return m

@@ -30,7 +30,7 @@ class LanePort(wiring.Component):
 
     Ports: `i` (`lane_request`), `o` (`lane_row`), `req`/`rsp` (crossbar), `room`: the queue has space for
     `QUEUE_MARGIN` more requests, `modest`: see `ReadPort`, `beats`/`beats_lsb`: beats requested in this cycle and of
-    which plane (registered), `idle`. Sustains one beat per cycle.
+    which plane (registered), `idle`, `waits`: for memory (see `ReadPort`). Sustains one beat per cycle.
     """
 
     i: stream.Interface
@@ -45,7 +45,7 @@ class LanePort(wiring.Component):
             "req": Out(stream.Signature(request_layout(c))),
             "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "modest": In(1), "room": Out(1), "beats": Out(unsigned(c.granule_beats.bit_length())), "beats_lsb": Out(1),
-            "idle": Out(1),
+            "idle": Out(1), "waits": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -58,7 +58,8 @@ class LanePort(wiring.Component):
         connect(m, flipped(self.i), queue.i)
         asked, request = queue.o.payload, port.i.payload
         m.d.comb += [
-            port.modest.eq(self.modest), port.i.valid.eq(queue.o.valid), queue.o.ready.eq(port.i.ready),
+            self.waits.eq(port.waits), port.modest.eq(self.modest),
+            port.i.valid.eq(queue.o.valid), queue.o.ready.eq(port.i.ready),
             request.addr.eq(asked.addr), request.bytes.eq(asked.bytes),
             request.user.eq(tagged(c, asked.user, asked.addr, asked.bytes)),
         ]

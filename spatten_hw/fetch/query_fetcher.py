@@ -23,7 +23,7 @@ class QueryFetcher(wiring.Component):
 
     Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the lane port's queue. One row per
     cycle at most, one beat per cycle. `base`, `head_stride`, `plane`: Q's plane, constant while not `idle`.
-    `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered).
+    `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered). `waits`: for memory.
     """
 
     cmd: stream.Interface
@@ -39,6 +39,7 @@ class QueryFetcher(wiring.Component):
             "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "base": In(c.addr_bits), "head_stride": In(stride_bits(c)), "plane": In(plane_layout(c)),
             "error": Out(1), "beats": Out(c.granule_beats.bit_length()), "idle": Out(1),
+            "waits": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -91,7 +92,7 @@ class QueryFetcher(wiring.Component):
         m.d.comb += [
             free.eq(~self.rows.valid | self.rows.ready), take.eq(free & port.o.valid & slots.o.valid),
             port.o.ready.eq(free & slots.o.valid), slots.o.ready.eq(free & port.o.valid),
-            self.beats.eq(port.beats),
+            self.beats.eq(port.beats), self.waits.eq(port.waits),
         ]
         row = payload_register(m, self.rows.payload, "row")
         with m.If(free):

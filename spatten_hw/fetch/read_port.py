@@ -60,7 +60,8 @@ class ReadPort(wiring.Component):
     """Reads rows through one crossbar requester; rows and beats come out in the order of the requests.
 
     Ports: `i` (`row_request`), `o` (`row_beat`), `req`, `rsp` (crossbar; an array of response banks),
-    `beats`/`beats_user`: beats requested in this cycle and for whom (0 if none), `idle` (a cycle late). Up to
+    `beats`/`beats_user`: beats requested in this cycle and for whom (0 if none), `idle` (a cycle late), `waits`:
+    the next beat was asked for and is not there (a cycle late), `waits_user`: for whom (at once). Up to
     `ids_per_port` bursts are outstanding, a `MODEST_SHARE`-th of them while `modest`; room in the reorder buffer is
     taken before a burst is requested, so a response never waits. Sustains one burst request and one beat per cycle; 2
     cycles from `i` to `req`, 3 from `rsp` to `o`, whose `ready` is cut. `row_bytes`: the longest row, if there is
@@ -93,6 +94,7 @@ class ReadPort(wiring.Component):
             "rsp": In(stream.Signature(response_layout(c))).array(banks),
             "modest": In(1),
             "beats": Out(c.granule_beats.bit_length()), "beats_user": Out(user_bits), "idle": Out(1),
+            "waits": Out(1), "waits_user": Out(user_bits),
         })
 
     def elaborate(self, platform) -> Module:
@@ -195,7 +197,9 @@ class ReadPort(wiring.Component):
         m.d.sync += [
             bursts.eq(bursts + send - (step & burst_end)),
             self.idle.eq(splitter.idle & (bursts == 0) & ~beat.valid & ~self.o.valid & ~self.i.valid),
+            self.waits.eq((bursts != 0) & ~here),
         ]
+        m.d.comb += self.waits_user.eq(note.data.user)
         return m
 
     def _ring(self, m: Module, b: int, use: _RingUse) -> _Ring:

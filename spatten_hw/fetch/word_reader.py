@@ -23,6 +23,7 @@ class WordReader(wiring.Component):
     Commands of both clients are read in the order they were granted (round robin), so a client that does not take
     its words holds up the other. One word per cycle; beats of less than 64 bits: one word per two beats.
     `error`: a word with an AXI error left for that client in the cycle before. `beats`: requested (registered).
+    `waits`: that client's word is the next one, and memory has not given it yet (a cycle late).
     """
 
     cmd: list[stream.Interface]
@@ -38,6 +39,7 @@ class WordReader(wiring.Component):
             "req": Out(stream.Signature(request_layout(c))),
             "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "error": Out(CLIENTS), "beats": Out(c.granule_beats.bit_length()), "idle": Out(1),
+            "waits": Out(CLIENTS),
         })
 
     def elaborate(self, platform) -> Module:
@@ -92,6 +94,9 @@ class WordReader(wiring.Component):
             self._join_beats(m, port.o, word, word_valid, word_taken)
         for k, out in enumerate(self.words):
             m.d.comb += [out.payload.eq(word), out.valid.eq(word_valid & (client == k))]
+        waits_for = Signal(clog2(CLIENTS))
+        m.d.sync += waits_for.eq(user(port.waits_user).client)
+        m.d.comb += self.waits.eq(Cat(port.waits & (waits_for == k) for k in range(CLIENTS)))
         m.d.comb += word_taken.eq(word_valid & Mux(client, self.words[1].ready, self.words[0].ready))
         m.d.sync += [
             self.error.eq(Cat(word_taken & word.error & (client == k) for k in range(CLIENTS))),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..config import OUT_BITS, SpAttenConfig
+from ..control.activity import describe
 from ..control.errors import ErrorCode
 from ..control.registers import COUNTERS, ID, VERSION, Register, register_map
 from ..errors import UserError
@@ -32,22 +33,28 @@ class DeviceError(UserError):
 
 
 class JobError(UserError):
-    """A job ended with an error. `code` is an `ErrorCode` (or a number unknown to this driver)."""
+    """A job ended with an error. `code` is an `ErrorCode` (or a number unknown to this driver); `activity`: what the
+    accelerator was doing, where that matters."""
 
-    def __init__(self, tag: int, code: int, name: str = ""):
-        self.tag, self.code = tag, code
+    def __init__(self, tag: int, code: int, name: str = "", activity: str = ""):
+        self.tag, self.code, self.activity = tag, code, activity
         text = ErrorCode(code).text if code in ErrorCode._value2member_map_ else "unknown error"
-        super().__init__(f"{name or f'job {tag}'}: the accelerator reports: {text} (error {code})")
+        super().__init__(f"{name or f'job {tag}'}: the accelerator reports: {text} (error {code})"
+                         + (f"; {activity}" if activity else ""))
 
 
 class JobTimeout(UserError):
-    """No job finished in time."""
+    """No job finished in the cycles that the host was ready to wait."""
 
 
 class Driver:
-    """One accelerator behind a transport. Raises `DeviceError` if it was built from another configuration."""
+    """One accelerator behind a transport. Raises `DeviceError` if it was built from another configuration.
 
-    def __init__(self, config: SpAttenConfig, transport: Transport):
+    `job_limit`: cycles after which the accelerator itself ends a job with TIMEOUT (register JOB_LIMIT; 0: any number),
+    None: as it is set. After that error it must be reset, and needs a new driver.
+    """
+
+    def __init__(self, config: SpAttenConfig, transport: Transport, *, job_limit: int | None = None):
         self.config = config
         self.transport = transport
         self.registers: dict[str, Register] = register_map(config)
@@ -55,6 +62,8 @@ class Driver:
         self._outstanding = 0
         self._check_device()
         self._write("IRQ_ENABLE", JOB_DONE)
+        if job_limit is not None:
+            self._limit_jobs(job_limit)
 
     # -- registers ------------------------------------------------------------------------------------
 
@@ -77,11 +86,24 @@ class Driver:
         if version >> 16 != VERSION >> 16:
             raise DeviceError(f"the accelerator has register interface {version >> 16}.{version & 0xFFFF}, this "
                               f"driver speaks {VERSION >> 16}.x: use the driver of the same release")
+        self._minor = version & 0xFFFF
         found = self._read("CONFIG_HASH")
         if found != self.config.hash:
             raise DeviceError(f"the accelerator was built from configuration {found:08x}, the driver has "
                               f"{self.config.hash:08x} ({self.config.name!r}): give the driver the configuration "
                               "of the build")
+
+    def _limit_jobs(self, cycles: int) -> None:
+        if not 0 <= cycles < 1 << 32:
+            raise DeviceError(f"job_limit is {cycles}: it must be 0 … {(1 << 32) - 1} cycles")
+        if not self._minor:
+            raise DeviceError("the accelerator has register interface 1.0, which knows no limit of cycles per job: "
+                              "build it again, or leave out job_limit")
+        self._write("JOB_LIMIT", cycles)
+
+    def activity(self) -> str:
+        """In words: what the accelerator is doing, and which accesses to memory are unanswered."""
+        return describe(self._read("ACTIVITY"), self._read("JOB_TAGS")) if self._minor else "what it does is unknown"
 
     def counters(self) -> Counters:
         """All performance counters."""
@@ -153,8 +175,8 @@ class Driver:
             # It may have come while the registers were read: look once more before giving up.
             if self._drain():
                 return
-            raise JobTimeout(f"no job has finished in {limit} cycles: raise the cycle limit, or reset the "
-                             "accelerator if it hangs")
+            raise JobTimeout(f"no job has finished in {limit} cycles ({self.activity()}): raise the cycle limit, or "
+                             "reset the accelerator if it hangs")
 
     def _drain(self) -> bool:
         """Moves completions from the hardware to the list; whether there was one."""
@@ -183,9 +205,14 @@ class Driver:
         def finish() -> LayerOutcome:
             nonlocal before, stored
             p = waiting.popleft()
-            done = self.wait(cycle_limit or default_limit(p.job))
+            try:
+                done = self.wait(cycle_limit or default_limit(p.job))
+            except UserError as error:
+                error.add_note(f"it was {p.name}")
+                raise
             if done.error:
-                raise JobError(done.tag, done.error, p.name)
+                late = done.error == ErrorCode.TIMEOUT
+                raise JobError(done.tag, done.error, p.name, self.activity() if late else "")
             now = self._cycles()
             outcome = self._outcome(p, now - before)
             before, stored = now, outcome.scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,7 +29,8 @@ class Writer(wiring.Component):
 
     `idle`: nothing buffered or unanswered (low from the cycle after a beat is taken). `error`: sticky, bit 0
     output rows, bit 1 state: a response was not OKAY; `clear` resets both. `beats_out`, `beats_state`: pulse
-    per beat handed to a channel, in the cycle after.
+    per beat handed to a channel, in the cycle after. `waits`, in the order of `error`: bursts of that kind are
+    unanswered (a few cycles late).
 
     One beat per cycle sustained, whatever the lengths of rows; latency of `BurstBuilder` plus 2.
     """
@@ -53,6 +54,7 @@ class Writer(wiring.Component):
             "clear": In(1),
             "idle": Out(1),
             "error": Out(2),
+            "waits": Out(2),
             "beats_out": Out(1),
             "beats_state": Out(1),
         })
@@ -86,6 +88,7 @@ class Writer(wiring.Component):
             m.d.sync += begun.eq(~builder.beats.p.last)
 
         quiet = Signal(c.channels)
+        answered = [Signal(c.channels, name=f"answered_{kind}") for kind in ("output", "state")]
         failed = [Signal(c.channels, name=f"failed_{kind}") for kind in ("output", "state")]
         for n in range(c.channels):
             aw_fifo = StreamFifo(aw_layout(c), ADDRESS_DEPTH)
@@ -115,7 +118,18 @@ class Writer(wiring.Component):
                 m.d.comb += ready.eq(w_fifo.i.ready & (begun | (aw_fifo.i.ready & (unanswered != MAX_OUTSTANDING))))
             m.d.sync += unanswered.eq(unanswered + opened - self.b[n].valid)
             for kind, flags in enumerate(failed):
-                m.d.sync += flags[n].eq(self.b[n].valid & (self.b[n].p.resp != 0) & (self.b[n].p.id == kind))
+                of_kind = self.b[n].valid & (self.b[n].p.id == kind)
+                m.d.sync += [flags[n].eq(of_kind & (self.b[n].p.resp != 0)), answered[kind][n].eq(of_kind)]
+
+        # Of all channels, by kind. One burst a cycle is opened; counted a cycle late, as the answers are.
+        for kind, flags in enumerate(answered):
+            count = Signal(range(MAX_OUTSTANDING * c.channels + 1), name=("outputs", "states")[kind])
+            begins = Signal(name=f"begins_{kind}")
+            ends = sum(flags, start=Const(0, 1))
+            m.d.sync += [
+                begins.eq(move & ~begun & (burst.p.kind == kind)), count.eq((count + begins - ends)[:len(count)]),
+                self.waits[kind].eq(count != 0),
+            ]
 
         with m.If(self.clear):
             m.d.sync += self.error.eq(0)

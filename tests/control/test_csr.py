@@ -8,6 +8,7 @@ from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.counters import READ_CYCLES
 from spatten_hw.control.csr import ControlRegisters, completion_layout
+from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import push_layout
 from spatten_hw.control.registers import COUNTERS, ID, counter_offset, events_layout, register_map, registers
 
@@ -35,7 +36,8 @@ class Master:
             getattr(self.dut, f"axil__{name}").value = 0
         self.dut.events.value = 0
         self.dut.busy.value = 0
-        self.dut.queue_level.value = 0
+        for name in ("queue_level", "working", "oldest", "activity", "tags"):
+            getattr(self.dut, name).value = 0
         await self.bench.start()
 
     def sig(self, name):
@@ -133,7 +135,7 @@ async def every_register_by_its_access(dut):
 @cocotb.test()
 async def strobes_and_orders(dut):
     m = await master(dut, 5)
-    model = {"IRQ_ENABLE": 0, "JOB_ADDR_LO": 0, "JOB_ADDR_HI": 0}
+    model = {"IRQ_ENABLE": 0, "JOB_ADDR_LO": 0, "JOB_ADDR_HI": 0, "JOB_LIMIT": 0}
     for _ in range(120):
         name, other = m.rng.choice(list(model)), m.rng.choice(list(model))
         value, strobe = m.rng.getrandbits(32), m.rng.getrandbits(4)
@@ -206,6 +208,88 @@ async def completions_and_interrupt(dut):
     await m.write("IRQ_ENABLE", 0)
     await m.step()
     assert int(dut.irq.value) == 0
+
+
+@cocotb.test()
+async def a_job_that_takes_too_long(dut):
+    """It ends either by itself or with TIMEOUT, once, whenever its completion comes; then nothing is taken any more."""
+    m = await master(dut, 0)
+    c = m.c
+    outcomes = set()
+    for limit in (5, 60, 300):
+        for late in (-60, -3, *range(-1, 5), 40):
+            if limit + late < 1:
+                continue
+            await m.bench.reset()
+            await m.write("JOB_LIMIT", limit)
+            await m.write("IRQ_ENABLE", 2)
+            m.bench.receive("push")
+            # A job that ends in time, and the next one behind it.
+            dut.working.value, dut.oldest.value = 1, 77
+            await m.step()
+            await m.complete(77, 0)
+            await m.step()
+            dut.oldest.value = 78
+            for _ in range(limit + late - 1):
+                await m.step()
+            source = await m.complete(78, 3)
+            since = 0
+            for _ in range(20):
+                await m.step()
+                since += source.at
+                if since == 4:      # the job behind it ends at once
+                    dut.working.value = 0
+            ended = source.at == 1
+            outcomes.add((ended, late))
+            assert ended if late < 0 else not ended if late > 3 else True, (limit, late)
+            for _ in range(2 * limit + 10):
+                await m.step()
+            assert source.at == ended
+            assert int(dut.timed_out.value) == 1 - ended and int(dut.irq.value)
+            code = 3 if ended else ErrorCode.TIMEOUT
+            assert await m.read("COMPLETION") == 1 << 31 | 77
+            assert await m.read("COMPLETION") == 1 << 31 | code << 16 | 78
+            assert await m.read("COMPLETION") == 0 and await m.read("IRQ_STATUS") == 3
+            await m.write("JOB_PUSH", 5)
+            status = await m.read("STATUS")
+            assert (status >> 2 & 1, status >> 3 & 1, status >> 24) == (1 - ended, 1 - ended, code)
+            assert len(m.bench.sinks["push"].items) == ended
+            dut.working.value = 0
+            m.bench.send("completion", [])      # what was not taken is taken back
+            m.bench.inputs["completion"].valid.value = 0
+    assert {(True, -1), (False, 4)} <= outcomes
+    # Without a limit, and while a completion waits for room, time does not matter.
+    for limit in (0, 20):
+        await m.bench.reset()
+        await m.write("JOB_LIMIT", limit)
+        count = c.job_queue + 3
+        source = m.bench.send("completion", [pack(completion_layout(), {"tag": t, "error": 0}) for t in range(count)])
+        dut.working.value = 1
+        for _ in range(200):
+            await m.step()
+        assert source.at == count - 1 and not int(dut.timed_out.value)
+        dut.working.value = 0
+        assert [await m.read("COMPLETION") for _ in range(count)] == [1 << 31 | t for t in range(count)]
+    # With no room the error waits, and is not lost.
+    m.bench.send("completion", [pack(completion_layout(), {"tag": t, "error": 0}) for t in range(count - 1)])
+    for _ in range(20):
+        await m.step()
+    dut.working.value, dut.oldest.value = 1, 99
+    for _ in range(60):
+        await m.step()
+    assert int(dut.timed_out.value) and await m.read("STATUS") >> 24 == 0
+    assert [await m.read("COMPLETION") for _ in range(count - 1)] == [1 << 31 | t for t in range(count - 1)]
+    assert await m.read("COMPLETION") == 1 << 31 | ErrorCode.TIMEOUT << 16 | 99
+    assert await m.read("COMPLETION") == 0
+
+
+@cocotb.test()
+async def activity_and_tags_are_shown(dut):
+    m = await master(dut, 1)
+    for _ in range(5):
+        activity, tags = m.rng.getrandbits(32) & m.map["ACTIVITY"].mask, m.rng.getrandbits(32)
+        dut.activity.value, dut.tags.value = activity, tags
+        assert (await m.read("ACTIVITY"), await m.read("JOB_TAGS")) == (activity, tags)
 
 
 @cocotb.test()

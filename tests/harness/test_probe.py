@@ -44,7 +44,7 @@ def test_counts_agree_with_the_hardware(queries, hostile):
         # State bits are events of the counters; other counters count what streams carry.
         for level in LEVELS:
             assert streams[level.name].blocked == 0
-            if level.name != "running":
+            if level.name not in ("running", "queued"):
                 assert streams[level.name].fired == counters[level.name], level.name
         assert streams["running"].fired == counters["cycles"] == result.cycles
         assert streams["sums"].fired == streams["meta"].fired == streams["free"].fired == counters["queries"]

@@ -74,6 +74,32 @@ def test_wrong_device(register, value, words):
 
 def test_minor_versions_may_differ():
     Driver(TINY, FakeDevice(TINY, overrides={"VERSION": 0x10007}))
+    # The first one had neither a limit of cycles nor anything to say about what it does.
+    old = Driver(TINY, FakeDevice(TINY, hang=True, overrides={"VERSION": 0x10000}))
+    with pytest.raises(JobTimeout, match="what it does is unknown"):
+        list(old.run_layers(Plan(make_workload(arrays(3), {}), TINY), cycle_limit=5000))
+    with pytest.raises(DeviceError, match="no limit of cycles per job"):
+        Driver(TINY, FakeDevice(TINY, overrides={"VERSION": 0x10000}), job_limit=5)
+
+
+def test_a_limit_of_cycles_per_job():
+    device = FakeDevice(TINY, overrides={"JOB_LIMIT": 9})
+    Driver(TINY, device)
+    assert device.values["JOB_LIMIT"] == 9, "not asked for, not touched"
+    for cycles in (0, 1234, (1 << 32) - 1):
+        Driver(TINY, device, job_limit=cycles)
+        assert device.values["JOB_LIMIT"] == cycles
+    for cycles in (-1, 1 << 32):
+        with pytest.raises(DeviceError, match=r"job_limit is .*4294967295"):
+            Driver(TINY, device, job_limit=cycles)
+    device = FakeDevice(TINY, error=ErrorCode.TIMEOUT, overrides={
+        "ACTIVITY": 1 << 1 | 1 << 9 | 1 << 13 | 4 << 16 | 1 << 20, "JOB_TAGS": 3 | 2 << 16})
+    with pytest.raises(JobError) as caught:
+        list(Driver(TINY, device, job_limit=100).run_layers(Plan(make_workload(arrays(2), {}), TINY)))
+    assert str(caught.value) == (
+        "layer 0: the accelerator reports: the job took more cycles than JOB_LIMIT; the accelerator must be reset "
+        "(error 96); front stage: scores (job 3); back stage: makes outputs (job 2); busy: score; unanswered: reads of "
+        "K, writes of outputs")
 
 
 def test_errors_of_jobs_name_layer_and_reason():
@@ -88,9 +114,12 @@ def test_errors_of_jobs_name_layer_and_reason():
 
 def test_a_hang_ends_with_the_limit():
     device = FakeDevice(TINY, hang=True)
-    with pytest.raises(JobTimeout, match="5000 cycles"):
+    words = (r"5000 cycles \(front stage: idle; back stage: idle; busy: no unit; unanswered: no access to memory\): "
+             "raise the cycle limit, or reset")
+    with pytest.raises(JobTimeout, match=words) as caught:
         list(Driver(TINY, device).run_layers(Plan(make_workload(arrays(3), {}), TINY), cycle_limit=5000))
     assert device.cycles < 6000
+    assert caught.value.__notes__ == ["it was layer 0"]
 
 
 def test_illegal_jobs_write_nothing():

@@ -6,14 +6,16 @@ import cocotb
 import numpy as np
 import pytest
 from cocotb.task import bridge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from cocotbext.axi import AxiResp
 
-from sim.engine import run_workload
+from sim.engine import compare_pass, run_workload
+from sim.golden.integer_engine import run_golden
 from sim.testbench.pins import PinTransport
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import OUT_BITS, SpAttenConfig
 from spatten_hw.control.registers import COUNTERS, ID, counter_offset, register_map, registers
-from spatten_hw.host.driver import FILL
+from spatten_hw.host.driver import FILL, Driver
 from spatten_hw.host.layout import scatter
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import Workload, make_workload
@@ -131,6 +133,51 @@ async def generation(dut):
 async def generation_without_pauses(dut):
     """The models as fast as they are."""
     await check(dut, 2, 0.0)
+
+
+@cocotb.test()
+async def resets_of_a_cycle_or_more(dut):
+    """At random moments of a job: nothing is valid from the first cycle on, nothing comes behind, the next job is
+    right."""
+    config = build()
+    rng = random.Random(cocotb.RANDOM_SEED)
+    pins = await PinTransport.start(dut, config, pause=rng.choice((0.0, PAUSE)), cycle_limit=4 * LIMIT)
+    plan = Plan(cascade(config, cocotb.RANDOM_SEED, 2), config)
+    p, want = plan.passes[0], run_golden(plan).results[0]
+    valids = [getattr(dut, f"m_axi_{c}_{name}valid") for c in range(config.channels) for name in ("ar", "aw", "w")]
+    valids += [getattr(dut, f"s_axil_{name}valid") for name in ("r", "b")]
+
+    def begin() -> Driver:
+        driver = Driver(config, pins)
+        for addr, data in plan.layer_data(p.layer):
+            driver.write(addr, data)
+        driver.write(p.out.base, bytes([FILL]) * (p.out.head_stride * p.job.query_heads))
+        for tag in (1, 2):
+            driver.submit(p.job, tag, p.descriptor)
+        return driver
+
+    def finish(driver: Driver) -> list[str]:
+        assert [(done.tag, done.error) for done in (driver.wait(LIMIT), driver.wait(LIMIT))] == [(1, 0), (2, 0)]
+        return compare_pass(driver._outcome(p, 0), want)
+
+    start = pins.cycles
+    assert not await bridge(finish)(await bridge(begin)())
+    length = pins.cycles - start
+    for n in range(10):
+        where = f"SEED={cocotb.RANDOM_SEED}, reset {n}"
+        await bridge(begin)()
+        await ClockCycles(dut.clk, rng.randrange(1, length))
+        dut.rst.value = 1
+        width = rng.choice((1, 1, 2, 3))
+        for cycle in range(width + 40):
+            await FallingEdge(dut.clk)
+            assert not any(int(v.value) for v in valids), f"{where}, cycle {cycle}"
+            assert cycle == 0 or not int(dut.irq.value), f"{where}, cycle {cycle}"
+            await RisingEdge(dut.clk)
+            if cycle + 1 == width:
+                dut.rst.value = 0
+        if n % 3 == 2:
+            assert not await bridge(finish)(await bridge(begin)()), where
 
 
 @pytest.mark.parametrize("config", [LEAST, PAIR], ids=lambda c: c.name)

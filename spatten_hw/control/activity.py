@@ -1,0 +1,113 @@
+"""What the accelerator is busy with and what it waits for: the register ACTIVITY, as hardware and in words."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from amaranth import Cat, Const, Value
+
+from .fields import RO, Field, Register
+
+
+class FrontState(IntEnum):
+    """What the front stage (survivors, K, Q, scores, softmax) does with its job."""
+
+    IDLE = 0
+    BLOCKED = 1
+    PREPARING = 2
+    HELD = 3
+    SCORING = 4
+    FINISHING = 5
+    REFUSED = 6
+
+
+class BackState(IntEnum):
+    """What the back stage (top-k, V, outputs) does with its job."""
+
+    IDLE = 0
+    OUTPUTS = 1
+    ENDING = 2
+
+
+_FRONT_TEXTS = {
+    FrontState.IDLE: "idle", FrontState.BLOCKED: "waits for the jobs before it (barrier or stored state)",
+    FrontState.PREPARING: "prepares survivors", FrontState.HELD: "waits with a prompt for the job before it",
+    FrontState.SCORING: "scores", FrontState.FINISHING: "merges and stores scores",
+    FrontState.REFUSED: "ends a refused job",
+}
+_BACK_TEXTS = {BackState.IDLE: "idle", BackState.OUTPUTS: "makes outputs", BackState.ENDING: "reports its completion"}
+
+#: Bit → (field, words for a user, what the bit says).
+UNITS = (
+    ("FETCH", "fetch", "a read is unanswered or a fetched row not taken"),
+    ("SCORE", "score", "Q×K has a command or scores"),
+    ("SOFTMAX", "softmax", "the softmax has a row, a vector or a result not taken"),
+    ("TOPK", "top-k", "a vector came into the local top-k and has not left"),
+    ("VALUE", "value", "Prob×V has something"),
+    ("WRITE", "write", "something is buffered for writing or unanswered"),
+    ("CASCADE", "cascade pruner", "the cascade pruner prepares or finishes a job"),
+    ("JOB_READER", "job reader", "a descriptor is being read, or a job waits to be taken"),
+)
+#: The same for accesses to memory that were asked for and not answered.
+READS = (
+    ("READ_Q", "reads of Q"), ("READ_K", "reads of K"), ("READ_V", "reads of V"),
+    ("READ_DESCRIPTOR", "reads of a descriptor"), ("READ_STATE", "reads of state"),
+)
+WRITES = (("WRITE_OUTPUT", "writes of outputs"), ("WRITE_STATE", "writes of state"))
+#: Work items of the job in the front and of the one in the back.
+ITEMS = (
+    ("ISSUING", "work items are still to be issued"),
+    ("FRONT_ITEMS", "work items are between their issue and the end of their probabilities"),
+    ("BACK_ITEMS", "work items are between their probabilities and their output row"),
+)
+_ACCESS, _FRONT, _BACK, _ITEMS = 8, 16, 20, 24
+
+
+def activity_register(offset: int) -> Register:
+    """ACTIVITY: live, a few cycles late."""
+    return Register("ACTIVITY", offset, RO, 0, "which units have work, and which accesses to memory are unanswered", (
+        *(Field(name, n, 1, doc) for n, (name, _, doc) in enumerate(UNITS)),
+        *(Field(name, _ACCESS + n, 1, f"{text} are unanswered and the next thing wanted") for n, (name, text)
+          in enumerate(READS)),
+        *(Field(name, _ACCESS + len(READS) + n, 1, f"{text} are unanswered") for n, (name, text) in enumerate(WRITES)),
+        Field("FRONT", _FRONT, 3, "front stage: " + _list(_FRONT_TEXTS)),
+        Field("BACK", _BACK, 2, "back stage: " + _list(_BACK_TEXTS)),
+        *(Field(name, _ITEMS + n, 1, doc) for n, (name, doc) in enumerate(ITEMS)),
+    ))
+
+
+def tags_register(offset: int) -> Register:
+    """JOB_TAGS: which jobs ACTIVITY speaks of."""
+    return Register("JOB_TAGS", offset, RO, 0, "tags of the jobs in the two stages", (
+        Field("FRONT", 0, 16, "of the job in the front stage, or the last one there"),
+        Field("BACK", 16, 16, "of the job in the back stage, or the last one there"),
+    ))
+
+
+def activity_word(units: Value, reads: Value, writes: Value, front: Value, back: Value, items: Value) -> Value:
+    """ACTIVITY from its parts, each in the order of its table."""
+    assert (len(units), len(reads), len(writes), len(items)) == (len(UNITS), len(READS), len(WRITES), len(ITEMS))
+    gap = Const(0, _FRONT - _ACCESS - len(READS) - len(WRITES))
+    return Cat(units, reads, writes, gap, front, Const(0, _BACK - _FRONT - len(front)), back,
+               Const(0, _ITEMS - _BACK - len(back)), items)
+
+
+def describe(activity: int, tags: int) -> str:
+    """The registers ACTIVITY and JOB_TAGS in words, one line."""
+    def named(first: int, table: tuple[tuple[str, ...], ...]) -> list[str]:
+        return [row[1] for n, row in enumerate(table) if activity >> first + n & 1]
+
+    front, back = activity >> _FRONT & 7, activity >> _BACK & 3
+    parts = []
+    stages: tuple[tuple[str, int, dict, int], ...] = (
+        ("front", front, _FRONT_TEXTS, tags & 0xFFFF), ("back", back, _BACK_TEXTS, tags >> 16))
+    for stage, state, texts, tag in stages:
+        text = texts.get(state, f"state {state}")
+        parts.append(f"{stage} stage: {text}" + (f" (job {tag})" if state else ""))
+    parts.append("busy: " + (", ".join(named(0, UNITS)) or "no unit"))
+    parts.append("unanswered: " + (", ".join(named(_ACCESS, READS + WRITES)) or "no access to memory"))
+    return "; ".join(parts)
+
+
+def _list(texts: dict) -> str:
+    return ", ".join(f"{int(state)} {text}" for state, text in texts.items())
