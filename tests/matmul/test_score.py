@@ -219,7 +219,9 @@ async def waits_for_data(dut):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_score(name):
-    run_bench(ScoreUnit(CONFIGS[name]), __name__, params=to_params(CONFIGS[name]))
+    # The longest vectors of `one_row` are shorter than the way from `o` back to `o`.
+    run_bench(ScoreUnit(CONFIGS[name]), __name__, without="q_rows_prefetched" if name == "one_row" else None,
+              params=to_params(CONFIGS[name]))
 
 
 def test_golden_is_exact():
