@@ -182,19 +182,16 @@ async def read_errors_and_reserved_bits(dut):
         words = encode(fields, scales)
         addr = descriptor_address(rng, c, len(words))
         want = ErrorCode.OK
-        at = rng.randrange(len(words))
+        kind, in_header = n % 3, n % 2
+        masks = [reserved_mask(FIELDS, w) if w < HEADER_WORDS
+                 else reserved_mask(SCALE_FIELDS, (w - HEADER_WORDS) % SCALE_WORDS) for w in range(len(words))]
+        at = rng.choice([w for w, mask in enumerate(masks) if (w < HEADER_WORDS) == in_header and (mask or kind != 1)])
         rig.bad = set()
-        kind = n % 3
         if kind == 0:
             rig.bad, want = {addr + 8 * at}, ErrorCode.READ_DESCRIPTOR
         elif kind == 1:
-            header = at < HEADER_WORDS
-            mask = (reserved_mask(FIELDS, at) if header
-                    else reserved_mask(SCALE_FIELDS, (at - HEADER_WORDS) % SCALE_WORDS))
-            bits = [b for b in range(64) if mask >> b & 1]
-            if bits:
-                words[at] |= 1 << rng.choice(bits)
-                want = ErrorCode.RESERVED_BITS if header else ErrorCode.BAD_SCALE
+            words[at] |= 1 << rng.choice([b for b in range(64) if masks[at] >> b & 1])
+            want = ErrorCode.RESERVED_BITS if in_header else ErrorCode.BAD_SCALE
         rig.put(addr, words)
         rig.reads = 0
         offer = await rig.one(addr, n)
@@ -204,8 +201,9 @@ async def read_errors_and_reserved_bits(dut):
             assert rig.reads == HEADER_WORDS
         if want == ErrorCode.OK:
             await rig.retire()
-    assert reached >= {(ErrorCode.OK, True), (ErrorCode.READ_DESCRIPTOR, True), (ErrorCode.RESERVED_BITS, True),
+    assert reached >= {(ErrorCode.READ_DESCRIPTOR, True), (ErrorCode.RESERVED_BITS, True),
                        (ErrorCode.READ_DESCRIPTOR, False), (ErrorCode.BAD_SCALE, False)}, reached
+    assert ErrorCode.OK in {code for code, _ in reached}
 
 
 @cocotb.test()
@@ -266,8 +264,9 @@ async def the_next_job_waits_for_its_set_only(dut):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_job_reader(name):
-    run_bench(JobReader(CONFIGS[name]), __name__,
-              params={"config": name, "jobs": 1200 if name == "tiny" else 200, "missing": 4})
+    # `missing`: codes that so many random jobs may leave out.
+    jobs, missing = (1200, 4) if name == "tiny" else (200, 15)
+    run_bench(JobReader(CONFIGS[name]), __name__, params={"config": name, "jobs": jobs, "missing": missing})
 
 
 def test_presets_take_legal_jobs():
