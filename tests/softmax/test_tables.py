@@ -135,8 +135,11 @@ def test_softmax_from_score_to_probability():
     """All of it, with the scale's own rounding taken out: below 0.9 LSB, 1 where a probability saturates."""
     rng = numbers("softmax")
     worst = mpf(0)
-    for n, c in [(1, 0.1), (2, 1e-3), (5, 0.02), (40, 0.003), (40, 2.0**-30), (200, 0.01), (200, 1e-9)]:
-        scores = rng.integers(-(1 << 30), 1 << 30, n) if c < 1e-6 else rng.integers(-1000, 1000, n)
+    # Largest differences of a few powers of two, and such that d' and y saturate.
+    for n, c, span in [(1, 0.1, 1000), (2, 1e-3, 1000), (5, 0.02, 1000), (40, 0.003, 1000), (200, 0.01, 1000),
+                       (40, 2.0**-30, 1 << 30), (200, 1e-9, 1 << 30), (200, 3e-8, 1 << 30), (200, 1e-6, 1 << 30),
+                       (40, 3e-5, 1 << 24)]:
+        scores = rng.integers(-span, span, n)
         mant, pre, post = score_scale(c)
         real = mpf(mant) * mpf(2) ** -(pre + post + 14)
         assert abs(real / mpf(c) - 1) < mpf(2) ** -16
