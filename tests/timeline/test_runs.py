@@ -136,7 +136,7 @@ def test_summary_adds_up(recorded):
                         f"{sum(s.queries for s in layers)} work items, {sum(s.refetched for s in layers)} replays "
                         "with LSBs")
     at = next(n for n, line in enumerate(lines) if line.startswith("layer"))
-    for job, stats, line in zip(timeline.jobs, layers, lines[at + 1:], strict=False):
+    for job, stats, line in zip(timeline.jobs, layers, lines[at + 1:at + 1 + len(layers)], strict=True):
         assert line.startswith(f"{job.name} ")
         cycles, count, replays, *phases = map(int, line[len(job.name):].split()[:8])
         assert (cycles, count, replays) == (job.cycles, stats.queries, stats.refetched)
