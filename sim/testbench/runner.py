@@ -74,9 +74,10 @@ def _plain_folder(build: Path) -> Iterator[Path]:
 
 
 def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, object] | None = None,
-              testcase: str | list[str] | None = None, top: str = "top", seed: int | None = None,
+              testcase: str | list[str] | None = None, without: str | None = None, top: str = "top",
+              seed: int | None = None,
               waves: bool | None = None, opt_fast: str = "-O0") -> None:
-    """Builds `component` and runs the cocotb tests of `module` (or only `testcase`) on it.
+    """Builds `component` and runs the cocotb tests of `module` (only `testcase`, or all but `without`) on it.
 
     `params` reaches the coroutines through `params()`. The seed is `seed`, else $SEED, else 1; cocotb prints
     it. $WAVES=1 writes a VCD beside the build. `opt_fast`: the C++ compiler's effort on the model (-O0 for big
@@ -107,13 +108,15 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             done.touch()
         _adopt(runner, top, build, waves)
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        tag = hashlib.sha256(f"{module}{testcase}{worker}{json.dumps(dict(params or {}))}".encode()).hexdigest()[:8]
+        which = f"{module}{testcase}{without or ''}{worker}{json.dumps(dict(params or {}))}"
+        tag = hashlib.sha256(which.encode()).hexdigest()[:8]
         test_dir = build / f"run-{tag}"
         test_dir.mkdir(exist_ok=True)
         results = runner.test(
             test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
             test_dir=test_dir, waves=waves,
-            testcase=testcase, seed=seed if seed is not None else int(os.environ.get("SEED", "1")),
+            testcase=testcase, test_filter=rf"^(?!.*\b{without}$)" if without else None,
+            seed=seed if seed is not None else int(os.environ.get("SEED", "1")),
             results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
             extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
                        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir),

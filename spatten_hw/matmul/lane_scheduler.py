@@ -30,7 +30,7 @@ def step_layout(c: SpAttenConfig) -> data.StructLayout:
 
 
 #: Cycles from taking a kept row to its first step on `o`.
-SCHEDULER_LATENCY = 4
+SCHEDULER_LATENCY = 3
 
 
 class LaneScheduler(wiring.Component):

@@ -20,7 +20,7 @@ from .value_buffer import ValueBuffer
 def prob_value_latency(c: SpAttenConfig) -> int:
     """Cycles from taking the kept row of a one-step vector to its sums on `o` (all idle, V there): FIFO,
     scheduler, memory read, array."""
-    return fifo_latency(kept_depth(c)) + SCHEDULER_LATENCY + 1 + value_array_latency(c) - 1
+    return fifo_latency(kept_depth(c)) + SCHEDULER_LATENCY + 1 + value_array_latency(c)
 
 
 class ProbValueUnit(wiring.Component):

@@ -28,7 +28,7 @@ def exp2_table() -> tuple[tuple[int, int], ...]:
     """(base, slope) of every segment: m = round_half_even(base·2^−4 − slope·low·2^−10).
 
     Chords of 2^16·2^−f, lowered by 3/8 of their sag so that they err to both sides, yet m(0) = 2^16. Decimal
-    arithmetic, so that every machine makes the same table.
+    arithmetic, so that every machine makes the same table; every entry to the nearest unit (the sag to 1/25 of one).
     """
     with localcontext() as context:
         context.prec = 50
@@ -48,7 +48,7 @@ class Exp2(wiring.Component):
     """Mantissas and exponents of 2^−y, L lanes per cycle (SpAtten section IV-C, the exponential).
 
     m (17 bits, 2^16 = 1.0, 2^15 < m ≤ 2^16) from the 14 fraction bits of y, i = y's integer part: 2^−y is
-    m·2^−(16 + i) within 2^−15 relative. Latency `LATENCY` cycles, one row per cycle, no back-pressure (`i` is
+    m·2^−(16 + i) within 1.75·2^−16 relative. Latency `LATENCY` cycles, one row per cycle, no back-pressure (`i` is
     always accepted; `o` must be taken at once). Any input is valid.
     """
 

@@ -20,7 +20,7 @@ def fifo_latency(depth: int) -> int:
 class StreamFifo(wiring.Component):
     """Stores up to `depth` payloads of `shape`, first in, first out.
 
-    Latency from empty 1 cycle for depth ≤ `SMALL`, else 2; 1 payload per cycle in and out, sustained. Cuts every
+    Latency from empty 1 cycle for depth ≤ `SMALL`, else 2; 1 payload per cycle in and out (depth 1: in two). Cuts every
     combinational path between its two sides. `level`: payloads stored, 0 … depth.
     """
 

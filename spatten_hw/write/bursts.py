@@ -39,9 +39,9 @@ class BurstBuilder(wiring.Component):
     a burst that has begun on the bus can always be finished; `beats`: all bursts' beats, in order. Beats that
     do not follow one another (several writes to one word) become bursts of one.
 
-    One beat per cycle in and out, no idle cycle between rows; latency: the burst's length plus 5 cycles
-    (two more from the FIFOs). Inputs are cut from the outputs by FIFOs; `rows.ready` and `state.ready` depend
-    combinationally on both inputs' valid. `idle`: nothing is buffered.
+    One beat per cycle in and out, no idle cycle between rows; latency 3 cycles, of a beat (in the middle of a burst if
+    the next one follows at once) and of an address, from its burst's last beat. Inputs are cut from the outputs by
+    FIFOs; `rows.ready` and `state.ready` depend combinationally on both inputs' valid. `idle`: nothing is buffered.
     """
 
     rows: stream.Interface

@@ -32,7 +32,7 @@ def shift_jam(m: Module, value: Value, amount: Value, step: int, name: str) -> V
 
 
 def round_saturate(m: Module, value: Value, lane: int) -> Value:
-    """`value` / 4 (guard, sticky) rounded half to even and saturated to `OUT_BITS`.
+    """`value` (at least `OUT_BITS` + 2 bits) / 4 (guard, sticky) rounded half to even and saturated to `OUT_BITS`.
 
     Saturation looks at the floor: 32767 cannot round up any further, and below −32768 every rounding
     ends at −32768.

@@ -181,6 +181,7 @@ async def test_damage_is_told_and_forgotten(bench, ctx):
     good = encode(Op.STATUS, 1)
     rng = random.Random(9)
     count = 0
+    kinds = set()
     for _ in range(20):
         raw = bytearray(encode(Op.WRITE_REGISTER, rng.randrange(256), 4, payload=rng.randbytes(4)))
         at = rng.randrange(1, len(raw) - 1)
@@ -193,8 +194,9 @@ async def test_damage_is_told_and_forgotten(bench, ctx):
             del raw[at]
         answer = await bench.ask(ctx, bytes(raw), bad=at if kind == "bad" else None)
         count += 1
+        kinds.add(kind)
         assert (answer.op, answer.damaged) == (Op.DAMAGED, count), kind
-    assert bench.accesses == []
+    assert bench.accesses == [] and kinds == {"flip", "drop", "bad"}
     # Garbage, a frame longer than any, an unfinished one: the next request is answered all the same.
     for garbage in (rng.randbytes(50).replace(b"\x7e", b""), bytes(2 * MAX_PAYLOAD), good[:5], b"\x7d"):
         first, second = await bench.ask(ctx, garbage + good, answers=2, limit=20_000)

@@ -43,8 +43,10 @@ async def random_reads_while_writing_another_set(dut):
         await bench.step(watch)
         if enable:
             model[written, head] = value
-    for want, got in zip(expected, seen[READ_LATENCY:], strict=False):
-        assert all(w is None or w == g for w, g in zip(want, got, strict=True))
+    # None: nothing was written there yet.
+    known = [(w, g) for want, got in zip(expected[:-READ_LATENCY], seen[READ_LATENCY:], strict=True)
+             for w, g in zip(want, got, strict=True) if w is not None]
+    assert len(known) > 200 and all(w == g for w, g in known)
 
 
 @pytest.mark.parametrize("heads", [1, 5])

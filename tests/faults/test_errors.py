@@ -45,7 +45,7 @@ def test_nth_access_of_every_class_fails(queries, hostile):
     with transport(QUAD, hostile=hostile) as port:
         driver = Driver(QUAD, port)
         counts = accesses(port, driver, bad)
-        case = 0
+        case, failed = 0, set()
         for name, code in {**READS, **WRITES}.items():
             last = counts[name] - 1
             for n in sorted({0, 1, last // 2, last} & set(range(last + 1))):
@@ -53,6 +53,7 @@ def test_nth_access_of_every_class_fails(queries, hostile):
                 # The hostile run takes every other case: what differs is the order of things.
                 if hostile and case % 2:
                     continue
+                failed.add(name)
                 response = DECERR if case % 3 == 0 else SLVERR
                 port.inject_class_error(name, n, write=name in WRITES, response=response)
                 for tag, job in enumerate(jobs):
@@ -65,6 +66,7 @@ def test_nth_access_of_every_class_fails(queries, hostile):
                 assert codes == [ErrorCode.OK, code, ErrorCode.OK], where
                 assert not jobs[0].differences(driver), f"{where}: job before"
                 assert not jobs[2].differences(driver), f"{where}: job behind"
+        assert failed == {*READS, *WRITES}
         # What failed last time is right this time.
         bad.submit(driver, 1)
         assert finish(driver, 1, LIMIT) == [(1, 0)]

@@ -195,9 +195,8 @@ async def q_rows_prefetched(dut):
         keys = min(c.max_tokens if i % 3 else len(sram[0]), rows * r + i % 3)
         add_command(work, c, rng, dim, sram, i % c.slots, gang=1, keys=keys, stream=bool(i % 3), half=i % 2)
     await play(bench, c, work)
-    if len(sram[0]) >= rows * r:
-        cycles = bench.sinks["o"].cycles
-        assert cycles[-1] - cycles[0] == len(work.expect) - 1
+    cycles = bench.sinks["o"].cycles
+    assert cycles[-1] - cycles[0] == len(work.expect) - 1
 
 
 @cocotb.test()
@@ -220,7 +219,9 @@ async def waits_for_data(dut):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_score(name):
-    run_bench(ScoreUnit(CONFIGS[name]), __name__, params=to_params(CONFIGS[name]))
+    # The longest vectors of `one_row` are shorter than the way from `o` back to `o`.
+    run_bench(ScoreUnit(CONFIGS[name]), __name__, without="q_rows_prefetched" if name == "one_row" else None,
+              params=to_params(CONFIGS[name]))
 
 
 def test_golden_is_exact():

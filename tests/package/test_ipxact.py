@@ -43,11 +43,14 @@ def text(element, path):
 
 def test_children_are_in_the_standards_order(component):
     _, root = component
+    found = set()
     for element in root.iter():
         name = element.tag.removeprefix(f"{{{NAMESPACE}}}")
         if name in ORDER:
             places = [ORDER[name].index(child.tag.removeprefix(f"{{{NAMESPACE}}}")) for child in element]
             assert places == sorted(places), name
+            found.add(name)
+    assert found == set(ORDER)
 
 
 def test_registers_are_the_table(component):

@@ -88,11 +88,12 @@ def test_block_design_connects_every_interface_once(written):
     cells = {c[-1] for c in made if c[0] == "create_bd_cell"}
     assert {p.split("/")[0] for p in pins + nets} == cells
     # Every SmartConnect has as many slots as are used.
-    for line in made:
-        if line[0] == "set_property" and "CONFIG.NUM_SI" in " ".join(line):
-            cell = line[-1].strip("<>").split()[-1]
-            slots = int(re.search(r"CONFIG.NUM_SI (\d+)", " ".join(line))[1])
-            assert slots == sum(p.startswith(f"{cell}/S") for p in pins)
+    sized = [line for line in made if line[0] == "set_property" and "CONFIG.NUM_SI" in " ".join(line)]
+    assert sized
+    for line in sized:
+        cell = line[-1].strip("<>").split()[-1]
+        slots = int(re.search(r"CONFIG.NUM_SI (\d+)", " ".join(line))[1])
+        assert slots == sum(p.startswith(f"{cell}/S") for p in pins)
 
 
 def test_channels_do_not_share_memory(written):

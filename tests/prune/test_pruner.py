@@ -113,35 +113,39 @@ async def layer_sums_hold_the_largest_layer(dut):
 async def illegal_state_is_an_error(dut):
     rig = Rig(dut)
     c, rng = rig.c, rig.rng
-    if c.max_heads < 3:
-        return
     await rig.start()
-    job = {"tokens": 11, "heads": 3, "load_ids": 1, "ids_in": 0x1000, "clear_scores": 1}
-    good = [4 | 2 << 32, 0, 3, 7, 10, 1, 2]
+    heads = min(3, c.max_heads)
+    # With three heads two are alive; a build of one head has no more.
+    alive = [1, 2] if heads == 3 else [0]
+    job = {"tokens": 11, "heads": heads, "load_ids": 1, "ids_in": 0x1000, "clear_scores": 1}
+    count = len(alive) << 32
+    good = [4 | count, 0, 3, 7, 10, *alive]
     bad = [
-        [0 | 2 << 32, *good[1:]], [12 | 2 << 32, *range(12), 0, 1], [4, *good[1:]], [4 | 4 << 32, *good[1:], 3, 4],
-        [4 | 2 << 32 | 1 << 63, *good[1:]], [4 | 2 << 32 | 1 << 31, *good[1:]], [*good[:2], 0, *good[3:]],
-        [*good[:3], 2, *good[4:]], [*good[:4], 11, 1, 2], [*good[:4], 10 | 1 << 40, 1, 2], [*good[:5], 2, 1],
-        [*good[:5], 1, 1], [*good[:5], 1, 3], [*good[:5], 0, 1 << 63],
+        [0 | count, *good[1:]], [12 | count, *range(12), *alive], [4, *good[1:]],
+        [4 | heads + 1 << 32, *good[1:], 3, 4], [good[0] | 1 << 63, *good[1:]], [good[0] | 1 << 31, *good[1:]],
+        [*good[:2], 0, *good[3:]], [*good[:3], 2, *good[4:]], [*good[:4], 11, *alive],
+        [*good[:4], 10 | 1 << 40, *alive], [*good[:-1], heads], [*good[:-1], alive[-1] | 1 << 63],
     ]
+    if heads == 3:
+        bad += [[*good[:5], 2, 1], [*good[:5], 1, 1]]
     assert (await rig.prepare(tokens=5, heads=1))[0] == 1, "continue after reset"
     for words in bad:
         rig.poke(0x1000, words)
         assert (await rig.prepare(**job))[0] == 1, words
         if rng.random() < 0.5:
-            assert (await rig.prepare(tokens=11, heads=3))[0] == 1, "continue after an error"
+            assert (await rig.prepare(tokens=11, heads=heads))[0] == 1, "continue after an error"
         rig.poke(0x1000, good)
         assert (await rig.prepare(**job))[0] == 0
         await rig.layer(1)
     # A continued cascade that does not fit the job.
-    for tokens, heads, wrong in ((11, 3, 0), (10, 3, 1), (11, 2, 1)):
+    for tokens, fewer, wrong in ((11, 0, 0), (10, 0, 1), *([(11, 1, 1)] if heads == 3 else [])):
         await rig.prepare(**job)
-        assert (await rig.prepare(tokens=tokens, heads=heads))[0] == wrong
+        assert (await rig.prepare(tokens=tokens, heads=heads - fewer))[0] == wrong
     # AXI errors: header, id, head, token total, head total.
-    for which, addr in (("ids", 0), ("ids", 2), ("ids", 6), ("scores", 0), ("scores", 13)):
-        rig.poke(0x2000, [5] * 14)
+    for which, addr in (("ids", 0), ("ids", 2), ("ids", len(good) - 1), ("scores", 0), ("scores", 10 + heads)):
+        rig.poke(0x2000, [5] * (11 + heads))
         rig.bad_words = {(0x1000 if which == "ids" else 0x2000) + 8 * addr}
-        rig.job = JOB | job | {"load_scores": 1, "scores_in": 0x2000, "keep_tokens": 3, "keep_heads": 3}
+        rig.job = JOB | job | {"load_scores": 1, "scores_in": 0x2000, "keep_tokens": 3, "keep_heads": heads}
         dut.job.value = pack_job(c, rig.job)
         assert (await rig.op(0))[0] == 1
         rig.golden.forget()

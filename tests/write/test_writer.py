@@ -191,10 +191,8 @@ async def one_beat_per_cycle(dut):
 
 @cocotb.test()
 async def a_stuck_channel_leaves_the_others(dut):
-    """Beats for other channels pass while one channel's slave takes nothing."""
+    """Beats for other channels pass while one channel's slave takes nothing; its own come when it does."""
     c = CONFIGS[params()["config"]]
-    if c.channels == 1:
-        return
     bench = make_bench(dut, c)
     dut.clear.value = 0
     await bench.start()
@@ -206,7 +204,7 @@ async def a_stuck_channel_leaves_the_others(dut):
     for _ in range(60):
         memory.update()
         await bench.step()
-    assert all(len(memory.w[n].items) == 3 for n in range(1, c.channels))
+    assert [len(memory.w[n].items) for n in range(c.channels)] == [0] + [3] * (c.channels - 1)
     memory.w[0].stall = memory.aw[0].stall = 0.0
     for _ in range(30):
         memory.update()

@@ -83,7 +83,7 @@ def test_generation_is_a_chain_of_workloads(engine: str, name: str, tmp_path: Pa
             first = 3 * segment.first_step
             # The first layer loads importance; later ones differ only in how often it is stored.
             assert report["layers"][0]["bytes"] == stats[first].bytes
-            for a, b in zip(report["layers"], stats[first:], strict=False):
+            for a, b in zip(report["layers"], stats[first:first + len(report["layers"])], strict=True):
                 assert {k: v for k, v in a["bytes"].items() if k != "other"} == {
                     k: v for k, v in b.bytes.items() if k != "other"}
     if engine == "golden":
