@@ -10,6 +10,7 @@
 
 #include "glue.h"
 #include "channel.h"
+#include "contracts.h"
 #include "probe.h"
 #include "verilated.h"
 #if VM_TRACE
@@ -37,11 +38,14 @@ struct Harness {
     Probe probe{PROBE};
     uint64_t cycles = 0;
     std::string error;
+    Contracts contracts;
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> trace;
 #endif
 
-    explicit Harness(const char* trace_file) {
+    Harness(const char* trace_file, uint64_t seed) {
+        context.randReset(2);
+        context.randSeed(int(seed));
         context.traceEverOn(VM_TRACE);
         top = std::make_unique<Top>(&context);
         for (unsigned c = 0; c < CHANNELS; ++c)
@@ -75,8 +79,13 @@ struct Harness {
         dump(2 * cycles);
     }
     void edge() {
+        contracts_now = &contracts;
         top->clk = 1;
         top->eval();
+        if (!contracts.broken.empty()) {
+            if (error.empty()) error = "cycle " + std::to_string(cycles) + ", " + contracts.broken;
+            contracts.broken.clear();
+        }
         dump(2 * cycles + 1);
         ++cycles;
     }
@@ -117,6 +126,7 @@ struct Harness {
     }
 
     void reset(uint64_t n) {
+        contracts.watched = false;
         top->rst = 1;
         top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
         top->s_axil_bready = top->s_axil_rready = 0;
@@ -138,6 +148,7 @@ struct Harness {
         top->rst = 0;
         settle();
         edge();
+        contracts.watched = true;
     }
 
     // Runs to the first cycle that shows irq, or `limit` cycles. 1: irq, 0: limit, -1: a rule was broken.
@@ -219,7 +230,7 @@ Memory& of(void* h, unsigned channel) { return *of(h).memories[channel]; }
 
 }  // namespace
 
-API void* spatten_create(const char* trace_file) { return new Harness(trace_file); }
+API void* spatten_create(const char* trace_file, uint64_t seed) { return new Harness(trace_file, seed); }
 API void spatten_destroy(void* h) { delete &of(h); }
 API void spatten_reset(void* h, uint64_t n) { of(h).reset(n); }
 API int spatten_run(void* h, uint64_t limit, int until_irq) { return of(h).run(limit, until_irq); }

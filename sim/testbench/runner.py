@@ -24,7 +24,9 @@ import cocotb_tools.check_results as check_results
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
-from sim.harness.verilator import SOUND, verilator_env
+from sim.harness.contracts import reported
+from sim.harness.power_up import random_start
+from sim.harness.verilator import RANDOM_START, SOUND, start_seed, verilator_env
 from spatten_hw.verilog import to_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,13 +56,16 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
               waves: bool | None = None, opt_fast: str = "-O0") -> None:
     """Builds `component` and runs the cocotb tests of `module` (or only `testcase`) on it.
 
-    `params` reaches the coroutines through `params()`. The seed is `seed`, else $SEED, else 1; cocotb prints
-    it. $WAVES=1 writes a VCD beside the build. `opt_fast`: the C++ compiler's effort on the model (-O0 for big
-    models that run briefly). Raises AssertionError naming the failed coroutines.
+    `params` reaches the coroutines through `params()`. The seed, of the bench and of what registers without reset begin
+    with, is `seed`, else $SEED, else 1; cocotb prints it. $WAVES=1 writes a VCD beside the build. `opt_fast`: the C++
+    compiler's effort on the model (-O0 for big models that run briefly). Raises AssertionError naming the failed
+    coroutines.
     """
-    text = to_verilog(component, top)
+    text = reported(random_start(to_verilog(component, top, contracts=True)), fatal=True)
+    seed = start_seed(seed)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
-    digest = hashlib.sha256(f"2{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}".encode()).hexdigest()[:16]
+    what = f"3{SOUND}{RANDOM_START}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}"
+    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
     build = BUILD / "bench" / digest
     env = verilator_env(opt_fast=opt_fast, opt_slow="-O0")
     saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
@@ -76,7 +81,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
             runner.build(sources=[ports, build / f"{top}.v"], hdl_toplevel=top, build_dir=build, waves=waves,
                          always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
-                         build_args=[*SOUND, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
+                         build_args=[*SOUND, *RANDOM_START, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT",
                                      *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
             _keep_runtime(build, _runtime_cache(waves))
             done.touch()
@@ -89,7 +94,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
         results = runner.test(
             test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
             test_dir=test_dir, waves=waves,
-            testcase=testcase, seed=seed if seed is not None else int(os.environ.get("SEED", "1")),
+            testcase=testcase, seed=seed, plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed}"],
             results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
             extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
                        "COCOTB_ANSI_OUTPUT": "0"})
