@@ -44,20 +44,29 @@ def contract(m: Module, holds: ValueLike, promise: str, *, when: ValueLike = 1) 
     """
     if not promise or any(c in promise for c in "\"\\%{}\n"):
         raise ValueError(f"a promise is a sentence without quotes, backslashes, percent signs and braces: {promise!r}")
-    if contracts_on():
-        m.d.sync += Assert(Value.cast(holds).any() | ~Value.cast(when).any()
-                           | ResetSignal(allow_reset_less=True), promise)
+    if not contracts_on():
+        return
+    # As a condition, not as part of what is asserted: a simulator then computes the rest only where it holds.
+    with m.If(Value.cast(when).any() & ~ResetSignal(allow_reset_less=True)):
+        m.d.sync += Assert(holds, promise)
+
+
+def always_taken(m: Module, port: stream.Interface, name: str) -> None:
+    """What comes on `port` is taken in that cycle: there is room, and nobody looks at `ready`."""
+    contract(m, port.ready, f"{name}: what comes is always taken", when=port.valid)
 
 
 def stream_contract(m: Module, port: stream.Interface, name: str) -> None:
-    """The stream contract for `port`, wherever it is driven from: once valid it stays so, its payload unchanged, until
-    taken."""
+    """The stream contract for `port`, whoever drives it: once valid it stays so, its payload unchanged, until taken."""
     if not contracts_on():
         return
-    waits, held = Signal(name=f"{name}_waits"), Signal.like(Value.cast(port.payload), name=f"{name}_held")
-    m.d.sync += [waits.eq(port.valid & ~port.ready), held.eq(port.payload)]
-    contract(m, port.valid, f"{name}: what is offered stays until it is taken", when=waits)
-    contract(m, Value.cast(port.payload) == held, f"{name}: a payload holds until it is taken", when=waits)
+    payload = Value.cast(port.payload)
+    waits, held = Signal(name=f"{name}_waits"), Signal.like(payload, name=f"{name}_held", reset_less=True)
+    m.d.sync += waits.eq(port.valid & ~port.ready)
+    with m.If(port.valid & ~port.ready):
+        m.d.sync += held.eq(payload)
+    contract(m, port.valid & (payload == held), f"{name}: what is offered stays, unchanged, until it is taken",
+             when=waits)
 
 
 def at_most_one(bits: ValueLike) -> Value:
