@@ -47,7 +47,6 @@ struct Board {
 #endif
 
     Board(uint64_t divisor, uint64_t idle_cycles) : divisor(divisor), idle_cycles(idle_cycles) {
-        context.randReset(2);
         context.randSeed(1);
         top = std::make_unique<Vsystem>(&context);
         top->uart_rx = 1;

@@ -95,7 +95,6 @@ struct Block {
     Contracts contracts;
 
     explicit Block(uint64_t seed) {
-        context.randReset(2);
         context.randSeed(int(seed));
         top = std::make_unique<Top>(&context);
         describe(*top, streams, wires);

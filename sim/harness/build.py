@@ -115,7 +115,7 @@ def registered_reset(verilog: str) -> str:
     if found is None or ".rst(rst)" not in found[0]:
         return verilog
     port = "  input rst;\n"
-    register = "  reg rst_later;\n  always @(posedge clk) rst_later <= rst;\n"
+    register = "  reg rst_later = $urandom;\n  always @(posedge clk) rst_later <= rst;\n"
     top = found[0].replace(".rst(rst)", ".rst(rst_later)").replace(port, port + register, 1)
     return verilog[:found.start()] + top + verilog[found.end():]
 

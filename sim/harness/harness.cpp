@@ -44,7 +44,6 @@ struct Harness {
 #endif
 
     Harness(const char* trace_file, uint64_t seed) {
-        context.randReset(2);
         context.randSeed(int(seed));
         context.traceEverOn(VM_TRACE);
         top = std::make_unique<Top>(&context);

@@ -2,8 +2,8 @@
 
 An FPGA's bitstream, and Verilog's initial values, give every register and memory word its value at power-up; a chip
 does not, and a design that relies on it fails there, or after a reset that comes later. In simulations registers
-without reset, and memories that are written, have no initial value: Verilator then begins with random ones
-(`--x-initial unique`, seed of the simulation).
+without reset, and memories that are written, begin with `$urandom`, whose seed is the simulation's. Inputs do not:
+benches leave those at 0 that they do not use.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import re
 
 _NAME = r"(?:\\\S+ |[A-Za-z_$][\w$]*)"
 _MODULE = re.compile(r"^module .*?^endmodule", re.MULTILINE | re.DOTALL)
-_REGISTER = re.compile(rf"^(  reg (?:(?:signed )?\[\d+:\d+\] )?)({_NAME}) = [^;\n]*;$", re.MULTILINE)
+_REGISTER = re.compile(rf"^(  reg (?:signed )?(?:\[(\d+):\d+\] )?({_NAME}))(?: = [^;\n]*)?;$", re.MULTILINE)
+#: What a memory was read into, without a name of its own.
+_READ = re.compile(r"_\d+_")
 _EDGE = re.compile(rf"^  always @\(posedge clk\)\n    ({_NAME})(?: ?\[[\d:]+\])? ?<= ({_NAME}|[^;\n]*);$", re.MULTILINE)
 _RESET = re.compile(rf"^    if \((?:rst|\\\S*rst )\) begin\n      ({_NAME})(?: ?\[[\d:]+\])? ?= ", re.MULTILINE)
-_INITIAL = re.compile(rf"^  initial begin(?: : \S+)?\n(?:    .*\n)*?(?:    |.*\) )({_NAME})\[\w+\] = .*\n"
-                      r"(?:    .*\n)*  end\n", re.MULTILINE)
+_MEMORY = re.compile(rf"^  reg (?:\[(\d+):\d+\] )?({_NAME}) ?\[\d+:\d+\];$", re.MULTILINE)
 
 #: Registers that begin with their initial value although no reset sets them, and why.
 KEPT: dict[str, str] = {}
 
 
 def random_start(verilog: str) -> str:
-    """`verilog` without the initial values that no reset repeats: of registers without reset but for `KEPT`, and of
-    memories that are written."""
+    """`verilog` in which what no reset sets begins at random: registers without reset but for `KEPT`, and memories that
+    are written. Wider than 32 bits, a value is a random word again and again."""
     return _MODULE.sub(lambda match: _module(match[0]), verilog)
 
 
@@ -48,9 +49,21 @@ def _unreset(module: str) -> set[str]:
 
 def _module(text: str) -> str:
     free = {register for register in _unreset(text) if register.strip() not in KEPT}
-    text = _REGISTER.sub(lambda match: f"{match[1]}{match[2]};" if match[2] in free else match[0], text)
 
-    def memory(match: re.Match[str]) -> str:
-        written = re.search(rf"^\s+{re.escape(match[1])}\[.*\] *<= ", text, re.MULTILINE)
-        return "" if written else match[0]
-    return _INITIAL.sub(memory, text)
+    def register(match: re.Match[str]) -> str:
+        declaration, top, name = match[1], match[2], match[3]
+        begins = name in free or _READ.fullmatch(name)
+        return f"{declaration} = {_random(top)};" if begins else match[0]
+
+    text = _REGISTER.sub(register, text)
+    for top, name in _MEMORY.findall(text):
+        word = re.escape(name)
+        if re.search(rf"^\s+{word} ?\[.*\] *<= ", text, re.MULTILINE):
+            text = re.sub(rf"^(    (?:for .* )?{word} ?\[\w+\] = )\d+'[hd]0+;$",
+                          lambda line, top=top: f"{line[1]}{_random(top)};", text, flags=re.MULTILINE)
+    return text
+
+
+def _random(top: str | None) -> str:
+    """An expression of at least `top` + 1 random bits."""
+    return f"{{{(int(top or 0) + 32) // 32}{{$urandom}}}}"

@@ -21,8 +21,6 @@ from spatten_hw.errors import UserError
 #: Options that every compilation needs to be right. Verilator's data-flow pass (DFG) loses drivers of signals of which
 #: some bits have none: presets `eighth` and `full` computed other results with it.
 SOUND = ("-fno-dfg",)
-#: What has no initial value begins with a random one, which the simulation's seed decides (`power_up.py`).
-RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
 #: Objects of Verilator's runtime, which every design is linked with.
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vcd_c.o")
 
@@ -72,7 +70,7 @@ def verilate(work: Path, top: str, main: str, env: dict[str, str], cflags: str =
     compiler; `options`: more for Verilator. Raises `ToolError` with the first error."""
     # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
     call(["verilator", "--cc", "--exe", "--prefix", f"V{top}", "--top-module", top, "--Mdir", "obj",
-          "-O3", *SOUND, *RANDOM_START, "--output-split", "20000", *options,
+          "-O3", *SOUND, "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", *options,
           "-Wno-fatal", "-Wno-lint", "-Wno-PROCASSINIT",
           "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -I{work} {cflags}",
           "-LDFLAGS", "-shared -Wl,-Bsymbolic", "-o", f"../lib{top}.so", f"{top}.v", main],

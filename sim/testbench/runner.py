@@ -26,7 +26,7 @@ from cocotb_tools.runner import Verilator
 
 from sim.harness.contracts import reported
 from sim.harness.power_up import random_start
-from sim.harness.verilator import RANDOM_START, SOUND, start_seed, verilator_env
+from sim.harness.verilator import SOUND, start_seed, verilator_env
 from spatten_hw.verilog import to_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +64,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
     text = reported(random_start(to_verilog(component, top, contracts=True)), fatal=True)
     seed = start_seed(seed)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
-    what = f"3{SOUND}{RANDOM_START}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}"
+    what = f"3{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}"
     digest = hashlib.sha256(what.encode()).hexdigest()[:16]
     build = BUILD / "bench" / digest
     env = verilator_env(opt_fast=opt_fast, opt_slow="-O0")
@@ -81,7 +81,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
             runner.build(sources=[ports, build / f"{top}.v"], hdl_toplevel=top, build_dir=build, waves=waves,
                          always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
-                         build_args=[*SOUND, *RANDOM_START, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT",
+                         build_args=[*SOUND, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
                                      *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
             _keep_runtime(build, _runtime_cache(waves))
             done.touch()
@@ -94,7 +94,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
         results = runner.test(
             test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
             test_dir=test_dir, waves=waves,
-            testcase=testcase, seed=seed, plusargs=["+verilator+rand+reset+2", f"+verilator+seed+{seed}"],
+            testcase=testcase, seed=seed, plusargs=[f"+verilator+seed+{seed}"],
             results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
             extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
                        "COCOTB_ANSI_OUTPUT": "0"})

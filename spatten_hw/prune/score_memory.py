@@ -140,7 +140,7 @@ class ScoreMemory(wiring.Component):
             contract(m, full_rows(p.count, p.last, lanes), "rows are full but for the last", when=self.requests.valid)
             contract(m, Cat((ids[i + 1] > ids[i]) | (p.count <= i) for i in range(lanes)).all(), "ids ascend strictly",
                      when=self.requests.valid)
-            contract(m, self.idle | (merging == p.merge), "between merging and gathering nothing is inside", when=taken)
+            contract(m, self.idle | ~merging | p.merge, "totals are read when all rows before are merged", when=taken)
         return m
 
 
