@@ -13,7 +13,7 @@ from spatten_hw.stream.registers import payload_register
 
 DEPTH = 3
 #: Contracts in the Verilog of a `Trusting`.
-CONTRACTS = 3
+CONTRACTS = 2
 ROOM = "nothing comes while all places are taken"
 
 
