@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from .config import SpAttenConfig
+from .contract import contracts_on, stream_contract
 from .control.activity import BackState, FrontState, activity_word
 from .control.csr import ControlRegisters, axil_signature
 from .control.job_reader import JobReader
@@ -183,7 +184,7 @@ class Accelerator(wiring.Component):
         self._connect_events(m, registers, seq, fetcher, score, softmax, topk, value, requantiser, writer, write_idle,
                              pruner)
         self._connect_activity(m, registers, reader, seq, fetcher, writer)
-        if self.probed:
+        if self.probed or contracts_on():
             streams = {
                 "jobs": reader.job, "completions": seq.completion, "prune": seq.op, "pruned": pruner.done,
                 "state": pruner.state, "meta": seq.meta, "flat": softmax.flat, "free": softmax.free,
@@ -193,6 +194,9 @@ class Accelerator(wiring.Component):
                 "beats": requantiser.o,
                 **{f"{name}{i}": getattr(self, name)[i] for name in ("ar", "r", "w") for i in range(c.channels)},
             }
+            for name, port in streams.items():
+                stream_contract(m, port, name)
+        if self.probed:
             levels = {n.name: registers.events[n.name] for n in COUNTERS if n.unit == "cycles" and n.name != "cycles"}
             connect_probe(m, c, self.probe, streams, {"running": seq.busy, "queued": reader.level != 0} | levels)
         return ResetInserter(later)(m)

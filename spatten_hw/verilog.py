@@ -14,6 +14,7 @@ from functools import partial
 from amaranth.back import rtlil, verilog
 from amaranth.lib import wiring
 
+from .contract import contracts as checked
 from .rtlil.names import readable
 from .shared import VerilogPlatform
 from .verilog_text import repaired
@@ -23,19 +24,20 @@ from .verilog_text import repaired
 YOSYS = "builtin"
 
 
-def to_verilog(component: wiring.Component, name: str, jobs: int = 1) -> str:
+def to_verilog(component: wiring.Component, name: str, jobs: int = 1, *, contracts: bool = False) -> str:
     """Verilog text of `component` as module `name`; streams become `port__valid`, `port__payload`, ….
 
     `Shared` blocks become modules of their own, converted in up to `jobs` processes. The text depends on the
-    design only: not on the machine, its paths, or `jobs`.
+    design only: not on the machine, its paths, or `jobs`. `contracts`: with the contracts of all blocks
+    (`contract.py`), for simulation.
     """
     os.environ.setdefault("AMARANTH_USE_YOSYS", YOSYS)
     platform = VerilogPlatform(name)
-    with _no_collector():
+    with _no_collector(), checked(contracts):
         texts = [rtlil.convert(component, name=name, platform=platform)]
     keys = list(platform.keys)
     known = set(keys)
-    convert = partial(_convert_block, prefix=name)
+    convert = partial(_convert_block, prefix=name, contracts=contracts)
     with _pool(jobs if len(keys) > 1 else 1) as run:
         while keys:
             found: list[tuple] = []
@@ -47,10 +49,10 @@ def to_verilog(component: wiring.Component, name: str, jobs: int = 1) -> str:
     return repaired(verilog._convert_rtlil_text(readable("\n".join(texts))))
 
 
-def _convert_block(key: tuple, prefix: str) -> tuple[str, list[tuple]]:
+def _convert_block(key: tuple, prefix: str, contracts: bool) -> tuple[str, list[tuple]]:
     """RTLIL of one shared block, and the shared blocks it contains."""
     platform = VerilogPlatform(prefix)
-    with _no_collector():
+    with _no_collector(), checked(contracts):
         text = rtlil.convert(key[0](*key[1:]), name=platform.module(key), platform=platform)
     # Only the whole design has a top.
     text = re.sub(r"^attribute \\top 1\n", "", text, flags=re.MULTILINE)

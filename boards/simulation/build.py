@@ -14,6 +14,8 @@ from boards.shell.sdram import Sdram
 from boards.shell.system import System, SystemMemory
 from sim.harness import kept
 from sim.harness.build import JOBS, Progress
+from sim.harness.contracts import reported
+from sim.harness.power_up import random_start
 from sim.harness.registers import clocked_registers
 from sim.harness.verilator import call, check_tools, verilate, verilator_env, version
 from spatten_hw.shared import only_asked
@@ -25,7 +27,8 @@ SOURCES = ("uart_system.cpp", "sdram_model.h")
 TOP = "system"
 #: What its library is made with.
 _MADE_WITH = (*(HERE / s for s in SOURCES), HERE / "build.py",
-              *(ROOT / "sim/harness" / s for s in ("registers.py", "verilator.py")))
+              *(ROOT / "sim/harness" / s
+                for s in ("contracts.h", "contracts.py", "power_up.py", "registers.py", "verilator.py")))
 
 
 def build_system(system: System, *, optimize: int = 1, progress: Progress | None = None) -> Path:
@@ -40,7 +43,7 @@ def build_system(system: System, *, optimize: int = 1, progress: Progress | None
         only_asked(system)
         return found
     say(f"generating Verilog of the system with '{system.config.name}'")
-    verilog = clocked_registers(to_verilog(system, TOP, jobs=JOBS))
+    verilog = clocked_registers(reported(random_start(to_verilog(system, TOP, jobs=JOBS, contracts=True))))
     defines = _defines(system.memory)
     parts = (verilog, defines, *(path.read_text() for path in _MADE_WITH), str(optimize), version())
     name = "system-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -75,6 +78,7 @@ def _compile(verilog: str, defines: str, work: Path, optimize: int) -> Path:
     (work / f"{TOP}.v").write_text(verilog)
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
+    shutil.copyfile(ROOT / "sim/harness/contracts.h", work / "contracts.h")
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     verilate(work, TOP, SOURCES[0], env, f"-O{optimize} {defines}")
     call(["make", f"-j{JOBS}", "-f", f"V{TOP}.mk"], work / "obj", env, work / "make.log")

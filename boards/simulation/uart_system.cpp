@@ -8,10 +8,13 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
 #include "Vsystem.h"
+#include "contracts.h"
 #include "sdram_model.h"
 #include "verilated.h"
 
@@ -27,6 +30,7 @@ constexpr int SLEEP_MS = 20;
 
 struct Board {
     VerilatedContext context;
+    Contracts contracts;
     std::unique_ptr<Vsystem> top;
     const uint64_t divisor, idle_cycles;
     std::atomic<uint64_t> cycles{0}, to_board{0}, to_host{0};
@@ -43,11 +47,14 @@ struct Board {
 #endif
 
     Board(uint64_t divisor, uint64_t idle_cycles) : divisor(divisor), idle_cycles(idle_cycles) {
+        context.randSeed(1);
         top = std::make_unique<Vsystem>(&context);
         top->uart_rx = 1;
         top->rst = 1;
         for (int i = 0; i < 4; ++i) cycle();
         top->rst = 0;
+        cycle();
+        contracts.watched = true;
     }
     ~Board() { top->final(); }
 
@@ -58,7 +65,13 @@ struct Board {
             top->sdram___05Fa, top->sdram___05Fdqm, top->sdram___05Fdq_o);
 #endif
         top->clk = 0, top->eval();
+        contracts_now = &contracts;
         top->clk = 1, top->eval();
+        if (!contracts.broken.empty()) {
+            // The host at the other end of the line can only learn that the board is gone.
+            std::fprintf(stderr, "cycle %llu, %s\n", (unsigned long long)cycles.load(), contracts.broken.c_str());
+            std::abort();
+        }
         cycles.store(cycles.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "contracts.h"
 #include "verilated.h"
 
 #define API extern "C" __attribute__((visibility("default")))
@@ -91,8 +92,10 @@ struct Block {
     std::vector<Lookup> lookups;
     uint64_t cycle = 0;
     std::string error;
+    Contracts contracts;
 
-    Block() {
+    explicit Block(uint64_t seed) {
+        context.randSeed(int(seed));
         top = std::make_unique<Top>(&context);
         describe(*top, streams, wires);
         top->clk = 0, top->rst = 0;
@@ -100,7 +103,14 @@ struct Block {
     ~Block() { top->final(); }
 
     void settle() { top->clk = 0, top->eval(); }
-    void edge() { top->clk = 1, top->eval(); }
+    void edge() {
+        contracts_now = &contracts;
+        top->clk = 1, top->eval();
+        if (!contracts.broken.empty()) {
+            if (error.empty()) error = "cycle " + std::to_string(cycle) + ", " + contracts.broken;
+            contracts.broken.clear();
+        }
+    }
 
     void fail(const Stream& s, const char* what) {
         if (error.empty()) error = std::string(s.name) + ", cycle " + std::to_string(cycle) + ": " + what;
@@ -114,6 +124,7 @@ struct Block {
             *(s.input ? s.valid : s.ready) = 0;
         }
         top->rst = 1;
+        contracts.watched = false;
         for (uint64_t i = 0; i < n; ++i) {
             settle();
             // Registers have their reset values once an edge has passed.
@@ -122,6 +133,7 @@ struct Block {
             edge();
         }
         top->rst = 0;
+        contracts.watched = true;
     }
 
     void drive() {
@@ -195,7 +207,7 @@ struct Block {
 
 }  // namespace
 
-API Block* block_create() { return new Block; }
+API Block* block_create(uint64_t seed) { return new Block(seed); }
 API void block_destroy(Block* b) { delete b; }
 API void block_reset(Block* b, uint64_t cycles) { b->reset(cycles); }
 API uint64_t block_cycle(Block* b) { return b->cycle; }

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from amaranth.lib import data, wiring
 
+from . import verilator
 from .block_build import build_block
 from .block_library import load
 from .block_ports import Port, ports_of
@@ -29,7 +30,7 @@ from .payload import pack_one, unpack, unpack_one
 
 
 class RuleError(RuntimeError):
-    """The block broke the stream contract; stream, cycle and rule."""
+    """The block broke the stream contract, or one of its own; cycle, stream or unit, and rule."""
 
 
 class LimitError(RuntimeError):
@@ -71,21 +72,23 @@ class Transfers:
 class Block:
     """The simulation of `block(*args, **kwargs)`, reset once; `library` of `build_block` is found or built.
 
-    Until told otherwise inputs are 0, input streams idle, and every output payload is taken at once.
+    `start_seed`: of what registers without reset begin with (`power_up.py`); None: $SEED, else 1. Until told otherwise
+    inputs are 0, input streams idle, and every output payload is taken at once.
     """
 
     #: The component simulated, for what it states of itself.
     component: wiring.Component
 
     def __init__(self, block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
-                 progress: Progress | None = None, **kwargs: Any):
+                 progress: Progress | None = None, start_seed: int | None = None, **kwargs: Any):
         self._handle: int | None = None
+        self.start_seed = verilator.start_seed(start_seed)
         library, self.component = build_block(block, *args, optimize=optimize, progress=progress, **kwargs)
         streams, wires = ports_of(self.component)
         self._streams = {p.name: (n, p) for n, p in enumerate(streams)}
         self._wires = {p.name: (n, p) for n, p in enumerate(wires)}
         self._lib = load(library)
-        self._handle = self._lib.block_create()
+        self._handle = self._lib.block_create(self.start_seed)
         self.reset()
 
     # -- plain ports ------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ class Block:
         message = self._lib.block_error(self._handle).decode()
         if message:
             self._lib.block_clear_error(self._handle)
-            raise RuleError(message)
+            raise RuleError(f"{message} (registers began at random, seed {self.start_seed})")
 
     def _port(self, table: dict[str, tuple[int, Port]], name: str, is_input: bool | None = None) -> tuple[int, Port]:
         if name not in table or is_input not in (None, table[name][1].input):

@@ -25,13 +25,16 @@ from spatten_hw.verilog import to_verilog
 from . import kept
 from .block_ports import Port, ports_of
 from .build import JOBS, Progress
+from .contracts import reported
+from .power_up import random_start
 from .verilator import call, check_tools, shared_runtime, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TOP = "block"
 #: What a block's library is made with.
-_SOURCES = (HERE / "block.cpp", HERE / "block_build.py", HERE / "verilator.py")
+_SOURCES = tuple(HERE / name for name in ("block.cpp", "contracts.h", "block_build.py", "contracts.py", "power_up.py",
+                                          "verilator.py"))
 
 
 def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
@@ -50,7 +53,7 @@ def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: in
         return found, component
     name = type(component).__name__
     say(f"generating Verilog of {name}")
-    text = to_verilog(component, TOP, jobs=JOBS)
+    text = to_verilog(component, TOP, jobs=JOBS, contracts=True)
     library = _build(text, _glue(streams, wires), name, optimize, say)
     if shortcut:
         shortcut.leads_to(library)
@@ -68,9 +71,10 @@ def _build(verilog: str, glue: str, name: str, optimize: int, say: Progress) -> 
 
 
 def _compile(verilog: str, glue: str, work: Path, optimize: int) -> Path:
-    (work / f"{TOP}.v").write_text(verilog)
+    (work / f"{TOP}.v").write_text(reported(random_start(verilog)))
     (work / "glue.h").write_text(glue)
-    shutil.copyfile(HERE / "block.cpp", work / "block.cpp")
+    for source in ("block.cpp", "contracts.h"):
+        shutil.copyfile(HERE / source, work / source)
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     verilate(work, TOP, "block.cpp", env, f"-O{optimize}")
     with shared_runtime(work / "obj", kept.library_dir() / f"runtime-block-{version()}-{optimize}"):

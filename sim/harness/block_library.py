@@ -15,7 +15,7 @@ def load(path: Path) -> Any:
     u64, u32, i32, h, p = ctypes.c_uint64, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
     words, raw = ctypes.POINTER(u64), ctypes.c_void_p
     for name, result, arguments in (
-        ("create", h, []), ("destroy", None, [h]), ("reset", None, [h, u64]), ("cycle", u64, [h]),
+        ("create", h, [u64]), ("destroy", None, [h]), ("reset", None, [h, u64]), ("cycle", u64, [h]),
         ("error", p, [h]), ("clear_error", None, [h]), ("run", i32, [h, u64, words]),
         ("set", None, [h, u32, p]), ("get", None, [h, u32, p]), ("high", u64, [h, u32, i32]),
         ("lookup", None, [h, u32, u32, p, u64]),

@@ -19,17 +19,19 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.verilog import to_verilog
 
 from . import kept
+from .contracts import reported
 from .glue import glue_header
+from .power_up import random_start
 from .registers import clocked_registers
 from .verilator import check_tools, failure, shared_runtime, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
 #: The model of DRAM, also compiled by itself (sim/dram/replay.py).
 DRAM_HEADERS = ("dram_timing.h", "dram_bank.h", "dram_queue.h", "dram_controller.h")
-SOURCES = ("harness.cpp", "channel.h", "axi_checker.h", "axi_payload.h", "classes.h", "memory.h", "probe.h",
-           "trouble.h", "dram_port.h", *DRAM_HEADERS)
+SOURCES = ("harness.cpp", "channel.h", "contracts.h", "axi_checker.h", "axi_payload.h", "classes.h", "memory.h",
+           "probe.h", "trouble.h", "dram_port.h", *DRAM_HEADERS)
 #: What makes a library of them.
-MADE_WITH = ("build.py", "registers.py", "verilator.py")
+MADE_WITH = ("build.py", "contracts.py", "power_up.py", "registers.py", "verilator.py")
 #: Module name of the accelerator's top.
 TOP = "spatten"
 #: Bytes of Verilog from which a design is compiled for a short build, see `optimisation`.
@@ -55,7 +57,7 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
     from spatten_hw.top import Top
 
     say(f"generating Verilog of '{config.name}'")
-    text = to_verilog(Top(config, probe=True), TOP, jobs=JOBS)
+    text = to_verilog(Top(config, probe=True), TOP, jobs=JOBS, contracts=True)
     library = build_library(text, config.channels, config.axi_data_bits, probe=config, trace=trace,
                             optimize=optimize, progress=progress)
     shortcut.leads_to(library)
@@ -90,7 +92,7 @@ def optimisation(verilog: str) -> int:
 
 
 def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, say: Progress) -> Path:
-    (work / f"{TOP}.v").write_text(clocked_registers(registered_reset(verilog)))
+    (work / f"{TOP}.v").write_text(registered_reset(clocked_registers(reported(random_start(verilog)))))
     (work / "glue.h").write_text(glue)
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
@@ -113,7 +115,7 @@ def registered_reset(verilog: str) -> str:
     if found is None or ".rst(rst)" not in found[0]:
         return verilog
     port = "  input rst;\n"
-    register = "  reg rst_later = 0;\n  always @(posedge clk) rst_later <= rst;\n"
+    register = "  reg rst_later = $urandom;\n  always @(posedge clk) rst_later <= rst;\n"
     top = found[0].replace(".rst(rst)", ".rst(rst_later)").replace(port, port + register, 1)
     return verilog[:found.start()] + top + verilog[found.end():]
 

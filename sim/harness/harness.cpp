@@ -11,6 +11,7 @@
 
 #include "glue.h"
 #include "channel.h"
+#include "contracts.h"
 #include "probe.h"
 #include "verilated.h"
 #if VM_TRACE
@@ -41,11 +42,13 @@ struct Harness {
     uint64_t patience = 0, slow_patience = 0;  // cycles without anything moving that are a hang; 0: none are
     uint64_t hung = 0;                         // cycles in which nothing has moved, if it hangs
     std::vector<uint64_t> open;                // shown by spatten_open
+    Contracts contracts;
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> trace;
 #endif
 
-    explicit Harness(const char* trace_file) {
+    Harness(const char* trace_file, uint64_t seed) {
+        context.randSeed(int(seed));
         context.traceEverOn(VM_TRACE);
         top = std::make_unique<Top>(&context);
         for (unsigned c = 0; c < CHANNELS; ++c)
@@ -79,8 +82,13 @@ struct Harness {
         dump(2 * cycles);
     }
     void edge() {
+        contracts_now = &contracts;
         top->clk = 1;
         top->eval();
+        if (!contracts.broken.empty()) {
+            if (error.empty()) error = "cycle " + std::to_string(cycles) + ", " + contracts.broken;
+            contracts.broken.clear();
+        }
         dump(2 * cycles + 1);
         ++cycles;
     }
@@ -130,6 +138,7 @@ struct Harness {
     }
 
     void reset(uint64_t n) {
+        contracts.watched = false;
         top->rst = 1;
         top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
         top->s_axil_bready = top->s_axil_rready = 0;
@@ -152,6 +161,7 @@ struct Harness {
         top->rst = 0;
         settle();
         edge();
+        contracts.watched = true;
     }
 
     // Runs to the first cycle that shows irq, or `limit` cycles. 1: irq, 0: limit, -1: a rule was broken, or it hangs.
@@ -233,7 +243,7 @@ Memory& of(void* h, unsigned channel) { return *of(h).memories[channel]; }
 
 }  // namespace
 
-API void* spatten_create(const char* trace_file) { return new Harness(trace_file); }
+API void* spatten_create(const char* trace_file, uint64_t seed) { return new Harness(trace_file, seed); }
 API void spatten_destroy(void* h) { delete &of(h); }
 API void spatten_reset(void* h, uint64_t n) { of(h).reset(n); }
 API int spatten_run(void* h, uint64_t limit, int until_irq) { return of(h).run(limit, until_irq); }

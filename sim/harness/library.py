@@ -8,14 +8,14 @@ from typing import Any, Self
 
 from spatten_hw.config import SpAttenConfig
 
-from . import kept
+from . import kept, verilator
 
 #: Cycles a control-port access may take.
 ACCESS_LIMIT = 10_000
 
 
 class ProtocolError(RuntimeError):
-    """The accelerator broke a rule of AXI or of a guard; cycle, port and rule."""
+    """The accelerator broke a rule of AXI, of a guard, or a contract of its own; cycle, port or unit, and rule."""
 
 
 class HarnessError(RuntimeError):
@@ -25,15 +25,17 @@ class HarnessError(RuntimeError):
 class Simulation:
     """A compiled accelerator with memories (`build.build_accelerator`), not yet reset.
 
-    `trace`: a VCD file to write. Whatever is called after `close` raises `HarnessError`.
+    `trace`: a VCD file to write. `start_seed`: of what registers without reset begin with (`power_up.py`); None: $SEED,
+    else 1. Whatever is called after `close` raises `HarnessError`.
     """
 
     _handle: int | None = None
 
-    def __init__(self, config: SpAttenConfig, library: Path, trace: Path | None):
+    def __init__(self, config: SpAttenConfig, library: Path, trace: Path | None, start_seed: int | None = None):
         self.config = config
+        self.start_seed = verilator.start_seed(start_seed)
         self._lib = _load(library)
-        self._handle = self._lib.spatten_create(str(trace).encode() if trace else None)
+        self._handle = self._lib.spatten_create(str(trace).encode() if trace else None, self.start_seed)
 
     def close(self) -> None:
         """Frees the simulation and ends the trace."""
@@ -64,7 +66,7 @@ class Simulation:
         message = self._lib.spatten_error(self._open()).decode()
         if message:
             self._lib.spatten_clear_error(self._open())
-            raise ProtocolError(message)
+            raise ProtocolError(f"{message} (registers began at random, seed {self.start_seed})")
 
     def _answer(self, response: int, what: str) -> None:
         self._check()
@@ -79,7 +81,7 @@ def _load(path: Path) -> Any:
     u64, i32, h, p = ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
     words = ctypes.POINTER(u64)
     for name, result, arguments in (
-        ("create", h, [p]), ("destroy", None, [h]), ("reset", None, [h, u64]), ("run", i32, [h, u64, i32]),
+        ("create", h, [p, u64]), ("destroy", None, [h]), ("reset", None, [h, u64]), ("run", i32, [h, u64, i32]),
         ("write32", i32, [h, ctypes.c_uint32, ctypes.c_uint32, u64]),
         ("read32", i32, [h, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), u64]),
         ("patience", None, [h, u64, u64]), ("hung", u64, [h]), ("shown", u64, [h, ctypes.POINTER(h)]),

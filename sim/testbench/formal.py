@@ -18,6 +18,8 @@ from amaranth import ClockDomain, Module, Value
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from spatten_hw.contract import contracts
+
 #: The wheels' programs lie beside the interpreter, which need not be on PATH.
 _BIN = Path(sys.executable).parent
 
@@ -67,13 +69,15 @@ class Proofs:
 
 
 def _rtlil(harness: wiring.Component) -> str:
-    """The harness without a reset input: the initial state is the state after reset."""
+    """The harness without a reset input: the initial state is the state after reset. The contracts of the device under
+    proof are proved with what the harness asserts."""
     m = Module()
     m.domains.sync = sync = ClockDomain(reset_less=True)
     m.submodules.harness = harness
     ports = [Value.cast(signal) for _, _, signal in harness.signature.flatten(harness)]
     # Without the clock as a port it counts as a constant and nothing ever moves.
-    return rtlil.convert(m, name="top", ports=[sync.clk, *ports])
+    with contracts():
+        return rtlil.convert(m, name="top", ports=[sync.clk, *ports])
 
 
 def _run(command: list[str], folder: Path, limit: float) -> None:

@@ -28,9 +28,11 @@ import cocotb_tools.config
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
+from sim.harness.contracts import reported
 from sim.harness.kept import build_dir
 from sim.harness.plain_paths import is_plain, plain, plain_temporary
-from sim.harness.verilator import SOUND, verilator_env
+from sim.harness.power_up import random_start
+from sim.harness.verilator import SOUND, start_seed, verilator_env
 from spatten_hw.verilog import to_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,13 +81,16 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
               waves: bool | None = None, opt_fast: str = "-O0") -> None:
     """Builds `component` and runs the cocotb tests of `module` (only `testcase`, or all but `without`) on it.
 
-    `params` reaches the coroutines through `params()`. The seed is `seed`, else $SEED, else 1; cocotb prints
-    it. $WAVES=1 writes a VCD beside the build. `opt_fast`: the C++ compiler's effort on the model (-O0 for big
-    models that run briefly). Raises AssertionError naming the failed coroutines.
+    `params` reaches the coroutines through `params()`. The seed, of the bench and of what registers without reset begin
+    with, is `seed`, else $SEED, else 1; cocotb prints it. $WAVES=1 writes a VCD beside the build. `opt_fast`: the C++
+    compiler's effort on the model (-O0 for big models that run briefly). Raises AssertionError naming the failed
+    coroutines.
     """
-    text = to_verilog(component, top)
+    text = reported(random_start(to_verilog(component, top, contracts=True)), fatal=True)
+    seed = start_seed(seed)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
-    digest = hashlib.sha256(f"2{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}".encode()).hexdigest()[:16]
+    what = f"3{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}"
+    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
     build = build_dir() / "bench" / digest
     env = verilator_env(opt_fast=opt_fast, opt_slow="-O0")
     saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
@@ -116,7 +121,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
             test_dir=test_dir, waves=waves,
             testcase=testcase, test_filter=rf"^(?!.*\b{without}$)" if without else None,
-            seed=seed if seed is not None else int(os.environ.get("SEED", "1")),
+            seed=seed, plusargs=[f"+verilator+seed+{seed}"],
             results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
             extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
                        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir),

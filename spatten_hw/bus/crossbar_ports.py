@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
+from ..contract import at_most_one, contract
 from ..stream.arbiter import RoundRobin
 from ..stream.skid import SkidBuffer
 from .axi import LEN_BITS, ar_layout, r_layout
@@ -74,6 +75,9 @@ class RequestColumn(wiring.Component):
             skid.i.payload.id.eq(Cat(chosen.burst, arbiter.index)),
         ]
         connect(m, skid.o, flipped(self.ar))
+        low, high = clog2(c.beat_bytes), clog2(c.interleave_bytes)
+        contract(m, (chosen.beats != 0) & (chosen.addr[low:high] + chosen.beats <= c.granule_beats),
+                 "a burst has a beat and stays inside its granule", when=skid.i.valid)
         return m
 
 
@@ -123,6 +127,7 @@ class ResponseColumn(wiring.Component):
                     rsp.payload.data.eq(beat.data), rsp.payload.burst.eq(beat.id[:bb]),
                     rsp.payload.last.eq(beat.last), rsp.payload.error.eq(beat.resp[1]),
                 ]
+        contract(m, at_most_one(self.taken) & ((self.taken & ~self.valid) == 0), "one of the beats offered is taken")
         return m
 
 

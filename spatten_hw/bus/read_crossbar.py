@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
+from ..contract import at_most_one, contract
 from ..shared import Shared
 from ..stream.skid import SkidBuffer
 from .axi import ar_layout, r_layout
@@ -104,6 +105,9 @@ class ReadCrossbar(wiring.Component):
             connect(m, flipped(self.r[ch]), skid.i)
             m.d.comb += skid.o.ready.eq(taken[ch].any())
             arrived.append(skid.o)
+            contract(m, at_most_one(taken[ch]), f"a beat of channel {ch} goes to one requester")
+            contract(m, (skid.o.payload.id >> burst_bits(c)) < n, f"beats of channel {ch} are for a requester",
+                     when=skid.o.valid)
         for i in range(n):
             for bank in range(banks):
                 mine = range(bank, channels, banks)

@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..stream.registers import local_copy
 from .registers import COUNTER_INDEX_BITS, COUNTERS, events_layout
 
@@ -100,4 +101,5 @@ class PerformanceCounters(wiring.Component):
         with m.If(hit):
             scaled = (total << clog2(c.beat_bytes))[:64]
             m.d.sync += self.value.eq(Mux(is_bytes.bit_select(adding, 1), scaled, total))
+        contract(m, self.index < count, "a counter that exists is asked for", when=self.request)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
+from ..contract import at_most_one, contract
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import aux_command, aux_word
 from .decode import decode, fields_layout, stored
@@ -178,6 +179,11 @@ class JobReader(wiring.Component):
         goes = Signal()
         m.d.comb += goes.eq(self.job.valid & self.job.ready & (error == ErrorCode.OK))
         m.d.sync += [set_.eq(set_ + goes), sets_used.eq(sets_used + goes - self.retire)]
+        contract(m, sets_used <= SETS, "no more sets of scales are used than there are")
+        contract(m, sets_used != 0, "a job that retires had a set", when=self.retire)
+        contract(m, at_most_one(word), "one header word is read next")
+        contract(m, head < c.max_heads, "scales are a head's", when=self.scale_en)
+        contract(m, sets_used != SETS, "a set that a job uses is not written", when=self.scale_en)
         return m
 
     def _store_header(self, m: Module, fields: data.View, word: Signal, read: data.View, error: Signal) -> None:

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract
 from ..stream.layouts import k_command, v_command
 
 
@@ -78,4 +79,12 @@ class Loader(wiring.Component):
                 m.d.sync += used[h].eq(0)
         with m.If(self.start):
             m.d.sync += [left.eq(self.heads), half.eq(0)]
+        contract(m, used.bit_select(self.k_filled_half, 1) & ~k_full.bit_select(self.k_filled_half, 1),
+                 "K of a half is filled once", when=self.k_filled)
+        contract(m, used.bit_select(self.v_filled_half, 1) & ~v_full.bit_select(self.v_filled_half, 1),
+                 "V of a half is filled once", when=self.v_filled)
+        contract(m, (self.done & ~self.ready) == 0, "only a full half is done with")
+        contract(m, (self.retire & ~used) == 0, "only a used half is retired")
+        contract(m, (left == 0) & ~pending_k & ~pending_v, "a job starts when the fills of the one before are out",
+                 when=self.start)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta, v_command
 from .activity import ITEMS, BackState, FrontState
 from .csr import completion_layout
@@ -128,6 +129,8 @@ class Sequencer(wiring.Component):
             enters = walker.item & (walker.item_half == h)
             leaves = self.value_done & (self.value_done_half == h)
             m.d.sync += in_half.eq((in_half + enters - leaves)[:width])
+            contract(m, (in_half != 0) | enters, f"only items of half {h} leave it", when=leaves)
+            contract(m, ~in_half.all() | leaves, f"items of half {h} are counted", when=enters)
             with m.If(walker.half_done[h]):
                 m.d.sync += draining.eq(1)
             with m.Elif(draining & (in_half == 0)):
@@ -139,6 +142,8 @@ class Sequencer(wiring.Component):
             in_front.eq((in_front + walker.item - self.listed)[:width]),
             in_back.eq((in_back + self.listed - self.item_done)[:width]),
         ]
+        contract(m, (in_front != 0) | walker.item, "only items that were issued are scored", when=self.listed)
+        contract(m, (in_back != 0) | self.listed, "only items that were scored are done", when=self.item_done)
         m.d.comb += [stages.scored.eq(in_front == 0), self.drained.eq(in_back == 0), stages.drained.eq(self.drained),
                      self.items.eq(Cat(~walker.issued_all, ~stages.scored, ~self.drained))]
 

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract
 
 
 def slot_entry(c: SpAttenConfig) -> data.StructLayout:
@@ -54,4 +55,7 @@ class SlotRing(wiring.Component):
                 for i, e in enumerate(entries):
                     with m.Case(i):
                         m.d.sync += e.eq(self.entry)
+        contract(m, self.available & ~taken.bit_select(self.slot, 1), "a slot is taken only while it is free",
+                 when=self.take)
+        contract(m, taken.bit_select(self.free_slot, 1), "only a taken slot is given back", when=self.free_valid)
         return m

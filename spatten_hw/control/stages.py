@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract
 from ..stream.registers import payload_register
 from .activity import BackState, FrontState
 from .csr import completion_layout
@@ -95,6 +96,8 @@ class JobStages(wiring.Component):
         with m.FSM(name="front"):
             with m.State("IDLE"):
                 m.d.comb += [self.jobs.ready.eq(1), self.front_state.eq(FrontState.IDLE)]
+                contract(m, self.issued_all & self.scored, "a job is taken when the one before is scored",
+                         when=self.jobs.valid)
                 p = self.jobs.payload
                 with m.If(self.jobs.valid):
                     m.d.comb += self.front_clear.eq(1)
@@ -158,6 +161,7 @@ class JobStages(wiring.Component):
                     back_job.eq(self.job), self.back_scales.eq(self.scales), back_tag.eq(tag),
                     back_refused.eq(refused), ending.eq(0), self.back_clear.eq(taken),
                 ]
+                contract(m, self.drained, "the back stage is free when nothing is left in it")
                 with m.If(taken):
                     m.next = "OPEN"
             # Open until the front has finished with this job: what waits there then belongs to the next.

@@ -10,6 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
+from ..contract import always_taken, contract
 from ..numerics.fixed import narrow, times_few
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta
@@ -155,7 +156,7 @@ class Walker(wiring.Component):
             q.valid.eq(take), self.meta.valid.eq(take), ring.take.eq(take), self.item.eq(take),
         ]
 
-        with m.FSM(name="walk"):
+        with m.FSM(name="walk") as fsm:
             with m.State("IDLE"):
                 m.d.comb += self.issued_all.eq(1)
                 with m.If(self.start):
@@ -207,4 +208,12 @@ class Walker(wiring.Component):
                     k.payload.kv_head.eq(kv_head), k.payload.rows.eq(keys), k.payload.pair.eq(paired),
                 ]
                 m.next = "HEAD"
+        always_taken(m, q, "commands for Q rows")
+        always_taken(m, self.meta, "metas")
+        contract(m, query_head < c.max_heads, "query heads are in range", when=take)
+        contract(m, (position < self.alive) & (keys != 0) & (keys <= self.alive), "keys of a query are alive",
+                 when=take)
+        contract(m, member < gang, "queries are the group's", when=take)
+        contract(m, fsm.ongoing("IDLE"), "a job starts when all items of the one before are issued", when=self.start)
+        contract(m, (self.heads != 0) & (self.alive != 0), "a job that starts has heads and tokens", when=self.start)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract, contracts_on
 from .read_port import row_beat
 
 
@@ -117,4 +118,9 @@ class Aligner(wiring.Component):
                 begun.eq(turned_valid & ~ends), word.eq(turned), whole.eq(turned_last),
                 error.eq(turned_error | (error & ~turned_first)), mode.eq(turned_tag.mode),
             ]
+        if contracts_on():
+            inside = Signal()
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += inside.eq(~beat.last)
+            contract(m, beat.first == ~inside, "a row's first beat is marked, and only that", when=self.i.valid)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..control.descriptor import dim_case
 from ..stream.layouts import operand_row
 from ..stream.registers import local_copy, payload_register
@@ -103,6 +104,8 @@ class RowCollector(wiring.Component):
                                     m.d.sync += slices.eq(self._chosen(
                                         group, d, r, lambda lane, bits=bits: lane.payload.operands[bits:2 * bits]))
         m.d.comb += self.idle.eq(~spare.i.valid & ~self.o.valid)
+        contract(m, (note.count <= (c.lanes >> self.dim_log2)) & ((note.count != 0) | note.last),
+                 "a group has 1 to R rows, or none and ends the command", when=self.notes.valid)
         return m
 
     def _chosen(self, group: Signal, d: int, r: int, of) -> Value:

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import LSB_WIDTH, SpAttenConfig
+from ..contract import at_most_one, contract
 from ..stream.registers import PART, copies
 from ..stream.skid import SpareBuffer
 from .aligner import row_word
@@ -114,6 +115,8 @@ class BitWidthConverter(wiring.Component):
                 m.d.sync += fresh.eq(made.last)
             with m.If(ends):
                 m.d.sync += [held.eq(made.hold), failed.eq(made.error | (failed & held))]
+        contract(m, ~(held & made.hold), "a row that waits for its LSBs is completed next", when=ends)
+        contract(m, begins.any() & at_most_one(begins), "a chunk begins in one place", when=seen.valid)
         return m
 
     def _words(self, m: Module, ready: Signal, window: Signal, begins: Signal, how: data.View, seen: _Step,
@@ -140,6 +143,8 @@ class BitWidthConverter(wiring.Component):
                 waiting.eq(Mux(word.last, 0, there - Mux(cut, wanted, 0))),
                 at.eq(Mux(word.last, 0, at + Mux(cut, Mux(narrow, 2, 1), 0))),
             ]
+        contract(m, wanted != 0, "a row's elements have a width of the build", when=self.i.valid)
+        contract(m, at < sections, "chunks lie in the row", when=self.i.valid)
         these = Cat((at == s) | (narrow & (at == s - 1) if s % 2 else 0) for s in range(sections))
         with m.If(ready):
             m.d.sync += [

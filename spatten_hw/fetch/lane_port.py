@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig
+from ..contract import contract
 from ..stream.fifo import StreamFifo
 from .aligner import Aligner, max_row_bytes, row_mode, row_tag, tagged
 from .converter import BitWidthConverter, lane_row
@@ -75,4 +76,5 @@ class LanePort(wiring.Component):
             self.idle.eq((queue.level == 0) & port.idle & aligner.idle & converter.idle
                          & ~self.i.valid),
         ]
+        contract(m, self.i.payload.bytes != 0, "a row has a byte", when=self.i.valid)
         return m

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig
+from ..contract import always_taken
 from ..control.descriptor import STRIDE_BITS
 from ..shared import Shared
 from ..stream.fifo import StreamFifo
@@ -103,4 +104,6 @@ class QueryFetcher(wiring.Component):
             self.idle.eq(heads.idle & ~asked_valid & ~product_valid & ~addr_valid & (slots.level == 0) & port.idle
                          & ~self.cmd.valid & ~self.rows.valid),
         ]
+        always_taken(m, port.i, "requests")
+        always_taken(m, slots.i, "slots")
         return m

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ..bus.read_crossbar import burst_bits, request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
+from ..contract import contract, contracts_on
 from ..stream.skid import SkidBuffer
 from .splitter import BurstSplitter, burst_note, row_request
 
@@ -200,6 +201,23 @@ class ReadPort(wiring.Component):
             self.waits.eq((bursts != 0) & ~here),
         ]
         m.d.comb += self.waits_user.eq(note.data.user)
+        contract(m, bursts <= ids, "no more bursts are open than there are numbers")
+        contract(m, (new.beats != 0) & (new.beats <= c.granule_beats), "a burst has 1 to granule_beats beats",
+                 when=send)
+        for b in range(self.banks):
+            contract(m, (fills[b] - drains[b])[:len(fills[b])] <= self.depth,
+                     f"no more beats are asked for than ring {b} has room for")
+        if contracts_on():
+            owed = Array([Signal(c.granule_beats.bit_length(), name=f"owed_{n}") for n in range(ids)])
+            with m.If(send):
+                m.d.sync += owed[head].eq(new.beats)
+            contract(m, owed[head] == 0, "a number is used again only when its beats have come", when=send)
+            for b, rsp in enumerate(self.rsp):
+                due = owed[rsp.payload.burst]
+                with m.If(rsp.valid):
+                    m.d.sync += due.eq(due - 1)
+                contract(m, (due != 0) & (rsp.payload.last == (due == 1)), f"bank {b} answers what was asked",
+                         when=rsp.valid)
         return m
 
     def _ring(self, m: Module, b: int, use: _RingUse) -> _Ring:

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import always_taken, contract
 from ..control.descriptor import STRIDE_BITS, dim_case
 from .aligner import max_row_bytes, row_mode
 from .lane_port import QUEUE_MARGIN, lane_request
@@ -179,6 +180,14 @@ class RowGenerator(wiring.Component):
 
         self._dispatch(m, s4, addrs)
         m.d.comb += self.idle.eq(~(cur_valid | s1["valid"] | s2["valid"] | s3["valid"] | s4["valid"]))
+        for p, port in enumerate(self.requests):
+            always_taken(m, port, f"requests of port {p}")
+        contract(m, (self.cmd.payload.planes != 0) & (self.cmd.payload.rows <= c.max_tokens),
+                 "a command is of a plane, and of no more rows than there are tokens", when=self.cmd.valid)
+        contract(m, ~self.cmd.payload.pair | ((self.cmd.payload.planes == 1) & ~self.cmd.payload.kept),
+                 "pairs are of the MSB plane and of the list", when=self.cmd.valid)
+        contract(m, live <= rows_per_group, "a group has R rows at most", when=start)
+        contract(m, row < c.max_rows, "rows of the list are in range", when=start & ~cur.kept)
         return m
 
     def _stage(self, m: Module, name: str, before: dict | None = None) -> dict:

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.interleave import channel_of
 from ..bus.read_crossbar import response_banks
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..stream.skid import SkidBuffer
 
 
@@ -102,4 +103,6 @@ class BurstSplitter(wiring.Component):
                 ]
             with m.Else():
                 m.d.sync += [granule.eq(granule + 1), start.eq(0), row_end[low:].eq(row_end[low:] - 1), first.eq(0)]
+        contract(m, self.i.payload.bytes != 0, "a row has a byte", when=self.i.valid)
+        contract(m, (beats != 0) & (beats <= c.granule_beats), "a burst has 1 to granule_beats beats", when=valid)
         return m

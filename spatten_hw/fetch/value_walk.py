@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract
 from ..stream.layouts import kept_depth, kept_row, tag_layout, v_command
 from ..stream.prompt_fifo import PromptFifo
 from .head_base import HeadBase, stride_bits
@@ -101,4 +102,7 @@ class ValueWalk(wiring.Component):
         ]
         m.d.comb += self.idle.eq(msb.idle & ~begun & ~self.fills.valid & ~self.kept.valid
                                  & (queue.level == 0) & ~queue.o.valid)
+        contract(m, tag.stream_v & (kept.count != 0) & (kept.count <= c.topk_lanes),
+                 "kept rows are of vectors whose V rows are streamed, and not empty", when=waiting.valid)
+        contract(m, (msb.o.valid == lsb.o.valid) & (msb.i.ready == lsb.i.ready), "the planes' addresses go in step")
         return m

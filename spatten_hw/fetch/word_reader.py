@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..stream.arbiter import RoundRobin
 from ..stream.layouts import aux_command, aux_word
 from .read_port import ReadPort
@@ -103,6 +104,8 @@ class WordReader(wiring.Component):
             self.beats.eq(port.beats),
             self.idle.eq(port.idle & ~asked_valid & ~self.cmd[0].valid & ~self.cmd[1].valid),
         ]
+        contract(m, (command.words != 0) & (command.addr[:3] == 0), "whole words are asked for, at least one",
+                 when=free & arbiter.any)
         return m
 
     def _cut_beats(self, m: Module, beat: stream.Interface, end, word, valid: Signal, taken: Signal) -> None:

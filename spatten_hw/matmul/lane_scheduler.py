@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
+from ..contract import at_most_one, contract, full_rows
 from ..control.descriptor import job_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import kept_row, tag_layout
@@ -187,6 +188,14 @@ class LaneScheduler(wiring.Component):
                     out.rows[k].eq(_select(chosen_element[k], [lane_rows[e] for e in range(P)])),
                 ]
         m.d.comb += self.busy.eq(occupied.any() | chosen | self.o.valid)
+        contract(m, full_rows(kept.count, kept.last, P), "kept rows are full but for the last", when=self.kept.valid)
+        contract(m, (load & occupied) == 0, "a kept row enters an empty place")
+        contract(m, at_most_one(chosen_front) & (chosen_front.any() == chosen), "a step is of one vector")
+        contract(m, Cat(at_most_one(choice) for choice in chosen_slot).all()
+                 & Cat(at_most_one(choice) for choice in chosen_element).all(), "a lane takes one element at most",
+                 when=chosen)
+        contract(m, Cat(kept_tag.stream_v | (kept.count <= e) | ((kept.payloads[e] >> shift) < c.sram_rows)
+                        for e in range(P)).all(), "positions of buffered rows lie in the SRAM", when=self.kept.valid)
         return m
 
 

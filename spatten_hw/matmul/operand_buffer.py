@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..stream.layouts import operand_row
 
 
@@ -84,4 +85,8 @@ class OperandBuffer(wiring.Component):
                 r.en.eq(self.read_en),
                 self.read_data[s].eq(r.data),
             ]
+        contract(m, (row.count != 0) & (row.count <= c.lanes), "a row group has 1 to L rows", when=self.rows.valid)
+        contract(m, fill_row < c.sram_rows, "a fill lies in its half", when=write)
+        contract(m, ~self.read_en | Cat(address[row_bits(c)] != row.half for address in self.read_addr).all(),
+                 "the half that is filled is not read", when=write)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..control.descriptor import dim_case, job_layout
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import acc_row, kept_depth, kept_row, operand_row
@@ -122,4 +123,6 @@ class ProbValueUnit(wiring.Component):
             array.i.p.last.eq(read_last),
             array.i.p.tag.eq(read_tag),
         ]
+        contract(m, values.stream.p.last == step.last, "V rows of a vector end with its last step",
+                 when=take & step.tag.stream_v)
         return m

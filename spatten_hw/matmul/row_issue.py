@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract
 from ..control.descriptor import job_layout
 from ..stream.layouts import qk_command
 
@@ -103,4 +104,13 @@ class RowIssue(wiring.Component):
                          last_row.eq(self.cmd.p.keys <= lanes), last_member.eq(self.cmd.p.gang == 1)]
         with m.Elif(finish):
             m.d.sync += running.eq(0)
+        contract(m, self.cmd.p["keys"] != 0, "a command has keys", when=self.cmd.valid)
+        contract(m, (self.cmd.p.gang != 0) & (self.cmd.p.gang <= c.max_group), "a gang has 1 to max_group queries",
+                 when=self.cmd.valid)
+        contract(m, unclaimed <= c.slots + c.max_group, "no more q rows wait than slots hold")
+        contract(m, (unclaimed >= self.cmd.p.gang) | self.cmd.p.replay, "a command starts when its q rows are there",
+                 when=start)
+        contract(m, (keys_left != 0) & (self.o.p.count <= lanes), "a row has 1 to R keys", when=running)
+        contract(m, command.stream | (row < c.sram_rows), "rows of the SRAM are in range", when=running)
+        contract(m, member < command.gang, "queries are the gang's", when=running)
         return m

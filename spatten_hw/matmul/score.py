@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract, contracts_on
 from ..control.descriptor import job_layout
 from ..stream.layouts import operand_row, q_row, qk_command, score_row
 from ..stream.registers import local_copy
@@ -139,4 +140,9 @@ class ScoreUnit(wiring.Component):
             self.busy.eq(issue.o.valid | self.cmd.valid | valid.any() | self.o.valid),
             self.stall.eq((issue.o.valid & en & ~k_there) | issue.starved),
         ]
+        contract(m, now.count == keys.stream.p.count, "as many K rows come as keys are scored", when=take & now.stream)
+        if contracts_on():
+            dim_before = Signal.like(job.dim_log2)
+            m.d.sync += dim_before.eq(job.dim_log2)
+            contract(m, job.dim_log2 == dim_before, "D holds still while scores are in the pipe", when=valid.any())
         return m

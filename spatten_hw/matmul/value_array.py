@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
+from ..contract import contract, contracts_on
 from ..control.descriptor import dim_case, job_layout
 from ..stream.layouts import acc_row, tag_layout
 from ..stream.registers import PART, copies, payload_register
@@ -126,6 +127,17 @@ class ValueArray(wiring.Component):
                 m.d.sync += acc.eq(total)
             with m.If(stores[d // PART]):
                 m.d.sync += out.acc[d].eq(total)
+        contract(m, Cat(part == en for part in ens).all(), "every part sees the same enable")
+        if contracts_on():
+            dim_before = Signal.like(self.job.dim_log2)
+            begun, so_far, total_prob = Signal(), Signal(c.acc_bits), Signal(c.acc_bits + 1)
+            m.d.sync += dim_before.eq(self.job.dim_log2)
+            m.d.comb += total_prob.eq(Mux(begun, so_far, 0) + sum(self.i.p.probs))
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += [begun.eq(~self.i.p.last), so_far.eq(total_prob)]
+            contract(m, self.job.dim_log2 == dim_before, "D holds still while a vector is inside", when=self.busy)
+            contract(m, total_prob <= (1 << PROB_BITS) + c.max_tokens, "the sum of a vector's probabilities fits",
+                     when=self.i.valid)
         return m
 
     def _fold(self, m: Module, terms: list[list[Value]], half: int, blocks: int,

@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..contract import contract
 
 #: Cycles from an accepted addend row until the memory holds it.
 ADD_CYCLES = 4
@@ -102,6 +103,8 @@ class RowAccumulator(wiring.Component):
             if self.saturate:
                 kept = kept | total[-1].replicate(self.total_bits)
             m.d.sync += write_sums[lane].eq(kept)
+            if not self.saturate:
+                contract(m, ~total[-1], "a sum that does not saturate fits", when=sum_valid)
 
         m.d.comb += [
             wr.en.eq(write_valid | self.write),
@@ -109,4 +112,7 @@ class RowAccumulator(wiring.Component):
         ]
         for lane in range(self.lanes):
             m.d.comb += wr.data[lane].eq(Mux(self.write, self.write_total, write_sums[lane]))
+        contract(m, self.idle & ~self.add, "a scan waits until nothing is added", when=self.scan)
+        contract(m, self.idle & ~self.add, "rows are set only while nothing is added", when=self.write)
+        contract(m, self.add_row < self.depth, "rows are in range", when=self.add)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..stream.layouts import out_beat
 
 WORD_BITS = 64
@@ -48,6 +49,7 @@ class BeatPacker(wiring.Component):
         with m.If(self.start):
             m.d.sync += addr.eq(self.addr)
 
+        contract(m, self.idle, "a section starts when the one before has left", when=self.start)
         if width < WORD_BITS:
             parts = WORD_BITS // width
             held = Signal(WORD_BITS)

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract
 from ..stream.layouts import head_sum
 from .accumulate import RowAccumulator
 from .rows import head_total
@@ -90,6 +91,10 @@ class HeadImportance(wiring.Component):
             ]
         with m.If(self.start):
             m.d.sync += [left.eq(self.mask), at.eq(0)]
+        contract(m, self.mask != 0, "a scan has a head", when=self.start)
+        contract(m, ~self.scanning, "a scan starts when the one before has ended", when=self.start)
+        contract(m, self.write_head < c.max_heads, "heads are in range", when=self.write)
+        contract(m, head < c.max_heads, "heads are in range", when=take)
         return m
 
 

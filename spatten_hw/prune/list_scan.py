@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from .rows import ids_layout, layer_sum_bits, request_row, row_bits
 
 #: Cycles from `start` to the first row on `requests`; then one row per cycle.
@@ -66,4 +67,6 @@ class ListScan(wiring.Component):
                 m.d.sync += out.ids[lane].eq(Mux(every, own, self.ids[lane]))
         with m.If(self.start):
             m.d.sync += [left.eq(self.count), row.eq(0), every.eq(self.every), merge.eq(self.merge)]
+        contract(m, (self.count != 0) & (self.count <= c.max_tokens), "a scan has 1 to max_tokens ids", when=self.start)
+        contract(m, ~self.busy, "a scan starts when the one before has ended", when=self.start)
         return m

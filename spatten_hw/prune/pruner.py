@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract
 from ..control.descriptor import job_layout
 from ..stream.layouts import aux_command, aux_word, head_sum, out_beat, prob_row
 from ..stream.skid import SkidBuffer
@@ -162,4 +163,6 @@ class Pruner(wiring.Component):
             alive.members.payload.eq(Mux(load.members.valid, load.members.payload, select.members.payload)),
             load.members.ready.eq(1), select.members.ready.eq(1),
         ]
+        contract(m, ~(load.members.valid & select.members.valid), "a new list comes from memory or from the engine")
+        contract(m, ~(control.zero & load.write_token), "totals are zeroed or loaded")
         return m

@@ -9,6 +9,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract, contracts_on, full_rows
 from .rows import layer_sum_bits, request_row, row_bits, total_row
 
 #: Cycles from an accepted row without bank conflicts to its totals on `totals`, or (merge) in the memory.
@@ -129,6 +130,17 @@ class ScoreMemory(wiring.Component):
                 with m.If(hold.take[i]):
                     m.d.sync += out.totals[i].eq(source)
         m.d.comb += self.idle.eq(~(valid | write_valid | out_valid | Cat(s.valid for s in stages).any()))
+        contract(m, self.idle, "totals are set only while no row is inside", when=self.write)
+        if contracts_on():
+            before, begun, merging = Signal(row_bits(c) + bank_bits + 1), Signal(), Signal()
+            ids = [Mux(begun, before, 0), *(p.ids[i] + 1 for i in range(lanes))]
+            taken = self.requests.valid & self.requests.ready
+            with m.If(taken):
+                m.d.sync += [before.eq(Array(ids)[p.count]), begun.eq(~p.last), merging.eq(p.merge)]
+            contract(m, full_rows(p.count, p.last, lanes), "rows are full but for the last", when=self.requests.valid)
+            contract(m, Cat((ids[i + 1] > ids[i]) | (p.count <= i) for i in range(lanes)).all(), "ids ascend strictly",
+                     when=self.requests.valid)
+            contract(m, self.idle | ~merging | p.merge, "totals are read when all rows before are merged", when=taken)
         return m
 
 

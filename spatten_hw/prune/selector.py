@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import always_taken, contract
 from ..stream.skid import SkidBuffer
 from ..topk.quickselect import QuickSelect
 from .rows import head_total, member_bits, member_row, total_row
@@ -90,6 +91,10 @@ class Selector(wiring.Component):
             self.members.p.ids.eq(narrow.o.p.elements), self.members.p.count.eq(narrow.o.p.count),
             self.members.p.last.eq(narrow.o.p.last), self.members.p.heads.eq(heads),
         ]
+        contract(m, ~by_head.o.valid | heads, "totals of heads come only while heads are chosen")
+        contract(m, ~by_token.o.valid | ~heads, "totals of tokens come only while tokens are chosen")
+        contract(m, keep != 0, "one is kept at least", when=skid.i.valid)
+        always_taken(m, self.members, "members")
         return m
 
 

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import always_taken, contract
 from ..stream.layouts import aux_command, aux_word
 from .rows import member_bits, member_row, row_bits
 
@@ -108,7 +109,7 @@ class StateLoad(wiring.Component):
         m.d.sync += row_valid.eq(0)
         m.d.comb += [self.members.valid.eq(row_valid), self.members.p.eq(row)]
 
-        with m.FSM(name="load"):
+        with m.FSM(name="load") as fsm:
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [
@@ -161,6 +162,11 @@ class StateLoad(wiring.Component):
             with m.State("DONE"):
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
+        contract(m, fsm.ongoing("IDLE"), "a load starts when the one before is done", when=self.start)
+        contract(m, self.write_row < c.max_rows, "totals lie in the memory", when=self.write_token)
+        contract(m, self.head < c.max_heads, "heads are in range", when=self.write_head)
+        contract(m, (chunk != 0) & (chunk <= c.max_tokens), "a command asks for 1 to max_tokens words", when=cmd.valid)
+        always_taken(m, self.members, "members")
         return m
 
 

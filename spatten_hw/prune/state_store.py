@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..stream.layouts import out_beat
 from .beats import BeatPacker
 from .rows import head_total, total_row
@@ -51,7 +52,7 @@ class StateStore(wiring.Component):
             self.state.valid.eq(beats.beats.valid), self.state.payload.eq(beats.beats.payload),
             beats.beats.ready.eq(self.state.ready),
         ]
-        with m.FSM(name="store"):
+        with m.FSM(name="store") as fsm:
             with m.State("IDLE"):
                 m.d.sync += [ids.eq(self.ids), lane.eq(0)]
                 with m.If(self.start & self.ids):
@@ -87,4 +88,7 @@ class StateStore(wiring.Component):
                 with m.If(beats.idle):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
+        contract(m, fsm.ongoing("IDLE"), "a store starts when the one before is done", when=self.start)
+        contract(m, (self.alive_tokens != 0) & (self.alive_heads != 0), "a list that is stored is not empty",
+                 when=self.start & self.ids)
         return m

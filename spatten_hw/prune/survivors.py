@@ -7,6 +7,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from .rows import ids_layout, member_row, row_bits
 
 #: Readers of the list: K, V, Q and P×V side of the layer, then the pruner's own scan.
@@ -112,4 +113,11 @@ class Survivors(wiring.Component):
             ]
         with m.If(self.forget):
             m.d.sync += [self.alive_tokens.eq(0), self.alive_heads.eq(0), self.heads_alive.eq(0)]
+        contract(m, (new.count != 0) & (new.count <= c.lanes), "a row has a member", when=take)
+        contract(m, total <= Mux(new.heads, c.max_heads, c.max_tokens), "no more are alive than there can be",
+                 when=take)
+        contract(m, new_row < c.max_rows, "the list is no longer than its memory", when=token_row)
+        contract(m, (self.tokens != 0) & (self.tokens <= c.max_tokens) & (self.heads != 0)
+                 & (self.heads <= c.max_heads), "all tokens and heads are as many as there can be", when=self.restart)
+        contract(m, ~take, "no list arrives as another is begun or forgotten", when=self.restart | self.forget)
         return m

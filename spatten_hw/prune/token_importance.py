@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
+from ..contract import contract, full_rows
 from ..stream.layouts import prob_row
 from .accumulate import RowAccumulator
 from .rows import layer_sum_bits, row_bits
@@ -68,4 +69,7 @@ class TokenImportance(wiring.Component):
             m.d.sync += live.eq(Cat(self.read_row < used, live[0]))
         for lane in range(c.lanes):
             m.d.comb += self.sums[lane].eq(Mux(live[1], acc.totals[lane], 0))
+        contract(m, full_rows(p.count, p.last, c.lanes), "rows of probabilities are full but for the last",
+                 when=self.probs.valid)
+        contract(m, row < c.max_rows, "no vector is longer than the memory", when=self.probs.valid)
         return m

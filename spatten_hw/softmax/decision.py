@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
+from ..contract import always_taken, contract
 from ..numerics.fixed import saturate
 from ..stream.registers import delay
 from .normalise import SHIFT
@@ -82,4 +83,7 @@ class Decision(wiring.Component):
             self.free.valid.eq(decided & ~drop & info.may_refetch),
             self.free.p.slot.eq(info.slot),
         ]
+        contract(m, self.info.valid, "a vector's info is there before its reciprocal", when=valid)
+        always_taken(m, self.header, "headers")
+        always_taken(m, self.free, "freed slots")
         return m

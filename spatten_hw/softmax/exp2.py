@@ -6,11 +6,12 @@ from decimal import Decimal, localcontext
 from functools import cache
 from itertools import pairwise
 
-from amaranth import Array, Const, Module, Signal, unsigned
+from amaranth import Array, Cat, Const, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import always_taken, contract
 from ..numerics.fixed import narrow, round_shift
 from ..stream.registers import delay
 from .rows import INTEGER_BITS, M_BITS, M_ONE, Y_FRACTION, exp_row, exponent_row
@@ -96,4 +97,7 @@ class Exp2(wiring.Component):
                 self.o.p.m[lane].eq(mantissa),
                 self.o.p.i[lane].eq(delay(m, y[Y_FRACTION:Y_FRACTION + INTEGER_BITS], self.LATENCY, f"i_{lane}")),
             ]
+        contract(m, Cat((mantissa > M_ONE >> 1) & (mantissa <= M_ONE) for mantissa in self.o.p.m).all(),
+                 "mantissas lie above 2^15 and not above 2^16", when=self.o.valid)
+        always_taken(m, self.o, "exponentials")
         return m

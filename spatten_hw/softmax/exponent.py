@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, unsigned
+from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import always_taken, contract, contracts_on
 from ..numerics.fixed import narrow, saturate
 from ..stream.registers import delay
 from .pipeline import guarded, round_guarded, sticky_right
@@ -71,4 +72,10 @@ class Exponent(wiring.Component):
                 y.eq(saturate(round_guarded(y_fine), unsigned(Y_BITS))),
             ]
             m.d.comb += self.o.p.y[lane].eq(y)
+        if contracts_on():
+            count = delay(m, self.i.p.info.count, 1, "checked_count")
+            valid = delay(m, self.i.valid, 1, "checked", reset=True)
+            contract(m, Cat((scores[lane] <= top) | (count <= lane) for lane in range(c.lanes)).all(),
+                     "no live score is above its vector's maximum", when=valid)
+        always_taken(m, self.o, "exponents")
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
+from ..contract import contract
 from ..numerics.fixed import saturate
 from ..stream.layouts import prob_row
 from ..stream.registers import copies, delay
@@ -112,4 +113,7 @@ class Normalise(wiring.Component):
                 moved.eq(sticky_right(top, shift, 1)),
                 probability.eq(saturate(round_guarded(moved), unsigned(PROB_BITS))),
             ]
+        contract(m, credits <= self.CREDITS, "no more credits come back than there are")
+        contract(m, credits != 0, "a row is taken only on a credit", when=keep)
+        contract(m, room == header_room, "rows and headers see the same room")
         return m

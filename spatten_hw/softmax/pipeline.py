@@ -44,4 +44,4 @@ def never_full(shape: ShapeLike, most: int) -> StreamFifo:
 
     One deeper than that, because the output register of a large FIFO only fills one cycle after a write.
     """
-    return StreamFifo(shape, most + 1)
+    return StreamFifo(shape, most + 1, never_full=True)

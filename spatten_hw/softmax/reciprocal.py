@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import always_taken, contract
 from ..numerics.fixed import narrow
 from ..stream.registers import delay
 from .rows import M_FRACTION, R_BITS, T_BITS, inverse, k_bits, sum_bits, sum_fraction
@@ -45,6 +46,14 @@ class Reciprocal(wiring.Component):
             self.i.ready.eq(1),
             self.o.valid.eq(delay(m, self.i.valid, self.LATENCY, "valid", reset=True)),
         ]
+        one = 1 << sum_fraction(self.config.max_tokens)
+        contract(m, (self.i.payload >= one) & (self.i.payload <= self.config.max_tokens * one),
+                 "a sum lies between 1 and the most tokens", when=self.i.valid)
+        contract(m, (self.o.p.r > 1 << M_FRACTION) & (self.o.p.r <= 2 << M_FRACTION),
+                 "r lies above 2^16 and not above 2^17", when=self.o.valid)
+        contract(m, self.o.p.k <= clog2(self.config.max_tokens), "k is at most log2 of the most tokens",
+                 when=self.o.valid)
+        always_taken(m, self.o, "reciprocals")
         return m
 
     def _normalised(self, m: Module) -> tuple[Value, Value]:

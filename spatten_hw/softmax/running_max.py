@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import contract
 from ..matmul.pipeline import LEVELS_PER_STAGE, tree_stages
 from ..stream.registers import delay
 from .rows import ready_vector
@@ -94,4 +95,6 @@ class RunningMax(wiring.Component):
             self.o.p.replay.eq(delay(m, row.replay, self.latency, "replay")),
             self.active.eq(under_way.any()),
         ]
+        contract(m, row.live.any(), "every row has a live score", when=self.i.valid)
+        contract(m, row.slot < c.slots, "slots are in range", when=self.i.valid)
         return m

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import contract, contracts_on
 from ..control.descriptor import dim_case, job_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import score_row
@@ -135,4 +136,12 @@ class ScoreSlots(wiring.Component):
             queue.o.ready.eq(self.ready.ready),
             self.active.eq(under_way.any() | maximum.active | queue.o.valid),
         ]
+        contract(m, (row.count != 0) & (row.count <= (c.lanes >> self.dim_log2)), "a row has 1 to R scores",
+                 when=self.i.valid)
+        contract(m, (row.row >> self.dim_log2) < c.max_rows, "rows are in range", when=self.i.valid)
+        if contracts_on():
+            awaited = Array([Signal(c.token_bits, name=f"awaited_{s}") for s in range(c.slots)])
+            with m.If(self.i.valid):
+                m.d.sync += awaited[row.slot].eq(Mux(row.last, 0, row.row + 1))
+            contract(m, row.row == awaited[row.slot], "rows of a slot come in order", when=self.i.valid)
         return m

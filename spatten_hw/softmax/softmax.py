@@ -18,6 +18,7 @@ from .normalise import Normalise
 from .pipeline import never_full, never_full_latency
 from .reciprocal import Reciprocal
 from .rows import exp_row, header, slot_notice, vector_info
+from .rules import slot_contracts
 from .score_slots import ScoreSlots
 from .sum import ExpSum
 from .vector_reader import VectorReader
@@ -141,4 +142,5 @@ class Softmax(wiring.Component):
             ]
         m.d.comb += decision.free.ready.eq(1)
         m.d.sync += self.busy.eq(slots.active | reader.active | self.o.valid | self.flat.valid)
+        slot_contracts(m, c, self)
         return m

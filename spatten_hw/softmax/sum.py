@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..contract import always_taken, contract
 from ..matmul.pipeline import adder_tree, tree_stages
 from ..numerics.fixed import narrow
 from ..stream.registers import delay
@@ -73,4 +74,8 @@ class ExpSum(wiring.Component):
             self.o.valid.eq(delay(m, valid & last, 1, "done", reset=True)),
             self.o.payload.eq(total),
         ]
+        contract(m, (row.info.count != 0) & (row.info.count <= c.lanes), "every row has a live lane", when=self.i.valid)
+        contract(m, total <= c.max_tokens << sum_fraction(c.max_tokens), "a sum is at most that of all tokens",
+                 when=self.o.valid)
+        always_taken(m, self.o, "sums")
         return m

@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..contract import always_taken, contract
 from ..control.descriptor import scale_layout
 from ..numerics.fixed import narrow
 from ..stream.layouts import slot_meta
@@ -156,4 +157,12 @@ class VectorReader(wiring.Component):
             self.rows.payload.eq(delay(m, walked, 2, "walked_row")),
             self.active.eq((ahead != self.AHEAD) | self.ready.valid | (vector_credits != self.vector_credits)),
         ]
+        contract(m, ahead <= self.AHEAD, "no more vectors are looked up than there is room for")
+        contract(m, row_credits <= self.row_credits, "no more rows come back than were read")
+        contract(m, vector_credits <= self.vector_credits, "no more vectors come back than were begun")
+        contract(m, meta["keys"] != 0, "a vector has keys", when=looked)
+        contract(m, row <= front.last_row, "rows read are the vector's", when=prepared.o.valid)
+        always_taken(m, self.rows, "rows")
+        always_taken(m, self.info, "infos")
+        always_taken(m, self.done, "slots read")
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..contract import at_most_one, contract
 
 
 class RoundRobin(wiring.Component):
@@ -57,4 +58,7 @@ class RoundRobin(wiring.Component):
             m.d.comb += self.index[b].eq((self.grant & members).any())
         with m.If(self.advance & self.any):
             m.d.sync += after_last.eq(~(self.grant | (self.grant - 1)[:n]))
+        contract(m, at_most_one(self.grant) & (self.grant.any() == self.requests.any())
+                 & ((self.grant & ~self.requests) == 0), "one of those who ask is granted, nobody else")
+        contract(m, self.index < n, "the index is a requester's")
         return m

@@ -7,6 +7,8 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..contract import contract
+
 #: Deepest FIFO that is read asynchronously (FPGAs: look-up-table memory), for which its payload is there one cycle
 #: sooner than through the output register of a block memory.
 SMALL = 48
@@ -21,16 +23,18 @@ class StreamFifo(wiring.Component):
     """Stores up to `depth` payloads of `shape`, first in, first out.
 
     Latency from empty 1 cycle for depth ≤ `SMALL`, else 2; 1 payload per cycle in and out (depth 1: in two). Cuts every
-    combinational path between its two sides. `level`: payloads stored, 0 … depth.
+    combinational path between its two sides. `level`: payloads stored, 0 … depth. `never_full`: the user promises that
+    there is room for whatever comes, with one place to spare.
     """
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, shape: ShapeLike, depth: int):
+    def __init__(self, shape: ShapeLike, depth: int, *, never_full: bool = False):
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
         self.shape = shape
+        self.never_full = never_full
         self.depth = depth
         super().__init__({
             "i": In(stream.Signature(shape)),
@@ -52,4 +56,7 @@ class StreamFifo(wiring.Component):
             buffer.r_en.eq(self.o.ready),
             self.level.eq(buffer.level),
         ]
+        contract(m, self.level <= self.depth - self.never_full, "no more payloads inside than there is room for")
+        if self.never_full:
+            contract(m, self.i.ready, "a queue that is never full has room for what comes", when=self.i.valid)
         return m

@@ -7,6 +7,8 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..contract import contract
+
 
 class StreamFork(wiring.Component):
     """Hands every payload of `i` to each of `o0` … `o{n-1}` exactly once.
@@ -54,4 +56,5 @@ class StreamFork(wiring.Component):
                 m.d.sync += taken.eq(0)
             with m.Else():
                 m.d.sync += taken.eq(taken | ready)
+        contract(m, self.i.valid | (taken == 0), "a payload that one output has taken is there until all have")
         return m

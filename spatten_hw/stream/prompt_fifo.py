@@ -7,6 +7,7 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..contract import contract
 from .fifo import StreamFifo
 
 
@@ -63,4 +64,6 @@ class PromptFifo(wiring.Component):
             ]
         with m.Elif(~second_valid):
             m.d.sync += [second.eq(arriving), second_valid.eq(arriving_valid)]
+        contract(m, front_valid | ~second_valid, "the second register is used only while the first one is")
+        contract(m, ~stored | self.o.valid, "the memory shows its first payload before the registers are empty")
         return m

@@ -8,6 +8,8 @@ from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..contract import at_most_one, contract
+
 
 class DigitHistogram(wiring.Component):
     """The digit of the k-th largest member of a vector, from rows of the members' digits.
@@ -92,6 +94,9 @@ class DigitHistogram(wiring.Component):
             self.left.eq(_any(Mux(one, above.as_unsigned(), 0)
                               for one, above in zip(chosen, [*reaching, opening], strict=True))),
         ]
+        contract(m, at_most_one(chosen), "one digit is chosen", when=self.done)
+        contract(m, self.balance < 0, "k is at least 1", when=self.valid & self.first)
+        contract(m, self.left < 0, "what is left of k is at least 1", when=self.done)
         return m
 
 

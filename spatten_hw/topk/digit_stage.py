@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..contract import contract
 from .digit_histogram import DigitHistogram
 from .key_groups import KeyGroups
 
@@ -130,4 +131,6 @@ class DigitStage(wiring.Component):
             self.result.balance.eq(histogram.left),
             self.result.prefix.eq(Cat(histogram.digit[:self.digits[-1]], *reversed(found), prefix)),
         ]
+        contract(m, ~self.row_full, "rows come only while there is room", when=self.row_valid)
+        contract(m, self.cmd.p.balance < 0, "k is at least 1", when=self.cmd.valid)
         return m

@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..contract import contract
 
 
 class KeyGroups(wiring.Component):
@@ -98,4 +99,8 @@ class KeyGroups(wiring.Component):
                     read.addr.eq(read_group), read.en.eq(1), out.eq(read.data),
                 ]
         m.d.comb += [self.keys.as_value().eq(shown.as_value()), self.group_last.eq(ends.any())]
+        contract(m, used <= self.depth, "no more groups are used than there are")
+        contract(m, used != 0, "only groups in use are stepped over", when=self.step)
+        contract(m, ~(self.step & self.rewind), "rewind never comes with step")
+        contract(m, (used != self.depth) | (self.step & self.free), "a row that opens a group finds one", when=opens)
         return m

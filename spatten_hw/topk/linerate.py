@@ -9,6 +9,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 
+from ..contract import always_taken, contract
 from ..stream.fifo import StreamFifo
 from ..stream.prompt_fifo import PromptFifo
 from ..stream.skid import connect_cut
@@ -17,6 +18,7 @@ from .digit_stage import DigitStage, digit_command
 from .interface import TopKEngine
 from .key_groups import KeyGroups
 from .row_filter import RowFilter
+from .rules import engine_contracts
 
 
 def split(total: int, parts: int) -> list[int]:
@@ -127,6 +129,7 @@ class LineRate(TopKEngine):
         def queue(number: int, valid, result, depth: int) -> stream.Interface:
             m.submodules[f"queue_{number}"] = fifo = PromptFifo(result.shape(), depth)
             m.d.comb += [fifo.i.valid.eq(valid), fifo.i.payload.eq(result)]
+            always_taken(m, fifo.i, f"queue {number} of thresholds")
             return fifo.o
 
         decided, at = self.digits[0], 1
@@ -148,6 +151,8 @@ class LineRate(TopKEngine):
         ]
         connect_cut(m, "rows", elements.o, row_filter.rows)
         wiring.connect(m, row_filter.o, wiring.flipped(self.o))
+        engine_contracts(m, self)
+        contract(m, elements.i.ready, "the queue of elements is never full", when=taken)
         return m
 
     def _first_digit(self, m: Module, taken: Signal, keys: data.View):

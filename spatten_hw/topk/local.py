@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
+from ..contract import contract, full_rows
 from ..control.descriptor import job_layout
 from ..stream.layouts import kept_row, prob_row
 from ..stream.registers import delay, local_copy
@@ -132,4 +133,10 @@ class LocalTopK(wiring.Component):
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
         m.d.sync += present.eq(present + enters - leaves)
         m.d.comb += self.busy.eq((present != 0) | waiting)
+        contract(m, full_rows(self.probs.p.count, self.probs.p.last, lanes),
+                 "rows of probabilities are full but for the last", when=self.probs.valid)
+        contract(m, present < engine.max_vectors + 6, "no more vectors are inside than are counted",
+                 when=enters & ~leaves)
+        contract(m, present != 0, "only vectors that came leave", when=leaves & ~enters)
+        contract(m, front.i.ready | ~wide_valid, "a wide row that waits is not written over", when=gathers)
         return m

@@ -6,6 +6,7 @@ from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..contract import contract
 from ..stream.skid import SkidBuffer
 
 
@@ -100,4 +101,8 @@ class Packer(wiring.Component):
             with m.If(accept):
                 m.d.sync += held[j].eq(Mux(over, window[lanes + j], joined))
         wiring.connect(m, out.o, wiring.flipped(self.o))
+        contract(m, row.count <= lanes, "count is at most the lanes of a row", when=self.i.valid)
+        contract(m, fill <= lanes, "no more is held than a row")
+        contract(m, out.i.ready, "a row that leaves finds room", when=out.i.valid & accept)
+        contract(m, (out.i.p.count == lanes) | out.i.p.last, "rows are full but for the last", when=out.i.valid & room)
         return m

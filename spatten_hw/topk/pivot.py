@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..contract import at_most_one, contract, contracts_on
 from ..stream.registers import delay
 
 
@@ -79,6 +80,7 @@ class RowSampler(wiring.Component):
             m.d.sync += lucky.eq(Mux(passes, self.last | ((spun & rarer) == 0), (spun & rare) == 0))
             with m.If(self.valid & self.full & lucky):
                 m.d.sync += self.samples[j].eq(self.keys[j * self.lanes // self.count])
+        contract(m, rows <= self.max_rows, "no vector has more rows than max_rows", when=self.valid)
         return m
 
 
@@ -170,4 +172,9 @@ class PivotChooser(wiring.Component):
         for j, hit in enumerate(hits):
             sample = sample | (kept[j] & hit.replicate(self.key_bits))
         m.d.comb += self.pivot.eq(Mux(self.middle, centre_late, sample))
+        if contracts_on():
+            age = Signal(range(self.latency + 1))    # what was in the registers at first has left them
+            m.d.sync += age.eq(Mux(age == self.latency, age, age + 1))
+            contract(m, at_most_one(Cat(hits)), "ranks are a permutation: one sample is hit at most",
+                     when=age == self.latency)
         return m

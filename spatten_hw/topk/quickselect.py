@@ -8,12 +8,14 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
 from ..config import clog2
+from ..contract import contract
 from ..stream.fifo import StreamFifo
 from ..stream.registers import NO_COLLISIONS
 from ..stream.skid import HalfBuffer, connect_cut
 from .interface import TopKEngine
 from .pivot import PivotChooser, RandomBits, RowSampler
 from .row_filter import RowFilter, filter_command
+from .rules import engine_contracts
 from .selector import Selector, select_command
 
 
@@ -112,6 +114,10 @@ class QuickSelect(TopKEngine):
         wiring.connect(m, selected.o, row_filter.cmd)
         connect_cut(m, "rows", elements.o, row_filter.rows)
         wiring.connect(m, row_filter.o, wiring.flipped(self.o))
+        engine_contracts(m, self)
+        contract(m, rows_used <= depth, "no more rows are used than the buffer has")
+        contract(m, elements.i.ready, "the queue of elements is never full", when=taken)
+        contract(m, freed <= (rows_used != 0), "only rows in use are freed")
         return m
 
 

@@ -9,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..contract import contract
 from ..numerics.fixed import narrow
 from ..stream.layouts import topk_row
 from .packer import Packer, packed_row
@@ -148,4 +149,9 @@ class RowFilter(wiring.Component):
             Cat(self.o.p.keys).eq(Cat(e[:key_bits] for e in pack.o.p.elements)),
             Cat(self.o.p.payloads).eq(Cat(e[key_bits:] for e in pack.o.p.elements)),
         ]
+        contract(m, row.count <= lanes, "count is at most the lanes of a row", when=self.rows.valid)
+        contract(m, self.cmd.p.keep_equal != 0, "one of the elements equal to the threshold is kept at least",
+                 when=self.cmd.valid)
+        contract(m, dense_count <= lanes, "no more elements are kept than a row has", when=dense.valid)
+        contract(m, quota >= 1, "a vector begins with something to keep", when=counted.valid & counted.first)
         return m

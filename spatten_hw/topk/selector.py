@@ -9,6 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
+from ..contract import contract, contracts_on
 from ..stream.registers import delay
 from .candidates import INPUT, LARGE, SMALL, behind_memory, choose_row, first_row, store_side
 from .pivot import PivotChooser, RandomBits
@@ -176,6 +177,7 @@ class Selector(wiring.Component):
                 with m.If(self.cmd.valid & ~self.cmd.p.keep_all):
                     m.next = "PREPARE"
             with m.State("PREPARE"):
+                contract(m, (k != 0) & (k <= size), "the k-th largest is among the candidates")
                 m.d.sync += [
                     remaining.eq(size), row_index.eq(0), probing.eq(size <= lanes), candidate.eq(0),
                 ]
@@ -238,6 +240,15 @@ class Selector(wiring.Component):
                 ]
                 with m.If(self.result.ready):
                     m.next = "IDLE"
+        if contracts_on():
+            worst = self.worst_case_cycles(self.max_rows * lanes)
+            spent = Signal(range(worst + 2))
+            m.d.sync += spent.eq(Mux(self.cmd.valid & ~self.cmd.ready & ~self.result.valid, spent + 1, 0))
+            contract(m, spent <= worst, "no search takes longer than the worst case")
+        contract(m, (self.cmd.p.k != 0) & (self.cmd.p.n != 0), "k and n are at least 1", when=self.cmd.valid)
+        contract(m, (self.cmd.p.k >= self.cmd.p.n) == self.cmd.p.keep_all, "all are kept if k is n or more",
+                 when=self.cmd.valid)
+        contract(m, (remaining != 0) & (row_index < self.max_rows), "only rows of candidates are read", when=reading)
         return m
 
 

@@ -6,6 +6,7 @@ from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..contract import always_taken, contract, contracts_on
 from .packer import Packer, packed_row
 from .zero_eliminator import ZeroEliminator
 
@@ -122,4 +123,11 @@ class Splitter(wiring.Component):
             self.above_equal.eq(Mux(probe[1], above_equal_row, above_equal_sum)),
             self.done_pivot.eq(pivot_counted),
         ]
+        for name, pack in (("small", pack_small), ("large", pack_large)):
+            always_taken(m, pack.i, f"{name} keys")
+        contract(m, self.count <= lanes, "count is at most the lanes of a row", when=self.valid)
+        if contracts_on():
+            ended = Signal()
+            m.d.sync += ended.eq(self.valid & self.last & ~self.probe)
+            contract(m, self.probe, "no row follows a last one directly but a probe", when=self.valid & ended)
         return m

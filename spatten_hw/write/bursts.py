@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import LEN_BITS
 from ..config import SpAttenConfig, clog2
+from ..contract import contract
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import out_beat
 from ..stream.skid import SkidBuffer
@@ -126,4 +127,6 @@ class BurstBuilder(wiring.Component):
         wiring.connect(m, beat_fifo.o, wiring.flipped(self.beats))
         wiring.connect(m, burst_fifo.o, wiring.flipped(self.bursts))
         m.d.comb += self.idle.eq(~taken_valid & ~held_valid & (beat_fifo.level == 0) & (burst_fifo.level == 0))
+        contract(m, taken.addr[:low] == 0, "beats are aligned", when=taken_valid)
+        contract(m, length < longest, "a burst is no longer than its block", when=held_valid)
         return m

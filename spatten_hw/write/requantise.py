@@ -10,6 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import OUT_BITS, SpAttenConfig, clog2
+from ..contract import always_taken, contract
 from ..control.descriptor import dim_case, job_layout, scale_layout
 from ..numerics.fixed import narrow, resize
 from ..stream.fifo import StreamFifo, fifo_latency
@@ -189,6 +190,7 @@ class Requantiser(wiring.Component):
             m.d.sync += inside.eq(inside + go - (port.valid & port.ready))
             # What leaves in this cycle counts from the next on.
             m.d.comb += room.eq(inside + go < QUEUE)
+            contract(m, inside <= QUEUE, f"no more {name} are on their way than the queue has room for")
         out, total = beat_queue.i, sum_queue.i
         m.d.comb += [
             out.valid.eq(valid[ROUND_STAGES]), total.valid.eq(valid[stages]),
@@ -202,4 +204,8 @@ class Requantiser(wiring.Component):
         ]
         for n in range(lanes):
             m.d.comb += out.p.strobe[2 * n:2 * n + 2].eq((n < row_lanes).replicate(2))
+        contract(m, Cat(part == take for part in takes).all(), "every part sees the same enable")
+        contract(m, out.p.addr[:clog2(c.beat_bytes)] == 0, "beats are aligned", when=out.valid)
+        always_taken(m, out, "beats")
+        always_taken(m, total, "sums")
         return m

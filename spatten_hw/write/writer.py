@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..bus.axi import aw_layout, b_layout, w_layout
 from ..bus.interleave import channel_of, local_address
 from ..config import SpAttenConfig, clog2
+from ..contract import always_taken, contract
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import out_beat
 from .bursts import BurstBuilder, burst_beats
@@ -117,6 +118,10 @@ class Writer(wiring.Component):
             with m.If(here):
                 m.d.comb += ready.eq(w_fifo.i.ready & (begun | (aw_fifo.i.ready & (unanswered != MAX_OUTSTANDING))))
             m.d.sync += unanswered.eq(unanswered + opened - self.b[n].valid)
+            always_taken(m, aw_fifo.i, f"addresses of channel {n}")
+            always_taken(m, w_fifo.i, f"data of channel {n}")
+            contract(m, unanswered <= MAX_OUTSTANDING, f"no more writes of channel {n} wait than are counted")
+            contract(m, unanswered != 0, f"channel {n} answers only what was asked", when=self.b[n].valid)
             for kind, flags in enumerate(failed):
                 of_kind = self.b[n].valid & (self.b[n].p.id == kind)
                 m.d.sync += [flags[n].eq(of_kind & (self.b[n].p.resp != 0)), answered[kind][n].eq(of_kind)]
@@ -138,4 +143,5 @@ class Writer(wiring.Component):
                 m.d.sync += self.error[kind].eq(1)
         # A cycle after the answers, so that `error` is there when `idle` is; a beat that is about to be taken counts.
         m.d.sync += self.idle.eq(quiet.all() & builder.idle & ~self.rows.valid & ~self.state.valid)
+        contract(m, burst.p.addr[:clog2(c.beat_bytes)] == 0, "bursts are aligned", when=burst.valid)
         return m

@@ -49,7 +49,7 @@ def poisoned(verilog: str) -> tuple[str, list[str]]:
 @pytest.mark.parametrize("name", BUILDS)
 def test_nothing_that_meets_a_write_is_looked_at(name):
     config = BUILDS[name]
-    verilog = to_verilog(Top(config, probe=True), TOP)
+    verilog = to_verilog(Top(config, probe=True), TOP, contracts=True)
     text, names = poisoned(verilog)
     assert len(names) == verilog.count("no_rw_check") == text.count("? ~")
     assert {"out_memory", "key_buffer", "read_bank_0"} <= set(names)

@@ -78,7 +78,7 @@ def library():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accelerator, "Writer", LateWriter)
         patch.setattr(accelerator, "Pruner", LatePruner)
-        verilog = to_verilog(Top(CONFIG), TOP)
+        verilog = to_verilog(Top(CONFIG), TOP, contracts=True)
     return build_library(verilog, CONFIG.channels, CONFIG.axi_data_bits, optimize=OPTIMIZE)
 
 
