@@ -127,11 +127,12 @@ class StagesHarness(wiring.Component):
             m.d.sync += [asked.eq(1), finishing.eq(dut.op.p.finish)]
         with m.Elif(answers):
             m.d.sync += asked.eq(0)
-        # The walker begins with `start`.
+        # The walker begins with `start`; once all items are issued and scored they stay so until the next.
         prepared = Signal()
         fresh = Signal()
-        m.d.sync += fresh.eq(dut.start)
-        m.d.comb += Assume(~fresh | ~self.issued_all)
+        settled = Signal()
+        m.d.sync += [fresh.eq(dut.start), settled.eq(self.issued_all & self.scored)]
+        m.d.comb += [Assume(~fresh | ~self.issued_all), Assume(fresh | ~settled | (self.issued_all & self.scored))]
         with m.If(takes):
             m.d.sync += prepared.eq(0)
         with m.If(answers & ~finishing):
@@ -167,9 +168,10 @@ class StagesHarness(wiring.Component):
         with m.If(dut.start):
             m.d.comb += [Assert(prepared), Assert(~running.started), Assert(running.error == ErrorCode.OK),
                          Assert(running.generate | (jobs == 1))]
-        # The gate: both stages have the job, it has begun, and has not left the front.
+        # The gate: both stages have the job, and it has not left the front; nothing waits there of one that never began.
         with m.If(dut.open):
-            m.d.comb += [Assert(jobs == 1), Assert(older.started), Assert(dut.same),
+            m.d.comb += [Assert(jobs == 1), Assert(older.started | older.bad | (older.error != ErrorCode.OK)),
+                         Assert(dut.same),
                          Assert(dut.back_job.tokens[:TAG] == older.tag[:TAG]),
                          Assert(dut.job.tokens[:TAG] == older.tag[:TAG])]
         with m.If((jobs == 2) & younger.started):
