@@ -1,8 +1,8 @@
 """Simulation models of ECP5's cells: Yosys' own, and those of the two blocks that it knows from outside only.
 
-Yosys has models of look-up tables, carry chains, flip-flops and look-up-table memory. MULT18X18D and DP16KD are modelled
-here (Lattice FPGA-TN-02205 and FPGA-TN-02204), in the modes that this design's netlists use; another mode does not
-compile, or is refused by `check`.
+Yosys has models of look-up tables, carry chains, flip-flops and look-up-table memory. MULT18X18D and DP16KD are
+modelled here (Lattice FPGA-TN-02205 and FPGA-TN-02204), in the modes that this design's netlists use; another mode does
+not compile, or is refused by `check`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ endmodule
 #: its address shows what was there before. Port B reads only (`check`).
 _MEMORY = """
 module DP16KD #(
-  parameter DATA_WIDTH_A = 18, parameter DATA_WIDTH_B = 18, parameter REGMODE_A = "NOREG", parameter REGMODE_B = "NOREG",
+  parameter DATA_WIDTH_A = 18, parameter DATA_WIDTH_B = 18,
+  parameter REGMODE_A = "NOREG", parameter REGMODE_B = "NOREG",
   parameter RESETMODE = "SYNC", parameter ASYNC_RESET_RELEASE = "SYNC", parameter CSDECODE_A = "0b000",
   parameter CSDECODE_B = "0b000", parameter CLKAMUX = "CLKA", parameter CLKBMUX = "CLKB",
   parameter WRITEMODE_A = "NORMAL", parameter WRITEMODE_B = "NORMAL", parameter GSR = "AUTO",

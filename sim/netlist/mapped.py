@@ -1,4 +1,4 @@
-"""Synthesis for simulation: a configuration's netlist of ECP5 or of standard cells, as Verilog with the cells' models."""
+"""Synthesis for simulation: a netlist of ECP5 or of standard cells, as Verilog with models of its cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from boards.flow.families import FAMILIES, Family
 from boards.flow.standard_cells import Liberty
 from boards.flow.synthesis import assemble
 from boards.flow.tools import Usage, run_tool, yosys_command
-from boards.flow.units import unit_modules
 from sim.harness.build import TOP
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.top import Top
@@ -34,7 +33,7 @@ class Netlist:
 
 
 def ecp5_netlist(config: SpAttenConfig, cache: Path, tell: Callable[[str], None] = lambda text: None) -> Netlist:
-    """What a board's flow gives to place and route: unit by unit, joined, product registers in their multipliers."""
+    """What a board's flow gives to place and route, though flat: product registers are in their multipliers."""
     def prepare(module: dict) -> None:
         pack_product_registers(module)
         ecp5.check(module)
@@ -61,12 +60,11 @@ def _netlist(config: SpAttenConfig, family: Family, cache: Path, tell: Callable[
              prepare: Callable[[dict], None], models: Callable[[Path], str]) -> Netlist:
     tell(f"generating Verilog of '{config.name}'")
     design = Design(to_verilog(Top(config), TOP, jobs=1))
-    units = [module for module in unit_modules(config, TOP).values() if module in design.modules]
     with tempfile.TemporaryDirectory(prefix="netlist-") as name:
         folder = Path(name)
-        path, blocks, joining = assemble(design, TOP, family, cache, units, folder, tell)
+        path, blocks, joining = assemble(design, TOP, family, cache, (), folder, tell)
         netlist = json.loads(path.read_text())
-        (module,) = (m for m in netlist["modules"].values() if any(not c["type"].startswith("$") for c in m["cells"].values()))
+        module = netlist["modules"][TOP]
         prepare(module)
         cells: dict[str, int] = {}
         for cell in module["cells"].values():

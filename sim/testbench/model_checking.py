@@ -1,8 +1,8 @@
 """Model checking of Amaranth components: RTLIL, Yosys, AIGER, ABC.
 
-For what is too large for the k-induction of `formal`: ABC unrolls tens of cycles of a whole block in seconds (`bounded`,
-its `bmc3`), and finds by itself the invariants that a proof for all times needs (`prove`, its `pdr`). Harnesses are
-those of `formal`. Both programs are in the package pyosys.
+For what is too large for the k-induction of `formal`: ABC unrolls tens of cycles of a whole block in seconds
+(`bounded`, its `bmc3`), and finds by itself the invariants that a proof for all times needs (`prove`, its `pdr`).
+Harnesses are those of `formal`. Both programs are in the package pyosys.
 """
 
 from __future__ import annotations

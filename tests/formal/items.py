@@ -47,7 +47,8 @@ class WalkerHarness(wiring.Component):
             dut.q_cmd.ready.eq(self.take_q), dut.k_cmd.ready.eq(self.take_k), dut.qk_cmd.ready.eq(self.take_qk),
             dut.free.valid.eq(self.free_valid), dut.free.p.slot.eq(self.free_slot), Assert(dut.free.ready),
             # What a validated job promises, and the sequencer: nothing changes while items are issued.
-            Assume((self.alive >= 1) & (self.alive <= self.most)), Assume((self.group >= 1) & (self.group <= c.max_group)),
+            Assume((self.alive >= 1) & (self.alive <= self.most)),
+            Assume((self.group >= 1) & (self.group <= c.max_group)),
             Assume(~self.pair | (self.group == 1)), Assume(~(self.generate & self.causal)),
             Assume(~busy | (job == before)), Assume(~self.start | dut.issued_all),
         ]

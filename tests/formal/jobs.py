@@ -168,7 +168,7 @@ class StagesHarness(wiring.Component):
         with m.If(dut.start):
             m.d.comb += [Assert(prepared), Assert(~running.started), Assert(running.error == ErrorCode.OK),
                          Assert(running.generate | (jobs == 1))]
-        # The gate: both stages have the job, and it has not left the front; nothing waits there of one that never began.
+        # The gate: both stages have the job, it is still in the front; of one that never began nothing waits there.
         with m.If(dut.open):
             m.d.comb += [Assert(jobs == 1), Assert(older.started | older.bad | (older.error != ErrorCode.OK)),
                          Assert(dut.same),

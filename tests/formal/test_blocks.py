@@ -1,7 +1,7 @@
 """Whole blocks by model checking: top-k engines, write port, control slave, slots, walk, stages.
 
-`prove`: for all times. `bounded`: in every run of that many cycles after reset. What is `slow` goes deeper, or takes more
-keys, and is not part of the quick runs.
+`prove`: for all times. `bounded`: in every run of that many cycles after reset. What is `slow` goes deeper, or takes
+more keys.
 """
 
 from unittest.mock import patch

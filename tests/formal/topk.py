@@ -28,7 +28,8 @@ class TopKHarness(wiring.Component):
         self.stalls = stalls
         count = engine.count_bits
         vector = data.StructLayout({
-            "keys": data.ArrayLayout(unsigned(engine.key_bits), engine.max_n), "n": unsigned(count), "k": unsigned(count)})
+            "keys": data.ArrayLayout(unsigned(engine.key_bits), engine.max_n), "n": unsigned(count),
+            "k": unsigned(count)})
         super().__init__({"v": In(data.ArrayLayout(vector, vectors)), "come": In(1), "take": In(1)})
 
     def elaborate(self, platform) -> Module:
