@@ -111,8 +111,8 @@ class Checks:
     def _places(self, file: str) -> list[str]:
         """Where in the source each property of an AIGER file is stated."""
         rtlil = (self.folder / f"{file.removesuffix('_reach')}.il").read_text()
-        source = dict((cell, where) for where, cell in re.findall(
-            r'attribute \\src "([^"]*)"\n(?: *attribute .*\n)*? *cell \$check (\S+)', rtlil))
+        stated = re.findall(r'attribute \\src "([^"]*)"\n(?: *attribute .*\n)*? *cell \$check (\S+)', rtlil)
+        source = {cell: where for where, cell in stated}
         paths = [path[-1] for path in json.loads((self.folder / f"{file}.aiw").read_text())["asserts"]]
         cells = [next((cell for cell in source if re.search(rf"{re.escape(cell)}(?!\d)", path)), "") for path in paths]
         return [source.get(cell, path) for cell, path in zip(cells, paths, strict=True)]

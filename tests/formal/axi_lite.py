@@ -50,7 +50,8 @@ class ControlHarness(wiring.Component):
         _held(m, "r", self.rst, bus.rvalid, bus.rready, Cat(bus.rdata, bus.rresp), Assert)
         _held(m, "push", self.rst, dut.push.valid, dut.push.ready, dut.push.payload.as_value(), Assert)
 
-        moved = {name: getattr(bus, f"{name}valid") & getattr(bus, f"{name}ready") for name in ("aw", "w", "b", "ar", "r")}
+        channels = ("aw", "w", "b", "ar", "r")
+        moved = {name: getattr(bus, f"{name}valid") & getattr(bus, f"{name}ready") for name in channels}
         open_ = {name: Signal(BITS, name=f"open_{name}") for name in ("aw", "w", "ar")}
         for name, level in open_.items():
             answered = moved["r" if name == "ar" else "b"]

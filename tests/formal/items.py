@@ -23,7 +23,8 @@ class WalkerHarness(wiring.Component):
         slot = data.StructLayout({"slot": c.slot_bits})
         super().__init__({
             "start": In(1), "heads": In(c.max_heads), "alive": In(c.count_bits), "half_ready": In(2),
-            "generate": In(1), "causal": In(1), "pair": In(1), "progressive": In(1), "group": In(c.max_group.bit_length()),
+            "generate": In(1), "causal": In(1), "pair": In(1), "progressive": In(1),
+            "group": In(c.max_group.bit_length()),
             "take_q": In(1), "take_k": In(1), "take_qk": In(1),
             "flat": In(stream.Signature(slot)), "free_valid": In(1), "free_slot": In(c.slot_bits),
         })
