@@ -1,7 +1,7 @@
 """Whole blocks by model checking: top-k engines, write port, control slave, slots, walk, stages.
 
-`prove`: for all times. `bounded`: in every run of that many cycles after reset. What is `slow` goes deeper, or takes
-more keys.
+`prove`: for all times. `bounded`: in every run of that many cycles after reset. What is nightly goes deeper, or takes
+more keys (`make proofs`).
 """
 
 from unittest.mock import patch
@@ -33,7 +33,7 @@ def line_rate(key_bits: int, lanes: int, n: int, limit: int, vectors: int = 1, s
     return TopKHarness(engine, vectors, limit, stalls)
 
 
-#: name → harness, how it is checked, its depth (of a proof: that of the covers), whether it is slow.
+#: name → harness, how it is checked, its depth (of a proof: that of the covers), whether it is nightly.
 CASES = {
     "slots_2": (lambda: SlotHarness(TINY), "prove", 10, False),
     "slots_4": (lambda: SlotHarness(TINY.replace(slots=4)), "prove", 10, False),
@@ -53,7 +53,7 @@ CASES = {
     "linerate_stalls": (lambda: line_rate(3, 1, 3, 24, 2, True), "bounded", 22, False),
     "linerate_wide": (lambda: line_rate(4, 2, 6, 30, 2), "bounded", 40, True),
 }
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] if case[3] else []) for name, case in CASES.items()]
+NAMES = [pytest.param(name, marks=[pytest.mark.slow, pytest.mark.nightly] if case[3] else []) for name, case in CASES.items()]
 #: Where the covers are later than what is proved to that depth.
 COVERS = {"walker": 24, "write_1": 20, "write_2": 20, "quickselect_stalls": 40, "linerate_stalls": 40}
 
