@@ -53,7 +53,8 @@ CASES = {
     "linerate_stalls": (lambda: line_rate(3, 1, 3, 24, 2, True), "bounded", 22, False),
     "linerate_wide": (lambda: line_rate(4, 2, 6, 30, 2), "bounded", 40, True),
 }
-NAMES = [pytest.param(name, marks=[pytest.mark.slow, pytest.mark.nightly] if case[3] else []) for name, case in CASES.items()]
+NIGHTLY = [pytest.mark.slow, pytest.mark.nightly]
+NAMES = [pytest.param(name, marks=NIGHTLY if case[3] else []) for name, case in CASES.items()]
 #: Where the covers are later than what is proved to that depth.
 COVERS = {"walker": 24, "write_1": 20, "write_2": 20, "quickselect_stalls": 40, "linerate_stalls": 40}
 

@@ -5,7 +5,8 @@ import ctypes
 import pytest
 
 from boards.flow.tools import run_tool, yosys_command
-from sim.harness.verilator import call, verilate, verilator_env
+from sim.harness.kept import library_dir
+from sim.harness.verilator import call, shared_runtime, verilate, verilator_env, version
 from sim.netlist import ecp5
 from spatten_hw.errors import UserError
 
@@ -40,15 +41,16 @@ MEMORY = """
 BENCH = """
 module bench(input clk, output reg [31:0] wrong, output reg [31:0] cycles);
   reg [63:0] random = 64'h1234_5678_9abc_def1;
-  wire [13:0] write_at = {{8{{random[0]}}, random[6:1]}}, read_at = {{8{{random[7]}}, random[13:8]}};
+  wire [13:0] write_at = {{{{8{{random[0]}}}}, random[6:1]}};
+  wire [13:0] read_at = {{{{8{{random[7]}}}}, random[13:8]}};
   wire [{size}:0] first, second;
-  rtl before({inputs}, {first});
-  mapped after({inputs}, {second});
+  rtl one({inputs}, {first});
+  mapped other({inputs}, {second});
   initial begin wrong = 0; cycles = 0; end
   always @(posedge clk) begin
     random <= {{random[62:0], random[63] ^ random[62] ^ random[60] ^ random[59]}} * 3 + cycles;
     cycles <= cycles + 1;
-    if (first != second && cycles > 2) wrong <= wrong + 1;
+    if (first !== second && cycles > 2) wrong <= wrong + 1;
   end
 endmodule
 """
@@ -79,7 +81,8 @@ def simulate(folder, mapped: str, models: str, design: str) -> int:
     (folder / "main.cpp").write_text(MAIN)
     env = verilator_env("-O0", "-O0")
     verilate(folder, "bench", "main.cpp", env)
-    call(["make", "-f", "Vbench.mk"], folder / "obj", env, folder / "make.log")
+    with shared_runtime(folder / "obj", library_dir() / f"runtime-{version()}-0-0"):
+        call(["make", "-f", "Vbench.mk"], folder / "obj", env, folder / "make.log")
     return ctypes.CDLL(str(folder / "libbench.so")).run(CYCLES)
 
 
