@@ -14,6 +14,7 @@ from boards.flow.families import FAMILIES, Family
 from boards.flow.standard_cells import Liberty
 from boards.flow.synthesis import assemble
 from boards.flow.tools import Usage, run_tool, yosys_command
+from boards.flow.units import unit_modules
 from sim.harness.build import TOP
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.top import Top
@@ -33,7 +34,7 @@ class Netlist:
 
 
 def ecp5_netlist(config: SpAttenConfig, cache: Path, tell: Callable[[str], None] = lambda text: None) -> Netlist:
-    """What a board's flow gives to place and route, though flat: product registers are in their multipliers."""
+    """What a board's flow gives to place and route: unit by unit, joined, product registers in their multipliers."""
     def prepare(module: dict) -> None:
         pack_product_registers(module)
         ecp5.check(module)
@@ -60,9 +61,10 @@ def _netlist(config: SpAttenConfig, family: Family, cache: Path, tell: Callable[
              prepare: Callable[[dict], None], models: Callable[[Path], str]) -> Netlist:
     tell(f"generating Verilog of '{config.name}'")
     design = Design(to_verilog(Top(config), TOP, jobs=1))
+    units = [module for module in unit_modules(config, TOP).values() if module in design.modules]
     with tempfile.TemporaryDirectory(prefix="netlist-") as name:
         folder = Path(name)
-        path, blocks, joining = assemble(design, TOP, family, cache, (), folder, tell)
+        path, blocks, joining = assemble(design, TOP, family, cache, units, folder, tell)
         netlist = json.loads(path.read_text())
         module = netlist["modules"][TOP]
         prepare(module)
