@@ -128,7 +128,7 @@ def _abc_program() -> Path:
     return Path(spec.origin).parent / "yosys-abc"
 
 
-def _run(command: list[str], folder: Path, limit: float = 1200, check: bool = True) -> str:
+def _run(command: list[str], folder: Path, limit: float = 7000, check: bool = True) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=limit, check=False)
     output = done.stdout + done.stderr
     if check and done.returncode != 0:

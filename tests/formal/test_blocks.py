@@ -46,17 +46,18 @@ CASES = {
     "write_deep": (lambda: WriteHarness(TINY, 2), "bounded", 16, True),
     "quickselect_1": (lambda: quick_select(2, 1, 4, 56), "bounded", 63, False),
     "quickselect_2": (lambda: quick_select(2, 2, 5, 56), "bounded", 63, False),
-    "quickselect_stalls": (lambda: quick_select(2, 1, 3, 90, 2, True), "bounded", 20, False),
+    "quickselect_stalls": (lambda: quick_select(2, 1, 3, 90, 2, True), "bounded", 24, True),
     "quickselect_wide": (lambda: quick_select(3, 1, 5, 72), "bounded", 80, True),
     "linerate_1": (lambda: line_rate(4, 1, 4, 24), "bounded", 30, False),
     "linerate_2": (lambda: line_rate(4, 2, 5, 24), "bounded", 30, False),
-    "linerate_stalls": (lambda: line_rate(3, 1, 3, 24, 2, True), "bounded", 22, False),
+    "linerate_stalls": (lambda: line_rate(1, 1, 2, 24, 1, True), "bounded", 20, False),
+    "linerate_stalls_wide": (lambda: line_rate(3, 1, 3, 24, 2, True), "bounded", 22, True),
     "linerate_wide": (lambda: line_rate(4, 2, 6, 30, 2), "bounded", 40, True),
 }
-NIGHTLY = [pytest.mark.slow, pytest.mark.nightly]
+NIGHTLY = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(7200)]
 NAMES = [pytest.param(name, marks=NIGHTLY if case[3] else []) for name, case in CASES.items()]
 #: Where the covers are later than what is proved to that depth.
-COVERS = {"walker": 24, "write_1": 20, "write_2": 20, "quickselect_stalls": 40, "linerate_stalls": 40}
+COVERS = {"walker": 24, "write_1": 20, "write_2": 20, "quickselect_stalls": 40, "linerate_stalls": 40, "linerate_stalls_wide": 40}
 
 
 @pytest.fixture(scope="module")
