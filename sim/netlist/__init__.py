@@ -1,0 +1,1 @@
+"""The accelerator after synthesis: its mapped netlist as Verilog that the simulation takes in place of the RTL."""

@@ -1,0 +1,53 @@
+"""After synthesis: the mapped netlist computes a layer of each stage as the golden model does.
+
+Of a tiny build always; of preset `small` with ECP5's cells and with standard cells in `make netlist`.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from sim.harness.kept import build_dir
+from sim.netlist.mapped import Netlist, cell_netlist, ecp5_netlist
+from sim.netlist.run import compiled, run_stages
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.presets import PRESETS
+
+from ..integration.builds import LEAST
+
+#: One multiplier row, two heads, contexts of 16: what synthesis is quick on.
+TINY = LEAST.replace(name="tiny", axi_addr_bits=16, max_tokens=16, max_heads=2)
+GENERIC = Path(__file__).parent / "generic.lib"
+
+
+def netlist(config: SpAttenConfig, cells: str) -> Netlist:
+    cache = build_dir() / "netlist"
+    return ecp5_netlist(config, cache) if cells == "ecp5" else cell_netlist(config, GENERIC, cache)
+
+
+def check(config: SpAttenConfig, mapped: Netlist) -> None:
+    runs = run_stages(config, compiled(mapped, config))
+    assert [run.stage for run in runs] == ["summarise", "generate"]
+    for run in runs:
+        assert not run.differences, (run.stage, run.differences[:3])
+
+
+def test_tiny_in_standard_cells():
+    mapped = netlist(TINY, "cells")
+    # Everything is mapped, but for memories that would be SRAM.
+    assert {cell for cell in mapped.cells if cell.startswith("$")} <= {"$mem_v2"}
+    assert mapped.cells["DFF"] > 1000
+    check(TINY, mapped)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("config", [TINY, PRESETS["small"]], ids=lambda config: config.name)
+@pytest.mark.parametrize("cells", ["ecp5", "cells"])
+def test_deep(config, cells):
+    mapped = netlist(config, cells)
+    if cells == "ecp5":
+        assert mapped.cells["MULT18X18D"] and mapped.cells["DP16KD"] and mapped.cells["TRELLIS_FF"]
+        assert not any(cell.startswith("$") for cell in mapped.cells)
+    check(config, mapped)
