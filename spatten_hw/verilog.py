@@ -29,7 +29,11 @@ def to_verilog(component: wiring.Component, name: str, jobs: int = 1) -> str:
     `Shared` blocks become modules of their own, converted in up to `jobs` processes. The text depends on the
     design only: not on the machine, its paths, or `jobs`.
     """
-    os.environ.setdefault("AMARANTH_USE_YOSYS", YOSYS)
+    return from_rtlil(to_rtlil(component, name, jobs))
+
+
+def to_rtlil(component: wiring.Component, name: str, jobs: int = 1) -> str:
+    """RTLIL of which `from_rtlil` makes the Verilog of `to_verilog`: the same modules and names."""
     platform = VerilogPlatform(name)
     with _no_collector():
         texts = [rtlil.convert(component, name=name, platform=platform)]
@@ -44,7 +48,13 @@ def to_verilog(component: wiring.Component, name: str, jobs: int = 1) -> str:
                 found += [k for k in inner if k not in known]
                 known.update(inner)
             keys = found
-    return repaired(verilog._convert_rtlil_text(readable("\n".join(texts))))
+    return readable("\n".join(texts))
+
+
+def from_rtlil(text: str) -> str:
+    """Verilog of RTLIL text."""
+    os.environ.setdefault("AMARANTH_USE_YOSYS", YOSYS)
+    return repaired(verilog._convert_rtlil_text(text))
 
 
 def _convert_block(key: tuple, prefix: str) -> tuple[str, list[tuple]]:

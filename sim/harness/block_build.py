@@ -20,9 +20,8 @@ from amaranth.lib import wiring
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.shared import only_asked
-from spatten_hw.verilog import to_verilog
 
-from . import kept
+from . import kept, variant
 from .block_ports import Port, ports_of
 from .build import JOBS, Progress
 from .verilator import call, check_tools, shared_runtime, verilate, verilator_env, version
@@ -50,7 +49,7 @@ def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: in
         return found, component
     name = type(component).__name__
     say(f"generating Verilog of {name}")
-    text = to_verilog(component, TOP, jobs=JOBS)
+    text = variant.simulated_verilog(component, TOP, jobs=JOBS)
     library = _build(text, _glue(streams, wires), name, optimize, say)
     if shortcut:
         shortcut.leads_to(library)
@@ -99,7 +98,8 @@ def _shortcut(block: Callable, args: tuple, kwargs: dict[str, Any], optimize: in
     if not all(isinstance(a, int | str | SpAttenConfig) for a in everything):
         return None
     source = Path(sys.modules[block.__module__].__file__ or "")
-    text = f"{block.__module__}.{block.__qualname__} {args} {sorted(kwargs.items())} {optimize} {_sources()}"
+    text = (f"{block.__module__}.{block.__qualname__} {args} {sorted(kwargs.items())} {optimize} {_sources()}"
+            f"{variant.tag()}")
     return kept.Shortcut("block-" + hashlib.sha256(text.encode() + source.read_bytes()).hexdigest()[:16])
 
 

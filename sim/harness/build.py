@@ -16,9 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.verilog import to_verilog
 
-from . import kept
+from . import kept, variant
 from .glue import glue_header
 from .registers import clocked_registers
 from .verilator import ToolError, check_tools, first_error, shared_runtime, verilate, verilator_env, version
@@ -55,7 +54,7 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
     from spatten_hw.top import Top
 
     say(f"generating Verilog of '{config.name}'")
-    text = to_verilog(Top(config, probe=True), TOP, jobs=JOBS)
+    text = variant.simulated_verilog(Top(config, probe=True), TOP, jobs=JOBS)
     library = build_library(text, config.channels, config.axi_data_bits, probe=config, trace=trace,
                             optimize=optimize, progress=progress)
     shortcut.leads_to(library)
@@ -149,7 +148,7 @@ def _make(work: Path, env: dict[str, str], say: Progress) -> None:
 def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int | None) -> str:
     root = HERE.parents[1] / "spatten_hw"
     digest = hashlib.sha256(f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} "
-                            f"{version()}".encode())
+                            f"{version()}{variant.tag()}".encode())
     for path in [*sorted(root.rglob("*.py")), *(HERE / s for s in (*SOURCES, *MADE_WITH, "glue.py"))]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

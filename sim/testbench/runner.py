@@ -24,8 +24,8 @@ import cocotb_tools.check_results as check_results
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
+from sim.harness.variant import simulated_verilog
 from sim.harness.verilator import SOUND, verilator_env
-from spatten_hw.verilog import to_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SPATTEN_BUILD", ROOT / ".build"))
@@ -58,7 +58,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
     it. $WAVES=1 writes a VCD beside the build. `opt_fast`: the C++ compiler's effort on the model (-O0 for big
     models that run briefly). Raises AssertionError naming the failed coroutines.
     """
-    text = to_verilog(component, top)
+    text = simulated_verilog(component, top)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
     digest = hashlib.sha256(f"2{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}".encode()).hexdigest()[:16]
     build = BUILD / "bench" / digest
