@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "coverage.h"
 #include "verilated.h"
 
 #define API extern "C" __attribute__((visibility("default")))
@@ -97,7 +98,10 @@ struct Block {
         describe(*top, streams, wires);
         top->clk = 0, top->rst = 0;
     }
-    ~Block() { top->final(); }
+    ~Block() {
+        top->final();
+        write_coverage(context);
+    }
 
     void settle() { top->clk = 0, top->eval(); }
     void edge() { top->clk = 1, top->eval(); }

@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TOP = "block"
 #: What a block's library is made with.
-_SOURCES = (HERE / "block.cpp", HERE / "block_build.py", HERE / "verilator.py")
+_SOURCES = (HERE / "block.cpp", HERE / "coverage.h", HERE / "block_build.py", HERE / "verilator.py")
 
 
 def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
@@ -57,8 +57,8 @@ def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: in
 
 
 def _build(verilog: str, glue: str, name: str, optimize: int, say: Progress) -> Path:
-    digest = hashlib.sha256("\0".join([
-        verilog, glue, *(path.read_text() for path in _SOURCES), str(optimize), version()]).encode()).hexdigest()[:16]
+    parts = (verilog, glue, *(path.read_text() for path in _SOURCES), str(optimize), version() + variant.compiled())
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def make(work: Path) -> Path:
         say(f"compiling {name}")
@@ -69,7 +69,8 @@ def _build(verilog: str, glue: str, name: str, optimize: int, say: Progress) -> 
 def _compile(verilog: str, glue: str, work: Path, optimize: int) -> Path:
     (work / f"{TOP}.v").write_text(verilog)
     (work / "glue.h").write_text(glue)
-    shutil.copyfile(HERE / "block.cpp", work / "block.cpp")
+    for source in ("block.cpp", "coverage.h"):
+        shutil.copyfile(HERE / source, work / source)
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     verilate(work, TOP, "block.cpp", env, f"-O{optimize}")
     with shared_runtime(work / "obj", kept.library_dir() / f"runtime-block-{version()}-{optimize}"):

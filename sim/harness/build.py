@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 #: The model of DRAM, also compiled by itself (sim/dram/replay.py).
 DRAM_HEADERS = ("dram_timing.h", "dram_bank.h", "dram_queue.h", "dram_controller.h")
 SOURCES = ("harness.cpp", "channel.h", "axi_checker.h", "axi_payload.h", "classes.h", "memory.h", "probe.h",
-           "trouble.h", "dram_port.h", *DRAM_HEADERS)
+           "trouble.h", "coverage.h", "dram_port.h", *DRAM_HEADERS)
 #: What makes a library of them.
 MADE_WITH = ("build.py", "registers.py", "verilator.py")
 #: Module name of the accelerator's top.
@@ -74,7 +74,7 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
     glue = glue_header(channels, data_bits, probe)
     digest = hashlib.sha256(verilog.encode())
     for part in (glue, *((HERE / s).read_text() for s in SOURCES),
-                 f"{trace} {optimize} {version()}",
+                 f"{trace} {optimize} {version()}{variant.compiled()}",
                  *((HERE / s).read_text() for s in MADE_WITH)):
         digest.update(part.encode())
     return kept.library(digest.hexdigest()[:16], lambda work: _compile(verilog, glue, work, trace, optimize, say))

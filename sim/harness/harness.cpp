@@ -10,6 +10,7 @@
 
 #include "glue.h"
 #include "channel.h"
+#include "coverage.h"
 #include "probe.h"
 #include "verilated.h"
 #if VM_TRACE
@@ -67,6 +68,7 @@ struct Harness {
         if (trace) trace->close();
 #endif
         top->final();
+        write_coverage(context);
     }
 
     void settle() {

@@ -18,6 +18,7 @@ from sim.dram.timing import DramTiming
 from spatten_hw.config import SpAttenConfig
 
 from .build import Progress, build_accelerator
+from .job_log import job_log
 from .library import ACCESS_LIMIT
 from .memories import Memories
 from .memory_options import MemoryOptions
@@ -42,6 +43,7 @@ class VerilatedTransport(Memories, Observer):
             library = build_accelerator(config, trace=trace is not None, optimize=optimize, progress=progress)
         super().__init__(config, library, trace)
         self.memory = memory
+        self._jobs = job_log(config, self.mem_read)
         self.configure(options)
         self._set_dram()
         self.check_design(rules)
@@ -58,6 +60,8 @@ class VerilatedTransport(Memories, Observer):
         """Writes a register."""
         self._answer(self._lib.spatten_write32(self._open(), address, value, ACCESS_LIMIT),
                      f"write of register 0x{address:03x}")
+        if self._jobs:
+            self._jobs.wrote(address, value)
 
     def wait_irq(self, max_cycles: int) -> bool:
         """Runs until a cycle shows the interrupt (True) or for `max_cycles` (False)."""

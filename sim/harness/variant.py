@@ -1,7 +1,9 @@
-"""What a test run may ask of every simulation that it builds, through the environment: mutants in the design
-(`SPATTEN_MUTANTS`, `sim/verify/mutants.py`).
+"""What a test run may ask of every simulation that it builds, through the environment.
 
-Without it nothing here changes anything. With it the simulations have libraries of their own.
+`SPATTEN_MUTANTS`: mutants in the design (`sim/verify/mutants.py`). `SPATTEN_COVERAGE`: a folder that every simulation
+leaves in, when it ends, which lines it ran and which bits moved (`sim/verify/coverage.py`).
+
+Without these nothing here changes anything. With them the simulations have libraries of their own.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from spatten_hw.verilog import from_rtlil, to_rtlil, to_verilog
 
 #: The environment's name of the file that lists the mutants (`sim/verify/sample.py`).
 MUTANTS = "SPATTEN_MUTANTS"
+#: The environment's name of the folder for coverage (also in `coverage.h`).
+COVERAGE = "SPATTEN_COVERAGE"
 _asked: Counter[str] = Counter()
 
 
@@ -31,7 +35,28 @@ def tag() -> str:
     """What tells the libraries of this variant from others that are made of the same sources; "": the design as it is.
     """
     path = os.environ.get(MUTANTS)
-    return f"mutants {_digest(path)}" if path else ""
+    return (f"mutants {_digest(path)}" if path else "") + compiled()
+
+
+def compiled() -> str:
+    """What tells libraries of the same Verilog apart that are compiled for another purpose; "": the ordinary ones."""
+    return "-coverage" if os.environ.get(COVERAGE) else ""
+
+
+def verilator_options() -> list[str]:
+    """Options of Verilator, besides the usual ones."""
+    return ["--coverage-line", "--coverage-toggle"] if os.environ.get(COVERAGE) else []
+
+
+def keep_text(verilog: str, folder: Path) -> str:
+    """Keeps a design's text in `folder`, since coverage speaks of its lines; the name that its coverage goes by."""
+    name = hashlib.sha256(verilog.encode()).hexdigest()[:16]
+    path = folder / f"coverage-{name}.v"
+    if not path.exists():
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_text(verilog)
+        part.rename(path)
+    return name
 
 
 @cache

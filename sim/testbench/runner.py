@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,7 +25,8 @@ import cocotb_tools.check_results as check_results
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
-from sim.harness.variant import simulated_verilog
+from sim.harness import variant
+from sim.harness.kept import library_dir
 from sim.harness.verilator import SOUND, verilator_env
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,9 +60,10 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
     it. $WAVES=1 writes a VCD beside the build. `opt_fast`: the C++ compiler's effort on the model (-O0 for big
     models that run briefly). Raises AssertionError naming the failed coroutines.
     """
-    text = simulated_verilog(component, top)
+    text = variant.simulated_verilog(component, top)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
-    digest = hashlib.sha256(f"2{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}".encode()).hexdigest()[:16]
+    kind = f"{waves}{'' if opt_fast == '-O1' else opt_fast}{variant.compiled()}"
+    digest = hashlib.sha256(f"2{SOUND}{text}{kind}".encode()).hexdigest()[:16]
     build = BUILD / "bench" / digest
     env = verilator_env(opt_fast=opt_fast, opt_slow="-O0")
     saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
@@ -76,7 +79,8 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
             runner.build(sources=[ports, build / f"{top}.v"], hdl_toplevel=top, build_dir=build, waves=waves,
                          always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
-                         build_args=[*SOUND, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
+                         build_args=[*SOUND, *variant.verilator_options(), "-Wno-fatal", "-Wno-WIDTH",
+                                     "-Wno-PROCASSINIT", "--x-assign", "0",
                                      *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
             _keep_runtime(build, _runtime_cache(waves))
             done.touch()
@@ -93,6 +97,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
             results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
             extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
                        "COCOTB_ANSI_OUTPUT": "0"})
+        _collect_coverage(test_dir, text)
         count, failed = check_results.get_results(results)
     except (Exception, SystemExit) as error:
         raise AssertionError(f"{error}\n{_tail(build)}") from error
@@ -119,7 +124,7 @@ _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_thre
 
 
 def _runtime_cache(waves: bool) -> Path:
-    return BUILD / f"runtime2-{int(waves)}"
+    return BUILD / f"runtime2-{int(waves)}{variant.compiled()}"
 
 
 def _keep_runtime(build: Path, cache: Path) -> None:
@@ -129,6 +134,14 @@ def _keep_runtime(build: Path, cache: Path) -> None:
             part = cache / f"{name}.{os.getpid()}"
             shutil.copyfile(build / name, part)
             part.rename(cache / name)
+
+
+def _collect_coverage(test_dir: Path, text: str) -> None:
+    """Takes what cocotb's simulation covered to where the libraries leave theirs (`coverage.h`)."""
+    found, folder = test_dir / "coverage.dat", os.environ.get(variant.COVERAGE)
+    if folder and found.exists():
+        name = variant.keep_text(text, library_dir())
+        shutil.move(found, Path(folder) / f"{name}-{test_dir.name}-{os.getpid()}-{time.monotonic_ns()}.dat")
 
 
 def _tail(folder: Path) -> str:
