@@ -19,14 +19,18 @@ from pathlib import Path
 _COUNTER = re.compile(r"^C '(.*)' (\d+)$", re.MULTILINE)
 _PAIR = re.compile("\x01([^\x02]+)\x02([^\x01]*)")
 _SOURCE = re.compile(r'\(\* src = "([^"|]*)')
-_BIT = re.compile(r"\[(\d+)\](?::0->1|:1->0)?$")
+_BIT = re.compile(r"\[(\d+)\]$")
+#: How Verilator writes characters that C++ has not in names.
+_CODED = re.compile("__0([0-9A-F]{2})")
+#: A register that the Verilog back end puts into blocks for simulators to run them once: no branch of the design.
+_TRIGGER = re.compile(r"^ *if \(\\\$\S* \) begin end$")
 _EDGE = re.compile(r":(0->1|1->0)$")
 
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """`kind`: "line" or "toggle". `file`, `line`: of the generator's source. `name`: a branch's kind and its place among
-    those of the source line, or a signal, with the bit and edge in `bit`."""
+    """`kind`: "line" or "toggle". `file`, `line`: of the generator's source. `name`: a branch's kind and its place
+    among those of the source line, or a signal, with the number and edge of the bit in `bit`."""
 
     kind: str
     file: str
@@ -50,6 +54,7 @@ class Design:
     def __init__(self, verilog: str):
         self._at: list[int] = []
         self._sources: list[tuple[str, int] | None] = []
+        self.triggers: set[int] = set()
         for number, line in enumerate(verilog.split("\n"), 1):
             if found := _SOURCE.search(line):
                 file, _, source_line = found[1].rpartition(":")
@@ -57,6 +62,8 @@ class Design:
                 self._note(number, (file, int(source_line)) if in_generator else None)
             elif line.startswith(("module ", "endmodule")):
                 self._note(number, None)
+            elif _TRIGGER.match(line):
+                self.triggers.add(number)
 
     def _note(self, number: int, source: tuple[str, int] | None) -> None:
         self._at.append(number)
@@ -88,7 +95,7 @@ def points_of(data: str, of: Design) -> Iterable[tuple[Point, bool]]:
         if page.startswith("v_toggle"):
             if point := _toggle(file, source_line, name):
                 yield point, covered
-        elif page.startswith(("v_line", "v_branch")):
+        elif page.startswith(("v_line", "v_branch")) and line not in of.triggers:
             # Branches of the same line are told apart by their order in a module; of all its instances alike.
             place = (page, line, pairs.get("n", ""), name)
             if place not in places:
@@ -101,9 +108,10 @@ def points_of(data: str, of: Design) -> Iterable[tuple[Point, bool]]:
 def _toggle(file: str, line: int, name: str) -> Point | None:
     """A signal's bit; None for signals without a name of their own (Yosys numbers them by the build)."""
     edge = _EDGE.search(name)
-    plain = _EDGE.sub("", name)
-    bit = _BIT.search(plain)
-    plain = plain[:bit.start()] if bit else plain
+    plain = _CODED.sub(lambda c: chr(int(c[1], 16)), _EDGE.sub("", name))
+    found = _BIT.search(plain)
+    plain = plain[:found.start()] if found else plain
     if "$" in plain or plain.startswith("_"):
         return None
-    return Point("toggle", file, line, plain.strip().replace("|", "/"), f"{bit[1] if bit else 0}{edge[1] if edge else ''}")
+    bit = f"{found[1] if found else 0}{edge[0] if edge else ''}"
+    return Point("toggle", file, line, plain.strip().replace("|", "/"), bit)

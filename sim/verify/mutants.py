@@ -100,6 +100,7 @@ class _Unit:
                 self.results = read["mutants"]
         self.tests = {"bench": _digest(self.unit.bench), "accelerator": _digest(ACCELERATOR)}
         self.order: dict[str, float] = {}
+        self.stamp = _stamp()
 
     def run(self, end: float | None, own: bool) -> None:
         """Tries every mutant that has not been; until `end` (of the monotonic clock)."""
@@ -118,6 +119,9 @@ class _Unit:
                     return
                 run = run_tests(tests, self.numbers[mutant], self.folder / "list.json", self.order,
                                 limit_of(baselines[kind]))
+                if _stamp() != self.stamp:
+                    raise UserError("sources or tests have changed since this began, what failed may be due to that: "
+                                    "start again")
                 if run.verdict == "broken":
                     raise UserError(f"{self.unit.name}: pytest could not run {' '.join(tests)}; see "
                                     f"{self.folder / 'last-run.log'}")
@@ -171,6 +175,12 @@ class _Unit:
     def row(self) -> Row:
         """What came of the unit's mutants."""
         return Row.of(self.unit.name, [m.key for m in self.mutants], self.results)
+
+
+def _stamp() -> int:
+    """Changes when a source or a test does."""
+    files = (path for part in ("spatten_hw", "sim", "tests") for path in (ROOT / part).rglob("*.[pch]*"))
+    return hash(tuple(sorted((str(p), p.stat().st_mtime_ns) for p in files if "__pycache__" not in p.parts)))
 
 
 def _digest_of(path: Path) -> str:
