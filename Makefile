@@ -11,7 +11,7 @@ OUT ?= build/$(PRESET)
 BENCH ?= full
 WORKLOAD ?=
 
-.PHONY: help demo test bench lint generate gpt evaluate boards area venv clean distclean
+.PHONY: help demo test bench mutants coverage lint generate gpt evaluate boards area venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
@@ -21,6 +21,8 @@ help:
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
 	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
+	@echo "make mutants   wrong variants of the design, which the tests must notice: table by unit, to build/mutants/ (resumes)"
+	@echo "make coverage  branches and toggles of the Verilog that the tests reach, to build/coverage/ (resumes)"
 	@echo "make lint      ruff and mypy"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
@@ -41,6 +43,12 @@ bench: $(VENV)/.demo
 	  --json build/bench/requests.json)
 	$(if $(WORKLOAD),$(BIN)/spatten-hw bench memory --preset $(BENCH) --workload '$(WORKLOAD)' \
 	  --json build/bench/memory-requests.json)
+
+mutants: $(VENV)/.dev
+	$(BIN)/python -m sim.verify.mutants
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m sim.verify.coverage
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -36,7 +36,8 @@ module {NUMBER_MODULE}(number);
 endmodule
 """
 
-_SOURCE = re.compile(r'  attribute \\src "([^"|]*spatten_hw/[^"|]*\.py):(\d+)')
+#: The first place that an attribute tells: path, the path below the generator's folder, line.
+_SOURCE = re.compile(r'  attribute \\src "((?:[^"|]*/)?spatten_hw/([^"|]*\.py)):(\d+)')
 _BIT = re.compile(r"([\\$]\S+) \[(\d+)\]")
 _ASSIGN = re.compile(r"assign (\S+(?: \[[\d:]+\])?) (.+)$")
 
@@ -86,8 +87,8 @@ def _place(attribute: str | None) -> tuple[str, str] | None:
     found = _SOURCE.match(attribute or "")
     if not found:
         return None
-    lines, number = _source(found[1]), int(found[2])
-    return found[1].rsplit("spatten_hw/", 1)[1], lines[number - 1].strip() if number <= len(lines) else ""
+    lines, number = _source(found[1]), int(found[3])
+    return found[2], lines[number - 1].strip() if number <= len(lines) else ""
 
 
 def found_in(module: Module) -> Iterator[_Found]:
