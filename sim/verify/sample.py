@@ -16,15 +16,15 @@ from .sites import ROOT, Mutant, Site, sites
 from .units import UNITS, unit_of
 
 #: Builds whose designs have between them every site: both top-k engines, grouped queries, several lanes and ports.
-_TINY = {
-    "max_tokens": 64, "axi_addr_bits": 24, "interleave_bytes": 32, "min_dim": 8}
+_TINY = SpAttenConfig(
+    name="tiny", multipliers=16, min_dim=8, max_dim=16, operand_bits=16, max_tokens=64, sram_tokens=64, max_heads=6,
+    max_group=3, slots=8, topk_lanes=4, channels=4, axi_data_bits=256, axi_addr_bits=20, interleave_bytes=32,
+    k_ports=8, v_ports=2, ids_per_port=8, job_queue=4)
 REFERENCES = (
-    SpAttenConfig(name="quad", multipliers=32, max_dim=32, operand_bits=12, sram_tokens=32, max_heads=8, max_group=4,
-                  slots=4, topk_lanes=8, channels=2, axi_data_bits=64, k_ports=4, v_ports=4, ids_per_port=4,
-                  job_queue=2, **_TINY),
-    SpAttenConfig(name="wide", multipliers=16, max_dim=16, operand_bits=16, sram_tokens=64, max_heads=6, max_group=3,
-                  slots=8, topk_lanes=4, topk="linerate", channels=4, axi_data_bits=256, k_ports=8, v_ports=2,
-                  ids_per_port=8, job_queue=4, **_TINY),
+    _TINY.replace(name="quad", multipliers=32, max_dim=32, operand_bits=12, sram_tokens=32, max_heads=8, max_group=4,
+                  slots=4, topk_lanes=8, channels=2, axi_data_bits=64, axi_addr_bits=24, k_ports=4, v_ports=4,
+                  ids_per_port=4, job_queue=2),
+    _TINY.replace(name="wide", topk="linerate"),
 )
 
 

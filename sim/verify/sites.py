@@ -178,7 +178,8 @@ def with_mutants(text: str, numbers: Mapping[Mutant, int]) -> tuple[str, set[int
     by_site: dict[Site, list[Mutant]] = defaultdict(list)
     for mutant in numbers:
         by_site[mutant.site].append(mutant)
-    out, present = [], set()
+    out: list[str] = []
+    present: set[int] = set()
     for module in modules_of(text):
         places: dict[Site, list[_Found]] = defaultdict(list)
         for found in found_in(module):
