@@ -61,6 +61,8 @@ def run_tests(tests: Sequence[str], number: int, listed: Path, order: dict[str, 
     child = os.fork()
     if child == 0:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _in_child(tests, number, listed, order, answer)
     try:
         status = _wait(child, limit)

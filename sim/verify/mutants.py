@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--own", action="store_true", help="only the units' own benches, not the accelerator's tests")
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
     options = parser.parse_args(arguments)
+    # A run that is told to end takes the simulations it started with it, also where a shell has it ignore Ctrl-C.
+    before = [(number, signal.signal(number, _stop)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
         return _run(options)
     except UserError as error:
@@ -49,6 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+import signal
+import time
 
 import pytest
 
-from sim.verify import mutant_table, mutants
+from sim.verify import mutant_runs, mutant_table, mutants
 from sim.verify.mutant_runs import NUMBER, Run, limit_of, run_tests
 from sim.verify.mutant_table import Row, table
 from sim.verify.sites import Mutant, Site
@@ -43,6 +45,28 @@ def test_a_run_stops_at_the_first_failure_a_hang_or_a_crash(tests, tmp_path):
     order = dict.fromkeys(good.durations, 5.0) | {first: 1.0}
     assert list(run_tests([str(tests)], 2, listed, order, None).durations) == [first]
     assert not list(tmp_path.glob("run-*"))
+
+
+def test_a_stop_takes_the_run_with_it(tests, tmp_path, monkeypatch):
+    children = []
+
+    def stop(child, limit):
+        children.append(child)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(mutant_runs, "_wait", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_tests([str(tests)], 3, tmp_path / "list.json", {}, None)
+    with pytest.raises(ProcessLookupError):
+        os.kill(children[0], 0)
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def stopped(options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    monkeypatch.setattr(mutants, "_run", stopped)
+    assert mutants.main([]) == 130
+    assert "goes on from here" in capsys.readouterr().err
 
 
 def test_the_limit_leaves_room():
