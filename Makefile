@@ -45,7 +45,7 @@ bench: $(VENV)/.demo
 	  --json build/bench/memory-requests.json)
 
 mutants: $(VENV)/.dev
-	$(BIN)/python -m sim.verify.mutants
+	$(BIN)/python -m sim.verify.mutants --jobs 2
 
 coverage: $(VENV)/.dev
 	$(BIN)/python -m sim.verify.coverage

@@ -52,8 +52,10 @@ class _Watcher:
             self.test, self.why = report.nodeid, (report.longreprtext.strip().splitlines() or [""])[-1][:200]
 
 
-def run_tests(tests: Sequence[str], number: int, listed: Path, order: dict[str, float], limit: float | None) -> Run:
-    """The tests (pytest ids) on mutant `number` of the list, for at most `limit` seconds, in the order of `order`."""
+def run_tests(tests: Sequence[str], number: int, listed: Path, order: dict[str, float], limit: float | None,
+              log: Path) -> Run:
+    """The tests (pytest ids) on mutant `number` of the list, for at most `limit` seconds, in the order of `order`;
+    `log`: what they print."""
     answer = listed.parent / f"run-{os.getpid()}-{number}.json"
     answer.unlink(missing_ok=True)
     start = time.monotonic()
@@ -63,7 +65,7 @@ def run_tests(tests: Sequence[str], number: int, listed: Path, order: dict[str, 
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _in_child(tests, number, listed, order, answer)
+        _in_child(tests, number, listed, order, answer, log)
     try:
         status = _wait(child, limit)
     except BaseException:
@@ -83,14 +85,15 @@ def run_tests(tests: Sequence[str], number: int, listed: Path, order: dict[str, 
     return Run(verdict, seconds, read["test"], read["why"], read["durations"])
 
 
-def _in_child(tests: Sequence[str], number: int, listed: Path, order: dict[str, float], answer: Path) -> None:
+def _in_child(tests: Sequence[str], number: int, listed: Path, order: dict[str, float], answer: Path,
+              log: Path) -> None:
     code = 3
     try:
         os.environ |= {NUMBER: str(number), MUTANTS: str(listed), "SEED": "1", "PYTHONPATH": str(ROOT)}
         os.chdir(ROOT)
-        log = os.open(answer.with_name("last-run.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
         import pytest
 
         watcher = _Watcher(order)

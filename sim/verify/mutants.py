@@ -9,11 +9,15 @@ one: a bench is compiled once, not once per mutant.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
+import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=30, help="mutants of every unit (default 30)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (default 1)")
     parser.add_argument("--seconds", type=float, help="stop after as many seconds; what is left is done by a later run")
+    parser.add_argument("--jobs", type=int, default=1, help="units at a time (default 1)")
     parser.add_argument("--bar", type=float, default=95.0, help="percent that must be killed (default 95)")
     parser.add_argument("--own", action="store_true", help="only the units' own benches, not the accelerator's tests")
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
@@ -65,8 +70,9 @@ def _run(options: argparse.Namespace) -> int:
     for name in options.unit or ():
         if name not in BY_NAME:
             raise UserError(f"--unit {name}: no such unit; there are {', '.join(BY_NAME)}")
-    if options.count < 1:
-        raise UserError(f"--count {options.count}: at least 1")
+    for name in ("count", "jobs"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
     units = [BY_NAME[name] for name in options.unit] if options.unit else list(UNITS)
     folder = FOLDER / f"{options.count}-{options.seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,16 +85,57 @@ def _run(options: argparse.Namespace) -> int:
             print(*(f"{unit.name} {numbers[m]}: {m.key}" for m in chosen[unit.name]), sep="\n")
         return 0
     end = time.monotonic() + options.seconds if options.seconds is not None else None
-    rows = []
-    for unit in units:
-        work = _Unit(unit, chosen[unit.name], numbers, folder, design)
-        work.run(end, options.own)
-        rows.append(work.row())
+    works = [_Unit(unit, chosen[unit.name], numbers, folder, design) for unit in units]
+    _in_parallel(options.jobs, lambda: _work(works, end, options.own))
+    rows = [_Unit(unit, chosen[unit.name], numbers, folder, design).row() for unit in units]
     text = table(rows)
     write_report(folder, rows, design, options.seed)
     print(text)
     print(f"report: {folder / 'report.md'}, {folder / 'report.json'}")
     return 0 if all(row.killed_percent >= options.bar for row in rows if row.tried) else 1
+
+
+def _work(works: list[_Unit], end: float | None, own: bool) -> None:
+    """All units that no other process is at."""
+    for work in works:
+        with work.path.with_suffix(".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            work.load()
+            work.run(end, own)
+
+
+def _in_parallel(jobs: int, work: Callable[[], None]) -> None:
+    """`work` in as many processes; it shares itself out. Raises `UserError` if one fails (which has said why)."""
+    if jobs == 1:
+        work()
+        return
+    children = []
+    for _ in range(jobs):
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                work()
+                code = 0
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        children.append(child)
+    try:
+        failed = [child for child in children if os.waitpid(child, 0)[1]]
+    except KeyboardInterrupt:
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+        raise
+    if failed:
+        raise UserError("some units could not be tried, see above; the same command goes on with the others")
 
 
 @dataclass
@@ -104,13 +151,18 @@ class _Unit:
 
     def __post_init__(self) -> None:
         self.path = self.folder / f"{self.unit.name.replace('/', '-')}.json"
+        self.load()
+        self.tests = {"bench": _digest(self.unit.bench), "accelerator": _digest(ACCELERATOR)}
+        self.order: dict[str, float] = {}
+        self.stamp = _stamp()
+        self.log = self.path.with_suffix(".log")
+
+    def load(self) -> None:
+        """Takes what is known of the mutants from the unit's file."""
         if self.path.exists():
             read = json.loads(self.path.read_text())
             if read["design"] == self.design:
                 self.results = read["mutants"]
-        self.tests = {"bench": _digest(self.unit.bench), "accelerator": _digest(ACCELERATOR)}
-        self.order: dict[str, float] = {}
-        self.stamp = _stamp()
 
     def run(self, end: float | None, own: bool) -> None:
         """Tries every mutant that has not been; until `end` (of the monotonic clock)."""
@@ -128,13 +180,13 @@ class _Unit:
                     print(f"{self.unit.name}: time is up, {len(left) - n + 1} mutants left")
                     return
                 run = run_tests(tests, self.numbers[mutant], self.folder / "list.json", self.order,
-                                limit_of(baselines[kind]))
+                                limit_of(baselines[kind]), self.log)
                 if _stamp() != self.stamp:
                     raise UserError("sources or tests have changed since this began, what failed may be due to that: "
                                     "start again")
                 if run.verdict == "broken":
                     raise UserError(f"{self.unit.name}: pytest could not run {' '.join(tests)}; see "
-                                    f"{self.folder / 'last-run.log'}")
+                                    f"{self.log}")
                 # The first run compiled: later ones tell which tests are quick.
                 self.order |= {t: min(d, self.order.get(t, d)) for t, d in run.durations.items() if t != run.test}
                 if run.verdict == "passed":
@@ -167,10 +219,10 @@ class _Unit:
             run = Run(**json.loads(kept.read_text()))
         else:
             print(f"{self.unit.name}: {kind} on the unchanged design", flush=True)
-            run = run_tests(tests, 0, self.folder / "list.json", {}, None)
+            run = run_tests(tests, 0, self.folder / "list.json", {}, None, self.log)
             if run.verdict != "passed":
                 raise UserError(f"{self.unit.name}: {run.test or ' '.join(tests)} fails without any mutant: {run.why}; "
-                                f"see {self.folder / 'last-run.log'}")
+                                f"see {self.log}")
             kept.write_text(json.dumps(asdict(run), indent=1))
         self.order |= run.durations
         seconds = sum(run.durations.values())

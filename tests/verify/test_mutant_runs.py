@@ -32,30 +32,30 @@ def tests(tmp_path):
 
 
 def test_a_run_stops_at_the_first_failure_a_hang_or_a_crash(tests, tmp_path):
-    listed = tmp_path / "list.json"
-    good = run_tests([str(tests)], 1, listed, {}, None)
+    listed, log = tmp_path / "list.json", tmp_path / "log"
+    good = run_tests([str(tests)], 1, listed, {}, None, log)
     assert good.verdict == "passed" and len(good.durations) == 3
     assert NUMBER not in os.environ
-    bad = run_tests([str(tests)], 2, listed, {}, None)
+    bad = run_tests([str(tests)], 2, listed, {}, None, log)
     assert bad.verdict == "failed" and bad.test.endswith("test_number") and len(bad.durations) == 2
-    assert run_tests([str(tests)], 3, listed, {}, 3.0).verdict == "timeout"
-    assert run_tests([str(tests)], 4, listed, {}, None).verdict == "failed"
-    assert run_tests([str(tests.with_name("test_absent.py"))], 1, listed, {}, None).verdict == "broken"
+    assert run_tests([str(tests)], 3, listed, {}, 3.0, log).verdict == "timeout"
+    assert run_tests([str(tests)], 4, listed, {}, None, log).verdict == "failed"
+    assert run_tests([str(tests.with_name("test_absent.py"))], 1, listed, {}, None, log).verdict == "broken"
     first = next(t for t in good.durations if t.endswith("test_number"))
     order = dict.fromkeys(good.durations, 5.0) | {first: 1.0}
-    assert list(run_tests([str(tests)], 2, listed, order, None).durations) == [first]
+    assert list(run_tests([str(tests)], 2, listed, order, None, log).durations) == [first]
     assert not list(tmp_path.glob("run-*"))
 
 
 def test_a_stop_takes_the_run_with_it(tests, tmp_path, monkeypatch):
-    children = []
+    children, log = [], tmp_path / "log"
 
     def stop(child, limit):
         children.append(child)
         raise KeyboardInterrupt
     monkeypatch.setattr(mutant_runs, "_wait", stop)
     with pytest.raises(KeyboardInterrupt):
-        run_tests([str(tests)], 3, tmp_path / "list.json", {}, None)
+        run_tests([str(tests)], 3, tmp_path / "list.json", {}, None, log)
     with pytest.raises(ProcessLookupError):
         os.kill(children[0], 0)
 
