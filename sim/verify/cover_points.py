@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +20,10 @@ _COUNTER = re.compile(r"^C '(.*)' (\d+)$", re.MULTILINE)
 _PAIR = re.compile("\x01([^\x02]+)\x02([^\x01]*)")
 _SOURCE = re.compile(r'\(\* src = "([^"|]*)')
 _BIT = re.compile(r"\[(\d+)\]$")
+#: Where a field's name begins.
+_FIELD = re.compile(r"[.\[]")
 #: How Verilator writes characters that C++ has not in names.
-_CODED = re.compile("__0([0-9A-F]{2})")
+_CODED = re.compile("__0([0-9A-Fa-f]{2})")
 #: A register that the Verilog back end puts into blocks for simulators to run them once: no branch of the design.
 _TRIGGER = re.compile(r"^ *if \(\\\$\S* \) begin end$")
 _EDGE = re.compile(r":(0->1|1->0)$")
@@ -80,8 +82,9 @@ def design(path: Path) -> Design:
     return Design(path.read_text())
 
 
-def points_of(data: str, of: Design) -> Iterable[tuple[Point, bool]]:
+def points_of(data: str, of: Design) -> Iterator[tuple[Point, bool]]:
     """The points of one file that Verilator wrote, and whether they were covered."""
+    toggles: list[tuple[Point, bool]] = []
     seen: dict[tuple[str, int, str, str], int] = {}
     places: dict[tuple, str] = {}
     for found in _COUNTER.finditer(data):
@@ -94,7 +97,7 @@ def points_of(data: str, of: Design) -> Iterable[tuple[Point, bool]]:
         covered = int(found[2]) > 0
         if page.startswith("v_toggle"):
             if point := _toggle(file, source_line, name):
-                yield point, covered
+                toggles.append((point, covered))
         elif page.startswith(("v_line", "v_branch")) and line not in of.triggers:
             # Branches of the same line are told apart by their order in a module; of all its instances alike.
             place = (page, line, pairs.get("n", ""), name)
@@ -103,14 +106,20 @@ def points_of(data: str, of: Design) -> Iterable[tuple[Point, bool]]:
                 seen[key] = seen.get(key, 0) + 1
                 places[place] = f"{name} {seen[key]}"
             yield Point("line", file, source_line, places[place]), covered
+    # A signal with fields is there a second time as a whole.
+    wholes = {(point.file, point.line, point.name[:at.start()])
+              for point, _ in toggles for at in _FIELD.finditer(point.name)}
+    yield from ((point, covered) for point, covered in toggles if (point.file, point.line, point.name) not in wholes)
 
 
 def _toggle(file: str, line: int, name: str) -> Point | None:
-    """A signal's bit; None for signals without a name of their own (Yosys numbers them by the build)."""
+    """A signal's bit; None for signals without a name of their own (Yosys numbers them by the build). The words of a
+    memory are one."""
     edge = _EDGE.search(name)
-    plain = _CODED.sub(lambda c: chr(int(c[1], 16)), _EDGE.sub("", name))
+    plain = _EDGE.sub("", name)
     found = _BIT.search(plain)
-    plain = plain[:found.start()] if found else plain
+    plain = _BIT.sub("", plain[:found.start()] if found else plain)
+    plain = _CODED.sub(lambda c: chr(int(c[1], 16)), plain)
     if "$" in plain or plain.startswith("_"):
         return None
     bit = f"{found[1] if found else 0}{edge[0] if edge else ''}"

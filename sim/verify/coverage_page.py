@@ -118,8 +118,24 @@ def missed_lines(points: Iterable[Point]) -> list[tuple[str, int, str, str, str]
     for point in points:
         what = f"branch {point.name}" if point.kind == "line" else point.name
         grouped[point.file, point.line, what, reason(point)].append(point.bit)
-    return [(file, line, what, ", ".join(bits[:8]) + (f" and {len(bits) - 8} more" if len(bits) > 8 else ""), why)
-            for (file, line, what, why), bits in sorted(grouped.items())]
+    return [(file, line, what, _ranges(bits), why) for (file, line, what, why), bits in sorted(grouped.items())]
+
+
+def _ranges(bits: Iterable[str]) -> str:
+    """Bits and their edges in short: "3–7, 9 (1->0)"."""
+    edges: dict[int, set[str]] = defaultdict(set)
+    for bit in filter(None, bits):
+        number, _, edge = bit.partition(":")
+        edges[int(number)].add(edge)
+    runs: list[list] = []
+    for number, which in sorted(edges.items()):
+        one = "".join(which) if len(which) == 1 else ""
+        if runs and runs[-1][1] == number - 1 and runs[-1][2] == one:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number, one])
+    spans = ((f"{low}–{high}" if high > low else f"{low}", f" ({edge})" if edge else "") for low, high, edge in runs)
+    return ", ".join(span + edge for span, edge in spans)
 
 
 def _missed(u: UnitCoverage) -> str:
