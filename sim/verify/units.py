@@ -48,7 +48,7 @@ UNITS = (
          ("tests/control/test_walker.py", "tests/control/test_stages.py", "tests/control/test_loader.py",
           "tests/control/test_scale_table.py")),
     Unit("stream", ("stream/",), ("tests/stream/test_cells.py", "tests/stream/test_fifo.py",
-                                  "tests/stream/test_prompt_fifo.py", "tests/formal/test_cells.py")),
+                                  "tests/stream/test_prompt_fifo.py")),
 )
 BY_NAME = {unit.name: unit for unit in UNITS}
 
