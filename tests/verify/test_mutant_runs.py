@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sim.verify import mutant_runs, mutant_table, mutants
+from sim.verify import mutant_runs, mutant_table, mutants, units
 from sim.verify.mutant_runs import NUMBER, Run, limit_of, run_tests
 from sim.verify.mutant_table import Row, table
 from sim.verify.sites import Mutant, Site
@@ -78,11 +78,14 @@ MUTANTS = [Mutant(Site("bus/x.py", f"line {n}", "$lt as $le"), "every") for n in
 
 def a_unit(tests, tmp_path, monkeypatch) -> mutants._Unit:
     """Mutants 1, 2 and 3; number 2 is noticed by the bench of one test file, which is the accelerator's as well."""
-    monkeypatch.setattr(mutants, "ACCELERATOR", (str(tests),))
+    monkeypatch.setattr(mutants, "ACCELERATOR", (tests.name,))
+    monkeypatch.setattr(mutant_runs, "ROOT", tests.parent)
     monkeypatch.setattr(mutants, "limit_of", lambda run: 3.0)
     (tmp_path / "list.json").write_text("{}")
     numbers = {m: n for n, m in enumerate(MUTANTS, 1)}
-    return mutants._Unit(Unit("bus", ("bus/",), (str(tests),)), MUTANTS, numbers, tmp_path, "design")
+    monkeypatch.setattr(units, "ROOT", tests.parent)
+    monkeypatch.setattr(mutants, "ROOT", tests.parent)
+    return mutants._Unit(Unit("bus", ("bus/",), (tests.name,)), MUTANTS, numbers, tmp_path, "design")
 
 
 def test_a_stopped_run_goes_on_and_a_survivor_is_tried_again_only_by_other_tests(tests, tmp_path, monkeypatch, capsys):
@@ -111,10 +114,13 @@ def test_equivalent_mutants_count_for_nothing(monkeypatch):
     assert "| bus | 3 | 0 | 1 | 1 | 1 | 0 | 50.0 % |" in table([row])
 
 
-def test_every_source_with_hardware_has_a_unit_and_every_unit_its_tests():
+def test_every_source_has_one_unit_and_every_unit_its_tests():
     for unit in UNITS:
-        for test in unit.bench:
-            assert (mutants.ROOT / test).is_file()
+        assert unit.bench
+        # A pattern without a star names a file that is there.
+        assert all("*" in pattern or pattern in unit.bench for pattern in unit.patterns)
+        assert all((mutants.ROOT / "spatten_hw" / source).exists() for source in unit.sources)
+    assert unit_of("accelerator.py") is None
     assert unit_of("matmul/value_array.py").name == "matmul/prob_value"
     assert unit_of("matmul/pipeline.py").name == "matmul/score"
 
