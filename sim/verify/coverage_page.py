@@ -125,8 +125,8 @@ def _ranges(bits: Iterable[str]) -> str:
     """Bits and their edges in short: "3–7, 9 (1->0)"."""
     edges: dict[int, set[str]] = defaultdict(set)
     for bit in filter(None, bits):
-        number, _, edge = bit.partition(":")
-        edges[int(number)].add(edge)
+        place, _, edge = bit.partition(":")
+        edges[int(place)].add(edge)
     runs: list[list] = []
     for number, which in sorted(edges.items()):
         one = "".join(which) if len(which) == 1 else ""
