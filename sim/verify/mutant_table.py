@@ -22,8 +22,8 @@ def equivalent() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Row:
-    """A unit: mutants sampled, killed by its own bench or by the accelerator's tests, equivalent ones, those that
-    survive both (keys), and those not tried yet."""
+    """A unit: mutants sampled, killed by its own bench or by the accelerator's tests (of both `timeouts` by taking too
+    long), equivalent ones, those that survive both (keys), and those not tried yet."""
 
     unit: str
     mutants: int
@@ -32,6 +32,7 @@ class Row:
     equivalent: int
     survivors: tuple[str, ...]
     untried: int
+    timeouts: int = 0
 
     @classmethod
     def of(cls, unit: str, keys: Sequence[str], results: dict[str, dict[str, Any]]) -> Row:
@@ -40,7 +41,8 @@ class Row:
         killed = [results[k]["killed"] for k in rest if "killed" in results.get(k, {})]
         left = tuple(k for k in rest if k in results and "killed" not in results[k])
         return cls(unit, len(keys), killed.count("bench"), killed.count("accelerator"), len(same), left,
-                   len(rest) - len(killed) - len(left))
+                   len(rest) - len(killed) - len(left),
+                   sum(results.get(k, {}).get("verdict") == "timeout" for k in rest))
 
     @property
     def tried(self) -> int:
@@ -56,13 +58,14 @@ def table(rows: Sequence[Row]) -> str:
     """Markdown, with a last row of sums."""
     everything = Row("all", sum(r.mutants for r in rows), sum(r.own for r in rows), sum(r.accelerator for r in rows),
                      sum(r.equivalent for r in rows), tuple(s for r in rows for s in r.survivors),
-                     sum(r.untried for r in rows))
+                     sum(r.untried for r in rows), sum(r.timeouts for r in rows))
     lines = ["| unit | mutants | killed by its bench | by the accelerator's tests | equivalent | survive | not tried | "
              "killed |", "|---|---|---|---|---|---|---|---|"]
     for r in [*rows, everything]:
         percent = f"{r.killed_percent:.1f} %" if r.tried else "–"
         lines.append(f"| {r.unit} | {r.mutants} | {r.own} | {r.accelerator} | {r.equivalent} | {len(r.survivors)} | "
                      f"{r.untried} | {percent} |")
+    lines += ["", f"Killed by taking too long: {everything.timeouts}."]
     return "\n".join(lines)
 
 

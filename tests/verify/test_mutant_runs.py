@@ -95,6 +95,7 @@ def test_a_stopped_run_goes_on_and_a_survivor_is_tried_again_only_by_other_tests
     unit.run(None, own=False)
     row = a_unit(tests, tmp_path, monkeypatch).row()
     assert (row.own, row.accelerator, row.survivors, row.untried) == (2, 0, (MUTANTS[0].key,), 0)
+    assert row.timeouts == 1
     capsys.readouterr()
     a_unit(tests, tmp_path, monkeypatch).run(None, own=False)
     assert capsys.readouterr().out == ""
