@@ -11,7 +11,8 @@ OUT ?= build/$(PRESET)
 BENCH ?=
 WORKLOAD ?=
 
-.PHONY: help demo test bench release-check lint generate gpt evaluate boards area proofs netlist venv clean distclean
+.PHONY: help demo test bench release-check mutants coverage lint generate gpt evaluate boards area proofs netlist venv \
+  clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
@@ -24,6 +25,8 @@ help:
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
 	@echo "make proofs    formal proofs that go deeper than those of make test"
 	@echo "make netlist   preset small after synthesis, in ECP5's cells and in standard cells, against the golden model"
+	@echo "make mutants   wrong variants of the design, which the tests must notice: table by unit, to build/mutants/ (resumes)"
+	@echo "make coverage  branches and toggles of the Verilog that the tests reach, to build/coverage/ (resumes)"
 	@echo "make lint      ruff and mypy"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
@@ -40,6 +43,12 @@ bench: $(VENV)/.demo
 release-check: $(VENV)/.dev
 	$(BIN)/python -m sim.release check
 	$(BIN)/python -m sim.release commands
+
+mutants: $(VENV)/.dev
+	$(BIN)/python -m sim.verify.mutants --jobs 2
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m sim.verify.coverage
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

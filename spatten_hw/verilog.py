@@ -31,7 +31,11 @@ def to_verilog(component: wiring.Component, name: str, jobs: int = 1, *, contrac
     design only: not on the machine, its paths, or `jobs`. `contracts`: with the contracts of all blocks
     (`contract.py`), for simulation.
     """
-    os.environ.setdefault("AMARANTH_USE_YOSYS", YOSYS)
+    return from_rtlil(to_rtlil(component, name, jobs, contracts=contracts))
+
+
+def to_rtlil(component: wiring.Component, name: str, jobs: int = 1, *, contracts: bool = False) -> str:
+    """RTLIL of which `from_rtlil` makes the Verilog of `to_verilog`: the same modules and names."""
     platform = VerilogPlatform(name)
     with _no_collector(), checked(contracts):
         texts = [rtlil.convert(component, name=name, platform=platform)]
@@ -46,7 +50,13 @@ def to_verilog(component: wiring.Component, name: str, jobs: int = 1, *, contrac
                 found += [k for k in inner if k not in known]
                 known.update(inner)
             keys = found
-    return repaired(verilog._convert_rtlil_text(readable("\n".join(texts))))
+    return readable("\n".join(texts))
+
+
+def from_rtlil(text: str) -> str:
+    """Verilog of RTLIL text."""
+    os.environ.setdefault("AMARANTH_USE_YOSYS", YOSYS)
+    return repaired(verilog._convert_rtlil_text(text))
 
 
 def _convert_block(key: tuple, prefix: str, contracts: bool) -> tuple[str, list[tuple]]:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "contracts.h"
+#include "coverage.h"
 #include "verilated.h"
 
 #define API extern "C" __attribute__((visibility("default")))
@@ -100,7 +101,10 @@ struct Block {
         describe(*top, streams, wires);
         top->clk = 0, top->rst = 0;
     }
-    ~Block() { top->final(); }
+    ~Block() {
+        top->final();
+        write_coverage(context);
+    }
 
     void settle() { top->clk = 0, top->eval(); }
     void edge() {

@@ -20,9 +20,8 @@ from amaranth.lib import wiring
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.shared import only_asked
-from spatten_hw.verilog import to_verilog
 
-from . import kept
+from . import kept, variant
 from .block_ports import Port, ports_of
 from .build import JOBS, Progress
 from .contracts import reported
@@ -33,8 +32,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TOP = "block"
 #: What a block's library is made with.
-_SOURCES = tuple(HERE / name for name in ("block.cpp", "contracts.h", "block_build.py", "contracts.py", "power_up.py",
-                                          "verilator.py"))
+_SOURCES = tuple(HERE / name for name in ("block.cpp", "contracts.h", "coverage.h", "block_build.py", "contracts.py",
+                                          "power_up.py", "verilator.py"))
 
 
 def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
@@ -53,7 +52,7 @@ def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: in
         return found, component
     name = type(component).__name__
     say(f"generating Verilog of {name}")
-    text = to_verilog(component, TOP, jobs=JOBS, contracts=True)
+    text = variant.simulated_verilog(component, TOP, jobs=JOBS)
     library = _build(text, _glue(streams, wires), name, optimize, say)
     if shortcut:
         shortcut.leads_to(library)
@@ -61,8 +60,8 @@ def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: in
 
 
 def _build(verilog: str, glue: str, name: str, optimize: int, say: Progress) -> Path:
-    digest = hashlib.sha256("\0".join([
-        verilog, glue, *(path.read_text() for path in _SOURCES), str(optimize), version()]).encode()).hexdigest()[:16]
+    parts = (verilog, glue, *(path.read_text() for path in _SOURCES), str(optimize), version() + variant.compiled())
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def make(work: Path) -> Path:
         say(f"compiling {name}")
@@ -73,7 +72,7 @@ def _build(verilog: str, glue: str, name: str, optimize: int, say: Progress) -> 
 def _compile(verilog: str, glue: str, work: Path, optimize: int) -> Path:
     (work / f"{TOP}.v").write_text(reported(random_start(verilog)))
     (work / "glue.h").write_text(glue)
-    for source in ("block.cpp", "contracts.h"):
+    for source in ("block.cpp", "contracts.h", "coverage.h"):
         shutil.copyfile(HERE / source, work / source)
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     verilate(work, TOP, "block.cpp", env, f"-O{optimize}")
@@ -103,7 +102,8 @@ def _shortcut(block: Callable, args: tuple, kwargs: dict[str, Any], optimize: in
     if not all(isinstance(a, int | str | SpAttenConfig) for a in everything):
         return None
     source = Path(sys.modules[block.__module__].__file__ or "")
-    text = f"{block.__module__}.{block.__qualname__} {args} {sorted(kwargs.items())} {optimize} {_sources()}"
+    text = (f"{block.__module__}.{block.__qualname__} {args} {sorted(kwargs.items())} {optimize} {_sources()}"
+            f"{variant.tag()}")
     return kept.Shortcut("block-" + hashlib.sha256(text.encode() + source.read_bytes()).hexdigest()[:16])
 
 

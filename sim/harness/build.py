@@ -16,9 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.verilog import to_verilog
 
-from . import kept
+from . import kept, variant
 from .contracts import reported
 from .glue import glue_header
 from .power_up import random_start
@@ -29,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 #: The model of DRAM, also compiled by itself (sim/dram/replay.py).
 DRAM_HEADERS = ("dram_timing.h", "dram_bank.h", "dram_queue.h", "dram_controller.h")
 SOURCES = ("harness.cpp", "channel.h", "contracts.h", "axi_checker.h", "axi_payload.h", "classes.h", "memory.h",
-           "probe.h", "trouble.h", "dram_port.h", *DRAM_HEADERS)
+           "probe.h", "trouble.h", "coverage.h", "dram_port.h", *DRAM_HEADERS)
 #: What makes a library of them.
 MADE_WITH = ("build.py", "contracts.py", "power_up.py", "registers.py", "verilator.py")
 #: Module name of the accelerator's top.
@@ -57,7 +56,7 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
     from spatten_hw.top import Top
 
     say(f"generating Verilog of '{config.name}'")
-    text = to_verilog(Top(config, probe=True), TOP, jobs=JOBS, contracts=True)
+    text = variant.simulated_verilog(Top(config, probe=True), TOP, jobs=JOBS)
     library = build_library(text, config.channels, config.axi_data_bits, probe=config, trace=trace,
                             optimize=optimize, progress=progress)
     shortcut.leads_to(library)
@@ -77,7 +76,7 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
     glue = glue_header(channels, data_bits, probe)
     digest = hashlib.sha256(verilog.encode())
     for part in (glue, *((HERE / s).read_text() for s in SOURCES),
-                 f"{trace} {optimize} {version()}",
+                 f"{trace} {optimize} {version()}{variant.compiled()}",
                  *((HERE / s).read_text() for s in MADE_WITH)):
         digest.update(part.encode())
     return kept.library(digest.hexdigest()[:16], lambda work: _compile(verilog, glue, work, trace, optimize, say))
@@ -149,7 +148,7 @@ def _make(work: Path, env: dict[str, str], say: Progress) -> None:
 def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int | None) -> str:
     root = HERE.parents[1] / "spatten_hw"
     digest = hashlib.sha256(f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} "
-                            f"{version()}".encode())
+                            f"{version()}{variant.tag()}".encode())
     for path in [*sorted(root.rglob("*.py")), *(HERE / s for s in (*SOURCES, *MADE_WITH, "glue.py"))]:
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -12,6 +12,7 @@
 #include "glue.h"
 #include "channel.h"
 #include "contracts.h"
+#include "coverage.h"
 #include "probe.h"
 #include "verilated.h"
 #if VM_TRACE
@@ -74,6 +75,7 @@ struct Harness {
         if (trace) trace->close();
 #endif
         top->final();
+        write_coverage(context);
     }
 
     void settle() {

@@ -19,6 +19,7 @@ from spatten_hw.config import SpAttenConfig
 
 from .build import Progress, build_accelerator
 from .hang import PATIENCE
+from .job_log import job_log
 from .library import ACCESS_LIMIT
 from .memories import Memories
 from .memory_options import MemoryOptions
@@ -44,6 +45,7 @@ class VerilatedTransport(Memories, Observer):
             library = build_accelerator(config, trace=trace is not None, optimize=optimize, progress=progress)
         super().__init__(config, library, trace, start_seed)
         self.memory = memory
+        self._jobs = job_log(config, self.mem_read)
         self.configure(options)
         self.set_patience(patience)
         self._set_dram()
@@ -61,6 +63,8 @@ class VerilatedTransport(Memories, Observer):
         """Writes a register."""
         self._answer(self._lib.spatten_write32(self._open(), address, value, ACCESS_LIMIT),
                      f"write of register 0x{address:03x}")
+        if self._jobs:
+            self._jobs.wrote(address, value)
 
     def wait_irq(self, max_cycles: int) -> bool:
         """Runs until a cycle shows the interrupt (True) or for `max_cycles` (False)."""

@@ -23,6 +23,8 @@ from spatten_hw.output import NO_ROOM, cannot_write, file_system, full_file_syst
 
 from .plain_paths import plain
 
+from . import variant
+
 #: Options that every compilation needs to be right. Verilator's data-flow pass (DFG) loses drivers of signals of which
 #: some bits have none: presets `eighth` and `full` computed other results with it.
 SOUND = ("-fno-dfg",)
@@ -76,6 +78,10 @@ def verilate(work: Path, top: str, main: str, env: dict[str, str], cflags: str =
     """Module `top` of `<top>.v` in `work` to C++ in `work/obj`, of which `V<top>.mk` makes the library
     `work/lib<top>.so`, with `main` (C++, in `work`) in it. `env`: of `verilator_env`; `cflags`: more for the C++
     compiler; `options`: more for Verilator. Raises `ToolError` with the first error."""
+    if variant.compiled():
+        # Coverage is written under the name of the design's text, which is kept beside the folder of this build.
+        cflags += f' -DCOVERAGE_NAME=\\"{variant.keep_text((work / f"{top}.v").read_text(), work.parent)}\\"'
+        options += tuple(variant.verilator_options())
     # -fno-gnu-unique, -Bsymbolic: two such libraries in one process must not share symbols.
     call(["verilator", "--cc", "--exe", "--prefix", f"V{top}", "--top-module", top, "--Mdir", "obj",
           "-O3", *SOUND, "--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", *options,
@@ -93,6 +99,7 @@ def shared_runtime(obj: Path, kept: Path) -> Iterator[None]:
     """Within, make finds the objects of Verilator's runtime in `obj` if an earlier build left them in `kept`; otherwise
     they are left there afterwards. They are the same for every design that is compiled with the same options, and half
     the time of compiling a small one."""
+    kept = kept.with_name(kept.name + variant.compiled())
     kept.mkdir(exist_ok=True)
     for path in kept.glob("*.o"):
         shutil.copyfile(path, obj / path.name)

@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,12 +29,12 @@ import cocotb_tools.config
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
+from sim.harness import variant
 from sim.harness.contracts import reported
-from sim.harness.kept import build_dir
+from sim.harness.kept import build_dir, library_dir
 from sim.harness.plain_paths import is_plain, plain, plain_temporary
 from sim.harness.power_up import random_start
 from sim.harness.verilator import SOUND, start_seed, verilator_env
-from spatten_hw.verilog import to_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Verilog of more characters is compiled in several files at once. Smaller designs are quicker in one: as several
@@ -86,11 +87,11 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
     compiler's effort on the model (-O0 for big models that run briefly). Raises AssertionError naming the failed
     coroutines.
     """
-    text = reported(random_start(to_verilog(component, top, contracts=True)), fatal=True)
+    text = reported(random_start(variant.simulated_verilog(component, top)), fatal=True)
     seed = start_seed(seed)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
-    what = f"3{SOUND}{text}{waves}{'' if opt_fast == '-O1' else opt_fast}"
-    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
+    kind = f"{waves}{'' if opt_fast == '-O1' else opt_fast}{variant.compiled()}"
+    digest = hashlib.sha256(f"3{SOUND}{text}{kind}".encode()).hexdigest()[:16]
     build = build_dir() / "bench" / digest
     env = verilator_env(opt_fast=opt_fast, opt_slow="-O0")
     saved = {k: os.environ.get(k) for k in ("PATH", "VERILATOR_ROOT", "MAKEFLAGS")}
@@ -107,7 +108,8 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
                 ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
                 runner.build(sources=[ports, work / f"{top}.v"], hdl_toplevel=top, build_dir=work, waves=waves,
                              always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
-                             build_args=[*SOUND, "-Wno-fatal", "-Wno-WIDTH", "-Wno-PROCASSINIT", "--x-assign", "0",
+                             build_args=[*SOUND, *variant.verilator_options(), "-Wno-fatal", "-Wno-WIDTH",
+                                         "-Wno-PROCASSINIT", "--x-assign", "0",
                                          *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
                 _keep_runtime(work, _runtime_cache(waves))
             done.touch()
@@ -127,6 +129,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
                        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir),
                                                                        os.environ.get("LD_LIBRARY_PATH")))),
                        "COCOTB_ANSI_OUTPUT": "0"})
+        _collect_coverage(test_dir, text)
         count, failed = check_results.get_results(results)
     except (Exception, SystemExit) as error:
         raise AssertionError(f"{error}\n{_tail(build)}") from error
@@ -153,7 +156,7 @@ _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_thre
 
 
 def _runtime_cache(waves: bool) -> Path:
-    return build_dir() / f"runtime2-{int(waves)}"
+    return build_dir() / f"runtime2-{int(waves)}{variant.compiled()}"
 
 
 def _keep_runtime(build: Path, cache: Path) -> None:
@@ -163,6 +166,14 @@ def _keep_runtime(build: Path, cache: Path) -> None:
             part = cache / f"{name}.{os.getpid()}"
             shutil.copyfile(build / name, part)
             part.rename(cache / name)
+
+
+def _collect_coverage(test_dir: Path, text: str) -> None:
+    """Takes what cocotb's simulation covered to where the libraries leave theirs (`coverage.h`)."""
+    found, folder = test_dir / "coverage.dat", os.environ.get(variant.COVERAGE)
+    if folder and found.exists():
+        name = variant.keep_text(text, library_dir())
+        shutil.move(found, Path(folder) / f"{name}-{test_dir.name}-{os.getpid()}-{time.monotonic_ns()}.dat")
 
 
 def _tail(folder: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from sim.testbench import Bench, pack, unpack
 from sim.testbench.runner import params, run_bench
-from spatten_hw.prune.rows import request_row, total_row
+from spatten_hw.prune.rows import layer_sum_bits, request_row, total_row
 from spatten_hw.prune.score_memory import GATHER_CYCLES, MERGE_CYCLES, ScoreMemory
 
 from .builds import tiny
@@ -66,7 +66,7 @@ async def merge_and_gather_under_stalls(dut):
     for trial in range(40):
         stall = (trial % 3) * 0.3
         ids = sorted(bench.rng.sample(range(c.max_tokens), bench.rng.randint(1, c.max_tokens)))
-        adds = [bench.rng.getrandbits(17) for _ in ids]
+        adds = [bench.rng.getrandbits(layer_sum_bits(c)) >> bench.rng.choice([0, 4]) for _ in ids]
         merge = bench.send("requests", _rows(c, ids, adds, 1), stall)
         await bench.run(partial(_sent, merge), limit=1000)
         await bench.run(lambda: _idle(dut), limit=1000)

@@ -1,0 +1,1 @@
+"""How well the tests guard the generator: mutants of the design that they must kill, and coverage."""
