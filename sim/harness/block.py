@@ -77,7 +77,7 @@ class Block:
     #: The component simulated, for what it states of itself.
     component: wiring.Component
 
-    def __init__(self, block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
+    def __init__(self, block: Callable[..., wiring.Component], *args: Any, optimize: int | None = None,
                  progress: Progress | None = None, **kwargs: Any):
         self._handle: int | None = None
         library, self.component = build_block(block, *args, optimize=optimize, progress=progress, **kwargs)
