@@ -98,8 +98,8 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
 
 
 def asked_level() -> int | None:
-    """The level of g++ that $SPATTEN_OPTIMIZE asks for, 0 … 3: for those who build more than they simulate. Whoever names
-    a level gets that one. Raises `ToolError` for anything else; None: not set."""
+    """The level of g++ that $SPATTEN_OPTIMIZE asks for, 0 … 3, where no other is named: for those who build more than
+    they simulate. None: it is not set. Raises `ToolError` for anything else."""
     text = os.environ.get("SPATTEN_OPTIMIZE", "")
     if text not in ("", "0", "1", "2", "3"):
         raise ToolError(f"SPATTEN_OPTIMIZE = {text}: must be 0, 1, 2 or 3, the C++ compiler's optimisation level")
