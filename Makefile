@@ -11,11 +11,13 @@ OUT ?= build/$(PRESET)
 BENCH ?= full
 WORKLOAD ?=
 
-.PHONY: help demo test bench lint generate gpt evaluate boards area venv clean distclean
+.PHONY: help demo quick test nightly bench lint generate gpt evaluate boards area venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
-	@echo "make test      the whole test suite"
+	@echo "make quick     the tests of every block, a tiny accelerator and preset small (3 minutes)"
+	@echo "make test      the whole test suite (15 minutes)"
+	@echo "make nightly   all that takes longer, one after the other, and a page of figures: build/nightly/ (resumes)"
 	@echo "make bench     cycles against their bounds, preset BENCH=$(BENCH), requests WORKLOAD=file.csv, to build/bench/"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
@@ -28,8 +30,17 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/spatten-hw demo
 
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m quick
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# In this order; a target that has not been made yet is made by `make`, and one that failed does not stop the others.
+NIGHTLY := lint test proofs netlist soak mutants coverage bench boards area release-check
+
+nightly: $(VENV)/.dev
+	$(BIN)/python -m sim.nightly $(NIGHTLY)
 
 bench: $(VENV)/.demo
 	@mkdir -p build/bench
