@@ -11,12 +11,14 @@ OUT ?= build/$(PRESET)
 BENCH ?=
 WORKLOAD ?=
 
-.PHONY: help demo test bench release-check mutants coverage lint generate gpt evaluate boards area proofs netlist venv \
-  clean distclean
+.PHONY: help demo quick test nightly bench release-check mutants coverage lint generate gpt evaluate boards area proofs \
+  netlist venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
-	@echo "make test      the whole test suite"
+	@echo "make quick     the tests of every block, a tiny accelerator and preset small (3 minutes)"
+	@echo "make test      the whole test suite (15 minutes)"
+	@echo "make nightly   all that takes longer, one after the other, and a page of figures: build/nightly/ (resumes)"
 	@echo "make bench     cycles of all presets against their bounds, into the tables of docs/ (BENCH=small: of one; goes on)"
 	@echo "make release-check  are the figures of the docs those of the present Verilog, do documented commands run?"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
@@ -34,8 +36,17 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/spatten-hw demo
 
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m quick
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# In this order; a target that has not been made yet is made by `make`, and one that failed does not stop the others.
+NIGHTLY := lint test proofs netlist soak mutants coverage bench boards area release-check
+
+nightly: $(VENV)/.dev
+	$(BIN)/python -m sim.nightly $(NIGHTLY)
 
 bench: $(VENV)/.demo
 	$(BIN)/python -m sim.release bench $(if $(BENCH),--preset $(BENCH)) $(if $(WORKLOAD),--workload '$(WORKLOAD)')

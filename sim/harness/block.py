@@ -79,7 +79,7 @@ class Block:
     #: The component simulated, for what it states of itself.
     component: wiring.Component
 
-    def __init__(self, block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
+    def __init__(self, block: Callable[..., wiring.Component], *args: Any, optimize: int | None = None,
                  progress: Progress | None = None, start_seed: int | None = None, **kwargs: Any):
         self._handle: int | None = None
         self.start_seed = verilator.start_seed(start_seed)

@@ -23,10 +23,11 @@ from spatten_hw.shared import only_asked
 
 from . import kept, variant
 from .block_ports import Port, ports_of
-from .build import JOBS, Progress
+from .build import JOBS, Progress, asked_level
 from .contracts import reported
 from .power_up import random_start
-from .verilator import call, check_tools, shared_runtime, verilate, verilator_env, version
+from .precompiled import Headers
+from .verilator import ONE_FILE, call, check_tools, shared_runtime, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -36,13 +37,16 @@ _SOURCES = tuple(HERE / name for name in ("block.cpp", "contracts.h", "coverage.
                                           "power_up.py", "verilator.py"))
 
 
-def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: int = 1,
+def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: int | None = None,
                 progress: Progress | None = None, **kwargs: Any) -> tuple[Path, wiring.Component]:
     """The library of `block(*args, **kwargs)`, built if it does not exist yet, and the component.
 
-    `optimize`: the C++ compiler's effort. More than 1 takes longer and has not made models faster.
+    `optimize`: the C++ compiler's effort; None: `asked_level`, or 1. More takes longer and has not made models faster.
     """
     check_tools()
+    if optimize is None:
+        asked = asked_level()
+        optimize = 1 if asked is None else asked
     say = progress or (lambda _: None)
     component = block(*args, **kwargs)
     streams, wires = ports_of(component)
@@ -75,9 +79,14 @@ def _compile(verilog: str, glue: str, work: Path, optimize: int) -> Path:
     for source in ("block.cpp", "contracts.h", "coverage.h"):
         shutil.copyfile(HERE / source, work / source)
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
-    verilate(work, TOP, "block.cpp", env, f"-O{optimize}")
-    with shared_runtime(work / "obj", kept.library_dir() / f"runtime-block-{version()}-{optimize}"):
-        call(["make", f"-j{JOBS}", "-f", f"V{TOP}.mk"], work / "obj", env, work / "make.log")
+    verilate(work, TOP, "block.cpp", env, f"-O{optimize}", *ONE_FILE)
+    runtime = kept.library_dir() / f"runtime-block-{version()}-{optimize}"
+    make = ["make", f"-j{JOBS}", "-f", f"V{TOP}.mk"]
+    with shared_runtime(work / "obj", runtime):
+        headers = Headers(runtime, f"-O{optimize}")
+        if headers.missing:
+            call([*make, *headers.compile], work / "obj", env, work / "headers.log")
+        call([*make, *headers.use], work / "obj", env, work / "make.log")
     return work / f"lib{TOP}.so"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -21,8 +22,19 @@ from . import kept, variant
 from .contracts import reported
 from .glue import glue_header
 from .power_up import random_start
+from .precompiled import Headers
 from .registers import clocked_registers
-from .verilator import check_tools, failure, shared_runtime, verilate, verilator_env, version
+from .verilator import (
+    ONE_FILE,
+    ToolError,
+    call,
+    check_tools,
+    failure,
+    shared_runtime,
+    verilate,
+    verilator_env,
+    version,
+)
 
 HERE = Path(__file__).resolve().parent
 #: The model of DRAM, also compiled by itself (sim/dram/replay.py).
@@ -43,13 +55,15 @@ Progress = Callable[[str], None]
 
 def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: int | None = None,
                       progress: Progress | None = None) -> Path:
-    """The library of `Top(config, probe=True)`, built if need be. `optimize`: of g++; None: `optimisation`.
+    """The library of `Top(config, probe=True)`, built if need be. `optimize`: of g++; None: `asked_level`, or
+    `optimisation`.
 
     A second, quicker key is a hash of the generator's own sources: if those are unchanged the Verilog is not
     generated again to learn that it is.
     """
     check_tools()
     say = progress or (lambda _: None)
+    optimize = asked_level() if optimize is None else optimize
     shortcut = kept.Shortcut(_generator_hash(config, trace, optimize))
     if found := shortcut.library():
         return found
@@ -72,6 +86,8 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
     check_tools()
     say = progress or (lambda _: None)
     if optimize is None:
+        optimize = asked_level()
+    if optimize is None:
         optimize = optimisation(verilog)
     glue = glue_header(channels, data_bits, probe)
     digest = hashlib.sha256(verilog.encode())
@@ -80,6 +96,15 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
                  *((HERE / s).read_text() for s in MADE_WITH)):
         digest.update(part.encode())
     return kept.library(digest.hexdigest()[:16], lambda work: _compile(verilog, glue, work, trace, optimize, say))
+
+
+def asked_level() -> int | None:
+    """The level of g++ that $SPATTEN_OPTIMIZE asks for, 0 … 3, where no other is named: for those who build more than
+    they simulate. None: it is not set. Raises `ToolError` for anything else."""
+    text = os.environ.get("SPATTEN_OPTIMIZE", "")
+    if text not in ("", "0", "1", "2", "3"):
+        raise ToolError(f"SPATTEN_OPTIMIZE = {text}: must be 0, 1, 2 or 3, the C++ compiler's optimisation level")
+    return int(text) if text else None
 
 
 def optimisation(verilog: str) -> int:
@@ -98,9 +123,18 @@ def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, sa
     # The model's start-up code, a quarter of all, is not worth optimising; a level among the CFLAGS would reach it too.
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     say("verilating")
-    verilate(work, TOP, "harness.cpp", env, "", *(["--trace"] if trace else []))
-    with shared_runtime(work / "obj", kept.library_dir() / f"runtime-{version()}-{int(trace)}-{optimize}"):
-        _make(work, env, say)
+    # Where little is optimised, several files are no quicker on two processors, and take more of their time.
+    whole = optimize == 0 and len(verilog) < LARGE
+    verilate(work, TOP, "harness.cpp", env, "", *(["--trace"] if trace else []), *(ONE_FILE if whole else ()))
+    runtime = kept.library_dir() / f"runtime-{version()}-{int(trace)}-{optimize}"
+    with shared_runtime(work / "obj", runtime):
+        arguments = []
+        if whole:
+            headers = Headers(runtime, f"-O{optimize}")
+            if headers.missing:
+                call(["make", "-f", f"V{TOP}.mk", *headers.compile], work / "obj", env, work / "headers.log")
+            arguments = headers.use
+        _make(work, env, say, arguments)
     return work / f"lib{TOP}.so"
 
 
@@ -119,15 +153,15 @@ def registered_reset(verilog: str) -> str:
     return verilog[:found.start()] + top + verilog[found.end():]
 
 
-def _make(work: Path, env: dict[str, str], say: Progress) -> None:
-    """Runs make, telling now and then how many of the files are compiled."""
+def _make(work: Path, env: dict[str, str], say: Progress, arguments: list[str]) -> None:
+    """Runs make with more `arguments`, telling now and then how many of the files are compiled."""
     obj = work / "obj"
     # A big design is compiled file by file, a small one as one file that includes all.
     split = "VM_PARALLEL_BUILDS = 1" in (obj / "Vspatten_classes.mk").read_text()
     total = len(list(obj.glob("*.cpp"))) + 3 if split else 5
     log = work / "make.log"
     with log.open("w") as out:
-        process = subprocess.Popen(["make", f"-j{JOBS}", "-f", "Vspatten.mk"], cwd=obj, env=env, stdout=out,
+        process = subprocess.Popen(["make", f"-j{JOBS}", "-f", "Vspatten.mk", *arguments], cwd=obj, env=env, stdout=out,
                                    stderr=subprocess.STDOUT)
         try:
             said = -1

@@ -21,13 +21,14 @@ from pathlib import Path
 from spatten_hw.errors import UserError
 from spatten_hw.output import NO_ROOM, cannot_write, file_system, full_file_system
 
-from .plain_paths import plain
-
 from . import variant
+from .plain_paths import plain
 
 #: Options that every compilation needs to be right. Verilator's data-flow pass (DFG) loses drivers of signals of which
 #: some bits have none: presets `eighth` and `full` computed other results with it.
 SOUND = ("-fno-dfg",)
+#: Options with which a design becomes one C++ file: as several it takes longer in all, and needs headers of its own.
+ONE_FILE = ("--output-split", "0")
 #: Objects of Verilator's runtime, which every design is linked with.
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vcd_c.o")
 

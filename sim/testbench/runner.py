@@ -34,16 +34,22 @@ from sim.harness.contracts import reported
 from sim.harness.kept import build_dir, library_dir
 from sim.harness.plain_paths import is_plain, plain, plain_temporary
 from sim.harness.power_up import random_start
+from sim.harness.precompiled import Headers
 from sim.harness.verilator import SOUND, start_seed, verilator_env
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Verilog of more characters is compiled in several files at once. Smaller designs are quicker in one: as several
 #: they first compile two precompiled headers of 72 MB, which take longer than the design.
 SPLIT_FROM = 500_000
+#: In which files cocotb makes failed assertions show the values that they compared.
+NOTHING_SHOWN, VALUES_SHOWN = "", "*.py"
 
 
 class _PortsOnly(Verilator):
-    """cocotb's Verilator runner without `--public-flat-rw`; the ports are public through a `.vlt` file."""
+    """cocotb's Verilator runner without `--public-flat-rw`; the ports are public through a `.vlt` file. `headers`: what
+    a design of one file is compiled with."""
+
+    headers: Headers | None = None
 
     def _build_command(self):
         commands = super()._build_command()
@@ -54,6 +60,10 @@ class _PortsOnly(Verilator):
         kept = sorted(str(o) for o in _runtime_cache(self.waves).glob("*.o"))
         if kept:
             commands.insert(1, ["cp", *kept, str(self.build_dir)])
+        if self.headers is not None:
+            if self.headers.missing:
+                commands.insert(-1, [*commands[-1], *self.headers.compile])
+            commands[-1] += self.headers.use
         return commands
 
     @staticmethod
@@ -106,11 +116,13 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
                 (work / f"{top}.v").write_text(text)
                 ports = work / "ports.vlt"
                 ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
+                split = len(text) > SPLIT_FROM
+                runner.headers = None if split else _headers(waves, opt_fast)
                 runner.build(sources=[ports, work / f"{top}.v"], hdl_toplevel=top, build_dir=work, waves=waves,
                              always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
                              build_args=[*SOUND, *variant.verilator_options(), "-Wno-fatal", "-Wno-WIDTH",
                                          "-Wno-PROCASSINIT", "--x-assign", "0",
-                                         *(() if len(text) > SPLIT_FROM else ("--output-split", "0"))])
+                                         *(() if split else ("--output-split", "0"))])
                 _keep_runtime(work, _runtime_cache(waves))
             done.touch()
         _adopt(runner, top, build, waves)
@@ -119,18 +131,23 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
         tag = hashlib.sha256(which.encode()).hexdigest()[:8]
         test_dir = build / f"run-{tag}"
         test_dir.mkdir(exist_ok=True)
-        results = runner.test(
-            test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
-            test_dir=test_dir, waves=waves,
-            testcase=testcase, test_filter=rf"^(?!.*\b{without}$)" if without else None,
-            seed=seed, plusargs=[f"+verilator+seed+{seed}"],
-            results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
-            extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
-                       "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir),
-                                                                       os.environ.get("LD_LIBRARY_PATH")))),
-                       "COCOTB_ANSI_OUTPUT": "0"})
-        _collect_coverage(test_dir, text)
-        count, failed = check_results.get_results(results)
+        # What cocotb needs to show the values in a failed assertion takes three times as long to load as everything
+        # else: it is asked for after a failure, of which the same seed makes the same again.
+        for shown in (NOTHING_SHOWN, VALUES_SHOWN):
+            results = runner.test(
+                test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
+                test_dir=test_dir, waves=waves,
+                testcase=testcase, test_filter=rf"^(?!.*\b{without}$)" if without else None,
+                seed=seed, plusargs=[f"+verilator+seed+{seed}"],
+                results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
+                extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
+                           "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir),
+                                                                           os.environ.get("LD_LIBRARY_PATH")))),
+                           "COCOTB_ANSI_OUTPUT": "0", "COCOTB_REWRITE_ASSERTION_FILES": shown})
+            _collect_coverage(test_dir, text)
+            count, failed = check_results.get_results(results)
+            if not failed:
+                break
     except (Exception, SystemExit) as error:
         raise AssertionError(f"{error}\n{_tail(build)}") from error
     finally:
@@ -157,6 +174,12 @@ _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_thre
 
 def _runtime_cache(waves: bool) -> Path:
     return build_dir() / f"runtime2-{int(waves)}{variant.compiled()}"
+
+
+def _headers(waves: bool, level: str) -> Headers:
+    cache = _runtime_cache(waves)
+    cache.mkdir(parents=True, exist_ok=True)
+    return Headers(cache, level, "#include <verilated_vpi.h>\n")
 
 
 def _keep_runtime(build: Path, cache: Path) -> None:

@@ -49,13 +49,17 @@ def bit_settings(config: SpAttenConfig) -> list[list[int]]:
     return progressive * 2 + [[bits, 0] for bits in (4, 6, 8, 10, 12, 14, 16) if bits <= config.operand_bits]
 
 
-def random_workload(rng: random.Random, config: SpAttenConfig) -> tuple[dict[str, np.ndarray], dict]:
-    """Arrays and job of a random cascade: both stages, GQA, masks, widths, pruning of all three kinds."""
+def random_workload(rng: random.Random, config: SpAttenConfig, *, most_tokens: int = MOST_TOKENS,
+                    most_heads: int | None = None, stage: str | None = None) -> tuple[dict[str, np.ndarray], dict]:
+    """Arrays and job of a random cascade: both stages (or `stage`), GQA, masks, widths, pruning of all three kinds.
+    `most_heads`: query heads, unless one group has more."""
     group = rng.choice([1, 1, 2, config.max_group])
-    heads = rng.randint(1, max(1, config.max_heads // group))
+    heads = rng.randint(1, max(1, min(config.max_heads, most_heads or config.max_heads) // group))
     layers, dim = rng.randint(1, 4), rng.choice(config.dims)
     generate = rng.random() < 0.5
-    most = min(config.max_tokens, MOST_TOKENS)
+    if stage is not None:
+        generate = stage == "generate"
+    most = min(config.max_tokens, most_tokens)
     if not generate:
         most = min(most, config.sram_tokens * config.max_dim // dim)
     tokens = rng.choice([1, 2, rng.randint(1, most), rng.randint(1, most), most])

@@ -10,19 +10,20 @@ from sim.engine import run_workload
 from spatten_hw.host.workload import make_workload
 
 from .builds import BUILDS, LEAST, random_workload, transport
+from .corners import CORNERS
 
 SEED = int(os.environ.get("SEED", "1"))
-#: Workloads per build; each is a few layers and some thousand cycles.
-RUNS = 30
+#: Workloads per build; each is a few layers and some thousand cycles. Of builds that differ in a size or two: fewer.
+RUNS, CORNER_RUNS = 30, 16
 CYCLE_LIMIT = 400_000
 
 
-@pytest.mark.parametrize("name", BUILDS)
+@pytest.mark.parametrize("name", [*BUILDS, *CORNERS])
 def test_random_cascades_equal_the_golden_model(name):
     """Outputs, survivors, scores, refetches, bytes by class; half of the runs with hostile memory."""
-    config = BUILDS[name]
+    config = (BUILDS | CORNERS)[name]
     stages = set()
-    for run in range(RUNS):
+    for run in range(RUNS if name in BUILDS else CORNER_RUNS):
         rng = random.Random(f"{SEED} {name} {run}")
         arrays, job = random_workload(rng, config)
         with transport(config, hostile=run % 2 == 1, seed=run + 1) as port:

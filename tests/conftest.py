@@ -1,0 +1,23 @@
+"""What all tests have in common: how simulations are compiled, in which order tests run, which are quick."""
+
+import os
+
+import pytest
+
+from .quick import chosen
+
+# Compiling a simulation takes longer than a test runs it. One that names a level gets that one.
+os.environ.setdefault("SPATTEN_OPTIMIZE", "0")
+
+#: What takes longest to build begins first, while the other worker runs the rest.
+EARLY = "tests/presets/"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks the quick tests, before -m is looked at; presets first."""
+    quick = chosen(item.nodeid for item in items)
+    for item in items:
+        if item.nodeid in quick:
+            item.add_marker("quick")
+    items.sort(key=lambda item: not item.nodeid.startswith(EARLY))

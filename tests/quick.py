@@ -1,0 +1,30 @@
+"""Which tests `make quick` runs: for the loop of a change, from an empty cache in three minutes.
+
+Every block once, in its first build; the golden model; one tiny accelerator under random cascades; preset `small`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+#: Folders of which all tests run.
+WHOLE = ("cli", "config", "host", "numerics")
+#: Folders of which every test runs with the first of its cases.
+FIRST_CASE = ("bus", "control", "fetch", "golden", "matmul", "presets", "prune", "softmax", "stream", "topk", "write")
+#: Others, by the beginning of their names.
+NAMED = ("tests/integration/test_relations.py",
+         "tests/integration/test_cascades.py::test_random_cascades_equal_the_golden_model[least]")
+
+
+def chosen(names: Iterable[str]) -> set[str]:
+    """Those of the tests called `names` ("tests/folder/file.py::test[case]", in the order in which they are collected)
+    that are quick."""
+    quick, met = set(), set()
+    for name in names:
+        folder = PurePosixPath(name.split("::")[0]).parts[1]
+        function = name.split("[")[0]
+        if folder in WHOLE or name.startswith(NAMED) or (folder in FIRST_CASE and function not in met):
+            quick.add(name)
+        met.add(function)
+    return quick
