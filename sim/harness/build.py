@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
@@ -63,10 +63,11 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
 
 
 def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAttenConfig | None = None,
-                  trace: bool = False, optimize: int | None = None, progress: Progress | None = None) -> Path:
+                  trace: bool = False, optimize: int | None = None, options: Sequence[str] = (),
+                  progress: Progress | None = None) -> Path:
     """The library of a design with the accelerator's ports, module `spatten`; built if it does not exist yet.
 
-    `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams.
+    `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams. `options`: more of Verilator's.
     """
     check_tools()
     say = progress or (lambda _: None)
@@ -75,10 +76,11 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
     glue = glue_header(channels, data_bits, probe)
     digest = hashlib.sha256(verilog.encode())
     for part in (glue, *((HERE / s).read_text() for s in SOURCES),
-                 f"{trace} {optimize} {version()}",
+                 f"{trace} {optimize} {version()} {' '.join(options)}",
                  *((HERE / s).read_text() for s in MADE_WITH)):
         digest.update(part.encode())
-    return kept.library(digest.hexdigest()[:16], lambda work: _compile(verilog, glue, work, trace, optimize, say))
+    return kept.library(digest.hexdigest()[:16], lambda work: _compile(
+        verilog, glue, work, [*(["--trace"] if trace else []), *options], optimize, say, f"{int(trace)}-{optimize}"))
 
 
 def optimisation(verilog: str) -> int:
@@ -89,7 +91,8 @@ def optimisation(verilog: str) -> int:
     return 3 if len(verilog) < LARGE else 2
 
 
-def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, say: Progress) -> Path:
+def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimize: int, say: Progress,
+             runtime: str) -> Path:
     (work / f"{TOP}.v").write_text(clocked_registers(registered_reset(verilog)))
     (work / "glue.h").write_text(glue)
     for source in SOURCES:
@@ -97,8 +100,8 @@ def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, sa
     # The model's start-up code, a quarter of all, is not worth optimising; a level among the CFLAGS would reach it too.
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     say("verilating")
-    verilate(work, TOP, "harness.cpp", env, "", *(["--trace"] if trace else []))
-    with shared_runtime(work / "obj", kept.library_dir() / f"runtime-{version()}-{int(trace)}-{optimize}"):
+    verilate(work, TOP, "harness.cpp", env, "", *options)
+    with shared_runtime(work / "obj", kept.library_dir() / f"runtime-{version()}-{runtime}"):
         _make(work, env, say)
     return work / f"lib{TOP}.so"
 
