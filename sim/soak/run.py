@@ -27,7 +27,7 @@ from .session import Golden, Work, run_case, work
 from .tally import Entry, Tally, sources_digest
 
 #: Elapsed seconds after which a configuration is left as unfinished.
-LIMIT = 1800
+LIMIT = 3600
 #: Tells what a process does: (seed, text).
 Say = Callable[[int, str], None]
 

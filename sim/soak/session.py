@@ -30,10 +30,11 @@ from .placement import LooseArena, LoosePlan
 from .sequences import Sequences
 from .workload import hard_values, random_workload
 
-#: Queries or cycles after which a configuration has had enough, and cases that it has at least.
-QUERIES, CYCLES, CASES = 4000, 500_000, 8
+#: A configuration has so many cases of all kinds, then bulk ones until it has done so many queries, cycles or cases.
+CASES = 10
+QUERIES, CYCLES, MOST_CASES = 3600, 300_000, 60
 #: Most cycles, as estimated from the bytes, of a case: a longer one is drawn again with half the tokens.
-CASE_CYCLES = 150_000
+CASE_CYCLES, BULK_CYCLES = 40_000, 80_000
 #: Longest cascades, most of them shorter.
 TOKENS = (16, 64, 64, 64, 200, 1000)
 #: Failed cases after which a configuration is left.
@@ -74,7 +75,8 @@ class Work:
 
     @property
     def enough(self) -> bool:
-        done = self.queries >= QUERIES or self.cycles >= CYCLES
+        """Nothing more is to be run."""
+        done = self.queries >= QUERIES or self.cycles >= CYCLES or self.cases >= MOST_CASES
         return done and self.cases >= CASES or len(self.failures) >= FAILURES
 
 
@@ -89,7 +91,8 @@ def work(config: SpAttenConfig, seed: int, simulate: Simulate, golden: Golden = 
         dram = rng.choice([None, None, None, *MODELS]) if rng.random() < 0.4 else None
         with simulate(config, memory=preset(dram) if dram else None) as port:
             for number in range(1, rng.randint(2, 6) + 1):
-                case = draw_case(config, f"{seed} {session} {number}", dram, golden)
+                bulk = done.cases >= CASES
+                case = draw_case(config, f"{seed} {session} {number}{' bulk' * bulk}", dram, golden)
                 wrong = run_case(case, config, port, done)
                 if wrong:
                     done.failures.append((case, wrong))
@@ -103,28 +106,32 @@ def work(config: SpAttenConfig, seed: int, simulate: Simulate, golden: Golden = 
 
 
 def draw_case(config: SpAttenConfig, name: str, dram: str | None, golden: Golden = Sequences.golden) -> Case:
-    """The case of a name. It fits the build's memory and takes about `CASE_CYCLES` at most."""
+    """The case of a name. It fits the build's memory and takes about `CASE_CYCLES` (`BULK_CYCLES`)
+    at most."""
     rng = random.Random(f"case {name}")
-    longest = rng.choice(TOKENS)
+    bulk = name.endswith("bulk")
+    longest = 64 if bulk else rng.choice(TOKENS)
     while True:
         memory = random_memory(rng, config.channels, dram)
+        if bulk and memory.slowness > 2:
+            continue
+        case = None
         try:
-            case = _draw(config, name, rng, longest, memory, golden)
-        except UserError:
-            # The address space is too small for it.
-            case = None
-        if case is not None and _cycles(case, config) <= CASE_CYCLES or longest == 1 and case is not None:
+            case = _draw(config, name, rng, longest, memory, golden, bulk)
+        except UserError:  # the address space is too small for it
+            pass
+        if case is not None and (longest == 1 or _cycles(case, config) <= (BULK_CYCLES if bulk else CASE_CYCLES)):
             return case
         longest = max(1, longest // 2)
 
 
 def _draw(config: SpAttenConfig, name: str, rng: random.Random, longest: int, memory: Memory,
-          golden: Golden) -> Case | None:
-    count = rng.choice([1, 1, 2])
+          golden: Golden, bulk: bool) -> Case:
+    count = 1 if bulk else rng.choice([1, 1, 2])
     arrays, jobs, workloads = [], [], []
     features: Counter[str] = Counter()
     for _ in range(count):
-        a, job = random_workload(rng, config, longest)
+        a, job = random_workload(rng, config, longest, bulk)
         kind = hard_values(rng, a, job)
         if "token_scores" in a and count > 1:
             del a["token_scores"], a["head_scores"]

@@ -18,18 +18,21 @@ def bit_settings(config: SpAttenConfig) -> list[list[int]]:
     return progressive * 2 + [[bits, 0] for bits in (4, 6, 8, 10, 12, 14, 16) if bits <= config.operand_bits]
 
 
-def random_workload(rng: random.Random, config: SpAttenConfig,
-                    longest: int = MOST_TOKENS) -> tuple[dict[str, np.ndarray], dict]:
-    """Arrays and job of a random cascade (`spatten_hw.host.workload`) of at most `longest` tokens."""
+def random_workload(rng: random.Random, config: SpAttenConfig, longest: int = MOST_TOKENS,
+                    bulk: bool = False) -> tuple[dict[str, np.ndarray], dict]:
+    """Arrays and job of a random cascade (`spatten_hw.host.workload`) of at most `longest` tokens. `bulk`: a prompt of
+    that length and of all heads, for many queries."""
     group = rng.choice([1, 1, min(2, config.max_group), config.max_group])
     heads = rng.randint(1, max(1, config.max_heads // group))
     layers, dim = rng.randint(1, 4), rng.choice(config.dims)
     generate = rng.random() < 0.5
+    if bulk:
+        heads, generate = max(1, config.max_heads // group), False
     most = min(config.max_tokens, longest)
     if not generate:
         most = min(most, config.sram_tokens * config.max_dim // dim)
     tokens = rng.choice([1, 2, rng.randint(1, most), rng.randint(1, most), most])
-    tokens = min(tokens, most)
+    tokens = most if bulk else min(tokens, most)
     queries = rng.randint(1, min(3, tokens)) if generate else tokens
     numbers = np.random.default_rng(rng.randrange(2**32))
     spread = rng.choice([0.3, 1, 3])
