@@ -67,7 +67,8 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
                   progress: Progress | None = None) -> Path:
     """The library of a design with the accelerator's ports, module `spatten`; built if it does not exist yet.
 
-    `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams. `options`: more of Verilator's.
+    `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams. `options`: more
+    of Verilator's.
     """
     check_tools()
     say = progress or (lambda _: None)

@@ -63,11 +63,12 @@ def _run(args: argparse.Namespace) -> int:
     if args.config is not None:
         drawing = draw(args.config)
         print("\n".join(f"{name} = {value!r}" for name, value in drawing.fields.items()))
-        entries = [run_seed(drawing, args.out, status.show, keep=True)]
+        entries = [run_seed(drawing, args.out, sources_digest(), status.show, keep=True)]
         status.clear()
         print("\n".join(entries[0]["wrong"]) or describe(entries[0]))
     else:
-        entries = soak(args.out, args.seconds, args.seed, args.jobs, lambda seed, text: status.show(f"seed {seed}: {text}"))
+        entries = soak(args.out, args.seconds, args.seed, args.jobs,
+                       lambda seed, text: status.show(f"seed {seed}: {text}"))
         status.clear()
         sums = summed(entries)
         print(f"seeds {', '.join(str(e['seed']) for e in entries) or 'none'}: " + ", ".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ from sim.harness.build import TOP, build_library
 from sim.harness.rules import rules_of
 from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 
 #: One file of C++ instead of twenty: g++ reads the model's declarations once, which saves a third of its time.
@@ -41,13 +43,11 @@ class Built:
 @contextmanager
 def built(config: SpAttenConfig, folder: Path, keep: bool, say: Callable[[str], None]) -> Iterator[Built]:
     """Builds `config` in `folder`; its library is deleted afterwards unless `keep`."""
-    from spatten_hw.top import Top
-
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["SPATTEN_BUILD"] = str(folder)
     start = time.monotonic()
     say("generating Verilog")
-    text = to_verilog(Top(config, probe=True), TOP)
+    text = _verilog(Top(config, probe=True))
     middle = time.monotonic()
     library = build_library(text, config.channels, config.axi_data_bits, probe=config, optimize=OPTIMIZE,
                             options=OPTIONS, progress=say)
@@ -57,6 +57,17 @@ def built(config: SpAttenConfig, folder: Path, keep: bool, say: Callable[[str], 
         if not keep:
             library.unlink(missing_ok=True)
             library.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _verilog(top: Top) -> str:
+    """Without collecting garbage: the process ends soon."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return to_verilog(top, TOP)
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def clear(folder: Path) -> None:

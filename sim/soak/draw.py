@@ -1,4 +1,4 @@
-"""Configurations at random: every field over its whole range, legal and illegal, mostly small enough to compile soon."""
+"""Configurations at random: every field over its range, legal and illegal, mostly small enough to compile soon."""
 
 from __future__ import annotations
 

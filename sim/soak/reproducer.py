@@ -1,7 +1,7 @@
 """What a difference leaves behind: all that is needed to see it again, with the soak or without.
 
-A folder per seed: `config.toml`, per case `NAME.json` (memory, jobs, what differs) and `NAME-N.npz`, the workloads, which
-`spatten-hw run` takes.
+A folder per seed: `config.toml`, per case `NAME.json` (memory, jobs, what differs) and `NAME-N.npz`, the workloads,
+which `spatten-hw run` takes.
 """
 
 from __future__ import annotations

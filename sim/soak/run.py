@@ -32,11 +32,12 @@ LIMIT = 3600
 Say = Callable[[int, str], None]
 
 
-def run_seed(drawing: Drawing, out: Path, say: Callable[[str], None], keep: bool = False,
+def run_seed(drawing: Drawing, out: Path, digest: str, say: Callable[[str], None], keep: bool = False,
              golden: Golden = Sequences.golden) -> Entry:
-    """Everything for one seed. What is wrong is in the entry's `wrong`, and in out/failures/SEED."""
+    """Everything for one seed, with sources of this digest. What is wrong is in the entry's `wrong`, and in
+    out/failures/SEED."""
     start = time.monotonic()
-    entry: Entry = {"seed": drawing.seed, "digest": sources_digest(), "fields": drawing.fields, "wrong": []}
+    entry: Entry = {"seed": drawing.seed, "digest": digest, "fields": drawing.fields, "wrong": []}
     try:
         config = drawing.config()
     except ConfigError as error:
@@ -85,7 +86,7 @@ def soak(out: Path, seconds: float, first: int, jobs: int, say: Say) -> list[Ent
             while running or time.monotonic() < end:
                 while len(running) < jobs and time.monotonic() < end:
                     for seed in islice(seeds, 1):
-                        running[seed] = _start(seed, out, say), time.monotonic()
+                        running[seed] = _start(seed, out, digest, say), time.monotonic()
                 time.sleep(0.1)
                 for seed, (process, since) in list(running.items()):
                     if process.is_alive() and time.monotonic() - since < LIMIT:
@@ -102,18 +103,18 @@ def soak(out: Path, seconds: float, first: int, jobs: int, say: Say) -> list[Ent
     return entries
 
 
-def _start(seed: int, out: Path, say: Say) -> BaseProcess:
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(seed, out, say))
+def _start(seed: int, out: Path, digest: str, say: Say) -> BaseProcess:
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(seed, out, digest, say))
     process.start()
     return process
 
 
-def _child(seed: int, out: Path, say: Say) -> None:
+def _child(seed: int, out: Path, digest: str, say: Say) -> None:
     # A group of its own, with all the compilers it calls; Ctrl-C reaches the parent alone, which ends it.
     os.setpgrp()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     part = _result(out, seed).with_suffix(".part")
-    part.write_text(json.dumps(run_seed(draw(seed), out, lambda text: say(seed, text))))
+    part.write_text(json.dumps(run_seed(draw(seed), out, digest, lambda text: say(seed, text))))
     part.rename(_result(out, seed))
 
 

@@ -40,7 +40,7 @@ class Sequences:
             which = rng.choice([i for i, queue in enumerate(left) if queue])
             self._add(plans[which], left[which].pop(0), last.get(which),
                       not given and which in last and (before != which or rng.random() < moves),
-                      rng.random() < barriers, always=len(plans) > 1 or moves > 0 and not given)
+                      rng.random() < barriers, always=len(plans) > 1 or (moves > 0 and not given))
             last[which], before = len(self.passes) - 1, which
 
     def _add(self, plan: Plan, p: LayerPass, previous: int | None, load: bool, barrier: bool, always: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +78,7 @@ class Work:
     def enough(self) -> bool:
         """Nothing more is to be run."""
         done = self.queries >= QUERIES or self.cycles >= CYCLES or self.cases >= MOST_CASES
-        return done and self.cases >= CASES or len(self.failures) >= FAILURES
+        return (done and self.cases >= CASES) or len(self.failures) >= FAILURES
 
 
 def work(config: SpAttenConfig, seed: int, simulate: Simulate, golden: Golden = Sequences.golden,
@@ -116,10 +117,8 @@ def draw_case(config: SpAttenConfig, name: str, dram: str | None, golden: Golden
         if bulk and memory.slowness > 2:
             continue
         case = None
-        try:
+        with suppress(UserError):  # the address space is too small for it
             case = _draw(config, name, rng, longest, memory, golden, bulk)
-        except UserError:  # the address space is too small for it
-            pass
         if case is not None and (longest == 1 or _cycles(case, config) <= (BULK_CYCLES if bulk else CASE_CYCLES)):
             return case
         longest = max(1, longest // 2)

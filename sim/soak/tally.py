@@ -107,4 +107,5 @@ def _counts(count: dict[str, int]) -> str:
 
 
 def _first(entry: Entry) -> str:
-    return str(next(iter(entry.get("wrong", [])), "")).replace("|", "/").splitlines()[0][:160] if entry.get("wrong") else ""
+    """The first thing that is wrong, cut to fit a table."""
+    return str(entry["wrong"][0]).replace("|", "/").splitlines()[0][:160]
