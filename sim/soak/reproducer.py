@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def save_case(folder: Path, config: SpAttenConfig, case: Case, wrong: list[str],
     """Writes a case; `alone`: what differs if it runs in a simulation of its own. Returns the JSON's path."""
     stem = case.name.replace(" ", "-")
     for number, (arrays, job) in enumerate(zip(case.arrays, case.jobs, strict=True), 1):
-        np.savez(folder / f"{stem}-{number}.npz", job=json.dumps(job), **arrays)
+        contents: dict[str, Any] = {**arrays, "job": json.dumps(job)}
+        np.savez(folder / f"{stem}-{number}.npz", **contents)
     path = folder / f"{stem}.json"
     path.write_text(json.dumps({
         "case": case.name, "config": config.fields, "differences": wrong, "alone": alone, "memory": vars(case.memory),

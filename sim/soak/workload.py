@@ -95,5 +95,5 @@ def hard_values(rng: random.Random, arrays: dict[str, np.ndarray], job: dict) ->
         arrays["k"][:, :, rng.randrange(tokens)] *= 8
     elif kind == "scores":
         arrays["token_scores"] = numbers.integers(0, 1 << 12, size=tokens) / 4096
-        arrays["head_scores"] = np.abs(numbers.normal(size=arrays["k"].shape[1]))
+        arrays["head_scores"] = numbers.random(size=arrays["k"].shape[1])
     return kind
