@@ -38,12 +38,13 @@ class Sequences:
         before = None
         while any(left):
             which = rng.choice([i for i, queue in enumerate(left) if queue])
-            self._add(plans[which], left[which].pop(0), last.get(which),
+            self._add(plans[which], f"workload {which + 1}", left[which].pop(0), last.get(which),
                       not given and which in last and (before != which or rng.random() < moves),
                       rng.random() < barriers, always=len(plans) > 1 or (moves > 0 and not given))
             last[which], before = len(self.passes) - 1, which
 
-    def _add(self, plan: Plan, p: LayerPass, previous: int | None, load: bool, barrier: bool, always: bool) -> None:
+    def _add(self, plan: Plan, label: str, p: LayerPass, previous: int | None, load: bool, barrier: bool,
+             always: bool) -> None:
         job = p.job
         changes: dict[str, int] = {"barrier": int(barrier)}
         if always:
@@ -68,7 +69,7 @@ class Sequences:
         self._origin.append((plan, p))
         self.passes.append(LayerPass(
             p.step, layer, job.replace(**changes), p.descriptor, p.out, p.q, p.k, p.v, p.scores, new_token, None,
-            f"workload {1 + [x for x, _ in self._layers].index(plan)}, {p.name}"))
+            f"{label}, {p.name}"))
 
     def layer_data(self, layer: int) -> Iterator[Write]:
         plan, number = self._layers[layer]

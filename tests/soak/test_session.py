@@ -4,10 +4,12 @@ import dataclasses
 import json
 import random
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sim.golden.cascade import CascadeError
 from sim.golden.integer_engine import golden_results
 from sim.harness.build import build_accelerator
 from sim.soak import session
@@ -37,34 +39,37 @@ def two(seed: int) -> tuple[list, list]:
     return workloads, [golden_results(Plan(w, QUAD), QUAD) for w in workloads]
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_two_workloads_are_as_if_alone(seed):
-    workloads, alone = two(seed)
+def interleaved(seed: int, workloads: list) -> Sequences:
     rng = random.Random(seed)
     arena = LooseArena(QUAD, 0, rng)
-    sequences = Sequences([LoosePlan(w, QUAD, arena, True) for w in workloads], rng, 0.3, 0.3)
-    found = {"workload 1": [], "workload 2": []}
-    for p, result in zip(sequences.passes, sequences.golden(QUAD), strict=True):
-        found[p.label.split(",")[0]].append(result)
-    for mixed, single in zip(found.values(), alone, strict=True):
-        assert len(mixed) == len(single)
-        for a, b in zip(mixed, single, strict=True):
-            assert np.array_equal(a.out, b.out) and np.array_equal(a.ids, b.ids)
-            assert np.array_equal(a.token_scores, b.token_scores)
+    return Sequences([LoosePlan(w, QUAD, arena, True) for w in workloads], rng, 0.3, 0.3)
 
 
-def test_without_loading_they_are_not():
-    """The test above can fail."""
-    workloads, alone = two(0)
-    rng = random.Random(0)
-    arena = LooseArena(QUAD, 0, rng)
-    sequences = Sequences([LoosePlan(w, QUAD, arena, True) for w in workloads], rng, 0, 0)
-    assert any(source is not None for source in sequences.source)
-    sequences.source = [None] * len(sequences.source)
-    sequences.passes = [dataclasses.replace(p, job=p.job.replace(load_ids=0, load_scores=0)) for p in sequences.passes]
-    outs = [r.out for r in sequences.golden(QUAD)]
-    right = [r.out for results in alone for r in results]
-    assert sum(o.shape == r.shape and np.array_equal(o, r) for o in outs for r in right) < len(right)
+def as_alone(sequences: Sequences, alone: list) -> bool:
+    """Whether every job of the interleaved workloads gives what it gives without the other."""
+    found: list[list] = [[], []]
+    try:
+        results = sequences.golden(QUAD)
+    except CascadeError:
+        return False
+    for p, result in zip(sequences.passes, results, strict=True):
+        found[p.label.startswith("workload 2")].append(result)
+    return all(
+        np.array_equal(a.out, b.out) and np.array_equal(a.ids, b.ids) and np.array_equal(a.token_scores, b.token_scores)
+        for mixed, single in zip(found, alone, strict=True) for a, b in zip(mixed, single, strict=True))
+
+
+def test_two_workloads_are_as_if_alone_since_they_load_their_state():
+    wrong = 0
+    for seed in range(8):
+        workloads, alone = two(seed)
+        sequences = interleaved(seed, workloads)
+        assert as_alone(sequences, alone), seed
+        sequences.source = [None] * len(sequences.source)
+        sequences.passes = [dataclasses.replace(p, job=p.job.replace(load_ids=0, load_scores=0), new_token=None)
+                            for p in sequences.passes]
+        wrong += not as_alone(sequences, alone)
+    assert wrong >= 4, "loading makes no difference"
 
 
 def test_cases_are_what_their_names_say():
@@ -80,9 +85,9 @@ def test_cases_reach_every_feature():
         seen |= {name for name, count in draw_case(QUAD, f"features {n}", None).features.items() if count}
     progressive = [f"{o} {w}" for o in "KV" for w in ("4+4", "6+4", "8+4", "4+0", "6+0", "8+0", "10+0", "12+0")]
     assert seen >= {
-        "summarise", "generate", "mask none", "mask padding", "mask causal", "group 1", "group 2 or more", "D 8", "D 16",
-        "D 32", "values ties", "values few values", "values zero", "values peak", "values scores", "pair", "barrier",
-        "state loaded", "loose", "aligned", "two workloads", "top of the address space", "protected tokens",
+        "summarise", "generate", "mask none", "mask padding", "mask causal", "group 1", "group 2 or more", "D 8",
+        "D 16", "D 32", "values ties", "values few values", "values zero", "values peak", "values scores", "pair",
+        "barrier", "state loaded", "loose", "aligned", "two workloads", "top of the address space", "protected tokens",
         "tokens and heads pruned", "values pruned", "memory plain", "memory random", "memory hostile", *progressive,
         *(f"Q {b}" for b in (4, 6, 8, 10, 12))}
 
@@ -139,7 +144,7 @@ def test_a_difference_is_noticed_and_can_be_run_again(monkeypatch, simulate, tmp
     (case, wrong), = done.failures
     assert words in wrong[0]
     folder = save_config(tmp_path, 2, LEAST.fields, "\n".join(wrong))
-    saved = json.loads(open(save_case(folder, LEAST, case, wrong, [])).read())
+    saved = json.loads(Path(save_case(folder, LEAST, case, wrong, [])).read_text())
     assert saved["differences"] == wrong
     assert SpAttenConfig(**tomllib.loads((folder / "config.toml").read_text())) == LEAST
     for number, job in enumerate(case.jobs, 1):
