@@ -11,11 +11,16 @@ OUT ?= build/$(PRESET)
 BENCH ?= full
 WORKLOAD ?=
 
-.PHONY: help demo test bench lint generate gpt evaluate boards area venv clean distclean
+# Seconds after which `make soak` begins no further configuration, and how many it runs at a time.
+SOAK_SECONDS ?= 600
+SOAK_JOBS ?= 2
+
+.PHONY: help demo test soak bench lint generate gpt evaluate boards area venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
 	@echo "make test      the whole test suite"
+	@echo "make soak      random configurations under random work for SOAK_SECONDS=$(SOAK_SECONDS); goes on where it stopped"
 	@echo "make bench     cycles against their bounds, preset BENCH=$(BENCH), requests WORKLOAD=file.csv, to build/bench/"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
@@ -30,6 +35,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m sim.soak --seconds $(SOAK_SECONDS) --jobs $(SOAK_JOBS)
+	$(BIN)/python -m sim.soak --tally
 
 bench: $(VENV)/.demo
 	@mkdir -p build/bench

@@ -6,6 +6,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 import traceback
@@ -37,6 +38,7 @@ def run_seed(drawing: Drawing, out: Path, digest: str, say: Callable[[str], None
     """Everything for one seed, with sources of this digest. What is wrong is in the entry's `wrong`, and in
     out/failures/SEED."""
     start = time.monotonic()
+    shutil.rmtree(out / "failures" / str(drawing.seed), ignore_errors=True)
     entry: Entry = {"seed": drawing.seed, "digest": digest, "fields": drawing.fields, "wrong": []}
     try:
         config = drawing.config()
