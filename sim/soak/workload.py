@@ -94,6 +94,6 @@ def hard_values(rng: random.Random, arrays: dict[str, np.ndarray], job: dict) ->
     elif kind == "peak":
         arrays["k"][:, :, rng.randrange(tokens)] *= 8
     elif kind == "scores":
-        arrays["token_scores"] = numbers.integers(0, 1 << 12, size=tokens) / 4096
-        arrays["head_scores"] = numbers.random(size=arrays["k"].shape[1])
+        arrays["token_scores"] = np.asarray(numbers.integers(0, 1 << 12, size=tokens)) / 4096
+        arrays["head_scores"] = np.asarray(numbers.random(size=arrays["k"].shape[1]))
     return kind
