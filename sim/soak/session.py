@@ -33,9 +33,11 @@ from .workload import hard_values, random_workload
 
 #: A configuration has so many cases of all kinds, then bulk ones until it has done so many queries, cycles or cases.
 CASES = 10
-QUERIES, CYCLES, MOST_CASES = 3600, 300_000, 60
+QUERIES, CYCLES, MOST_CASES = 6000, 300_000, 60
 #: Most cycles, as estimated from the bytes, of a case: a longer one is drawn again with half the tokens.
 CASE_CYCLES, BULK_CYCLES = 40_000, 80_000
+#: A job has failed after so many times the cycles estimated for all of its case, and so many more.
+SLACK, GRACE = 20, 50_000
 #: Longest cascades, most of them shorter.
 TOKENS = (16, 64, 64, 64, 200, 1000)
 #: Failed cases after which a configuration is left.
@@ -186,12 +188,12 @@ def _cycles(case: Case, config: SpAttenConfig) -> int:
 def run_case(case: Case, config: SpAttenConfig, port: VerilatedTransport, done: Work) -> list[str]:
     """Runs a case and adds it to `done`; in words, what differs from the golden model or breaks a rule."""
     case.memory.apply(port)
-    start = port.cycles
+    start, limit = port.cycles, GRACE + SLACK * _cycles(case, config)
     wrong: list[str] = []
     try:
         port.set_classes({})
         driver = Driver(config, port)
-        for outcome, expected in zip(driver.run_layers(case.sequences), case.golden, strict=True):
+        for outcome, expected in zip(driver.run_layers(case.sequences, limit), case.golden, strict=True):
             case.sequences.note(outcome)
             wrong += compare_pass(outcome, expected)
         counters = driver.counters()
