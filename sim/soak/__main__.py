@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=count, default=1, metavar="S", help="first seed (default 1); those done are left out")
     p.add_argument("--jobs", type=count, default=1, metavar="N", help="configurations at a time (default 1)")
     p.add_argument("--config", type=count, metavar="SEED", help="run this seed alone, whether done or not; its library "
-                   "is kept in OUT, the tally is left as it is")
+                   "is kept in OUT/kept, the tally is left as it is")
     p.add_argument("--tally", action="store_true", help="print the tally as Markdown and end")
     p.add_argument("--json", type=Path, metavar="FILE", help="write what came of this run's seeds as JSON")
     p.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"where everything is kept (default {OUT})")

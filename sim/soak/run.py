@@ -49,7 +49,7 @@ def run_seed(drawing: Drawing, out: Path, digest: str, say: Callable[[str], None
             save_config(out / "failures", drawing.seed, drawing.fields, "\n".join(entry["wrong"]))
         return entry
     try:
-        with built(config, out / f"build-{os.getpid()}" if keep else out / "build", keep, say) as b:
+        with built(config, out / ("kept" if keep else "build"), keep, say) as b:
             entry |= {"verilog_bytes": b.verilog_bytes, "verilog_seconds": round(b.verilog_seconds, 1),
                       "library_seconds": round(b.library_seconds, 1)}
             done = work(config, drawing.seed, b.simulate, golden, lambda w: say(_progress(w)))
