@@ -11,14 +11,19 @@ OUT ?= build/$(PRESET)
 BENCH ?=
 WORKLOAD ?=
 
-.PHONY: help demo quick test nightly bench release-check mutants coverage lint generate gpt evaluate boards area proofs \
-  netlist venv clean distclean
+# Seconds after which `make soak` begins no further configuration, and how many it runs at a time.
+SOAK_SECONDS ?= 600
+SOAK_JOBS ?= 2
+
+.PHONY: help demo quick test nightly soak bench release-check mutants coverage lint generate gpt evaluate boards area \
+  proofs netlist venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
 	@echo "make quick     the tests of every block, a tiny accelerator and preset small (3 minutes)"
 	@echo "make test      the whole test suite (15 minutes)"
 	@echo "make nightly   all that takes longer, one after the other, and a page of figures: build/nightly/ (resumes)"
+	@echo "make soak      random configurations under random work for SOAK_SECONDS=$(SOAK_SECONDS); goes on where it stopped"
 	@echo "make bench     cycles of all presets against their bounds, into the tables of docs/ (BENCH=small: of one; goes on)"
 	@echo "make release-check  are the figures of the docs those of the present Verilog, do documented commands run?"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
@@ -47,6 +52,10 @@ NIGHTLY := lint test proofs netlist soak mutants coverage bench boards area rele
 
 nightly: $(VENV)/.dev
 	$(BIN)/python -m sim.nightly $(NIGHTLY)
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m sim.soak --seconds $(SOAK_SECONDS) --jobs $(SOAK_JOBS)
+	$(BIN)/python -m sim.soak --tally
 
 bench: $(VENV)/.demo
 	$(BIN)/python -m sim.release bench $(if $(BENCH),--preset $(BENCH)) $(if $(WORKLOAD),--workload '$(WORKLOAD)')

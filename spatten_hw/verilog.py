@@ -88,6 +88,6 @@ def _no_collector() -> Iterator[None]:
     try:
         yield
     finally:
-        if enabled:
+        if enabled:  # else it is the caller's to collect
             gc.enable()
-        gc.collect()
+            gc.collect()

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
@@ -78,10 +78,12 @@ def build_accelerator(config: SpAttenConfig, *, trace: bool = False, optimize: i
 
 
 def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAttenConfig | None = None,
-                  trace: bool = False, optimize: int | None = None, progress: Progress | None = None) -> Path:
+                  trace: bool = False, optimize: int | None = None, options: Sequence[str] = (),
+                  progress: Progress | None = None) -> Path:
     """The library of a design with the accelerator's ports, module `spatten`; built if it does not exist yet.
 
-    `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams.
+    `probe`: the design is `Top(probe, probe=True)` and has its port of observed streams. `options`: more
+    of Verilator's.
     """
     check_tools()
     say = progress or (lambda _: None)
@@ -92,10 +94,11 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
     glue = glue_header(channels, data_bits, probe)
     digest = hashlib.sha256(verilog.encode())
     for part in (glue, *((HERE / s).read_text() for s in SOURCES),
-                 f"{trace} {optimize} {version()}{variant.compiled()}",
+                 f"{trace} {optimize} {version()}{variant.compiled()} {' '.join(options)}",
                  *((HERE / s).read_text() for s in MADE_WITH)):
         digest.update(part.encode())
-    return kept.library(digest.hexdigest()[:16], lambda work: _compile(verilog, glue, work, trace, optimize, say))
+    return kept.library(digest.hexdigest()[:16], lambda work: _compile(
+        verilog, glue, work, [*(["--trace"] if trace else []), *options], optimize, say, f"{int(trace)}-{optimize}"))
 
 
 def asked_level() -> int | None:
@@ -115,7 +118,8 @@ def optimisation(verilog: str) -> int:
     return 3 if len(verilog) < LARGE else 2
 
 
-def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, say: Progress) -> Path:
+def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimize: int, say: Progress,
+             runtime: str) -> Path:
     (work / f"{TOP}.v").write_text(registered_reset(clocked_registers(reported(random_start(verilog)))))
     (work / "glue.h").write_text(glue)
     for source in SOURCES:
@@ -125,12 +129,12 @@ def _compile(verilog: str, glue: str, work: Path, trace: bool, optimize: int, sa
     say("verilating")
     # Where little is optimised, several files are no quicker on two processors, and take more of their time.
     whole = optimize == 0 and len(verilog) < LARGE
-    verilate(work, TOP, "harness.cpp", env, "", *(["--trace"] if trace else []), *(ONE_FILE if whole else ()))
-    runtime = kept.library_dir() / f"runtime-{version()}-{int(trace)}-{optimize}"
-    with shared_runtime(work / "obj", runtime):
+    verilate(work, TOP, "harness.cpp", env, "", *options, *(ONE_FILE if whole else ()))
+    folder = kept.library_dir() / f"runtime-{version()}-{runtime}"
+    with shared_runtime(work / "obj", folder):
         arguments = []
         if whole:
-            headers = Headers(runtime, f"-O{optimize}")
+            headers = Headers(folder, f"-O{optimize}")
             if headers.missing:
                 call(["make", "-f", f"V{TOP}.mk", *headers.compile], work / "obj", env, work / "headers.log")
             arguments = headers.use

@@ -89,13 +89,14 @@ def head_scale(q: float, k: float, v: float, dim: int, out_unit: float) -> HeadS
 
 
 class Plan:
-    """All passes of a workload on one build. Raises `WorkloadError` or `JobRefused`; writes nothing."""
+    """All passes of a workload on one build, in memory from `base` on or where `arena` puts them. Raises
+    `WorkloadError` or `JobRefused`; writes nothing."""
 
-    def __init__(self, w: Workload, config: SpAttenConfig, base: int = 0):
+    def __init__(self, w: Workload, config: SpAttenConfig, base: int = 0, arena: Arena | None = None):
         check_build(w, config)
         self.workload = w
         self.config = config
-        self.arena = Arena(config, base)
+        self.arena = Arena(config, base) if arena is None else arena
         self.initial_tokens, self.initial_heads = self._initial_scores()
         tokens, heads = w.shape.tokens, w.shape.kv_heads
         self.scores_address = self.arena.alloc(WORD_BYTES * (tokens + heads))

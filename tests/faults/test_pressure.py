@@ -12,6 +12,7 @@ from itertools import product
 import pytest
 
 from sim.engine import run_workload
+from sim.soak.memory import random_options
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.workload import make_workload
 
@@ -37,14 +38,6 @@ def build(channels: int, width: int, ids: int) -> SpAttenConfig:
         ids_per_port=ids)
 
 
-def memory(rng: random.Random) -> dict:
-    """A memory that is late, stalls and reorders somehow."""
-    return {"latency": rng.choice([1, 5, 60]), "extra": rng.choice([0, 10, 200]), "reorder": rng.random() < 0.8,
-            "interleave": rng.random() < 0.5, "ready_after_valid": rng.random() < 0.3,
-            "max_reads": rng.choice([0, 0, 1, 4]), "seed": rng.randrange(1 << 16), "fill": rng.randrange(256),
-            **{name: rng.choice([0, 60, 200]) for name in ("stall_ar", "stall_aw", "stall_w", "gap_r", "gap_b")}}
-
-
 @pytest.mark.parametrize("ports", CHOSEN, ids=lambda p: f"{p[0]}x{p[1]}-{p[2]}ids")
 def test_random_back_pressure(ports):
     config = build(*ports)
@@ -52,7 +45,7 @@ def test_random_back_pressure(ports):
     for run in range(RUNS):
         rng = random.Random(f"{SEED} {ports} {run}")
         arrays, job = random_workload(rng, config)
-        options = memory(rng)
+        options = random_options(rng) | {"seed": rng.randrange(1 << 16), "fill": rng.randrange(256)}
         with transport(config, **options) as port:
             if rng.random() < 0.3:
                 port.trouble(rng.randrange(config.channels), extra=rng.randrange(300))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
-import numpy as np
-
 from sim.harness.memory_options import HOSTILE
 from sim.harness.transport import VerilatedTransport
+from sim.soak.workload import bit_settings, random_workload
 from spatten_hw.config import SpAttenConfig
+
+__all__ = ["BUILDS", "LEAST", "OPTIMIZE", "QUAD", "WIDE", "bit_settings", "random_workload", "transport"]
 
 #: Four lanes, three head dimensions, two channels that interleave inside a row.
 QUAD = SpAttenConfig(
@@ -31,9 +30,6 @@ WIDE = SpAttenConfig(
 
 BUILDS = {c.name: c for c in (QUAD, LEAST, WIDE)}
 
-#: Longest random workload; the longest context a build takes has a test of its own.
-MOST_TOKENS = 64
-
 #: Optimisation of the tests' simulations: compiling takes longer than running them.
 OPTIMIZE = 0
 
@@ -41,61 +37,3 @@ OPTIMIZE = 0
 def transport(config: SpAttenConfig, *, hostile: bool = False, seed: int = 1, **options) -> VerilatedTransport:
     """A fresh simulation of `config`; `hostile`: delays, stalls and disorder on every memory port."""
     return VerilatedTransport(config, optimize=OPTIMIZE, **((HOSTILE | {"seed": seed} if hostile else {}) | options))
-
-
-def bit_settings(config: SpAttenConfig) -> list[list[int]]:
-    """[msb, lsb] of K and V that fit the build: all five progressive settings, and static widths."""
-    progressive = [[msb, 4] for msb in (4, 6, 8, 10, 12) if msb + 4 <= config.operand_bits]
-    return progressive * 2 + [[bits, 0] for bits in (4, 6, 8, 10, 12, 14, 16) if bits <= config.operand_bits]
-
-
-def random_workload(rng: random.Random, config: SpAttenConfig, *, most_tokens: int = MOST_TOKENS,
-                    most_heads: int | None = None, stage: str | None = None) -> tuple[dict[str, np.ndarray], dict]:
-    """Arrays and job of a random cascade: both stages (or `stage`), GQA, masks, widths, pruning of all three kinds.
-    `most_heads`: query heads, unless one group has more."""
-    group = rng.choice([1, 1, 2, config.max_group])
-    heads = rng.randint(1, max(1, min(config.max_heads, most_heads or config.max_heads) // group))
-    layers, dim = rng.randint(1, 4), rng.choice(config.dims)
-    generate = rng.random() < 0.5
-    if stage is not None:
-        generate = stage == "generate"
-    most = min(config.max_tokens, most_tokens)
-    if not generate:
-        most = min(most, config.sram_tokens * config.max_dim // dim)
-    tokens = rng.choice([1, 2, rng.randint(1, most), rng.randint(1, most), most])
-    queries = rng.randint(1, min(3, tokens)) if generate else tokens
-    numbers = np.random.default_rng(rng.randrange(2**32))
-    spread = rng.choice([0.3, 1, 3])
-    arrays = {
-        "q": numbers.normal(size=(layers, heads * group, queries, dim)) * spread,
-        "k": numbers.normal(size=(layers, heads, tokens, dim)) * spread,
-        "v": numbers.normal(size=(layers, heads, tokens, dim)),
-    }
-    k_bits = rng.choice(bit_settings(config))
-    job: dict = {
-        "stage": "generate" if generate else "summarise", "k_bits": k_bits,
-        "v_bits": rng.choice([k_bits, rng.choice(bit_settings(config))]),
-        "q_bits": rng.choice([b for b in (4, 6, 8, 10, 12, 14, 16) if b <= config.operand_bits]),
-        "threshold": rng.choice([0.0, 0.1, 0.3, 1.0]) if k_bits[1] else 0.0,
-    }
-    alive = tokens - queries + 1 if generate else tokens
-    if not generate:
-        job["mask"] = rng.choice(["none", "causal", rng.randint(1, tokens)])
-        alive = job["mask"] if isinstance(job["mask"], int) else alive
-    if rng.random() < 0.7:
-        job["keep_tokens"] = falling(rng, alive, layers)
-        job["keep_heads"] = falling(rng, heads, layers)
-        least = min(n for n in [*job["keep_tokens"], alive] if n)
-        job["protect_first"], job["protect_last"] = rng.randint(0, least // 2), rng.randint(0, least // 2)
-    if rng.random() < 0.6:
-        job["keep_values"] = [rng.randint(1, tokens) for _ in range(layers)]
-    return arrays, job
-
-
-def falling(rng: random.Random, start: int, layers: int) -> list[int | None]:
-    """Keep counts that fall layer by layer, now and then "all"."""
-    counts: list[int | None] = []
-    for _ in range(layers):
-        start = rng.randint(max(1, start // 2), start)
-        counts.append(start if rng.random() < 0.8 else None)
-    return counts

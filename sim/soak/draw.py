@@ -1,0 +1,118 @@
+"""Configurations at random: every field over its range, legal and illegal, mostly small enough to compile soon."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spatten_hw.config import PLANE_WIDTHS, TOPK_ENGINES, ConfigError, SpAttenConfig
+
+#: Most of `cost` that a drawing may have: one of these, or, if it may be large, the last.
+USUAL_COST, LARGE_COST = (35, 35, 45, 45, 60, 100), 400
+#: Shares of drawings: a field or two of a legal one changed; all fields drawn apart; large.
+CHANGED, APART, LARGE = 0.12, 0.06, 0.02
+
+#: Values out of which fields are drawn: all legal ones, for fields of many values the least, the most and some between.
+VALUES: dict[str, Sequence[int | str]] = {
+    "multipliers": [1 << e for e in range(2, 10)],
+    "min_dim": [4, 8, 16, 32, 64, 128],
+    "max_dim": [4, 8, 16, 32, 64, 128, 256],
+    "operand_bits": PLANE_WIDTHS,
+    "max_tokens": [1 << e for e in range(3, 17)],
+    "sram_tokens": [1 << e for e in range(17)],
+    "max_heads": range(1, 129),
+    "max_group": range(1, 33),
+    "slots": [2, 4, 8, 16, 32, 64],
+    "topk_lanes": [1, 2, 4, 8, 16, 32, 64],
+    "topk": TOPK_ENGINES,
+    "channels": [1, 2, 4, 8, 16, 32],
+    "axi_data_bits": [32, 64, 128, 256, 512, 1024],
+    "axi_addr_bits": range(16, 49),
+    "interleave_bytes": [1 << e for e in range(2, 13)],
+    "k_ports": [1, 2, 4, 8, 16, 32, 64],
+    "v_ports": [1, 2, 4, 8, 16, 32, 64],
+    "ids_per_port": [2, 4, 8, 16, 32, 64],
+    "job_queue": range(2, 17),
+}
+#: What no field may be.
+ILLEGAL: tuple[object, ...] = (-4, 0, 3, 5, 7, 48, 100, 1 << 13, 1 << 17, 2.0, True, "8", "radix", None)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a seed gives: the fields of a configuration, and whether they were meant to be legal."""
+
+    seed: int
+    fields: dict[str, object]
+    meant: bool
+
+    def config(self) -> SpAttenConfig:
+        """The configuration. Raises `ConfigError` if the fields break rules."""
+        return SpAttenConfig(name=f"soak-{self.seed}", **self.fields)  # type: ignore[arg-type]
+
+
+def draw(seed: int) -> Drawing:
+    """The drawing of a seed, always the same."""
+    rng = random.Random(f"configuration {seed}")
+    kind = rng.random()
+    if kind < APART:
+        return Drawing(seed, {name: rng.choice([*values, rng.choice(ILLEGAL)] if rng.random() < 0.1 else values)
+                              for name, values in VALUES.items()}, False)
+    fields = legal(rng, LARGE_COST if rng.random() < LARGE else rng.choice(USUAL_COST))
+    if kind < APART + CHANGED:
+        for name in rng.sample(list(VALUES), rng.choice([1, 1, 2, 3])):
+            fields[name] = rng.choice([*VALUES[name], *ILLEGAL])
+        return Drawing(seed, fields, False)
+    return Drawing(seed, fields, True)
+
+
+def legal(rng: random.Random, most: float) -> dict[str, object]:
+    """Fields that keep the rules, and cost at most `most` to compile."""
+    while True:
+        fields = _legal(rng)
+        if cost(fields) <= most:
+            try:
+                SpAttenConfig(**fields)  # type: ignore[arg-type]
+            except ConfigError as error:
+                raise AssertionError(f"the draw does not know a rule: {error}: {fields}") from error
+            return fields
+
+
+def cost(fields: dict) -> float:
+    """About what a configuration takes to generate and compile, in seconds of one core."""
+    lanes = fields["multipliers"] // fields["min_dim"]
+    ports = fields["k_ports"] + fields["v_ports"] + 2
+    beat = 1 + fields["axi_data_bits"] / 256
+    comparator = 1.0 if fields["topk"] == "linerate" else 0.5
+    return (15 + 0.15 * fields["multipliers"] * fields["operand_bits"] / 12 + 1.5 * lanes
+            + comparator * fields["topk_lanes"] + 0.7 * ports * beat + 0.08 * ports * fields["channels"] * beat
+            + 0.5 * fields["channels"] * beat)
+
+
+def _legal(rng: random.Random) -> dict[str, object]:
+    def pow2(low: int, high: int, fall: float = 1.0) -> int:
+        """A power of two in low … high; each is `fall` times as likely as the one before."""
+        values = [1 << e for e in range((low - 1).bit_length(), high.bit_length())]
+        return rng.choices(values, [fall**i for i in range(len(values))])[0]
+
+    min_dim = pow2(4, 128, 0.6)
+    max_dim = pow2(min_dim, min(256, 64 * min_dim), 0.55)
+    # There are at most 64 lanes, since each needs a comparator and ports.
+    multipliers = pow2(max_dim, min(512, 64 * min_dim), 0.55)
+    lanes = multipliers // min_dim
+    max_tokens = pow2(max(8, lanes), 65536, 0.9)
+    least = max(1, multipliers // max_dim)
+    sram_tokens = least if rng.random() < 0.15 else pow2(least, max_tokens, 0.9)
+    slots = pow2(2, 64, 0.7)
+    max_heads = rng.choice([1, 2, 3, rng.randint(1, 12), rng.randint(1, 128), 128])
+    beat = pow2(4, 128, 0.7)
+    return {
+        "multipliers": multipliers, "min_dim": min_dim, "max_dim": max_dim, "operand_bits": rng.choice(PLANE_WIDTHS),
+        "max_tokens": max_tokens, "sram_tokens": sram_tokens, "max_heads": max_heads,
+        "max_group": min(rng.choice([1, 2, rng.randint(1, 32)]), slots, max_heads), "slots": slots,
+        "topk_lanes": pow2(lanes, 64, 0.6), "topk": rng.choice(TOPK_ENGINES),
+        "channels": pow2(1, 32, 0.6), "axi_data_bits": 8 * beat, "axi_addr_bits": rng.randint(16, 48),
+        "interleave_bytes": pow2(beat, min(4096, 256 * beat)), "k_ports": pow2(lanes, 64, 0.5),
+        "v_ports": pow2(lanes, 64, 0.5), "ids_per_port": pow2(2, 64), "job_queue": rng.randint(2, 16),
+    }
