@@ -38,8 +38,8 @@ def blocks(page: str) -> Iterator[Block]:
         lines = [tuple(cell.strip() for cell in line.strip("|").split("|"))
                  for line in match["body"].splitlines() if line.startswith("|")]
         header, *rows = lines or [()]
-        yield Block(match["name"], *(source.group("digest", "preset", "command") if source else ("", "", "")),
-                    header=header, rows=tuple(rows[1:]))
+        digest, preset, command = source.group("digest", "preset", "command") if source else ("", "", "")
+        yield Block(match["name"], digest, preset, command, header, tuple(rows[1:]))
 
 
 def replace(page: str, name: str, table: str) -> str:

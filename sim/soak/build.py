@@ -64,7 +64,7 @@ def _verilog(top: Top) -> str:
     enabled = gc.isenabled()
     gc.disable()
     try:
-        return to_verilog(top, TOP)
+        return to_verilog(top, TOP, contracts=True)
     finally:
         if enabled:
             gc.enable()
