@@ -192,7 +192,8 @@ class LaneScheduler(wiring.Component):
         contract(m, (load & occupied) == 0, "a kept row enters an empty place")
         contract(m, at_most_one(chosen_front) & (chosen_front.any() == chosen), "a step is of one vector")
         contract(m, Cat(at_most_one(choice) for choice in chosen_slot).all()
-                 & Cat(at_most_one(choice) for choice in chosen_element).all(), "a lane takes one element at most", when=chosen)
+                 & Cat(at_most_one(choice) for choice in chosen_element).all(), "a lane takes one element at most",
+                 when=chosen)
         contract(m, Cat(kept_tag.stream_v | (kept.count <= e) | ((kept.payloads[e] >> shift) < c.sram_rows)
                         for e in range(P)).all(), "positions of buffered rows lie in the SRAM", when=self.kept.valid)
         return m
