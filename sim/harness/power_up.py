@@ -59,8 +59,8 @@ def _module(text: str) -> str:
     for top, name in _MEMORY.findall(text):
         word = re.escape(name)
         if re.search(rf"^\s+{word} ?\[.*\] *<= ", text, re.MULTILINE):
-            zero = rf"^(    (?:for .* )?{word} ?\[\w+\] = )\d+'[hd]0+;$"
-            text = re.sub(zero, rf"\g<1>{_random(top)};", text, flags=re.MULTILINE)
+            line = re.compile(rf"^(    (?:for .* )?{word} ?\[\w+\] = )\d+'[hd]0+;$", re.MULTILINE)
+            text = line.sub(rf"\g<1>{_random(top)};", text)
     return text
 
 

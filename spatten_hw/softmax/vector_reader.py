@@ -158,8 +158,9 @@ class VectorReader(wiring.Component):
             self.active.eq((ahead != self.AHEAD) | self.ready.valid | (vector_credits != self.vector_credits)),
         ]
         contract(m, ahead <= self.AHEAD, "no more vectors are looked up than there is room for")
-        contract(m, row_credits <= self.row_credits, "no more rows come back than were read")
-        contract(m, vector_credits <= self.vector_credits, "no more vectors come back than were begun")
+        contract(m, (row_credits != self.row_credits) | go, "no more rows come back than were read", when=row_back)
+        contract(m, (vector_credits != self.vector_credits) | go, "no more vectors come back than were begun",
+                 when=vector_back)
         contract(m, meta["keys"] != 0, "a vector has keys", when=looked)
         contract(m, row <= front.last_row, "rows read are the vector's", when=prepared.o.valid)
         always_taken(m, self.rows, "rows")

@@ -135,7 +135,7 @@ class LocalTopK(wiring.Component):
         m.d.comb += self.busy.eq((present != 0) | waiting)
         contract(m, full_rows(self.probs.p.count, self.probs.p.last, lanes),
                  "rows of probabilities are full but for the last", when=self.probs.valid)
-        contract(m, present < engine.max_vectors + 6, "no more vectors are inside than are counted",
+        contract(m, present != engine.max_vectors + 5, "no more vectors are inside than are counted",
                  when=enters & ~leaves)
         contract(m, present != 0, "only vectors that came leave", when=leaves & ~enters)
         contract(m, front.i.ready | ~wide_valid, "a wide row that waits is not written over", when=gathers)

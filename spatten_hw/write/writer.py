@@ -120,7 +120,8 @@ class Writer(wiring.Component):
             m.d.sync += unanswered.eq(unanswered + opened - self.b[n].valid)
             always_taken(m, aw_fifo.i, f"addresses of channel {n}")
             always_taken(m, w_fifo.i, f"data of channel {n}")
-            contract(m, unanswered <= MAX_OUTSTANDING, f"no more writes of channel {n} wait than are counted")
+            contract(m, unanswered != MAX_OUTSTANDING, f"no more writes of channel {n} wait than are counted",
+                     when=opened)
             contract(m, unanswered != 0, f"channel {n} answers only what was asked", when=self.b[n].valid)
             for kind, flags in enumerate(failed):
                 of_kind = self.b[n].valid & (self.b[n].p.id == kind)
