@@ -92,9 +92,11 @@ def _place(attribute: str | None) -> tuple[str, str] | None:
 
 
 def found_in(module: Module) -> Iterator[_Found]:
-    """All sites of a module, in its order."""
+    """All sites of a module, in its order. A cell belongs to the file where its operator stands; what drives a signal
+    to that of the module, not to where the signal is declared: ports are driven by the block around."""
     source, at = None, 0
     lines = module.lines
+    home = next(filter(None, (_place(line.rjust(len(line) + 2)) for line in lines[:6])), None)
     while at < len(lines):
         line = lines[at]
         if line.startswith("  attribute \\src"):
@@ -102,9 +104,10 @@ def found_in(module: Module) -> Iterator[_Found]:
         elif line.startswith(("  cell ", "  process ")):
             end = next(n for n in range(at, len(lines)) if lines[n] == "  end")
             place = _place(source)
-            if place:
-                inner = _in_process if line.startswith("  process") else _in_cell
-                yield from inner(lines, at, end, *place)
+            if place and line.startswith("  cell "):
+                yield from _in_cell(lines, at, end, *place)
+            elif place and home:
+                yield from _in_process(lines, at, end, home[0], place[1])
             at, source = end, None
         elif line.startswith("  wire "):
             source = None
@@ -136,6 +139,8 @@ def _in_process(lines: list[str], start: int, end: int, file: str, text: str) ->
             whole = " ".join(b[0] for b in bits) == line.split("switch ", 1)[1].strip("{} ")
             for n, _ in enumerate(bits if whole else ()):
                 conditions += 1
+                if not _decides(lines, at, depth, n):
+                    continue
                 for kind in ("inverted", "never", "always"):
                     yield _Found(Site(file, text, f"if {kind}", str(conditions)), at, at, n)
         elif word == "assign" and depth > 4:
@@ -146,6 +151,23 @@ def _in_process(lines: list[str], start: int, end: int, file: str, text: str) ->
             # A later assignment of the same branch would come before one that is put under a condition.
             if made and not _assigned_later(lines, at, depth):
                 yield _Found(Site(file, text, "assignment dropped", str(assignments)), at, at)
+
+
+def _decides(lines: list[str], switch: int, depth: int, bit: int) -> bool:
+    """A condition of a switch makes a difference to the signal: its branch, or one after it, assigns something. (Of an
+    `If` with several branches every signal has all conditions, also those of branches that leave it alone.)"""
+    reached = False
+    for at in range(switch + 1, len(lines)):
+        line = lines[at]
+        here = len(line) - len(line.lstrip())
+        if here == depth:
+            return False
+        if here == depth + 2:
+            pattern = line.split("'")[-1].strip() if "'" in line else ""
+            reached |= pattern[bit:bit + 1] == "1" or not pattern
+            if reached and len(lines[at + 1]) - len(lines[at + 1].lstrip()) > here:
+                return True
+    return False
 
 
 def _assigned_later(lines: list[str], at: int, depth: int) -> bool:

@@ -7,11 +7,11 @@ from amaranth.lib.wiring import In, Out
 
 class Toy(wiring.Component):
     """`sum` = the greater of `a` and `b`, plus 3, if `enable`; `count` counts the cycles in which a < b, from 5 back to
-    0; nothing ever leaves by `o`."""
+    0; in others `held` takes `a` if `enable`; nothing ever leaves by `o`."""
 
     def __init__(self):
         super().__init__({"a": In(4), "b": In(4), "enable": In(1), "sum": Out(6), "count": Out(3), "both": Out(2),
-                          "o": Out(stream.Signature(1))})
+                          "held": Out(4), "o": Out(stream.Signature(1))})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -23,6 +23,8 @@ class Toy(wiring.Component):
             m.d.sync += self.count.eq(self.count + 1)
             with m.If(self.count == 5):
                 m.d.sync += self.count.eq(0)
+        with m.Elif(self.enable):
+            m.d.sync += self.held.eq(self.a)
         for lane in range(2):
             m.d.comb += self.both[lane].eq(self.a[lane] & self.b[lane])
         return m
