@@ -57,7 +57,8 @@ CASES = {
 NIGHTLY = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(7200)]
 NAMES = [pytest.param(name, marks=NIGHTLY if case[3] else []) for name, case in CASES.items()]
 #: Where the covers are later than what is proved to that depth.
-COVERS = {"walker": 24, "write_1": 20, "write_2": 20, "quickselect_stalls": 40, "linerate_stalls": 40, "linerate_stalls_wide": 40}
+COVERS = {"walker": 24, "write_1": 20, "write_2": 20, "quickselect_stalls": 40, "linerate_stalls": 40,
+          "linerate_stalls_wide": 40}
 
 
 @pytest.fixture(scope="module")
