@@ -12,7 +12,7 @@ from sim.golden.requantise import requantise
 from sim.testbench import Bench, pack, unpack
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import job_layout, scale_layout
+from spatten_hw.control.descriptor import STRIDE_BITS, job_layout, scale_layout
 from spatten_hw.stream.layouts import acc_row, head_sum, out_beat, tag_layout
 from spatten_hw.write.requantise import Requantiser, beat_elements, latency, sum_stages
 
@@ -29,9 +29,14 @@ CONFIGS = {
 
 def random_rows(rng: random.Random, c: SpAttenConfig, count: int, **job):
     """Job, scale table and rows with their expected beats and sums."""
-    job = {"dim_log2": rng.randrange(len(c.dims)), "out_base": rng.randrange(1 << 10) * c.beat_bytes,
-           "out_head_stride": rng.randrange(200) * c.beat_bytes,
-           "out_token_stride": rng.randrange(1, 20) * c.beat_bytes} | job
+    # Addresses of all widths, but within the space: half of it for heads, a quarter for tokens, the rest to begin in.
+    space = 1 << c.addr_bits
+
+    def beats_below(most: int) -> int:
+        return rng.randrange(1 << rng.randrange(1, most.bit_length())) // c.beat_bytes * c.beat_bytes
+    job = {"dim_log2": rng.randrange(len(c.dims)), "out_base": beats_below(space // 8),
+           "out_head_stride": beats_below(space // 2 // c.max_heads),
+           "out_token_stride": beats_below(min(1 << STRIDE_BITS, space // 4 // c.max_tokens))} | job
     dim = c.dims[job["dim_log2"]]
     table = [{"out_mant": rng.choice([0, 1, 65536, 131071, rng.getrandbits(17)]),
               "out_shift": rng.choice([0, 1, 16, 17, 63, rng.randrange(8, 30), rng.randrange(64)])}
