@@ -27,6 +27,18 @@ CONFIGS = {
 }
 
 
+def edge(rng: random.Random, top: int, out_mant: int, out_shift: int) -> int:
+    """A sum that becomes exactly a half, or one of the output's limits but for the last bits that are rounded away."""
+    if out_mant == 1 and 1 <= out_shift < 16:
+        value = (2 * rng.randrange(-300, 300) + 1) << (out_shift - 1)
+    elif out_mant == 1 << 16 and out_shift > 16:
+        step = 1 << (out_shift - 16)
+        value = rng.choice([-32768, 32767]) * step + rng.randrange(-2 * step, 2 * step)
+    else:
+        value = rng.randrange(-top, top)
+    return max(-top, min(top - 1, value))
+
+
 def random_rows(rng: random.Random, c: SpAttenConfig, count: int, **job):
     """Job, scale table and rows with their expected beats and sums."""
     # Addresses of all widths, but within the space: half of it for heads, a quarter for tokens, the rest to begin in.
@@ -41,15 +53,18 @@ def random_rows(rng: random.Random, c: SpAttenConfig, count: int, **job):
     table = [{"out_mant": rng.choice([0, 1, 65536, 131071, rng.getrandbits(17)]),
               "out_shift": rng.choice([0, 1, 16, 17, 63, rng.randrange(8, 30), rng.randrange(64)])}
              for _ in range(c.max_heads)]
+    # Scales with which halves, and the limits of the output, can be met exactly.
+    table[rng.randrange(c.max_heads)] = {"out_mant": 1, "out_shift": rng.randrange(1, 16)}
+    table[rng.randrange(c.max_heads)] = {"out_mant": 1 << 16, "out_shift": rng.randrange(18, 22)}
     rows, beats, sums = [], [], []
     per_beat = min(beat_elements(c), dim)
     top = 1 << (c.acc_bits - 1)
     layout, tags = acc_row(c), tag_layout(c)
     for _ in range(count):
-        acc = [rng.choice([0, 1, -1, top - 1, -top, rng.randrange(-top, top), rng.randrange(-300, 300)])
-               for _ in range(c.max_dim)]
         tag = {"head": rng.randrange(c.max_heads), "kv_head": rng.randrange(c.max_heads),
                "query": rng.randrange(c.max_tokens)}
+        acc = [rng.choice([0, 1, -1, top - 1, -top, rng.randrange(-top, top), rng.randrange(-300, 300),
+                           edge(rng, top, **table[tag["head"]])]) for _ in range(c.max_dim)]
         bits = pack(tags, tag) << layout["tag"].offset
         for n, a in enumerate(acc):
             bits |= (a & ((1 << c.acc_bits) - 1)) << (n * c.acc_bits)
