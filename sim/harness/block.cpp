@@ -82,6 +82,9 @@ struct Lookup {
 }  // namespace
 
 #include "glue.h"
+#if VM_COVERAGE
+#include "Vblock__Syms.h"
+#endif
 
 namespace {
 
@@ -101,10 +104,7 @@ struct Block {
         describe(*top, streams, wires);
         top->clk = 0, top->rst = 0;
     }
-    ~Block() {
-        top->final();
-        write_coverage(context);
-    }
+    ~Block() { top->final(); }
 
     void settle() { top->clk = 0, top->eval(); }
     void edge() {
@@ -212,7 +212,7 @@ struct Block {
 }  // namespace
 
 API Block* block_create(uint64_t seed) { return new Block(seed); }
-API void block_destroy(Block* b) { delete b; }
+API void block_destroy(Block* b) { retire(b); }
 API void block_reset(Block* b, uint64_t cycles) { b->reset(cycles); }
 API uint64_t block_cycle(Block* b) { return b->cycle; }
 API const char* block_error(Block* b) { return b->error.c_str(); }

@@ -18,6 +18,9 @@
 #if VM_TRACE
 #include "verilated_vcd_c.h"
 #endif
+#if VM_COVERAGE
+#include "Vspatten__Syms.h"
+#endif
 
 #define API extern "C" __attribute__((visibility("default")))
 
@@ -75,7 +78,6 @@ struct Harness {
         if (trace) trace->close();
 #endif
         top->final();
-        write_coverage(context);
     }
 
     void settle() {
@@ -246,7 +248,7 @@ Memory& of(void* h, unsigned channel) { return *of(h).memories[channel]; }
 }  // namespace
 
 API void* spatten_create(const char* trace_file, uint64_t seed) { return new Harness(trace_file, seed); }
-API void spatten_destroy(void* h) { delete &of(h); }
+API void spatten_destroy(void* h) { retire(&of(h)); }
 API void spatten_reset(void* h, uint64_t n) { of(h).reset(n); }
 API int spatten_run(void* h, uint64_t limit, int until_irq) { return of(h).run(limit, until_irq); }
 API int spatten_write32(void* h, uint32_t a, uint32_t d, uint64_t limit) { return of(h).write(a, d, limit); }

@@ -12,7 +12,7 @@ from sim.golden.requantise import requantise
 from sim.testbench import Bench, pack, unpack
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import job_layout, scale_layout
+from spatten_hw.control.descriptor import STRIDE_BITS, job_layout, scale_layout
 from spatten_hw.stream.layouts import acc_row, head_sum, out_beat, tag_layout
 from spatten_hw.write.requantise import Requantiser, beat_elements, latency, sum_stages
 
@@ -27,24 +27,44 @@ CONFIGS = {
 }
 
 
+def edge(rng: random.Random, top: int, out_mant: int, out_shift: int) -> int:
+    """A sum that becomes exactly a half, or one of the output's limits but for the last bits that are rounded away."""
+    if out_mant == 1 and 1 <= out_shift < 16:
+        value = (2 * rng.randrange(-300, 300) + 1) << (out_shift - 1)
+    elif out_mant == 1 << 16 and out_shift > 16:
+        step = 1 << (out_shift - 16)
+        value = rng.choice([-32768, 32767]) * step + rng.randrange(-2 * step, 2 * step)
+    else:
+        value = rng.randrange(-top, top)
+    return max(-top, min(top - 1, value))
+
+
 def random_rows(rng: random.Random, c: SpAttenConfig, count: int, **job):
     """Job, scale table and rows with their expected beats and sums."""
-    job = {"dim_log2": rng.randrange(len(c.dims)), "out_base": rng.randrange(1 << 10) * c.beat_bytes,
-           "out_head_stride": rng.randrange(200) * c.beat_bytes,
-           "out_token_stride": rng.randrange(1, 20) * c.beat_bytes} | job
+    # Addresses of all widths, but within the space: half of it for heads, a quarter for tokens, the rest to begin in.
+    space = 1 << c.addr_bits
+
+    def beats_below(most: int) -> int:
+        return rng.randrange(1 << rng.randrange(1, most.bit_length())) // c.beat_bytes * c.beat_bytes
+    job = {"dim_log2": rng.randrange(len(c.dims)), "out_base": beats_below(space // 8),
+           "out_head_stride": beats_below(space // 2 // c.max_heads),
+           "out_token_stride": beats_below(min(1 << STRIDE_BITS, space // 4 // c.max_tokens))} | job
     dim = c.dims[job["dim_log2"]]
     table = [{"out_mant": rng.choice([0, 1, 65536, 131071, rng.getrandbits(17)]),
               "out_shift": rng.choice([0, 1, 16, 17, 63, rng.randrange(8, 30), rng.randrange(64)])}
              for _ in range(c.max_heads)]
+    # Scales with which halves, and the limits of the output, can be met exactly.
+    table[rng.randrange(c.max_heads)] = {"out_mant": 1, "out_shift": rng.randrange(1, 16)}
+    table[rng.randrange(c.max_heads)] = {"out_mant": 1 << 16, "out_shift": rng.randrange(18, 22)}
     rows, beats, sums = [], [], []
     per_beat = min(beat_elements(c), dim)
     top = 1 << (c.acc_bits - 1)
     layout, tags = acc_row(c), tag_layout(c)
     for _ in range(count):
-        acc = [rng.choice([0, 1, -1, top - 1, -top, rng.randrange(-top, top), rng.randrange(-300, 300)])
-               for _ in range(c.max_dim)]
         tag = {"head": rng.randrange(c.max_heads), "kv_head": rng.randrange(c.max_heads),
                "query": rng.randrange(c.max_tokens)}
+        acc = [rng.choice([0, 1, -1, top - 1, -top, rng.randrange(-top, top), rng.randrange(-300, 300),
+                           edge(rng, top, **table[tag["head"]])]) for _ in range(c.max_dim)]
         bits = pack(tags, tag) << layout["tag"].offset
         for n, a in enumerate(acc):
             bits |= (a & ((1 << c.acc_bits) - 1)) << (n * c.acc_bits)
