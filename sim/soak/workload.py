@@ -27,7 +27,7 @@ def random_workload(rng: random.Random, config: SpAttenConfig, longest: int = MO
     layers, dim = rng.randint(1, 4), rng.choice(config.dims)
     generate = rng.random() < 0.5
     if bulk:
-        heads, generate = max(1, config.max_heads // group), False
+        heads, generate, layers = max(1, config.max_heads // group), False, 4
     most = min(config.max_tokens, longest)
     if not generate:
         most = min(most, config.sram_tokens * config.max_dim // dim)
