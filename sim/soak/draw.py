@@ -101,14 +101,16 @@ def _legal(rng: random.Random) -> dict[str, object]:
     # There are at most 64 lanes, since each needs a comparator and ports.
     multipliers = pow2(max_dim, min(512, 64 * min_dim), 0.55)
     lanes = multipliers // min_dim
-    max_tokens = pow2(max(8, lanes), 65536, 0.9)
+    max_tokens = pow2(max(8, lanes), 65536)
     least = max(1, multipliers // max_dim)
-    sram_tokens = least if rng.random() < 0.15 else pow2(least, max_tokens, 0.9)
+    sram_tokens = least if rng.random() < 0.1 else pow2(max(least, min(4, max_tokens)), max_tokens)
     slots = pow2(2, 64, 0.7)
+    # Wide ones have more settings of widths to run.
+    operand_bits = rng.choice([*PLANE_WIDTHS, 12, 16, 16])
     max_heads = rng.choice([1, 2, 3, rng.randint(1, 12), rng.randint(1, 128), 128])
     beat = pow2(4, 128, 0.7)
     return {
-        "multipliers": multipliers, "min_dim": min_dim, "max_dim": max_dim, "operand_bits": rng.choice(PLANE_WIDTHS),
+        "multipliers": multipliers, "min_dim": min_dim, "max_dim": max_dim, "operand_bits": operand_bits,
         "max_tokens": max_tokens, "sram_tokens": sram_tokens, "max_heads": max_heads,
         "max_group": min(rng.choice([1, 2, rng.randint(1, 32)]), slots, max_heads), "slots": slots,
         "topk_lanes": pow2(lanes, 64, 0.6), "topk": rng.choice(TOPK_ENGINES),

@@ -113,7 +113,7 @@ def draw_case(config: SpAttenConfig, name: str, dram: str | None, golden: Golden
     at most."""
     rng = random.Random(f"case {name}")
     bulk = name.endswith("bulk")
-    longest = 64 if bulk else rng.choice(TOKENS)
+    longest = 128 if bulk else rng.choice(TOKENS)
     while True:
         memory = random_memory(rng, config.channels, dram)
         if bulk and memory.slowness > 2:
@@ -141,7 +141,7 @@ def _draw(config: SpAttenConfig, name: str, rng: random.Random, longest: int, me
         jobs.append(job)
         workloads.append(make_workload(a, job))
         features += _features(a, job, kind)
-    loose, pairs, high = rng.random() < 0.5, rng.random() < 0.5, rng.random() < 0.3
+    loose, pairs, high = rng.random() < 0.5, rng.random() < 0.8, rng.random() < 0.3
     moves, barriers = rng.choice([0.0, 0.0, 0.3]), rng.choice([0.0, 0.2])
     seed = rng.randrange(1 << 32)
 

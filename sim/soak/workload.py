@@ -30,7 +30,7 @@ def random_workload(rng: random.Random, config: SpAttenConfig, most_tokens: int 
     if stage is not None:
         generate = stage == "generate"
     if bulk:
-        heads, generate = max(1, config.max_heads // group), False
+        heads, generate, layers = max(1, config.max_heads // group), False, 4
     most = min(config.max_tokens, most_tokens)
     if not generate:
         most = min(most, config.sram_tokens * config.max_dim // dim)

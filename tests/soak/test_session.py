@@ -160,3 +160,22 @@ def test_a_broken_rule_is_a_difference(simulate):
     with simulate(LEAST) as port:
         port.set_read_guard([])
         assert "ProtocolError" in run_case(case, LEAST, port, Work())[0]
+
+
+def test_bytes_that_no_counter_has_are_a_difference(monkeypatch, simulate):
+    case = draw_case(LEAST, "1 1 1", None)
+    with simulate(LEAST) as port:
+        carried = port.class_bytes
+        monkeypatch.setattr(port, "class_bytes", lambda: {"": (sum(carried()[""]), LEAST.beat_bytes)})
+        assert "the memories carried" in run_case(case, LEAST, port, Work())[0]
+
+
+def test_a_job_that_does_not_end_is_a_difference(monkeypatch, simulate):
+    monkeypatch.setattr(session, "GRACE", 3000)
+    monkeypatch.setattr(session, "SLACK", 1)
+    case = draw_case(LEAST, "1 1 1", None)
+    case.memory = dataclasses.replace(case.memory, trouble={"hold_r": True}, channel=None)
+    done = Work()
+    with simulate(LEAST) as port:
+        assert run_case(case, LEAST, port, done)
+    assert 3000 <= done.cycles < 200_000
