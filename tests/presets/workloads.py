@@ -1,6 +1,7 @@
 """Small workloads for presets: the sizes stay, what is asked of them does not.
 
-A simulation of `full` takes minutes to compile and runs slowly, as little optimised as it is here. So each workload is a few layers of a few heads over a dozen tokens, and takes a few thousand cycles.
+A simulation of `full` takes minutes to compile and runs slowly, as little optimised as it is here. So each workload is
+a few layers of a few heads over a dozen tokens, and takes a few thousand cycles.
 """
 
 from __future__ import annotations
