@@ -20,4 +20,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.nodeid in quick:
             item.add_marker("quick")
+        # On a busy machine the first of them takes longer to compile `full` than a test has.
+        if item.nodeid.startswith(EARLY):
+            item.add_marker(pytest.mark.timeout(2400))
     items.sort(key=lambda item: not item.nodeid.startswith(EARLY))

@@ -14,6 +14,7 @@ times faster than cocotb's default. Builds are kept by a hash of the Verilog in 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cocotb_tools.check_results as check_results
 import cocotb_tools.config
@@ -41,8 +43,6 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Verilog of more characters is compiled in several files at once. Smaller designs are quicker in one: as several
 #: they first compile two precompiled headers of 72 MB, which take longer than the design.
 SPLIT_FROM = 500_000
-#: In which files cocotb makes failed assertions show the values that they compared.
-NOTHING_SHOWN, VALUES_SHOWN = "", "*.py"
 
 
 class _PortsOnly(Verilator):
@@ -131,23 +131,17 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
         tag = hashlib.sha256(which.encode()).hexdigest()[:8]
         test_dir = build / f"run-{tag}"
         test_dir.mkdir(exist_ok=True)
-        # What cocotb needs to show the values in a failed assertion takes three times as long to load as everything
-        # else: it is asked for after a failure, of which the same seed makes the same again.
-        for shown in (NOTHING_SHOWN, VALUES_SHOWN):
-            results = runner.test(
-                test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
-                test_dir=test_dir, waves=waves,
-                testcase=testcase, test_filter=rf"^(?!.*\b{without}$)" if without else None,
-                seed=seed, plusargs=[f"+verilator+seed+{seed}"],
-                results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
-                extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
-                           "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir),
-                                                                           os.environ.get("LD_LIBRARY_PATH")))),
-                           "COCOTB_ANSI_OUTPUT": "0", "COCOTB_REWRITE_ASSERTION_FILES": shown})
-            _collect_coverage(test_dir, text)
-            count, failed = check_results.get_results(results)
-            if not failed:
-                break
+        count, failed = _simulate(
+            runner, test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=build,
+            test_dir=test_dir, waves=waves,
+            testcase=testcase, test_filter=rf"^(?!.*\b{without}$)" if without else None,
+            seed=seed, plusargs=[f"+verilator+seed+{seed}"],
+            results_xml=str(test_dir / "results.xml"), log_file=test_dir / "test.log", timescale=("1ns", "1ps"),
+            extra_env={"BENCH_PARAMS": json.dumps(dict(params or {})), "PYTHONPATH": str(ROOT),
+                       "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(cocotb_tools.config.libs_dir),
+                                                                       os.environ.get("LD_LIBRARY_PATH")))),
+                       "COCOTB_ANSI_OUTPUT": "0"})
+        _collect_coverage(test_dir, text)
     except (Exception, SystemExit) as error:
         raise AssertionError(f"{error}\n{_tail(build)}") from error
     finally:
@@ -158,6 +152,25 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
                 os.environ[k] = v
     assert count > 0, f"no cocotb test ran in {module}"
     assert failed == 0, f"{failed} of {count} cocotb tests failed\n{_tail(test_dir)}"
+
+
+def _simulate(runner: Verilator, **arguments: Any) -> tuple[int, int]:
+    """Tests run, and failed ones. What cocotb needs to show the values in a failed assertion takes three times as long
+    to load as everything else: it is asked for after a failure, of which the same seed makes the same again. Who sets
+    cocotb's own $COCOTB_REWRITE_ASSERTION_FILES decides, and nothing runs twice."""
+    asked = os.environ.get("COCOTB_REWRITE_ASSERTION_FILES")
+    if asked is None:
+        with contextlib.suppress(Exception, SystemExit):
+            count, failed = _tests(runner, arguments, "")
+            if not failed:
+                return count, failed
+    return _tests(runner, arguments, "*.py" if asked is None else asked)
+
+
+def _tests(runner: Verilator, arguments: dict, shown: str) -> tuple[int, int]:
+    """One run; `shown`: in which files assertions show their values."""
+    more = {**arguments["extra_env"], "COCOTB_REWRITE_ASSERTION_FILES": shown}
+    return check_results.get_results(runner.test(**{**arguments, "extra_env": more}))
 
 
 def _adopt(runner: Verilator, top: str, build: Path, waves: bool) -> None:

@@ -36,4 +36,5 @@ OPTIMIZE = 0
 
 def transport(config: SpAttenConfig, *, hostile: bool = False, seed: int = 1, **options) -> VerilatedTransport:
     """A fresh simulation of `config`; `hostile`: delays, stalls and disorder on every memory port."""
-    return VerilatedTransport(config, optimize=OPTIMIZE, **((HOSTILE | {"seed": seed} if hostile else {}) | options))
+    unpleasant = HOSTILE | {"seed": seed} if hostile else {}
+    return VerilatedTransport(config, **({"optimize": OPTIMIZE} | unpleasant | options))

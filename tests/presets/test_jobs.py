@@ -11,8 +11,8 @@ from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
 
-from ..integration.builds import transport
 from ..integration.test_jobs import LIMIT, end_of, load, make
+from .workloads import transport
 
 DIM = 32
 

@@ -1,7 +1,7 @@
 """Small workloads for presets: the sizes stay, what is asked of them does not.
 
-A simulation of `full` is compiled in a minute or more and runs some thousand cycles per second, as little optimised as
-it is here. So each workload is a few layers of a few heads over a dozen tokens, and takes a few thousand cycles.
+A simulation of `full` takes minutes to compile and runs slowly, as little optimised as it is here. So each workload is
+a few layers of a few heads over a dozen tokens, and takes a few thousand cycles.
 """
 
 from __future__ import annotations
@@ -14,10 +14,15 @@ from sim.engine import RunResult, run_workload
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.workload import make_workload
 
-from ..integration.builds import transport
+from ..integration import builds
 
 SEED = int(os.environ.get("SEED", "1"))
 CYCLE_LIMIT = 200_000
+
+
+def transport(c: SpAttenConfig, **options):
+    """A fresh simulation, compiled as conftest.py says."""
+    return builds.transport(c, optimize=None, **options)
 
 
 def operands(c: SpAttenConfig, seed: int, *, layers: int = 2, heads: int = 2, group: int = 1, tokens: int = 12,

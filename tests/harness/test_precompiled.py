@@ -1,0 +1,59 @@
+"""Headers compiled once are taken for every small design, and a failed bench shows what it compared."""
+
+import subprocess
+
+import cocotb
+import pytest
+from cocotb.triggers import Timer
+
+from sim.harness import build
+from sim.harness.precompiled import Headers
+from sim.harness.verilator import ToolError
+from sim.testbench import runner
+from sim.testbench.runner import run_bench
+from spatten_hw.stream.skid import HalfBuffer
+
+
+@cocotb.test()
+async def compares(dut):
+    await Timer(1, "ns")
+    expected = 42
+    assert expected == len(dut.rst) + 1
+
+
+def test_a_failed_assertion_shows_its_values():
+    with pytest.raises(AssertionError, match="assert 42 == "):
+        run_bench(HalfBuffer(5), __name__)
+
+
+def test_the_bench_was_compiled_with_them():
+    """The compiler says why it does not take a compiled header that is there (-Winvalid-pch)."""
+    with pytest.raises(AssertionError):
+        run_bench(HalfBuffer(5), __name__)
+    log = max(runner.BUILD.glob("bench/*/build.log"), key=lambda p: p.stat().st_mtime).read_text()
+    assert "-include" in log and "warning" not in log
+    assert not runner._headers(False, "-O0").missing
+
+
+def test_a_design_that_was_compiled_otherwise_reads_the_text(tmp_path):
+    """A wrong header costs time, and nothing else."""
+    headers = Headers(tmp_path, "-O0")
+    headers.path.write_text("#include <cstdint>\n")
+    (tmp_path / "a.cpp").write_text("int main() { return static_cast<uint8_t>(256); }\n")
+    for options in (["-DOTHER=1"], ["-O2"]):
+        subprocess.run(["g++", "-x", "c++-header", str(headers.path), "-o", f"{headers.path}.gch", "-DOTHER=2"],
+                       check=True)
+        subprocess.run(["g++", *options, "-include", str(headers.path), "-c", "a.cpp"], cwd=tmp_path, check=True)
+    assert not headers.missing
+
+
+@pytest.mark.parametrize("text,level", [("", None), ("0", 0), ("3", 3)])
+def test_the_level_that_the_environment_asks_for(text, level, monkeypatch):
+    monkeypatch.setenv("SPATTEN_OPTIMIZE", text)
+    assert build.asked_level() == level
+
+
+def test_a_level_that_is_none(monkeypatch):
+    monkeypatch.setenv("SPATTEN_OPTIMIZE", "fast")
+    with pytest.raises(ToolError, match="SPATTEN_OPTIMIZE = fast: must be 0, 1, 2 or 3"):
+        build.asked_level()
