@@ -10,7 +10,14 @@ from sim.testbench import Bench, pack, unpack
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.decode import CLAMPED_FIELDS, HEAD_FIELDS
-from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout
+from spatten_hw.control.descriptor import (
+    FIELDS,
+    HEADER_WORDS,
+    SCALE_FIELDS,
+    SCALE_WORDS,
+    job_layout,
+    scale_command_words,
+)
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import JobReader, job_offer, push_layout
 from spatten_hw.control.scale_table import SETS
@@ -77,6 +84,11 @@ class Rig:
             cmd = unpack(aux_command(self.c), commands[self.answered])
             self.answered += 1
             assert cmd["addr"] % 8 == 0 and cmd["words"] >= 1
+            # What the golden model counts beats by.
+            start = (cmd["addr"] - min(self.memory)) // 8 - HEADER_WORDS
+            left = len(self.memory) - HEADER_WORDS - start
+            longest = scale_command_words(self.c)
+            assert start < 0 or (start % longest, cmd["words"]) == (0, min(left, longest)), "scales asked for otherwise"
             for n in range(cmd["words"]):
                 addr = cmd["addr"] + 8 * n
                 assert addr in self.memory, "read outside the descriptor"
