@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import HEADER_WORDS, SCALE_WORDS
+from spatten_hw.control.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import WORD_BYTES, row_bytes
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
@@ -90,7 +90,8 @@ class _Run:
     def all(self, descriptor: int, ids_in: np.ndarray | None, scores_in: np.ndarray | None) -> LayerResult:
         job, result = self.job, self.result
         self._count_words(descriptor, HEADER_WORDS)
-        self._count_words(descriptor + WORD_BYTES * HEADER_WORDS, SCALE_WORDS * job.query_heads)
+        self._count_section(descriptor + WORD_BYTES * HEADER_WORDS, SCALE_WORDS * job.query_heads,
+                            scale_command_words(self.config))
         self._prepare(ids_in, scores_in)
         self.ids = np.flatnonzero(result.tokens_alive)
         self.lengths = np.full(self._rows(), len(self.ids), dtype=np.int64)
@@ -155,12 +156,13 @@ class _Run:
         job, result = self.job, self.result
         self.cascade.prepare(job, ids_in, scores_in)
         if job.load_scores:
-            self._count_section(job.scores_in, job.tokens + job.heads)
+            self._count_section(job.scores_in, job.tokens + job.heads, self.config.max_tokens)
         if job.load_ids:
             header = int(np.asarray(ids_in, dtype=np.uint64)[0])
             # How long the list is, only its first word says: that one is a command of its own.
-            self._count_section(job.ids_in, 1)
-            self._count_section(job.ids_in + WORD_BYTES, (header & 0xFFFFFFFF) + (header >> 32))
+            self._count_words(job.ids_in, 1)
+            self._count_section(job.ids_in + WORD_BYTES, (header & 0xFFFFFFFF) + (header >> 32),
+                                self.config.max_tokens)
         result.tokens_alive[self.cascade.tokens_alive] = True
         result.heads_alive[self.cascade.heads_alive] = True
 
@@ -211,10 +213,10 @@ class _Run:
         self.result.bytes[name] += int(total) * c.beat_bytes
         self.result.rows[name] += together * (len(ids) if times is None else int(times.sum()))
 
-    def _count_section(self, addr: int, words: int) -> None:
-        """Adds the bytes of a state section that is read: a command asks for at most `max_tokens` words."""
-        for at in range(0, words, self.config.max_tokens):
-            self._count_words(addr + WORD_BYTES * at, min(self.config.max_tokens, words - at))
+    def _count_section(self, addr: int, words: int, longest: int) -> None:
+        """Adds the bytes of words that are read in commands of at most `longest`."""
+        for at in range(0, words, longest):
+            self._count_words(addr + WORD_BYTES * at, min(longest, words - at))
 
     def _count_words(self, addr: int, words: int) -> None:
         """Adds the bytes of `words` 64-bit words read as one command, or written as one section, at `addr`."""

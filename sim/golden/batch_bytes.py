@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
-from spatten_hw.control.descriptor import HEADER_WORDS, SCALE_WORDS
+from spatten_hw.control.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import WORD_BYTES, row_bytes
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
@@ -85,7 +85,10 @@ class Traffic:
 
     def _state(self, descriptor: int) -> None:
         job = self.job
-        words = [(descriptor, HEADER_WORDS), (descriptor + WORD_BYTES * HEADER_WORDS, SCALE_WORDS * job.query_heads)]
+        scales, longest = SCALE_WORDS * job.query_heads, scale_command_words(self.config)
+        words = [(descriptor, HEADER_WORDS)]
+        words += [(descriptor + WORD_BYTES * (HEADER_WORDS + at), min(longest, scales - at))
+                  for at in range(0, scales, longest)]
         if job.store_ids:
             words.append((job.ids_out, 1 + self.ids.shape[1] + self.heads.shape[1]))
         if job.store_scores:

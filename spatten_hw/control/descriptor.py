@@ -12,6 +12,7 @@ from amaranth import Module, unsigned
 from amaranth.lib import data
 
 from ..config import SpAttenConfig
+from ..stream.layouts import aux_command
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ SCALE_WORDS = 2
 
 #: Width of a token stride the address generators accept (bytes).
 STRIDE_BITS = 16
+
+
+def scale_command_words(c: SpAttenConfig) -> int:
+    """Most scale words that the job reader asks for at once: whole entries, as many as an `aux_command` can count or a
+    job can have. A beat that two commands share is read twice."""
+    return min((1 << aux_command(c)["words"].width) - SCALE_WORDS, SCALE_WORDS * c.max_heads)
 
 
 def scale_layout() -> data.StructLayout:

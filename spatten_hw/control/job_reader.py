@@ -11,7 +11,7 @@ from ..contract import at_most_one, contract
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import aux_command, aux_word
 from .decode import decode, fields_layout, stored
-from .descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout, scale_layout
+from .descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout, scale_command_words, scale_layout
 from .errors import ErrorCode
 from .scale_table import SET_BITS, SETS
 from .validate import descriptor_address_bad, reserved_mask
@@ -92,8 +92,7 @@ class JobReader(wiring.Component):
         ]
 
         # The scale words still to be read, in as few commands as the command's counter allows.
-        longest = (1 << len(self.cmd.p.words)) - SCALE_WORDS
-        longest = min(longest, SCALE_WORDS * c.max_heads)
+        longest = scale_command_words(c)
         head = Signal(c.head_bits)
         scale_addr = Signal(c.addr_bits)
         remaining = Signal(range(SCALE_WORDS * c.max_heads + 1))

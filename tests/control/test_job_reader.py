@@ -10,7 +10,14 @@ from sim.testbench import Bench, pack, unpack
 from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.decode import CLAMPED_FIELDS, HEAD_FIELDS
-from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout
+from spatten_hw.control.descriptor import (
+    FIELDS,
+    HEADER_WORDS,
+    SCALE_FIELDS,
+    SCALE_WORDS,
+    job_layout,
+    scale_command_words,
+)
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import JobReader, job_offer, push_layout
 from spatten_hw.control.scale_table import SETS
@@ -64,6 +71,8 @@ class Rig:
         self.running: list[int] = []       # sets of the jobs that run, the oldest first
         self.answered = 0
         self.reads = 0
+        self.first = 0
+        self.scale_words: int | None = None     # None: more than one descriptor is in memory
 
     def watch(self):
         if int(self.dut.scale_en.value):
@@ -77,6 +86,7 @@ class Rig:
             cmd = unpack(aux_command(self.c), commands[self.answered])
             self.answered += 1
             assert cmd["addr"] % 8 == 0 and cmd["words"] >= 1
+            self.check_scales((cmd["addr"] - self.first) // 8 - HEADER_WORDS, cmd["words"])
             for n in range(cmd["words"]):
                 addr = cmd["addr"] + 8 * n
                 assert addr in self.memory, "read outside the descriptor"
@@ -96,7 +106,15 @@ class Rig:
         self.bench.receive("job", stall)
         self.answered = 0
 
+    def check_scales(self, start, words):
+        """Commands for scales are those that the golden model counts beats by. `start`: scale words before this one."""
+        if self.scale_words is None or start < 0:
+            return
+        longest = scale_command_words(self.c)
+        assert (start % longest, words) == (0, min(self.scale_words - start, longest))
+
     def put(self, addr, words):
+        self.first, self.scale_words = addr, len(words) - HEADER_WORDS
         self.memory = {addr + 8 * n: w for n, w in enumerate(words)}
 
     async def one(self, addr, tag):

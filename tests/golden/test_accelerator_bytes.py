@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 from sim.golden.accelerator import GoldenAccelerator
+from sim.golden.batch_bytes import Traffic
 from sim.golden.fetch import row_beats
 from spatten_hw import PRESETS
+from spatten_hw.control.descriptor import scale_command_words
+from spatten_hw.host.plan import Plan
+from spatten_hw.host.workload import make_workload
 
 from .passes import WIDE, arrays, golden
 
@@ -115,3 +119,24 @@ def test_bytes_count_whole_beats():
     assert run.outputs.bytes["k_msb"] == 32 * 24
     inside = np.arange(24) * 10
     assert int(row_beats(inside, 10, PRESETS["eighth"]).sum()) == 30
+
+
+def test_bytes_of_more_scales_than_a_command_reads():
+    """A build for 16 tokens counts 62 words of scales in a command: those of 59 heads are two, and the beat of two
+    words in which the second one starts is read by both."""
+    config = WIDE.replace(
+        multipliers=8, min_dim=8, max_dim=8, max_tokens=16, sram_tokens=16, max_heads=104, max_group=1, slots=2,
+        topk_lanes=1, channels=4, axi_data_bits=128, interleave_bytes=64, k_ports=1, v_ports=1)
+    assert scale_command_words(config) == 62
+    numbers = np.random.default_rng(22)
+    plan = Plan(make_workload({n: numbers.normal(size=(1, 59, 1, 8)) for n in "qkv"}, {"stage": "summarise"}), config)
+    p, = plan.passes
+    assert p.descriptor % 16 == 0
+    job = p.job.replace(store_ids=0, store_scores=0)
+    # 21 words; then words 21 … 82, from the middle of a beat to the middle of one, and 83 … 138.
+    beats = 11 + 32 + 29
+    one = GoldenAccelerator(config).run(job, p.q, p.k, p.v, descriptor=p.descriptor)
+    assert one.bytes["other"] == 16 * beats
+    traffic = Traffic(config, job, np.arange(59)[None], np.zeros((1, 1), dtype=np.int64))
+    traffic._state(p.descriptor)
+    assert traffic.bytes["other"].tolist() == [16 * beats]
