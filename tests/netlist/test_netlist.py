@@ -15,8 +15,8 @@ from spatten_hw.presets import PRESETS
 
 from ..integration.builds import LEAST
 
-#: One multiplier row, two heads, contexts of 16: what synthesis is quick on.
-TINY = LEAST.replace(name="tiny", axi_addr_bits=16, max_tokens=16, max_heads=2)
+#: One multiplier row, two heads. Contexts of 32, since memories of 16 words and less become flip-flops.
+TINY = LEAST.replace(name="tiny", max_tokens=32, sram_tokens=32, max_heads=2)
 GENERIC = Path(__file__).parent / "generic.lib"
 
 
