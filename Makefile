@@ -22,7 +22,7 @@ help:
 	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
 	@echo "make proofs    formal proofs that go deeper than those of make test"
-	@echo "make netlist   preset small after synthesis, in ECP5's cells and in standard cells, against the golden model"
+	@echo "make netlist   tiny and small builds after synthesis, in ECP5's cells and in standard cells, against the golden model"
 	@echo "make lint      ruff and mypy"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
