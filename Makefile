@@ -31,7 +31,7 @@ help:
 	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
 	@echo "make proofs    formal proofs that go deeper than those of make test"
-	@echo "make netlist   preset small after synthesis, in ECP5's cells and in standard cells, against the golden model"
+	@echo "make netlist   tiny and small builds after synthesis, in ECP5's cells and in standard cells, against the golden model"
 	@echo "make mutants   wrong variants of the design, which the tests must notice: table by unit, to build/mutants/ (resumes)"
 	@echo "make coverage  branches and toggles of the Verilog that the tests reach, to build/coverage/ (resumes)"
 	@echo "make lint      ruff and mypy"

@@ -59,5 +59,6 @@ def layer(config: SpAttenConfig, stage: str, seed: int) -> Workload:
               "k": numbers.normal(size=(2, heads, tokens, dim)), "v": numbers.normal(size=(2, heads, tokens, dim))}
     bits = [min(6, config.operand_bits - 4), 4]
     return make_workload(arrays, {
-        "stage": stage, "k_bits": bits, "v_bits": bits, "threshold": 0.3, "keep_tokens": [tokens, tokens - 3],
-        "keep_heads": [heads, max(1, heads - 1)], "keep_values": [tokens // 2] * 2})
+        "stage": stage, "q_bits": min(12, config.operand_bits), "k_bits": bits, "v_bits": bits, "threshold": 0.3,
+        "keep_tokens": [tokens, tokens - 3], "keep_heads": [heads, max(1, heads - 1)],
+        "keep_values": [tokens // 2] * 2})
