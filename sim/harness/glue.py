@@ -11,7 +11,7 @@ _PINS = ("awid", "awaddr", "awlen", "awsize", "awburst", "awcache", "awprot", "a
          "arburst", "arcache", "arprot", "arvalid", "arready", "rid", "rdata", "rresp", "rlast", "rvalid", "rready")
 #: State bits of the probe: there is a job; a unit is at work that may be silent for long, since it looks at all tokens.
 WORKING = ("running", "queued")
-SLOW = ("busy_topk", "busy_cascade")
+SLOW = ("busy_softmax", "busy_topk", "busy_cascade")
 _BYTES = ("wdata", "wstrb", "rdata")
 
 

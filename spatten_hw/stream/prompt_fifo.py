@@ -15,8 +15,9 @@ class PromptFifo(wiring.Component):
     """Stores `depth` ≥ 3 or more payloads of `shape`, first in, first out, 1 per cycle in and out at any fill.
 
     Two registers in front of a memory: from empty the latency is `LATENCY` = 1 cycle, where a memory alone takes 2.
-    The memory is used only while both are full, and has shown its first payload by the time they are empty. `o`
-    and `i.ready` come from registers. `level`: payloads in the memory, beyond those in the registers.
+    The memory is used only while both are full. One deeper than `SMALL` shows what it has just been given a cycle later
+    than a shallow one, so that a cycle may pass without `o.valid` where it had run empty but for that. `o` and `i.ready`
+    come from registers. `level`: payloads in the memory, beyond those in the registers.
     """
 
     LATENCY = 1
@@ -65,5 +66,4 @@ class PromptFifo(wiring.Component):
         with m.Elif(~second_valid):
             m.d.sync += [second.eq(arriving), second_valid.eq(arriving_valid)]
         contract(m, front_valid | ~second_valid, "the second register is used only while the first one is")
-        contract(m, ~stored | self.o.valid, "the memory shows its first payload before the registers are empty")
         return m

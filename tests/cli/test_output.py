@@ -120,7 +120,7 @@ def test_benches(folder):
     with pytest.raises(UserError, match=r"no folder none"):
         check_json(Path("none/o.json"))
     with file_limit(100), pytest.raises(UserError, match=r"o\.json: cannot be written"):
-        write_json(Path("o.json"), ["x" * 200])
+        write_json(Path("o.json"), {"x": "x" * 200})
     with file_limit(20), pytest.raises(UserError, match=r"h\.json: cannot be written"):
         append(Path("h.json"), Commit("abc", "today", False), {"a/b": 1.0}, {"a/b": "smaller"})
     assert files(folder) == []
@@ -213,6 +213,9 @@ WRITERS = {
     "boards/build.py", "boards/simulation/build.py", "boards/flow/netlist.py", "boards/flow/synthesis.py",
     "boards/flow/tools.py",
 }
+#: Tools of those who change this project; their users read tracebacks.
+DEVELOPERS = ("sim/netlist/", "sim/nightly/", "sim/release/", "sim/soak/", "sim/testbench/", "sim/verify/",
+              "sim/harness/precompiled.py", "sim/harness/variant.py", "sim/harness/job_log.py")
 
 
 def writes(node):
@@ -230,4 +233,4 @@ def test_nothing_else_writes():
     writers = {str(path.relative_to(ROOT)) for top in ("spatten_hw", "sim", "boards")
                for path in (ROOT / top).rglob("*.py")
                if any(writes(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))}
-    assert writers <= WRITERS
+    assert {path for path in writers if not path.startswith(DEVELOPERS)} <= WRITERS

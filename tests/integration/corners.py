@@ -10,7 +10,7 @@ from .builds import LEAST
 #: A vector is one row everywhere, SRAM holds one row, there is one head, and a beat is longer than all that is read.
 ONE = SpAttenConfig(
     name="one", multipliers=32, min_dim=4, max_dim=4, operand_bits=4, max_tokens=8, sram_tokens=8, max_heads=1,
-    max_group=1, slots=2, topk_lanes=8, channels=1, axi_data_bits=256, axi_addr_bits=16, interleave_bytes=32,
+    max_group=1, slots=2, topk_lanes=8, channels=1, axi_data_bits=256, axi_addr_bits=20, interleave_bytes=32,
     k_ports=8, v_ports=8, ids_per_port=2, job_queue=16)
 
 #: Rows of three bursts for ports with two ids, more channels than ports, more ports of V than of K, one group.
