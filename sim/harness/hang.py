@@ -32,7 +32,7 @@ MOST_JOBS = 4
 
 
 def slow_patience(config: SpAttenConfig, patience: int = PATIENCE) -> int:
-    """The same while the softmax, a top-k engine or the cascade pruner works: they may look at all tokens, and again."""
+    """The same while softmax, a top-k engine or the cascade pruner works: they may look at all tokens, and again."""
     return patience + PASSES * -(-config.max_tokens // config.topk_lanes)
 
 

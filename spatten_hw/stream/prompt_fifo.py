@@ -16,8 +16,8 @@ class PromptFifo(wiring.Component):
 
     Two registers in front of a memory: from empty the latency is `LATENCY` = 1 cycle, where a memory alone takes 2.
     The memory is used only while both are full. One deeper than `SMALL` shows what it has just been given a cycle later
-    than a shallow one, so that a cycle may pass without `o.valid` where it had run empty but for that. `o` and `i.ready`
-    come from registers. `level`: payloads in the memory, beyond those in the registers.
+    than a shallow one: where it had run empty but for that, a cycle may pass without `o.valid`. `o` and `i.ready` come
+    from registers. `level`: payloads in the memory, beyond those in the registers.
     """
 
     LATENCY = 1
