@@ -132,7 +132,10 @@ class ValueArray(wiring.Component):
             dim_before = Signal.like(self.job.dim_log2)
             begun, so_far, total_prob = Signal(), Signal(c.acc_bits), Signal(c.acc_bits + 1)
             m.d.sync += dim_before.eq(self.job.dim_log2)
-            m.d.comb += total_prob.eq(Mux(begun, so_far, 0) + sum(self.i.p.probs))
+            # Lane j belongs to a row up to the largest D of which so many rows fit.
+            live = [self.job.dim_log2 < sum(j < c.rows_per_cycle(dim) for dim in c.dims) for j in range(c.lanes)]
+            added = sum(Mux(alive, prob, 0) for alive, prob in zip(live, self.i.p.probs, strict=True))
+            m.d.comb += total_prob.eq(Mux(begun, so_far, 0) + added)
             with m.If(self.i.valid & self.i.ready):
                 m.d.sync += [begun.eq(~self.i.p.last), so_far.eq(total_prob)]
             contract(m, self.job.dim_log2 == dim_before, "D holds still while a vector is inside", when=self.busy)
