@@ -56,7 +56,11 @@ struct Board {
         cycle();
         contracts.watched = true;
     }
-    ~Board() { top->final(); }
+    ~Board() {
+        // Its scopes leave the context of this thread, which otherwise is that of the simulation made last.
+        Verilated::threadContextp(&context);
+        top->final();
+    }
 
     void cycle() {
 #ifdef SDRAM_ROW_BITS

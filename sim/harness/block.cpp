@@ -104,7 +104,11 @@ struct Block {
         describe(*top, streams, wires);
         top->clk = 0, top->rst = 0;
     }
-    ~Block() { top->final(); }
+    ~Block() {
+        // Its scopes leave the context of this thread, which otherwise is that of the simulation made last.
+        Verilated::threadContextp(&context);
+        top->final();
+    }
 
     void settle() { top->clk = 0, top->eval(); }
     void edge() {

@@ -77,6 +77,8 @@ struct Harness {
 #if VM_TRACE
         if (trace) trace->close();
 #endif
+        // Its scopes leave the context of this thread, which otherwise is that of the simulation made last.
+        Verilated::threadContextp(&context);
         top->final();
     }
 
