@@ -30,8 +30,9 @@ WIDE = SpAttenConfig(
 
 BUILDS = {c.name: c for c in (QUAD, LEAST, WIDE)}
 
-#: Optimisation of the tests' simulations: compiling takes longer than running them.
-OPTIMIZE = 0
+#: Optimisation of the tests' simulations: `WIDE` takes a quarter longer to compile than at level 0, and runs 15 times as
+#: fast.
+OPTIMIZE = 1
 
 
 def transport(config: SpAttenConfig, *, hostile: bool = False, seed: int = 1, **options) -> VerilatedTransport:
