@@ -30,8 +30,8 @@ WIDE = SpAttenConfig(
 
 BUILDS = {c.name: c for c in (QUAD, LEAST, WIDE)}
 
-#: Optimisation of the tests' simulations: `WIDE` takes a quarter longer to compile than at level 0, and runs 15 times as
-#: fast.
+#: Optimisation of the tests' simulations: at level 1 `WIDE` takes a quarter longer to compile than at 0, and runs 15
+#: times as fast.
 OPTIMIZE = 1
 
 
