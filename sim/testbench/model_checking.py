@@ -71,7 +71,7 @@ class Checks:
         (folder / "never.v").write_text(_NEVER)
         script = ""
         for name, harness in harnesses.items():
-            (folder / f"{name}.il").write_text(rtlil_of(harness))
+            (folder / f"{name}.il").write_text(rtlil_of(harness, with_contracts=False))
             cuts = "\n".join(f"select -assert-min 1 w:{w}\ncutpoint w:{w}" for w in (cut or {}).get(name, ()))
             script += _READ.format(name=name, cut=cuts)
             script += _WRITE.format(drop="-cover", more="", file=name)
