@@ -5,7 +5,7 @@ import cocotb
 from sim.testbench import Bench
 from sim.testbench.runner import run_bench
 from spatten_hw.fetch.value_walk import ValueWalk
-from spatten_hw.stream.layouts import kept_row
+from spatten_hw.stream.layouts import kept_row, tag_layout
 
 from .rows import TINY
 
@@ -23,7 +23,9 @@ async def a_waiting_row_is_not_idle(dut):
     assert int(dut.idle.value) == 1
     for held in (1, 2, 3):
         out = bench.receive("o")
-        bench.send("kept", [kept_row(TINY).const({"count": 1, "last": 1, "k": 0}).as_bits()] * held)
+        tag = tag_layout(TINY).const({"stream_v": 1}).as_bits()
+        row = kept_row(TINY).const({"count": 1, "last": 1, "k": 0, "tag": tag})
+        bench.send("kept", [row.as_bits()] * held)
         for _ in range(held + 2):
             await bench.step()
         for _ in range(10):
