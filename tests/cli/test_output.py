@@ -194,8 +194,8 @@ def test_errors_of_the_disk_without_a_writer(monkeypatch, capsys):
         monkeypatch.setattr("spatten_hw.cli._presets", presets)
         return main(["presets"])
 
-    assert raises(OSError(errno.ENOSPC, "No space left on device", "/tmp/x")) == 2
-    assert "/tmp/x: cannot be written (No space left on device: the file system" in capsys.readouterr().err
+    assert raises(OSError(errno.ENOSPC, "No space left on device", "some/x")) == 2
+    assert "some/x: cannot be written (No space left on device: the file system" in capsys.readouterr().err
     assert raises(PermissionError(errno.EACCES, "Permission denied", "/x")) == 2
     assert capsys.readouterr().err == "spatten-hw: error: /x: Permission denied\n"
     with pytest.raises(OSError, match="strange"):
