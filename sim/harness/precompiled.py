@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .plain_paths import plain
+
 _TEXT = "".join(f"#include <{name}>\n" for name in (
     "cstdint", "cstdio", "cstring", "fstream", "memory", "string", "vector", "verilated.h"))
 
@@ -21,7 +23,7 @@ class Headers:
 
     def __init__(self, kept: Path, level: str, more: str = ""):
         self.level = level
-        self.path = kept / f"headers{level}.h"
+        self.path = plain(kept) / f"headers{level}.h"
         if not self.path.exists():
             part = self.path.with_suffix(f".{os.getpid()}")
             part.write_text(_TEXT + more)

@@ -7,6 +7,7 @@ import pytest
 from cocotb.triggers import Timer
 
 from sim.harness import build
+from sim.harness.kept import build_dir
 from sim.harness.precompiled import Headers
 from sim.harness.verilator import ToolError
 from sim.testbench import runner
@@ -30,7 +31,7 @@ def test_the_bench_was_compiled_with_them():
     """The compiler says why it does not take a compiled header that is there (-Winvalid-pch)."""
     with pytest.raises(AssertionError):
         run_bench(HalfBuffer(5), __name__)
-    log = max(runner.BUILD.glob("bench/*/build.log"), key=lambda p: p.stat().st_mtime).read_text()
+    log = max(build_dir().glob("bench/*/build.log"), key=lambda p: p.stat().st_mtime).read_text()
     assert "-include" in log and "warning" not in log
     assert not runner._headers(False, "-O0").missing
 

@@ -68,7 +68,7 @@ async def no_bubble_in_any_mix(dut):
     rng = Bench(dut).rng
     top, lanes = p["max_n"], p["lanes"]
     rows = -(-top // lanes)
-    mixed = [rng.choice([1, rng.randrange(1, lanes + 1), rng.randrange(1, top + 1), top]) for _ in range(60)]
+    mixed = [rng.choice([1, rng.randrange(1, min(lanes, top) + 1), rng.randrange(1, top + 1), top]) for _ in range(60)]
     # While a stage reads a longest vector, as many of one row as can pile up in front of it.
     piled = [top, *[1] * rows, top, top, *[1] * (2 * rows), *[top] * 4, *[min(lanes, top)] * rows, top, 1, top]
     for sizes in (mixed, piled):
