@@ -24,17 +24,16 @@ from spatten_hw.shared import only_asked
 from . import kept, variant
 from .block_ports import Port, ports_of
 from .build import JOBS, Progress, asked_level
-from .contracts import reported
-from .power_up import random_start
 from .precompiled import Headers
+from .simulated import MADE_BY, simulated
 from .verilator import ONE_FILE, call, check_tools, shared_runtime, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TOP = "block"
 #: What a block's library is made with.
-_SOURCES = tuple(HERE / name for name in ("block.cpp", "contracts.h", "coverage.h", "block_build.py", "contracts.py",
-                                          "power_up.py", "verilator.py"))
+_SOURCES = tuple(HERE / name for name in ("block.cpp", "contracts.h", "coverage.h", "block_build.py", "verilator.py",
+                                          *MADE_BY))
 
 
 def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: int | None = None,
@@ -74,7 +73,7 @@ def _build(verilog: str, glue: str, name: str, optimize: int, say: Progress) -> 
 
 
 def _compile(verilog: str, glue: str, work: Path, optimize: int) -> Path:
-    (work / f"{TOP}.v").write_text(reported(random_start(verilog)))
+    (work / f"{TOP}.v").write_text(simulated(verilog))
     (work / "glue.h").write_text(glue)
     for source in ("block.cpp", "contracts.h", "coverage.h"):
         shutil.copyfile(HERE / source, work / source)

@@ -19,11 +19,11 @@ from pathlib import Path
 from spatten_hw.config import SpAttenConfig
 
 from . import kept, variant
-from .contracts import reported
 from .glue import glue_header
-from .power_up import random_start
 from .precompiled import Headers
 from .registers import clocked_registers
+from .repeated import configuration
+from .simulated import MADE_BY, simulated
 from .verilator import (
     ONE_FILE,
     ToolError,
@@ -42,7 +42,7 @@ DRAM_HEADERS = ("dram_timing.h", "dram_bank.h", "dram_queue.h", "dram_controller
 SOURCES = ("harness.cpp", "channel.h", "contracts.h", "axi_checker.h", "axi_payload.h", "classes.h", "memory.h",
            "probe.h", "trouble.h", "coverage.h", "dram_port.h", *DRAM_HEADERS)
 #: What makes a library of them.
-MADE_WITH = ("build.py", "contracts.py", "power_up.py", "registers.py", "verilator.py")
+MADE_WITH = ("build.py", "registers.py", "repeated.py", "verilator.py", *MADE_BY)
 #: Module name of the accelerator's top.
 TOP = "spatten"
 #: Bytes of Verilog from which a design is compiled for a short build, see `optimisation`.
@@ -120,7 +120,9 @@ def optimisation(verilog: str) -> int:
 
 def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimize: int, say: Progress,
              runtime: str) -> Path:
-    (work / f"{TOP}.v").write_text(registered_reset(clocked_registers(reported(random_start(verilog)))))
+    text = registered_reset(clocked_registers(simulated(verilog)))
+    (work / f"{TOP}.v").write_text(text)
+    (work / "repeated.vlt").write_text(configuration(text, TOP))
     (work / "glue.h").write_text(glue)
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
@@ -129,7 +131,7 @@ def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimi
     say("verilating")
     # Where little is optimised, several files are no quicker on two processors, and take more of their time.
     whole = optimize == 0 and len(verilog) < LARGE
-    verilate(work, TOP, "harness.cpp", env, "", *options, *(ONE_FILE if whole else ()))
+    verilate(work, TOP, "harness.cpp", env, "", "repeated.vlt", *options, *(ONE_FILE if whole else ()))
     folder = kept.library_dir() / f"runtime-{version()}-{runtime}"
     with shared_runtime(work / "obj", folder):
         arguments = []

@@ -32,11 +32,10 @@ from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
 from sim.harness import variant
-from sim.harness.contracts import reported
 from sim.harness.kept import build_dir, library_dir
 from sim.harness.plain_paths import is_plain, plain, plain_temporary
-from sim.harness.power_up import random_start
 from sim.harness.precompiled import Headers
+from sim.harness.simulated import simulated
 from sim.harness.verilator import SOUND, start_seed, verilator_env
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +96,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
     compiler's effort on the model (-O0 for big models that run briefly). Raises AssertionError naming the failed
     coroutines.
     """
-    text = reported(random_start(variant.simulated_verilog(component, top)), fatal=True)
+    text = simulated(variant.simulated_verilog(component, top), fatal=True)
     seed = start_seed(seed)
     waves = bool(int(os.environ.get("WAVES", "0"))) if waves is None else waves
     kind = f"{waves}{'' if opt_fast == '-O1' else opt_fast}{variant.compiled()}"
