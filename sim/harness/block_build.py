@@ -40,11 +40,12 @@ def build_block(block: Callable[..., wiring.Component], *args: Any, optimize: in
                 progress: Progress | None = None, **kwargs: Any) -> tuple[Path, wiring.Component]:
     """The library of `block(*args, **kwargs)`, built if it does not exist yet, and the component.
 
-    `optimize`: the C++ compiler's effort; None: `asked_level`, or 1. More takes longer and has not made models faster.
+    `optimize`: the C++ compiler's effort; None: what $SPATTEN_OPTIMIZE_BLOCKS asks for, or 1. More takes longer and has
+    not made models faster.
     """
     check_tools()
     if optimize is None:
-        asked = asked_level()
+        asked = asked_level("SPATTEN_OPTIMIZE_BLOCKS")
         optimize = 1 if asked is None else asked
     say = progress or (lambda _: None)
     component = block(*args, **kwargs)

@@ -101,12 +101,12 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
         verilog, glue, work, [*(["--trace"] if trace else []), *options], optimize, say, f"{int(trace)}-{optimize}"))
 
 
-def asked_level() -> int | None:
-    """The level of g++ that $SPATTEN_OPTIMIZE asks for, 0 … 3, where no other is named: for those who build more than
-    they simulate. None: it is not set. Raises `ToolError` for anything else."""
-    text = os.environ.get("SPATTEN_OPTIMIZE", "")
+def asked_level(variable: str = "SPATTEN_OPTIMIZE") -> int | None:
+    """The level of g++ that the environment's `variable` asks for, 0 … 3, where no other is named: for those who build
+    more than they simulate. None: it is not set. Raises `ToolError` for anything else."""
+    text = os.environ.get(variable, "")
     if text not in ("", "0", "1", "2", "3"):
-        raise ToolError(f"SPATTEN_OPTIMIZE = {text}: must be 0, 1, 2 or 3, the C++ compiler's optimisation level")
+        raise ToolError(f"{variable} = {text}: must be 0, 1, 2 or 3, the C++ compiler's optimisation level")
     return int(text) if text else None
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from spatten_hw.cli import main
 from spatten_hw.control.registers import COUNTERS
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.presets import PRESETS
-from tests.integration.builds import BUILDS, LEAST, OPTIMIZE, QUAD
+from tests.integration.builds import BUILDS, LEAST, QUAD
 
 from .files import SMALL_FILE
 
@@ -22,7 +21,6 @@ from .files import SMALL_FILE
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(measure, "TellingTransport", partial(measure.TellingTransport, optimize=OPTIMIZE))
     return tmp_path
 
 

@@ -1,7 +1,6 @@
 """`spatten-hw bench memory` on a tiny build: figures, the memory's side, JSON, exit codes."""
 
 import json
-from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from sim.dram.timing import DDR3_1600, HBM2
 from sim.golden.integer_engine import golden_results
 from spatten_hw.cli import main
 from spatten_hw.presets import PRESETS
-from tests.integration.builds import OPTIMIZE, QUAD
+from tests.integration.builds import QUAD
 
 from .files import CASCADE, cascade_rows, text
 from .test_attention import build, refused
@@ -24,7 +23,6 @@ from .test_attention import build, refused
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(measure, "TellingTransport", partial(measure.TellingTransport, optimize=OPTIMIZE))
     return tmp_path
 
 

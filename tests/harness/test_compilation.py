@@ -13,14 +13,14 @@ from sim.harness.verilator import SOUND
 from spatten_hw.host.workload import make_workload
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
-from tests.integration.builds import OPTIMIZE, random_workload
+from tests.integration.builds import random_workload
 from tests.integration.corners import TEN
 
 SEED = int(os.environ.get("SEED", "1"))
 RUNS = 6
 CYCLE_LIMIT = 400_000
 #: Verilator's options and the level of g++, by name. The later of two levels of Verilator counts.
-COMPILED = {"fast": ((), OPTIMIZE), "plain": (("-O0",), 0)}
+COMPILED = {"fast": ((), 1), "plain": (("-O0",), 0)}
 
 
 @pytest.fixture(scope="module")

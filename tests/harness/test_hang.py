@@ -22,7 +22,7 @@ from spatten_hw.shared import Shared
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 from tests.faults.jobs import Solo, assert_right, finish
-from tests.integration.builds import LEAST, OPTIMIZE, QUAD, transport
+from tests.integration.builds import LEAST, QUAD, transport
 
 #: Cycles of everything but waiting: a job of `Solo` takes 2,000.
 ROOM = 4000
@@ -181,7 +181,7 @@ def cut_library():
         patch.setattr(accelerator, "Shared", shared)
         patch.setattr(accelerator, "connect", connect)
         text = to_verilog(Top(SMALLEST, probe=True), "spatten")
-    return build_library(text, SMALLEST.channels, SMALLEST.axi_data_bits, probe=SMALLEST, optimize=OPTIMIZE)
+    return build_library(text, SMALLEST.channels, SMALLEST.axi_data_bits, probe=SMALLEST)
 
 
 @pytest.mark.parametrize("stream", CUTS)

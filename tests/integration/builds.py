@@ -7,7 +7,7 @@ from sim.harness.transport import VerilatedTransport
 from sim.soak.workload import bit_settings, random_workload
 from spatten_hw.config import SpAttenConfig
 
-__all__ = ["BUILDS", "LEAST", "OPTIMIZE", "QUAD", "WIDE", "bit_settings", "random_workload", "transport"]
+__all__ = ["BUILDS", "LEAST", "QUAD", "WIDE", "bit_settings", "random_workload", "transport"]
 
 #: Four lanes, three head dimensions, two channels that interleave inside a row.
 QUAD = SpAttenConfig(
@@ -30,12 +30,8 @@ WIDE = SpAttenConfig(
 
 BUILDS = {c.name: c for c in (QUAD, LEAST, WIDE)}
 
-#: Optimisation of the tests' simulations: at level 1 `WIDE` takes a quarter longer to compile than at 0, and runs 15
-#: times as fast.
-OPTIMIZE = 1
-
 
 def transport(config: SpAttenConfig, *, hostile: bool = False, seed: int = 1, **options) -> VerilatedTransport:
     """A fresh simulation of `config`; `hostile`: delays, stalls and disorder on every memory port."""
     unpleasant = HOSTILE | {"seed": seed} if hostile else {}
-    return VerilatedTransport(config, **({"optimize": OPTIMIZE} | unpleasant | options))
+    return VerilatedTransport(config, **(unpleasant | options))

@@ -26,7 +26,7 @@ from spatten_hw.verilog import to_verilog
 from spatten_hw.write.writer import Writer
 
 from ..faults.jobs import Solo
-from .builds import LEAST, OPTIMIZE, WIDE, transport
+from .builds import LEAST, WIDE, transport
 from .test_jobs import load, make
 
 #: A row of outputs is one beat, and a burst of its own: the writer holds none back for a longer burst.
@@ -79,7 +79,7 @@ def library():
         patch.setattr(accelerator, "Writer", LateWriter)
         patch.setattr(accelerator, "Pruner", LatePruner)
         verilog = to_verilog(Top(CONFIG), TOP, contracts=True)
-    return build_library(verilog, CONFIG.channels, CONFIG.axi_data_bits, optimize=OPTIMIZE)
+    return build_library(verilog, CONFIG.channels, CONFIG.axi_data_bits)
 
 
 @pytest.fixture

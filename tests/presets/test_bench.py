@@ -1,6 +1,6 @@
 """The benches as users run them on a preset: each ends with "equal to the golden model", exit 0.
 
-With $SPATTEN_OPTIMIZE, as conftest.py sets it, they find the simulation that is there.
+With $SPATTEN_OPTIMIZE, as tests/conftest.py sets it, they find the simulation that is there.
 """
 
 import json

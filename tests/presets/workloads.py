@@ -21,8 +21,8 @@ CYCLE_LIMIT = 200_000
 
 
 def transport(c: SpAttenConfig, **options):
-    """A fresh simulation, compiled as conftest.py says."""
-    return builds.transport(c, optimize=None, **options)
+    """A fresh simulation, compiled as tests/conftest.py says."""
+    return builds.transport(c, **options)
 
 
 def operands(c: SpAttenConfig, seed: int, *, layers: int = 2, heads: int = 2, group: int = 1, tokens: int = 12,

@@ -24,12 +24,12 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload, read_workload
 
-from ..integration.builds import LEAST, OPTIMIZE, QUAD
+from ..integration.builds import LEAST, QUAD
 
 
 @pytest.fixture(scope="module")
 def simulate():
-    return Built(build_accelerator(LEAST, optimize=OPTIMIZE), 0, 0, 0).simulate
+    return Built(build_accelerator(LEAST), 0, 0, 0).simulate
 
 
 def two(seed: int) -> tuple[list, list]:

@@ -1,22 +1,19 @@
 """`spatten-hw run --timeline`: the trace written, the summary printed, mistakes in one line before anything runs."""
 
-import functools
 import json
 
 import pytest
 
-from sim.harness.transport import VerilatedTransport
 from sim.timeline import record
 from spatten_hw.cli import main
 from tests.host.malformed import good, save
-from tests.integration.builds import OPTIMIZE, QUAD
+from tests.integration.builds import QUAD
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with a workload and the tiny build's configuration; simulations compiled as for the other tests."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(record, "VerilatedTransport", functools.partial(VerilatedTransport, optimize=OPTIMIZE))
     save("w.npz", good(job={"k_bits": [8, 4], "v_bits": [8, 4], "threshold": 1.0}))
     (tmp_path / "quad.toml").write_text("\n".join(f"{k} = {json.dumps(v)}" for k, v in QUAD.fields.items()))
     return tmp_path
