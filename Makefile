@@ -15,13 +15,14 @@ WORKLOAD ?=
 SOAK_SECONDS ?= 600
 SOAK_JOBS ?= 2
 
-.PHONY: help demo quick test nightly soak bench release-check mutants coverage lint generate gpt evaluate boards area \
+.PHONY: help demo quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
   proofs netlist venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
-	@echo "make quick     the tests of every block, a tiny accelerator and preset small (3 minutes)"
+	@echo "make quick     the tests of every block, and of preset small (3 minutes)"
 	@echo "make test      the whole test suite (half an hour)"
+	@echo "make deep      tests that take longer: more builds of memory ports, more at the pins"
 	@echo "make nightly   all that takes longer, one after the other, and a page of figures: build/nightly/ (resumes)"
 	@echo "make soak      random configurations under random work for SOAK_SECONDS=$(SOAK_SECONDS); goes on where it stopped"
 	@echo "make bench     cycles of all presets against their bounds, into the tables of docs/ (BENCH=small: of one; goes on)"
@@ -48,7 +49,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # In this order; a target that has not been made yet is made by `make`, and one that failed does not stop the others.
-NIGHTLY := lint test proofs netlist soak mutants coverage bench boards area release-check
+NIGHTLY := lint test deep proofs netlist soak mutants coverage bench boards area release-check
 
 nightly: $(VENV)/.dev
 	$(BIN)/python -m sim.nightly $(NIGHTLY)
@@ -94,6 +95,9 @@ area: $(VENV)/.dev
 	@mkdir -p build/bench
 	$(BIN)/spatten-hw bench area --target ecp5 --target xc7 --target xcup --mhz each --mhz whole --json build/bench/area.json \
 	  --history build/bench/area-history.json --plot build/bench/area.svg
+
+deep: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m nightly --ignore tests/formal --ignore tests/netlist --durations=0
 
 proofs: $(VENV)/.dev
 	$(BIN)/python -m pytest -m nightly tests/formal --durations=0

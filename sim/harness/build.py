@@ -135,7 +135,7 @@ def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimi
     folder = kept.library_dir() / f"runtime-{version()}-{runtime}"
     with shared_runtime(work / "obj", folder):
         arguments = []
-        if whole:
+        if not _is_split(work / "obj"):
             headers = Headers(folder, f"-O{optimize}")
             if headers.missing:
                 call(["make", "-f", f"V{TOP}.mk", *headers.compile], work / "obj", env, work / "headers.log")
@@ -159,12 +159,16 @@ def registered_reset(verilog: str) -> str:
     return verilog[:found.start()] + top + verilog[found.end():]
 
 
+def _is_split(obj: Path) -> bool:
+    """Whether what Verilator wrote is compiled file by file, with a precompiled header of its own, and not as one file
+    that includes all."""
+    return "VM_PARALLEL_BUILDS = 1" in (obj / f"V{TOP}_classes.mk").read_text()
+
+
 def _make(work: Path, env: dict[str, str], say: Progress, arguments: list[str]) -> None:
     """Runs make with more `arguments`, telling now and then how many of the files are compiled."""
     obj = work / "obj"
-    # A big design is compiled file by file, a small one as one file that includes all.
-    split = "VM_PARALLEL_BUILDS = 1" in (obj / "Vspatten_classes.mk").read_text()
-    total = len(list(obj.glob("*.cpp"))) + 3 if split else 5
+    total = len(list(obj.glob("*.cpp"))) + 3 if _is_split(obj) else 5
     log = work / "make.log"
     with log.open("w") as out:
         process = subprocess.Popen(["make", f"-j{JOBS}", "-f", "Vspatten.mk", *arguments], cwd=obj, env=env, stdout=out,

@@ -38,7 +38,8 @@ def repeated(verilog: str, top: str) -> list[str]:
             count[child] += n * times
             walk(child, n * times)
 
-    walk(top, 1)
+    if top in modules:  # else Verilator says what is wrong
+        walk(top, 1)
     within: Counter[str] = Counter()
     for name in sorted(count, key=size, reverse=True):
         # Instances inside a module that is compiled once are themselves compiled once.

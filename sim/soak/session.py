@@ -33,7 +33,7 @@ from .workload import hard_values, random_workload
 
 #: A configuration has so many cases of all kinds, then bulk ones until it has done so many queries, cycles or cases.
 CASES = 10
-QUERIES, CYCLES, MOST_CASES = 6000, 300_000, 60
+QUERIES, CYCLES, MOST_CASES = 6000, 2_000_000, 100
 #: Most cycles, as estimated from the bytes, of a case: a longer one is drawn again with half the tokens.
 CASE_CYCLES, BULK_CYCLES = 40_000, 80_000
 #: A job has failed after so many times the cycles estimated for all of its case, and so many more.

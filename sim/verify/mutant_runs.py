@@ -89,7 +89,9 @@ def _in_child(tests: Sequence[str], number: int, listed: Path, order: dict[str, 
               log: Path) -> None:
     code = 3
     try:
-        os.environ |= {NUMBER: str(number), MUTANTS: str(listed), "SEED": "1", "PYTHONPATH": str(ROOT)}
+        os.environ |= {NUMBER: str(number), MUTANTS: str(listed), "SEED": "1", "PYTHONPATH": str(ROOT),
+                       # Nobody reads what a failed assertion compared, and cocotb would run it twice to show it.
+                       "COCOTB_REWRITE_ASSERTION_FILES": ""}
         os.chdir(ROOT)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)

@@ -8,7 +8,8 @@ from .sites import ROOT
 
 #: Tests of the whole accelerator that every unit's survivors are tried on: all stages, widths, prunings, two sequences,
 #: queues, resets, errors and hostile memories on the tiny builds.
-ACCELERATOR = ("tests/integration/test_cascades.py", "tests/integration/test_jobs.py")
+ACCELERATOR = (*(f"tests/integration/test_cascades.py::test_random_cascades_equal_the_golden_model[{build}]"
+                 for build in ("quad", "least", "wide")), "tests/integration/test_jobs.py")
 
 
 @dataclass(frozen=True)

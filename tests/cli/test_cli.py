@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.bench.digest import verilog_digest
 from spatten_hw import cli
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
@@ -141,6 +142,7 @@ def test_generate_twice_gives_the_same_bytes(tmp_path):
     for file, digest in manifest["sha256"].items():
         assert hashes[0][file] == digest
     assert set(manifest["tools"]) == {"spatten-hw", "amaranth", "yosys"}
+    assert manifest["verilog_digest"] == verilog_digest(SpAttenConfig(**manifest["config"]))
     text = (tmp_path / "a/spatten.v").read_text()
     assert "module spatten(" in text and str(ROOT) not in text
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "deep"]

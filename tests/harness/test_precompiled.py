@@ -7,7 +7,6 @@ import pytest
 from cocotb.triggers import Timer
 
 from sim.harness import build
-from sim.harness.kept import build_dir
 from sim.harness.precompiled import Headers
 from sim.harness.verilator import ToolError
 from sim.testbench import runner
@@ -27,11 +26,12 @@ def test_a_failed_assertion_shows_its_values():
         run_bench(HalfBuffer(5), __name__)
 
 
-def test_the_bench_was_compiled_with_them():
+def test_the_bench_was_compiled_with_them(tmp_path, monkeypatch):
     """The compiler says why it does not take a compiled header that is there (-Winvalid-pch)."""
+    monkeypatch.setenv("SPATTEN_BUILD", str(tmp_path))
     with pytest.raises(AssertionError):
         run_bench(HalfBuffer(5), __name__)
-    log = max(build_dir().glob("bench/*/build.log"), key=lambda p: p.stat().st_mtime).read_text()
+    log = next(tmp_path.glob("bench/*/build.log")).read_text()
     assert "-include" in log and "warning" not in log
     assert not runner._headers(False, "-O0").missing
 

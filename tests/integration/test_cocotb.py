@@ -180,7 +180,7 @@ async def resets_of_a_cycle_or_more(dut):
             assert not await bridge(finish)(await bridge(begin)()), where
 
 
-@pytest.mark.parametrize("config", [LEAST, PAIR], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [pytest.param(LEAST, marks=pytest.mark.nightly), PAIR], ids=lambda c: c.name)
 def test_at_the_pins(config):
     # Compiling takes longer than running, however little it optimises.
     run_bench(Top(config), __name__, top="spatten", params={"config": config.fields}, opt_fast="-O0")
