@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike
 from sim.harness import kept
 from sim.harness.build import DRAM_HEADERS
 from sim.harness.build import HERE as HARNESS
-from sim.harness.verilator import ToolError, call
+from sim.harness.verilator import SOUND, ToolError, call
 
 from .stats import DramStats, decode_stats
 from .timing import DramTiming
 
-_COMMAND = ["g++", "-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra"]
+_COMMAND = ["g++", "-std=c++17", "-O2", SOUND, "-shared", "-fPIC", "-Wall", "-Wextra"]
 #: Kinds of commands, by number (`DramController::Kind`).
 COMMANDS = ("ACT", "PRE", "RD", "WR", "REF")
 #: Memory clocks a request may take on average before a replay is given up.

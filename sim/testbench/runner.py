@@ -119,7 +119,7 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
                 runner.headers = None if split else _headers(waves, opt_fast)
                 runner.build(sources=[ports, work / f"{top}.v"], hdl_toplevel=top, build_dir=work, waves=waves,
                              always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
-                             build_args=[*SOUND, *variant.verilator_options(), "-Wno-fatal", "-Wno-WIDTH",
+                             build_args=["-CFLAGS", SOUND, *variant.verilator_options(), "-Wno-fatal", "-Wno-WIDTH",
                                          "-Wno-PROCASSINIT", "--x-assign", "0",
                                          *(() if split else ("--output-split", "0"))])
                 _keep_runtime(work, _runtime_cache(waves))
