@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 
 _MODULE = re.compile(r"^module (\S+) ?\(.*?^endmodule", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(r"^  (\S+) \S+ \(\n    \.", re.MULTILINE)
@@ -18,45 +19,37 @@ LEAST = 100_000
 
 
 def repeated(verilog: str, top: str) -> list[str]:
-    """Names of the modules of `verilog`, below module `top`, that are worth to be compiled once: those that repeat in
-    what is around them; what is inside them repeats with them."""
+    """Names of the modules of `verilog`, below module `top`, that are worth to be compiled once, the largest first.
+    What is inside one of them is compiled once with it, and counts as often as it is there."""
     modules = {match[1]: match[0] for match in _MODULE.finditer(verilog)}
+    if top not in modules:  # Verilator says what is wrong
+        return []
     children = {name: Counter(child for child in _INSTANCE.findall(text) if child in modules)
                 for name, text in modules.items()}
-    sizes: dict[str, int] = {}
 
+    @cache
+    def inside(name: str) -> Counter[str]:
+        """How often each module is below one instance of `name`, which is among them."""
+        found = Counter({name: 1})
+        for child, times in children[name].items():
+            for below, n in inside(child).items():
+                found[below] += times * n
+        return found
+
+    @cache
     def size(name: str) -> int:
-        if name not in sizes:
-            sizes[name] = len(modules[name]) + sum(n * size(child) for child, n in children[name].items())
-        return sizes[name]
+        return sum(n * len(modules[below]) for below, n in inside(name).items())
 
-    count: Counter[str] = Counter()
-    found: list[str] = []
-
-    def walk(name: str, times: int) -> None:
-        for child, n in children[name].items():
-            count[child] += n * times
-            walk(child, n * times)
-
-    if top in modules:  # else Verilator says what is wrong
-        walk(top, 1)
-    within: Counter[str] = Counter()
-    for name in sorted(count, key=size, reverse=True):
-        # Instances inside a module that is compiled once are themselves compiled once.
-        instances = count[name] - within[name]
-        if (instances - 1) * size(name) >= LEAST:
+    found = []
+    left = Counter(inside(top))
+    del left[top]
+    for name in sorted(left, key=size, reverse=True):
+        again = left[name] - 1
+        if again * size(name) >= LEAST:
             found.append(name)
-            below: Counter[str] = Counter()
-            count_inside(children, name, below, 1)
-            for child, n in below.items():
-                within[child] += (instances - 1) * n
+            for below, n in inside(name).items():
+                left[below] -= again * n
     return found
-
-
-def count_inside(children: dict[str, Counter[str]], name: str, total: Counter[str], times: int) -> None:
-    for child, n in children[name].items():
-        total[child] += n * times
-        count_inside(children, child, total, n * times)
 
 
 def configuration(verilog: str, top: str) -> str:
