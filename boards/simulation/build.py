@@ -14,9 +14,8 @@ from boards.shell.sdram import Sdram
 from boards.shell.system import System, SystemMemory
 from sim.harness import kept
 from sim.harness.build import JOBS, Progress
-from sim.harness.contracts import reported
-from sim.harness.power_up import random_start
 from sim.harness.registers import clocked_registers
+from sim.harness.simulated import MADE_BY, simulated
 from sim.harness.verilator import call, check_tools, verilate, verilator_env, version
 from spatten_hw.shared import only_asked
 from spatten_hw.verilog import to_verilog
@@ -28,7 +27,7 @@ TOP = "system"
 #: What its library is made with.
 _MADE_WITH = (*(HERE / s for s in SOURCES), HERE / "build.py",
               *(ROOT / "sim/harness" / s
-                for s in ("contracts.h", "contracts.py", "power_up.py", "registers.py", "verilator.py")))
+                for s in ("contracts.h", "registers.py", "verilator.py", *MADE_BY)))
 
 
 def build_system(system: System, *, optimize: int = 1, progress: Progress | None = None) -> Path:
@@ -43,7 +42,7 @@ def build_system(system: System, *, optimize: int = 1, progress: Progress | None
         only_asked(system)
         return found
     say(f"generating Verilog of the system with '{system.config.name}'")
-    verilog = clocked_registers(reported(random_start(to_verilog(system, TOP, jobs=JOBS, contracts=True))))
+    verilog = clocked_registers(simulated(to_verilog(system, TOP, jobs=JOBS, contracts=True)))
     defines = _defines(system.memory)
     parts = (verilog, defines, *(path.read_text() for path in _MADE_WITH), str(optimize), version())
     name = "system-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

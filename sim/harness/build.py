@@ -45,7 +45,7 @@ SOURCES = ("harness.cpp", "channel.h", "contracts.h", "axi_checker.h", "axi_payl
 MADE_WITH = ("build.py", "registers.py", "repeated.py", "verilator.py", *MADE_BY)
 #: Module name of the accelerator's top.
 TOP = "spatten"
-#: Bytes of Verilog from which a design is compiled for a short build, see `optimisation`.
+#: Bytes of Verilog from which a design is compiled for a short build: see `optimisation` and `_compile`.
 LARGE = 4_000_000
 #: Parallel compiler runs.
 JOBS = 2
@@ -129,7 +129,7 @@ def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimi
     # Where little is optimised, several files are no quicker on two processors, and take more of their time.
     whole = optimize == 0 and len(verilog) < LARGE
     # Verilator's data-flow pass joins what repeated modules do with what is around them: instances then have functions
-    # of their own again. `full` is half as large and twice as fast without it.
+    # of their own again. Without it the library of `full` has two thirds of the size.
     flow = ("-fno-dfg",) if len(verilog) >= LARGE else ()
     verilate(work, TOP, "harness.cpp", env, "", "repeated.vlt", *flow, *options, *(ONE_FILE if whole else ()))
     folder = kept.library_dir() / f"runtime-{version()}-{runtime}"

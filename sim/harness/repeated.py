@@ -11,8 +11,9 @@ import re
 from collections import Counter
 from functools import cache
 
+from spatten_hw.hierarchy import modules
+
 _MODULE = re.compile(r"^module (\S+) ?\(.*?^endmodule", re.MULTILINE | re.DOTALL)
-_INSTANCE = re.compile(r"^  (\S+) \S+ \(\n    \.", re.MULTILINE)
 #: Characters of Verilog, of all instances but one, from which a module is worth it: below, calls cost more than they
 #: save.
 LEAST = 100_000
@@ -21,11 +22,10 @@ LEAST = 100_000
 def repeated(verilog: str, top: str) -> list[str]:
     """Names of the modules of `verilog`, below module `top`, that are worth to be compiled once, the largest first.
     What is inside one of them is compiled once with it, and counts as often as it is there."""
-    modules = {match[1]: match[0] for match in _MODULE.finditer(verilog)}
-    if top not in modules:  # Verilator says what is wrong
+    children = {name: Counter(module.instances.values()) for name, module in modules(verilog).items()}
+    if top not in children:  # Verilator says what is wrong
         return []
-    children = {name: Counter(child for child in _INSTANCE.findall(text) if child in modules)
-                for name, text in modules.items()}
+    length = {match[1]: len(match[0]) for match in _MODULE.finditer(verilog)}
 
     @cache
     def inside(name: str) -> Counter[str]:
@@ -38,7 +38,7 @@ def repeated(verilog: str, top: str) -> list[str]:
 
     @cache
     def size(name: str) -> int:
-        return sum(n * len(modules[below]) for below, n in inside(name).items())
+        return sum(n * length[below] for below, n in inside(name).items())
 
     found = []
     left = Counter(inside(top))

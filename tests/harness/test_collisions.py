@@ -14,7 +14,7 @@ from sim.testbench.streams import Bench
 from spatten_hw.stream.registers import NO_COLLISIONS
 from spatten_hw.verilog import to_verilog
 
-#: Words written to one address, the first while nothing is read that anybody looks at.
+#: Words written one after the other to an address that is read in every cycle.
 FIRST, SECOND = 0b1010_0110, 0b0001_1111
 
 

@@ -7,6 +7,7 @@ import pytest
 from cocotb.triggers import Timer
 
 from sim.harness import build
+from sim.harness.block_build import build_block
 from sim.harness.precompiled import Headers
 from sim.harness.verilator import ToolError
 from sim.testbench import runner
@@ -48,13 +49,17 @@ def test_a_design_that_was_compiled_otherwise_reads_the_text(tmp_path):
     assert not headers.missing
 
 
+@pytest.mark.parametrize("variable", ["SPATTEN_OPTIMIZE", "SPATTEN_OPTIMIZE_BLOCKS"])
 @pytest.mark.parametrize("text,level", [("", None), ("0", 0), ("3", 3)])
-def test_the_level_that_the_environment_asks_for(text, level, monkeypatch):
-    monkeypatch.setenv("SPATTEN_OPTIMIZE", text)
-    assert build.asked_level() == level
+def test_the_level_that_the_environment_asks_for(text, level, variable, monkeypatch):
+    monkeypatch.setenv(variable, text)
+    assert build.asked_level(variable) == level
 
 
 def test_a_level_that_is_none(monkeypatch):
     monkeypatch.setenv("SPATTEN_OPTIMIZE", "fast")
     with pytest.raises(ToolError, match="SPATTEN_OPTIMIZE = fast: must be 0, 1, 2 or 3"):
         build.asked_level()
+    monkeypatch.setenv("SPATTEN_OPTIMIZE_BLOCKS", "4")
+    with pytest.raises(ToolError, match="SPATTEN_OPTIMIZE_BLOCKS = 4: must be 0, 1, 2 or 3"):
+        build_block(HalfBuffer, 5)

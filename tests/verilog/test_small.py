@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 from boards.flow.tools import run_tool, yosys_command
+from sim.harness.collisions import inverted_collisions
 
 #: Words up to which a memory may be read asynchronously (look-up-table memory of FPGAs).
 ASYNCHRONOUS_WORDS = 64
@@ -43,6 +44,13 @@ def test_memories_can_be_block_memories(small, tmp_path):
     bits = {kind: sum(m["SIZE"] * m["WIDTH"] for m in memories if bool(m["RD_CLK_ENABLE"]) == kind) for kind in kinds}
     print("clocked, asynchronous:", kinds[True], kinds[False], "bits:", bits)
     assert bits[True] > 50 * bits[False]
+
+
+def test_memories_without_collisions(small):
+    """Those that say so, and simulations find all of them."""
+    text = (small / "spatten.v").read_text()
+    inverted = re.findall(r"\? ~(\S+) *\[", inverted_collisions(text))
+    assert len(inverted) == text.count("no_rw_check") and {"out_memory", "key_buffer", "read_bank_0"} <= set(inverted)
 
 
 def test_no_array_of_flip_flops(small):
