@@ -52,31 +52,31 @@ test: $(VENV)/.dev
 NIGHTLY := lint test deep proofs netlist soak mutants coverage bench boards area release-check
 
 nightly: $(VENV)/.dev
-	$(BIN)/python -m sim.nightly $(NIGHTLY)
+	$(BIN)/python -m spatten_hw.sim.nightly $(NIGHTLY)
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m sim.soak --seconds $(SOAK_SECONDS) --jobs $(SOAK_JOBS)
-	$(BIN)/python -m sim.soak --tally
+	$(BIN)/python -m spatten_hw.sim.soak --seconds $(SOAK_SECONDS) --jobs $(SOAK_JOBS)
+	$(BIN)/python -m spatten_hw.sim.soak --tally
 
 bench: $(VENV)/.demo
-	$(BIN)/python -m sim.release bench $(if $(BENCH),--preset $(BENCH)) $(if $(WORKLOAD),--workload '$(WORKLOAD)')
+	$(BIN)/python -m spatten_hw.sim.release bench $(if $(BENCH),--preset $(BENCH)) $(if $(WORKLOAD),--workload '$(WORKLOAD)')
 
 release-check: $(VENV)/.dev
-	$(BIN)/python -m sim.release check
-	$(BIN)/python -m sim.release commands
+	$(BIN)/python -m spatten_hw.sim.release check
+	$(BIN)/python -m spatten_hw.sim.release commands
 
 mutants: $(VENV)/.dev
-	$(BIN)/python -m sim.verify.mutants --jobs 2
+	$(BIN)/python -m spatten_hw.sim.verify.mutants --jobs 2
 
 coverage: $(VENV)/.dev
-	$(BIN)/python -m sim.verify.coverage
+	$(BIN)/python -m spatten_hw.sim.verify.coverage
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 gpt: $(VENV)/.dev
-	$(BIN)/python -m sim.models.gpt.train
+	$(BIN)/python -m spatten_hw.sim.models.gpt.train
 
 evaluate: gpt
 	$(BIN)/spatten-hw evaluate -o build/evaluate

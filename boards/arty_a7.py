@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from amaranth_boards.arty_a7 import ArtyA7_100Platform
 
-from boards.board import Board
-from boards.flow.devices import XC7A100T
-from boards.shell.block_ram import BlockRam
+from spatten_hw.boards.board import Board
+from spatten_hw.boards.flow.devices import XC7A100T
+from spatten_hw.boards.shell.block_ram import BlockRam
 
 BOARD = Board(
     name="arty_a7", title="Arty A7-100T", platform=ArtyA7_100Platform, device=XC7A100T,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from boards.flow.devices import Device
+from spatten_hw.boards.flow.devices import Device
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from boards.board import Board
-from boards.flow.blocks import Design
-from boards.flow.estimate import check_fit
-from boards.flow.netlist import prepare
-from boards.flow.place import place_seeds
-from boards.flow.record import Record
-from boards.flow.synthesis import assemble
-from boards.flow.tools import NoRoom, ecppack_command, nextpnr_command, run_tool, yosys_command
-from boards.flow.units import unit_modules
-from boards.shell.system import System
-from boards.top import SYSTEM, TOP, BoardTop
+from spatten_hw.boards.board import Board
+from spatten_hw.boards.flow.blocks import Design
+from spatten_hw.boards.flow.estimate import check_fit
+from spatten_hw.boards.flow.netlist import prepare
+from spatten_hw.boards.flow.place import place_seeds
+from spatten_hw.boards.flow.record import Record
+from spatten_hw.boards.flow.synthesis import assemble
+from spatten_hw.boards.flow.tools import NoRoom, ecppack_command, nextpnr_command, run_tool, yosys_command
+from spatten_hw.boards.flow.units import unit_modules
+from spatten_hw.boards.shell.system import System
+from spatten_hw.boards.top import SYSTEM, TOP, BoardTop
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_folder, new_folders, writing

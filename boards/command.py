@@ -6,9 +6,9 @@ import argparse
 import re
 from pathlib import Path
 
-from boards.flow.parallel import processors
-from sim.commands.arguments import count
-from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.boards.flow.parallel import processors
+from spatten_hw.commands.arguments import count
+from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 
 #: Names only: a board's definition is imported when it is built.
@@ -75,10 +75,10 @@ def run(args: argparse.Namespace) -> int:
     if args.board not in NAMES:
         raise UserError(f"--board {args.board}: there is no such board; boards: {', '.join(NAMES)}")
     # The hardware description is slow to import and not needed for --help.
-    from boards.boards import BOARDS
-    from boards.build import build
-    from sim.harness.kept import build_dir
-    from sim.status import Status
+    from spatten_hw.boards.boards import BOARDS
+    from spatten_hw.boards.build import build
+    from spatten_hw.sim.harness.kept import build_dir
+    from spatten_hw.sim.status import Status
 
     board = BOARDS[args.board]
     chosen = args.preset or args.config or args.settings

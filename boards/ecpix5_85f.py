@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from amaranth_boards.ecpix5 import ECPIX585Platform
 
-from boards.board import Board
-from boards.flow.devices import LFE5UM5G_85F
-from boards.shell.block_ram import BlockRam
+from spatten_hw.boards.board import Board
+from spatten_hw.boards.flow.devices import LFE5UM5G_85F
+from spatten_hw.boards.shell.block_ram import BlockRam
 
 BOARD = Board(
     name="ecpix5_85f", title="ECPIX-5 with LFE5UM5G-85F", platform=ECPIX585Platform, device=LFE5UM5G_85F,

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from amaranth_boards.genesys2 import Genesys2Platform
 
-from boards.board import Board
-from boards.flow.devices import XC7K325T
-from boards.shell.block_ram import BlockRam
+from spatten_hw.boards.board import Board
+from spatten_hw.boards.flow.devices import XC7K325T
+from spatten_hw.boards.shell.block_ram import BlockRam
 
 BOARD = Board(
     name="genesys2", title="Genesys 2 with XC7K325T", platform=Genesys2Platform, device=XC7K325T,

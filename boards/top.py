@@ -8,9 +8,9 @@ from amaranth import ClockSignal, Elaboratable, Instance, Module, ResetSignal, V
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In
 
-from boards.board import Board
-from boards.pll import add_clock
-from boards.shell.system import System
+from spatten_hw.boards.board import Board
+from spatten_hw.boards.pll import add_clock
+from spatten_hw.boards.shell.system import System
 from spatten_hw.generate import TOP as ACCELERATOR
 
 #: Verilog module of the board.

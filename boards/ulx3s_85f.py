@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from boards.board import Board
-from boards.flow.devices import LFE5U_85F
-from boards.shell.block_ram import BlockRam
-from boards.shell.sdram import Sdram
-from boards.shell.sdram_resource import MAX_CLOCK_HZ, PIN_CLOCKS, connect_sdram
+from spatten_hw.boards.board import Board
+from spatten_hw.boards.flow.devices import LFE5U_85F
+from spatten_hw.boards.shell.block_ram import BlockRam
+from spatten_hw.boards.shell.sdram import Sdram
+from spatten_hw.boards.shell.sdram_resource import MAX_CLOCK_HZ, PIN_CLOCKS, connect_sdram
 from spatten_hw.errors import UserError
 
 

@@ -10,9 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from sim.golden.accelerator import LayerResult
-from sim.golden.float_engine import run_float
-from sim.golden.integer_engine import GoldenRun, Progress, put, put_scores, run_golden
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.driver import Driver
@@ -21,6 +18,9 @@ from spatten_hw.host.plan import Plan
 from spatten_hw.host.results import Outputs, dense_bytes
 from spatten_hw.host.transport import Transport
 from spatten_hw.host.workload import Workload, check_build
+from spatten_hw.sim.golden.accelerator import LayerResult
+from spatten_hw.sim.golden.float_engine import run_float
+from spatten_hw.sim.golden.integer_engine import GoldenRun, Progress, put, put_scores, run_golden
 
 ENGINES = ("rtl", "golden", "float")
 
@@ -123,7 +123,7 @@ class HardwareRun:
 
 def verilated(config: SpAttenConfig) -> Any:
     """The simulation of `config`'s Verilog (compiled at first use)."""
-    from sim.harness.transport import VerilatedTransport
+    from spatten_hw.sim.harness.transport import VerilatedTransport
     return VerilatedTransport(config)
 
 

@@ -1,16 +1,15 @@
 """The command `spatten-hw`.
 
-A command is a function `register(subparsers)` that adds a parser and sets its default `handler` to a function of
-the parsed arguments, which may return an exit code. `presets` and `generate` are here; others come from the
-entry-point group `spatten_hw.commands`. What a command raises as `UserError`, `ConfigError` or `OSError` becomes
-a line on stderr and exit code 2; anything else is a bug and keeps its traceback.
+A command is a module with a function `register(subparsers)` that adds a parser and sets its default `handler` to a
+function of the parsed arguments, which may return an exit code. What a command raises as `UserError`, `ConfigError` or
+`OSError` becomes a line on stderr and exit code 2, as does a package that an extra would have installed; anything else
+is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -18,17 +17,27 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import __version__
-from .config import PROB_BITS, ConfigError, SpAttenConfig
-from .config_cli import add_config_arguments, config_from_args
+from .config import ConfigError
 from .errors import UserError
+from .extras import missing
 from .output import NO_ROOM, cannot_write
-from .presets import PRESETS
 from .termination import ended_by_sigterm
 
 PROG = "spatten-hw"
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
-GROUP = "spatten_hw.commands"
+#: The commands, in the order of --help, and their modules.
+COMMANDS = {
+    "presets": "spatten_hw.commands.presets",
+    "generate": "spatten_hw.commands.generate",
+    "run": "spatten_hw.sim.commands.run",
+    "demo": "spatten_hw.sim.commands.demo",
+    "generate-text": "spatten_hw.sim.commands.generate_text",
+    "evaluate": "spatten_hw.sim.commands.evaluate",
+    "bench": "spatten_hw.sim.commands.bench",
+    "build": "spatten_hw.boards.command",
+    "cache": "spatten_hw.sim.commands.cache",
+}
 
 DESCRIPTION = """\
 Generator of the SpAtten sparse-attention accelerator: Verilog with AXI ports, its register map and C header,
@@ -60,6 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except UserError as error:
         return _fail("; ".join([str(error), *getattr(error, "__notes__", ())]))
+    except ModuleNotFoundError as error:
+        explained = missing(error)
+        if explained is None:
+            raise
+        return _fail(str(explained))
     except ConfigError as error:
         count = len(error.violations)
         lines = [f"the configuration breaks {count} rule{'s' * (count > 1)}:", *error.violations]
@@ -102,102 +116,28 @@ def _parser() -> argparse.ArgumentParser:
                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"{PROG} {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _register_presets(subparsers)
-    _register_generate(subparsers)
-    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
+    for name, module in COMMANDS.items():
         try:
-            register = point.load()
-        except ImportError as error:
-            _register_missing(subparsers, point.name, error)
+            register = importlib.import_module(module).register
+        except ModuleNotFoundError as error:
+            explained = missing(error)
+            if explained is None:
+                raise
+            _register_missing(subparsers, name, explained)
         else:
             register(subparsers)
     return parser
 
 
-def _register_missing(subparsers, name: str, error: ImportError) -> None:
-    """A command whose code cannot be imported still says so when it is called."""
+def _register_missing(subparsers, name: str, error: UserError) -> None:
+    """A command whose code needs what is not installed still says so when it is called."""
     def explain(_: argparse.Namespace) -> int:
-        raise UserError(f"'{name}' cannot be loaded: {error}; install with: pip install 'spatten-hw[sim,demo]'")
+        raise UserError(f"'{name}': {error}")
 
-    parser = subparsers.add_parser(name, help=f"not available: {error}", add_help=False,
+    parser = subparsers.add_parser(name, help=f"not available: {error}".replace("%", "%%"), add_help=False,
                                    prefix_chars="\0")  # whatever follows is not looked at
     parser.add_argument("ignored", nargs=argparse.REMAINDER)
     parser.set_defaults(handler=explain)
-
-
-# -- presets -----------------------------------------------------------------------------------------------------
-
-def _register_presets(subparsers) -> None:
-    parser = subparsers.add_parser(
-        "presets", help="table of the builds there are", description="The presets and what each of them holds.",
-        epilog="Any field can be changed on top of a preset: see spatten-hw generate --help.")
-    parser.add_argument("--json", action="store_true", help="every field and derived number, as JSON")
-    parser.set_defaults(handler=_presets)
-
-
-def summary(c: SpAttenConfig) -> dict[str, object]:
-    """What a build holds, in numbers a user compares builds by."""
-    return {
-        "multipliers_per_array": c.multipliers,
-        "dims": list(c.dims),
-        "keys_per_cycle": {str(d): c.rows_per_cycle(d) for d in c.dims},
-        "max_tokens": c.max_tokens,
-        "channels": c.channels,
-        "axi_data_bits": c.axi_data_bits,
-        "peak_bytes_per_cycle": c.channels * c.beat_bytes,
-        # Two halves of K and two of V.
-        "kv_sram_bytes": 4 * c.sram_tokens * c.max_dim * c.operand_bits // 8,
-        "topk_lanes": c.topk_lanes,
-        "operand_bits": c.operand_bits,
-        "prob_bits": PROB_BITS,
-        "config_hash": f"{c.hash:08x}",
-    }
-
-
-def _presets(args: argparse.Namespace) -> None:
-    if args.json:
-        table = {name: {**c.fields, **summary(c)} for name, c in PRESETS.items()}
-        print(json.dumps(table, indent=2))
-        return
-    rows = [["preset", "multipliers", "D", "keys/cycle", "tokens", "channels", "peak B/cycle", "K+V SRAM",
-             "top-k lanes", "hash"]]
-    for name, c in PRESETS.items():
-        rows.append([
-            name, f"2 x {c.multipliers}", "/".join(map(str, c.dims)),
-            "/".join(str(c.rows_per_cycle(d)) for d in c.dims), str(c.max_tokens),
-            f"{c.channels} x {c.axi_data_bits} bit", str(c.channels * c.beat_bytes),
-            f"{4 * c.sram_tokens * c.max_dim * c.operand_bits // 8 / 1024:.0f} KB", str(c.topk_lanes), f"{c.hash:08x}"])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-# -- generate ----------------------------------------------------------------------------------------------------
-
-def _register_generate(subparsers) -> None:
-    parser = subparsers.add_parser(
-        "generate", help="write Verilog, register map, C header and manifest",
-        description="Writes one configuration: spatten.v, spatten_regs.h, the register map (registers.json, .rdl,\n"
-                    ".md, .html) and manifest.json; with --package also files for other tools.\n"
-                    "The same configuration gives the same bytes. Nothing is written if anything is wrong.",
-        epilog="examples:\n"
-               "  spatten-hw generate --preset small -o build/small\n"
-               "  spatten-hw generate --preset full --set channels=8 --set max_tokens=2048 -o build/mine\n"
-               "  spatten-hw generate --preset eighth --config mine.toml -o build/mine\n"
-               "  spatten-hw generate --package vivado --package litex -o build/small",
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_config_arguments(parser)
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder to write to; made if missing")
-    parser.add_argument("--package", metavar="KIND", action="append", default=[], dest="packages",
-                        help="also files for another tool: vivado, fusesoc, litex or ipxact; repeatable")
-    parser.set_defaults(handler=_generate)
-
-
-def _generate(args: argparse.Namespace) -> None:
-    config = config_from_args(args)
-    from .generate import generate  # the hardware description is slow to import and not needed for --help
-
-    print(generate(config, args.output, args.packages).text())
 
 
 if __name__ == "__main__":

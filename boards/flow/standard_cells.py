@@ -50,7 +50,7 @@ class Liberty:
 
     @cached_property
     def family(self) -> Family:
-        """What `boards.flow.synthesis` needs to map to these cells: Booth multipliers, flip-flops, then ABC."""
+        """What `synthesis.py` needs to map to these cells: Booth multipliers, flip-flops, then ABC."""
         # Quoted, since Yosys' scripts are split at spaces; braces doubled, since what comes of this is a format.
         path = '"' + str(self.path).replace("{", "{{").replace("}", "}}") + '"'
         lines = ["synth -flatten -booth -top {top} -run begin:fine",

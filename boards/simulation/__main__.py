@@ -1,6 +1,6 @@
-"""`python -m boards.simulation`: a simulated board at a pseudo-terminal, to try everything before there is a real one.
+"""`python -m spatten_hw.boards.simulation`: a simulated board at a pseudo-terminal, for a trial without a real one.
 
-    $ python -m boards.simulation --preset small
+    $ python -m spatten_hw.boards.simulation --preset small
     the board is at /dev/pts/7; in another terminal:
       spatten-hw run attention.npz --preset small --port /dev/pts/7 --baud 9600
 """
@@ -11,13 +11,13 @@ import argparse
 import sys
 import time
 
-from boards.shell.block_ram import BlockRam
-from boards.shell.sdram import Sdram
-from boards.shell.system import System, SystemMemory
-from sim.status import Status
+from spatten_hw.boards.shell.block_ram import BlockRam
+from spatten_hw.boards.shell.sdram import Sdram
+from spatten_hw.boards.shell.system import System, SystemMemory
+from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.config import ConfigError
-from spatten_hw.config_cli import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
+from spatten_hw.sim.status import Status
 
 from .board import SimulatedBoard
 
@@ -29,7 +29,7 @@ HOST_BAUD = 9600
 
 def main(argv: list[str] | None = None) -> int:
     """Runs until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m boards.simulation", description=__doc__,
+    parser = argparse.ArgumentParser(prog="python -m spatten_hw.boards.simulation", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--memory", metavar="KIB", default="256",
                         help="KiB of block RAM, or 'sdram': 32 MiB behind the SDRAM controller (default 256)")
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
                   f"  spatten-hw run FILE.npz {choice} --port {board.port} --baud {HOST_BAUD}", flush=True)
             _watch(board, status, args.seconds)
     except (UserError, ConfigError, ValueError) as error:
-        print(f"boards.simulation: error: {error}", file=sys.stderr)
+        print(f"spatten_hw.boards.simulation: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(file=sys.stderr)

@@ -8,9 +8,9 @@ import pty
 import threading
 import tty
 
-from boards.shell.system import System
-from sim.harness import kept
-from sim.harness.build import Progress
+from spatten_hw.boards.shell.system import System
+from spatten_hw.sim.harness import kept
+from spatten_hw.sim.harness.build import Progress
 
 from .build import build_system
 

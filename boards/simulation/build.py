@@ -10,24 +10,24 @@ import importlib.metadata
 import shutil
 from pathlib import Path
 
-from boards.shell.sdram import Sdram
-from boards.shell.system import System, SystemMemory
-from sim.harness import kept
-from sim.harness.build import JOBS, Progress
-from sim.harness.registers import clocked_registers
-from sim.harness.simulated import MADE_BY, simulated
-from sim.harness.verilator import call, check_tools, verilate, verilator_env, version
+from spatten_hw.boards.shell.sdram import Sdram
+from spatten_hw.boards.shell.system import System, SystemMemory
 from spatten_hw.shared import only_asked
+from spatten_hw.sim.harness import kept
+from spatten_hw.sim.harness.build import JOBS, Progress
+from spatten_hw.sim.harness.registers import clocked_registers
+from spatten_hw.sim.harness.simulated import MADE_BY, simulated
+from spatten_hw.sim.harness.verilator import call, check_tools, verilate, verilator_env, version
+from spatten_hw.source_tree import sources_digest
 from spatten_hw.verilog import to_verilog
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+HARNESS = HERE.parents[1] / "sim" / "harness"
 SOURCES = ("uart_system.cpp", "sdram_model.h")
 TOP = "system"
 #: What its library is made with.
 _MADE_WITH = (*(HERE / s for s in SOURCES), HERE / "build.py",
-              *(ROOT / "sim/harness" / s
-                for s in ("contracts.h", "registers.py", "verilator.py", *MADE_BY)))
+              *(HARNESS / s for s in ("contracts.h", "registers.py", "verilator.py", *MADE_BY)))
 
 
 def build_system(system: System, *, optimize: int = 1, progress: Progress | None = None) -> Path:
@@ -56,14 +56,9 @@ def build_system(system: System, *, optimize: int = 1, progress: Progress | None
 
 
 def _sources_hash(system: System, optimize: int) -> str:
-    digest = hashlib.sha256(f"{system.config.hash} {system.clock_hz} {system.divisor} {system.memory!r} {optimize}"
-                            .encode())
-    for package in ("amaranth", "verilator"):
-        digest.update(importlib.metadata.version(package).encode())
-    for path in [*sorted((ROOT / "spatten_hw").rglob("*.py")), *sorted((ROOT / "boards").rglob("*.py")),
-                 *_MADE_WITH]:
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    versions = [importlib.metadata.version(package) for package in ("amaranth", "verilator")]
+    text = f"{system.config.hash} {system.clock_hz} {system.divisor} {system.memory!r} {optimize} {versions}"
+    return sources_digest([*sorted(HERE.parent.rglob("*.py")), *_MADE_WITH], text)[:16]
 
 
 def _defines(memory: SystemMemory) -> str:
@@ -77,7 +72,7 @@ def _compile(verilog: str, defines: str, work: Path, optimize: int) -> Path:
     (work / f"{TOP}.v").write_text(verilog)
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
-    shutil.copyfile(ROOT / "sim/harness/contracts.h", work / "contracts.h")
+    shutil.copyfile(HARNESS / "contracts.h", work / "contracts.h")
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     verilate(work, TOP, SOURCES[0], env, f"-O{optimize} {defines}")
     call(["make", f"-j{JOBS}", "-f", f"V{TOP}.mk"], work / "obj", env, work / "make.log")

@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from boards.command import add_place_arguments
-from sim.harness.kept import build_dir
-from sim.status import Status
+from spatten_hw.boards.command import add_place_arguments
+from spatten_hw.commands.config import DEFAULT_PRESET, config_from_args
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.config_cli import DEFAULT_PRESET, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.harness.kept import build_dir
+from spatten_hw.sim.status import Status
 
 from .digest import verilog_digest
 from .options import check_json, check_known, finish_parser, new_parser, write_json
@@ -75,10 +75,10 @@ def run(args: argparse.Namespace) -> int:
     if args.plot and not args.history:
         raise UserError("--plot: draws a history; give --history FILE.json")
 
-    from boards.flow.area import GLUE, WHOLE
-    from boards.flow.standard_cells import Liberty
-    from boards.flow.tools import nextpnr_command, tool_names, yosys_command
-    from boards.flow.units import UNITS
+    from spatten_hw.boards.flow.area import GLUE, WHOLE
+    from spatten_hw.boards.flow.standard_cells import Liberty
+    from spatten_hw.boards.flow.tools import nextpnr_command, tool_names, yosys_command
+    from spatten_hw.boards.flow.units import UNITS
 
     from .area_history import append, current_commit, plot, read_history
     from .area_report import directions
@@ -109,10 +109,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str], liberty, status: Status):
-    from boards.flow.area import GLUE, WHOLE, Measured
-    from boards.flow.devices import LFE5U_85F
-    from boards.flow.families import FAMILIES
-    from boards.flow.units import UNITS
+    from spatten_hw.boards.flow.area import GLUE, WHOLE, Measured
+    from spatten_hw.boards.flow.devices import LFE5U_85F
+    from spatten_hw.boards.flow.families import FAMILIES
+    from spatten_hw.boards.flow.units import UNITS
 
     from .area_report import CELLS, PresetReport
 
@@ -137,7 +137,7 @@ def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str]
 
 def clocked_units(mhz: Sequence[str], only: Sequence[str] | None) -> list[str]:
     """What `--mhz` names, each once: "each" is every unit, or every one of `--unit`."""
-    from boards.flow.units import UNITS
+    from spatten_hw.boards.flow.units import UNITS
 
     each = [unit for unit in UNITS if not only or unit in only]
     return list(dict.fromkeys(name for chosen in mhz for name in (each if chosen == "each" else [chosen])))

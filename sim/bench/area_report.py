@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-from boards.flow.area import WHOLE, Area
-from boards.flow.place import Placement
+from spatten_hw.boards.flow.area import WHOLE, Area
+from spatten_hw.boards.flow.place import Placement
 from spatten_hw.config import SpAttenConfig
 
 from .area_history import LARGER, SMALLER

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sim.status import Status
+from spatten_hw.commands.config import config_from_args
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.config_cli import config_from_args
 from spatten_hw.errors import UserError
+from spatten_hw.sim.status import Status
 
 from .cases import Case, Target, standard_cases
 from .measure import Bench

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.harness.block import Transfers
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.harness.block import Transfers
 
 from .table import table
 

@@ -19,11 +19,11 @@ from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
-from sim.golden.accelerator import LayerResult
-from sim.golden.fetch import row_beats
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import WORD_BYTES
+from spatten_hw.sim.golden.accelerator import LayerResult
+from spatten_hw.sim.golden.fetch import row_beats
 
 #: What the table calls the bounds.
 LABELS = {"score": "Q×K", "value": "Prob×V", "topk": "top-k", "bytes": "bytes"}

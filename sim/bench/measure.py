@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sim.dram.stats import DramStats
-from sim.dram.timing import DramTiming
-from sim.engine import compare_counters, compare_pass
-from sim.golden.accelerator import LayerResult
-from sim.golden.integer_engine import golden_results
-from sim.harness.transport import VerilatedTransport
-from sim.status import Status
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.driver import Driver
+from spatten_hw.sim.dram.stats import DramStats
+from spatten_hw.sim.dram.timing import DramTiming
+from spatten_hw.sim.engine import compare_counters, compare_pass
+from spatten_hw.sim.golden.accelerator import LayerResult
+from spatten_hw.sim.golden.integer_engine import golden_results
+from spatten_hw.sim.harness.transport import VerilatedTransport
+from spatten_hw.sim.status import Status
 
 from .bounds import Bound, layer_bound, total
 from .operands import BenchPlan

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2, HBM2_64B, DramTiming
-from sim.status import Status
+from spatten_hw.commands.config import config_from_args
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.config_cli import config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.dram.timing import DDR3_1600, DDR4_2400, HBM2, HBM2_64B, DramTiming
+from spatten_hw.sim.status import Status
 
 from .cascade import run_cascade, steps_of
 from .cases import Case, Target

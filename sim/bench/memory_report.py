@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sim.dram.timing import DramTiming
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.results import OPERAND_CLASSES
+from spatten_hw.sim.dram.timing import DramTiming
 
 from . import report as rows_report
 from .session import Outcome

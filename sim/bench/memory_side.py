@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sim.dram.energy import energy
-from sim.dram.replay import replay
-from sim.dram.stats import DramStats, total
-from sim.dram.timing import DramTiming
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
+from spatten_hw.sim.dram.energy import energy
+from spatten_hw.sim.dram.replay import replay
+from spatten_hw.sim.dram.stats import DramStats, total
+from spatten_hw.sim.dram.timing import DramTiming
 
 from .traffic import DENSE_BITS, Reads, dense_bytes, dense_reads
 
-#: Energy that only time takes, by cause as `sim.dram.energy` names them.
+#: Energy that only time takes, by cause as `spatten_hw.sim.dram.energy` names them.
 STANDING = ("refresh", "background")
 
 

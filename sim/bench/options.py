@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from spatten_hw.commands.config import add_config_arguments
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.config_cli import add_config_arguments
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sim.dram.timing import DramTiming
-from sim.status import Status
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
+from spatten_hw.sim.dram.timing import DramTiming
+from spatten_hw.sim.status import Status
 
 from .measure import Bench, Measurement
 from .memory_side import MemorySide

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from sim.status import Status
+from spatten_hw.commands.config import config_from_args
 from spatten_hw.config import PROB_BITS, TOPK_ENGINES
-from spatten_hw.config_cli import config_from_args
 from spatten_hw.errors import UserError
+from spatten_hw.sim.status import Status
 
 from .blocks import report, verdict
 from .options import add_seed_argument, at_least, check_json, check_known, finish_parser, new_parser, write_json

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.golden.topk import topk_mask
-from sim.harness.block import Block
 from spatten_hw.config import PROB_BITS, SpAttenConfig
+from spatten_hw.sim.golden.topk import topk_mask
+from spatten_hw.sim.harness.block import Block
 from spatten_hw.stream.layouts import tag_layout
 from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.linerate import LineRate

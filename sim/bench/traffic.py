@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.golden.accelerator import LayerResult
 from spatten_hw.config import OUT_BITS, SpAttenConfig
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import Arena, channel_of, row_bytes
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
+from spatten_hw.sim.golden.accelerator import LayerResult
 
 #: Widths of dense attention that a run is compared with.
 DENSE_BITS = (12, 16)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sim.golden.prob_value import prob_value
-from sim.golden.score import scores
-from sim.harness.block import Block
-from sim.harness.build import Progress
-from sim.harness.payload import Elements, pack
 from spatten_hw.config import PROB_BITS, SpAttenConfig
 from spatten_hw.matmul.prob_value import ProbValueUnit, prob_value_latency
 from spatten_hw.matmul.score import ScoreUnit, score_latency
+from spatten_hw.sim.golden.prob_value import prob_value
+from spatten_hw.sim.golden.score import scores
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.build import Progress
+from spatten_hw.sim.harness.payload import Elements, pack
 from spatten_hw.stream.layouts import kept_row, operand_row, tag_layout
 
 from .blocks import Figure, compare, mixes, rows_of, span

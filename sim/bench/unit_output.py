@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.golden.requantise import head_sum, requantise
-from sim.golden.token_importance import token_importance
-from sim.harness.block import Block
-from sim.harness.build import Progress
 from spatten_hw.config import OUT_BITS, PROB_BITS, SpAttenConfig
 from spatten_hw.prune.accumulate import ADD_CYCLES, READ_CYCLES
 from spatten_hw.prune.head_importance import HeadImportance
 from spatten_hw.prune.token_importance import TokenImportance
+from spatten_hw.sim.golden.requantise import head_sum, requantise
+from spatten_hw.sim.golden.token_importance import token_importance
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.build import Progress
 from spatten_hw.write.requantise import Requantiser, beat_elements, latency
 
 from .blocks import Figure, compare, mixes, rows_of, span

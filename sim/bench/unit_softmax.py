@@ -6,14 +6,14 @@ import numpy as np
 from amaranth import unsigned
 from amaranth.lib import data
 
-from sim.golden.softmax import softmax as golden_softmax
-from sim.golden.topk import topk_mask
-from sim.harness.block import Block
-from sim.harness.build import Progress
-from sim.harness.payload import pack
 from spatten_hw.config import PROB_BITS, SpAttenConfig
 from spatten_hw.host.scales import score_scale
 from spatten_hw.shared import only_asked
+from spatten_hw.sim.golden.softmax import softmax as golden_softmax
+from spatten_hw.sim.golden.topk import topk_mask
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.build import Progress
+from spatten_hw.sim.harness.payload import pack
 from spatten_hw.softmax.softmax import Softmax
 from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.linerate import LineRate

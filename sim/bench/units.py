@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from sim.harness.build import Progress
-from sim.status import Status
+from spatten_hw.commands.config import config_from_args
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.config_cli import config_from_args
+from spatten_hw.sim.harness.build import Progress
+from spatten_hw.sim.status import Status
 
 from .blocks import Figure, render, report, verdict
 from .options import add_seed_argument, at_least, check_json, check_known, finish_parser, new_parser, write_json

@@ -8,16 +8,16 @@ from itertools import groupby
 
 import numpy as np
 
-from sim.golden.accelerator import LayerResult
-from sim.golden.decision import flat
-from sim.golden.fetch import msb_operands
-from sim.golden.score import scores
-from sim.golden.softmax import softmax
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import head_scale
 from spatten_hw.host.quantise import quantise
+from spatten_hw.sim.golden.accelerator import LayerResult
+from spatten_hw.sim.golden.decision import flat
+from spatten_hw.sim.golden.fetch import msb_operands
+from spatten_hw.sim.golden.score import scores
+from spatten_hw.sim.golden.softmax import softmax
 
 from .bounds import total
 from .cases import Target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sim.bench import area, attention, memory, topk, units
+from spatten_hw.sim.bench import area, attention, memory, topk, units
 
 #: Each adds its subcommand with `register(subparsers)`.
 BENCHES = (area, attention, memory, topk, units)

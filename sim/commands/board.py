@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from sim.engine import TransportFactory
-from sim.golden.integer_engine import Progress
 from spatten_hw.errors import UserError
 from spatten_hw.host.link_protocol import DEFAULT_BAUD
 from spatten_hw.host.serial_transport import SerialTransport
+from spatten_hw.sim.engine import TransportFactory
+from spatten_hw.sim.golden.integer_engine import Progress
 
 
 def add_board_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,16 +10,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.commands.arguments import count, ratio
-from sim.status import Status
-from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.commands.arguments import count, ratio
+from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
+from spatten_hw.sim.status import Status
 
 if TYPE_CHECKING:
-    from sim.models.engines import Outcome
-    from sim.models.pruned import Engine, LayerTask
     from spatten_hw.config import SpAttenConfig
+    from spatten_hw.sim.models.engines import Outcome
+    from spatten_hw.sim.models.pruned import Engine, LayerTask
 
 #: Two sentences that say the same, one that does not.
 SENTENCES = (
@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
     texts = [" ".join(t.split()) for t in (SENTENCES if args.text is None else args.text)]
     check_targets([path for path in (args.json, args.html) if path is not None])
     # Slow to import, and not needed for --help.
-    from sim.commands import demo_report
-    from sim.models.minilm import MiniLM
-    from sim.models.pruned import PrunedEncoder, demo_schedule, dense_bytes
-    from sim.report.of_demo import Watch
+    from spatten_hw.sim.commands import demo_report
+    from spatten_hw.sim.models.minilm import MiniLM
+    from spatten_hw.sim.models.pruned import PrunedEncoder, demo_schedule, dense_bytes
+    from spatten_hw.sim.report.of_demo import Watch
 
     with Status() as status:
         model = MiniLM()
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         contents.append((args.json, (json.dumps(demo_report.as_json(report), indent=2) + "\n").encode()))
     if args.html is not None:
-        from sim.report.html import render
+        from spatten_hw.sim.report.html import render
         contents.append((args.html, render(demo_report.record(report, watches)).encode()))
     write_all(contents)
     return 1 if report.mismatches else 0
@@ -115,12 +115,12 @@ def check_text(text: str, tokens: int) -> None:
 @contextlib.contextmanager
 def make_engine(name: str, config: SpAttenConfig, status: Status):
     """The engine called `name`, its simulation closed afterwards; None for "float"."""
-    from sim.models.engines import GoldenEngine, HardwareEngine
+    from spatten_hw.sim.models.engines import GoldenEngine, HardwareEngine
 
     if name != "rtl":
         yield GoldenEngine(config) if name == "golden" else None
         return
-    from sim.harness.transport import VerilatedTransport
+    from spatten_hw.sim.harness.transport import VerilatedTransport
 
     with VerilatedTransport(config, progress=lambda text: status.show(f"building the simulation: {text}")) as transport:
         status.show("simulation ready")

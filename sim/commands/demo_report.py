@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sim.models.minilm import MiniLM, Tokens
-from sim.models.pruned import Encoding, dense_bytes
-from sim.report.of_demo import Watch
-from sim.report.record import RunRecord
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.models.minilm import MiniLM, Tokens
+from spatten_hw.sim.models.pruned import Encoding, dense_bytes
+from spatten_hw.sim.report.of_demo import Watch
+from spatten_hw.sim.report.record import RunRecord
 
 DIM, RESET = "\x1b[9;2m", "\x1b[0m"
 

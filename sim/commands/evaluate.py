@@ -8,17 +8,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.commands.arguments import count
-from sim.status import Status
-from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.commands.arguments import count
+from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_folder, new_folders, write_all
+from spatten_hw.sim.status import Status
 
 if TYPE_CHECKING:
-    from sim.evaluate.decoder import DecoderBench
-    from sim.evaluate.encoder import EncoderBench
-    from sim.evaluate.summary import Summary
     from spatten_hw.config import SpAttenConfig
+    from spatten_hw.sim.evaluate.decoder import DecoderBench
+    from spatten_hw.sim.evaluate.encoder import EncoderBench
+    from spatten_hw.sim.evaluate.summary import Summary
 
 EPILOG = """\
 Encoder: the sentence encoder all-MiniLM-L6-v2 on sentences of Python's documentation; loss is what is lost of the
@@ -74,8 +74,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and batches differ."""
     config = config_from_args(args)
-    from sim.evaluate.grid import default_grid, own_grid
-    from sim.evaluate.point import MODELS, read_points
+    from spatten_hw.sim.evaluate.grid import default_grid, own_grid
+    from spatten_hw.sim.evaluate.point import MODELS, read_points
 
     models = MODELS if args.model == "both" else (args.model,)
     if args.points is None:
@@ -91,14 +91,14 @@ def run(args: argparse.Namespace) -> int:
             for point in s.points:
                 point.check(config)
     if not args.no_plots:
-        from sim.evaluate.figures import check_installed
+        from spatten_hw.sim.evaluate.figures import check_installed
         check_installed()
     check_folder(args.output)
     with new_folders(args.output), Status() as status:
         summaries = [_evaluate(model, series, config, args, status) for model, series in grids.items()]
         contents = [(args.output / "evaluate.json", _json(summaries, config))]
         if not args.no_plots:
-            from sim.evaluate.plots import plots
+            from spatten_hw.sim.evaluate.plots import plots
             status.show("drawing")
             for summary in summaries:
                 contents += [(args.output / name, data) for name, data in plots(summary)]
@@ -116,12 +116,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Namespace, status: Status) -> Summary:
     """One model's grid, measured or taken from what an earlier run has left in the folder."""
-    from sim.evaluate.grid import unique
-    from sim.evaluate.inputs import decoder_bench, encoder_bench
-    from sim.evaluate.point import Point
-    from sim.evaluate.runner import run_points
-    from sim.evaluate.store import Store
-    from sim.evaluate.summary import Summary
+    from spatten_hw.sim.evaluate.grid import unique
+    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench
+    from spatten_hw.sim.evaluate.point import Point
+    from spatten_hw.sim.evaluate.runner import run_points
+    from spatten_hw.sim.evaluate.store import Store
+    from spatten_hw.sim.evaluate.summary import Summary
 
     status.show(f"{model}: reading model and text")
     bench: EncoderBench | DecoderBench
@@ -146,7 +146,7 @@ def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Na
 
 def _spot_check(summary: Summary, bench, count: int, status: Status) -> dict:
     """The cheapest point within 1 % (without one: the first), on the Verilog."""
-    from sim.evaluate.rtl import hardware
+    from spatten_hw.sim.evaluate.rtl import hardware
 
     point = summary.best("bytes", 0.01) or summary.priced[0]
     with hardware(bench.config, status.show) as check:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sim.models.gpt.session import Trace
-from sim.models.gpt.settings import GptSettings
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.results import BYTE_CLASSES
+from spatten_hw.sim.models.gpt.session import Trace
+from spatten_hw.sim.models.gpt.settings import GptSettings
 
 
 @dataclass

@@ -9,16 +9,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.commands.demo import make_engine
-from sim.engine import ENGINES
-from sim.status import Status
-from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
+from spatten_hw.sim.commands.demo import make_engine
+from spatten_hw.sim.engine import ENGINES
+from spatten_hw.sim.status import Status
 
 if TYPE_CHECKING:
-    from sim.models.gpt.settings import GptSettings
     from spatten_hw.host.schedule import Schedule
+    from spatten_hw.sim.models.gpt.settings import GptSettings
 
 EPILOG = """\
 The model (trained by `make gpt` on Python's own documentation, a character per token) runs in numpy but for its
@@ -78,7 +78,7 @@ def _widths(text: str) -> tuple[int, int]:
 
 def settings_from_args(args: argparse.Namespace) -> GptSettings:
     """The settings of the options. Raises `UserError` for what breaks a rule."""
-    from sim.models.gpt.settings import GptSettings
+    from spatten_hw.sim.models.gpt.settings import GptSettings
 
     return GptSettings(args.q_bits, args.k_bits, args.v_bits, args.threshold, _schedule(args), args.protect_first,
                        args.protect_last)
@@ -110,13 +110,13 @@ def run(args: argparse.Namespace) -> int:
     config = config_from_args(args)
     check_targets([path for path in (args.json, args.html) if path is not None])
     # Slow to import, and not needed for --help.
-    from sim.commands import generate_report
-    from sim.models.gpt import vocabulary
-    from sim.models.gpt.attention import FloatAttention, integer_attention
-    from sim.models.gpt.jobs import check_build
-    from sim.models.gpt.model import load_gpt
-    from sim.models.gpt.sampling import Sampler, check_request, generate
-    from sim.models.gpt.session import Session
+    from spatten_hw.sim.commands import generate_report
+    from spatten_hw.sim.models.gpt import vocabulary
+    from spatten_hw.sim.models.gpt.attention import FloatAttention, integer_attention
+    from spatten_hw.sim.models.gpt.jobs import check_build
+    from spatten_hw.sim.models.gpt.model import load_gpt
+    from spatten_hw.sim.models.gpt.sampling import Sampler, check_request, generate
+    from spatten_hw.sim.models.gpt.session import Session
 
     settings = settings_from_args(args)
     sampler = Sampler(args.temperature, args.top_k, args.seed)
@@ -149,8 +149,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         contents.append((args.json, (json.dumps(generate_report.as_json(report), indent=2) + "\n").encode()))
     if args.html is not None:
-        from sim.report.html import render
-        from sim.report.of_generation import generation_record
+        from spatten_hw.sim.report.html import render
+        from spatten_hw.sim.report.of_generation import generation_record
         contents.append((args.html, render(generation_record(report)).encode()))
     write_all(contents)
     return 1 if report.mismatches else 0

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.commands.arguments import count
-from sim.commands.board import add_board_arguments, board_factory, check_board_arguments
-from sim.engine import ENGINES, RunResult, run_workload
-from spatten_hw.config_cli import add_config_arguments, config_from_args
+from spatten_hw.commands.arguments import count
+from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.host.workload import read_workload
 from spatten_hw.output import check_targets, write_all
+from spatten_hw.sim.commands.board import add_board_arguments, board_factory, check_board_arguments
+from spatten_hw.sim.engine import ENGINES, RunResult, run_workload
 
 if TYPE_CHECKING:
-    from sim.timeline import Recorder
+    from spatten_hw.sim.timeline import Recorder
 
 EPILOG = """\
 FILE.npz holds q [layers, heads, queries, dim], k and v [layers, kv_heads, tokens, dim] (floats, quantised here, or
@@ -86,12 +86,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         contents.append((args.json, (json.dumps(result.report, indent=2) + "\n").encode()))
     if args.html is not None:
-        from sim.report.html import render
-        from sim.report.of_run import run_record
+        from spatten_hw.sim.report.html import render
+        from spatten_hw.sim.report.of_run import run_record
         contents.append((args.html, render(run_record(result, workload)).encode()))
     text = ""
     if recorder is not None:
-        from sim.timeline import summary, trace_text
+        from spatten_hw.sim.timeline import summary, trace_text
         timeline = recorder.timeline([(s.step, s.layer) for s in result.outputs.layers])
         contents.append((args.timeline, trace_text(timeline).encode()))
         text = f"\n{summary(timeline)}"
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _recorder() -> Recorder:
     # Only here: the simulation is slow to import, and most calls do not need it.
-    from sim.timeline import Recorder
+    from spatten_hw.sim.timeline import Recorder
     return Recorder()
 
 

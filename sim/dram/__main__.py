@@ -1,4 +1,4 @@
-"""`python -m sim.dram`: the model's figures beside the reference's, and those of two mappings, as Markdown."""
+"""`python -m spatten_hw.sim.dram`: the model's figures beside the reference's, and two mappings, as Markdown."""
 
 from .replay import replay
 from .timing import HBM2, HBM2_64B

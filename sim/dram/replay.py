@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.harness import kept
-from sim.harness.build import DRAM_HEADERS
-from sim.harness.build import HERE as HARNESS
-from sim.harness.verilator import SOUND, ToolError, call
+from spatten_hw.sim.harness import kept
+from spatten_hw.sim.harness.build import DRAM_HEADERS
+from spatten_hw.sim.harness.build import HERE as HARNESS
+from spatten_hw.sim.harness.verilator import SOUND, ToolError, call
 
 from .stats import DramStats, decode_stats
 from .timing import DramTiming

@@ -13,17 +13,17 @@ from typing import Protocol
 
 import numpy as np
 
-from sim.golden.batch import BatchAccelerator, BatchResult
-from sim.golden.batch_float import BatchFloat
-from sim.golden.batch_operands import Rows, score_type, value_type
-from sim.models.gpt.jobs import GptJobs
-from sim.models.gpt.model import Gpt
-from sim.models.gpt.perplexity import cross_entropy
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.quantise import codes_of
 from spatten_hw.host.results import dense_rows_bytes
+from spatten_hw.sim.golden.batch import BatchAccelerator, BatchResult
+from spatten_hw.sim.golden.batch_float import BatchFloat
+from spatten_hw.sim.golden.batch_operands import Rows, score_type, value_type
+from spatten_hw.sim.models.gpt.jobs import GptJobs
+from spatten_hw.sim.models.gpt.model import Gpt
+from spatten_hw.sim.models.gpt.perplexity import cross_entropy
 
 from .point import Point
 from .tally import Tally

@@ -26,7 +26,7 @@ def data_hash(arrays: Iterable[np.ndarray], text: bytes) -> str:
 
 def encoder_bench(config: SpAttenConfig, text: Path | None, count: int) -> tuple[EncoderBench, dict[str, object]]:
     """The sentence encoder on `count` sentences (of a file: at most so many), and what is to be said about it."""
-    from sim.models.minilm import MiniLM
+    from spatten_hw.sim.models.minilm import MiniLM
 
     texts = sentences(count) if text is None else lines_of(text, count)
     model = MiniLM()
@@ -42,8 +42,8 @@ def encoder_bench(config: SpAttenConfig, text: Path | None, count: int) -> tuple
 def decoder_bench(config: SpAttenConfig, text: Path | None, count: int, weights: Path | None
                   ) -> tuple[DecoderBench, dict[str, object]]:
     """The GPT on `count` windows of held-out text (or of a file), and what is to be said about it."""
-    from sim.models.gpt import corpus, vocabulary
-    from sim.models.gpt.model import load_gpt
+    from spatten_hw.sim.models.gpt import corpus, vocabulary
+    from spatten_hw.sim.models.gpt.model import load_gpt
 
     model = load_gpt(weights)
     prose = corpus.held_out_text() if text is None else read_text(text)

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sim.golden.accelerator import LayerResult
-from sim.golden.batch import BatchResult
-from sim.golden.batch_operands import Rows
-from sim.models.engines import HardwareEngine, Outcome
-from sim.models.gpt.jobs import GptJobs
-from sim.models.pruned import LayerTask, PrunedEncoder
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import split
+from spatten_hw.sim.golden.accelerator import LayerResult
+from spatten_hw.sim.golden.batch import BatchResult
+from spatten_hw.sim.golden.batch_operands import Rows
+from spatten_hw.sim.models.engines import HardwareEngine, Outcome
+from spatten_hw.sim.models.gpt.jobs import GptJobs
+from spatten_hw.sim.models.pruned import LayerTask, PrunedEncoder
 
 from .decoder import DecoderBench, GoldenAttention
 from .encoder import BatchEngine, EncoderBench
@@ -103,7 +103,7 @@ def _task(jobs: GptJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: R
 @contextlib.contextmanager
 def hardware(config: SpAttenConfig, say: Callable[[str], None]) -> Iterator[SpotCheck]:
     """A spot check on the simulation of `config`'s Verilog; it is built if it is not yet."""
-    from sim.harness.transport import VerilatedTransport
+    from spatten_hw.sim.harness.transport import VerilatedTransport
 
     with VerilatedTransport(config, progress=lambda text: say(f"building the simulation: {text}")) as transport:
         yield SpotCheck(HardwareEngine(config, transport))

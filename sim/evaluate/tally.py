@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sim.golden.batch import BatchResult
 from spatten_hw.config import PROB_BITS
 from spatten_hw.host.results import BYTE_CLASSES
+from spatten_hw.sim.golden.batch import BatchResult
 
 #: Bins of the largest probability of a row, equally wide over 0 … 1.
 BINS = 20

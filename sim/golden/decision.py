@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.golden.normalise import normalise
+from spatten_hw.sim.golden.normalise import normalise
 from spatten_hw.softmax.rows import M_ONE
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.golden.numerics import round_shift, saturate
 from spatten_hw.config import PROB_BITS
+from spatten_hw.sim.golden.numerics import round_shift, saturate
 from spatten_hw.softmax.normalise import SHIFT
 
 

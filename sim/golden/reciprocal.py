@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.golden.numerics import round_shift
+from spatten_hw.sim.golden.numerics import round_shift
 from spatten_hw.softmax.rows import R_EXPONENT, T_BITS
 
 

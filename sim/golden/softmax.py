@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.golden.decision import largest
-from sim.golden.exp2 import exp2
-from sim.golden.normalise import normalise
-from sim.golden.numerics import round_shift
-from sim.golden.reciprocal import reciprocal
+from spatten_hw.sim.golden.decision import largest
+from spatten_hw.sim.golden.exp2 import exp2
+from spatten_hw.sim.golden.normalise import normalise
+from spatten_hw.sim.golden.numerics import round_shift
+from spatten_hw.sim.golden.reciprocal import reciprocal
 from spatten_hw.softmax.rows import D_BITS, M_FRACTION, Y_BITS, sum_fraction
 
 #: Elements worked on at a time, to bound memory.

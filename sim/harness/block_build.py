@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from amaranth.lib import wiring
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.shared import only_asked
+from spatten_hw.source_tree import sources_digest
 
 from . import kept, variant
 from .block_ports import Port, ports_of
@@ -29,7 +30,6 @@ from .simulated import MADE_BY, simulated
 from .verilator import ONE_FILE, call, check_tools, shared_runtime, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 TOP = "block"
 #: What a block's library is made with.
 _SOURCES = tuple(HERE / name for name in ("block.cpp", "contracts.h", "coverage.h", "block_build.py", "verilator.py",
@@ -119,12 +119,4 @@ def _shortcut(block: Callable, args: tuple, kwargs: dict[str, Any], optimize: in
 @cache
 def _sources() -> str:
     """Hash of the generator and of the harness."""
-    digest = hashlib.sha256(importlib.metadata.version("amaranth").encode())
-    for path in _files():
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _files() -> Iterator[Path]:
-    yield from sorted((ROOT / "spatten_hw").rglob("*.py"))
-    yield from _SOURCES
+    return sources_digest(_SOURCES, importlib.metadata.version("amaranth"))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.source_tree import sources_digest
 
 from . import kept, variant
 from .glue import glue_header
@@ -190,9 +191,5 @@ def _make(work: Path, env: dict[str, str], say: Progress, arguments: list[str]) 
 
 
 def _generator_hash(config: SpAttenConfig, trace: bool, optimize: int | None) -> str:
-    root = HERE.parents[1] / "spatten_hw"
-    digest = hashlib.sha256(f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} "
-                            f"{version()}{variant.tag()}".encode())
-    for path in [*sorted(root.rglob("*.py")), *(HERE / s for s in (*SOURCES, *MADE_WITH, "glue.py"))]:
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    text = f"{config.hash} {trace} {optimize} {importlib.metadata.version('amaranth')} {version()}{variant.tag()}"
+    return sources_digest((HERE / s for s in (*SOURCES, *MADE_WITH, "glue.py")), text)[:16]

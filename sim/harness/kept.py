@@ -15,24 +15,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from spatten_hw.output import NO_ROOM, cannot_write
+from spatten_hw.source_tree import checkout
 
 from .plain_paths import is_plain, plain_temporary
 from .verilator import ToolError
 
-ROOT = Path(__file__).resolve().parents[2]
 #: What to do about a build folder in which nothing can be built.
 REMEDY = "set SPATTEN_BUILD to a folder that can be written"
 
 
 def build_dir() -> Path:
     """Where built things are kept, an absolute path. Raises `ToolError` if it cannot be made."""
+    return _made(build_place())
+
+
+def build_place() -> Path:
+    """The absolute path of `build_dir`, whether it exists or not."""
     if os.environ.get("SPATTEN_BUILD"):
-        path = Path(os.environ["SPATTEN_BUILD"]).expanduser().absolute()
-    elif (ROOT / "pyproject.toml").exists() and os.access(ROOT, os.W_OK):
-        path = ROOT / ".build"
-    else:
-        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spatten-hw"
-    return _made(path)
+        return Path(os.environ["SPATTEN_BUILD"]).expanduser().absolute()
+    if (root := checkout()) is not None and os.access(root, os.W_OK):
+        return root / ".build"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spatten-hw"
 
 
 def library_dir() -> Path:
@@ -57,7 +60,7 @@ def library(name: str, make: Callable[[Path], Path]) -> Path:
     if path.exists():
         return path
     try:
-        with _locked(folder / f"{name}.lock"):
+        with locked(folder / f"{name}.lock"):
             if not path.exists():
                 _remove_abandoned(folder)
                 with _work_folder(folder / f"{name}.build") as work:
@@ -79,25 +82,37 @@ def load(path: Path) -> ctypes.CDLL:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, block: bool = True) -> Iterator[None]:
-    """Within, this process alone has the lock; if another has it and `block` is false, `BlockingIOError`."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
-        yield
+def locked(path: Path, block: bool = True) -> Iterator[None]:
+    """Within, this process alone has the lock; if another has it and `block` is false, `BlockingIOError`. Whoever has
+    it may delete the file: who waited for it then takes a new one."""
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
+            if _is(path, lock.fileno()):
+                yield
+                return
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    """Whether the open file is the one that has this path now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Removes the work of builds that were killed: nobody has their lock."""
     for work in folder.glob("*.build"):
-        with contextlib.suppress(OSError), _locked(work.with_suffix(".lock"), block=False):
-            _remove_work(work)
+        with contextlib.suppress(OSError), locked(work.with_suffix(".lock"), block=False):
+            remove_work(work)
 
 
 @contextlib.contextmanager
 def _work_folder(work: Path) -> Iterator[Path]:
     """An empty folder for a build, `work` or what stands for it where make cannot use that path; gone afterwards,
     whatever happens."""
-    _remove_work(work)
+    remove_work(work)
     try:
         if is_plain(work):
             work.mkdir()
@@ -106,10 +121,11 @@ def _work_folder(work: Path) -> Iterator[Path]:
             work.symlink_to(tempfile.mkdtemp(prefix="spatten-hw-", dir=plain_temporary(work)))
         yield work if is_plain(work) else work.readlink()
     finally:
-        _remove_work(work)
+        remove_work(work)
 
 
-def _remove_work(work: Path) -> None:
+def remove_work(work: Path) -> None:
+    """Removes the folder of a build, and what it stands for."""
     if work.is_symlink():
         shutil.rmtree(work.readlink(), ignore_errors=True)
         work.unlink()

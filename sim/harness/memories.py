@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.dram.stats import DramStats, decode_stats
-from sim.dram.timing import DramTiming
+from spatten_hw.sim.dram.stats import DramStats, decode_stats
+from spatten_hw.sim.dram.timing import DramTiming
 
 from .library import HarnessError, Simulation
 from .memory_options import MemoryOptions, Trouble

@@ -14,8 +14,8 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from sim.dram.timing import DramTiming
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.dram.timing import DramTiming
 
 from .build import Progress, build_accelerator
 from .hang import PATIENCE
@@ -29,8 +29,9 @@ from .rules import NO_RULES, DesignRules, rules_of
 
 class VerilatedTransport(Memories, Observer):
     """`config`: the build; `library`: a library built otherwise (tests); `trace`: a VCD file to write;
-    `memory`: a model of DRAM on every port (`sim.dram.timing`), None: memories of a fixed latency; `start_seed`: of
-    `Simulation`; `patience`: cycles in which nothing moves that are a hang (`set_patience`), raised as `HangError`.
+    `memory`: a model of DRAM on every port (`spatten_hw.sim.dram.timing`), None: memories of a fixed latency;
+    `start_seed`: of `Simulation`; `patience`: cycles in which nothing moves that are a hang (`set_patience`), raised as
+    `HangError`.
 
     Other keywords are fields of `MemoryOptions`. Reset is applied once on creation. A library of one's own is held to
     the rules of AXI; `check_design` says what else it promises.

@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from sim.engine import compare_pass
-from sim.golden.accelerator import GoldenAccelerator, LayerResult
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import LayerPass, Passes
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.host.transport import Transport
+from spatten_hw.sim.engine import compare_pass
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
 
 
 class Task(Passes, Protocol):

@@ -1,4 +1,4 @@
-"""python -m sim.netlist [--preset small] [--liberty FILE.lib]: synthesises, simulates the netlist, compares.
+"""python -m spatten_hw.sim.netlist [--preset small] [--liberty FILE.lib]: synthesises, simulates the netlist, compares.
 
 Without --liberty the cells are those of ECP5. Exit code 1 if a result differs from the golden model.
 """
@@ -9,16 +9,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from sim.harness.kept import build_dir
 from spatten_hw.errors import UserError
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.harness.kept import build_dir
 
 from .mapped import cell_netlist, ecp5_netlist
 from .run import compiled, run_stages
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m sim.netlist", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m spatten_hw.sim.netlist", description=__doc__.splitlines()[0])
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small")
     parser.add_argument("--liberty", type=Path, metavar="FILE.lib", help="standard cells of this file, not ECP5's")
     parser.add_argument("--seed", type=int, default=1, help="of the layers' numbers")
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             verdict = "; ".join(run.differences) or "equal to the golden model"
             print(f"{run.stage:10} {run.cycles} cycles, {run.cycles / run.seconds:.0f} cycles/s: {verdict}", flush=True)
     except UserError as error:
-        print(f"sim.netlist: {error}", file=sys.stderr)
+        print(f"spatten_hw.sim.netlist: {error}", file=sys.stderr)
         return 2
     return 1 if wrong else 0
 

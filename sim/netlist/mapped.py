@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.flow.blocks import Design
-from boards.flow.dsp_registers import pack_product_registers
-from boards.flow.families import FAMILIES, Family
-from boards.flow.standard_cells import Liberty
-from boards.flow.synthesis import assemble
-from boards.flow.tools import Usage, run_tool, yosys_command
-from boards.flow.units import unit_modules
-from sim.harness.build import TOP
+from spatten_hw.boards.flow.blocks import Design
+from spatten_hw.boards.flow.dsp_registers import pack_product_registers
+from spatten_hw.boards.flow.families import FAMILIES, Family
+from spatten_hw.boards.flow.standard_cells import Liberty
+from spatten_hw.boards.flow.synthesis import assemble
+from spatten_hw.boards.flow.tools import Usage, run_tool, yosys_command
+from spatten_hw.boards.flow.units import unit_modules
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.harness.build import TOP
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 

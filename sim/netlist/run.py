@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.engine import run_workload
-from sim.harness.build import Progress, build_library
-from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.workload import Workload, make_workload
+from spatten_hw.sim.engine import run_workload
+from spatten_hw.sim.harness.build import Progress, build_library
+from spatten_hw.sim.harness.transport import VerilatedTransport
 
 from .mapped import Netlist
 

@@ -1,4 +1,4 @@
-"""python -m sim.nightly TARGET…: makes targets of the Makefile one after the other and writes what came of them.
+"""python -m spatten_hw.sim.nightly TARGET…: makes targets of the Makefile in turn and writes what came of them.
 
 To build/nightly: a log per target, index.md and index.html. A target that fails does not stop the others. Stopped and
 called again, it goes on behind the last target that passed, until a source changes.
@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from sim.harness.kept import write_atomically
+from spatten_hw.sim.harness.kept import write_atomically
 
 from . import page
 from .steps import ROOT, Night
@@ -19,7 +19,7 @@ from .steps import ROOT, Night
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; 0, 1 if a target failed, 2 for what the Makefile has not."""
-    parser = argparse.ArgumentParser(prog="python -m sim.nightly", description=__doc__,
+    parser = argparse.ArgumentParser(prog="python -m spatten_hw.sim.nightly", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="+", metavar="TARGET", help="of the Makefile, in this order")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "nightly", metavar="DIR",

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sim.harness.kept import write_atomically
+from spatten_hw.sim.harness.kept import write_atomically
+from spatten_hw.source_tree import repository
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = repository()
 #: What a step's result depends on. Not the documents: `make bench` writes its tables into them.
 SOURCES = ("spatten_hw", "sim", "boards", "tests")
 #: Lines that say what came of a step, if the last one does not.

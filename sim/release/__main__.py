@@ -1,5 +1,5 @@
-"""`python -m sim.release bench | write | check | commands`: figures of the docs measured, written, held against the
-Verilog; the commands that the docs name."""
+"""`python -m spatten_hw.sim.release bench | write | check | commands`: figures of the docs measured, written, held
+against the Verilog; the commands that the docs name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import tempfile
 from pathlib import Path
 
 from spatten_hw.errors import UserError
+from spatten_hw.source_tree import repository
 
 from .benches import PLAN, measure, runs
 from .commands import documented, example_file, parse, run
 from .pages import faults, write
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = repository()
 
 
 def pages() -> list[Path]:
@@ -24,7 +25,7 @@ def pages() -> list[Path]:
 
 def main(argv: list[str] | None = None) -> int:
     """0; 1: a bench failed or a page is wrong; 2: the call is."""
-    parser = argparse.ArgumentParser(prog="python -m sim.release", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m spatten_hw.sim.release", description=__doc__)
     parser.add_argument("action", choices=("bench", "write", "check", "commands"),
                         help="bench: measure what has no figures of the present Verilog, then write; write: tables of "
                         "docs/ from what is measured; check: digests, marks of missed targets, whether documented "
@@ -91,7 +92,7 @@ def _commands() -> int:
 
 
 def _refuse(message: str) -> int:
-    print(f"sim.release: error: {message}", file=sys.stderr)
+    print(f"spatten_hw.sim.release: error: {message}", file=sys.stderr)
     return 2
 
 

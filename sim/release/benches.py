@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.bench.digest import verilog_digest
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.bench.digest import verilog_digest
 
 #: Benches by preset. `eighth` and `full` face memory of HBM; `small` has one port of 8 bytes.
 PLAN: dict[str, tuple[str, ...]] = {

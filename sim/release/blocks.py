@@ -5,7 +5,7 @@
     Verilog 0123456789ab of `full`: `spatten-hw bench attention --preset full`
     <!-- end of figures -->
 
-What stands between them is written by `python -m sim.release write` and by nobody else.
+What stands between them is written by `python -m spatten_hw.sim.release write` and by nobody else.
 """
 
 from __future__ import annotations

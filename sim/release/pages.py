@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sim.bench.digest import verilog_digest
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.bench.digest import verilog_digest
 
 from .benches import Run, present
 from .blocks import Block, blocks, render, replace

@@ -109,13 +109,13 @@ KINDS: dict[str, Callable[[Report], tuple[list[str], Rows]]] = {
 
 
 def _binds(bound: Report) -> str:
-    from sim.bench.bounds import LABELS
+    from spatten_hw.sim.bench.bounds import LABELS
 
     return LABELS[bound["binds"]]
 
 
 def _shown(target: Report) -> str:
-    from sim.bench.cases import Target
+    from spatten_hw.sim.bench.cases import Target
 
     return _bold(Target(target["figure"], target["limit"]).show(target["reached"]), target["met"])
 

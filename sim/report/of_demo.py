@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from sim.models.engines import Scored
-from sim.models.pruned import OUT_UNIT, LayerTask
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
+from spatten_hw.sim.models.engines import Scored
+from spatten_hw.sim.models.pruned import OUT_UNIT, LayerTask
 
 from .record import LayerRecord, SequenceRecord, StepRecord
 

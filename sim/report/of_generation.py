@@ -6,8 +6,8 @@ from itertools import groupby
 
 import numpy as np
 
-from sim.commands.generate_report import Report
-from sim.models.gpt.session import Trace
+from spatten_hw.sim.commands.generate_report import Report
+from spatten_hw.sim.models.gpt.session import Trace
 
 from .record import LayerRecord, RunRecord, SequenceRecord, StepRecord
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.engine import RunResult
 from spatten_hw.host.results import dense_layer_bytes
 from spatten_hw.host.workload import Workload
+from spatten_hw.sim.engine import RunResult
 
 from .record import LayerRecord, RunRecord, SequenceRecord, StepRecord
 from .text import visible

@@ -1,4 +1,4 @@
-"""Random configurations under random work: `python -m sim.soak`.
+"""Random configurations under random work: `python -m spatten_hw.sim.soak`.
 
 A drawn configuration (`draw.py`) is either refused with a reason (`refusal.py`) or is built and runs random cascades
 (`workload.py`, `sequences.py`) under random memories (`memory.py`), each compared with the golden model (`session.py`).

@@ -1,4 +1,4 @@
-"""`python -m sim.soak`: random configurations under random work, see the package."""
+"""`python -m spatten_hw.sim.soak`: random configurations under random work, see the package."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import json
 import sys
 from pathlib import Path
 
-from sim.commands.arguments import count
-from sim.status import Status
+from spatten_hw.commands.arguments import count
 from spatten_hw.errors import UserError
+from spatten_hw.sim.status import Status
 from spatten_hw.termination import ended_by_sigterm
 
 from .draw import draw
 from .run import describe, run_seed, soak
-from .tally import Tally, markdown, sources_digest, summed
+from .tally import Tally, generator_digest, markdown, summed
 
 OUT = Path("build/soak")
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="python -m sim.soak", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m spatten_hw.sim.soak", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Draws configurations; each is refused with a reason, or built and run against the golden model.\n"
                     "What came of each seed is kept in OUT/tally.json; a stopped run goes on with the next seed.\n"
                     "Exit code 1: something differs (OUT/failures/SEED has it), 2: wrong arguments.")
@@ -56,14 +56,14 @@ def _run(args: argparse.Namespace) -> int:
         raise UserError(f"--json {args.json}: there is no folder {args.json.parent}")
     if args.tally:
         if not (args.out / "tally.json").exists():
-            raise UserError(f"{args.out}: no tally yet; run python -m sim.soak")
-        print(markdown(Tally(args.out / "tally.json"), sources_digest()))
+            raise UserError(f"{args.out}: no tally yet; run python -m spatten_hw.sim.soak")
+        print(markdown(Tally(args.out / "tally.json"), generator_digest()))
         return 0
     status = Status()
     if args.config is not None:
         drawing = draw(args.config)
         print("\n".join(f"{name} = {value!r}" for name, value in drawing.fields.items()))
-        entries = [run_seed(drawing, args.out, sources_digest(), status.show, keep=True)]
+        entries = [run_seed(drawing, args.out, generator_digest(), status.show, keep=True)]
         status.clear()
         print("\n".join(entries[0]["wrong"]) or describe(entries[0]))
     else:
@@ -77,7 +77,7 @@ def _run(args: argparse.Namespace) -> int:
             if e["outcome"] in ("failed", "unfinished"):
                 print(f"seed {e['seed']}: {describe(e)}")
     if args.json is not None:
-        args.json.write_text(json.dumps({"digest": sources_digest(), "sums": summed(entries), "entries": entries},
+        args.json.write_text(json.dumps({"digest": generator_digest(), "sums": summed(entries), "entries": entries},
                                         indent=1))
     return int(any(e["outcome"] == "failed" for e in entries))
 

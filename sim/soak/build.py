@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.harness.build import TOP, build_library
-from sim.harness.rules import rules_of
-from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.harness.build import TOP, build_library
+from spatten_hw.sim.harness.rules import rules_of
+from spatten_hw.sim.harness.transport import VerilatedTransport
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 

@@ -6,17 +6,17 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from sim.dram.timing import PRESETS
-from sim.harness.memory_options import HOSTILE, MemoryOptions
-from sim.harness.transport import VerilatedTransport
+from spatten_hw.sim.dram.timing import PRESETS
+from spatten_hw.sim.harness.memory_options import HOSTILE, MemoryOptions
+from spatten_hw.sim.harness.transport import VerilatedTransport
 
 MODELS = sorted(name for name, timing in PRESETS.items() if timing is not None)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """`dram`: name of a model in `sim.dram.timing`, or None; `options`: of `MemoryOptions`; `trouble`: fields of
-    `Trouble` for one channel (`channel`) or all (None)."""
+    """`dram`: name of a model in `spatten_hw.sim.dram.timing`, or None; `options`: of `MemoryOptions`; `trouble`:
+    fields of `Trouble` for one channel (`channel`) or all (None)."""
 
     kind: str
     dram: str | None

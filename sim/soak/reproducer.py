@@ -23,7 +23,7 @@ def save_config(folder: Path, seed: int, fields: dict[str, object], why: str) ->
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"{name} = {json.dumps(value)}" for name, value in fields.items() if value is not None]
     (folder / "config.toml").write_text("\n".join(lines) + "\n")
-    (folder / "why.txt").write_text(f"python -m sim.soak --config {seed}\n\n{why}\n")
+    (folder / "why.txt").write_text(f"python -m spatten_hw.sim.soak --config {seed}\n\n{why}\n")
     return folder
 
 

@@ -25,7 +25,7 @@ from .refusal import complaints
 from .reproducer import save_case, save_config
 from .sequences import Sequences
 from .session import Golden, Work, run_case, work
-from .tally import Entry, Tally, sources_digest
+from .tally import Entry, Tally, generator_digest
 
 #: Elapsed seconds after which a configuration is left as unfinished.
 LIMIT = 3600
@@ -79,7 +79,7 @@ def soak(out: Path, seconds: float, first: int, jobs: int, say: Say) -> list[Ent
     each, which is in the tally, too."""
     entries = []
     with exclusive(out):
-        tally, digest = Tally(out / "tally.json"), sources_digest()
+        tally, digest = Tally(out / "tally.json"), generator_digest()
         clear(out / "build")
         seeds = iter(tally.pending(first, digest))
         end = time.monotonic() + seconds

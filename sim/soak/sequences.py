@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sim.golden.accelerator import GoldenAccelerator, LayerResult
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.layout import WORD_BYTES
 from spatten_hw.host.outcome import LayerOutcome
 from spatten_hw.host.plan import LayerPass, Plan, Write
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
 
 
 class Sequences:

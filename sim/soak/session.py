@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from sim.dram.timing import preset
-from sim.engine import compare_counters, compare_pass
-from sim.golden.accelerator import LayerResult
-from sim.harness.library import HarnessError, ProtocolError
-from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.layout import Arena
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.dram.timing import preset
+from spatten_hw.sim.engine import compare_counters, compare_pass
+from spatten_hw.sim.golden.accelerator import LayerResult
+from spatten_hw.sim.harness.library import HarnessError, ProtocolError
+from spatten_hw.sim.harness.transport import VerilatedTransport
 
 from .memory import MODELS, Memory, random_memory
 from .placement import LooseArena, LoosePlan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -11,21 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from spatten_hw.errors import UserError
+from spatten_hw.source_tree import sources_digest
 
 #: What can come of a seed. "unfinished": stopped by the time limit of a configuration.
 OUTCOMES = ("refused", "passed", "failed", "unfinished")
 Entry = dict[str, Any]
 
 
-def sources_digest() -> str:
-    """A hash of the generator's sources: the same RTL, the same digest."""
-    import spatten_hw
-
-    root = Path(spatten_hw.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+def generator_digest() -> str:
+    """The generator's sources by a short name: the same name, the same RTL."""
+    return sources_digest()[:12]
 
 
 class Tally:

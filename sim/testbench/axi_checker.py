@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 
-from sim.harness.rules import NO_RULES, DesignRules
 from spatten_hw.config import clog2
+from spatten_hw.sim.harness.rules import NO_RULES, DesignRules
 
 #: Cycles after which missing write data, or their missing address, will not come.
 PATIENCE = 1000

@@ -11,9 +11,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from sim.harness.rules import DesignRules, rules_of
 from spatten_hw.bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from spatten_hw.config import SpAttenConfig, clog2
+from spatten_hw.sim.harness.rules import DesignRules, rules_of
 
 from .axi_checker import AxiChecker
 from .streams import Bench

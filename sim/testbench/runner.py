@@ -31,14 +31,16 @@ import cocotb_tools.config
 from amaranth.lib import wiring
 from cocotb_tools.runner import Verilator
 
-from sim.harness import variant
-from sim.harness.kept import build_dir, library_dir
-from sim.harness.plain_paths import is_plain, plain, plain_temporary
-from sim.harness.precompiled import Headers
-from sim.harness.simulated import simulated
-from sim.harness.verilator import SOUND, start_seed, verilator_env
+from spatten_hw.sim.harness import variant
+from spatten_hw.sim.harness.kept import build_dir, library_dir
+from spatten_hw.sim.harness.plain_paths import is_plain, plain, plain_temporary
+from spatten_hw.sim.harness.precompiled import Headers
+from spatten_hw.sim.harness.simulated import simulated
+from spatten_hw.sim.harness.verilator import SOUND, start_seed, verilator_env
+from spatten_hw.source_tree import PACKAGE, checkout
 
-ROOT = Path(__file__).resolve().parents[2]
+#: Where the simulator finds this package and its caller's.
+ROOT = checkout() or PACKAGE.parent
 #: Verilog of more characters is compiled in several files at once. Smaller designs are quicker in one: as several
 #: they first compile two precompiled headers of 72 MB, which take longer than the design.
 SPLIT_FROM = 500_000

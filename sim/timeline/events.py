@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sim.harness.streams import RESET, Span
+from spatten_hw.sim.harness.streams import RESET, Span
 
 #: The tracks, in the order of the paper's Figure 8.
 UNITS = ("sequencer", "cascade", "fetch Q", "fetch K", "fetch V", "Q×K", "softmax", "decision", "top-k", "P×V", "write")

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sim.harness.streams import RESET, JobCounts, Span
-from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.harness.streams import RESET, JobCounts, Span
+from spatten_hw.sim.harness.transport import VerilatedTransport
 
 from .events import Event, Walk
 

@@ -1,13 +1,13 @@
-"""A transport factory that records: for whoever makes its transport inside (`sim.engine.run_workload`)."""
+"""A transport factory that records: for whoever makes its transport inside (`spatten_hw.sim.engine.run_workload`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sim.harness.streams import JobCounts, Span
-from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.harness.streams import JobCounts, Span
+from spatten_hw.sim.harness.transport import VerilatedTransport
 
 from .jobs import Timeline, build
 

@@ -1,4 +1,4 @@
-"""`python -m sim.verify.coverage [TEST …]`: what of the generated Verilog do the tests reach?
+"""`python -m spatten_hw.sim.verify.coverage [TEST …]`: what of the generated Verilog do the tests reach?
 
 Runs files of tests with simulations that count branches and toggles, adds up what they reach in terms of the
 generator's source, and which kinds of job were run, and writes build/coverage/index.html, report.md and report.json.
@@ -25,7 +25,8 @@ FOLDER = ROOT / "build" / "coverage"
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2: bad input, or a test failed."""
-    parser = argparse.ArgumentParser(prog="python -m sim.verify.coverage", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m spatten_hw.sim.verify.coverage",
+                                     description=(__doc__ or "").split("\n")[0])
     parser.add_argument("tests", nargs="*", metavar="TEST", help="files of tests (default: the benches of all units, "
                         "and the accelerator's)")
     parser.add_argument("--unit", action="append", metavar="NAME", help="the benches of this unit (may be given again)")

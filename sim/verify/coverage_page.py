@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
-from sim.report import text
+from spatten_hw.sim.report import text
 
 from .bins import CROSSES, counted
 from .cover_points import Point
@@ -69,7 +69,7 @@ def table(units: Sequence[UnitCoverage]) -> str:
 
 def page(covered: Covered, tests: Sequence[str], sources: str) -> str:
     """The page: one HTML file that loads nothing."""
-    style = resources.files("sim.report").joinpath("page.css").read_text("utf-8")
+    style = resources.files("spatten_hw.sim.report").joinpath("page.css").read_text("utf-8")
     units = by_unit(covered.points)
     names = [text.escape(u.name) for u in units]
     rows = "".join(f'<tr><td><a href="#{name}">{name}</a></td>{_cells(u)}</tr>'

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.harness.kept import library_dir
-from sim.harness.variant import COVERAGE
+from spatten_hw import source_tree
 from spatten_hw.errors import UserError
+from spatten_hw.sim.harness.kept import library_dir
+from spatten_hw.sim.harness.variant import COVERAGE
 
 from .cover_points import Point, design, points_of
 from .sites import ROOT
@@ -41,14 +42,9 @@ class Covered:
 
 def sources_digest() -> str:
     """Of what a test file's coverage depends on besides the file itself."""
-    digest = hashlib.sha256()
-    for folder in ("spatten_hw", "sim/harness", "sim/testbench"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".cpp", ".h"):
-                digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    for name in ("cover_points.py",):
-        digest.update((ROOT / "sim" / "verify" / name).read_bytes())
-    return digest.hexdigest()[:16]
+    harness = [path for folder in ("sim/harness", "sim/testbench") for path in sorted((ROOT / folder).rglob("*"))
+               if path.suffix in (".py", ".cpp", ".h")]
+    return source_tree.sources_digest([*harness, Path(__file__).with_name("cover_points.py")])[:16]
 
 
 def kept_file(folder: Path, test: str, sources: str) -> Path:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sim.harness.variant import MUTANTS
+from spatten_hw.sim.harness.variant import MUTANTS
 
 from .sites import ROOT
 

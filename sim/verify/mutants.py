@@ -1,4 +1,4 @@
-"""`python -m sim.verify.mutants`: do the tests notice when the design is wrong?
+"""`python -m spatten_hw.sim.verify.mutants`: do the tests notice when the design is wrong?
 
 Makes mutants of every unit (`sample.py`), runs the unit's own benches on each and, if they pass, the accelerator's
 tests. Results are kept in build/mutants/, one file per unit: a stopped run goes on where it was, and a survivor is
@@ -36,7 +36,8 @@ FOLDER = ROOT / "build" / "mutants"
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0: at least `--bar` of the mutants tried that are not equivalent are killed; 1: fewer; 2: bad input."""
-    parser = argparse.ArgumentParser(prog="python -m sim.verify.mutants", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m spatten_hw.sim.verify.mutants",
+                                     description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--unit", action="append", metavar="NAME", help="only this unit (may be given again); all: "
                         + ", ".join(u.name for u in UNITS))
     parser.add_argument("--count", type=int, default=30, help="mutants of every unit (default 30)")

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from spatten_hw import source_tree
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.verilog import to_rtlil
 
-from .sites import ROOT, Mutant, Site, sites
+from .sites import Mutant, Site, sites
 from .units import UNITS, unit_of
 
 #: Builds whose designs have between them every site: both top-k engines, grouped queries, several lanes and ports.
@@ -30,11 +31,7 @@ REFERENCES = (
 
 def sources_digest() -> str:
     """Of the generator's sources and of what makes mutants of them."""
-    digest = hashlib.sha256()
-    made = (ROOT / "sim" / "verify" / name for name in ("operators.py", "sites.py"))
-    for path in sorted([*(ROOT / "spatten_hw").rglob("*.py"), *made]):
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return source_tree.sources_digest(Path(__file__).with_name(name) for name in ("operators.py", "sites.py"))[:16]
 
 
 def all_sites(folder: Path, say: Callable[[str], None]) -> tuple[dict[Site, int], str]:

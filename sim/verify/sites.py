@@ -19,10 +19,11 @@ from itertools import groupby
 from pathlib import Path
 
 from spatten_hw.rtlil.modules import Module, modules_of
+from spatten_hw.source_tree import repository
 
 from .operators import CellText, flipped
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = repository()
 #: Bits of the number that chooses a mutant; 0: the design as it is.
 NUMBER_BITS = 16
 #: The module that tells the number. Verilator's `$c` reads the environment once, when a simulation starts.

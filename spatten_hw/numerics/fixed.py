@@ -1,7 +1,7 @@
 """Resize, round and saturate: the only ways a width changes in this project.
 
 Every function takes an Amaranth value, states its rounding and saturation, and returns an expression of
-an exact, stated shape; `sim.golden.numerics` has the same functions on numpy integers. Plain narrowing
+an exact, stated shape; `spatten_hw.sim.golden.numerics` has the same functions on numpy integers. Plain narrowing
 assignment drops bits silently and is not used.
 """
 

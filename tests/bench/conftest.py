@@ -7,4 +7,4 @@ import pytest
 def no_digest(monkeypatch):
     """The product's Verilog is not generated only to be named (tests/cli/test_cli.py compares its name)."""
     for user in ("options", "area"):
-        monkeypatch.setattr(f"sim.bench.{user}.verilog_digest", lambda _: "not asked for")
+        monkeypatch.setattr(f"spatten_hw.sim.bench.{user}.verilog_digest", lambda _: "not asked for")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.bench.requests import COLUMNS
+from spatten_hw.sim.bench.requests import COLUMNS
 
 #: A row with everything as the authors write it (the columns past `COLUMNS` are not looked at).
 ROW = {"iteration_id": "0", "layer_id": "0", "head_id": "0", "embedding_length_D": "16.0", "sentence_length_L": "60",

@@ -5,17 +5,17 @@ import re
 
 import pytest
 
-from boards.flow.area import GLUE, WHOLE, Area, Measured
-from boards.flow.families import FAMILIES, Utilisation
-from boards.flow.tools import NOTHING
-from boards.flow.units import UNITS
-from sim.bench import area_history
-from sim.bench.area import clocked_units
-from sim.bench.area_report import CELLS, FIGURE_13, PresetReport, directions
+from spatten_hw.boards.flow.area import GLUE, WHOLE, Area, Measured
+from spatten_hw.boards.flow.families import FAMILIES, Utilisation
+from spatten_hw.boards.flow.tools import NOTHING
+from spatten_hw.boards.flow.units import UNITS
 from spatten_hw.cli import main
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.presets import SMALL
+from spatten_hw.sim.bench import area_history
+from spatten_hw.sim.bench.area import clocked_units
+from spatten_hw.sim.bench.area_report import CELLS, FIGURE_13, PresetReport, directions
 from tests.boards.captured import LIBERTY
 from tests.cli.test_cli import TINY, TINY_ARGS
 
@@ -50,7 +50,7 @@ def test_one_unit(tmp_path, capsys):
 def test_sums():
     """The whole is its units and what joins them, blocks that occur often counted as often."""
     measured = Measured.__new__(Measured)
-    from boards.flow.blocks import Design
+    from spatten_hw.boards.flow.blocks import Design
 
     def module(name: str, *children: str) -> str:
         inside = "".join(f"  {child} i{n} (\n  );\n" for n, child in enumerate(children))
@@ -68,7 +68,7 @@ def test_sums():
 
 def test_repeated_blocks_are_found():
     """A quarter of full's ports: the lane port is a block of its own, and the units have the names of their modules."""
-    from boards.flow.units import repeated_modules, unit_modules
+    from spatten_hw.boards.flow.units import repeated_modules, unit_modules
     config = SpAttenConfig(**TINY)
     measured = Measured(config, None)
     assert set(unit_modules(config).values()) <= set(measured.design.modules)

@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from sim.bench import measure
-from sim.bench.cases import Target, standard_cases
-from sim.bench.report import Row
 from spatten_hw.cli import main
 from spatten_hw.control.registers import COUNTERS
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.bench import measure
+from spatten_hw.sim.bench.cases import Target, standard_cases
+from spatten_hw.sim.bench.report import Row
 from tests.integration.builds import BUILDS, LEAST, QUAD
 
 from .files import SMALL_FILE

@@ -8,8 +8,8 @@ from amaranth import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.harness.block import Block, LimitError, RuleError
-from sim.harness.payload import Elements, pack, pack_one, unpack, unpack_one
+from spatten_hw.sim.harness.block import Block, LimitError, RuleError
+from spatten_hw.sim.harness.payload import Elements, pack, pack_one, unpack, unpack_one
 
 SEED = int(os.environ.get("SEED", "1"))
 ROW = data.StructLayout({

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sim.bench.bounds import Bound, layer_bound, read_bytes, total
-from sim.bench.operands import BenchPlan
-from sim.golden.integer_engine import golden_results
+from spatten_hw.sim.bench.bounds import Bound, layer_bound, read_bytes, total
+from spatten_hw.sim.bench.operands import BenchPlan
+from spatten_hw.sim.golden.integer_engine import golden_results
 from tests.integration.builds import QUAD, WIDE
 
 

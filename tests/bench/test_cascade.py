@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from sim.bench.cascade import plan_cascade, steps_of
-from sim.bench.requests import RequestFile
-from sim.bench.workload import check_flat
-from sim.golden.integer_engine import golden_results
 from spatten_hw.errors import UserError
+from spatten_hw.sim.bench.cascade import plan_cascade, steps_of
+from spatten_hw.sim.bench.requests import RequestFile
+from spatten_hw.sim.bench.workload import check_flat
+from spatten_hw.sim.golden.integer_engine import golden_results
 from tests.integration.builds import QUAD
 
 from .files import CASCADE, cascade_rows, row, text

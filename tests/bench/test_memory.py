@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from sim.bench import measure, session
-from sim.bench.memory_cases import memory_cases as cases_of
-from sim.bench.memory_cases import refetch_plan
-from sim.bench.memory_side import sustained
-from sim.bench.session import Figure
-from sim.dram.timing import DDR3_1600, HBM2
-from sim.golden.integer_engine import golden_results
 from spatten_hw.cli import main
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.bench import measure, session
+from spatten_hw.sim.bench.memory_cases import memory_cases as cases_of
+from spatten_hw.sim.bench.memory_cases import refetch_plan
+from spatten_hw.sim.bench.memory_side import sustained
+from spatten_hw.sim.bench.session import Figure
+from spatten_hw.sim.dram.timing import DDR3_1600, HBM2
+from spatten_hw.sim.golden.integer_engine import golden_results
 from tests.integration.builds import QUAD
 
 from .files import CASCADE, cascade_rows, text

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sim.bench.requests import COLUMNS, RequestFile, Shape
 from spatten_hw.errors import UserError
+from spatten_hw.sim.bench.requests import COLUMNS, RequestFile, Shape
 from tests.integration.builds import LEAST, QUAD, WIDE
 
 from .files import COMMENT, ROW, SMALL_FILE, SMALL_FLAT, STATIC, row, text

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from sim.bench import topk, topk_engine
 from spatten_hw.cli import main
+from spatten_hw.sim.bench import topk, topk_engine
 
 TINY = ["--preset", "small", "--set", "max_tokens=128", "--set", "sram_tokens=128", "--lanes", "4"]
 
@@ -62,7 +62,7 @@ def test_a_difference_is_told(monkeypatch, capsys):
 
     monkeypatch.setattr(topk_engine, "topk_mask", lambda keys, k: np.roll(lowest_last(keys, k), 1) if len(keys) == 43
                         else golden(keys, k))
-    from sim.golden.topk import topk_mask as golden
+    from spatten_hw.sim.golden.topk import topk_mask as golden
     monkeypatch.setattr(topk, "hard_keys", lambda rng, n: [rng.permutation(4096)[:n]] * 4)
     assert bench("--engine", "linerate", "--vectors", "6") == 1
     text = capsys.readouterr().out

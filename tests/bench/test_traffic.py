@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.bench.memory_side import sustained
-from sim.bench.operands import BenchPlan
-from sim.bench.traffic import Traffic, bursts, dense_bytes, dense_reads
-from sim.dram.timing import HBM2
-from sim.golden.fetch import plane_beats, row_beats, row_bursts
-from sim.golden.integer_engine import golden_results
 from spatten_hw.host.layout import Arena, channel_of, logical_of, pairs_save, row_bytes
 from spatten_hw.presets import EIGHTH, FULL, SMALL
+from spatten_hw.sim.bench.memory_side import sustained
+from spatten_hw.sim.bench.operands import BenchPlan
+from spatten_hw.sim.bench.traffic import Traffic, bursts, dense_bytes, dense_reads
+from spatten_hw.sim.dram.timing import HBM2
+from spatten_hw.sim.golden.fetch import plane_beats, row_beats, row_bursts
+from spatten_hw.sim.golden.integer_engine import golden_results
 from tests.integration.builds import QUAD, WIDE
 
 #: Rows that are not whole beats: what a byte asked for costs on the bus. Everything else costs nothing

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from sim.bench import unit_matmul, unit_output, unit_softmax, units
-from sim.bench.blocks import compare, mixes, rows_of
 from spatten_hw.cli import main
 from spatten_hw.presets import SMALL
+from spatten_hw.sim.bench import unit_matmul, unit_output, unit_softmax, units
+from spatten_hw.sim.bench.blocks import compare, mixes, rows_of
 
 #: Two lanes, two D, enough slots for vectors of one key at full rate.
 TINY = {"multipliers": 8, "min_dim": 4, "max_dim": 8, "max_tokens": 64, "sram_tokens": 64, "max_heads": 4,

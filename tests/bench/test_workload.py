@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from sim.bench.requests import RequestFile
-from sim.bench.workload import batches, gathered, plan_requests, spread
-from sim.golden.integer_engine import golden_results
 from spatten_hw.errors import UserError
 from spatten_hw.host.layout import unpack_rows
+from spatten_hw.sim.bench.requests import RequestFile
+from spatten_hw.sim.bench.workload import batches, gathered, plan_requests, spread
+from spatten_hw.sim.golden.integer_engine import golden_results
 from tests.integration.builds import QUAD, WIDE
 
 from .files import SMALL_FILE, SMALL_FLAT, row, text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from boards.shell.sdram_chip import ALL_BANKS, START_REFRESHES, Command, SdramChip
+from spatten_hw.boards.shell.sdram_chip import ALL_BANKS, START_REFRESHES, Command, SdramChip
 
 #: What a word holds that was never written.
 FILL = 0xA5A5

@@ -8,8 +8,8 @@ from amaranth import Module
 from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
-from boards.shell.block_ram import BlockRamMemory
-from boards.shell.bridge import RESET_CYCLES, Bridge
+from spatten_hw.boards.shell.block_ram import BlockRamMemory
+from spatten_hw.boards.shell.bridge import RESET_CYCLES, Bridge
 from spatten_hw.host.link_protocol import (
     FLAG,
     MAX_PAYLOAD,

@@ -2,9 +2,9 @@
 
 import json
 
-from boards.flow.devices import LFE5U_85F
-from boards.flow.floorplan import ECP5_85, REGIONS, floorplan
-from boards.flow.netlist import prepare
+from spatten_hw.boards.flow.devices import LFE5U_85F
+from spatten_hw.boards.flow.floorplan import ECP5_85, REGIONS, floorplan
+from spatten_hw.boards.flow.netlist import prepare
 
 
 def netlist(cells: list[str]):

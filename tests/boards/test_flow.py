@@ -7,14 +7,14 @@ from amaranth import Cat, Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from boards.flow import synthesis
-from boards.flow.blocks import Design
-from boards.flow.devices import LFE5U_85F, XC7A100T
-from boards.flow.families import FAMILIES
-from boards.flow.place import place
-from boards.flow.platform import FAKE_TOP, FakePins
-from boards.flow.synthesis import assemble, synthesise
-from boards.flow.tools import ToolError
+from spatten_hw.boards.flow import synthesis
+from spatten_hw.boards.flow.blocks import Design
+from spatten_hw.boards.flow.devices import LFE5U_85F, XC7A100T
+from spatten_hw.boards.flow.families import FAMILIES
+from spatten_hw.boards.flow.place import place
+from spatten_hw.boards.flow.platform import FAKE_TOP, FakePins
+from spatten_hw.boards.flow.synthesis import assemble, synthesise
+from spatten_hw.boards.flow.tools import ToolError
 from spatten_hw.errors import UserError
 from spatten_hw.shared import own_reset
 from spatten_hw.stream.fifo import StreamFifo

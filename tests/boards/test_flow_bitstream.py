@@ -8,12 +8,12 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-import boards.build as building
-from boards.command import NAMES
-from boards.flow.devices import LFE5U_85F
-from boards.flow.nextpnr import Nextpnr
-from boards.flow.place import PLACER
-from boards.shell.leds import LED_COUNT
+import spatten_hw.boards.build as building
+from spatten_hw.boards.command import NAMES
+from spatten_hw.boards.flow.devices import LFE5U_85F
+from spatten_hw.boards.flow.nextpnr import Nextpnr
+from spatten_hw.boards.flow.place import PLACER
+from spatten_hw.boards.shell.leds import LED_COUNT
 from spatten_hw.cli import main
 
 #: Bits of the counter; its carry chain cannot run at 400 MHz.

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-import boards.build as building
-from boards.boards import BOARDS
-from boards.command import NAMES
-from boards.flow.blocks import Design
-from boards.flow.families import FAMILIES, Utilisation
-from boards.flow.nextpnr import Clock
-from boards.flow.parallel import processors
-from boards.flow.paths import read_paths
-from boards.flow.place import Placement
-from boards.flow.record import Record
-from boards.flow.synthesis import Block
-from boards.flow.tools import NOTHING
-from boards.pll import ECP5, XC7, solve
-from boards.shell.system import System
-from boards.top import SYSTEM, TOP, BoardTop
+import spatten_hw.boards.build as building
+from spatten_hw.boards.boards import BOARDS
+from spatten_hw.boards.command import NAMES
+from spatten_hw.boards.flow.blocks import Design
+from spatten_hw.boards.flow.families import FAMILIES, Utilisation
+from spatten_hw.boards.flow.nextpnr import Clock
+from spatten_hw.boards.flow.parallel import processors
+from spatten_hw.boards.flow.paths import read_paths
+from spatten_hw.boards.flow.place import Placement
+from spatten_hw.boards.flow.record import Record
+from spatten_hw.boards.flow.synthesis import Block
+from spatten_hw.boards.flow.tools import NOTHING
+from spatten_hw.boards.pll import ECP5, XC7, solve
+from spatten_hw.boards.shell.system import System
+from spatten_hw.boards.top import SYSTEM, TOP, BoardTop
 from spatten_hw.cli import main
 from spatten_hw.errors import UserError
 from spatten_hw.presets import SMALL

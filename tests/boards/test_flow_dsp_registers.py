@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from boards.flow.dsp_registers import pack_product_registers
-from boards.flow.tools import ToolError, run_tool, yosys_command
+from spatten_hw.boards.flow.dsp_registers import pack_product_registers
+from spatten_hw.boards.flow.tools import ToolError, run_tool, yosys_command
 
 #: Two registered products with an enable each, one of them the other's operand, in Verilog that Yosys maps to DSPs.
 DESIGN = """

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from boards.flow.devices import LFE5U_85F, XC7K325T
-from boards.flow.estimate import check_fit, estimate
+from spatten_hw.boards.flow.devices import LFE5U_85F, XC7K325T
+from spatten_hw.boards.flow.estimate import check_fit, estimate
 from spatten_hw.errors import UserError
 from spatten_hw.presets import EIGHTH, FULL, PRESETS, SMALL
 

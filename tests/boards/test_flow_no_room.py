@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import boards.build as building
-from boards.flow.blocks import Design
-from boards.flow.families import FAMILIES
-from boards.flow.standard_cells import Liberty
-from boards.flow.synthesis import join, synthesise
-from boards.flow.tools import NoRoom, run_tool
+import spatten_hw.boards.build as building
+from spatten_hw.boards.flow.blocks import Design
+from spatten_hw.boards.flow.families import FAMILIES
+from spatten_hw.boards.flow.standard_cells import Liberty
+from spatten_hw.boards.flow.synthesis import join, synthesise
+from spatten_hw.boards.flow.tools import NoRoom, run_tool
 from spatten_hw.cli import main
 from spatten_hw.errors import UserError
 from tests.boards.captured import LIBERTY
@@ -88,7 +88,7 @@ def test_paths_with_spaces(tmp_path):
 
 def test_the_working_folder_is_not_assumed(tmp_path, monkeypatch):
     """A relative build folder is the same after a change of directory."""
-    from sim.harness.kept import build_dir
+    from spatten_hw.sim.harness.kept import build_dir
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPATTEN_BUILD", "cache")

@@ -8,14 +8,14 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from boards.flow.blocks import Design, Port
-from boards.flow.devices import LFE5U_85F
-from boards.flow.families import FAMILIES, Utilisation
-from boards.flow.netlist import prepare, read_sources
-from boards.flow.nextpnr import Clock, read_report
-from boards.flow.paths import design_name, read_paths
-from boards.flow.standard_cells import Liberty, sram_bits
-from boards.flow.synthesis import LARGE, read_cells, without_zeroes
+from spatten_hw.boards.flow.blocks import Design, Port
+from spatten_hw.boards.flow.devices import LFE5U_85F
+from spatten_hw.boards.flow.families import FAMILIES, Utilisation
+from spatten_hw.boards.flow.netlist import prepare, read_sources
+from spatten_hw.boards.flow.nextpnr import Clock, read_report
+from spatten_hw.boards.flow.paths import design_name, read_paths
+from spatten_hw.boards.flow.standard_cells import Liberty, sram_bits
+from spatten_hw.boards.flow.synthesis import LARGE, read_cells, without_zeroes
 from spatten_hw.errors import UserError
 from spatten_hw.verilog import to_verilog
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from boards.flow import tools
+from spatten_hw.boards.flow import tools
 from spatten_hw.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +64,7 @@ def test_usage_is_of_the_child(tmp_path):
 def test_a_terminated_command_ends_its_tool(tmp_path):
     """`kill` or `timeout` of a build must not leave place and route running for hours."""
     tool = ["sleep", "60.125"]
-    program = (f"from pathlib import Path\nfrom boards.flow.tools import run_tool\n"
+    program = (f"from pathlib import Path\nfrom spatten_hw.boards.flow.tools import run_tool\n"
                f"from spatten_hw.termination import ended_by_sigterm\n"
                f"with ended_by_sigterm():\n run_tool({tool}, Path({str(tmp_path)!r}), 'log')")
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)

@@ -6,10 +6,10 @@ import pytest
 from amaranth import Module
 from amaranth.lib.wiring import connect
 
-from boards.shell.block_ram import BlockRamMemory
-from boards.shell.memory_arbiter import MemoryArbiter
-from boards.shell.sdram import SdramMemory
-from boards.shell.sdram_chip import SdramChip, clocks
+from spatten_hw.boards.shell.block_ram import BlockRamMemory
+from spatten_hw.boards.shell.memory_arbiter import MemoryArbiter
+from spatten_hw.boards.shell.sdram import SdramMemory
+from spatten_hw.boards.shell.sdram_chip import SdramChip, clocks
 from spatten_hw.errors import UserError
 from spatten_hw.presets import SMALL
 from tests.boards.axi_master import AxiMaster, drained, seeded, simulate

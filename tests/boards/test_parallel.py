@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from boards.flow import synthesis
-from boards.flow.blocks import Design
-from boards.flow.families import FAMILIES
-from boards.flow.parallel import processors, side_by_side
-from boards.flow.tools import NOTHING, STOP, ToolError, run_tool
+from spatten_hw.boards.flow import synthesis
+from spatten_hw.boards.flow.blocks import Design
+from spatten_hw.boards.flow.families import FAMILIES
+from spatten_hw.boards.flow.parallel import processors, side_by_side
+from spatten_hw.boards.flow.tools import NOTHING, STOP, ToolError, run_tool
 
 #: Seconds that a tool takes which is to be ended; a test that waits for it fails.
 LONG = 600

@@ -5,8 +5,8 @@ import textwrap
 
 import pytest
 
-from boards.flow.devices import LFE5U_85F
-from boards.flow.place import ROUTINGS, SEED_STEP, place, place_seeds
+from spatten_hw.boards.flow.devices import LFE5U_85F
+from spatten_hw.boards.flow.place import ROUTINGS, SEED_STEP, place, place_seeds
 
 SEED = 3
 STUCK = 0.0

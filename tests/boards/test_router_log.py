@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from boards.flow.router_log import FEW, PATIENCE, RouterLog, Unroutable
-from boards.flow.tools import run_tool
+from spatten_hw.boards.flow.router_log import FEW, PATIENCE, RouterLog, Unroutable
+from spatten_hw.boards.flow.tools import run_tool
 
 PLACED = ("Info: Running Static placer...\nInfo:   at iteration #1: temp = 0.0, timing cost = 1, wirelen = 4\n"
           "Info: Max frequency for clock '$glbnet$system.clk': 44.21 MHz (PASS at 40.00 MHz)\n"

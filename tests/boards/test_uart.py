@@ -7,7 +7,7 @@ import pytest
 from amaranth import Module
 from amaranth.sim import Simulator
 
-from boards.shell.uart import BREAK_BITS, UartReceiver, UartTransmitter, clocks_per_bit
+from spatten_hw.boards.shell.uart import BREAK_BITS, UartReceiver, UartTransmitter, clocks_per_bit
 
 
 def received(receiver: UartReceiver, line: list[int]) -> tuple[list[int], int, int]:

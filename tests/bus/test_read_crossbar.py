@@ -3,13 +3,13 @@
 import cocotb
 import pytest
 
-from sim.testbench import Bench
-from sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
-from sim.testbench.axi_watch import watch_streams
-from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.read_crossbar import ReadCrossbar, burst_bits, response_banks
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.layout import channel_of, logical_of
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
+from spatten_hw.sim.testbench.axi_watch import watch_streams
+from spatten_hw.sim.testbench.runner import params, run_bench
 
 SIZE = 1 << 13
 BASE = SpAttenConfig(

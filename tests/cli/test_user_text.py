@@ -9,16 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sim.bench.requests import COLUMNS, RequestFile
-from sim.commands.generate_text import _schedule
-from sim.evaluate.point import read_points
-from sim.evaluate.text import lines_of
 from spatten_hw import user_text
-from spatten_hw.config_cli import config_from_args
+from spatten_hw.commands.config import config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.host.fixed_schedule import FixedRatios
 from spatten_hw.host.workload import read_workload
 from spatten_hw.presets import SMALL
+from spatten_hw.sim.bench.requests import COLUMNS, RequestFile
+from spatten_hw.sim.commands.generate_text import _schedule
+from spatten_hw.sim.evaluate.point import read_points
+from spatten_hw.sim.evaluate.text import lines_of
 from spatten_hw.user_text import decode, parse_toml, read_text
 from tests.cli.test_output import DEVELOPERS
 from tests.host.malformed import good

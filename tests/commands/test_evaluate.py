@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from sim.models.gpt.model import random_gpt, save_gpt
 from spatten_hw.cli import main
+from spatten_hw.sim.models.gpt.model import random_gpt, save_gpt
 
 TINY = ["--set", "max_tokens=32", "--set", "sram_tokens=32"]
 PROSE = "The quick brown fox jumps over the lazy dog, and nobody minds. " * 8

@@ -139,7 +139,7 @@ def test_the_same_input_gives_the_same_bytes(folder):
 @pytest.mark.parametrize("broken", [False, True])
 def test_hardware_that_differs_exits_1(broken, folder, capsys, monkeypatch):
     save("w.npz", good())
-    monkeypatch.setattr("sim.engine.verilated", lambda c: FakeDevice(c, break_output=broken))
+    monkeypatch.setattr("spatten_hw.sim.engine.verilated", lambda c: FakeDevice(c, break_output=broken))
     assert main(["run", "w.npz", "--engine", "rtl", "--json", "o.json"]) == int(broken)
     report = json.loads((folder / "o.json").read_text())
     assert report["bit_exact"] is not broken and report["cycles"] == 2000
@@ -149,7 +149,7 @@ def test_hardware_that_differs_exits_1(broken, folder, capsys, monkeypatch):
 
 def test_a_hang_is_an_error_of_one_line(folder, capsys, monkeypatch):
     save("w.npz", good())
-    monkeypatch.setattr("sim.engine.verilated", lambda c: FakeDevice(c, hang=True))
+    monkeypatch.setattr("spatten_hw.sim.engine.verilated", lambda c: FakeDevice(c, hang=True))
     text = refused(["run", "w.npz", "--out", "o.npz", "--cycle-limit", "1000"], capsys, folder, ["w.npz"])
     assert "1000 cycles" in text
 

@@ -3,14 +3,14 @@
 import cocotb
 import pytest
 
-from sim.testbench import Bench, pack, unpack
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.counters import READ_CYCLES
 from spatten_hw.control.csr import ControlRegisters, completion_layout
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import push_layout
 from spatten_hw.control.registers import COUNTERS, ID, counter_offset, events_layout, register_map, registers
+from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.sim.testbench.runner import params, run_bench
 
 TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=16, sram_tokens=16, max_heads=4,
                      max_group=2, slots=2, topk_lanes=4, channels=2, axi_data_bits=64, interleave_bytes=32,

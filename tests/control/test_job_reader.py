@@ -6,8 +6,6 @@ from types import SimpleNamespace
 import cocotb
 import pytest
 
-from sim.testbench import Bench, pack, unpack
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.decode import CLAMPED_FIELDS, HEAD_FIELDS
 from spatten_hw.control.descriptor import (
@@ -24,6 +22,8 @@ from spatten_hw.control.scale_table import SETS
 from spatten_hw.control.validate import RANGES, RULES, check, reserved_mask
 from spatten_hw.control.validator import VALIDATE_CYCLES
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.layouts import aux_command, aux_word
 
 from .jobs import encode, legal_job, random_scales, spoil

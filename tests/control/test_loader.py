@@ -3,9 +3,9 @@
 import cocotb
 import pytest
 
-from sim.testbench import Bench, unpack
-from sim.testbench.runner import params, run_bench
 from spatten_hw.control.loader import Loader
+from spatten_hw.sim.testbench import Bench, unpack
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream import layouts
 
 from .test_walker import CONFIGS, tiny

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import cocotb
 import pytest
 
-from sim.testbench import Bench, pack, unpack
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.activity import BackState, FrontState
 from spatten_hw.control.csr import completion_layout
@@ -16,6 +14,8 @@ from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import job_offer
 from spatten_hw.control.sequencer import Sequencer
 from spatten_hw.control.stages import FETCH_ERRORS, FRONT_ERRORS, WRITE_ERRORS
+from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream import layouts
 
 BASE = {"multipliers": 16, "min_dim": 4, "max_dim": 16, "max_tokens": 16, "sram_tokens": 16, "max_heads": 4,

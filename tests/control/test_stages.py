@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import cocotb
 import pytest
 
-from sim.testbench import Bench, pack, unpack
-from sim.testbench.runner import run_bench
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.csr import completion_layout
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import job_offer
 from spatten_hw.control.stages import FETCH_ERRORS, FRONT_ERRORS, WRITE_ERRORS, JobStages
+from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.sim.testbench.runner import run_bench
 
 TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=4, max_group=2,
                      slots=4, topk_lanes=4, channels=1, axi_data_bits=64, interleave_bytes=32, k_ports=4, v_ports=4)

@@ -3,11 +3,11 @@
 import cocotb
 import pytest
 
-from sim.testbench import Bench, pack, unpack
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.descriptor import job_layout
 from spatten_hw.control.walker import Walker
+from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream import layouts
 
 CONFIGS = {

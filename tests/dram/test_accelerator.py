@@ -5,10 +5,10 @@ from contextlib import nullcontext
 
 import pytest
 
-from sim.dram.stats import total
-from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
-from sim.engine import run_workload
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.dram.stats import total
+from spatten_hw.sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
+from spatten_hw.sim.engine import run_workload
 
 from ..integration.builds import QUAD, WIDE, random_workload, transport
 

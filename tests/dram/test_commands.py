@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from sim.dram.replay import COMMANDS, replay_trace
-from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
+from spatten_hw.sim.dram.replay import COMMANDS, replay_trace
+from spatten_hw.sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
 
 SEED = int(os.environ.get("SEED", "1"))
 COUNT = 1500

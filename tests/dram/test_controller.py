@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from sim.dram.replay import replay, replay_trace
-from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
+from spatten_hw.sim.dram.replay import replay, replay_trace
+from spatten_hw.sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
 
 SEED = int(os.environ.get("SEED", "1"))
 #: Without refresh and one pseudo-channel's traffic only, so that every gap has one cause.

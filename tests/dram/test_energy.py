@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from sim.dram.energy import Currents, energy, from_currents
-from sim.dram.replay import replay
-from sim.dram.stats import DramStats, total
-from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2, HBM2_64B
-from sim.dram.validation import random_blocks, sequential
 from spatten_hw.errors import UserError
+from spatten_hw.sim.dram.energy import Currents, energy, from_currents
+from spatten_hw.sim.dram.replay import replay
+from spatten_hw.sim.dram.stats import DramStats, total
+from spatten_hw.sim.dram.timing import DDR3_1600, DDR4_2400, HBM2, HBM2_64B
+from spatten_hw.sim.dram.validation import random_blocks, sequential
 
 NONE = DramStats(**dict.fromkeys(DramStats.__dataclass_fields__, 0))
 

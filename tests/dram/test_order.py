@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.dram.timing import DDR4_2400, HBM2
-from sim.harness.build import HERE
+from spatten_hw.sim.dram.timing import DDR4_2400, HBM2
+from spatten_hw.sim.harness.build import HERE
 
 SEED = int(os.environ.get("SEED", "1"))
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
-from sim.harness.library import HarnessError
-from sim.harness.memory_options import HOSTILE
+from spatten_hw.sim.dram.timing import DDR3_1600, DDR4_2400, HBM2
+from spatten_hw.sim.harness.library import HarnessError
+from spatten_hw.sim.harness.memory_options import HOSTILE
 
 from ..harness.test_harness import NARROW, WIDE, align, block_bytes, copied, filled, start, toy
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sim.dram.timing import HBM2, PRESETS, preset
 from spatten_hw.errors import UserError
+from spatten_hw.sim.dram.timing import HBM2, PRESETS, preset
 
 
 @pytest.mark.parametrize("changes, text", [

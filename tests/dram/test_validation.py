@@ -2,9 +2,9 @@
 
 import pytest
 
-from sim.dram.replay import replay
-from sim.dram.timing import HBM2, HBM2_64B
-from sim.dram.validation import ROWS, UNLOADED, mapped, sequential, unloaded_latencies
+from spatten_hw.sim.dram.replay import replay
+from spatten_hw.sim.dram.timing import HBM2, HBM2_64B
+from spatten_hw.sim.dram.validation import ROWS, UNLOADED, mapped, sequential, unloaded_latencies
 
 #: The task is 10 % and 15 %; the model is closer, and a change that moves it should be noticed.
 BANDWIDTH, LATENCY = 0.06, 0.05

@@ -5,15 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.evaluate.decoder import DecoderBench, FloatAttention, GoldenAttention, dense_bytes, dense_macs, windows_of
-from sim.evaluate.point import Point
-from sim.evaluate.rtl import STEPS, SpotCheck
-from sim.models.engines import GoldenEngine, HardwareEngine
-from sim.models.gpt.attention import integer_attention
-from sim.models.gpt.model import random_gpt
-from sim.models.gpt.perplexity import cross_entropy
-from sim.models.gpt.session import Session
 from spatten_hw.errors import UserError
+from spatten_hw.sim.evaluate.decoder import (
+    DecoderBench,
+    FloatAttention,
+    GoldenAttention,
+    dense_bytes,
+    dense_macs,
+    windows_of,
+)
+from spatten_hw.sim.evaluate.point import Point
+from spatten_hw.sim.evaluate.rtl import STEPS, SpotCheck
+from spatten_hw.sim.models.engines import GoldenEngine, HardwareEngine
+from spatten_hw.sim.models.gpt.attention import integer_attention
+from spatten_hw.sim.models.gpt.model import random_gpt
+from spatten_hw.sim.models.gpt.perplexity import cross_entropy
+from spatten_hw.sim.models.gpt.session import Session
 from tests.integration.builds import QUAD, transport
 
 WINDOWS, CONTEXT = 3, 32

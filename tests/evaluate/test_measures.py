@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.evaluate.pareto import cheapest, pareto
-from sim.evaluate.ranking import ranks, similarities, spearman
-from sim.evaluate.tally import BINS, Tally, bins_of
-from sim.evaluate.text import lines_of, sentences
 from spatten_hw.errors import UserError
+from spatten_hw.sim.evaluate.pareto import cheapest, pareto
+from spatten_hw.sim.evaluate.ranking import ranks, similarities, spearman
+from spatten_hw.sim.evaluate.tally import BINS, Tally, bins_of
+from spatten_hw.sim.evaluate.text import lines_of, sentences
 
 
 def test_ranks_share_ties():

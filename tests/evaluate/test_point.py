@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sim.evaluate.grid import default_grid, unique
-from sim.evaluate.point import Point, PointError, read_points
 from spatten_hw.errors import UserError
 from spatten_hw.presets import SMALL
+from spatten_hw.sim.evaluate.grid import default_grid, unique
+from spatten_hw.sim.evaluate.point import Point, PointError, read_points
 
 
 def points(tmp_path, text):

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sim.evaluate.grid import Series
-from sim.evaluate.point import Point
-from sim.evaluate.runner import run_points
-from sim.evaluate.store import Store, key_of
-from sim.evaluate.summary import Summary
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.presets import EIGHTH, SMALL
+from spatten_hw.sim.evaluate.grid import Series
+from spatten_hw.sim.evaluate.point import Point
+from spatten_hw.sim.evaluate.runner import run_points
+from spatten_hw.sim.evaluate.store import Store, key_of
+from spatten_hw.sim.evaluate.summary import Summary
 
 POINTS = [Point("encoder", (b, 0)) for b in (4, 6, 8)]
 

@@ -7,9 +7,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sim.engine import compare_pass
-from sim.golden.accelerator import GoldenAccelerator, LayerResult
-from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import FILL, Driver
@@ -17,6 +14,9 @@ from spatten_hw.host.job import descriptor_bytes
 from spatten_hw.host.layout import WORD_BYTES, scatter
 from spatten_hw.host.plan import LayerPass, Plan
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.engine import compare_pass
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
+from spatten_hw.sim.harness.transport import VerilatedTransport
 
 #: (first, end) logical byte addresses.
 Ranges = list[tuple[int, int]]

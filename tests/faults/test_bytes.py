@@ -5,14 +5,14 @@ import random
 
 import pytest
 
-from sim.engine import compare_counters
-from sim.golden.integer_engine import golden_results
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.job import descriptor_bytes
 from spatten_hw.host.layout import WORD_BYTES, row_bytes
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.engine import compare_counters
+from spatten_hw.sim.golden.integer_engine import golden_results
 
 from ..integration.builds import BUILDS, random_workload, transport
 from .jobs import on_channels, operand_places

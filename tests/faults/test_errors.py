@@ -2,9 +2,9 @@
 
 import pytest
 
-from sim.harness.memories import DECERR, SLVERR
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import Driver
+from spatten_hw.sim.harness.memories import DECERR, SLVERR
 
 from ..integration.builds import QUAD, transport
 from .jobs import READS, WRITES, Solo, assert_right, finish, watch

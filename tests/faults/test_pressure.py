@@ -11,10 +11,10 @@ from itertools import product
 
 import pytest
 
-from sim.engine import run_workload
-from sim.soak.memory import random_options
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.engine import run_workload
+from spatten_hw.sim.soak.memory import random_options
 
 from ..integration.builds import QUAD, random_workload, transport
 

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from sim.harness.library import ProtocolError
-from sim.harness.rules import rules_of
 from spatten_hw.host.driver import Driver
+from spatten_hw.sim.harness.library import ProtocolError
+from spatten_hw.sim.harness.rules import rules_of
 from spatten_hw.write.writer import ADDRESS_DEPTH
 
 from ..integration.builds import QUAD, transport

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.golden.fetch import joined_operands, msb_operands, unpack_plane
 from spatten_hw.config import LSB_WIDTH, SpAttenConfig
+from spatten_hw.sim.golden.fetch import joined_operands, msb_operands, unpack_plane
 
 TINY = SpAttenConfig(
     name="tiny", multipliers=16, min_dim=8, max_dim=16, operand_bits=12, max_tokens=64, sram_tokens=32, max_heads=4,

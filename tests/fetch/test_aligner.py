@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sim.harness.block import Block
-from sim.harness.payload import pack
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.fetch.aligner import Aligner, row_mode, row_tag
 from spatten_hw.fetch.read_port import row_beat
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from tests.seeds import numbers
 
 from .rows import TINY

@@ -3,13 +3,13 @@
 import cocotb
 import pytest
 
-from sim.testbench import Bench
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import LSB_WIDTH, SpAttenConfig
 from spatten_hw.fetch.aligner import row_mode
 from spatten_hw.fetch.chunk import chunk_elements, chunk_places, chunk_words, section_elements
 from spatten_hw.fetch.conversion import has_lsbs, plane_widths
 from spatten_hw.fetch.converter import BitWidthConverter
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params, run_bench
 
 from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields, pack_mode
 

@@ -5,9 +5,9 @@ import itertools
 import cocotb
 import pytest
 
-from sim.golden.fetch import row_beats
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.golden.fetch import row_beats
+from spatten_hw.sim.testbench.runner import params, run_bench
 
 from .fetch_bench import SIZE, FetchBench, FetcherWithLists
 from .rows import TINY, elements, msb_row

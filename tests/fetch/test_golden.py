@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sim.golden.fetch import joined_operands, msb_operands, plane_beats, row_beats, row_bursts, unpack_plane
+from spatten_hw.sim.golden.fetch import joined_operands, msb_operands, plane_beats, row_beats, row_bursts, unpack_plane
 
 from .rows import TINY
 

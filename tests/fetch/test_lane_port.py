@@ -6,17 +6,17 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from sim.golden.fetch import row_beats, row_bursts
-from sim.testbench import Bench
-from sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
-from sim.testbench.axi_watch import watch_streams
-from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.axi import ar_layout, r_layout
 from spatten_hw.bus.read_crossbar import ReadCrossbar
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.fetch.aligner import max_row_bytes, row_mode
 from spatten_hw.fetch.converter import lane_row
 from spatten_hw.fetch.lane_port import LanePort, lane_request
+from spatten_hw.sim.golden.fetch import row_beats, row_bursts
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
+from spatten_hw.sim.testbench.axi_watch import watch_streams
+from spatten_hw.sim.testbench.runner import params, run_bench
 
 from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields, pack_mode
 

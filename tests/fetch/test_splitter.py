@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sim.harness.block import Block
-from sim.harness.payload import pack
 from spatten_hw.bus.read_crossbar import response_banks
 from spatten_hw.config import INTERLEAVE_DIGITS, SpAttenConfig
 from spatten_hw.fetch.splitter import BurstSplitter, row_request
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from tests.seeds import numbers
 
 from .rows import TINY

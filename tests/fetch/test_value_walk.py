@@ -2,9 +2,9 @@
 
 import cocotb
 
-from sim.testbench import Bench
-from sim.testbench.runner import run_bench
 from spatten_hw.fetch.value_walk import ValueWalk
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.stream.layouts import kept_row, tag_layout
 
 from .rows import TINY

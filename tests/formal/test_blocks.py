@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from sim.testbench.model_checking import Checks
+from spatten_hw.sim.testbench.model_checking import Checks
 from spatten_hw.topk.linerate import LineRate
 from spatten_hw.topk.quickselect import QuickSelect
 

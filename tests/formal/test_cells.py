@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.testbench.formal import Proofs
+from spatten_hw.sim.testbench.formal import Proofs
 from spatten_hw.stream.fifo import StreamFifo
 from spatten_hw.stream.skid import HalfBuffer, SkidBuffer
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sim.golden.integer_engine import run_golden
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.golden.integer_engine import run_golden
 
 #: Wide enough for 12+4, otherwise small.
 WIDE = SpAttenConfig(multipliers=32, min_dim=8, max_dim=32, operand_bits=16, max_tokens=64, sram_tokens=64,

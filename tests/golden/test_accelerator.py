@@ -6,11 +6,11 @@ import itertools
 import numpy as np
 import pytest
 
-from sim.golden.accelerator import GoldenAccelerator
-from sim.golden.float_engine import run_float
-from sim.golden.integer_engine import run_golden
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator
+from spatten_hw.sim.golden.float_engine import run_float
+from spatten_hw.sim.golden.integer_engine import run_golden
 
 from .passes import WIDE, arrays, golden
 

@@ -7,15 +7,15 @@ import random
 import numpy as np
 import pytest
 
-from sim.golden.batch import BatchAccelerator
-from sim.golden.batch_float import BatchFloat
-from sim.golden.batch_operands import Rows, key_rows, score_type, value_rows, value_type
-from sim.golden.cascade import CascadeError
-from sim.golden.float_engine import run_float
-from sim.golden.integer_engine import golden_results
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.golden.batch import BatchAccelerator
+from spatten_hw.sim.golden.batch_float import BatchFloat
+from spatten_hw.sim.golden.batch_operands import Rows, key_rows, score_type, value_rows, value_type
+from spatten_hw.sim.golden.cascade import CascadeError
+from spatten_hw.sim.golden.float_engine import run_float
+from spatten_hw.sim.golden.integer_engine import golden_results
 from tests.integration.builds import QUAD, WIDE, random_workload
 
 SEQUENCES = 3

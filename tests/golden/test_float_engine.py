@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sim.golden.float_engine import keep_largest, protected_tokens, prune_values, run_float
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.golden.float_engine import keep_largest, protected_tokens, prune_values, run_float
 
 
 def arrays(rng, layers=2, heads=4, kv=2, queries=7, tokens=7, dim=16):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sim.harness.glue import _PINS
-from sim.harness.rules import NO_RULES, DesignRules
-from sim.testbench.axi_checker import PATIENCE, AxiChecker, AxiError
+from spatten_hw.sim.harness.glue import _PINS
+from spatten_hw.sim.harness.rules import NO_RULES, DesignRules
+from spatten_hw.sim.testbench.axi_checker import PATIENCE, AxiChecker, AxiError
 
 HERE = Path(__file__).resolve().parent
 HARNESS = HERE.parents[1] / "sim" / "harness"

@@ -3,10 +3,10 @@
 import cocotb
 import pytest
 
-from sim.testbench.axi_checker import AxiError
-from sim.testbench.pins import PinTransport
-from sim.testbench.runner import run_bench
 from spatten_hw.presets import SMALL
+from spatten_hw.sim.testbench.axi_checker import AxiError
+from spatten_hw.sim.testbench.pins import PinTransport
+from spatten_hw.sim.testbench.runner import run_bench
 
 from .toy import FAULTS, Toy
 

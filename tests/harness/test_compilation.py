@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sim.engine import run_workload
-from sim.harness.build import TOP, build_library
-from sim.harness.transport import VerilatedTransport
-from sim.harness.verilator import ONE_FILE, SOUND, call, verilate, verilator_env
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.engine import run_workload
+from spatten_hw.sim.harness.build import TOP, build_library
+from spatten_hw.sim.harness.transport import VerilatedTransport
+from spatten_hw.sim.harness.verilator import ONE_FILE, SOUND, call, verilate, verilator_env
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 from tests.integration.builds import LEAST, random_workload

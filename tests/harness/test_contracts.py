@@ -10,11 +10,11 @@ from pathlib import Path
 import cocotb
 import pytest
 
-from sim.harness.block import Block, RuleError
-from sim.harness.contracts import promises, reported
-from sim.testbench.runner import run_bench
-from sim.testbench.streams import Bench
 from spatten_hw.contract import contract, contracts
+from spatten_hw.sim.harness.block import Block, RuleError
+from spatten_hw.sim.harness.contracts import promises, reported
+from spatten_hw.sim.testbench.runner import run_bench
+from spatten_hw.sim.testbench.streams import Bench
 from spatten_hw.verilog import to_verilog
 
 from .contracted import CONTRACTS, DEPTH, ROOM, Trusting

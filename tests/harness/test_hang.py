@@ -6,10 +6,6 @@ import numpy as np
 import pytest
 from amaranth.lib import wiring
 
-from sim import engine
-from sim.harness.build import build_library
-from sim.harness.hang import PATIENCE, HangError, slow_patience
-from sim.harness.library import HarnessError
 from spatten_hw import accelerator
 from spatten_hw.cli import main
 from spatten_hw.control.sequencer import Sequencer
@@ -19,6 +15,10 @@ from spatten_hw.host.driver import Driver
 from spatten_hw.matmul.prob_value import ProbValueUnit
 from spatten_hw.matmul.score import ScoreUnit
 from spatten_hw.shared import Shared
+from spatten_hw.sim import engine
+from spatten_hw.sim.harness.build import build_library
+from spatten_hw.sim.harness.hang import PATIENCE, HangError, slow_patience
+from spatten_hw.sim.harness.library import HarnessError
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 from tests.faults.jobs import Solo, assert_right, finish

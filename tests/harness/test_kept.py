@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from cocotb_tools import config
 
-from sim.harness import kept, plain_paths, verilator
-from sim.harness.block import Block
-from sim.harness.block_build import build_block
-from sim.harness.verilator import ToolError
-from sim.testbench.runner import run_bench
 from spatten_hw.errors import UserError
+from spatten_hw.sim.harness import kept, plain_paths, verilator
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.block_build import build_block
+from spatten_hw.sim.harness.verilator import ToolError
+from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.stream.fifo import StreamFifo
 from tests.disk import file_limit, files, full
 
@@ -144,7 +144,8 @@ def test_work_of_killed_builds_goes_with_the_next_build(folder):
 
 def test_a_build_killed_outright(folder):
     """A process that is killed in the middle leaves its work; a build of something else removes it."""
-    program = "from sim.harness import kept; import os, signal; kept.library('a', lambda w: os.kill(os.getpid(), 9))"
+    program = ("from spatten_hw.sim.harness import kept; import os, signal\n"
+               "kept.library('a', lambda w: os.kill(os.getpid(), 9))")
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
                           timeout=60)
     assert done.returncode == -9 and (kept.library_dir() / "a.build").is_dir()

@@ -8,11 +8,11 @@ import cocotb
 import pytest
 from cocotb.triggers import Timer
 
-from sim.harness.block import Block
-from sim.harness.build import TOP
-from sim.harness.power_up import KEPT, random_start, without_reset
-from sim.testbench.runner import run_bench
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.build import TOP
+from spatten_hw.sim.harness.power_up import KEPT, random_start, without_reset
+from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 

@@ -6,12 +6,12 @@ import cocotb
 import pytest
 from cocotb.triggers import Timer
 
-from sim.harness import build
-from sim.harness.block_build import build_block
-from sim.harness.precompiled import Headers
-from sim.harness.verilator import ToolError
-from sim.testbench import runner
-from sim.testbench.runner import run_bench
+from spatten_hw.sim.harness import build
+from spatten_hw.sim.harness.block_build import build_block
+from spatten_hw.sim.harness.precompiled import Headers
+from spatten_hw.sim.harness.verilator import ToolError
+from spatten_hw.sim.testbench import runner
+from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.stream.skid import HalfBuffer
 
 

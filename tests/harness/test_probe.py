@@ -5,13 +5,13 @@ import contextlib
 import numpy as np
 import pytest
 
-from sim.engine import run_workload
-from sim.harness.library import HarnessError
-from sim.harness.streams import RESET, SPAN, decode_spans
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
 from spatten_hw.probe import LEVELS, STREAMS, WORD, observed, probe_layout
+from spatten_hw.sim.engine import run_workload
+from spatten_hw.sim.harness.library import HarnessError
+from spatten_hw.sim.harness.streams import RESET, SPAN, decode_spans
 from spatten_hw.top import Top
 from tests.integration.builds import BUILDS, QUAD, transport
 from tests.integration.test_jobs import load, make

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sim.harness.registers import clocked_registers
 from spatten_hw.fetch.converter import BitWidthConverter
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.harness.registers import clocked_registers
 from spatten_hw.verilog import to_verilog
 
 BLOCK = r"""module top(clk, rst);

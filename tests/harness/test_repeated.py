@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.harness.repeated import LEAST, configuration, repeated
+from spatten_hw.sim.harness.repeated import LEAST, configuration, repeated
 
 
 def module(name, size, **children):

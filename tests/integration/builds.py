@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sim.harness.memory_options import HOSTILE
-from sim.harness.transport import VerilatedTransport
-from sim.soak.workload import bit_settings, random_workload
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.harness.memory_options import HOSTILE
+from spatten_hw.sim.harness.transport import VerilatedTransport
+from spatten_hw.sim.soak.workload import bit_settings, random_workload
 
 __all__ = ["BUILDS", "LEAST", "QUAD", "WIDE", "bit_settings", "random_workload", "transport"]
 

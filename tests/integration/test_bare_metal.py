@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.golden.accelerator import GoldenAccelerator
-from sim.harness.transport import VerilatedTransport
 from spatten_hw.config import OUT_BITS
 from spatten_hw.control.cheader import c_header
 from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
@@ -17,6 +15,8 @@ from spatten_hw.control.registers import register_map
 from spatten_hw.host.job import HeadScale, LayerJob
 from spatten_hw.host.layout import unpack_rows
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator
+from spatten_hw.sim.harness.transport import VerilatedTransport
 
 SOURCES = Path(__file__).resolve().parents[2] / "docs" / "bare_metal"
 STRICT = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]

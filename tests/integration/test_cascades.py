@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from sim.engine import run_workload
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.engine import run_workload
 
 from .builds import BUILDS, LEAST, random_workload, transport
 from .corners import CORNERS

@@ -13,14 +13,14 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
-from sim.engine import compare_pass
-from sim.golden.integer_engine import run_golden
-from sim.harness.build import TOP, build_library
-from sim.harness.transport import VerilatedTransport
 from spatten_hw import accelerator
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
 from spatten_hw.prune.pruner import Pruner
+from spatten_hw.sim.engine import compare_pass
+from spatten_hw.sim.golden.integer_engine import run_golden
+from spatten_hw.sim.harness.build import TOP, build_library
+from spatten_hw.sim.harness.transport import VerilatedTransport
 from spatten_hw.top import Top
 from spatten_hw.verilog import to_verilog
 from spatten_hw.write.writer import Writer

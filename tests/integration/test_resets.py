@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from sim.engine import compare_pass, run_workload
-from sim.golden.integer_engine import run_golden
 from spatten_hw.control.registers import registers
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
+from spatten_hw.sim.engine import compare_pass, run_workload
+from spatten_hw.sim.golden.integer_engine import run_golden
 
 from .builds import LEAST, QUAD, transport
 from .test_jobs import load, make, run_pass

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 from amaranth.hdl import Shape
 
-from sim.testbench import unpack
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.testbench import unpack
 from spatten_hw.stream.layouts import operand_row
 
 _SHARED = {"max_heads": 4, "channels": 1, "axi_data_bits": 32, "interleave_bytes": 16, "axi_addr_bits": 20}

@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sim.harness.block import Block
-from sim.harness.payload import pack
 from spatten_hw.config import PROB_BITS, SpAttenConfig
 from spatten_hw.matmul.lane_scheduler import SCHEDULER_LATENCY, LaneScheduler
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from spatten_hw.stream.layouts import kept_row, tag_layout
 from tests.seeds import numbers
 

@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sim.harness.block import Block
-from sim.harness.payload import Elements, pack
 from spatten_hw.config import PROB_BITS
 from spatten_hw.matmul.value_array import ValueArray, value_array_latency, weighted_layout
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import Elements, pack
 from tests.seeds import numbers
 
 from .common import CONFIGS

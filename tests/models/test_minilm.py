@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from sim.models.minilm import MiniLM, dense_attention, gelu
 from spatten_hw.errors import UserError
+from spatten_hw.sim.models.minilm import MiniLM, dense_attention, gelu
 
 
 @pytest.fixture(scope="module")

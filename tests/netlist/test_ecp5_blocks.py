@@ -4,11 +4,11 @@ import ctypes
 
 import pytest
 
-from boards.flow.tools import run_tool, yosys_command
-from sim.harness.kept import library_dir
-from sim.harness.verilator import call, shared_runtime, verilate, verilator_env, version
-from sim.netlist import ecp5
+from spatten_hw.boards.flow.tools import run_tool, yosys_command
 from spatten_hw.errors import UserError
+from spatten_hw.sim.harness.kept import library_dir
+from spatten_hw.sim.harness.verilator import call, shared_runtime, verilate, verilator_env, version
+from spatten_hw.sim.netlist import ecp5
 
 #: Cycles compared: every word that is used is written and read some dozen times.
 CYCLES = 20_000

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sim.harness.kept import build_dir
-from sim.netlist.mapped import Netlist, cell_netlist, ecp5_netlist
-from sim.netlist.run import compiled, run_stages
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.harness.kept import build_dir
+from spatten_hw.sim.netlist.mapped import Netlist, cell_netlist, ecp5_netlist
+from spatten_hw.sim.netlist.run import compiled, run_stages
 
 from ..integration.builds import LEAST
 

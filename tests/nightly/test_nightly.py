@@ -2,9 +2,9 @@
 
 import pytest
 
-from sim.nightly import __main__ as nightly
-from sim.nightly.page import duration
-from sim.nightly.steps import Night, results
+from spatten_hw.sim.nightly import __main__ as nightly
+from spatten_hw.sim.nightly.page import duration
+from spatten_hw.sim.nightly.steps import Night, results
 
 TARGETS = ["first", "second", "third"]
 

@@ -5,8 +5,8 @@ import pytest
 from amaranth import Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from sim.golden import numerics as golden
 from spatten_hw.numerics.fixed import FEW_BITS, narrow, resize, round_shift, saturate, times_few
+from spatten_hw.sim.golden import numerics as golden
 
 
 def values_of(shape: Shape) -> range:

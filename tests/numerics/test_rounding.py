@@ -15,11 +15,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from mpmath import mpf
 
-from sim.golden import numerics as golden
-from sim.harness.block import Block
-from sim.harness.payload import pack
 from spatten_hw.config import OUT_BITS
 from spatten_hw.numerics.fixed import round_shift
+from spatten_hw.sim.golden import numerics as golden
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from spatten_hw.softmax.pipeline import guarded, round_guarded, sticky_right
 from spatten_hw.write.rescale import round_saturate, shift_jam
 from tests.seeds import numbers

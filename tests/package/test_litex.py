@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sim.harness.verilator import verilator_env
+from spatten_hw.sim.harness.verilator import verilator_env
 
 SOC = """
 import sys

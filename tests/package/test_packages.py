@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from sim.harness.verilator import verilator_env
 from spatten_hw.errors import UserError
 from spatten_hw.generate import FILES, generate
 from spatten_hw.hierarchy import modules
@@ -18,6 +17,7 @@ from spatten_hw.package.fusesoc import WAIVED, core_name
 from spatten_hw.package.ports import top_ports
 from spatten_hw.package.wrapper import ADDRESS_BITS
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.harness.verilator import verilator_env
 
 WAIVERS = Path(__file__).resolve().parents[1] / "verilog/waivers_verilator.json"
 

@@ -16,4 +16,4 @@ def config(request) -> SpAttenConfig:
 def no_digest(monkeypatch):
     """Benches name the product's Verilog in their JSON: `full` would be generated a second time for it, and nothing
     here looks at it (tests/cli/test_cli.py does)."""
-    monkeypatch.setattr("sim.bench.options.verilog_digest", lambda _: "not asked for")
+    monkeypatch.setattr("spatten_hw.sim.bench.options.verilog_digest", lambda _: "not asked for")

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sim.engine import compare_pass, run_workload
-from sim.golden.integer_engine import run_golden
 from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
+from spatten_hw.sim.engine import compare_pass, run_workload
+from spatten_hw.sim.golden.integer_engine import run_golden
 
 from ..integration.test_jobs import LIMIT, end_of, load, make
 from .workloads import transport

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from sim.dram.timing import HBM2
+from spatten_hw.sim.dram.timing import HBM2
 
 from ..integration.builds import random_workload
 from .workloads import SEED, check

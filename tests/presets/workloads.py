@@ -10,9 +10,9 @@ import os
 
 import numpy as np
 
-from sim.engine import RunResult, run_workload
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.engine import RunResult, run_workload
 
 from ..integration import builds
 

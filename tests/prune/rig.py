@@ -4,11 +4,11 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from sim.golden.cascade import Cascade, CascadeError
-from sim.golden.token_importance import token_importance
-from sim.testbench import Bench
-from sim.testbench.runner import params
 from spatten_hw.prune.pruner import LISTS
+from spatten_hw.sim.golden.cascade import Cascade, CascadeError
+from spatten_hw.sim.golden.token_importance import token_importance
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params
 from spatten_hw.stream.layouts import aux_command, head_sum, out_beat, prob_row
 
 from .builds import JOB, pack_job, tiny

@@ -3,9 +3,9 @@
 import cocotb
 import pytest
 
-from sim.testbench import Bench
-from sim.testbench.runner import params, run_bench
 from spatten_hw.prune.accumulate import ADD_CYCLES, READ_CYCLES, RowAccumulator
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params, run_bench
 
 #: Rows added in a run.
 ADDS = 600

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sim.golden.cascade import Cascade, CascadeError, keep_best
-from sim.golden.head_importance import head_importance
-from sim.golden.token_importance import token_importance
+from spatten_hw.sim.golden.cascade import Cascade, CascadeError, keep_best
+from spatten_hw.sim.golden.head_importance import head_importance
+from spatten_hw.sim.golden.token_importance import token_importance
 
 from .builds import JOB, tiny
 

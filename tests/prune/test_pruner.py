@@ -4,11 +4,11 @@ import cocotb
 import numpy as np
 import pytest
 
-from sim.golden.cascade import Cascade
-from sim.testbench.runner import run_bench
 from spatten_hw.prune.cascade import FINISH_CYCLES, PREPARE_CYCLES
 from spatten_hw.prune.pruner import Pruner
 from spatten_hw.prune.rows import layer_sum_bits
+from spatten_hw.sim.golden.cascade import Cascade
+from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.stream.layouts import head_sum
 
 from .builds import JOB, pack_job, tiny

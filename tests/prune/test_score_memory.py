@@ -6,10 +6,10 @@ from functools import partial
 import cocotb
 import pytest
 
-from sim.testbench import Bench, pack, unpack
-from sim.testbench.runner import params, run_bench
 from spatten_hw.prune.rows import layer_sum_bits, request_row, total_row
 from spatten_hw.prune.score_memory import GATHER_CYCLES, MERGE_CYCLES, ScoreMemory
+from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.sim.testbench.runner import params, run_bench
 
 from .builds import tiny
 

@@ -10,10 +10,10 @@ from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from sim.harness.block import Block
-from sim.harness.payload import pack
 from spatten_hw.prune.rows import member_bits, member_row, row_bits
 from spatten_hw.prune.state_load import StateLoad
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from spatten_hw.stream.layouts import aux_command, aux_word
 from tests.seeds import numbers
 

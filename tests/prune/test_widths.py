@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from sim.harness.block import Block
 from spatten_hw.prune.widths import Narrow, Widen, element_row
+from spatten_hw.sim.harness.block import Block
 
 SEED = int(os.environ.get("SEED", "1"))
 WIDTH = 5

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sim.release.__main__ import pages
-from sim.release.commands import RUN, documented, example_file, parse, run
+from spatten_hw.sim.release.__main__ import pages
+from spatten_hw.sim.release.commands import RUN, documented, example_file, parse, run
 
 ALL = [command for page in pages() for command in documented(page)]
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from sim.release import __main__ as command
-from sim.release import benches, pages
-from sim.release.benches import PLAN, Run, measure, result_of, runs
-from sim.release.blocks import blocks, render, replace
-from sim.release.tables import KINDS
 from spatten_hw.digest import DIGITS, digest_of
+from spatten_hw.sim.release import __main__ as command
+from spatten_hw.sim.release import benches, pages
+from spatten_hw.sim.release.benches import PLAN, Run, measure, result_of, runs
+from spatten_hw.sim.release.blocks import blocks, render, replace
+from spatten_hw.sim.release.tables import KINDS
 
 EMPTY = "before\n<!-- figures: full/attention -->\n<!-- end of figures -->\nafter\n"
 NOW = "0123456789ab"

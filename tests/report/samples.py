@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from sim.report.record import LayerRecord, RunRecord, SequenceRecord, StepRecord
+from spatten_hw.sim.report.record import LayerRecord, RunRecord, SequenceRecord, StepRecord
 
 #: Whatever could break a page.
 NASTY = ("<s>", "</script>", "<!--", '"', "'", "&amp;", " ", "", "\n", "\t", "\x00", "\u202e", "\ud800", "né", "名",

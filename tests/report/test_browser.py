@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from sim.report.html import render
+from spatten_hw.sim.report.html import render
 
 from .samples import NASTY, record, sequence
 

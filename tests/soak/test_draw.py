@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from sim.soak import refusal
-from sim.soak.draw import ILLEGAL, USUAL_COST, VALUES, cost, draw, legal
 from spatten_hw.config import PLANE_WIDTHS, ConfigError, SpAttenConfig
+from spatten_hw.sim.soak import refusal
+from spatten_hw.sim.soak.draw import ILLEGAL, USUAL_COST, VALUES, cost, draw, legal
 
 SEEDS = range(1, 1501)
 

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from sim.soak import run, session
-from sim.soak.__main__ import main
-from sim.soak.draw import Drawing, draw
-from sim.soak.tally import Tally
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.soak import run, session
+from spatten_hw.sim.soak.__main__ import main
+from spatten_hw.sim.soak.draw import Drawing, draw
+from spatten_hw.sim.soak.tally import Tally
 
 #: The least that the rules allow, but for what costs nothing.
 TINY = SpAttenConfig(
@@ -50,7 +50,7 @@ def test_a_process_that_dies_is_a_failure(monkeypatch, tmp_path):
     monkeypatch.setattr(run, "run_seed", lambda *_: os._exit(11))
     entry = soak(tmp_path)[0]
     assert (entry["outcome"], entry["wrong"]) == ("failed", ["the process ended with code 11"])
-    assert "sim.soak --config 1" in (tmp_path / "failures" / "1" / "why.txt").read_text()
+    assert "spatten_hw.sim.soak --config 1" in (tmp_path / "failures" / "1" / "why.txt").read_text()
 
 
 def test_a_configuration_has_its_time(monkeypatch, tmp_path):

@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.golden.cascade import CascadeError
-from sim.golden.integer_engine import golden_results
-from sim.harness.build import build_accelerator
-from sim.soak import session
-from sim.soak.build import Built
-from sim.soak.memory import random_memory
-from sim.soak.placement import LooseArena, LoosePlan
-from sim.soak.reproducer import save_case, save_config
-from sim.soak.sequences import Sequences
-from sim.soak.session import Work, draw_case, run_case, work
-from sim.soak.workload import random_workload
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload, read_workload
+from spatten_hw.sim.golden.cascade import CascadeError
+from spatten_hw.sim.golden.integer_engine import golden_results
+from spatten_hw.sim.harness.build import build_accelerator
+from spatten_hw.sim.soak import session
+from spatten_hw.sim.soak.build import Built
+from spatten_hw.sim.soak.memory import random_memory
+from spatten_hw.sim.soak.placement import LooseArena, LoosePlan
+from spatten_hw.sim.soak.reproducer import save_case, save_config
+from spatten_hw.sim.soak.sequences import Sequences
+from spatten_hw.sim.soak.session import Work, draw_case, run_case, work
+from spatten_hw.sim.soak.workload import random_workload
 
 from ..integration.builds import LEAST, QUAD
 

@@ -1,12 +1,11 @@
 """The tally: what is kept over runs, which seeds come next, what is printed."""
 
-import json
 from itertools import islice
 
 import pytest
 
-from sim.soak.tally import Tally, markdown, sources_digest, summed
 from spatten_hw.errors import UserError
+from spatten_hw.sim.soak.tally import Tally, markdown, summed
 
 
 def entry(seed, outcome="passed", digest="new", **more):
@@ -58,15 +57,3 @@ def test_something_else_in_its_place(tmp_path, text):
     (tmp_path / "tally.json").write_text(text)
     with pytest.raises(UserError, match="is no tally of a soak"):
         Tally(tmp_path / "tally.json")
-
-
-def test_the_digest_is_of_the_generator(tmp_path, monkeypatch):
-    import spatten_hw
-
-    assert sources_digest() == sources_digest()
-    (tmp_path / "__init__.py").write_text("a = 1\n")
-    monkeypatch.setattr(spatten_hw, "__file__", str(tmp_path / "__init__.py"))
-    before = sources_digest()
-    (tmp_path / "__init__.py").write_text("a = 2\n")
-    assert sources_digest() != before
-    assert json.dumps(before)

@@ -4,11 +4,11 @@ import cocotb
 import numpy as np
 import pytest
 
-from sim.golden.numerics import round_shift
-from sim.golden.reciprocal import reciprocal
-from sim.testbench import Bench, pack, unpack
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.golden.numerics import round_shift
+from spatten_hw.sim.golden.reciprocal import reciprocal
+from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.softmax.reciprocal import Reciprocal
 from spatten_hw.softmax.rows import exp_row, inverse, sum_fraction
 from spatten_hw.softmax.sum import ExpSum

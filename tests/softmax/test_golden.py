@@ -5,11 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sim.golden import decision
-from sim.golden.exp2 import exp2
-from sim.golden.reciprocal import reciprocal
-from sim.golden.softmax import softmax, softmax_float
 from spatten_hw.host.scales import out_scale, score_scale, score_scale_value
+from spatten_hw.sim.golden import decision
+from spatten_hw.sim.golden.exp2 import exp2
+from spatten_hw.sim.golden.reciprocal import reciprocal
+from spatten_hw.sim.golden.softmax import softmax, softmax_float
 from spatten_hw.softmax.exp2 import BASE_BITS, SLOPE_BITS, exp2_table
 from spatten_hw.softmax.rows import Y_FRACTION, sum_fraction
 

@@ -9,9 +9,9 @@ from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from sim.harness.block import Block
-from sim.harness.payload import pack
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from spatten_hw.softmax.rows import ready_vector
 from spatten_hw.softmax.score_slots import ScoreSlots
 from spatten_hw.stream.layouts import score_row

@@ -3,9 +3,9 @@
 import cocotb
 import pytest
 
-from sim.testbench import Bench
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.softmax.normalise import Normalise
 from spatten_hw.softmax.softmax import Softmax
 from spatten_hw.softmax.vector_reader import VectorReader

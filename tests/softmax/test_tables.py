@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from mpmath import mpf
 
-from sim.golden.exp2 import exp2
-from sim.golden.normalise import normalise
-from sim.golden.reciprocal import reciprocal
-from sim.golden.softmax import softmax
 from spatten_hw.host.scales import out_scale, score_scale
+from spatten_hw.sim.golden.exp2 import exp2
+from spatten_hw.sim.golden.normalise import normalise
+from spatten_hw.sim.golden.reciprocal import reciprocal
+from spatten_hw.sim.golden.softmax import softmax
 from spatten_hw.softmax.exp2 import BASE_BITS, BASE_FRACTION, LOW_BITS, SLOPE_BITS, SLOPE_FRACTION, exp2_table
 from spatten_hw.softmax.rows import Y_BITS, Y_FRACTION, sum_fraction
 from tests.seeds import numbers

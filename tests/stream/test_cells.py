@@ -4,8 +4,8 @@ import cocotb
 import pytest
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from sim.testbench import Bench
-from sim.testbench.runner import params, run_bench
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.arbiter import RoundRobin
 from spatten_hw.stream.fork import StreamFork
 from spatten_hw.stream.skid import HalfBuffer, SkidBuffer, SpareBuffer

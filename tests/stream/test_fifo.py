@@ -3,8 +3,8 @@
 import cocotb
 import pytest
 
-from sim.testbench import Bench
-from sim.testbench.runner import params, run_bench
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.fifo import StreamFifo, fifo_latency
 
 

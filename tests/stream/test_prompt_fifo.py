@@ -4,8 +4,8 @@ import cocotb
 import pytest
 from amaranth import unsigned
 
-from sim.testbench import Bench
-from sim.testbench.runner import params, run_bench
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.prompt_fifo import PromptFifo
 
 

@@ -7,7 +7,7 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.harness.block import Block
+from spatten_hw.sim.harness.block import Block
 from spatten_hw.stream.registers import copies, delay, local_copy, payload_register
 
 SEED = int(os.environ.get("SEED", "1"))

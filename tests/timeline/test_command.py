@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sim.timeline import record
 from spatten_hw.cli import main
+from spatten_hw.sim.timeline import record
 from tests.host.malformed import good, save
 from tests.integration.builds import QUAD
 
@@ -42,7 +42,7 @@ def test_trace_and_summary(folder, capsys):
     (["--timeline", "t.json", "--engine", "float"], ["--timeline", "float"])])
 def test_mistakes_are_one_line_before_anything_runs(options, words, folder, capsys, monkeypatch):
     monkeypatch.setattr(record, "VerilatedTransport", None)
-    monkeypatch.setattr("sim.commands.run.run_workload", None)
+    monkeypatch.setattr("spatten_hw.sim.commands.run.run_workload", None)
     before = sorted(p.name for p in folder.iterdir())
     assert main(["run", "w.npz", "--config", "quad.toml", *options]) == 2
     captured = capsys.readouterr()

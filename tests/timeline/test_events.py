@@ -2,9 +2,9 @@
 
 import pytest
 
-from sim.harness.streams import RESET, Span
-from sim.timeline import Recorder, chrome_trace, summary
-from sim.timeline.jobs import build
+from spatten_hw.sim.harness.streams import RESET, Span
+from spatten_hw.sim.timeline import Recorder, chrome_trace, summary
+from spatten_hw.sim.timeline.jobs import build
 from tests.integration.builds import QUAD
 
 

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from sim.engine import run_workload
-from sim.timeline import UNITS, Timeline, summary, trace_text
+from spatten_hw.sim.engine import run_workload
+from spatten_hw.sim.timeline import UNITS, Timeline, summary, trace_text
 from tests.integration.builds import QUAD, transport
 from tests.integration.test_jobs import make
 

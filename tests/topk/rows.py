@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.golden.topk import topk_indices
+from spatten_hw.sim.golden.topk import topk_indices
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import cocotb
 import numpy as np
 import pytest
 
-from sim.golden.topk import topk_indices
-from sim.testbench import Bench
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import ConfigError, SpAttenConfig
+from spatten_hw.sim.golden.topk import topk_indices
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.linerate import LineRate, plan
 

@@ -4,11 +4,11 @@ import cocotb
 import numpy as np
 import pytest
 
-from sim.golden.topk import topk_indices
-from sim.testbench import Bench, unpack
-from sim.testbench.runner import params, run_bench
 from spatten_hw.config import PROB_BITS, SpAttenConfig
 from spatten_hw.control.descriptor import job_layout
+from spatten_hw.sim.golden.topk import topk_indices
+from spatten_hw.sim.testbench import Bench, unpack
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.layouts import kept_row, prob_row
 from spatten_hw.topk.local import LocalTopK
 

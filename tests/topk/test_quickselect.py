@@ -8,8 +8,8 @@ from pathlib import Path
 import cocotb
 import pytest
 
-from sim.testbench import Bench
-from sim.testbench.runner import params, run_bench
+from spatten_hw.sim.testbench import Bench
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.quickselect import QuickSelect
 

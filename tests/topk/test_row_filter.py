@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sim.harness.block import Block
-from sim.harness.payload import pack
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from spatten_hw.topk.packer import packed_row
 from spatten_hw.topk.row_filter import RowFilter, filter_command
 from tests.seeds import numbers

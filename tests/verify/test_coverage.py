@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from sim.verify import coverage, unreached
-from sim.verify.bins import CROSSES, STATIC, counted
-from sim.verify.cover_points import Design, Point, points_of
-from sim.verify.coverage_page import by_unit, missed_lines, page
-from sim.verify.coverage_runs import Covered
 from spatten_hw.control.descriptor import FIELDS
+from spatten_hw.sim.verify import coverage, unreached
+from spatten_hw.sim.verify.bins import CROSSES, STATIC, counted
+from spatten_hw.sim.verify.cover_points import Design, Point, points_of
+from spatten_hw.sim.verify.coverage_page import by_unit, missed_lines, page
+from spatten_hw.sim.verify.coverage_runs import Covered
 
 VERILOG = """module top(clk, a);
   (* src = "spatten_hw/bus/axi.py:7" *)

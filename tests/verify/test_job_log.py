@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 
-from sim.harness.job_log import job_log
-from sim.harness.variant import COVERAGE
 from spatten_hw.control.registers import register_map
 from spatten_hw.host.job import HeadScale, LayerJob, encode
 from spatten_hw.host.layout import scatter
+from spatten_hw.sim.harness.job_log import job_log
+from spatten_hw.sim.harness.variant import COVERAGE
 from tests.integration.builds import QUAD
 
 

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from sim.verify import mutant_runs, mutant_table, mutants, units
-from sim.verify.mutant_runs import NUMBER, Run, limit_of, run_tests
-from sim.verify.mutant_table import Row, table
-from sim.verify.sites import Mutant, Site
-from sim.verify.units import UNITS, Unit, unit_of
+from spatten_hw.sim.verify import mutant_runs, mutant_table, mutants, units
+from spatten_hw.sim.verify.mutant_runs import NUMBER, Run, limit_of, run_tests
+from spatten_hw.sim.verify.mutant_table import Row, table
+from spatten_hw.sim.verify.sites import Mutant, Site
+from spatten_hw.sim.verify.units import UNITS, Unit, unit_of
 
 TESTS = '''
 import os, time

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.harness.verilator import verilator_env
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.harness.verilator import verilator_env
 
 from .snapshots import check_snapshot
 from .waivers import check_warnings

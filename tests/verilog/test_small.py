@@ -3,8 +3,8 @@
 import re
 from collections import Counter
 
-from boards.flow.tools import run_tool, yosys_command
-from sim.harness.collisions import inverted_collisions
+from spatten_hw.boards.flow.tools import run_tool, yosys_command
+from spatten_hw.sim.harness.collisions import inverted_collisions
 
 #: Words up to which a memory may be read asynchronously (look-up-table memory of FPGAs).
 ASYNCHRONOUS_WORDS = 64

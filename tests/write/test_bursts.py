@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sim.harness.block import Block
-from sim.harness.payload import pack
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from spatten_hw.stream.layouts import out_beat
 from spatten_hw.write.bursts import BurstBuilder, burst_beats
 from tests.seeds import numbers

@@ -8,9 +8,9 @@ from amaranth import Cat, Const, Module, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.harness.block import Block
-from sim.harness.payload import pack
 from spatten_hw.config import OUT_BITS
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack
 from spatten_hw.stream.registers import delay
 from spatten_hw.write.rescale import round_saturate, shift_jam, stride_product, sum_magnitudes
 from tests.seeds import numbers

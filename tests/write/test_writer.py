@@ -5,12 +5,12 @@ import random
 import cocotb
 import pytest
 
-from sim.testbench import Bench, pack, unpack
-from sim.testbench.axi_watch import watch_streams
-from sim.testbench.runner import params, run_bench
 from spatten_hw.bus.axi import aw_layout, b_layout, w_layout
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.layout import logical_of
+from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.sim.testbench.axi_watch import watch_streams
+from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.layouts import out_beat
 from spatten_hw.write.bursts import burst_beats
 from spatten_hw.write.writer import Writer

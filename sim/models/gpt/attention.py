@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from sim.golden.float_engine import attend, keep_largest, protected_tokens
-from sim.models.engines import Scored
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
+from spatten_hw.sim.golden.float_engine import attend, keep_largest, protected_tokens
+from spatten_hw.sim.models.engines import Scored
 
 from .cache import CacheTask
 

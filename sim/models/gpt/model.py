@@ -146,7 +146,7 @@ def load_gpt(path: Path | None = None) -> Gpt:
     at = weights_path() if path is None else Path(path)
     if path is None and not at.exists():
         raise UserError(f"there are no weights of the GPT ({at}): train it with `make gpt` "
-                        "(python -m sim.models.gpt.train, a quarter of an hour)")
+                        "(python -m spatten_hw.sim.models.gpt.train, a quarter of an hour)")
     try:
         with np.load(at, allow_pickle=False) as file:
             arrays = dict(file)

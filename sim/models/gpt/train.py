@@ -1,4 +1,4 @@
-"""Trains the GPT: `python -m sim.models.gpt.train`. Needs PyTorch (`pip install 'spatten-hw[train]'`).
+"""Trains the GPT: `python -m spatten_hw.sim.models.gpt.train`. Needs PyTorch (`pip install 'spatten-hw[train]'`).
 
 The number of steps is fixed (some 13 minutes of one core); the seed too. Prints perplexity per character of the
 held-out text, beside what frequencies of characters and of pairs of them reach.
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.status import Status
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_folder
+from spatten_hw.sim.status import Status
 
 from . import vocabulary
 from .architecture import Architecture
@@ -82,7 +82,7 @@ def train(architecture: Architecture, settings: TrainingSettings, texts: tuple[s
 
 def main() -> int:
     """Trains with the usual settings unless that has been done; prints what it reached as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m sim.models.gpt.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m spatten_hw.sim.models.gpt.train", description=__doc__)
     parser.add_argument("--again", action="store_true", help="train even if the weights are there")
     parser.add_argument("--out", type=Path, help="where to write the weights (default: the folder of built things)")
     args = parser.parse_args()

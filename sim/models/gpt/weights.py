@@ -8,7 +8,7 @@ import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sim.harness.kept import build_dir
+from spatten_hw.sim.harness.kept import build_dir
 
 from .architecture import Architecture
 from .corpus import held_out_text, split_documents

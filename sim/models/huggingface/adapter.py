@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from sim.status import Status
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.output import new_folders, write_all, writing
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.status import Status
 
 from .forward import ForwardPass
 from .interface import NAME, close_context, mask_array, open_context, register

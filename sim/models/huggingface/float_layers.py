@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.golden.float_engine import attention_probabilities, keep_largest, protected_tokens, prune_values
 from spatten_hw.host.results import LayerStats
+from spatten_hw.sim.golden.float_engine import attention_probabilities, keep_largest, protected_tokens, prune_values
 
 from .options import AttentionOptions, Sizes
 from .task import LayerOutcome, LayerTask

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from sim.models.gpt import corpus, vocabulary
 from spatten_hw.errors import UserError
+from spatten_hw.sim.models.gpt import corpus, vocabulary
 
 
 def test_held_out_text_is_never_trained_on():

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from sim.models.gpt.model import OPERANDS, causal_attention, load_gpt, random_gpt, save_gpt
-from sim.models.gpt.perplexity import baselines, cross_entropy, perplexity, windows
 from spatten_hw.errors import UserError
+from spatten_hw.sim.models.gpt.model import OPERANDS, causal_attention, load_gpt, random_gpt, save_gpt
+from spatten_hw.sim.models.gpt.perplexity import baselines, cross_entropy, perplexity, windows
 
 SMALL = {"layers": 2, "heads": 2, "dim": 8, "context": 12}
 
 
 def test_equals_torch():
     torch = pytest.importorskip("torch")
-    from sim.models.gpt.network import forward, to_numpy
+    from spatten_hw.sim.models.gpt.network import forward, to_numpy
 
     model = random_gpt(5, **SMALL)
     weights = {name: torch.from_numpy(x) for name, x in model.weights.items()}

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from sim.models.engines import GoldenEngine, HardwareEngine
-from sim.models.gpt.attention import FloatAttention, integer_attention
-from sim.models.gpt.jobs import GptJobs
-from sim.models.gpt.model import random_gpt
-from sim.models.gpt.sampling import Sampler, generate
-from sim.models.gpt.session import Session
-from sim.models.gpt.settings import GptSettings
 from spatten_hw.errors import UserError
 from spatten_hw.host.fixed_schedule import FixedCounts, FixedRatios
 from spatten_hw.host.layout import pack_rows
 from spatten_hw.host.quantise import split
 from spatten_hw.presets import EIGHTH, SMALL
+from spatten_hw.sim.models.engines import GoldenEngine, HardwareEngine
+from spatten_hw.sim.models.gpt.attention import FloatAttention, integer_attention
+from spatten_hw.sim.models.gpt.jobs import GptJobs
+from spatten_hw.sim.models.gpt.model import random_gpt
+from spatten_hw.sim.models.gpt.sampling import Sampler, generate
+from spatten_hw.sim.models.gpt.session import Session
+from spatten_hw.sim.models.gpt.settings import GptSettings
 from tests.integration.builds import QUAD, transport
 
 PRUNED = GptSettings(q_bits=8, k_bits=(6, 4), v_bits=(8, 0), threshold=0.6, schedule=FixedRatios(0.6, 0.8, 0.5),

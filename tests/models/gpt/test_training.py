@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 
-from sim.models.gpt import vocabulary
-from sim.models.gpt.architecture import Architecture
-from sim.models.gpt.perplexity import perplexity
-from sim.models.gpt.train import learning_rate, train
-from sim.models.gpt.weights import TrainingSettings, weights_path
-from sim.status import Status
 from spatten_hw.errors import UserError
+from spatten_hw.sim.models.gpt import vocabulary
+from spatten_hw.sim.models.gpt.architecture import Architecture
+from spatten_hw.sim.models.gpt.perplexity import perplexity
+from spatten_hw.sim.models.gpt.train import learning_rate, train
+from spatten_hw.sim.models.gpt.weights import TrainingSettings, weights_path
+from spatten_hw.sim.status import Status
 
 TINY = Architecture(layers=2, heads=2, dim=16, context=32)
 TEXTS = ("the quick brown fox jumps over the lazy dog\n" * 40, "pack my box with five dozen liquor jugs\n" * 40)
@@ -39,7 +39,7 @@ def test_repeats():
 
 def test_updates_are_orthogonal():
     torch = pytest.importorskip("torch")
-    from sim.models.gpt.optimiser import orthogonal
+    from spatten_hw.sim.models.gpt.optimiser import orthogonal
 
     for shape in ((24, 24), (48, 12), (12, 48)):
         values = torch.linalg.svdvals(orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(1))))

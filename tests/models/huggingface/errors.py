@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sim.models.huggingface import SpAttenAttention
+from spatten_hw.sim.models.huggingface import SpAttenAttention
 from tests.models.huggingface.tiny import config, model, tokens
 
 WIDTHS: tuple[int | tuple[int, int], ...] = (12, (8, 4), 10, 8, 6)

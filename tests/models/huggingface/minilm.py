@@ -8,9 +8,9 @@ import time
 import torch
 import transformers as hf
 
-from sim.models.huggingface import SpAttenAttention, register
-from sim.models.minilm import model_path
 from spatten_hw.host import PaperSchedule
+from spatten_hw.sim.models.huggingface import SpAttenAttention, register
+from spatten_hw.sim.models.minilm import model_path
 
 SENTENCES = [
     "Token pruning removes the words that matter least, layer after layer, and never fetches them again.",

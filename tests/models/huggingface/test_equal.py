@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sim.models.huggingface import SpAttenAttention
+from spatten_hw.sim.models.huggingface import SpAttenAttention
 from tests.models.huggingface.tiny import config, model, padding, tokens
 
 MODELS = ("bert", "gpt2", "llama")

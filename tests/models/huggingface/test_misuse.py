@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from sim.models.huggingface import SpAttenAttention
-from sim.models.huggingface.turn import Turn
 from spatten_hw.errors import UserError
+from spatten_hw.sim.models.huggingface import SpAttenAttention
+from spatten_hw.sim.models.huggingface.turn import Turn
 from tests.models.huggingface.tiny import config, model, tokens
 
 NONE = torch.zeros((1, 0), dtype=torch.long)

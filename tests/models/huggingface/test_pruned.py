@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from sim.engine import run_workload
-from sim.models.huggingface import SpAttenAttention
-from sim.models.huggingface.segment import Segment
 from spatten_hw.host import FixedCounts, FixedRatios, PaperSchedule, read_workload
 from spatten_hw.presets import SMALL
+from spatten_hw.sim.engine import run_workload
+from spatten_hw.sim.models.huggingface import SpAttenAttention
+from spatten_hw.sim.models.huggingface.segment import Segment
 from tests.models.huggingface.tiny import config, model, padding, tokens
 
 SCHEDULE = FixedRatios(keep_tokens=(1.0, 0.7, 0.4), keep_heads=(1.0, 1.0, 0.5), keep_values=0.6)

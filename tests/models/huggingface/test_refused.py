@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from sim.models.huggingface import AttentionOptions, SpAttenAttention, register
 from spatten_hw.errors import UserError
 from spatten_hw.host import FixedCounts
+from spatten_hw.sim.models.huggingface import AttentionOptions, SpAttenAttention, register
 from tests.models.huggingface.tiny import config, model, tokens
 
 IDS = tokens(2, 9)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers as hf
 
-from sim.models.huggingface import register
+from spatten_hw.sim.models.huggingface import register
 
 VOCABULARY = 50
 COMMON: dict[str, Any] = {

