@@ -12,13 +12,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from .config import SpAttenConfig
 from .contract import contracts_on, stream_contract
-from .control.activity import BackState, FrontState, activity_word
+from .control.activity_word import activity_word
 from .control.csr import ControlRegisters, axil_signature
 from .control.job_reader import JobReader
-from .control.registers import COUNTERS
 from .control.scale_table import ScaleTable
 from .control.sequencer import Sequencer
 from .fetch.fetcher import Fetcher
+from .interface.activity import BackState, FrontState
+from .interface.registers import COUNTERS
 from .matmul.prob_value import ProbValueUnit
 from .matmul.score import ScoreUnit
 from .probe import connect_probe, probe_layout

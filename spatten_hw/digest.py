@@ -8,9 +8,9 @@ import re
 #: Hexadecimal digits of it.
 DIGITS = 12
 
-
-#: Where a line of Verilog is from: a comment that moves lines in the source changes no circuit.
-_SOURCE = re.compile(r"^ *\(\* src = .* \*\)\n", re.MULTILINE)
+#: Where a part of the Verilog is from, on a line of its own or inside of one: what moves lines in the source changes no
+#: circuit.
+_SOURCE = re.compile(r'^ *\(\* src = "[^"]*" \*\)\n|\(\* src = "[^"]*" \*\) ', re.MULTILINE)
 
 
 def digest_of(verilog: str) -> str:

@@ -79,9 +79,9 @@ def generate(config: SpAttenConfig, folder: str | Path, packages: Sequence[str] 
 
 def _artefacts(config: SpAttenConfig, packages: Sequence[str]) -> dict[str, str]:
     """File name, relative to the folder → text."""
-    from .control.cheader import c_header, registers_json
-    from .control.register_pages import registers_html, registers_markdown
-    from .control.systemrdl import system_rdl
+    from .interface.cheader import c_header, registers_json
+    from .interface.register_pages import registers_html, registers_markdown
+    from .interface.systemrdl import system_rdl
     from .top import Top
 
     try:

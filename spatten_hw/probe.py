@@ -15,7 +15,7 @@ from amaranth.lib import data, stream
 from .config import SpAttenConfig
 from .control.csr import completion_layout
 from .control.job_reader import job_offer
-from .control.registers import COUNTERS
+from .interface.registers import COUNTERS
 from .softmax.rows import slot_notice
 from .stream.layouts import (
     acc_row,

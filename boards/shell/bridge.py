@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.csr import axil_signature
-from spatten_hw.control.registers import ADDRESS_BITS
 from spatten_hw.host.link_protocol import (
     CYCLES,
     IDENTITY,
@@ -20,6 +19,7 @@ from spatten_hw.host.link_protocol import (
     Op,
     Status,
 )
+from spatten_hw.interface.registers import ADDRESS_BITS
 
 from .beat_mover import BeatMover
 from .frame_receiver import FrameReceiver, character_layout

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spatten_hw.control.csr import OKAY, axil_signature
-from spatten_hw.control.registers import ADDRESS_BITS
+from spatten_hw.interface.registers import ADDRESS_BITS
 
 
 class RegisterAccess(wiring.Component):

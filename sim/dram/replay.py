@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 from spatten_hw.sim.harness import kept
 from spatten_hw.sim.harness.build import DRAM_HEADERS
 from spatten_hw.sim.harness.build import HERE as HARNESS
-from spatten_hw.sim.harness.verilator import SOUND, ToolError, call
+from spatten_hw.sim.harness.errors import ToolError
+from spatten_hw.sim.harness.verilator import SOUND, call
 
 from .stats import DramStats, decode_stats
 from .timing import DramTiming

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import WORD_BYTES, row_bytes
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
+from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 
 from .cascade import Cascade
 from .decision import flat

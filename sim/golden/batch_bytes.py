@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
-from spatten_hw.control.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import WORD_BYTES, row_bytes
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
+from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 
 from .fetch import row_beats
 

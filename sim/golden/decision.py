@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spatten_hw.sim.golden.normalise import normalise
-from spatten_hw.softmax.rows import M_ONE
+from spatten_hw.softmax.formats import M_ONE
 
 
 def largest(r: ArrayLike, k: ArrayLike) -> np.ndarray:

@@ -7,8 +7,7 @@ from functools import cache
 import numpy as np
 
 from spatten_hw.sim.golden.numerics import round_shift
-from spatten_hw.softmax.exp2 import BASE_FRACTION, LOW_BITS, SLOPE_FRACTION, exp2_table
-from spatten_hw.softmax.rows import Y_FRACTION
+from spatten_hw.softmax.formats import BASE_FRACTION, LOW_BITS, SLOPE_FRACTION, Y_FRACTION, exp2_table
 
 
 @cache

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spatten_hw.sim.golden.numerics import round_shift
-from spatten_hw.softmax.rows import R_EXPONENT, T_BITS
+from spatten_hw.softmax.formats import R_EXPONENT, T_BITS
 
 
 def reciprocal(total: ArrayLike, fraction: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from spatten_hw.sim.golden.exp2 import exp2
 from spatten_hw.sim.golden.normalise import normalise
 from spatten_hw.sim.golden.numerics import round_shift
 from spatten_hw.sim.golden.reciprocal import reciprocal
-from spatten_hw.softmax.rows import D_BITS, M_FRACTION, Y_BITS, sum_fraction
+from spatten_hw.softmax.formats import D_BITS, M_FRACTION, Y_BITS, sum_fraction
 
 #: Elements worked on at a time, to bound memory.
 CHUNK = 1 << 19

@@ -20,6 +20,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.source_tree import sources_digest
 
 from . import kept, variant
+from .errors import ToolError
 from .glue import glue_header
 from .precompiled import Headers
 from .registers import clocked_registers
@@ -27,7 +28,6 @@ from .repeated import configuration
 from .simulated import MADE_BY, simulated
 from .verilator import (
     ONE_FILE,
-    ToolError,
     call,
     check_tools,
     failure,

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS
-from spatten_hw.control.registers import register_map
 from spatten_hw.host.layout import scatter
+from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS
+from spatten_hw.interface.registers import register_map
 
 from .variant import COVERAGE
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from spatten_hw.output import NO_ROOM, cannot_write
 from spatten_hw.source_tree import checkout
 
+from .errors import ToolError
 from .plain_paths import is_plain, plain_temporary
-from .verilator import ToolError
 
 #: What to do about a build folder in which nothing can be built.
 REMEDY = "set SPATTEN_BUILD to a folder that can be written"

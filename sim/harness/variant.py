@@ -13,10 +13,10 @@ import os
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from amaranth.lib import wiring
-
-from spatten_hw.verilog import from_rtlil, to_rtlil, to_verilog
+if TYPE_CHECKING:
+    from amaranth.lib import wiring
 
 #: The environment's name of the file that lists the mutants (`sim/verify/sample.py`).
 MUTANTS = "SPATTEN_MUTANTS"
@@ -27,6 +27,8 @@ _asked: Counter[str] = Counter()
 
 def simulated_verilog(component: wiring.Component, name: str, jobs: int = 1) -> str:
     """`to_verilog` with contracts, and with what the environment asks for."""
+    from spatten_hw.verilog import to_verilog
+
     path = os.environ.get(MUTANTS)
     return _mutated(component, name, jobs, path) if path else to_verilog(component, name, jobs, contracts=True)
 
@@ -69,6 +71,7 @@ def _mutated(component: wiring.Component, name: str, jobs: int, path: str) -> st
     before it: a text is kept by test and turn, since converting the design takes longer than simulating it."""
     from spatten_hw.sim.verify.sample import read_list
     from spatten_hw.sim.verify.sites import NUMBER_VERILOG, with_mutants
+    from spatten_hw.verilog import from_rtlil, to_rtlil
 
     test = os.environ.get("PYTEST_CURRENT_TEST", "")
     asked = f"{test} {type(component).__qualname__} {name}"

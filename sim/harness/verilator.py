@@ -18,10 +18,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from spatten_hw.errors import UserError
 from spatten_hw.output import NO_ROOM, cannot_write, file_system, full_file_system
 
 from . import variant
+from .errors import ToolError
 from .plain_paths import plain
 
 #: Option of the C++ compiler that every compilation needs to be right. The vectoriser of straight code in g++ 12, at
@@ -35,10 +35,6 @@ _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_
 
 
 _NO_ROOM = re.compile("|".join(re.escape(os.strerror(n)) for n in NO_ROOM))
-
-
-class ToolError(UserError, RuntimeError):
-    """An external tool is missing or failed; one line saying which, where its log is and what to do."""
 
 
 def check_tools() -> None:

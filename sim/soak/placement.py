@@ -7,11 +7,11 @@ import random
 from collections.abc import Iterator
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import STRIDE_BITS
 from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, row_bytes
 from spatten_hw.host.plan import LayerPlanes, Plan, Write
 from spatten_hw.host.quantise import split
 from spatten_hw.host.workload import Workload
+from spatten_hw.interface.descriptor import STRIDE_BITS
 
 
 class LooseArena(Arena):

@@ -53,7 +53,7 @@ UNITS = (
     Unit("write/writer", ("write/",), ("tests/write/test_bursts*.py", "tests/write/test_writer.py")),
     Unit("control/registers", ("control/csr.py", "control/counters.py", "control/decode.py"),
          ("tests/control/test_csr.py",)),
-    Unit("control/jobs", ("control/job_reader.py", "control/validate.py", "control/validator.py"),
+    Unit("control/jobs", ("control/job_reader.py", "interface/validate.py", "control/validator.py"),
          ("tests/control/test_validate.py", "tests/control/test_job_reader.py")),
     Unit("control/sequencer", ("control/",),
          ("tests/control/test_loader.py", "tests/control/test_scale_table.py", "tests/control/test_walker.py",

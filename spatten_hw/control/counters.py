@@ -9,11 +9,20 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
+from ..interface.registers import COUNTER_INDEX_BITS, COUNTERS
 from ..stream.registers import local_copy
-from .registers import COUNTER_INDEX_BITS, COUNTERS, events_layout
 
 #: Longest time from `request` to `done`, in cycles: one round of the adder and its two stages.
 READ_CYCLES = len(COUNTERS) + 2
+
+
+def events_layout(c: SpAttenConfig) -> data.StructLayout:
+    """What happened in a cycle: one field per counter but `cycles` (which counts `busy`), by its name.
+
+    `busy_*`, `stall_*`: 1 bit; `queries`, `refetches`: 1 bit pulses; `topk_vectors`: 0 … 3; `bytes_*`: *beats*
+    of the cycle (`bytes_out` 1 bit, the others up to a burst per read port).
+    """
+    return data.StructLayout({n.name: unsigned(n.width(c)) for n in COUNTERS if n.name != "cycles"})
 
 
 class PerformanceCounters(wiring.Component):

@@ -7,20 +7,19 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
-from ..stream.fifo import StreamFifo
-from .counters import PerformanceCounters
-from .job_reader import push_layout
-from .registers import (
+from ..interface.registers import (
     ADDRESS_BITS,
     COUNTER_BASE,
     COUNTER_INDEX_BITS,
     COUNTERS,
     RO,
     ErrorCode,
-    events_layout,
     register_map,
     registers,
 )
+from ..stream.fifo import StreamFifo
+from .counters import PerformanceCounters, events_layout
+from .job_reader import push_layout
 from .watchdog import LIMIT_BITS, JobWatchdog
 
 OKAY, SLVERR = 0, 2

@@ -6,8 +6,9 @@ from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
 from ..config import SpAttenConfig
+from ..interface.descriptor import FIELDS, STRIDE_BITS, Field
 from ..numerics.fixed import narrow
-from .descriptor import FIELDS, STRIDE_BITS, Field, job_layout
+from ..stream.job_layouts import job_layout
 
 #: Fields counted in tokens, and in heads; above the build's limit they only need to be told to be above it.
 TOKEN_FIELDS = ("tokens", "keep_tokens", "keep_values", "protect_first", "protect_last")

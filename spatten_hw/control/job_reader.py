@@ -8,13 +8,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
 from ..contract import at_most_one, contract
+from ..interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, scale_command_words
+from ..interface.errors import ErrorCode
+from ..interface.validate import descriptor_address_bad, reserved_mask
 from ..stream.fifo import StreamFifo
+from ..stream.job_layouts import job_layout, scale_layout
 from ..stream.layouts import aux_command, aux_word
 from .decode import decode, fields_layout, stored
-from .descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, job_layout, scale_command_words, scale_layout
-from .errors import ErrorCode
 from .scale_table import SET_BITS, SETS
-from .validate import descriptor_address_bad, reserved_mask
 from .validator import Validator
 
 

@@ -8,10 +8,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
+from ..interface.activity import ITEMS, BackState, FrontState
+from ..stream.job_layouts import job_layout
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta, v_command
-from .activity import ITEMS, BackState, FrontState
 from .csr import completion_layout
-from .descriptor import job_layout
 from .job_reader import job_offer
 from .loader import Loader
 from .scale_table import SET_BITS

@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract
+from ..interface.activity import BackState, FrontState
+from ..interface.errors import ErrorCode
+from ..stream.job_layouts import job_layout
 from ..stream.registers import payload_register
-from .activity import BackState, FrontState
 from .csr import completion_layout
-from .descriptor import job_layout
-from .errors import ErrorCode
 from .job_reader import job_offer
 from .scale_table import SET_BITS
 

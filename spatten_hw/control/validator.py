@@ -13,9 +13,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..interface.errors import ErrorCode
+from ..interface.validate import RANGES, RULES
 from .decode import fields_layout
-from .errors import ErrorCode
-from .validate import RANGES, RULES
 
 #: Rules per group of the two-stage search for the first broken one.
 GROUP = 8

@@ -13,8 +13,8 @@ from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..numerics.fixed import narrow, times_few
 from ..stream.fifo import StreamFifo
+from ..stream.job_layouts import job_layout
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta
-from .descriptor import job_layout
 from .loader import lowest_set
 from .slots import SlotRing
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
-from ..control.descriptor import dim_case
+from ..stream.job_layouts import dim_case
 from ..stream.layouts import operand_row
 from ..stream.registers import local_copy, payload_register
 from ..stream.skid import SpareBuffer

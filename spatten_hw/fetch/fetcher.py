@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.axi import ar_layout, r_layout
 from ..bus.read_crossbar import ReadCrossbar
 from ..config import LSB_WIDTH, SpAttenConfig, clog2
-from ..control.descriptor import job_layout
+from ..stream.job_layouts import job_layout
 from ..stream.layouts import (
     aux_command,
     aux_word,

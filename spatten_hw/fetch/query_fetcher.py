@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig
 from ..contract import always_taken
-from ..control.descriptor import STRIDE_BITS
+from ..interface.descriptor import STRIDE_BITS
 from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import q_command, q_row

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..control.descriptor import STRIDE_BITS, dim_case
+from ..interface.descriptor import STRIDE_BITS
+from ..stream.job_layouts import dim_case
 from .aligner import max_row_bytes, row_mode
 from .lane_port import QUEUE_MARGIN, lane_request
 

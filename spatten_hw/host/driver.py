@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..config import OUT_BITS, SpAttenConfig
-from ..control.activity import describe
-from ..control.errors import ErrorCode
-from ..control.registers import COUNTERS, ID, VERSION, Register, register_map
 from ..errors import UserError
+from ..interface.activity import describe
+from ..interface.errors import ErrorCode
+from ..interface.registers import COUNTERS, ID, VERSION, Register, register_map
 from .job import LayerJob, check, encode
 from .layout import WORD_BYTES, scatter, unpack_rows
 from .outcome import Completion, Counters, LayerOutcome

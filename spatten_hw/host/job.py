@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 
 from ..config import SpAttenConfig
-from ..control import validate
-from ..control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, Field
 from ..errors import UserError
+from ..interface import validate
+from ..interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, Field
 from .layout import row_bytes
 
 WORD_MASK = (1 << 64) - 1
@@ -158,7 +158,7 @@ def decode(data: bytes) -> LayerJob:
 def check(job: LayerJob, config: SpAttenConfig, address: int = 0) -> None:
     """Refuses a job that the hardware would refuse, before anything of it is written.
 
-    The rules are those the hardware is built from (`control.validate`), so host and RTL agree. `address` is
+    The rules are those the hardware is built from (`interface.validate`), so host and RTL agree. `address` is
     where the descriptor will lie.
     """
     if len(job.scales) != job.query_heads:

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..contract import at_most_one, contract, full_rows
-from ..control.descriptor import job_layout
 from ..numerics.fixed import narrow
+from ..stream.job_layouts import job_layout
 from ..stream.layouts import kept_row, tag_layout
 from ..stream.registers import payload_register
 from .operand_buffer import row_bits

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract
-from ..control.descriptor import job_layout
+from ..stream.job_layouts import job_layout
 from ..stream.layouts import qk_command
 
 

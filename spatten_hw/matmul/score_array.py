@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
-from ..control.descriptor import dim_case, job_layout
 from ..numerics.fixed import resize
+from ..stream.job_layouts import dim_case, job_layout
 from .pipeline import adder_tree, register, tree_stages
 
 

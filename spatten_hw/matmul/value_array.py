@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..contract import contract, contracts_on
-from ..control.descriptor import dim_case, job_layout
+from ..stream.job_layouts import dim_case, job_layout
 from ..stream.layouts import acc_row, tag_layout
 from ..stream.registers import PART, copies, payload_register
 from .pipeline import LEVELS_PER_STAGE, register, tree_stages

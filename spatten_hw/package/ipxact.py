@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 from .. import __version__
 from ..config import SpAttenConfig
-from ..control.registers import RO, Register, registers
-from ..control.systemrdl import constant, fields_of
+from ..interface.registers import RO, Register, registers
+from ..interface.systemrdl import constant, fields_of
 from .ports import SLAVE, SLAVE_BYTES, interface_ports, masters, top_ports
 
 NAMESPACE = "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
-from ..control.descriptor import job_layout
+from ..stream.job_layouts import job_layout
 from .rows import row_bits
 
 #: Cycles from the acceptance of PREPARE to its `done`, without zeroing, loading and pruning.

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract
-from ..control.descriptor import job_layout
+from ..stream.job_layouts import job_layout
 from ..stream.layouts import aux_command, aux_word, head_sum, out_beat, prob_row
 from ..stream.skid import SkidBuffer
 from .cascade import CascadeControl

@@ -10,9 +10,9 @@ from ..config import PROB_BITS, SpAttenConfig
 from ..contract import always_taken, contract
 from ..numerics.fixed import saturate
 from ..stream.registers import delay
-from .normalise import SHIFT
+from .formats import M_FRACTION, PROB_SHIFT
 from .pipeline import never_full, round_guarded, sticky_right
-from .rows import M_FRACTION, header, inverse, slot_notice, vector_info
+from .rows import header, inverse, slot_notice, vector_info
 
 
 class Decision(wiring.Component):
@@ -48,8 +48,8 @@ class Decision(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # m·r = r·2^16, so its shift by SHIFT + k is one of r by SHIFT − 16 + k: a constant part, then k.
-        r, constant = self.inverse.p.r, SHIFT - M_FRACTION
+        # m·r = r·2^16, so its shift by PROB_SHIFT + k is one of r by PROB_SHIFT − 16 + k: a constant part, then k.
+        r, constant = self.inverse.p.r, PROB_SHIFT - M_FRACTION
         guarded_r = Signal(len(r) - constant + 2)
         moved = Signal(len(guarded_r), reset_less=True)
         largest = Signal(PROB_BITS)

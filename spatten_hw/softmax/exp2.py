@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
-from functools import cache
-from itertools import pairwise
-
 from amaranth import Array, Cat, Const, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -14,35 +10,19 @@ from ..config import SpAttenConfig
 from ..contract import always_taken, contract
 from ..numerics.fixed import narrow, round_shift
 from ..stream.registers import delay
-from .rows import INTEGER_BITS, M_BITS, M_ONE, Y_FRACTION, exp_row, exponent_row
-
-#: Segments of the table: the top bits of y's fraction; the others (`LOW_BITS`) go along the chord.
-SEGMENT_BITS = 6
-LOW_BITS = Y_FRACTION - SEGMENT_BITS
-#: Fraction bits of a base and of a slope, in units of m.
-BASE_FRACTION, SLOPE_FRACTION = 4, 10
-BASE_BITS, SLOPE_BITS = M_BITS + BASE_FRACTION, 12
-
-
-@cache
-def exp2_table() -> tuple[tuple[int, int], ...]:
-    """(base, slope) of every segment: m = round_half_even(base·2^−4 − slope·low·2^−10).
-
-    Chords of 2^16·2^−f, lowered by 3/8 of their sag so that they err to both sides, yet m(0) = 2^16. Decimal
-    arithmetic, so that every machine makes the same table; every entry to the nearest unit (the sag to 1/25 of one).
-    """
-    with localcontext() as context:
-        context.prec = 50
-        segments = 1 << SEGMENT_BITS
-        step = Decimal(2).ln() / segments
-        knots = [M_ONE * (-step * k).exp() for k in range(segments + 1)]
-        table = []
-        for here, there in pairwise(knots):
-            sag = here * step * step / 8
-            base = (here - sag * 3 / 8) * (1 << BASE_FRACTION)
-            slope = (here - there) * (1 << SLOPE_FRACTION) / (1 << LOW_BITS)
-            table.append((int(base.to_integral_value()), int(slope.to_integral_value())))
-    return tuple(table)
+from .formats import (
+    BASE_BITS,
+    BASE_FRACTION,
+    INTEGER_BITS,
+    LOW_BITS,
+    M_BITS,
+    M_ONE,
+    SLOPE_BITS,
+    SLOPE_FRACTION,
+    Y_FRACTION,
+    exp2_table,
+)
+from .rows import exp_row, exponent_row
 
 
 class Exp2(wiring.Component):

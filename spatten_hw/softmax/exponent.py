@@ -10,8 +10,9 @@ from ..config import SpAttenConfig
 from ..contract import always_taken, contract, contracts_on
 from ..numerics.fixed import narrow, saturate
 from ..stream.registers import delay
+from .formats import D_BITS, Y_BITS
 from .pipeline import guarded, round_guarded, sticky_right
-from .rows import D_BITS, Y_BITS, exponent_row, score_exponents
+from .rows import exponent_row, score_exponents
 
 
 class Exponent(wiring.Component):

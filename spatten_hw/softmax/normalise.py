@@ -11,17 +11,16 @@ from ..contract import contract
 from ..numerics.fixed import saturate
 from ..stream.layouts import prob_row
 from ..stream.registers import copies, delay
+from .formats import M_BITS, M_FRACTION, PROB_SHIFT, R_BITS
 from .pipeline import never_full, never_full_latency, round_guarded, sticky_right
-from .rows import M_BITS, M_FRACTION, R_BITS, R_EXPONENT, exp_row, header
+from .rows import exp_row, header
 
-#: p·2^12 = m·2^−(16 + i) · r·2^−(33 − 16 + k) · 2^12, so m·r is shifted right by SHIFT + i + k.
-SHIFT = M_FRACTION + (R_EXPONENT - M_FRACTION) - PROB_BITS
-#: m·r ≤ 2^16·2^17: shifted by SHIFT it fits these bits, and a further shift of as many or more gives 0.
-TOP_BITS = M_FRACTION + (R_BITS - 1) + 1 - SHIFT
+#: m·r ≤ 2^16·2^17: shifted by PROB_SHIFT it fits these bits, and a further shift of as many or more gives 0.
+TOP_BITS = M_FRACTION + (R_BITS - 1) + 1 - PROB_SHIFT
 
 
 class Normalise(wiring.Component):
-    """Probabilities of one row per cycle, p = saturate(round_shift(m·r, SHIFT + i + k)), 12 bits unsigned.
+    """Probabilities of one row per cycle, p = saturate(round_shift(m·r, PROB_SHIFT + i + k)), 12 bits unsigned.
 
     `header`: one per vector, in order; `rows`: its exponentials, the last one marked. Vectors whose header says
     `drop` are taken at one row per cycle and give nothing (while `o` is full, they wait like all others: what is
@@ -103,7 +102,7 @@ class Normalise(wiring.Component):
             probability = Signal(PROB_BITS, name=f"p_{lane}", reset_less=True)
             m.d.comb += [
                 extra.eq(exponent + k),
-                top.eq(Cat(product[:SHIFT - 1].any(), product[SHIFT - 1:])),
+                top.eq(Cat(product[:PROB_SHIFT - 1].any(), product[PROB_SHIFT - 1:])),
                 out_rows.i.p.probs[lane].eq(probability),
             ]
             m.d.sync += [

@@ -10,7 +10,8 @@ from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..numerics.fixed import narrow
 from ..stream.registers import delay
-from .rows import M_FRACTION, R_BITS, T_BITS, inverse, k_bits, sum_bits, sum_fraction
+from .formats import M_FRACTION, R_BITS, T_BITS, k_bits, sum_bits, sum_fraction
+from .rows import inverse
 
 
 class Reciprocal(wiring.Component):

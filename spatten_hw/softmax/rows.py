@@ -1,42 +1,13 @@
-"""Widths and payloads inside the softmax (`docs/architecture.md`, "Numbers")."""
+"""Payloads inside the softmax."""
 
 from __future__ import annotations
 
 from amaranth import signed, unsigned
 from amaranth.lib import data
 
-from ..config import SpAttenConfig, clog2
+from ..config import SpAttenConfig
 from ..stream.layouts import tag_layout
-
-#: d' = (max − score) after its first shift, unsigned.
-D_BITS = 18
-#: The exponent y: fraction and integer bits, unsigned.
-Y_FRACTION = 14
-INTEGER_BITS = 5
-Y_BITS = Y_FRACTION + INTEGER_BITS
-#: Mantissa of 2^−y, unsigned, 2^M_FRACTION = 1.0.
-M_FRACTION = 16
-M_BITS = M_FRACTION + 1
-M_ONE = 1 << M_FRACTION
-#: The normalised sum t has this many bits; r = 2^R_EXPONENT / t needs one more.
-T_BITS = 17
-R_BITS = 18
-R_EXPONENT = 33
-
-
-def sum_fraction(max_tokens: int) -> int:
-    """E: fraction bits of the sum of exponentials."""
-    return 15 + clog2(max_tokens)
-
-
-def sum_bits(c: SpAttenConfig) -> int:
-    """Width of the sum of `max_tokens` exponentials, each at most 1.0."""
-    return sum_fraction(c.max_tokens) + clog2(c.max_tokens) + 1
-
-
-def k_bits(c: SpAttenConfig) -> int:
-    """Width of k: the sum is (t / 2^16)·2^k with k = 0 … log2(max_tokens)."""
-    return clog2(c.max_tokens).bit_length()
+from .formats import INTEGER_BITS, M_BITS, R_BITS, Y_BITS, k_bits
 
 
 def ready_vector(c: SpAttenConfig) -> data.StructLayout:

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract, contracts_on
-from ..control.descriptor import dim_case, job_layout
 from ..numerics.fixed import narrow
+from ..stream.job_layouts import dim_case, job_layout
 from ..stream.layouts import score_row
 from ..stream.registers import NO_COLLISIONS, delay
 from .pipeline import never_full, never_full_latency

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ..config import SpAttenConfig
-from ..control.descriptor import job_layout, scale_layout
+from ..stream.job_layouts import job_layout, scale_layout
 from ..stream.layouts import prob_row, score_row, slot_meta
 from ..stream.registers import local_copy
 from ..stream.skid import SkidBuffer, SpareBuffer, connect_cut

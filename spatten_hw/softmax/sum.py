@@ -11,8 +11,9 @@ from ..contract import always_taken, contract
 from ..matmul.pipeline import adder_tree, tree_stages
 from ..numerics.fixed import narrow
 from ..stream.registers import delay
+from .formats import M_BITS, sum_bits, sum_fraction
 from .pipeline import guarded, round_guarded, sticky_right
-from .rows import M_BITS, exp_row, sum_bits, sum_fraction
+from .rows import exp_row
 
 
 class ExpSum(wiring.Component):

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..control.descriptor import scale_layout
 from ..numerics.fixed import narrow
+from ..stream.job_layouts import scale_layout
 from ..stream.layouts import slot_meta
 from ..stream.registers import delay
 from .pipeline import never_full, never_full_latency

@@ -11,6 +11,7 @@ from amaranth import signed, unsigned
 from amaranth.lib import data
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig, clog2
+from ..interface.descriptor import word_count_bits
 
 
 def tag_layout(c: SpAttenConfig) -> data.StructLayout:
@@ -61,7 +62,7 @@ def q_row(c: SpAttenConfig) -> data.StructLayout:
 
 def aux_command(c: SpAttenConfig) -> data.StructLayout:
     """Read `words` (≥ 1) 64-bit words from logical byte address `addr` (a multiple of 8)."""
-    return data.StructLayout({"addr": unsigned(c.addr_bits), "words": unsigned(c.count_bits + 1)})
+    return data.StructLayout({"addr": unsigned(c.addr_bits), "words": unsigned(word_count_bits(c))})
 
 
 def aux_word() -> data.StructLayout:

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..contract import contract, full_rows
-from ..control.descriptor import job_layout
+from ..stream.job_layouts import job_layout
 from ..stream.layouts import kept_row, prob_row
 from ..stream.registers import delay, local_copy
 from ..stream.skid import SkidBuffer

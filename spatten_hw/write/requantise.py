@@ -11,9 +11,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import OUT_BITS, SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..control.descriptor import dim_case, job_layout, scale_layout
 from ..numerics.fixed import narrow, resize
 from ..stream.fifo import StreamFifo, fifo_latency
+from ..stream.job_layouts import dim_case, job_layout, scale_layout
 from ..stream.layouts import acc_row, head_sum, out_beat
 from ..stream.registers import PART, copies, delay, local_copy
 from .rescale import round_saturate, shift_jam, stride_product, sum_magnitudes

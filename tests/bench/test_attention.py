@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from spatten_hw.cli import main
-from spatten_hw.control.registers import COUNTERS
 from spatten_hw.host.results import BYTE_CLASSES
+from spatten_hw.interface.registers import COUNTERS
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.bench import measure
 from spatten_hw.sim.bench.cases import Target, standard_cases

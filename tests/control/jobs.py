@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
-from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
+from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
 
 BY_NAME = {f.name: f for f in FIELDS}
 

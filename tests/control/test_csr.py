@@ -4,11 +4,11 @@ import cocotb
 import pytest
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.counters import READ_CYCLES
+from spatten_hw.control.counters import READ_CYCLES, events_layout
 from spatten_hw.control.csr import ControlRegisters, completion_layout
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import push_layout
-from spatten_hw.control.registers import COUNTERS, ID, counter_offset, events_layout, register_map, registers
+from spatten_hw.interface.errors import ErrorCode
+from spatten_hw.interface.registers import COUNTERS, ID, counter_offset, register_map, registers
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
 

@@ -8,22 +8,16 @@ import pytest
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.decode import CLAMPED_FIELDS, HEAD_FIELDS
-from spatten_hw.control.descriptor import (
-    FIELDS,
-    HEADER_WORDS,
-    SCALE_FIELDS,
-    SCALE_WORDS,
-    job_layout,
-    scale_command_words,
-)
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import JobReader, job_offer, push_layout
 from spatten_hw.control.scale_table import SETS
-from spatten_hw.control.validate import RANGES, RULES, check, reserved_mask
 from spatten_hw.control.validator import VALIDATE_CYCLES
+from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, scale_command_words
+from spatten_hw.interface.errors import ErrorCode
+from spatten_hw.interface.validate import RANGES, RULES, check, reserved_mask
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.stream.job_layouts import job_layout
 from spatten_hw.stream.layouts import aux_command, aux_word
 
 from .jobs import encode, legal_job, random_scales, spoil

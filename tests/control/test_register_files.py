@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from spatten_hw.control import systemrdl as systemrdl_module
-from spatten_hw.control.register_pages import bit_ranges, registers_html, registers_markdown
-from spatten_hw.control.registers import Field, Register, registers
-from spatten_hw.control.systemrdl import constant, fields_of, system_rdl
+from spatten_hw.interface import systemrdl as systemrdl_module
+from spatten_hw.interface.register_pages import bit_ranges, registers_html, registers_markdown
+from spatten_hw.interface.registers import Field, Register, registers
+from spatten_hw.interface.systemrdl import constant, fields_of, system_rdl
 from spatten_hw.presets import PRESETS, SMALL
 
 VOID = {"meta", "br"}

@@ -5,9 +5,10 @@ import subprocess
 
 import pytest
 
-from spatten_hw.control.cheader import c_header, registers_json
-from spatten_hw.control.errors import ErrorCode
-from spatten_hw.control.registers import COUNTERS, counter_offset, events_layout, register_map, registers
+from spatten_hw.control.counters import events_layout
+from spatten_hw.interface.cheader import c_header, registers_json
+from spatten_hw.interface.errors import ErrorCode
+from spatten_hw.interface.registers import COUNTERS, counter_offset, register_map, registers
 from spatten_hw.presets import EIGHTH, PRESETS, SMALL
 
 USER = r"""

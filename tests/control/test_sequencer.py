@@ -8,12 +8,12 @@ import cocotb
 import pytest
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.activity import BackState, FrontState
 from spatten_hw.control.csr import completion_layout
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import job_offer
 from spatten_hw.control.sequencer import Sequencer
 from spatten_hw.control.stages import FETCH_ERRORS, FRONT_ERRORS, WRITE_ERRORS
+from spatten_hw.interface.activity import BackState, FrontState
+from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream import layouts

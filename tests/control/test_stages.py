@@ -7,9 +7,9 @@ import pytest
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.csr import completion_layout
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import job_offer
 from spatten_hw.control.stages import FETCH_ERRORS, FRONT_ERRORS, WRITE_ERRORS, JobStages
+from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import run_bench
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS
-from spatten_hw.control.errors import ErrorCode
-from spatten_hw.control.validate import RANGES, RULES, check, reserved_mask
+from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS
+from spatten_hw.interface.errors import ErrorCode
+from spatten_hw.interface.validate import RANGES, RULES, check, reserved_mask
 from spatten_hw.presets import SMALL
 
 SPACE = 1 << SMALL.addr_bits

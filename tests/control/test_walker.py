@@ -4,11 +4,11 @@ import cocotb
 import pytest
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import job_layout
 from spatten_hw.control.walker import Walker
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream import layouts
+from spatten_hw.stream.job_layouts import job_layout
 
 CONFIGS = {
     "one_lane": {"multipliers": 8, "min_dim": 8, "max_dim": 8, "slots": 2, "max_group": 2, "max_heads": 3},

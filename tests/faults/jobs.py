@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import FILL, Driver
 from spatten_hw.host.job import descriptor_bytes
 from spatten_hw.host.layout import WORD_BYTES, scatter
 from spatten_hw.host.plan import LayerPass, Plan
 from spatten_hw.host.workload import make_workload
+from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import compare_pass
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
 from spatten_hw.sim.harness.transport import VerilatedTransport

@@ -2,8 +2,8 @@
 
 import pytest
 
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import Driver
+from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.harness.memories import DECERR, SLVERR
 
 from ..integration.builds import QUAD, transport

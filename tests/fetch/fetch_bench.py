@@ -9,12 +9,12 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, connect, flipped
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
-from spatten_hw.control.descriptor import job_layout
 from spatten_hw.fetch.fetcher import Fetcher
 from spatten_hw.sim.golden.fetch import plane_beats, row_addresses
 from spatten_hw.sim.testbench import Bench, pack
 from spatten_hw.sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
 from spatten_hw.sim.testbench.axi_watch import watch_streams
+from spatten_hw.stream.job_layouts import job_layout
 from spatten_hw.stream.layouts import aux_command, tag_layout
 
 from .rows import both_rows, elements, lsb_row, msb_row, pack_fields

@@ -8,10 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.control.job_reader import job_offer
 from spatten_hw.control.slots import SlotRing, slot_entry
 from spatten_hw.control.stages import FETCH_ERRORS, WRITE_ERRORS, JobStages
+from spatten_hw.interface.errors import ErrorCode
 
 from .harnesses import held
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from spatten_hw import PRESETS
-from spatten_hw.control.descriptor import scale_command_words
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
+from spatten_hw.interface.descriptor import scale_command_words
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator
 from spatten_hw.sim.golden.batch_bytes import Traffic
 from spatten_hw.sim.golden.fetch import row_beats

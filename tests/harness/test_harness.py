@@ -7,12 +7,12 @@ import pytest
 
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.harness import build, verilator
+from spatten_hw.sim.harness.errors import ToolError
 from spatten_hw.sim.harness.library import HarnessError, ProtocolError
 from spatten_hw.sim.harness.memories import DECERR
 from spatten_hw.sim.harness.memory_options import HOSTILE, MemoryOptions
 from spatten_hw.sim.harness.rules import DesignRules
 from spatten_hw.sim.harness.transport import VerilatedTransport
-from spatten_hw.sim.harness.verilator import ToolError
 from spatten_hw.top import AXIL_PORTS, axi_ports
 from spatten_hw.verilog import to_verilog
 

@@ -18,7 +18,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.sim.harness import kept, plain_paths, verilator
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.block_build import build_block
-from spatten_hw.sim.harness.verilator import ToolError
+from spatten_hw.sim.harness.errors import ToolError
 from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.stream.fifo import StreamFifo
 from tests.disk import file_limit, files, full

@@ -8,8 +8,8 @@ from cocotb.triggers import Timer
 
 from spatten_hw.sim.harness import build
 from spatten_hw.sim.harness.block_build import build_block
+from spatten_hw.sim.harness.errors import ToolError
 from spatten_hw.sim.harness.precompiled import Headers
-from spatten_hw.sim.harness.verilator import ToolError
 from spatten_hw.sim.testbench import runner
 from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.stream.skid import HalfBuffer

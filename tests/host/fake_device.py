@@ -11,10 +11,10 @@ from collections import deque
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import HEADER_WORDS, SCALE_WORDS
-from spatten_hw.control.registers import COUNTERS, register_map
 from spatten_hw.host.job import decode
 from spatten_hw.host.layout import channel_of, pack_rows, row_bytes, unpack_rows
+from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS
+from spatten_hw.interface.registers import COUNTERS, register_map
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from spatten_hw import PRESETS
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import FIELDS
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import DeviceError, Driver, JobError, JobTimeout
 from spatten_hw.host.job import HeadScale, JobRefused, LayerJob, decode, encode
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
+from spatten_hw.interface.descriptor import FIELDS
+from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import run_workload
 
 from .fake_device import FakeDevice

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from spatten_hw.config import OUT_BITS
-from spatten_hw.control.cheader import c_header
-from spatten_hw.control.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
-from spatten_hw.control.registers import register_map
 from spatten_hw.host.job import HeadScale, LayerJob
 from spatten_hw.host.layout import unpack_rows
+from spatten_hw.interface.cheader import c_header
+from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
+from spatten_hw.interface.registers import register_map
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator
 from spatten_hw.sim.harness.transport import VerilatedTransport

@@ -10,11 +10,11 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from cocotbext.axi import AxiResp
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
-from spatten_hw.control.registers import COUNTERS, ID, counter_offset, register_map, registers
 from spatten_hw.host.driver import FILL, Driver
 from spatten_hw.host.layout import scatter
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import Workload, make_workload
+from spatten_hw.interface.registers import COUNTERS, ID, counter_offset, register_map, registers
 from spatten_hw.sim.engine import compare_pass, run_workload
 from spatten_hw.sim.golden.integer_engine import run_golden
 from spatten_hw.sim.testbench.pins import PinTransport

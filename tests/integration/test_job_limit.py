@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from spatten_hw.control.activity import READS, UNITS, WRITES
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import JOB_DONE, JOB_ERROR, Driver, JobError, JobTimeout
 from spatten_hw.host.plan import Plan
+from spatten_hw.interface.activity import READS, UNITS, WRITES
+from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.harness.hang import HangError
 from tests.faults.jobs import Solo, assert_right, finish
 

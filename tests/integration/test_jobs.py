@@ -6,13 +6,13 @@ import random
 import numpy as np
 import pytest
 
-from spatten_hw.control.descriptor import FIELDS
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import FILL, Driver
 from spatten_hw.host.job import encode
 from spatten_hw.host.layout import scatter
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
+from spatten_hw.interface.descriptor import FIELDS
+from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import compare_pass, run_workload
 from spatten_hw.sim.golden.integer_engine import run_golden
 

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from spatten_hw.control.registers import registers
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
+from spatten_hw.interface.registers import registers
 from spatten_hw.sim.engine import compare_pass, run_workload
 from spatten_hw.sim.golden.integer_engine import run_golden
 

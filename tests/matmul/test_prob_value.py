@@ -6,12 +6,12 @@ import cocotb
 import numpy as np
 import pytest
 
-from spatten_hw.control.descriptor import job_layout
 from spatten_hw.matmul.lane_scheduler import WINDOW_ROWS
 from spatten_hw.matmul.prob_value import ProbValueUnit, prob_value_latency
 from spatten_hw.sim.golden.prob_value import prob_value
 from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.stream.job_layouts import job_layout
 from spatten_hw.stream.layouts import acc_row, kept_depth, kept_row, operand_row, tag_layout
 from tests.matmul.common import CONFIGS, from_params, join, operands, put, rows_of, take, to_params
 

@@ -6,11 +6,11 @@ import cocotb
 import numpy as np
 import pytest
 
-from spatten_hw.control.descriptor import job_layout
 from spatten_hw.matmul.score import ScoreUnit, score_latency
 from spatten_hw.sim.golden.score import scores
 from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.stream.job_layouts import job_layout
 from spatten_hw.stream.layouts import q_row, qk_command, score_row
 from tests.matmul.common import CONFIGS, from_params, join, operands, put, rows_of, take, to_params
 

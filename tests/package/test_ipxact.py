@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from spatten_hw.control.registers import Field, Register, registers
-from spatten_hw.control.systemrdl import fields_of
+from spatten_hw.interface.registers import Field, Register, registers
+from spatten_hw.interface.systemrdl import fields_of
 from spatten_hw.package import ipxact
 from spatten_hw.package.ipxact import ACCESS, NAMESPACE, ipxact_files
 from spatten_hw.package.ports import interface_ports, masters, top_ports

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from spatten_hw.control.errors import ErrorCode
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
+from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import compare_pass, run_workload
 from spatten_hw.sim.golden.integer_engine import run_golden
 

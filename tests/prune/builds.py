@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import job_layout
+from spatten_hw.stream.job_layouts import job_layout
 
 
 def tiny(lanes: int, tokens: int = 32, heads: int = 5, topk_lanes: int | None = None, data_bits: int = 64,

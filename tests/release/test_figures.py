@@ -109,5 +109,6 @@ def test_rendering_gives_what_reading_finds():
 
 
 def test_a_digest_is_of_the_circuit_not_of_its_lines():
-    text = 'module a;\n  (* src = "b.py:{}" *)\n  wire c = {};\nendmodule\n'
+    text = 'module a;\n  (* src = "b.py:{0}" *)\n  wire c = ~ (* src = "b.py:{0}|d.py:1" *) d[{1}];\nendmodule\n'
     assert digest_of(text.format(1, 0)) == digest_of(text.format(2, 0)) != digest_of(text.format(1, 1))
+    assert digest_of(text.format(1, 0)) == digest_of("module a;\n  wire c = ~ d[0];\nendmodule\n")

@@ -9,8 +9,9 @@ from spatten_hw.sim.golden.numerics import round_shift
 from spatten_hw.sim.golden.reciprocal import reciprocal
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.softmax.formats import sum_fraction
 from spatten_hw.softmax.reciprocal import Reciprocal
-from spatten_hw.softmax.rows import exp_row, inverse, sum_fraction
+from spatten_hw.softmax.rows import exp_row, inverse
 from spatten_hw.softmax.sum import ExpSum
 
 TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=4, max_tokens=8, sram_tokens=8, max_heads=8, max_group=4,

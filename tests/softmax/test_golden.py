@@ -10,8 +10,7 @@ from spatten_hw.sim.golden import decision
 from spatten_hw.sim.golden.exp2 import exp2
 from spatten_hw.sim.golden.reciprocal import reciprocal
 from spatten_hw.sim.golden.softmax import softmax, softmax_float
-from spatten_hw.softmax.exp2 import BASE_BITS, SLOPE_BITS, exp2_table
-from spatten_hw.softmax.rows import Y_FRACTION, sum_fraction
+from spatten_hw.softmax.formats import BASE_BITS, SLOPE_BITS, Y_FRACTION, exp2_table, sum_fraction
 
 #: Largest scores a build can have: 16-bit operands, D = 256.
 TOP_SCORE = 1 << 38

@@ -17,8 +17,17 @@ from spatten_hw.sim.golden.exp2 import exp2
 from spatten_hw.sim.golden.normalise import normalise
 from spatten_hw.sim.golden.reciprocal import reciprocal
 from spatten_hw.sim.golden.softmax import softmax
-from spatten_hw.softmax.exp2 import BASE_BITS, BASE_FRACTION, LOW_BITS, SLOPE_BITS, SLOPE_FRACTION, exp2_table
-from spatten_hw.softmax.rows import Y_BITS, Y_FRACTION, sum_fraction
+from spatten_hw.softmax.formats import (
+    BASE_BITS,
+    BASE_FRACTION,
+    LOW_BITS,
+    SLOPE_BITS,
+    SLOPE_FRACTION,
+    Y_BITS,
+    Y_FRACTION,
+    exp2_table,
+    sum_fraction,
+)
 from tests.seeds import numbers
 
 #: Bits that mpmath computes with: every product here is exact, and no function is off by more than 2^−190.

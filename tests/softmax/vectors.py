@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import job_layout, scale_layout
 from spatten_hw.host.scales import score_scale
 from spatten_hw.sim.golden import decision
 from spatten_hw.sim.golden.softmax import softmax
 from spatten_hw.sim.testbench import Bench, pack, unpack
+from spatten_hw.stream.job_layouts import job_layout, scale_layout
 from spatten_hw.stream.layouts import prob_row, score_row, slot_meta
 
 

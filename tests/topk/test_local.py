@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from spatten_hw.config import PROB_BITS, SpAttenConfig
-from spatten_hw.control.descriptor import job_layout
 from spatten_hw.sim.golden.topk import topk_indices
 from spatten_hw.sim.testbench import Bench, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.stream.job_layouts import job_layout
 from spatten_hw.stream.layouts import kept_row, prob_row
 from spatten_hw.topk.local import LocalTopK
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from spatten_hw.control.descriptor import FIELDS
+from spatten_hw.interface.descriptor import FIELDS
 from spatten_hw.sim.verify import coverage, unreached
 from spatten_hw.sim.verify.bins import CROSSES, STATIC, counted
 from spatten_hw.sim.verify.cover_points import Design, Point, points_of

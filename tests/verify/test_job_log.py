@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from spatten_hw.control.registers import register_map
 from spatten_hw.host.job import HeadScale, LayerJob, encode
 from spatten_hw.host.layout import scatter
+from spatten_hw.interface.registers import register_map
 from spatten_hw.sim.harness.job_log import job_log
 from spatten_hw.sim.harness.variant import COVERAGE
 from tests.integration.builds import QUAD

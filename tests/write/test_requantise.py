@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.descriptor import STRIDE_BITS, job_layout, scale_layout
+from spatten_hw.interface.descriptor import STRIDE_BITS
 from spatten_hw.sim.golden.requantise import head_sum as golden_sum
 from spatten_hw.sim.golden.requantise import requantise
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.stream.job_layouts import job_layout, scale_layout
 from spatten_hw.stream.layouts import acc_row, head_sum, out_beat, tag_layout
 from spatten_hw.write.requantise import Requantiser, beat_elements, latency, sum_stages
 

