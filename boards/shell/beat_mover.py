@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spatten_hw.config import SpAttenConfig, clog2
-from spatten_hw.host.link_protocol import MAX_PAYLOAD
+from spatten_hw.host.link.protocol import MAX_PAYLOAD
 
 from .memory_port import memory_port
 

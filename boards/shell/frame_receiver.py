@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import crc, data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spatten_hw.host.link_protocol import CRC_BYTES, ESCAPE, ESCAPE_XOR, FLAG, HEADER_BYTES, MAX_PAYLOAD
+from spatten_hw.host.link.protocol import CRC_BYTES, ESCAPE, ESCAPE_XOR, FLAG, HEADER_BYTES, MAX_PAYLOAD
 
 #: The CRC of frames, a byte at a time.
 CRC = crc.catalog.CRC32_ISO_HDLC(data_width=8)

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from spatten_hw.accelerator import Accelerator
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
-from spatten_hw.host.link_protocol import DEFAULT_BAUD
+from spatten_hw.host.link.protocol import DEFAULT_BAUD
 from spatten_hw.interface.registers import register_map
 from spatten_hw.stream.fifo import StreamFifo
 from spatten_hw.stream.skid import SkidBuffer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from spatten_hw.errors import UserError
-from spatten_hw.host.link_protocol import DEFAULT_BAUD
-from spatten_hw.host.serial_transport import SerialTransport
+from spatten_hw.host.link.protocol import DEFAULT_BAUD
+from spatten_hw.host.link.serial_transport import SerialTransport
 from spatten_hw.sim.engine import TransportFactory
 from spatten_hw.sim.golden.integer_engine import Progress
 

@@ -17,7 +17,7 @@ from spatten_hw.sim.engine import ENGINES
 from spatten_hw.sim.status import Status
 
 if TYPE_CHECKING:
-    from spatten_hw.host.schedule import Schedule
+    from spatten_hw.host.workload.schedule import Schedule
     from spatten_hw.sim.models.gpt.settings import GptSettings
 
 EPILOG = """\
@@ -85,10 +85,10 @@ def settings_from_args(args: argparse.Namespace) -> GptSettings:
 
 
 def _schedule(args: argparse.Namespace) -> Schedule:
-    from spatten_hw.host.fixed_schedule import FixedRatios
-    from spatten_hw.host.read_options import load_toml
-    from spatten_hw.host.schedule import ScheduleError
-    from spatten_hw.host.schedule_fields import read_schedule
+    from spatten_hw.host.workload.fixed_schedule import FixedRatios
+    from spatten_hw.host.workload.read_options import load_toml
+    from spatten_hw.host.workload.schedule import ScheduleError
+    from spatten_hw.host.workload.schedule_fields import read_schedule
 
     ratios = {name: getattr(args, name) for name in ("keep_tokens", "keep_heads", "keep_values")}
     if args.schedule is None:

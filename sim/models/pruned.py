@@ -20,7 +20,7 @@ from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, row_byte
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import quantise, split
 from spatten_hw.host.scales import out_scale, score_scale
-from spatten_hw.host.schedule import LayerCounts, PaperSchedule, Schedule
+from spatten_hw.host.workload.schedule import LayerCounts, PaperSchedule, Schedule
 
 from .engines import Outcome
 from .minilm import MiniLM, Tokens

@@ -1,14 +1,14 @@
 """The host's side: quantiser, memory layout, jobs, workload files, schedules, and the driver over a transport."""
 
 from .driver import DeviceError, Driver, JobError, JobTimeout
-from .fixed_schedule import FixedCounts, FixedRatios
 from .job import HeadScale, JobRefused, LayerJob
-from .options import WorkloadError
 from .outcome import Completion, Counters
 from .plan import Plan
-from .schedule import LayerCounts, PaperSchedule, Schedule, ScheduleError
 from .transport import Transport
 from .workload import Workload, make_workload, read_workload
+from .workload.fixed_schedule import FixedCounts, FixedRatios
+from .workload.options import WorkloadError
+from .workload.schedule import LayerCounts, PaperSchedule, Schedule, ScheduleError
 
 __all__ = ["Completion", "Counters", "DeviceError", "Driver", "FixedCounts", "FixedRatios", "HeadScale", "JobError",
            "JobRefused", "JobTimeout", "LayerCounts", "LayerJob", "PaperSchedule", "Plan", "Schedule", "ScheduleError",

@@ -16,10 +16,10 @@ import numpy as np
 from ..config import PROB_BITS, SpAttenConfig
 from .job import HeadScale, LayerJob, check, descriptor_bytes
 from .layout import WORD_BYTES, Arena, Plane, pack_rows, pairs_save, row_bytes
-from .options import WorkloadError
 from .quantise import split
 from .scales import out_scale, score_scale
 from .workload import TOKEN_SCORE_UNIT, Workload, check_build
+from .workload.options import WorkloadError
 
 Write = tuple[int, np.ndarray]
 

@@ -10,7 +10,7 @@ import tty
 from collections import Counter
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.link_protocol import (
+from spatten_hw.host.link.protocol import (
     CYCLES,
     FLAG,
     IDENTITY,

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 
 from spatten_hw.boards.shell.block_ram import BlockRamMemory
 from spatten_hw.boards.shell.bridge import RESET_CYCLES, Bridge
-from spatten_hw.host.link_protocol import (
+from spatten_hw.host.link.protocol import (
     FLAG,
     MAX_PAYLOAD,
     Flag,

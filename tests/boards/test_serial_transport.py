@@ -10,7 +10,7 @@ import pytest
 from spatten_hw.cli import main
 from spatten_hw.errors import UserError
 from spatten_hw.host.driver import DeviceError
-from spatten_hw.host.link_protocol import (
+from spatten_hw.host.link.protocol import (
     MAX_PAYLOAD,
     PROTOCOL_VERSION,
     DamagedFrame,
@@ -21,7 +21,7 @@ from spatten_hw.host.link_protocol import (
     encode_response,
     unframe,
 )
-from spatten_hw.host.serial_transport import SerialTransport
+from spatten_hw.host.link.serial_transport import SerialTransport
 from spatten_hw.presets import SMALL
 from tests.boards.fake_board import FakeBoard
 from tests.host.malformed import good, save
@@ -86,7 +86,7 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_are_one_line(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("spatten_hw.host.serial_transport.TIMEOUT", 0.1)
+    monkeypatch.setattr("spatten_hw.host.link.serial_transport.TIMEOUT", 0.1)
     options, words = FAULTS[name]
     save("w.npz", good())
     with FakeBoard(SMALL, **options) as board:

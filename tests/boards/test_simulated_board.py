@@ -15,8 +15,8 @@ from spatten_hw.boards.simulation import SimulatedBoard
 from spatten_hw.boards.simulation.__main__ import main as simulation
 from spatten_hw.cli import main
 from spatten_hw.errors import UserError
-from spatten_hw.host.serial_port import SerialPort
-from spatten_hw.host.serial_transport import SerialTransport
+from spatten_hw.host.link.serial_port import SerialPort
+from spatten_hw.host.link.serial_transport import SerialTransport
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.interface.registers import register_map
 from spatten_hw.presets import PRESETS, SMALL

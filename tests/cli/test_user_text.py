@@ -12,8 +12,8 @@ import pytest
 from spatten_hw import user_text
 from spatten_hw.commands.config import config_from_args
 from spatten_hw.errors import UserError
-from spatten_hw.host.fixed_schedule import FixedRatios
 from spatten_hw.host.workload import read_workload
+from spatten_hw.host.workload.fixed_schedule import FixedRatios
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.bench.requests import COLUMNS, RequestFile
 from spatten_hw.sim.commands.generate_text import _schedule

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from spatten_hw.host import FixedCounts, FixedRatios, PaperSchedule, ScheduleError
-from spatten_hw.host.options import Shape, WorkloadError
-from spatten_hw.host.read_options import parse_options
-from spatten_hw.host.schedule import whole_count
-from spatten_hw.host.schedule_fields import read_schedule
+from spatten_hw.host.workload.options import Shape, WorkloadError
+from spatten_hw.host.workload.read_options import parse_options
+from spatten_hw.host.workload.schedule import whole_count
+from spatten_hw.host.workload.schedule_fields import read_schedule
 
 DOCS = Path(__file__).parents[2] / "docs" / "workloads.md"
 SEEDS = range(300)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from spatten_hw import PRESETS
-from spatten_hw.host.options import WorkloadError
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload, read_workload
+from spatten_hw.host.workload.options import WorkloadError
 
 from .malformed import CASES, good, save
 

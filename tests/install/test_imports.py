@@ -12,7 +12,7 @@ from spatten_hw.source_tree import PACKAGE, generator_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Imported without Amaranth, and without anything else than numpy.
-PLAIN = ("spatten_hw", "spatten_hw.host", "spatten_hw.host.serial_transport", "spatten_hw.interface",
+PLAIN = ("spatten_hw", "spatten_hw.host", "spatten_hw.host.link.serial_transport", "spatten_hw.interface",
          "spatten_hw.interface.registers", "spatten_hw.interface.validate", "spatten_hw.interface.cheader",
          "spatten_hw.interface.systemrdl", "spatten_hw.interface.register_pages", "spatten_hw.commands.presets",
          "spatten_hw.sim.golden.accelerator", "spatten_hw.sim.commands.run", "spatten_hw.sim.commands.cache",

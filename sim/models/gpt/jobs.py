@@ -19,7 +19,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.host.job import LayerJob, check, descriptor_bytes
 from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pairs_save, row_bytes
 from spatten_hw.host.plan import head_scale
-from spatten_hw.host.schedule import LayerCounts
+from spatten_hw.host.workload.schedule import LayerCounts
 
 from .model import OPERANDS, Gpt
 from .settings import GptSettings

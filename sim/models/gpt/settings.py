@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS
 from spatten_hw.errors import UserError
-from spatten_hw.host.schedule import PaperSchedule, Schedule
+from spatten_hw.host.workload.schedule import PaperSchedule, Schedule
 
 #: Newest tokens that are never pruned. What has just been written matters most for the next character but has had few
 #: queries to become important in: with 1 instead, half the tokens pruned cost 80 % of perplexity, not 2 %.

@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
-from spatten_hw.host.options import JobOptions
 from spatten_hw.host.plan import LayerPass, head_scale
 from spatten_hw.host.quantise import MIN_MAGNITUDE, scales_of
 from spatten_hw.host.results import LayerStats
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
+from spatten_hw.host.workload.options import JobOptions
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
 
 from .jobs import Layout, make_job

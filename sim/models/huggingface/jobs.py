@@ -5,7 +5,7 @@ from __future__ import annotations
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import HeadScale, LayerJob, check, descriptor_bytes
 from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pairs_save, row_bytes
-from spatten_hw.host.options import JobOptions
+from spatten_hw.host.workload.options import JobOptions
 
 from .options import Sizes
 from .task import LayerTask

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from spatten_hw.errors import UserError
-from spatten_hw.host.options import JobOptions, Shape
-from spatten_hw.host.read_options import parse_options
-from spatten_hw.host.schedule import LayerCounts, Schedule
 from spatten_hw.host.workload import Workload
+from spatten_hw.host.workload.options import JobOptions, Shape
+from spatten_hw.host.workload.read_options import parse_options
+from spatten_hw.host.workload.schedule import LayerCounts, Schedule
 
 ENGINES = ("golden", "float")
 

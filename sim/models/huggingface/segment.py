@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spatten_hw.host.schedule import LayerCounts
+from spatten_hw.host.workload.schedule import LayerCounts
 
 from .options import AttentionOptions, Sizes
 from .task import LayerOutcome

@@ -6,8 +6,8 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.results import dense_bytes
-from spatten_hw.host.schedule import LayerCounts
 from spatten_hw.host.workload import check_build
+from spatten_hw.host.workload.schedule import LayerCounts
 
 from .float_layers import FloatLayers
 from .golden_layers import GoldenLayers

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.host.fixed_schedule import FixedCounts, FixedRatios
 from spatten_hw.host.layout import pack_rows
 from spatten_hw.host.quantise import split
+from spatten_hw.host.workload.fixed_schedule import FixedCounts, FixedRatios
 from spatten_hw.presets import EIGHTH, SMALL
 from spatten_hw.sim.models.engines import GoldenEngine, HardwareEngine
 from spatten_hw.sim.models.gpt.attention import FloatAttention, integer_attention

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ..config import LSB_WIDTH, PLANE_WIDTHS
+from ...config import LSB_WIDTH, PLANE_WIDTHS
 from .options import Keep, Shape, WorkloadError
 from .schedule import ScheduleError
 from .schedule_fields import KEEPS, expand, read_schedule

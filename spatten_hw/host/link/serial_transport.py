@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from ..config import SpAttenConfig
-from ..errors import UserError
-from .driver import DeviceError
-from .link_protocol import (
+from ...config import SpAttenConfig
+from ...errors import UserError
+from ..driver import DeviceError
+from .protocol import (
     CYCLES,
     DEFAULT_BAUD,
     MAX_PAYLOAD,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Protocol
 
-from ..errors import UserError
-from .driver import DeviceError
+from ...errors import UserError
+from ..driver import DeviceError
 
 #: Seconds after which a port that takes no bytes has failed.
 WRITE_TIMEOUT = 5.0

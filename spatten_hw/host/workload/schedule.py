@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
-from ..errors import UserError
+from ...errors import UserError
 
 Number = int | float
 #: One entry per layer (None: keep what is alive), or one for the layers at large.

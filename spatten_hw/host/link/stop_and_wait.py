@@ -6,8 +6,8 @@ import secrets
 import time
 from collections.abc import Callable
 
-from .driver import DeviceError
-from .link_protocol import FLAG, MAX_PAYLOAD, DamagedFrame, Op, Response, Status, decode_response, encode
+from ..driver import DeviceError
+from .protocol import FLAG, MAX_PAYLOAD, DamagedFrame, Op, Response, Status, decode_response, encode
 from .serial_port import ByteLink
 
 #: Bits of a character on the line.

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import SpAttenConfig
+from ...config import SpAttenConfig
+from ..quantise import MIN_MAGNITUDE, quantise
+from .arrays import ARRAYS, check_array, check_texts, check_vector, shape_of
 from .options import JobOptions, Shape, WorkloadError
-from .quantise import MIN_MAGNITUDE, quantise
 from .read_options import load_json, load_toml, parse_options
-from .workload_arrays import ARRAYS, check_array, check_texts, check_vector, shape_of
 
 OPTIONAL = ("job", "token_scores", "head_scores", "q_scale", "k_scale", "v_scale", "tokens", "out_unit")
 #: Real value of one unit of a token's score in hardware: probabilities have 12 fraction bits.
