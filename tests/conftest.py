@@ -10,6 +10,8 @@ from .quick import chosen
 # and runs twelve times as fast. Blocks run for so short a time that even this does not pay.
 os.environ.setdefault("SPATTEN_OPTIMIZE", "1")
 os.environ.setdefault("SPATTEN_OPTIMIZE_BLOCKS", "0")
+# Every simulated accelerator looks at what its blocks promise one another.
+os.environ.setdefault("SPATTEN_CONTRACTS", "1")
 
 #: What takes longest to build begins first, while the other worker runs the rest.
 EARLY = "tests/presets/"

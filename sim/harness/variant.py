@@ -25,12 +25,12 @@ COVERAGE = "SPATTEN_COVERAGE"
 _asked: Counter[str] = Counter()
 
 
-def simulated_verilog(component: wiring.Component, name: str, jobs: int = 1) -> str:
-    """`to_verilog` with contracts, and with what the environment asks for."""
+def simulated_verilog(component: wiring.Component, name: str, jobs: int = 1, *, contracts: bool = True) -> str:
+    """`to_verilog`, as a rule with contracts, and with what the environment asks for (mutants have contracts)."""
     from spatten_hw.verilog import to_verilog
 
     path = os.environ.get(MUTANTS)
-    return _mutated(component, name, jobs, path) if path else to_verilog(component, name, jobs, contracts=True)
+    return _mutated(component, name, jobs, path) if path else to_verilog(component, name, jobs, contracts=contracts)
 
 
 def tag() -> str:

@@ -1,5 +1,6 @@
 """Headers compiled once are taken for every small design, and a failed bench shows what it compared."""
 
+import os
 import subprocess
 
 import cocotb
@@ -13,6 +14,7 @@ from spatten_hw.sim.harness.precompiled import Headers
 from spatten_hw.sim.testbench import runner
 from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.stream.skid import HalfBuffer
+from tests.integration.builds import LEAST
 
 
 @cocotb.test()
@@ -63,3 +65,22 @@ def test_a_level_that_is_none(monkeypatch):
     monkeypatch.setenv("SPATTEN_OPTIMIZE_BLOCKS", "4")
     with pytest.raises(ToolError, match="SPATTEN_OPTIMIZE_BLOCKS = 4: must be 0, 1, 2 or 3"):
         build_block(HalfBuffer, 5)
+
+
+@pytest.mark.parametrize("text,on", [("", False), ("0", False), ("1", True)])
+def test_contracts_are_asked_for(text, on, monkeypatch):
+    """And a simulation without them is another one."""
+    monkeypatch.setenv("SPATTEN_CONTRACTS", text)
+    assert build.asked_contracts() == on
+    assert build._generator_hash(LEAST, False, 1, True) != build._generator_hash(LEAST, False, 1, False)
+
+
+def test_contracts_are_asked_for_wrongly(monkeypatch):
+    monkeypatch.setenv("SPATTEN_CONTRACTS", "yes")
+    with pytest.raises(ToolError, match="SPATTEN_CONTRACTS = yes: must be 1"):
+        build.asked_contracts()
+
+
+def test_tests_look_at_contracts():
+    """`tests/conftest.py` asks for them, unless whoever started the tests does not."""
+    assert build.asked_contracts() or os.environ["SPATTEN_CONTRACTS"] == "0"
