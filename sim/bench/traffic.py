@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatten_hw.config import OUT_BITS, SpAttenConfig
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.builder import dense_rows_bytes
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import Arena, channel_of, row_bytes
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
@@ -56,8 +57,7 @@ def dense_bytes(job: LayerJob, bits: int) -> int:
     """Bytes of a layer of the job's shape with nothing pruned, Q, K and V of `bits` bits, each row read once, no beat
     wasted; outputs included."""
     queries = job.query_heads * (1 if job.generate else job.tokens)
-    return (queries * (row_bytes(job.dim, bits) + row_bytes(job.dim, OUT_BITS))
-            + 2 * job.heads * job.tokens * row_bytes(job.dim, bits))
+    return dense_rows_bytes(queries, job.heads * job.tokens, job.dim, bits)
 
 
 def dense_reads(job: LayerJob, bits: int, config: SpAttenConfig) -> list[Reads]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.builder import head_scale
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.plan import head_scale
 from spatten_hw.host.quantise import quantise
 from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.decision import flat

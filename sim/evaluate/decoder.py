@@ -15,9 +15,9 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.builder import dense_rows_bytes
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.quantise import codes_of
-from spatten_hw.host.results import dense_rows_bytes
 from spatten_hw.sim.golden.batch import BatchAccelerator, BatchResult
 from spatten_hw.sim.golden.batch_float import BatchFloat
 from spatten_hw.sim.golden.batch_operands import Rows, score_type, value_type

@@ -11,9 +11,9 @@ from typing import Any
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.shape import Precision
 from spatten_hw.host.workload.schedule import PaperSchedule
 from spatten_hw.sim.models.gpt.settings import GptSettings
-from spatten_hw.sim.models.precision import Precision
 from spatten_hw.user_text import read_toml
 
 MODELS = ("encoder", "decoder")

@@ -11,7 +11,6 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import LayerPass
-from spatten_hw.host.quantise import split
 from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.batch import BatchResult
 from spatten_hw.sim.golden.batch_operands import Rows
@@ -84,15 +83,11 @@ class SpotCheck:
 def _task(jobs: GptJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows) -> LayerTask:
     """A job of a batch of one sequence as a layer for the hardware, whole K and V planes written anew."""
     codes = {"q": q[0], "k": k.full[0].astype(np.int64), "v": v.full[0].astype(np.int64)}
-    values = {"q": codes["q"]}
-    for name, lsb in (("k", job.k_lsb), ("v", job.v_lsb)):
-        values[f"{name}_msb"], values[f"{name}_lsb"] = split(codes[name], lsb)
     images = []
-    places = [("q", jobs.q, jobs.settings.q_bits)]
-    places += [(name, plane, jobs.widths[name]) for name, plane in jobs.planes[layer].items()]
-    for name, plane, bits in places:
+    for name, values, bits in jobs.builder.parts(**codes):
+        plane = {**jobs.planes[layer], "q": jobs.q}[name]
         rows = plane.head_stride // plane.token_stride
-        images.append((plane, np.pad(values[name], [(0, 0), (0, rows - values[name].shape[1]), (0, 0)]), bits))
+        images.append((plane, np.pad(values, [(0, 0), (0, rows - values.shape[1]), (0, 0)]), bits))
     name = f"{job.tokens} tokens, layer {layer}" if job.generate else f"prompt, layer {layer}"
     # Step 0: planes are written before it.
     layer_pass = LayerPass(0, layer, job, jobs.descriptor, jobs.out[q.shape[2]], codes["q"], codes["k"], codes["v"],

@@ -13,18 +13,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spatten_hw.config import PROB_BITS, SpAttenConfig
+from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
-from spatten_hw.host.job import HeadScale, LayerJob, descriptor_bytes
-from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, row_bytes
+from spatten_hw.host.builder import JobBuilder, dense_rows_bytes
+from spatten_hw.host.layout import Arena, Plane, pack_rows
 from spatten_hw.host.plan import LayerPass
-from spatten_hw.host.quantise import quantise, split
-from spatten_hw.host.scales import out_scale, score_scale
+from spatten_hw.host.quantise import quantise
+from spatten_hw.host.shape import LayerShape, Precision, check_fits
 from spatten_hw.host.workload.schedule import LayerCounts, PaperSchedule, Schedule
 
 from .engines import Outcome
 from .minilm import MiniLM, Tokens
-from .precision import Precision
 
 #: Width of Q, K and V: static, as the paper has it for BERT. 12 bits give the same cosines for 29 % more traffic.
 BITS = 8
@@ -108,14 +107,7 @@ class PrunedEncoder:
                  pool_dropped: bool = False):
         self.model, self.config, self.schedule, self.precision = model, config, schedule, precision
         self.pool_dropped = pool_dropped
-        for name, need, has in (("operand_bits", precision.widest, config.operand_bits),
-                                ("max_dim", model.dim, config.max_dim),
-                                ("max_heads", model.heads, config.max_heads)):
-            if has < need:
-                raise UserError(f"the sentence encoder needs {name} ≥ {need}, '{config.name}' has {has}: "
-                                f"use another preset or --set {name}={need}")
-        if model.dim < config.min_dim:
-            raise UserError(f"the sentence encoder needs min_dim ≤ {model.dim}, '{config.name}' has {config.min_dim}")
+        check_fits("the sentence encoder", config, LayerShape(model.dim, model.heads), precision)
 
     def check(self, tokens: int) -> None:
         """Refuses a sentence of too many tokens."""
@@ -154,60 +146,30 @@ class PrunedEncoder:
             rows = np.zeros((model.heads, layout.tokens, model.dim), dtype=np.int64)
             rows[:, alive] = values
             full.append(rows)
-        job = LayerJob(
-            dim=model.dim, tokens=layout.tokens, heads=model.heads, group=1,
-            scales=_scales(scales[0], scales[1], scales[2], model.dim),
-            q_bits=p.q_bits, k_msb=p.k_bits[0], k_lsb=p.k_bits[1], v_msb=p.v_bits[0], v_lsb=p.v_bits[1],
-            threshold=p.threshold, restart=int(layer == 0), clear_scores=int(layer == 0),
-            store_ids=1, keep_tokens=keep.tokens[layer], keep_heads=keep.heads[layer],
-            keep_values=keep.values[layer], protect_first=1, protect_last=1,
-            ids_out=layout.ids, **layout.fields())
+        builder = layout.builder
+        job = builder.job(
+            layout.planes, layout.tokens, builder.scales(dict(zip("qkv", scales, strict=True)), OUT_UNIT),
+            layout.descriptor, keep_tokens=keep.tokens[layer], keep_heads=keep.heads[layer],
+            keep_values=keep.values[layer], restart=int(layer == 0), clear_scores=int(layer == 0), store_ids=1,
+            protect_first=1, protect_last=1, ids_out=layout.ids)
         q, k, v = full
-        return LayerTask(LayerPass(0, layer, job, layout.descriptor, layout.out, q, k, v), layout.images(q, k, v))
-
-
-def _scales(q: np.ndarray, k: np.ndarray, v: np.ndarray, dim: int) -> tuple[HeadScale, ...]:
-    entries = []
-    for h in range(len(q)):
-        mant, pre, post = score_scale(float(q[h] * k[h]) * math.log2(math.e) / math.sqrt(dim))
-        out_mant, shift = out_scale(float(v[h]) / ((1 << PROB_BITS) * OUT_UNIT))
-        entries.append(HeadScale(mant, pre, post, out_mant, shift))
-    return tuple(entries)
+        images = tuple((layout.planes[name], values, bits) for name, values, bits in builder.parts(q=q, k=k, v=v))
+        return LayerTask(LayerPass(0, layer, job, layout.descriptor, layout.planes["out"], q, k, v), images)
 
 
 class _Layout:
     """Addresses, the same for all layers of a sentence: a layer is done before the next one's rows are written."""
 
     def __init__(self, config: SpAttenConfig, model: MiniLM, tokens: int, precision: Precision):
-        self.tokens, self.precision = tokens, precision
-        arena = Arena(config)
-
-        def plane(bits: int) -> Plane:
-            return arena.plane(model.heads, tokens, row_bytes(model.dim, bits))
-
-        self.planes = {name: plane(bits) for name, bits in precision.planes.items()}
-        self.out = arena.out_plane(model.heads, tokens, model.dim)
-        self.ids = arena.alloc(WORD_BYTES * (1 + tokens + model.heads))
-        self.descriptor = arena.alloc(descriptor_bytes(model.heads))
-
-    def fields(self) -> dict[str, int]:
-        """Addresses and strides as the job names them."""
-        result: dict[str, int] = {}
-        for name, plane in (*self.planes.items(), ("out", self.out)):
-            result |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
-                       f"{name}_token_stride": plane.token_stride}
-        return result
-
-    def images(self, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> tuple[tuple[Plane, np.ndarray, int], ...]:
-        """What to write where: integers [heads, tokens, D], in their planes' widths."""
-        p = self.precision
-        k_msb, k_lsb = split(k, p.k_bits[1])
-        v_msb, v_lsb = split(v, p.v_bits[1])
-        values = {"q": q, "k_msb": k_msb, "k_lsb": k_lsb, "v_msb": v_msb, "v_lsb": v_lsb}
-        return tuple((plane, values[name], p.planes[name]) for name, plane in self.planes.items())
+        self.tokens = tokens
+        self.builder = builder = JobBuilder(config, LayerShape(model.dim, model.heads), precision, Arena(config))
+        # Summarisation reads every row alone.
+        self.planes = {"q": builder.query_plane(tokens), **builder.key_value_planes(tokens, generate=False),
+                       "out": builder.out_plane(tokens)}
+        self.ids, self.descriptor = builder.ids(tokens), builder.descriptor()
 
 
 def dense_bytes(model: MiniLM, tokens: int) -> int:
     """Bytes of the same attention dense in `DENSE_BITS`, every row of Q, K and V once, 16-bit outputs."""
-    row = row_bytes(model.dim, DENSE_BITS)
-    return model.layers * model.heads * tokens * (3 * row + 2 * model.dim)
+    rows = model.heads * tokens
+    return model.layers * dense_rows_bytes(rows, rows, model.dim, DENSE_BITS)

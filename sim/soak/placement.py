@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterator
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.builder import Planes, Write
 from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pack_rows, row_bytes
-from spatten_hw.host.plan import LayerPlanes, Plan, Write
-from spatten_hw.host.quantise import split
+from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import Workload
 from spatten_hw.interface.descriptor import STRIDE_BITS
 
@@ -55,22 +55,14 @@ class LoosePlan(Plan):
         self.pairs = pairs
         super().__init__(workload, config, arena=arena)
 
-    def _planes(self) -> LayerPlanes:
+    def _planes(self) -> Planes:
         planes = super()._planes()
         s, o, c = self.workload.shape, self.workload.options, self.config
-        if not self.pairs or s.group > 1 or 2 * s.dim > c.max_dim or c.max_group < 2 or planes.k_msb.pair:
+        if not self.pairs or s.group > 1 or 2 * s.dim > c.max_dim or c.max_group < 2 or planes["k_msb"].pair:
             return planes
-        pair = self.arena.plane(s.kv_heads, s.tokens, row_bytes(s.dim, o.k_bits[0]), pair=True)
-        return dataclasses.replace(planes, k_msb=pair)
+        return {**planes, "k_msb": self.arena.plane(s.kv_heads, s.tokens, row_bytes(s.dim, o.k_bits[0]), pair=True)}
 
     def layer_data(self, layer: int) -> Iterator[Write]:
         """(address, bytes) of a layer's Q, K and V planes, head by head: there may be anything between heads."""
-        w, planes = self.workload, self.planes[layer]
-        yield from planes.q.part(0, pack_rows(w.codes["q"][layer], w.options.q_bits))
-        for name, (msb_bits, lsb_bits), msb_plane, lsb_plane in (
-                ("k", w.options.k_bits, planes.k_msb, planes.k_lsb),
-                ("v", w.options.v_bits, planes.v_msb, planes.v_lsb)):
-            msb, low = split(w.codes[name][layer], lsb_bits)
-            yield from msb_plane.part(0, pack_rows(msb, msb_bits))
-            if lsb_plane is not None:
-                yield from lsb_plane.part(0, pack_rows(low, lsb_bits))
+        for name, values, bits in self.builder.parts(**self.codes(layer)):
+            yield from self.planes[layer][name].part(0, pack_rows(values, bits))

@@ -6,33 +6,18 @@ that even the bytes, which depend on alignment, can be compared.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from ..config import PROB_BITS, SpAttenConfig
-from .job import HeadScale, LayerJob, check, descriptor_bytes
-from .layout import WORD_BYTES, Arena, Plane, pack_rows, pairs_save, row_bytes
-from .quantise import split
-from .scales import out_scale, score_scale
+from ..config import SpAttenConfig
+from .builder import JobBuilder, Planes, Write
+from .job import LayerJob
+from .layout import Arena, Plane
 from .workload import TOKEN_SCORE_UNIT, Workload, check_build
 from .workload.options import WorkloadError
-
-Write = tuple[int, np.ndarray]
-
-
-@dataclass(frozen=True)
-class LayerPlanes:
-    """The planes of one layer: Q rows of all queries, K and V rows of all tokens."""
-
-    q: Plane
-    k_msb: Plane
-    k_lsb: Plane | None
-    v_msb: Plane
-    v_lsb: Plane | None
 
 
 @dataclass(frozen=True)
@@ -80,14 +65,6 @@ class Passes(Protocol):
         """The 64-bit words to put at scores_in before pass `p`, given what the pass before stored."""
 
 
-def head_scale(q: float, k: float, v: float, dim: int, out_unit: float) -> HeadScale:
-    """The scale-table entry of a query head: `q`, `k`, `v` are the real values of one unit of its operands,
-    `out_unit` that of its output. Scores are scaled by 1/sqrt(dim)."""
-    mant, pre, post = score_scale(q * k * math.log2(math.e) / math.sqrt(dim))
-    out_mant, shift = out_scale(v / ((1 << PROB_BITS) * out_unit))
-    return HeadScale(mant, pre, post, out_mant, shift)
-
-
 class Plan:
     """All passes of a workload on one build, in memory from `base` on or where `arena` puts them. Raises
     `WorkloadError` or `JobRefused`; writes nothing."""
@@ -98,12 +75,10 @@ class Plan:
         self.config = config
         self.arena = Arena(config, base) if arena is None else arena
         self.initial_tokens, self.initial_heads = self._initial_scores()
-        tokens, heads = w.shape.tokens, w.shape.kv_heads
-        self.scores_address = self.arena.alloc(WORD_BYTES * (tokens + heads))
+        self.builder = JobBuilder(config, w.shape.layer, w.options.precision, self.arena)
+        self.scores_address = self.builder.scores(w.shape.tokens)
         self.planes = [self._planes() for _ in range(w.shape.layers)]
         self.passes = [self._pass(step, layer) for step in range(w.steps) for layer in range(w.shape.layers)]
-        for p in self.passes:
-            check(p.job, config, p.descriptor)
 
     # -- scores to start from -------------------------------------------------------------------------
 
@@ -144,81 +119,46 @@ class Plan:
         heads = self.workload.shape.kv_heads
         return np.concatenate([stored[:-heads], [np.uint64(p.new_token[1])], stored[-heads:]]).astype(np.uint64)
 
-    # -- addresses ------------------------------------------------------------------------------------
+    # -- operands -------------------------------------------------------------------------------------
 
-    def _planes(self) -> LayerPlanes:
-        s, o = self.workload.shape, self.workload.options
-
-        def rows(heads: int, count: int, bits: int, pair: bool = False) -> Plane:
-            return self.arena.plane(heads, count, row_bytes(s.dim, bits), pair=pair)
-
-        pair = o.generate and s.group == 1 and pairs_save(self.config, s.kv_heads, s.dim, o.k_bits[0])
-        return LayerPlanes(
-            q=rows(s.query_heads, s.queries, o.q_bits),
-            k_msb=rows(s.kv_heads, s.tokens, o.k_bits[0], pair),
-            k_lsb=rows(s.kv_heads, s.tokens, o.k_bits[1]) if o.k_bits[1] else None,
-            v_msb=rows(s.kv_heads, s.tokens, o.v_bits[0]),
-            v_lsb=rows(s.kv_heads, s.tokens, o.v_bits[1]) if o.v_bits[1] else None,
-        )
+    def _planes(self) -> Planes:
+        """Q rows of all queries, K and V rows of all tokens of a layer."""
+        w = self.workload
+        return {"q": self.builder.query_plane(w.shape.queries),
+                **self.builder.key_value_planes(w.shape.tokens, generate=w.options.generate)}
 
     def layer_data(self, layer: int) -> Iterator[Write]:
         """(address, bytes) of a layer's Q, K and V planes."""
-        w, planes = self.workload, self.planes[layer]
-        yield planes.q.base, planes.q.image(pack_rows(w.codes["q"][layer], w.options.q_bits))
-        for name, (msb_bits, lsb_bits), msb_plane, lsb_plane in (
-                ("k", w.options.k_bits, planes.k_msb, planes.k_lsb),
-                ("v", w.options.v_bits, planes.v_msb, planes.v_lsb)):
-            msb, low = split(w.codes[name][layer], lsb_bits)
-            yield msb_plane.base, msb_plane.image(pack_rows(msb, msb_bits))
-            if lsb_plane is not None:
-                yield lsb_plane.base, lsb_plane.image(pack_rows(low, lsb_bits))
+        yield from self.builder.images(self.planes[layer], **self.codes(layer))
+
+    def codes(self, layer: int) -> dict[str, np.ndarray]:
+        """The integers "q", "k", "v" of a layer."""
+        return {name: self.workload.codes[name][layer] for name in ("q", "k", "v")}
 
     # -- jobs -----------------------------------------------------------------------------------------
 
-    def _scales(self, layer: int) -> tuple[HeadScale, ...]:
-        w = self.workload
-        entries = []
-        for h in range(w.shape.query_heads):
-            kv = h // w.shape.group
-            q, k, v = w.scales["q"][layer, h], w.scales["k"][layer, kv], w.scales["v"][layer, kv]
-            entries.append(head_scale(float(q), float(k), float(v), w.shape.dim, w.out_unit))
-        return tuple(entries)
-
     def _pass(self, step: int, layer: int) -> LayerPass:
-        w = self.workload
-        s, o, planes = w.shape, w.options, self.planes[layer]
+        w, builder = self.workload, self.builder
+        s, o, codes = w.shape, w.options, self.codes(layer)
         tokens = w.tokens_at(step)
         first, last = layer == 0, step == w.steps - 1 and layer == s.layers - 1
         scores, new_token = self._scores_to_start(step) if first else (None, None)
         # The next step can only add its token's initial score to scores that were stored.
         stored = last or (layer == s.layers - 1 and self._scores_to_start(step + 1)[1] is not None)
-        out_rows = 1 if o.generate else tokens
-        out = self.arena.out_plane(s.query_heads, out_rows, s.dim)
-        q_base = planes.q.base + (step * planes.q.token_stride if o.generate else 0)
-        strides: dict[str, int] = {}
-        for name in ("k_msb", "k_lsb", "v_msb", "v_lsb"):
-            plane = getattr(planes, name)
-            if plane is not None:
-                strides |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
-                            f"{name}_token_stride": plane.token_stride}
-        keep = {name: count for name, count in (
-            ("keep_tokens", o.keep_tokens[step][layer]), ("keep_heads", o.keep_heads[step][layer]),
-            ("keep_values", o.keep_values[step][layer])) if count is not None}
-        job = LayerJob(
-            dim=s.dim, tokens=tokens, scales=self._scales(layer), generate=int(o.generate),
-            causal=int(o.causal and not o.generate),
+        planes = dict(self.planes[layer], out=builder.out_plane(1 if o.generate else tokens))
+        if o.generate:
+            planes["q"] = replace(planes["q"], base=planes["q"].base + step * planes["q"].token_stride)
+        ids, descriptor = builder.ids(tokens), builder.descriptor()
+        scales = builder.scales({name: w.scales[name][layer] for name in codes}, w.out_unit)
+        job = builder.job(
+            planes, tokens, scales, descriptor,
+            keep_tokens=o.keep_tokens[step][layer], keep_heads=o.keep_heads[step][layer],
+            keep_values=o.keep_values[step][layer], generate=int(o.generate), causal=int(o.causal and not o.generate),
             restart=int(first), clear_scores=int(first and step == 0 and scores is None),
             load_scores=int(scores is not None or new_token is not None),
-            store_ids=1, store_scores=int(stored), pair=int(planes.k_msb.pair),
-            q_bits=o.q_bits, k_msb=o.k_bits[0], k_lsb=o.k_bits[1], v_msb=o.v_bits[0], v_lsb=o.v_bits[1],
-            threshold=o.threshold_code, heads=s.kv_heads, group=s.group,
-            protect_first=min(o.protect_first, tokens), protect_last=min(o.protect_last, tokens),
-            q_base=q_base, q_head_stride=planes.q.head_stride, q_token_stride=planes.q.token_stride,
-            out_base=out.base, out_head_stride=out.head_stride, out_token_stride=out.token_stride,
-            ids_out=self.arena.alloc(WORD_BYTES * (1 + tokens + s.kv_heads)),
-            scores_in=self.scores_address, scores_out=self.scores_address, **keep, **strides)
+            store_ids=1, store_scores=int(stored), protect_first=min(o.protect_first, tokens),
+            protect_last=min(o.protect_last, tokens), ids_out=ids,
+            scores_in=self.scores_address, scores_out=self.scores_address)
         rows = slice(step, step + 1) if o.generate else slice(0, tokens)
-        return LayerPass(
-            step, layer, job, self.arena.alloc(descriptor_bytes(s.query_heads)), out,
-            w.codes["q"][layer][:, rows], w.codes["k"][layer][:, :tokens], w.codes["v"][layer][:, :tokens],
-            scores, new_token)
+        return LayerPass(step, layer, job, descriptor, planes["out"], codes["q"][:, rows], codes["k"][:, :tokens],
+                         codes["v"][:, :tokens], scores, new_token)

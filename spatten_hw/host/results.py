@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..config import OUT_BITS
+from .builder import dense_rows_bytes
 from .workload import Workload
 
 #: Classes of memory traffic, in the order of the counters.
@@ -118,9 +118,3 @@ def dense_layer_bytes(w: Workload, step: int, bits: int = 12) -> int:
     s = w.shape
     queries = 1 if w.options.generate else w.options.real_tokens
     return dense_rows_bytes(s.query_heads * queries, s.kv_heads * w.tokens_at(step), s.dim, bits)
-
-
-def dense_rows_bytes(queries: int, keys: int, dim: int, bits: int = 12) -> int:
-    """Bytes of so many rows of Q and of outputs, and of K and V, over all heads."""
-    row, out_row = dim * bits // 8, dim * OUT_BITS // 8
-    return queries * (row + out_row) + 2 * keys * row

@@ -114,8 +114,7 @@ def test_pairs_are_asked_for_row_by_row():
 def test_pools_of_generation_use_pairs_where_they_save(dim, bits, pair):
     for heads, generate in ((3, True), (1, True), (3, False)):
         pool = BenchPlan(FULL).pool(heads, 8, dim, (bits, 0), (bits, 0), generate=generate)
-        assert pool.k.msb.pair == (pair and generate and heads > 1) and not pool.v.msb.pair
-        assert pool.k.fields("k").get("pair", 0) == pool.k.msb.pair and "pair" not in pool.v.fields("v")
+        assert pool.planes["k_msb"].pair == (pair and generate and heads > 1) and not pool.planes["v_msb"].pair
 
 
 def test_asked_bytes_of_a_prompt():

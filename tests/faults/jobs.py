@@ -93,11 +93,8 @@ def operand_places(plan: Plan) -> dict[str, Ranges]:
     shape = plan.workload.shape
     found: dict[str, Ranges] = {name: [] for name in ("q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out")}
     for planes in plan.planes:
-        for name in ("q", "k_msb", "k_lsb", "v_msb", "v_lsb"):
-            plane = getattr(planes, name)
-            if plane is not None:
-                heads = shape.query_heads if name == "q" else shape.kv_heads
-                found[name] += _at(plane.base, plane.size(heads))
+        for name, plane in planes.items():
+            found[name] += _at(plane.base, plane.size(shape.query_heads if name == "q" else shape.kv_heads))
     for p in plan.passes:
         found["out"] += _at(p.out.base, p.job.query_heads * p.out.head_stride)
     return found

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spatten_hw.host.builder import Write
 from spatten_hw.host.layout import Plane, pack_rows
-from spatten_hw.host.plan import LayerPass, Write
-from spatten_hw.host.quantise import codes_of, split
+from spatten_hw.host.plan import LayerPass
+from spatten_hw.host.quantise import codes_of
 
 from .jobs import GptJobs
 from .model import OPERANDS
@@ -63,11 +64,10 @@ class KvCache:
         jobs, s = self.jobs, self.jobs.settings
         codes = {name: codes_of(new[name], jobs.scales[name][layer][:, None, None], s.bits[name]) for name in OPERANDS}
         where = slice(first, first + new["k"].shape[1])
-        rows = [Rows(jobs.q, 0, codes["q"], s.q_bits)]
-        for name, lsb in (("k", s.k_bits[1]), ("v", s.v_bits[1])):
+        for name in ("k", "v"):
             self.real[name][layer, :, where] = new[name]
             self.codes[name][layer, :, where] = codes[name]
-            for plane, values in zip((f"{name}_msb", f"{name}_lsb"), split(codes[name], lsb), strict=True):
-                if plane in jobs.widths:
-                    rows.append(Rows(jobs.planes[layer][plane], first, values, jobs.widths[plane]))
-        return tuple(rows), codes["q"]
+        planes = jobs.planes[layer]
+        rows = tuple(Rows(jobs.q, 0, values, bits) if name == "q" else Rows(planes[name], first, values, bits)
+                     for name, values, bits in jobs.builder.parts(**codes))
+        return rows, codes["q"]

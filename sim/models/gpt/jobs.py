@@ -15,10 +15,10 @@ from __future__ import annotations
 import numpy as np
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
-from spatten_hw.errors import UserError
-from spatten_hw.host.job import LayerJob, check, descriptor_bytes
-from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, pairs_save, row_bytes
-from spatten_hw.host.plan import head_scale
+from spatten_hw.host.builder import JobBuilder
+from spatten_hw.host.job import LayerJob
+from spatten_hw.host.layout import Arena, Plane
+from spatten_hw.host.shape import LayerShape, check_fits
 from spatten_hw.host.workload.schedule import LayerCounts
 
 from .model import OPERANDS, Gpt
@@ -38,23 +38,14 @@ class GptJobs:
         self.model, self.config, self.settings = model, config, settings
         self.scales = {name: model.peaks[name] / ((1 << (settings.bits[name] - 1)) - 1) for name in OPERANDS}
         self.out_unit = float(model.peaks["v"].max()) / ((1 << (OUT_BITS - 1)) - 1)
-        self._scales = [tuple(head_scale(q, k, v, model.dim, self.out_unit) for q, k, v in zip(*layer, strict=True))
-                        for layer in zip(*(self.scales[name].tolist() for name in OPERANDS), strict=True)]
-        arena = Arena(config)
-        s = settings
-        pair = pairs_save(config, model.heads, model.dim, s.k_bits[0])
-        self.widths = {name: bits for name, bits in (("k_msb", s.k_bits[0]), ("k_lsb", s.k_bits[1]),
-                                                     ("v_msb", s.v_bits[0]), ("v_lsb", s.v_bits[1])) if bits}
-
-        def plane(tokens: int, bits: int, pair: bool = False) -> Plane:
-            return arena.plane(model.heads, tokens, row_bytes(model.dim, bits), pair=pair)
-
-        self.planes = [{name: plane(model.context, bits, pair and name == "k_msb")
-                        for name, bits in self.widths.items()} for _ in range(model.layers)]
-        self.q = plane(prompt, s.q_bits)
-        self.out = {rows: arena.out_plane(model.heads, rows, model.dim) for rows in {1, prompt}}
-        self.ids = arena.alloc(WORD_BYTES * (1 + model.context + model.heads))
-        self.descriptor = arena.alloc(descriptor_bytes(model.heads))
+        self.builder = JobBuilder(config, LayerShape(model.dim, model.heads), settings.precision, Arena(config))
+        self._scales = [self.builder.scales({name: self.scales[name][layer] for name in OPERANDS}, self.out_unit)
+                        for layer in range(model.layers)]
+        # K's planes serve the prompt as well as the steps.
+        self.planes = [self.builder.key_value_planes(model.context, generate=True) for _ in range(model.layers)]
+        self.q = self.builder.query_plane(prompt)
+        self.out = {rows: self.builder.out_plane(rows) for rows in {1, prompt}}
+        self.ids, self.descriptor = self.builder.ids(model.context), self.builder.descriptor()
 
     def prompt(self, layer: int, tokens: int, keep: LayerCounts) -> LayerJob:
         """The causal pass over `tokens` tokens; scores start at 0 in the first layer."""
@@ -70,34 +61,14 @@ class GptJobs:
                          protect_first=min(s.protect_first, tokens), protect_last=min(s.protect_last, tokens))
 
     def _job(self, layer: int, tokens: int, out: Plane, **fields: int) -> LayerJob:
-        model, s = self.model, self.settings
-        places: dict[str, int] = {}
-        for name, plane in (*self.planes[layer].items(), ("q", self.q), ("out", out)):
-            places |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
-                       f"{name}_token_stride": plane.token_stride}
-        job = LayerJob(
-            dim=model.dim, tokens=tokens, heads=model.heads, group=1, scales=self._scales[layer], q_bits=s.q_bits,
-            k_msb=s.k_bits[0], k_lsb=s.k_bits[1], v_msb=s.v_bits[0], v_lsb=s.v_bits[1], threshold=s.threshold_code,
-            pair=int(self.planes[layer]["k_msb"].pair), store_ids=1, ids_out=self.ids, **places, **fields)
-        check(job, self.config, self.descriptor)
-        return job
+        return self.builder.job({**self.planes[layer], "q": self.q, "out": out}, tokens, self._scales[layer],
+                                self.descriptor, store_ids=1, ids_out=self.ids, **fields)
 
 
 def check_build(model: Gpt, config: SpAttenConfig, settings: GptSettings, prompt: int) -> None:
     """Refuses a build that is too small for the model, or for the prompt."""
-    widest = max(settings.bits.values())
-    for name, need in (("max_dim", model.dim), ("max_heads", model.heads), ("max_tokens", model.context),
-                       ("operand_bits", widest)):
-        if getattr(config, name) < need:
-            raise UserError(f"the GPT needs {name} ≥ {need}, '{config.name}' has {getattr(config, name)}: use another "
-                            f"preset or --set {name}={need}")
-    if model.dim not in config.dims:
-        raise UserError(f"the GPT has heads of {model.dim}, '{config.name}' takes {', '.join(map(str, config.dims))}: "
-                        "use another preset")
-    most = config.sram_tokens * config.max_dim // model.dim
-    if prompt > most:
-        raise UserError(f"the prompt has {prompt} characters, the K/V memories of '{config.name}' hold {most}: shorten "
-                        "it or raise sram_tokens")
+    check_fits("the GPT", config, LayerShape(model.dim, model.heads), settings.precision, tokens=model.context,
+               prompt=prompt)
 
 
 def real_rows(x: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.builder import dense_rows_bytes
 from spatten_hw.host.plan import LayerPass
-from spatten_hw.host.results import dense_rows_bytes
 from spatten_hw.host.workload.fixed_schedule import FixedCounts
 
 from .attention import Attention, PassResult

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS
 from spatten_hw.errors import UserError
+from spatten_hw.host.shape import Precision
 from spatten_hw.host.workload.schedule import PaperSchedule, Schedule
 
 #: Newest tokens that are never pruned. What has just been written matters most for the next character but has had few
@@ -49,9 +50,9 @@ class GptSettings:
         return {"q": self.q_bits, "k": sum(self.k_bits), "v": sum(self.v_bits)}
 
     @property
-    def threshold_code(self) -> int:
-        """The threshold in units of 2^-12."""
-        return round(self.threshold * 4096)
+    def precision(self) -> Precision:
+        """Widths, and the threshold in units of 2^−12."""
+        return Precision(self.q_bits, self.k_bits, self.v_bits, round(self.threshold * 4096))
 
     @property
     def protected(self) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
-from spatten_hw.host.plan import LayerPass, head_scale
+from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import MIN_MAGNITUDE, scales_of
 from spatten_hw.host.results import LayerStats
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
@@ -113,13 +113,11 @@ class GoldenLayers:
 
     def _pass(self, task: LayerTask, options: JobOptions, codes: dict[str, np.ndarray],
               scales: dict[str, np.ndarray]) -> LayerPass:
-        s = self.sizes
-        entries = tuple(
-            head_scale(float(scales["q"][h]), float(scales["k"][h // s.group]), float(scales["v"][h // s.group]), s.dim,
-                       self.out_unit) for h in range(s.query_heads))
-        layout = Layout(self.config, s, options, task.tokens)
+        layout = Layout(self.config, self.sizes, options, task.tokens)
+        entries = layout.builder.scales(scales, self.out_unit)
         job = make_job(layout, task, entries, clear=self.new, load=self.words is not None)
-        return LayerPass(task.step, task.layer, job, layout.descriptor, layout.out, codes["q"], codes["k"], codes["v"])
+        return LayerPass(task.step, task.layer, job, layout.descriptor, layout.planes["out"], codes["q"], codes["k"],
+                         codes["v"])
 
     def _outcome(self, task: LayerTask, r: LayerResult, codes: dict[str, np.ndarray], scales: dict[str, np.ndarray],
                  clipped: int) -> LayerOutcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import UserError
+from ..shape import LayerShape, Precision
 
 Keep = int | None
 
@@ -32,6 +33,11 @@ class Shape:
     def group(self) -> int:
         return self.query_heads // self.kv_heads
 
+    @property
+    def layer(self) -> LayerShape:
+        """Of one layer."""
+        return LayerShape(self.dim, self.kv_heads, self.group)
+
     def length(self, step: int, generate: bool, real_tokens: int) -> int:
         """Tokens that exist in this step; padding, beyond `real_tokens`, is not a token."""
         return min(real_tokens, self.tokens - self.queries + step + 1) if generate else real_tokens
@@ -57,6 +63,11 @@ class JobOptions:
     protect_last: int
     causal: bool
     real_tokens: int
+
+    @property
+    def precision(self) -> Precision:
+        """Widths and threshold."""
+        return Precision(self.q_bits, self.k_bits, self.v_bits, self.threshold_code)
 
     @property
     def threshold_code(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...config import SpAttenConfig
 from ..quantise import MIN_MAGNITUDE, quantise
+from ..shape import shortfalls
 from .arrays import ARRAYS, check_array, check_texts, check_vector, shape_of
 from .options import JobOptions, Shape, WorkloadError
 from .read_options import load_json, load_toml, parse_options
@@ -174,26 +175,17 @@ def read_workload(path: str | Path, job: str | Path | None = None) -> Workload:
 def check_build(w: Workload, c: SpAttenConfig) -> None:
     """What this build cannot do, with the field of the configuration that would have to change."""
     s, o = w.shape, w.options
-
-    def bad(key: str, rule: str, remedy: str) -> WorkloadError:
-        return WorkloadError(w.source, key, rule, remedy)
-
-    if s.dim not in c.dims:
-        raise bad("q", f"has dim = {s.dim}", f"preset {c.name!r} takes {', '.join(map(str, c.dims))}")
-    if s.tokens > c.max_tokens:
-        raise bad("k", f"has {s.tokens} tokens",
-                  f"preset {c.name!r} takes at most max_tokens = {c.max_tokens}")
-    capacity = c.sram_tokens * c.max_dim // s.dim
-    if not o.generate and o.real_tokens > capacity:
-        raise bad("k", f"has {o.real_tokens} tokens to summarise",
-                  f"the K and V memories of preset {c.name!r} hold {capacity} of dim {s.dim}: raise sram_tokens")
-    if s.query_heads > c.max_heads:
-        raise bad("q", f"has {s.query_heads} query heads",
-                  f"preset {c.name!r} takes at most max_heads = {c.max_heads}")
-    if s.group > c.max_group:
-        raise bad("q", f"has {s.group} query heads per K/V head",
-                  f"preset {c.name!r} takes at most max_group = {c.max_group}")
-    for name, bits in (("q", o.q_bits), ("k", sum(o.k_bits)), ("v", sum(o.v_bits))):
-        if bits > c.operand_bits:
-            raise bad(f"job.{name}_bits", f"is {bits} bits",
-                      f"preset {c.name!r} takes at most operand_bits = {c.operand_bits}")
+    name, bits = max(zip("qkv", o.precision.whole, strict=True), key=lambda width: width[1])
+    for lack in shortfalls(c, s.layer, o.precision, tokens=s.tokens, prompt=0 if o.generate else o.real_tokens):
+        most = f"preset {c.name!r} takes at most {lack.field} = {lack.has}"
+        key, rule, remedy = {
+            "dims": ("q", f"has dim = {s.dim}", f"preset {c.name!r} takes {', '.join(map(str, c.dims))}"),
+            "max_tokens": ("k", f"has {s.tokens} tokens", most),
+            "sram_tokens": ("k", f"has {o.real_tokens} tokens to summarise",
+                            f"the K and V memories of preset {c.name!r} hold {lack.has} of dim {s.dim}: raise "
+                            "sram_tokens"),
+            "max_heads": ("q", f"has {s.query_heads} query heads", most),
+            "max_group": ("q", f"has {s.group} query heads per K/V head", most),
+            "operand_bits": (f"job.{name}_bits", f"is {bits} bits", most),
+        }[lack.field]
+        raise WorkloadError(w.source, key, rule, remedy)

@@ -107,7 +107,7 @@ def test_memory_holds_the_cache(config, paired):
                     at = int(plane.address(head, token))
                     row = memory[at:at + plane.nbytes]
                     if token < tokens:
-                        assert np.array_equal(row, pack_rows(part[head, token], jobs.widths[name]))
+                        assert np.array_equal(row, pack_rows(part[head, token], jobs.settings.precision.planes[name]))
                     else:
                         assert np.all(row == 0xEE), "nothing is written before it is there"
 

@@ -1,0 +1,119 @@
+"""Layer jobs from shapes, widths and places: what every front end has in common.
+
+A workload from a file, an encoder, a GPT with its cache, a Hugging Face model and the benches differ in where operands
+come from and when; how planes are laid out, scales made and descriptors filled is here alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from ..config import OUT_BITS, PROB_BITS, SpAttenConfig
+from .job import HeadScale, LayerJob, check, descriptor_bytes
+from .layout import WORD_BYTES, Arena, Plane, pack_rows, pairs_save, row_bytes
+from .quantise import split
+from .scales import out_scale, score_scale
+from .shape import LayerShape, Precision
+
+#: (address, bytes uint8) to put into memory.
+Write = tuple[int, np.ndarray]
+#: Planes by the names that the descriptor has for them: "q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out".
+Planes = Mapping[str, Plane]
+
+
+def head_scale(q: float, k: float, v: float, dim: int, out_unit: float) -> HeadScale:
+    """The scale-table entry of a query head: `q`, `k`, `v` are the real values of one unit of its operands,
+    `out_unit` that of its output. Scores are scaled by 1/sqrt(dim)."""
+    mant, pre, post = score_scale(q * k * math.log2(math.e) / math.sqrt(dim))
+    out_mant, shift = out_scale(v / ((1 << PROB_BITS) * out_unit))
+    return HeadScale(mant, pre, post, out_mant, shift)
+
+
+def dense_rows_bytes(queries: int, keys: int, dim: int, bits: int = 12) -> int:
+    """Bytes of so many rows of Q in `bits` bits and of 16-bit outputs, and of K and V, over all heads: attention with
+    nothing pruned, every row once and no beat wasted."""
+    row, out_row = row_bytes(dim, bits), row_bytes(dim, OUT_BITS)
+    return queries * (row + out_row) + 2 * keys * row
+
+
+class JobBuilder:
+    """Jobs of one shape in one precision, their data in `arena`."""
+
+    def __init__(self, config: SpAttenConfig, shape: LayerShape, precision: Precision, arena: Arena):
+        self.config, self.shape, self.precision, self.arena = config, shape, precision, arena
+
+    # -- places -----------------------------------------------------------------------------------------
+
+    def query_plane(self, rows: int) -> Plane:
+        """A fresh plane of `rows` queries of every query head."""
+        return self.arena.plane(self.shape.query_heads, rows, row_bytes(self.shape.dim, self.precision.q_bits))
+
+    def key_value_planes(self, tokens: int, *, generate: bool) -> dict[str, Plane]:
+        """Fresh planes of K and V. `generate`: generation reads them, which can take K's MSB rows of two heads at once:
+        they lie side by side where that saves beats."""
+        s, p = self.shape, self.precision
+        pair = generate and s.group == 1 and pairs_save(self.config, s.kv_heads, s.dim, p.k_bits[0])
+        return {name: self.arena.plane(s.kv_heads, tokens, row_bytes(s.dim, bits), pair=pair and name == "k_msb")
+                for name, bits in p.planes.items() if name != "q"}
+
+    def out_plane(self, rows: int) -> Plane:
+        """A fresh plane for the outputs of `rows` queries."""
+        return self.arena.out_plane(self.shape.query_heads, rows, self.shape.dim)
+
+    def ids(self, tokens: int) -> int:
+        """The address of a fresh list of survivors: their number, tokens, heads."""
+        return self.arena.alloc(WORD_BYTES * (1 + tokens + self.shape.kv_heads))
+
+    def scores(self, tokens: int) -> int:
+        """The address of fresh importance of tokens and heads."""
+        return self.arena.alloc(WORD_BYTES * (tokens + self.shape.kv_heads))
+
+    def descriptor(self) -> int:
+        """The address of a fresh descriptor."""
+        return self.arena.alloc(descriptor_bytes(self.shape.query_heads))
+
+    # -- contents ---------------------------------------------------------------------------------------
+
+    def images(self, planes: Planes, **codes: np.ndarray) -> Iterator[Write]:
+        """The bytes of whole planes, from integers `q`, `k`, `v` [heads, rows, D]."""
+        for name, values, bits in self.parts(**codes):
+            yield planes[name].base, planes[name].image(pack_rows(values, bits))
+
+    def parts(self, **codes: np.ndarray) -> Iterator[tuple[str, np.ndarray, int]]:
+        """(plane's name, integers, width) of every plane of `q`, `k`, `v`."""
+        for name, values in codes.items():
+            if name == "q":
+                yield "q", values, self.precision.q_bits
+                continue
+            bits = self.precision.k_bits if name == "k" else self.precision.v_bits
+            for half, part, width in zip(("msb", "lsb"), split(values, bits[1]), bits, strict=True):
+                if width:
+                    yield f"{name}_{half}", part, width
+
+    def scales(self, units: Mapping[str, np.ndarray], out_unit: float) -> tuple[HeadScale, ...]:
+        """The scale table. `units`: the real value of one unit of "q" by query head, of "k" and "v" by K/V head (the
+        first, if there are more); `out_unit`: of an output."""
+        s = self.shape
+        q, k, v = (units[name] for name in ("q", "k", "v"))
+        return tuple(head_scale(float(q[h]), float(k[h // s.group]), float(v[h // s.group]), s.dim, out_unit)
+                     for h in range(s.query_heads))
+
+    # -- the job ----------------------------------------------------------------------------------------
+
+    def job(self, planes: Planes, tokens: int, scales: tuple[HeadScale, ...], descriptor: int, *,
+            keep_tokens: int | None = None, keep_heads: int | None = None, keep_values: int | None = None,
+            **fields: int) -> LayerJob:
+        """The checked job over `tokens` tokens. None keeps all; `fields`: all that shape, widths and planes do not say.
+        Raises `JobRefused`."""
+        keep = {"keep_tokens": keep_tokens, "keep_heads": keep_heads, "keep_values": keep_values}
+        fields = self.precision.fields | fields | {name: count for name, count in keep.items() if count is not None}
+        for name, plane in planes.items():
+            fields |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
+                       f"{name}_token_stride": plane.token_stride}
+        job = LayerJob(dim=self.shape.dim, tokens=tokens, scales=scales, heads=self.shape.kv_heads,
+                       group=self.shape.group, pair=int(planes["k_msb"].pair), **fields)
+        check(job, self.config, descriptor)
+        return job
