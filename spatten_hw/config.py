@@ -14,17 +14,17 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from .config_rules import PLANE_WIDTHS as PLANE_WIDTHS
+from .config_rules import TOPK_ENGINES as TOPK_ENGINES
+from .config_rules import violations
+
 #: Width of a probability, unsigned, LSB 2^-12 (SpAtten, section IV: 12-bit on-chip data).
 PROB_BITS = 12
 #: Width of one element of an attention output row in memory, two's complement.
 OUT_BITS = 16
-#: Operand widths the bit-width converter unpacks (MSB planes; LSB planes are always 4 bits or absent).
-PLANE_WIDTHS = (4, 6, 8, 10, 12, 14, 16)
 LSB_WIDTH = 4
 #: Base-C digits of a granule's number that together choose its channel (`bus/interleave.py`).
 INTERLEAVE_DIGITS = 3
-#: Engines that may prune local values (`topk/interface.py`).
-TOPK_ENGINES = ("quickselect", "linerate")
 
 
 class ConfigError(ValueError):
@@ -68,11 +68,9 @@ class SpAttenConfig:
     job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
 
     def __post_init__(self) -> None:
-        from .config_rules import violations as broken  # here, since the rules are about this class
-
-        violations = list(broken(self))
-        if violations:
-            raise ConfigError(violations)
+        broken = list(violations(self))
+        if broken:
+            raise ConfigError(broken)
 
     def replace(self, **changes: object) -> SpAttenConfig:
         """A copy with some fields changed, checked again."""

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from .config import PLANE_WIDTHS, TOPK_ENGINES, SpAttenConfig
+if TYPE_CHECKING:
+    from .config import SpAttenConfig
+
+#: Operand widths the bit-width converter unpacks (MSB planes; LSB planes are always 4 bits or absent).
+PLANE_WIDTHS = (4, 6, 8, 10, 12, 14, 16)
+#: Engines that may prune local values (`topk/interface.py`).
+TOPK_ENGINES = ("quickselect", "linerate")
 
 
 def _is_pow2(x: int) -> bool:

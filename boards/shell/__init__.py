@@ -1,1 +1,4 @@
-"""What every board has round the accelerator: serial link, memory, status lights. `system.System` is the whole."""
+"""What every board has round the accelerator: serial link, memory, status lights. `system.System` is the whole.
+
+May import: accelerator, bus, config, control, errors, host.link, interface, stream.
+"""

@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     config = config_from_args(args)
     check_targets([path for path in (args.json, args.html) if path is not None])
     # Slow to import, and not needed for --help.
-    from spatten_hw.sim.commands import generate_report
+    from spatten_hw.sim.models.gpt import report as gpt_report
     from spatten_hw.sim.models.gpt import vocabulary
     from spatten_hw.sim.models.gpt.attention import FloatAttention, integer_attention
     from spatten_hw.sim.models.gpt.jobs import check_build
@@ -141,13 +141,13 @@ def run(args: argparse.Namespace) -> int:
                     status.show(f"{len(generated)}/{args.tokens} characters")
             _emit("\n")
             seconds = time.monotonic() - start
-    report = generate_report.Report(config, args.engine, settings, args.prompt, vocabulary.decode(generated),
+    report = gpt_report.Report(config, args.engine, settings, args.prompt, vocabulary.decode(generated),
                                     session.traces, getattr(engine, "mismatches", []), getattr(engine, "compared", 0),
                                     seconds)
-    print(generate_report.render(report))
+    print(gpt_report.render(report))
     contents = []
     if args.json is not None:
-        contents.append((args.json, (json.dumps(generate_report.as_json(report), indent=2) + "\n").encode()))
+        contents.append((args.json, (json.dumps(gpt_report.as_json(report), indent=2) + "\n").encode()))
     if args.html is not None:
         from spatten_hw.sim.report.html import render
         from spatten_hw.sim.report.of_generation import generation_record

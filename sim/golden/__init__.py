@@ -1,4 +1,7 @@
-"""The golden model: one module per block of `spatten_hw`, bit for bit, and the same control path in float64."""
+"""The golden model: one module per block of `spatten_hw`, bit for bit, and the same control path in float64.
+
+May import: config, host, host.workload, interface, softmax.
+"""
 
 from .accelerator import GoldenAccelerator, LayerResult
 from .cascade import Cascade, CascadeError

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import numpy as np
 
-from spatten_hw.sim.commands.generate_report import Report
+from spatten_hw.sim.models.gpt.report import Report
 from spatten_hw.sim.models.gpt.session import Trace
 
 from .record import LayerRecord, RunRecord, SequenceRecord, StepRecord

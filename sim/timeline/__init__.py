@@ -5,6 +5,8 @@
         ...                                   # jobs
         timeline = Timeline.of(t, names)      # names: (step, layer) of every job, in order; optional
     path.write_text(trace_text(timeline)); print(summary(timeline))
+
+May import: config, sim.harness.
 """
 
 from .events import UNITS, Event

@@ -1,4 +1,7 @@
-"""The host's side: quantiser, memory layout, jobs, workload files, schedules, and the driver over a transport."""
+"""The host's side: memory layout, layer jobs and how they are built, results, and the driver over a transport.
+
+May import: config, errors, host.workload, interface.
+"""
 
 from .driver import DeviceError, Driver, JobError, JobTimeout
 from .job import HeadScale, JobRefused, LayerJob

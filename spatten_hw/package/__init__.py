@@ -2,6 +2,8 @@
 
 A kind is a module here with a function of (configuration, top) to file name → text; `package_files` puts each kind
 into a folder of its own name beside the Verilog, but for those in `BESIDE`. Texts depend on the configuration alone.
+
+May import: config, errors, interface, top.
 """
 
 from __future__ import annotations

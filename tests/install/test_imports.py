@@ -62,3 +62,50 @@ def test_what_host_and_hardware_agree_on_is_plain():
     for folder in ("interface", "host"):
         for path in (PACKAGE / folder).rglob("*.py"):
             assert not [name for name in imports(path) if name.split(".")[0] in OTHERS - {"serial"}], path
+
+
+def folders():
+    """Every folder of the package: its modules, sim and boards among them."""
+    found = {}
+    for path in (file for top in (PACKAGE, PACKAGE / "sim", PACKAGE / "boards") for file in sorted(top.rglob("*.py"))):
+        found.setdefault(".".join(path.relative_to(PACKAGE).parts[:-1]), []).append(path)
+    del found[""]
+    return found
+
+
+FOLDERS = folders()
+MODULES = {".".join(("spatten_hw", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+           for path in PACKAGE.glob("*.py")}
+
+
+def place(name):
+    """The folder of the package, or the module in its root, that an imported name belongs to; None: of others."""
+    parts = name.split(".")
+    if parts[0] != "spatten_hw":
+        return None
+    inside = [".".join(parts[1:n]) for n in range(len(parts), 1, -1)]
+    of_root = parts[1] if ".".join(parts[:2]) in MODULES else None
+    return next((folder for folder in inside if folder in FOLDERS), of_root)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_folder_says_what_lives_there_and_keeps_to_what_it_may_import(folder):
+    doc = ast.get_docstring(ast.parse(FOLDERS[folder][0].parent.joinpath("__init__.py").read_text(encoding="utf-8")))
+    about, _, listed = (doc or "").rpartition("May import:")
+    assert len(about.split()) >= 8, f"{folder}: __init__.py does not say what lives there"
+    allowed = {word.strip(" \n.") for word in listed.split(",")} | {folder}
+    for path in FOLDERS[folder]:
+        wrong = {found for name in imports(path) if (found := place(name)) and found not in allowed}
+        assert not wrong, f"{path} imports {wrong}"
+
+
+def test_no_folder_of_the_generator_is_in_a_circle():
+    """Who imports whom, without sim and boards, has an order (host and its front end are one)."""
+    arrows = {folder: {found for path in paths for name in imports(path)
+                       if (found := place(name)) and found in FOLDERS and found != folder}
+              for folder, paths in FOLDERS.items() if not folder.startswith(("sim", "boards", "host"))}
+    while arrows:
+        free = [folder for folder, others in arrows.items() if not others & arrows.keys()]
+        assert free, f"a circle among {sorted(arrows)}"
+        for folder in free:
+            del arrows[folder]

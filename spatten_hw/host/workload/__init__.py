@@ -1,6 +1,6 @@
 """The front end: a user's arrays and options, checked and quantised, and schedules of pruning.
 
-May import the configuration, errors, and the host's quantiser; knows no addresses and no driver.
+May import: config, errors, host, user_text.
 """
 
 from .workload import TOKEN_SCORE_UNIT, Workload, check_build, make_workload, read_workload
