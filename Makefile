@@ -15,7 +15,7 @@ WORKLOAD ?=
 SOAK_SECONDS ?= 600
 SOAK_JOBS ?= 2
 
-.PHONY: help demo quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
+.PHONY: docs dist help demo quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
   proofs netlist venv clean distclean
 
 help:
@@ -36,6 +36,8 @@ help:
 	@echo "make mutants   wrong variants of the design, which the tests must notice: table by unit, to build/mutants/ (resumes)"
 	@echo "make coverage  branches and toggles of the Verilog that the tests reach, to build/coverage/ (resumes)"
 	@echo "make lint      ruff and mypy"
+	@echo "make docs      the site, to build/site/index.html; it needs no network"
+	@echo "make dist      wheel and source archive, checked and tried in a fresh environment, to build/dist/"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
 
@@ -74,6 +76,16 @@ coverage: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+dist: $(VENV)/.dev
+	rm -rf build/dist
+	$(BIN)/python -m build --no-isolation --outdir build/dist > build/dist.log 2>&1 || { tail build/dist.log; exit 1; }
+	$(BIN)/python -m twine check --strict build/dist/*
+	SPATTEN_DIST=build/dist $(BIN)/python -m pytest -q tests/install/test_wheel.py
 
 gpt: $(VENV)/.dev
 	$(BIN)/python -m spatten_hw.sim.models.gpt.train
@@ -126,7 +138,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "installing test and lint tools into $(VENV)"
-	@$(PIP) install -e '.[sim,demo,dev,train,huggingface,plots,boards,integration]'
+	@$(PIP) install -e '.[sim,demo,dev,docs,train,huggingface,plots,boards,integration]'
 	@touch $@
 
 clean:

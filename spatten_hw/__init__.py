@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .top import Top
 
 __all__ = ["PRESETS", "Accelerator", "ConfigError", "SpAttenConfig", "Top"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Fixed-point arithmetic on Amaranth values: rounding, saturation, stated widths, as the datapath and the control use it.
+"""Fixed-point arithmetic on Amaranth values: rounding, saturation, stated widths; for datapath and control alike.
 
 May import: nothing of the project.
 """

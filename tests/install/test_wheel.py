@@ -29,6 +29,9 @@ def call(*command, cwd, **variables):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    """The one in the folder $SPATTEN_DIST, which `make dist` has made, or one of the present sources."""
+    if os.environ.get("SPATTEN_DIST"):
+        return next(Path(os.environ["SPATTEN_DIST"]).resolve().glob("*.whl"))
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "source"
     # Not from the checkout itself: setuptools leaves `build/` there.
@@ -78,6 +81,14 @@ def test_one_name(wheel):
     for file in tracked:
         if file.endswith((".cpp", ".h", ".css", ".js")):
             assert f"spatten_hw/{file.removeprefix('spatten_hw/')}" in names
+
+
+@pytest.mark.skipif("SPATTEN_DIST" not in os.environ, reason="make dist")
+def test_the_source_archive_gives_the_same_wheel(wheel, tmp_path):
+    archive = next(wheel.parent.glob("*.tar.gz"))
+    call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, archive,
+         cwd=tmp_path)
+    assert sorted(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
 
 
 def test_it_is_the_wheel_that_runs(installed, place):

@@ -1,0 +1,63 @@
+"""Pages and drawings that the site makes from the sources: commands from argparse, fields from `SpAttenConfig`,
+registers from their table, SVG from `drawings.py`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import drawings
+
+from spatten_hw.cli import _parser
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.interface.register_pages import registers_markdown
+from spatten_hw.presets import PRESETS
+
+
+def on_files(files: Files, config) -> Files:
+    """Adds what is generated."""
+    made = {"reference/commands.md": commands(), "reference/configuration.md": configuration(),
+            "reference/registers.md": registers(), **drawings.all_drawings()}
+    for name, content in made.items():
+        files.append(File.generated(config, name, content=content))
+    return files
+
+
+def commands() -> str:
+    """Every command's own --help."""
+    parts = ["# Commands\n", "What `--help` says. A mistake is one line and exit code 2; 130: interrupted.\n"]
+    for path, parser in _commands("spatten-hw", _parser()):
+        text = parser.format_help().rstrip()
+        parts.append(f"## {path}\n\n```text\n{text}\n```\n")
+    return "\n".join(parts)
+
+
+def _commands(path: str, parser: argparse.ArgumentParser):
+    yield path, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                yield from _commands(f"{path} {name}", inner)
+
+
+def configuration() -> str:
+    """The fields of a configuration, and what the presets make of them."""
+    lines = ["# Configuration\n", "Fields of `SpAttenConfig`, with `--set FIELD=VALUE`, in a TOML file or in Python. "
+             "What breaks a rule is refused with the rule and a remedy.\n",
+             f"| field | what | default | {' | '.join(PRESETS)} |", f"|---|---|---|{'---|' * len(PRESETS)}"]
+    for field in dataclasses.fields(SpAttenConfig):
+        if field.name != "name":
+            values = " | ".join(str(getattr(c, field.name)) for c in PRESETS.values())
+            lines.append(f"| `{field.name}` | {field.metadata.get('doc', '')} | {field.default} | {values} |")
+    return "\n".join(lines) + "\n"
+
+
+def registers() -> str:
+    """The register map of `small`, as `generate` writes it; other builds differ in the read-only build fields alone."""
+    return registers_markdown(PRESETS["small"])
