@@ -55,6 +55,8 @@ class Bench:
     def __init__(self, dut, inputs: Sequence[str] = (), outputs: Sequence[str] = (), seed: int | None = None):
         self.dut = dut
         self.rng = random.Random(cocotb.RANDOM_SEED if seed is None else seed)
+        #: Of its own, so that what a seed means does not depend on it.
+        self._noise = random.Random("idle payloads")
         self.inputs = {n: _Port(dut, n) for n in inputs}
         self.outputs = {n: _Port(dut, n) for n in outputs}
         self.sources: dict[str, Source] = {n: Source([]) for n in inputs}
@@ -136,6 +138,8 @@ class Bench:
             s.at += 1
             s.valid = False
             port.valid.value = 0
+            # What is not offered may be anything.
+            port.payload.value = self._noise.getrandbits(len(port.payload))
 
     async def run(self, until: Callable[[], bool], limit: int, watch: Callable[[], None] | None = None) -> int:
         """Steps until `until()` holds; returns the cycles taken; AssertionError after `limit` cycles."""

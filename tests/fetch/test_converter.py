@@ -1,5 +1,7 @@
 """Bit-width converter: every width, plane and head dimension, against the golden model's operands."""
 
+from itertools import accumulate
+
 import cocotb
 import pytest
 
@@ -57,7 +59,18 @@ async def exchange(dut, count, kinds=KINDS, *, source=0.0, sink=0.0):
     rows = [random_row(bench.rng, c, kinds) for _ in range(count)]
     sent = bench.send("i", [word for row in rows for word in row[0]], stall=source)
     out = bench.receive("o", stall=sink)
-    await bench.run(lambda: len(out.items) >= len(rows), limit=len(rows) * 100 + 100)
+    ends = list(accumulate(len(row[0]) for row in rows))
+
+    before = [0, 0]                                          # words in, rows out, up to the last edge
+
+    def looks():
+        # A row is inside from its first word to the cycle in which it is taken.
+        taken, done = before
+        if taken > (ends[done - 1] if done else 0):
+            assert not int(dut.idle.value), f"{taken} words taken, {done} rows gone"
+        before[:] = len(sent.cycles), len(out.items)
+
+    await bench.run(lambda: len(out.items) >= len(rows), len(rows) * 100 + 100, looks)
     for number, ((_, want, error, what), got) in enumerate(zip(rows, out.items, strict=True)):
         assert elements(got, len(want), c.operand_bits) == want, (number, what)
         assert got >> (c.max_dim * c.operand_bits) == error, (number, what)

@@ -135,6 +135,41 @@ async def session(dut, *, source=0.0, sink=0.0, rounds=3, commands=5, **memory):
 
 
 @cocotb.test()
+async def queries_of_many_heads_wait(dut):
+    """More than the queues hold, each of another head than the one before, while rows are hardly taken."""
+    c = SpAttenConfig(**params()["config"])
+    fb = FetchBench(dut, c)
+    await fb.start(latency=(20, 40))
+    await fb.set_job(c.dims[0])
+    await fb.set_list(random_ids(fb.rng, c, dense=True))
+    traffic = Traffic(fb, 0)
+    for n in range(40):
+        traffic._query(n % min(4, c.max_heads))
+    # Three of a head: dealt out so that neighbours differ.
+    order = sorted(range(len(traffic.q)), key=lambda n: (n % 3, n))
+    traffic.q = [traffic.q[n] for n in order]
+    traffic.send["q_cmd"] = [traffic.send["q_cmd"][n] for n in order]
+    await traffic.run(sink=0.9)
+    traffic.check()
+
+
+@cocotb.test()
+async def one_port_alone_waits_for_memory(dut):
+    """`waits` of K while a single row is asked for: of one port, whatever the others do."""
+    c = SpAttenConfig(**params()["config"])
+    fb = FetchBench(dut, c)
+    await fb.start(latency=(30, 30))
+    await fb.set_job(c.dims[0], progressive=False)
+    await fb.set_list([0])
+    fb.bench.send("k_cmd", [fb.k_cmd(0, 1, 0, 0, 0)])
+    rows, seen = fb.bench.receive("k_rows"), []
+    place = 1                                                # behind Q
+    for _ in range(80):
+        await fb.bench.step(lambda: (fb.watch(), seen.append(int(dut.waits.value) >> place & 1)))
+    assert len(rows.items) == 1 and any(seen) and not seen[-1]
+
+
+@cocotb.test()
 async def everything_under_stalls_and_disorder(dut):
     await session(dut, source=0.2, sink=0.3, latency=(1, 40), stall=0.3)
 

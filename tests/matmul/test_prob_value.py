@@ -213,6 +213,17 @@ async def latency_and_waiting(dut):
     await bench.run(lambda: bool(out.items), 40)
     check(c, out.items, one.expect)
     assert out.cycles[0] - kept.cycles[0] == prob_value_latency(c)
+    assert not int(dut.stall.value)
+
+    # Vectors out of the memory wait for nothing, however many there are.
+    buffered, stalls = Work(), []
+    for _ in range(12):
+        add_vector(buffered, c, rng, dim, sram, stream=False, k=1)
+    bench.send("kept", buffered.kept)
+    out = bench.receive("o")
+    await bench.run(lambda: len(out.items) == 12, 100, lambda: stalls.append(int(dut.stall.value)))
+    check(c, out.items, buffered.expect)
+    assert not any(stalls)
 
     two = Work()
     add_vector(two, c, rng, dim, sram, stream=False, k=1)

@@ -62,6 +62,18 @@ async def equals_golden_under_stalls(dut):
 
 
 @cocotb.test()
+async def short_vectors_wait_for_a_slow_output(dut):
+    """Vectors of one score, more than are counted inside: pass 2 begins none that has no place in front of pass 3."""
+    c = CONFIGS[params()["config"]]
+    bench = await bench_of(dut)
+    for name in ("flat", "free"):
+        bench.receive(name)
+    bench.receive("o", stall=0.98)
+    driver = Driver(bench, c, {"dim_log2": 0, "threshold": 0}, shuffle=False)
+    await driver.run(gangs(driver, [1] * (2 * Softmax(c).vectors_inside), 1), limit=60_000)
+
+
+@cocotb.test()
 async def timing_without_stalls(dut):
     """Every probability row leaves in the cycle that three passes of 1 row per cycle allow."""
     c = CONFIGS[params()["config"]]

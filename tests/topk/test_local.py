@@ -49,7 +49,7 @@ class _Local:
         source = bench.send("probs", rows, stall_in)
         out = bench.receive("kept", stall_out)
         total = sum(-(-len(e[0]) // c.topk_lanes) for e in expected)
-        asked = 0
+        asked, ends_in, before = 0, {i for i, word in enumerate(rows) if unpack(prob_row(c), word)["last"]}, (0, 0)
         for _ in range(400 * len(rows) + 4000):
             ids = 0
             for j in range(c.lanes):
@@ -58,13 +58,19 @@ class _Local:
             dut.list_ids.value = ids
 
             def watch():
-                nonlocal asked
+                nonlocal asked, before
                 asked = int(dut.list_row.value)
+                came, left = before
+                if came > left:
+                    assert int(dut.busy.value), f"{came} vectors came, {left} left"
+                before = (len(ends_in & set(range(len(source.cycles)))),
+                          sum(unpack(kept_row(c), word)["last"] for word in out.items))
 
             await bench.step(watch)
             if len(out.items) >= total:
                 break
         await bench.idle(20)
+        assert not int(dut.busy.value)
         got, keys, payloads = [], [], []
         for word in out.items:
             row = unpack(kept_row(c), word)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.quickselect import QuickSelect
+from spatten_hw.topk.selector import Selector
 
 from .rows import RowFormat, collect, kept, shapes_of_keys, vector_rows
 
@@ -160,3 +162,50 @@ def test_rate_of_the_papers_engine():
 def test_unknown_engine():
     with pytest.raises(ValueError, match="quickselect"):
         make_topk("bubblesort", 12, 10, 5, 4, 16)
+
+
+@cocotb.test()
+async def by_middles_alone(dut):
+    """Every pivot is the middle of what is left of the range: each halves it, and any key is found."""
+    p = params()
+    rng = Bench(dut).rng
+    n, top = p["max_n"], (1 << p["key"]) - 1
+    vectors = [([x] * n, n // 2) for x in (0, 1, 2, top - 1, top)]
+    vectors += [([rng.choice([0, 1, top, rng.getrandbits(p["key"])]) for _ in range(n)], rng.randrange(1, n))
+                for _ in range(40)]
+    _, ends = await _check(dut, vectors, limit=60_000)
+    most = (p["key"] + 1) * (p["rows"] + p["pass"]) + p["rows"] + p["lanes"] + 20
+    assert max(b - a for a, b in pairwise(ends)) <= most
+
+
+@pytest.mark.parametrize("key,lanes,max_n", [(6, 4, 24), (3, 2, 12)])
+def test_middles_alone_find_every_key(key, lanes, max_n, monkeypatch):
+    """As after `random_passes` unlucky samples, which no test can wait for."""
+    before = Selector.__init__
+
+    def without_samples(self, *args):
+        before(self, *args)
+        self.random_passes = 0
+    monkeypatch.setattr(Selector, "__init__", without_samples)
+    engine = QuickSelect(key, 4, 2, lanes, max_n)
+    run_bench(engine, __name__, testcase="by_middles_alone", params={
+        "key": key, "payload": 4, "tag": 2, "lanes": lanes, "max_n": max_n, "rows": engine.max_rows,
+        "pass": engine._selector.pass_cycles})
+
+
+#: Cycles for 60 random vectors of n = 100, 10-bit keys, P = 8: any change of how pivots are chosen changes them.
+CYCLES_OF_60 = {20: 2940, 50: 3267}
+
+
+@cocotb.test()
+async def takes_as_many_cycles_as_ever(dut):
+    """Selection is right whatever the pivots are; only the time tells whether they are chosen as they should be."""
+    p = params()
+    rng = random.Random("pivots")
+    for k, want in CYCLES_OF_60.items():
+        _, ends = await _check(dut, [([rng.getrandbits(p["key"]) for _ in range(100)], k) for _ in range(60)])
+        assert ends[-1] - ends[0] == want, f"k={k}: {ends[-1] - ends[0]} cycles"
+
+
+def test_pivots_are_chosen_as_they_were():
+    _run("takes_as_many_cycles_as_ever", 10, 7, 3, 8, 128)
