@@ -1,8 +1,8 @@
 """What a configuration takes of an FPGA, estimated in no time: to refuse what is too big before synthesis begins.
 
 Every unit's look-up tables, flip-flops, multipliers and block RAMs on ECP5 follow laws with one or a few drivers each,
-fitted to what synthesis found of `small`, `eighth` and `full` (docs/fpga.md): the estimate decides whether synthesis is
-worth the wait, and no more. Other families are scaled from that.
+fitted to what synthesis found of `small`, `eighth` and `full` (docs/fpga-findings.md): the estimate decides whether
+synthesis is worth the wait, and no more. Other families are scaled from that.
 """
 
 from __future__ import annotations

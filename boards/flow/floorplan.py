@@ -2,7 +2,8 @@
 
 Its DSP blocks lie in rows as wide as the die, a quarter of its height apart. Left alone, the placer fills one row with
 the 32 multipliers of an array and with those of address units as well: every wire to and from them then runs along that
-row, half of which the router could not sort out (docs/fpga.md). Here each array gets a block of two rows instead.
+row, half of which the router could not sort out (docs/fpga-findings.md). Here each array gets a block of two rows
+instead.
 """
 
 from __future__ import annotations

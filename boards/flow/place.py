@@ -19,7 +19,7 @@ from .tools import Usage
 #: which one draw of two routed; from `heap`, routing stopped getting better at some 4,300 overused wires.
 PLACER = "static"
 #: Most routings of one placement: they differ by several MHz, and one takes a third of the time of the placement
-#: (docs/fpga.md).
+#: (docs/fpga-findings.md).
 ROUTINGS = 3
 #: Between the seeds of two routings.
 SEED_STEP = 1000

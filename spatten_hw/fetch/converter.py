@@ -59,7 +59,7 @@ class BitWidthConverter(wiring.Component):
     `join` have been put below them; the two alternate. `o.ready` is cut. `idle`: no row inside.
 
     Why chunks: a converter for a row of 32 elements of 12 bits takes each of its 384 bits to five places, all of
-    which cross; here it is 96 bits. (docs/fpga.md has what that did to routing.)
+    which cross; here it is 96 bits. (docs/fpga-findings.md has what that did to routing.)
     """
 
     LATENCY = 4

@@ -9,8 +9,8 @@ from spatten_hw.boards.flow.estimate import check_fit, estimate
 from spatten_hw.errors import UserError
 from spatten_hw.presets import EIGHTH, FULL, PRESETS, SMALL
 
-#: `spatten-hw bench area`, whole of a preset (docs/fpga.md): what the laws are fitted to. Block RAMs of the larger
-#: presets are not: how deep the fetcher's rings are decides between them and LUTs.
+#: `spatten-hw bench area`, whole of a preset (docs/fpga-findings.md): what the laws are fitted to. Block RAMs of the
+#: larger presets are not: how deep the fetcher's rings are decides between them and LUTs.
 MEASURED = {("small", "ecp5"): {"luts": 39630, "flip_flops": 40008, "dsps": 85, "brams": 109},
             ("small", "xc7"): {"luts": 25397, "flip_flops": 30215, "dsps": 85, "brams": 49.5},
             ("eighth", "ecp5"): {"luts": 184501, "flip_flops": 140017, "dsps": 188},
