@@ -10,12 +10,18 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import schemdraw
 from schemdraw import elements
+
+from spatten_hw.host.layout import channel_of
+from spatten_hw.presets import PRESETS
 
 schemdraw.use("svg")
 schemdraw.config(fontsize=9, font="sans-serif")
 
+#: Channels of granules 0 … 7, four channels.
+CHANNEL = channel_of(np.arange(8) * PRESETS["full"].interleave_bytes, PRESETS["full"].replace(channels=4))[0].tolist()
 STORE, LOGIC, OUTSIDE, CONTROL = "#dbe9f6", "#e4f3e4", "#f3ead7", "#f6dfe0"
 
 
@@ -156,10 +162,12 @@ def key_row() -> bytes:
 
 def memory_layout() -> bytes:
     """A plane, its rows, and the channels that its granules go to."""
-    boxes = [Box(f"g{i}", i * 2.4, 3, 2.4, 1, f"granule {i}\nchannel {i % 4}", STORE) for i in range(8)]
+    boxes = [Box(f"g{i}", i * 2.4, 3, 2.4, 1, f"granule {i}\nchannel {CHANNEL[i]}", STORE) for i in range(8)]
     boxes += [Box(f"row{i}", i * 4, 5.2, 3.4, 1, f"row of token {i}\nD elements, packed", LOGIC) for i in range(4)]
     boxes += [Box(f"pad{i}", i * 4 + 3.4, 5.2, 0.6, 1, "··", OUTSIDE) for i in range(4)]
-    boxes += [Box(f"c{i}", i * 4.9, 0, 4.2, 1, f"channel {i}\ngranules {i}, {i + 4}, …", OUTSIDE) for i in range(4)]
+    for i in range(4):
+        granules = ", ".join(str(g) for g in range(8) if CHANNEL[g] == i)
+        boxes.append(Box(f"c{i}", i * 4.9, 0, 4.2, 1, f"channel {i}\ngranules {granules}, …", OUTSIDE))
     arrows = [Arrow(f"g{i}.S", f"c{i}.N") for i in range(4)]
     arrows += [Arrow("row0.S@1.2", "g0.N@1.2"), Arrow("row1.S@4.8", "g1.N@4.4"), Arrow("row1.S@6.2", "g2.N@6.2")]
     return draw(boxes, arrows)

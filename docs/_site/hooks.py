@@ -16,6 +16,7 @@ import drawings
 
 from spatten_hw.cli import _parser
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
 from spatten_hw.interface.register_pages import registers_markdown
 from spatten_hw.presets import PRESETS
 
@@ -23,7 +24,7 @@ from spatten_hw.presets import PRESETS
 def on_files(files: Files, config) -> Files:
     """Adds what is generated."""
     made = {"reference/commands.md": commands(), "reference/configuration.md": configuration(),
-            "reference/registers.md": registers(), **drawings.all_drawings()}
+            "reference/registers.md": registers(), "reference/descriptor.md": descriptor(), **drawings.all_drawings()}
     for name, content in made.items():
         files.append(File.generated(config, name, content=content))
     return files
@@ -55,6 +56,24 @@ def configuration() -> str:
         if field.name != "name":
             values = " | ".join(str(getattr(c, field.name)) for c in PRESETS.values())
             lines.append(f"| `{field.name}` | {field.metadata.get('doc', '')} | {field.default} | {values} |")
+    return "\n".join(lines) + "\n"
+
+
+def descriptor() -> str:
+    """The fields of a layer job's descriptor and of its scale table."""
+    lines = ["# Descriptor of a layer job\n",
+             "64-bit words, little endian, in memory at an address that is a multiple of 8: "
+             f"{HEADER_WORDS} words of header, then {SCALE_WORDS} for every query head. Bits not named are 0. "
+             "`spatten_hw.host.job.encode` makes one, the C header has the same constants, "
+             "[attention.c](../bare_metal/attention.c) is an example in C.\n"]
+    for title, fields in (("Header", FIELDS), ("Scale of a query head", SCALE_FIELDS)):
+        lines += [f"## {title}\n", "| word | bits | field | what |", "|---|---|---|---|"]
+        lines += [f"| {f.word} | {f.lsb} … {f.lsb + f.width - 1} | `{f.name}` | {f.doc} |" for f in fields]
+        lines.append("")
+    lines += ["With shifts that round half to even and saturate: a score s gives d = (max − s) >> `score_pre` (18 bits), "
+              "the exponent y = d · `score_mant` >> `score_post` (19 bits, 14 of them fraction), and 2^−y is its share; a "
+              "sum of probabilities times V gives the output sum · `out_mant` >> `out_shift` (16 bits). How real scales "
+              "become these: `spatten_hw/host/scales.py`."]
     return "\n".join(lines) + "\n"
 
 
