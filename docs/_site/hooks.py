@@ -20,7 +20,6 @@ from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, 
 from spatten_hw.interface.register_pages import registers_markdown
 from spatten_hw.presets import PRESETS
 
-
 #: What the scale table is for.
 SCALES = """\
 With shifts that round half to even and saturate: a score s gives d = (max − s) >> `score_pre` (18 bits), the exponent
