@@ -22,9 +22,10 @@ from spatten_hw.presets import PRESETS
 
 #: What the scale table is for.
 SCALES = """\
-With shifts that round half to even and saturate: a score s gives d = (max − s) >> `score_pre` (18 bits), the exponent
-y = d · `score_mant` >> `score_post` (19 bits, 14 of them fraction), and 2^−y is its share; a sum of probabilities times V
-gives the output sum · `out_mant` >> `out_shift` (16 bits). How real scales become these: `spatten_hw/host/scales.py`."""
+With shifts that round half to even and saturate: a score s gives d = (max − s) >> `score_pre` (18 bits), the
+exponent y = d · `score_mant` >> `score_post` (19 bits, 14 of them fraction), and 2^−y is its share; a sum of
+probabilities times V gives the output sum · `out_mant` >> `out_shift` (16 bits). How real scales become these:
+`spatten_hw/host/scales.py`."""
 
 
 def on_files(files: Files, config) -> Files:

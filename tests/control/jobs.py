@@ -79,6 +79,17 @@ def legal_job(rng: random.Random, c: SpAttenConfig) -> dict[str, int]:
 def spoil(rng: random.Random, c: SpAttenConfig, f: dict[str, int]) -> dict[str, int]:
     """The job with one or two fields changed to something that is often illegal."""
     f = dict(f)
+    if rng.random() < 0.1:
+        # State that would end a word behind the last address.
+        align = max(8, c.beat_bytes)
+        flag, name, extra, unit = rng.choice([("load_ids", "ids_in", 1, 8), ("store_ids", "ids_out", 1, align),
+                                              ("load_scores", "scores_in", 0, 8),
+                                              ("store_scores", "scores_out", 0, align)])
+        words = f["tokens"] + f["heads"] + extra
+        f[name] = ((1 << c.addr_bits) - 8 * words) // unit * unit + unit
+        f[flag] = 1
+        f["restart"] &= flag != "load_ids"
+        return f
     for _ in range(rng.choice([1, 1, 1, 2])):
         # A pair is a single bit with two conditions: three times as often as another field.
         field = rng.choice((*FIELDS, *[BY_NAME["pair"]] * 2))
@@ -86,7 +97,7 @@ def spoil(rng: random.Random, c: SpAttenConfig, f: dict[str, int]) -> dict[str, 
         limits = {"dim": c.max_dim, "heads": c.max_heads, "group": c.max_group, "tokens": c.max_tokens}
         edge = limits.get(field.name, old) + 1
         new = rng.choice([
-            0, old + 1, old - 1, old * 2, old + 4, edge, rng.getrandbits(field.width), 1 << rng.randrange(field.width),
+            0, old + 1, old - 1, old * 2, old + 4, old + 8, old + 8, old + max(8, c.beat_bytes), edge, rng.getrandbits(field.width), 1 << rng.randrange(field.width),
             old | 1 << rng.randrange(field.width), (1 << c.addr_bits) - rng.randrange(200), 1 << c.addr_bits,
             (1 << field.width) - 1,
         ])

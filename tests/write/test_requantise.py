@@ -24,6 +24,7 @@ CONFIGS = {
     "64": TINY,
     "32": TINY.replace(axi_data_bits=32, channels=1, operand_bits=16, axi_addr_bits=20),
     "wide": TINY.replace(axi_data_bits=512, interleave_bytes=64),
+    "two dims": TINY.replace(max_dim=8, axi_data_bits=256),
     "one-dim": TINY.replace(min_dim=8, max_dim=8, multipliers=8, axi_data_bits=128, max_heads=1, max_group=1),
 }
 

@@ -13,7 +13,7 @@ from spatten_hw.sim.testbench.axi_watch import watch_streams
 from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.layouts import out_beat
 from spatten_hw.write.bursts import burst_beats
-from spatten_hw.write.writer import Writer
+from spatten_hw.write.writer import MAX_OUTSTANDING, Writer
 
 TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=16, sram_tokens=16, max_heads=4,
                      max_group=2, slots=2, topk_lanes=4, channels=2, axi_data_bits=64, interleave_bytes=32,
@@ -116,6 +116,8 @@ async def transfer(dut, bench, c, memory, rows, state, feed, limit):
         await bench.step(watch)
         limit -= 1
         assert limit, bench.state()
+    await bench.idle(4)
+    assert int(dut.waits.value) == 0, "all is answered"
     return counted
 
 
@@ -187,6 +189,30 @@ async def one_beat_per_cycle(dut):
         block = burst_beats(c) * c.beat_bytes
         least = sum(1 + s[-1]["addr"] // block - s[0]["addr"] // block for s in rows)
         assert sum(len(s.items) for s in memory.aw) == least, "a row is cut at block borders only"
+
+
+@cocotb.test()
+async def as_many_bursts_wait_as_are_stated(dut):
+    """A channel that never answers takes `MAX_OUTSTANDING` bursts; of which kind they are, `waits` says."""
+    c = CONFIGS[params()["config"]]
+    bench = make_bench(dut, c)
+    dut.clear.value = 0
+    await bench.start()
+    for channel in range(c.channels):
+        kind = channel % 2
+        memory = Memory(bench, c)
+        step = max(1, c.interleave_bytes) * 8                # of local bytes: no two in a block
+        sections = [[{"data": n, "strobe": (1 << c.beat_bytes) - 1, "kind": kind, "last": 1,
+                      "addr": int(logical_of(channel, n * step, c))}] for n in range(MAX_OUTSTANDING + 6)]
+        bench.send("state" if kind else "rows", [pack(out_beat(c), s[0]) for s in sections])
+        bench.send("rows" if kind else "state", [])
+        await bench.idle(4 * MAX_OUTSTANDING)
+        assert [len(aw.items) for aw in memory.aw] == [MAX_OUTSTANDING * (n == channel) for n in range(c.channels)]
+        assert int(dut.waits.value) == 1 << kind
+        for _ in range(400):
+            memory.update()
+            await bench.step()
+        assert len(memory.aw[channel].items) == len(sections) and int(dut.idle.value) and int(dut.waits.value) == 0
 
 
 @cocotb.test()
