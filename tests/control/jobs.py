@@ -97,9 +97,9 @@ def spoil(rng: random.Random, c: SpAttenConfig, f: dict[str, int]) -> dict[str, 
         limits = {"dim": c.max_dim, "heads": c.max_heads, "group": c.max_group, "tokens": c.max_tokens}
         edge = limits.get(field.name, old) + 1
         new = rng.choice([
-            0, old + 1, old - 1, old * 2, old + 4, old + 8, old + 8, old + max(8, c.beat_bytes), edge, rng.getrandbits(field.width), 1 << rng.randrange(field.width),
-            old | 1 << rng.randrange(field.width), (1 << c.addr_bits) - rng.randrange(200), 1 << c.addr_bits,
-            (1 << field.width) - 1,
+            0, old + 1, old - 1, old * 2, old + 4, old + 8, old + 8, old + max(8, c.beat_bytes), edge,
+            rng.getrandbits(field.width), 1 << rng.randrange(field.width), old | 1 << rng.randrange(field.width),
+            (1 << c.addr_bits) - rng.randrange(200), 1 << c.addr_bits, (1 << field.width) - 1,
         ])
         f[field.name] = new & ((1 << field.width) - 1)
     return f
