@@ -80,7 +80,7 @@ def _compile(verilog: str, glue: str, work: Path, optimize: int) -> Path:
         shutil.copyfile(HERE / source, work / source)
     env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
     verilate(work, TOP, "block.cpp", env, f"-O{optimize}", *ONE_FILE)
-    runtime = kept.library_dir() / f"runtime-block-{version()}-{optimize}"
+    runtime = kept.library_dir() / f"runtime-block-{version()}-{optimize}{variant.compiled()}"
     make = ["make", f"-j{JOBS}", "-f", f"V{TOP}.mk"]
     with shared_runtime(work / "obj", runtime):
         headers = Headers(runtime, f"-O{optimize}")

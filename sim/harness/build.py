@@ -144,7 +144,7 @@ def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimi
     # of their own again. Without it the library of `full` has two thirds of the size.
     flow = ("-fno-dfg",) if len(verilog) >= LARGE else ()
     verilate(work, TOP, "harness.cpp", env, "", "repeated.vlt", *flow, *options, *(ONE_FILE if whole else ()))
-    folder = kept.library_dir() / f"runtime-{version()}-{runtime}"
+    folder = kept.library_dir() / f"runtime-{version()}-{runtime}{variant.compiled()}"
     with shared_runtime(work / "obj", folder):
         arguments = []
         if not _is_split(work / "obj"):

@@ -97,7 +97,6 @@ def shared_runtime(obj: Path, kept: Path) -> Iterator[None]:
     """Within, make finds the objects of Verilator's runtime in `obj` if an earlier build left them in `kept`; otherwise
     they are left there afterwards. They are the same for every design that is compiled with the same options, and half
     the time of compiling a small one."""
-    kept = kept.with_name(kept.name + variant.compiled())
     kept.mkdir(exist_ok=True)
     for path in kept.glob("*.o"):
         shutil.copyfile(path, obj / path.name)

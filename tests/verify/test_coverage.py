@@ -1,13 +1,18 @@
 """Coverage in terms of the source: what Verilator's counters become, what is listed, which jobs count."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import pytest
 
 from spatten_hw.interface.descriptor import FIELDS
+from spatten_hw.sim.harness import variant
+from spatten_hw.sim.harness.kept import library_dir
 from spatten_hw.sim.verify import coverage, unreached
 from spatten_hw.sim.verify.bins import CROSSES, STATIC, counted
-from spatten_hw.sim.verify.cover_points import Design, Point, points_of
+from spatten_hw.sim.verify.cover_points import Design, Point, design, points_of
 from spatten_hw.sim.verify.coverage_page import by_unit, missed_lines, page
 from spatten_hw.sim.verify.coverage_runs import Covered
 
@@ -101,3 +106,20 @@ def test_bad_input_is_one_line(arguments, what, capsys):
     assert coverage.main(arguments) == 2
     error = capsys.readouterr().err
     assert what in error and error.count("\n") == 1
+
+
+def test_a_block_is_counted_from_an_empty_build_folder(tmp_path, monkeypatch):
+    """What its compilation shares with others lies elsewhere than that of ordinary simulations."""
+    counts = tmp_path / "counts"
+    counts.mkdir()
+    monkeypatch.setenv("SPATTEN_BUILD", str(tmp_path / "build"))
+    monkeypatch.setenv(variant.COVERAGE, str(counts))
+    program = ("from spatten_hw.sim.harness.block import Block; from spatten_hw.stream.skid import HalfBuffer\n"
+               "block = Block(HalfBuffer, 5); block.send('i', [1, 2, 3]); block.receive('o'); block.run(20, o=3)")
+    # They are written as the process ends.
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120,
+                   env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    found = [*counts.glob("*.dat")]
+    assert found
+    of = design(library_dir() / f"coverage-{found[0].name.split('-')[0]}.v")
+    assert any(covered for _, covered in points_of(found[0].read_text(), of))
