@@ -9,6 +9,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.csr import completion_layout
 from spatten_hw.control.job_reader import job_offer
 from spatten_hw.control.stages import FETCH_ERRORS, FRONT_ERRORS, WRITE_ERRORS, JobStages
+from spatten_hw.interface.activity import BackState, FrontState
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import run_bench
@@ -52,6 +53,8 @@ class World:
         self.ops = self.ends = 0
         self.preparing = True
         self.replies: list[list[int]] = []
+        self.seen: set = set()
+        self.taken_at_once = False
 
     def look(self):
         """Once a cycle, everything settled."""
@@ -95,7 +98,31 @@ class World:
         if int(d.busy.value) == 0:
             assert ended > self.front or self.front_is_new()
         self.retired += int(d.retire.value)
+        self._states(ended)
         self._serve(j, ended)
+
+    def _states(self, ended):
+        """What the stages say that they do (register ACTIVITY) is what can be seen of them."""
+        d = self.dut
+        front, back = FrontState(int(d.front_state.value)), BackState(int(d.back_state.value))
+        assert (front == FrontState.IDLE) == bool(int(d.jobs__ready.value))
+        if int(d.op__valid.value):
+            finish = int(d.op__payload.value)
+            assert front == (FrontState.SCORING if finish else FrontState.PREPARING)
+        if int(d.op_done__ready.value):
+            assert front in (FrontState.PREPARING, FrontState.FINISHING)
+        if self.taken_at_once:
+            assert int(d.back_clear.value), "a job that starts with the back stage free is given to it in that cycle"
+        self.taken_at_once = bool(int(d.start.value)) and back == BackState.IDLE
+        if int(d.start.value):
+            assert front == FrontState.HELD
+        if int(d.completion__valid.value):
+            assert back == BackState.ENDING
+        if self.back == self.front and not int(d.back_clear.value) and ended <= self.back:
+            assert back != BackState.IDLE
+        if front == FrontState.REFUSED:
+            assert self.jobs[self.front].refused or self.jobs[self.front].bad
+        self.seen |= {front, back}
 
     def front_is_new(self):
         """The last job was taken in this very cycle."""
@@ -156,6 +183,7 @@ async def random_jobs(dut):
         assert [(g["tag"], g["error"]) for g in got] == [(j.number + 7, j.code) for j in jobs]
         assert world.started == {j.number for j in jobs if not j.refused and not j.bad}
         assert world.retired == sum(not j.refused for j in jobs)
+        assert world.seen == {*FrontState, *BackState}
         assert world.overlapped > 20, "scores of a job were made beside the outputs of another"
 
 
