@@ -1,6 +1,7 @@
 """Who may import what: a host without Amaranth, a datapath without the simulation."""
 
 import ast
+import graphlib
 import os
 import subprocess
 import sys
@@ -31,10 +32,10 @@ def test_a_host_loads_no_hardware_description(module):
     assert not OTHERS & set(done.stdout.split())
 
 
-def imports(path):
-    """What a file imports, by whole names, wherever in it."""
+def imports(path, nodes=None):
+    """What a file imports, by whole names, wherever in it, or in these `nodes`."""
     here = ("spatten_hw", *path.relative_to(PACKAGE).parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if nodes is None else nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -109,3 +110,26 @@ def test_no_folder_of_the_generator_is_in_a_circle():
         assert free, f"a circle among {sorted(arrows)}"
         for folder in free:
             del arrows[folder]
+
+
+def at_once(nodes):
+    """Statements that run as a module is imported; not those for type checkers."""
+    for node in nodes:
+        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        if isinstance(node, ast.FunctionDef) or for_types:
+            continue
+        yield node
+        yield from at_once(child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt))
+
+
+def test_no_modules_import_one_another():
+    """Read alone, in some order, each after all that it needs."""
+    paths = {path for top in (PACKAGE, PACKAGE / "sim", PACKAGE / "boards") for path in top.rglob("*.py")}
+    names = {path: ".".join(("spatten_hw", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in paths}
+    modules = {name.removesuffix(".__init__"): path for path, name in names.items()}
+    arrows = {}
+    for module, path in modules.items():
+        found = imports(path, at_once(ast.parse(path.read_text(encoding="utf-8")).body))
+        needs = {name if name in modules else name.rpartition(".")[0] for name in found}
+        arrows[module] = needs & modules.keys() - {module}
+    assert len([*graphlib.TopologicalSorter(arrows).static_order()]) == len(modules) > 400
