@@ -61,8 +61,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
+    command = ""
     try:
         arguments = _parser().parse_args(argv)
+        command = arguments.handler.__module__
         with ended_by_sigterm():
             code = int(arguments.handler(arguments) or 0)
         sys.stdout.flush()
@@ -70,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail("; ".join([str(error), *getattr(error, "__notes__", ())]))
     except ModuleNotFoundError as error:
-        explained = missing(error)
+        explained = missing(error, command)
         if explained is None:
             raise
         return _fail(str(explained))
@@ -120,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         try:
             register = importlib.import_module(module).register
         except ModuleNotFoundError as error:
-            explained = missing(error)
+            explained = missing(error, module)
             if explained is None:
                 raise
             _register_missing(subparsers, name, explained)

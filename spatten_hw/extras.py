@@ -16,10 +16,12 @@ EXTRAS = {
 }
 
 
-def missing(error: ModuleNotFoundError) -> UserError | None:
-    """What to say of a module that is not installed; None: no extra brings it, so the error is a bug."""
+def missing(error: ModuleNotFoundError, module: str = "") -> UserError | None:
+    """What to say of a module that is not installed; None: no extra brings it, so the error is a bug. `module`: of the
+    command that needs it: a simulation that lacks Amaranth lacks the compiler of its Verilog as well."""
     name = (error.name or "").partition(".")[0]
     if name not in EXTRAS:
         return None
+    extra = "sim" if EXTRAS[name] == "rtl" and module.startswith("spatten_hw.sim.") else EXTRAS[name]
     return UserError(f"this needs the package {name.replace('_', '-')}, which is not installed; install with: "
-                     f"pip install 'spatten-hw[{EXTRAS[name]}]'")
+                     f"pip install 'spatten-hw[{extra}]'")

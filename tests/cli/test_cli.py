@@ -14,7 +14,7 @@ import pytest
 from spatten_hw import cli
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
-from spatten_hw.extras import EXTRAS
+from spatten_hw.extras import EXTRAS, missing
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.bench.digest import verilog_digest
 
@@ -189,6 +189,12 @@ def test_a_package_that_a_command_needs_later(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "spatten_hw.top", raising=False)
     assert cli.main(["generate", "-o", "x"]) == 2
     assert "pip install 'spatten-hw[rtl]'" in capsys.readouterr().err
+
+
+def test_a_simulation_lacks_more_than_amaranth():
+    error = ModuleNotFoundError("No module named 'amaranth'", name="amaranth.lib")
+    for module, extra in (("spatten_hw.commands.generate", "rtl"), ("spatten_hw.sim.commands.run", "sim")):
+        assert str(missing(error, module)).endswith(f"pip install 'spatten-hw[{extra}]'")
 
 
 def test_a_missing_package_that_no_extra_brings_is_a_bug(monkeypatch):
