@@ -23,8 +23,9 @@ from spatten_hw.shared import only_asked
 from spatten_hw.source_tree import sources_digest
 
 from . import kept, variant
+from .asked import asked_level
 from .block_ports import Port, ports_of
-from .build import JOBS, Progress, asked_level
+from .build import JOBS, Progress
 from .precompiled import Headers
 from .simulated import MADE_BY, simulated
 from .verilator import ONE_FILE, call, check_tools, shared_runtime, verilate, verilator_env, version

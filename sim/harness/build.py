@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import re
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.source_tree import sources_digest
 
 from . import kept, variant
-from .errors import ToolError
+from .asked import asked_contracts, asked_level
 from .glue import glue_header
 from .precompiled import Headers
 from .registers import clocked_registers
@@ -101,25 +100,6 @@ def build_library(verilog: str, channels: int, data_bits: int, *, probe: SpAtten
         digest.update(part.encode())
     return kept.library(digest.hexdigest()[:16], lambda work: _compile(
         verilog, glue, work, [*(["--trace"] if trace else []), *options], optimize, say, f"{int(trace)}-{optimize}"))
-
-
-def asked_level(variable: str = "SPATTEN_OPTIMIZE") -> int | None:
-    """The level of g++ that the environment's `variable` asks for, 0 … 3, where no other is named: for those who build
-    more than they simulate. None: it is not set. Raises `ToolError` for anything else."""
-    text = os.environ.get(variable, "")
-    if text not in ("", "0", "1", "2", "3"):
-        raise ToolError(f"{variable} = {text}: must be 0, 1, 2 or 3, the C++ compiler's optimisation level")
-    return int(text) if text else None
-
-
-def asked_contracts() -> bool:
-    """Whether simulated accelerators have the contracts of their blocks in them: $SPATTEN_CONTRACTS = 1, as all tests
-    set it. Without, `full` runs at nearly twice the speed and is built in two thirds of the time; every result is
-    compared with the golden model in any case. Raises `ToolError` for anything but 0, 1 or nothing."""
-    text = os.environ.get("SPATTEN_CONTRACTS", "")
-    if text not in ("", "0", "1"):
-        raise ToolError(f"SPATTEN_CONTRACTS = {text}: must be 1 (contracts in the simulation) or 0")
-    return text == "1"
 
 
 def optimisation(verilog: str) -> int:

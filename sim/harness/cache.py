@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from spatten_hw.output import cannot_write
 from .kept import build_place, locked, remove_work
 
 LEFTOVERS = "leftovers"
+#: Seconds for which unfinished work without a lock counts as somebody's.
+YOUNG = 3600
 #: What costs more than a few minutes to make again: removed only if it is named.
 PRECIOUS = ("models",)
 #: (kind, folder, names in it).
@@ -62,7 +65,7 @@ def clear(kinds: Sequence[str]) -> tuple[list[Entry], list[Path]]:
     for entry in entries():
         if entry.kind in kinds:
             try:
-                with _unused(entry.path):
+                with _unused(entry):
                     _remove(entry.path)
                 gone.append(entry)
             except BlockingIOError:
@@ -73,14 +76,38 @@ def clear(kinds: Sequence[str]) -> tuple[list[Entry], list[Path]]:
 
 
 @contextlib.contextmanager
-def _unused(path: Path) -> Iterator[None]:
-    """`BlockingIOError` if a build of that name is going on."""
+def _unused(entry: Entry) -> Iterator[None]:
+    """`BlockingIOError` if a build is going on that makes this, or needs it."""
+    path = entry.path
+    if entry.kind == "runtimes":
+        if _building():
+            raise BlockingIOError
+    elif _unfinished(path) and time.time() - entry.time < YOUNG:
+        raise BlockingIOError
     lock = path.with_suffix(".lock")
-    if path.parent.name != "lib" or not lock.exists():
+    if path.parent.name != "lib" or entry.kind == "runtimes" or not lock.exists():
         yield
         return
     with locked(lock, block=False):
         yield
+
+
+def _unfinished(path: Path) -> bool:
+    """Work that has no lock: a test bench or a netlist that is not complete."""
+    return (path.parent.name == "bench" and not (path / "done").exists()) or path.name.startswith("part-")
+
+
+def _building() -> bool:
+    """Whether anything is being compiled that what all share is for."""
+    for path in _listed(build_place() / "lib"):
+        if path.suffix == ".lock":
+            try:
+                with locked(path, block=False):
+                    pass
+            except BlockingIOError:
+                return True
+    return any(entry.kind == "benches" and _unfinished(entry.path) and time.time() - entry.time < YOUNG
+               for entry in entries())
 
 
 def _remove(path: Path) -> None:

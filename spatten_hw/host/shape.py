@@ -88,6 +88,9 @@ def check_fits(who: str, config: SpAttenConfig, shape: LayerShape, precision: Pr
         if field == "sram_tokens":
             raise UserError(f"the prompt of {who} has {prompt} tokens, the K/V memories of '{config.name}' hold {has}: "
                             "shorten it or raise sram_tokens")
+        if field == "dims" and config.min_dim < shape.dim < config.max_dim:
+            raise UserError(f"{who} has heads of {shape.dim}, '{config.name}' takes "
+                            f"{', '.join(map(str, config.dims))}: pad them to one of these")
         if field == "dims":
             field, need, has = ("max_dim", need, config.max_dim) if shape.dim > config.max_dim else (
                 "min_dim", f"≤ {shape.dim}", config.min_dim)

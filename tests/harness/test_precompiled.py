@@ -7,7 +7,7 @@ import cocotb
 import pytest
 from cocotb.triggers import Timer
 
-from spatten_hw.sim.harness import build
+from spatten_hw.sim.harness import asked, build
 from spatten_hw.sim.harness.block_build import build_block
 from spatten_hw.sim.harness.errors import ToolError
 from spatten_hw.sim.harness.precompiled import Headers
@@ -55,13 +55,13 @@ def test_a_design_that_was_compiled_otherwise_reads_the_text(tmp_path):
 @pytest.mark.parametrize("text,level", [("", None), ("0", 0), ("3", 3)])
 def test_the_level_that_the_environment_asks_for(text, level, variable, monkeypatch):
     monkeypatch.setenv(variable, text)
-    assert build.asked_level(variable) == level
+    assert asked.asked_level(variable) == level
 
 
 def test_a_level_that_is_none(monkeypatch):
     monkeypatch.setenv("SPATTEN_OPTIMIZE", "fast")
     with pytest.raises(ToolError, match="SPATTEN_OPTIMIZE = fast: must be 0, 1, 2 or 3"):
-        build.asked_level()
+        asked.asked_level()
     monkeypatch.setenv("SPATTEN_OPTIMIZE_BLOCKS", "4")
     with pytest.raises(ToolError, match="SPATTEN_OPTIMIZE_BLOCKS = 4: must be 0, 1, 2 or 3"):
         build_block(HalfBuffer, 5)
@@ -71,16 +71,16 @@ def test_a_level_that_is_none(monkeypatch):
 def test_contracts_are_asked_for(text, on, monkeypatch):
     """And a simulation without them is another one."""
     monkeypatch.setenv("SPATTEN_CONTRACTS", text)
-    assert build.asked_contracts() == on
+    assert asked.asked_contracts() == on
     assert build._generator_hash(LEAST, False, 1, True) != build._generator_hash(LEAST, False, 1, False)
 
 
 def test_contracts_are_asked_for_wrongly(monkeypatch):
     monkeypatch.setenv("SPATTEN_CONTRACTS", "yes")
     with pytest.raises(ToolError, match="SPATTEN_CONTRACTS = yes: must be 1"):
-        build.asked_contracts()
+        asked.asked_contracts()
 
 
 def test_tests_look_at_contracts():
     """`tests/conftest.py` asks for them, unless whoever started the tests does not."""
-    assert build.asked_contracts() or os.environ["SPATTEN_CONTRACTS"] == "0"
+    assert asked.asked_contracts() or os.environ["SPATTEN_CONTRACTS"] == "0"

@@ -94,6 +94,7 @@ FITS = {"shape": LayerShape(16, 4, 2), "precision": Precision(12, (8, 4), (12, 0
 @pytest.mark.parametrize("field,change,says", [
     ("dims", {"shape": LayerShape(64, 1)}, "needs max_dim ≥ 64, 'quad' has 32: use another preset or --set max_dim=64"),
     ("dims", {"shape": LayerShape(4, 1)}, "needs min_dim ≤ 4, 'quad' has 8: use another preset or --set min_dim=4"),
+    ("dims", {"shape": LayerShape(12, 1)}, "has heads of 12, 'quad' takes 8, 16, 32: pad them to one of these"),
     ("max_tokens", {"tokens": 65}, "needs max_tokens ≥ 65, 'quad' has 64"),
     ("sram_tokens", {"prompt": 65}, "the prompt of the model has 65 tokens, the K/V memories of 'quad' hold 64: "),
     ("max_heads", {"shape": LayerShape(16, 5, 2)}, "needs max_heads ≥ 10, 'quad' has 8"),

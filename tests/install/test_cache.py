@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -29,6 +30,8 @@ def folder(tmp_path, monkeypatch):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * size)
+    old = time.time() - 2 * cache.YOUNG
+    os.utime(tmp_path / "synthesis/part-x1", (old, old))
     return tmp_path
 
 
@@ -78,6 +81,29 @@ def test_what_is_being_built_stays(folder, capsys):
         assert main(["cache", "--clear"]) == 0
         assert f"{folder}/lib/{C}.build: is being built, and stays" in capsys.readouterr().out
     assert {f"lib/{C}.build/obj/x.o", f"lib/{C}.lock", f"lib/{C}.key"} <= left(folder)
+
+
+def test_what_has_no_lock_stays_while_it_may_be_somebodys(folder, capsys):
+    """A netlist and a test bench that are not complete, and what builds share."""
+    now = time.time()
+    os.utime(folder / "synthesis/part-x1", (now, now))
+    (folder / f"bench/{A}/done").rename(folder / f"bench/{A}/top.v")
+    told = as_json(capsys, "--clear")
+    assert {f"{folder}/synthesis/part-x1", f"{folder}/bench/{A}", f"{folder}/runtime2-0"} <= set(told["in_use"])
+    assert {"synthesis/part-x1/log", f"bench/{A}/top.v", "runtime2-0/verilated.o"} <= left(folder)
+    old = now - 2 * cache.YOUNG
+    for name in ("synthesis/part-x1", f"bench/{A}"):
+        os.utime(folder / name, (old, old))
+    assert as_json(capsys, "--clear")["in_use"] == [] and left(folder) == OTHERS | {f"gpt/{A}.npz"}
+
+
+def test_what_builds_share_stays_while_one_is_compiled(folder, capsys):
+    with (folder / f"lib/{A}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        as_json(capsys, "--clear", "runtimes")
+    assert {"lib/runtime-5.48.0-0-1/verilated.o", "runtime2-0/verilated.o"} <= left(folder)
+    as_json(capsys, "--clear", "runtimes")
+    assert not {"lib/runtime-5.48.0-0-1/verilated.o", "runtime2-0/verilated.o"} & left(folder)
 
 
 def test_work_elsewhere_goes_too(folder, tmp_path_factory, capsys):
