@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 #: Folders of which all tests run.
-WHOLE = ("cli", "config", "host", "numerics")
+WHOLE = ("cli", "config", "host", "primitives")
 #: Folders of which every test runs with the first of its cases.
 FIRST_CASE = ("bus", "control", "fetch", "golden", "matmul", "presets", "prune", "softmax", "stream", "topk", "write")
 #: Others, by the beginning of their names.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
 from ..contract import at_most_one, contract
+from ..primitives.one_hot import one_hot_mux
 from ..stream.arbiter import RoundRobin
 from ..stream.skid import SkidBuffer
 from .axi import LEN_BITS, ar_layout, r_layout
@@ -129,12 +130,3 @@ class ResponseColumn(wiring.Component):
                 ]
         contract(m, at_most_one(self.taken) & ((self.taken & ~self.valid) == 0), "one of the beats offered is taken")
         return m
-
-
-def one_hot_mux(select: Value, payloads: list) -> Value:
-    """The payload whose `select` bit is set, 0 without: an AND-OR tree, shallower than a priority chain."""
-    result: Value = Const(0, len(Value.cast(payloads[0])))
-    for i, p in enumerate(payloads):
-        v = Value.cast(p)
-        result = result | Mux(select[i], v, 0)
-    return result

@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..interface.registers import COUNTER_INDEX_BITS, COUNTERS
-from ..stream.registers import local_copy
+from ..primitives.registers import local_copy
+from ..primitives.ring import next_in_ring
 
 #: Longest time from `request` to `done`, in cycles: one round of the adder and its two stages.
 READ_CYCLES = len(COUNTERS) + 2
@@ -63,7 +64,7 @@ class PerformanceCounters(wiring.Component):
         read = totals.read_port(transparent_for=())
 
         turn = Signal(range(count))
-        m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
+        m.d.sync += turn.eq(next_in_ring(turn, count))
         events = local_copy(m, self.events, "events_here")
         # Since its last turn, which was `count` cycles ago.
         recent: list[Value] = []

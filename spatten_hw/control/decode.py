@@ -7,7 +7,7 @@ from amaranth.lib import data
 
 from ..config import SpAttenConfig
 from ..interface.descriptor import FIELDS, STRIDE_BITS, Field
-from ..numerics.fixed import narrow
+from ..primitives.widths import narrow
 from ..stream.job_layouts import job_layout
 
 #: Fields counted in tokens, and in heads; above the build's limit they only need to be told to be above it.

@@ -8,14 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract
+from ..primitives.one_hot import lowest_index, without_lowest
 from ..stream.layouts import k_command, v_command
-
-
-def lowest_set(m: Module, bits, index: Signal) -> None:
-    """`index` := number of the lowest set bit of `bits` (unchanged meaning if none is set)."""
-    for i in reversed(range(len(bits))):
-        with m.If(bits[i]):
-            m.d.comb += index.eq(i)
 
 
 class Loader(wiring.Component):
@@ -43,14 +37,13 @@ class Loader(wiring.Component):
         m = Module()
         c = self.config
         left = Signal(c.max_heads)
-        head = Signal(c.head_bits)
         half = Signal()
         used = Signal(2)  # being filled, or full
         k_full = Signal(2)
         v_full = Signal(2)
         pending_k = Signal()  # the command registers hold a command not taken yet
         pending_v = Signal()
-        lowest_set(m, left, head)
+        head = lowest_index(m, left, "head")
         m.d.comb += [
             self.k_cmd.valid.eq(pending_k), self.v_cmd.valid.eq(pending_v),
             self.ready.eq(k_full & v_full),
@@ -65,7 +58,7 @@ class Loader(wiring.Component):
                 kp.kv_head.eq(head), kp.rows.eq(self.rows), kp.lsb.eq(0), kp.fill.eq(1), kp.half.eq(half),
                 vp.kv_head.eq(head), vp.rows.eq(self.rows), vp.half.eq(half),
                 pending_k.eq(1), pending_v.eq(1), half.eq(~half),
-                left.eq(left & (left - 1)[:c.max_heads]),
+                left.eq(without_lowest(left)),
                 used.bit_select(half, 1).eq(1),
             ]
         for h in range(2):

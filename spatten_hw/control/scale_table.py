@@ -8,8 +8,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
+from ..primitives.registers import NO_COLLISIONS
 from ..stream.job_layouts import scale_layout
-from ..stream.registers import NO_COLLISIONS
 
 #: Jobs whose scales the table holds: one in each stage (`stages.py`), one that waits, one that is being read.
 SETS = 4

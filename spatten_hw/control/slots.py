@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract
+from ..primitives.ring import next_in_ring
 
 
 def slot_entry(c: SpAttenConfig) -> data.StructLayout:
@@ -40,7 +41,7 @@ class SlotRing(wiring.Component):
         following = Signal(c.slot_bits)
         busy = Signal(c.slots)                  # taken, and not given back now
         m.d.comb += [
-            following.eq(Mux(self.slot == c.slots - 1, 0, self.slot + 1)),
+            following.eq(next_in_ring(self.slot, c.slots)),
             busy.eq(taken & ~Mux(self.free_valid, Const(1, c.slots) << self.free_slot, 0)[:c.slots]),
             self.empty.eq(taken == 0),
             self.look.eq(Array([e.as_value() for e in entries])[self.look_slot]),

@@ -10,8 +10,8 @@ from ..config import SpAttenConfig
 from ..contract import contract
 from ..interface.activity import BackState, FrontState
 from ..interface.errors import ErrorCode
+from ..primitives.registers import payload_register
 from ..stream.job_layouts import job_layout
-from ..stream.registers import payload_register
 from .csr import completion_layout
 from .job_reader import job_offer
 from .scale_table import SET_BITS

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
-from operator import or_
 from types import SimpleNamespace
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
@@ -15,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig
 from ..interface.errors import ErrorCode
 from ..interface.validate import RANGES, RULES
+from ..primitives.one_hot import one_hot_mux
 from .decode import fields_layout
 
 #: Rules per group of the two-stage search for the first broken one.
@@ -122,7 +121,7 @@ class Validator(wiring.Component):
         m.d.sync += turn.eq(Cat(step == 1, turn[:-1]))
 
         def of_turn(values: Iterable[ValueLike]) -> Value:
-            return reduce(or_, (Mux(turn[at], value, 0) for at, value in enumerate(values)))
+            return one_hot_mux(turn, list(values))
 
         m.d.sync += [
             x.eq(of_turn(x_term for _, _, x_term, _, _ in terms)),

@@ -11,11 +11,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..numerics.fixed import narrow, times_few
+from ..primitives.one_hot import lowest_index, without_lowest
+from ..primitives.products import times_few
+from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta
-from .loader import lowest_set
 from .slots import SlotRing
 
 #: Commands for Q rows that wait.
@@ -65,7 +66,6 @@ class Walker(wiring.Component):
         m.submodules.ring = ring = SlotRing(c)
 
         left = Signal(c.max_heads)
-        next_head = Signal(c.head_bits)
         kv_head = Signal(c.head_bits)
         first_query_head = Signal(c.head_bits)
         member = Signal(c.max_group.bit_length())
@@ -73,7 +73,7 @@ class Walker(wiring.Component):
         next_position = Signal(c.count_bits)
         half = Signal()
         gang_slot = Signal(c.slot_bits)
-        lowest_set(m, left, next_head)
+        next_head = lowest_index(m, left, "next_head")
         m.d.comb += [
             ring.free_valid.eq(self.free.valid), ring.free_slot.eq(self.free.payload.slot),
             self.free.ready.eq(1),
@@ -102,7 +102,7 @@ class Walker(wiring.Component):
         gang = Signal(c.max_group.bit_length())
         item_head = Signal(c.head_bits)
         m.d.comb += [
-            rest.eq(left & (left - 1)[:c.max_heads]),
+            rest.eq(without_lowest(left)),
             gang.eq(Mux(paired, 2, job.group)), item_head.eq(kv_head + (paired & member[0])),
         ]
         lane = position[:clog2(c.lanes)] if c.lanes > 1 else 0
@@ -170,7 +170,7 @@ class Walker(wiring.Component):
                 ]
                 if c.max_group > 1:
                     with m.If(job.pair & job.generate & ~next_head[0] & rest.bit_select(next_head | 1, 1)):
-                        m.d.sync += [paired.eq(1), left.eq(rest & (rest - 1)[:c.max_heads])]
+                        m.d.sync += [paired.eq(1), left.eq(without_lowest(rest))]
                 m.d.comb += next_position.eq(0)
                 with m.If(left == 0):
                     m.next = "IDLE"

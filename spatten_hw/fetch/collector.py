@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
+from ..primitives.one_hot import one_hot_mux
+from ..primitives.registers import local_copy, payload_register
 from ..stream.job_layouts import dim_case
 from ..stream.layouts import operand_row
-from ..stream.registers import local_copy, payload_register
 from ..stream.skid import SpareBuffer
 from .converter import lane_row
 from .row_generator import group_note
@@ -112,7 +113,7 @@ class RowCollector(wiring.Component):
         """`of` the port that has row `r` of this group at D = min_dim << d: port set·R + r."""
         rows = self.config.lanes >> d
         sets = self.ports // rows
-        value: Value = Const(0, len(of(self.lanes[r])))
-        for k in range(sets):
-            value = value | Mux(group[:clog2(sets)] == k if sets > 1 else 1, of(self.lanes[k * rows + r]), 0)
-        return value
+        rows_of_sets = [of(self.lanes[k * rows + r]) for k in range(sets)]
+        if sets == 1:
+            return rows_of_sets[0]
+        return one_hot_mux([group[:clog2(sets)] == k for k in range(sets)], rows_of_sets)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import LSB_WIDTH, SpAttenConfig
 from ..contract import at_most_one, contract
-from ..stream.registers import PART, copies
+from ..primitives.one_hot import one_hot_mux
+from ..primitives.pipeline import PART, copies
 from ..stream.skid import SpareBuffer
 from .aligner import row_word
 from .chunk import (
@@ -163,11 +164,9 @@ class BitWidthConverter(wiring.Component):
         widths = plane_widths(c)
         quarter = c.axi_data_bits // QUARTERS
         chunk = Signal(max(w * chunk_elements(c, w) for w in widths), reset_less=True)
-        value: Value = Const(0, len(chunk))
-        for here, (start, length) in zip(begins, chunk_places(c).items(), strict=True):
-            value = value | Mux(here, window[start * quarter:start * quarter + length], 0)
         with m.If(move):
-            m.d.sync += chunk.eq(value)
+            m.d.sync += chunk.eq(one_hot_mux(begins, [window[start * quarter:start * quarter + length]
+                                                      for start, length in chunk_places(c).items()]))
         number = chunk_elements(c, NARROW)
         hows = copies(m, how.as_value(), -(-number // PART), "chunk_how", en=move, reset=False)
         operands = [Signal(c.operand_bits, name=f"operand_{e}", reset_less=True) for e in range(number)]

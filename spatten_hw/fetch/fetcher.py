@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.axi import ar_layout, r_layout
 from ..bus.read_crossbar import ReadCrossbar
 from ..config import LSB_WIDTH, SpAttenConfig, clog2
+from ..primitives.registers import local_copy
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import (
     aux_command,
@@ -20,7 +21,6 @@ from ..stream.layouts import (
     q_row,
     v_command,
 )
-from ..stream.registers import local_copy
 from .group_fetcher import GroupFetcher, port_beats_bits
 from .head_base import HeadBase
 from .query_fetcher import QueryFetcher

@@ -8,12 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
-from ..numerics.fixed import times_few
-from ..stream.registers import payload_register
+from ..primitives.products import stride_product
+from ..primitives.registers import payload_register
+from ..primitives.widths import wrap
 from ..stream.skid import SpareBuffer
-
-#: Multiplier width: a head stride is multiplied in two halves, each fits one DSP block.
-_HALF = 16
 
 
 def stride_bits(c: SpAttenConfig) -> int:
@@ -70,25 +68,19 @@ class HeadBase(wiring.Component):
         asked_valid = Signal()
         asked = Signal.like(q, reset_less=True)
         product_valid = Signal()
-        product_low = Signal(c.head_bits + _HALF, reset_less=True)
-        product_high = Signal(c.head_bits + _HALF, reset_less=True)
         product_base = Signal(c.addr_bits, reset_less=True)
         product_user = Signal(user_bits, reset_less=True)
         offset_valid = Signal()
-        offset = Signal(c.addr_bits, reset_less=True)
         offset_base = Signal(c.addr_bits, reset_less=True)
         offset_user = Signal(user_bits, reset_less=True)
+        offset = stride_product(m, asked.head, asked.stride, c.addr_bits, "offset", move)
         with m.If(move):
             m.d.sync += [
                 asked_valid.eq(self.i.valid), asked.eq(q),
                 product_valid.eq(asked_valid), product_base.eq(asked.base), product_user.eq(asked.user),
-                product_low.eq(times_few(asked.stride[:_HALF], asked.head)),
-                product_high.eq(times_few(asked.stride[_HALF:], asked.head)),
-                # Addresses wrap at their width, like every byte address here.
                 offset_valid.eq(product_valid), offset_base.eq(product_base), offset_user.eq(product_user),
-                offset.eq(product_low + (product_high << _HALF)),
                 spare.i.valid.eq(offset_valid), Value.cast(answer.user).eq(offset_user),
-                answer.base.eq(offset_base + offset),
+                answer.base.eq(wrap(offset_base + offset, c.addr_bits)),
             ]
         m.d.comb += self.idle.eq(~(asked_valid | product_valid | offset_valid | self.o.valid))
         return m

@@ -10,10 +10,10 @@ from ..bus.read_crossbar import request_layout, response_banks, response_layout
 from ..config import SpAttenConfig
 from ..contract import always_taken
 from ..interface.descriptor import STRIDE_BITS
+from ..primitives.registers import payload_register
 from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import q_command, q_row
-from ..stream.registers import payload_register
 from .head_base import HeadBase, stride_bits
 from .lane_port import QUEUE_DEPTH, QUEUE_MARGIN, LanePort
 from .row_generator import plane_layout

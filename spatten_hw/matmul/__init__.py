@@ -1,4 +1,4 @@
 """The two multiplier arrays of Figure 8: Q×K with its K memory, and Prob×V with its V memory and adder trees.
 
-May import: config, contract, numerics, stream.
+May import: config, contract, primitives, stream.
 """

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..contract import at_most_one, contract, full_rows
-from ..numerics.fixed import narrow
+from ..primitives.one_hot import any_of, lowest_set, one_hot_mux, without_lowest
+from ..primitives.registers import payload_register
+from ..primitives.widths import narrow
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import kept_row, tag_layout
-from ..stream.registers import payload_register
 from .operand_buffer import row_bits
 
 #: Kept rows the lanes choose from. A row leaves two cycles after its last element was chosen, so fewer than 4
@@ -127,10 +128,10 @@ class LaneScheduler(wiring.Component):
             m.d.comb += [
                 row_pending[j].eq(Cat(some[k][j] for k in lanes).any()),
                 # something is left in this row or an older one
-                pending_upto[j].eq(row_pending[j] | _any(older[i][j] & row_pending[i] for i in slots)),
+                pending_upto[j].eq(row_pending[j] | any_of(older[i][j] & row_pending[i] for i in slots)),
                 # an older row ends a vector that is not finished: this row belongs to a later one
-                blocked[j].eq(_any(older[i][j] & occupied[i] & ends[i] & pending_upto[i] for i in slots)),
-                front[j].eq(row_pending[j] & ~_any(older[i][j] & row_pending[i] for i in slots)),
+                blocked[j].eq(any_of(older[i][j] & occupied[i] & ends[i] & pending_upto[i] for i in slots)),
+                front[j].eq(row_pending[j] & ~any_of(older[i][j] & row_pending[i] for i in slots)),
                 done[j].eq(occupied[j] & ~pending_upto[j]),
             ]
         chosen_slot = [Signal(N, name=f"chosen_slot_lane{k}") for k in lanes]
@@ -144,17 +145,17 @@ class LaneScheduler(wiring.Component):
             first = [Signal(P, name=f"first{s}_lane{k}") for s in slots]
             for s in slots:
                 m.d.comb += [
-                    choice[s].eq(some[k][s] & ~blocked[s] & ~_any(older[i][s] & some[k][i] for i in slots)),
-                    first[s].eq(pending[k][s] & ~(pending[k][s] - 1)),
+                    choice[s].eq(some[k][s] & ~blocked[s] & ~any_of(older[i][s] & some[k][i] for i in slots)),
+                    first[s].eq(lowest_set(pending[k][s])),
                 ]
                 with m.If(load[s]):
                     m.d.sync += [pending[k][s].eq(mine[k]), some[k][s].eq(mine[k].any())]
                 with m.Elif(en & choice[s]):
-                    m.d.sync += [pending[k][s].eq(pending[k][s] & ~first[s]),
-                                 some[k][s].eq((pending[k][s] & ~first[s]).any())]
+                    m.d.sync += [pending[k][s].eq(without_lowest(pending[k][s])),
+                                 some[k][s].eq(without_lowest(pending[k][s]).any())]
             with m.If(en):
                 m.d.sync += [chosen_slot[k].eq(choice),
-                             chosen_element[k].eq(_select(choice, first))]
+                             chosen_element[k].eq(one_hot_mux(choice, first))]
 
         # Rows done leave in order, in the cycle in which the step that finished them is read out: so a vector's
         # last step is the one that meets its last row leaving.
@@ -173,19 +174,19 @@ class LaneScheduler(wiring.Component):
             m.d.sync += [
                 self.o.valid.eq(chosen),
                 out.last.eq((done & ends).any()),
-                out.tag.eq(_select(chosen_front, [t.as_value() for t in tags])),
+                out.tag.eq(one_hot_mux(chosen_front, [t.as_value() for t in tags])),
             ]
         for k in lanes:
             lane_probs = Signal(data.ArrayLayout(unsigned(PROB_BITS), P), name=f"probs_lane{k}")
             lane_rows = Signal(data.ArrayLayout(unsigned(addr_bits), P), name=f"rows_lane{k}")
             m.d.comb += [
-                lane_probs.eq(_select(chosen_slot[k], [p.as_value() for p in probs])),
-                lane_rows.eq(_select(chosen_slot[k], [r.as_value() for r in rows])),
+                lane_probs.eq(one_hot_mux(chosen_slot[k], [p.as_value() for p in probs])),
+                lane_rows.eq(one_hot_mux(chosen_slot[k], [r.as_value() for r in rows])),
             ]
             with m.If(en):
                 m.d.sync += [
-                    out.probs[k].eq(_select(chosen_element[k], [lane_probs[e] for e in range(P)])),
-                    out.rows[k].eq(_select(chosen_element[k], [lane_rows[e] for e in range(P)])),
+                    out.probs[k].eq(one_hot_mux(chosen_element[k], [lane_probs[e] for e in range(P)])),
+                    out.rows[k].eq(one_hot_mux(chosen_element[k], [lane_rows[e] for e in range(P)])),
                 ]
         m.d.comb += self.busy.eq(occupied.any() | chosen | self.o.valid)
         contract(m, full_rows(kept.count, kept.last, P), "kept rows are full but for the last", when=self.kept.valid)
@@ -205,15 +206,3 @@ def _older(m: Module, head: Signal, i: int, j: int, n: int) -> Signal:
     table = sum(1 << h for h in range(n) if (i - h) % n < (j - h) % n)
     m.d.comb += before.eq(Const(table, n).bit_select(head, 1))
     return before
-
-
-def _any(bits) -> Value:
-    return Cat(*bits).any()
-
-
-def _select(onehot: Value, values: list) -> Value:
-    """The value whose bit is set, 0 if none is."""
-    result: Value = Const(0, len(Value.cast(values[0])))
-    for i, v in enumerate(values):
-        result = result | Mux(onehot[i], v, 0)
-    return result

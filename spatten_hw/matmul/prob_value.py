@@ -8,10 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
+from ..primitives.registers import local_copy
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import dim_case, job_layout
 from ..stream.layouts import acc_row, kept_depth, kept_row, operand_row
-from ..stream.registers import local_copy
 from .lane_scheduler import SCHEDULER_LATENCY, LaneScheduler
 from .operand_buffer import row_bits
 from .value_array import ValueArray, value_array_latency

@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract, contracts_on
+from ..primitives.registers import local_copy
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import operand_row, q_row, qk_command, score_row
-from ..stream.registers import local_copy
 from ..stream.skid import SpareBuffer
 from .key_buffer import KeyBuffer
 from .operand_buffer import row_bits

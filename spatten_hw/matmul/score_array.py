@@ -7,9 +7,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
-from ..numerics.fixed import resize
+from ..primitives.adder_tree import adder_tree
+from ..primitives.pipeline import Pipeline
+from ..primitives.tree import tree_stages
+from ..primitives.widths import resize
 from ..stream.job_layouts import dim_case, job_layout
-from .pipeline import adder_tree, register, tree_stages
 
 
 def score_array_latency(c: SpAttenConfig) -> int:
@@ -54,6 +56,7 @@ class ScoreArray(wiring.Component):
 
         q_blocks = Signal(data.ArrayLayout(unsigned(block_bits), 1 << levels))
         m.d.comb += q_blocks.eq(self.q)
+        pipeline = Pipeline(m, self.en)
         sums: list[Value] = []
         for s in range(c.slices):
             k_slice = Signal(block_bits, name=f"k_slice{s}", reset_less=True)
@@ -68,14 +71,14 @@ class ScoreArray(wiring.Component):
                 k_slice.word_select(i, c.operand_bits).as_signed()
                 * q_slice.word_select(i, c.operand_bits).as_signed() for i in range(c.min_dim)
             ]
-            products = register(m, self.en, products, f"product{s}_")
-            sums.append(adder_tree(m, self.en, products, f"slice{s}"))
+            products = pipeline.stage(products, f"product{s}_")
+            sums.append(adder_tree(m, products, f"slice{s}", self.en))
 
         for e in range(levels):
             join = Signal(name=f"join_level{e}")
             m.d.comb += join.eq(self.dim_log2 > e)
             pairs = len(sums) >> 1
-            sums = list(register(m, self.en, [
+            sums = list(pipeline.stage([
                 Mux(join, sums[2 * r] + sums[2 * r + 1], sums[r]) if r < pairs else sums[r]
                 for r in range(c.slices)
             ], f"sum_level{e}_"))

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..contract import contract
+from ..primitives.widths import narrow, saturate_unsigned
 
 #: Cycles from an accepted addend row until the memory holds it.
 ADD_CYCLES = 4
@@ -99,10 +100,7 @@ class RowAccumulator(wiring.Component):
         for lane in range(self.lanes):
             total = Signal(self.total_bits + 1, name=f"total_{lane}")
             m.d.comb += total.eq(Mux(sum_hit, write_sums[lane], base[lane]) + sum_addends[lane])
-            kept = total[:self.total_bits]
-            if self.saturate:
-                kept = kept | total[-1].replicate(self.total_bits)
-            m.d.sync += write_sums[lane].eq(kept)
+            m.d.sync += write_sums[lane].eq((saturate_unsigned if self.saturate else narrow)(total, self.total_bits))
             if not self.saturate:
                 contract(m, ~total[-1], "a sum that does not saturate fits", when=sum_valid)
 

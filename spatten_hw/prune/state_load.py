@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
+from ..primitives.widths import saturate_unsigned
 from ..stream.layouts import aux_command, aux_word
 from .rows import member_bits, member_row, row_bits
 
@@ -182,4 +183,4 @@ def _clamped(m: Module, word: Value, width: int, name: str) -> Value:
     low = Signal(width, name=f"{name}_low", reset_less=True)
     over = Signal(name=f"{name}_over", reset_less=True)
     m.d.sync += [low.eq(word[:width]), over.eq(word[width:].any())]
-    return low | over.replicate(width)
+    return saturate_unsigned(Cat(low, over), width)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, unsigned
+from amaranth import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
 from ..contract import always_taken, contract
-from ..numerics.fixed import saturate
-from ..stream.registers import delay
+from ..primitives.pipeline import delay
+from ..primitives.rounding import guarded_shift, round_guarded, sticky_shift
+from ..primitives.widths import saturate
+from ..stream.fifo import never_full
 from .formats import M_FRACTION, PROB_SHIFT
-from .pipeline import never_full, round_guarded, sticky_right
 from .rows import header, inverse, slot_notice, vector_info
 
 
@@ -58,12 +59,12 @@ class Decision(wiring.Component):
         inverse_1 = delay(m, self.inverse.payload, 1, "inverse")
         m.d.comb += [
             self.inverse.ready.eq(1),
-            guarded_r.eq(Cat(r[:constant - 1].any(), r[constant - 1:])),
+            guarded_r.eq(guarded_shift(r, constant)),
             largest.eq(saturate(round_guarded(moved), unsigned(PROB_BITS))),
             is_flat.eq(self.info.p.may_refetch & (largest < self.threshold)),
             self.info.ready.eq(valid),
         ]
-        m.d.sync += moved.eq(sticky_right(guarded_r, self.inverse.p.k, 1))
+        m.d.sync += moved.eq(sticky_shift(m, guarded_r, self.inverse.p.k, 1, "moved"))
 
         # At most one notice per slot is ever in here.
         m.submodules.flat_slots = flat_slots = never_full(slot_notice(c), c.slots)

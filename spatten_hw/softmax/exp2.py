@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import always_taken, contract
-from ..numerics.fixed import narrow, round_shift
-from ..stream.registers import delay
+from ..primitives.pipeline import delay
+from ..primitives.rounding import round_shift
+from ..primitives.widths import narrow
 from .formats import (
     BASE_BITS,
     BASE_FRACTION,

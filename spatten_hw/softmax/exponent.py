@@ -8,10 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import always_taken, contract, contracts_on
-from ..numerics.fixed import narrow, saturate
-from ..stream.registers import delay
+from ..primitives.pipeline import delay
+from ..primitives.rounding import guarded, round_guarded, sticky_shift
+from ..primitives.widths import narrow, saturate
 from .formats import D_BITS, Y_BITS
-from .pipeline import guarded, round_guarded, sticky_right
 from .rows import exponent_row, score_exponents
 
 
@@ -64,12 +64,12 @@ class Exponent(wiring.Component):
             m.d.sync += [
                 # Two score_bits numbers, the first not smaller: the difference fits score_bits unsigned.
                 below.eq(narrow(top - scores[lane], c.score_bits)),
-                below_coarse.eq(sticky_right(guarded(below), pre[3:], 8)),
-                below_fine.eq(sticky_right(below_coarse, pre_fine[:3], 1)),
+                below_coarse.eq(sticky_shift(m, guarded(below), pre[3:], 8, f"below_coarse_{lane}")),
+                below_fine.eq(sticky_shift(m, below_coarse, pre_fine[:3], 1, f"below_fine_{lane}")),
                 d.eq(saturate(round_guarded(below_fine), unsigned(D_BITS))),
                 product.eq(d * mant),
-                y_coarse.eq(sticky_right(guarded(product), post[3:], 8)),
-                y_fine.eq(sticky_right(y_coarse, post_fine[:3], 1)),
+                y_coarse.eq(sticky_shift(m, guarded(product), post[3:], 8, f"y_coarse_{lane}")),
+                y_fine.eq(sticky_shift(m, y_coarse, post_fine[:3], 1, f"y_fine_{lane}")),
                 y.eq(saturate(round_guarded(y_fine), unsigned(Y_BITS))),
             ]
             m.d.comb += self.o.p.y[lane].eq(y)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
 from ..contract import contract
-from ..numerics.fixed import saturate
+from ..primitives.pipeline import copies, delay
+from ..primitives.rounding import guarded_shift, round_guarded, sticky_shift
+from ..primitives.widths import saturate
+from ..stream.fifo import never_full, never_full_latency
 from ..stream.layouts import prob_row
-from ..stream.registers import copies, delay
 from .formats import M_BITS, M_FRACTION, PROB_SHIFT, R_BITS
-from .pipeline import never_full, never_full_latency, round_guarded, sticky_right
 from .rows import exp_row, header
 
 #: m·r ≤ 2^16·2^17: shifted by PROB_SHIFT it fits these bits, and a further shift of as many or more gives 0.
@@ -102,14 +103,14 @@ class Normalise(wiring.Component):
             probability = Signal(PROB_BITS, name=f"p_{lane}", reset_less=True)
             m.d.comb += [
                 extra.eq(exponent + k),
-                top.eq(Cat(product[:PROB_SHIFT - 1].any(), product[PROB_SHIFT - 1:])),
+                top.eq(guarded_shift(product, PROB_SHIFT)),
                 out_rows.i.p.probs[lane].eq(probability),
             ]
             m.d.sync += [
                 product.eq(mantissa * r),
                 # One more than the width: everything, the half included, moves below the guard bit.
                 shift.eq(Mux(extra > TOP_BITS, TOP_BITS + 1, extra)),
-                moved.eq(sticky_right(top, shift, 1)),
+                moved.eq(sticky_shift(m, top, shift, 1, f"moved_{lane}")),
                 probability.eq(saturate(round_guarded(moved), unsigned(PROB_BITS))),
             ]
         contract(m, credits <= self.CREDITS, "no more credits come back than there are")

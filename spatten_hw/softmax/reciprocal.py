@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..numerics.fixed import narrow
-from ..stream.registers import delay
+from ..primitives.pipeline import delay
+from ..primitives.rounding import guarded_shift, round_guarded, rounds_up
+from ..primitives.widths import narrow
 from .formats import M_FRACTION, R_BITS, T_BITS, k_bits, sum_bits, sum_fraction
 from .rows import inverse
 
@@ -81,9 +82,8 @@ class Reciprocal(wiring.Component):
         k = Signal(k_bits(c), reset_less=True)
         t = Signal(T_BITS, reset_less=True)
         rest = len(total) - T_BITS
-        half, sticky = fine[rest - 1], fine[:rest - 1].any()
         rounded = Signal(T_BITS + 1)
-        m.d.comb += rounded.eq(fine[rest:] + (half & (sticky | fine[rest])))
+        m.d.comb += rounded.eq(round_guarded(guarded_shift(fine, rest)))
         up_round = delay(m, up_fine, 1, "up_round")
         m.d.sync += [
             t.eq(Mux(rounded[T_BITS], rounded[1:], rounded[:T_BITS])),
@@ -121,6 +121,6 @@ class Reciprocal(wiring.Component):
             triple = delay(m, triple, 1, f"tripled_{stage}")
         # `quotient` now ends in the half bit, the remainder is what lies below it.
         r = Signal(R_BITS, reset_less=True)
-        up = quotient[0] & ((remainder != 0) | quotient[1])
+        up = rounds_up(quotient[0], remainder != 0, quotient[1])
         m.d.sync += r.eq(narrow(quotient[1:] + up, R_BITS))
         m.d.comb += [self.o.p.r.eq(r), self.o.p.k.eq(delay(m, k, stages + 2, "k"))]

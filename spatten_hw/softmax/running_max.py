@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract
-from ..matmul.pipeline import LEVELS_PER_STAGE, tree_stages
-from ..stream.registers import delay
+from ..primitives.compare_tree import max_tree
+from ..primitives.pipeline import delay
+from ..primitives.tree import tree_stages
 from .rows import ready_vector
 
 
@@ -53,21 +54,11 @@ class RunningMax(wiring.Component):
             masked = Signal(signed(c.score_bits), name=f"masked_{lane}", reset_less=True)
             m.d.sync += masked.eq(Mux(row.live[lane], row.scores[lane], least))
             scores.append(masked)
-        level = 0
-        while len(scores) > 1:
-            larger: list[Value] = []
-            for n in range(len(scores) // 2):
-                a, b = scores[2 * n], scores[2 * n + 1]
-                pair = Signal(signed(c.score_bits), name=f"max_{level}_{n}", reset_less=True)
-                registered = (level + 1) % LEVELS_PER_STAGE == 0 or len(scores) == 2
-                m.d["sync" if registered else "comb"] += pair.eq(Mux(a > b, a, b))
-                larger.append(pair)
-            scores, level = larger, level + 1
+        row_max = max_tree(m, scores, "row_max")
 
         # One stage fetches the slot's maximum, the next compares; a row of the same slot one cycle behind
         # takes the comparison's result straight from there.
         tree = self.tree
-        row_max = scores[0]
         under_way = Signal(self.latency)
         m.d.sync += under_way.eq(Cat(self.i.valid, under_way[:-1]))
         valid_later = under_way[tree]

@@ -9,11 +9,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract, contracts_on
-from ..numerics.fixed import narrow
+from ..primitives.pipeline import delay
+from ..primitives.registers import NO_COLLISIONS
+from ..primitives.widths import narrow
+from ..stream.fifo import never_full, never_full_latency
 from ..stream.job_layouts import dim_case, job_layout
 from ..stream.layouts import score_row
-from ..stream.registers import NO_COLLISIONS, delay
-from .pipeline import never_full, never_full_latency
 from .rows import ready_vector
 from .running_max import RunningMax
 

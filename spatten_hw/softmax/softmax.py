@@ -7,15 +7,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ..config import SpAttenConfig
+from ..primitives.registers import local_copy
+from ..stream.fifo import never_full, never_full_latency
 from ..stream.job_layouts import job_layout, scale_layout
 from ..stream.layouts import prob_row, score_row, slot_meta
-from ..stream.registers import local_copy
 from ..stream.skid import SkidBuffer, SpareBuffer, connect_cut
 from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
 from .normalise import Normalise
-from .pipeline import never_full, never_full_latency
 from .reciprocal import Reciprocal
 from .rows import exp_row, header, slot_notice, vector_info
 from .rules import slot_contracts

@@ -8,11 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import always_taken, contract
-from ..matmul.pipeline import adder_tree, tree_stages
-from ..numerics.fixed import narrow
-from ..stream.registers import delay
+from ..primitives.adder_tree import adder_tree
+from ..primitives.pipeline import delay
+from ..primitives.rounding import guarded, round_guarded, sticky_shift
+from ..primitives.tree import tree_stages
+from ..primitives.widths import narrow
 from .formats import M_BITS, sum_bits, sum_fraction
-from .pipeline import guarded, round_guarded, sticky_right
 from .rows import exp_row
 
 
@@ -54,14 +55,14 @@ class ExpSum(wiring.Component):
                 live.eq(row.info.count > lane),
             ]
             m.d.sync += [
-                coarse.eq(sticky_right(guarded(wide), row.i[lane][3:], 8)),
-                fine.eq(sticky_right(coarse, fine_amount, 1)),
+                coarse.eq(sticky_shift(m, guarded(wide), row.i[lane][3:], 8, f"coarse_{lane}")),
+                fine.eq(sticky_shift(m, coarse, fine_amount, 1, f"fine_{lane}")),
                 # 1.0 is the largest term and has no bits to round, so rounding never carries out.
                 term.eq(Mux(delay(m, live, 2, f"live_{lane}"), narrow(round_guarded(fine), width), 0)),
             ]
             terms.append(term)
 
-        terms = [adder_tree(m, 1, terms, "terms")]
+        row_sum = adder_tree(m, terms, "row_sum")
 
         before = self.latency - 1
         valid = delay(m, self.i.valid, before, "valid", reset=True)
@@ -69,7 +70,7 @@ class ExpSum(wiring.Component):
         last = delay(m, row.info.last, before, "last")
         total = Signal(sum_bits(c), reset_less=True)
         with m.If(valid):
-            m.d.sync += total.eq(narrow(Mux(first, 0, total) + terms[0], sum_bits(c)))
+            m.d.sync += total.eq(narrow(Mux(first, 0, total) + row_sum, sum_bits(c)))
         m.d.comb += [
             self.i.ready.eq(1),
             self.o.valid.eq(delay(m, valid & last, 1, "done", reset=True)),

@@ -9,11 +9,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..numerics.fixed import narrow
+from ..primitives.pipeline import delay
+from ..primitives.widths import narrow
+from ..stream.fifo import never_full, never_full_latency
 from ..stream.job_layouts import scale_layout
 from ..stream.layouts import slot_meta
-from ..stream.registers import delay
-from .pipeline import never_full, never_full_latency
 from .rows import ready_vector, row_info, scaling, slot_notice, vector_info
 
 

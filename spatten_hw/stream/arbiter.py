@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..contract import at_most_one, contract
+from ..primitives.one_hot import lowest_set, one_hot_index
 
 
 class RoundRobin(wiring.Component):
@@ -48,14 +49,12 @@ class RoundRobin(wiring.Component):
         lowest = Signal(n)
         m.d.comb += [
             preferred.eq(self.requests & after_last),
-            lowest_preferred.eq(preferred & (~preferred + 1)[:n]),
-            lowest.eq(self.requests & (~self.requests + 1)[:n]),
+            lowest_preferred.eq(lowest_set(preferred)),
+            lowest.eq(lowest_set(self.requests)),
             self.any.eq(self.requests.any()),
             self.grant.eq(Mux(preferred.any(), lowest_preferred, lowest)),
+            self.index.eq(one_hot_index(self.grant)),
         ]
-        for b in range(len(self.index)):
-            members = sum(1 << j for j in range(n) if j >> b & 1)
-            m.d.comb += self.index[b].eq((self.grant & members).any())
         with m.If(self.advance & self.any):
             m.d.sync += after_last.eq(~(self.grant | (self.grant - 1)[:n]))
         contract(m, at_most_one(self.grant) & (self.grant.any() == self.requests.any())

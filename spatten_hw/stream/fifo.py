@@ -11,20 +11,20 @@ from ..contract import contract
 
 #: Deepest FIFO that is read asynchronously (FPGAs: look-up-table memory), for which its payload is there one cycle
 #: sooner than through the output register of a block memory.
-SMALL = 48
+MAX_LUT_DEPTH = 48
 
 
 def fifo_latency(depth: int) -> int:
     """Cycles from a payload's arrival in an empty `StreamFifo` to its way out."""
-    return 1 if depth <= SMALL else 2
+    return 1 if depth <= MAX_LUT_DEPTH else 2
 
 
 class StreamFifo(wiring.Component):
     """Stores up to `depth` payloads of `shape`, first in, first out.
 
-    Latency from empty 1 cycle for depth ≤ `SMALL`, else 2; 1 payload per cycle in and out (depth 1: in two). Cuts every
-    combinational path between its two sides. `level`: payloads stored, 0 … depth. `never_full`: the user promises that
-    there is room for whatever comes, with one place to spare.
+    Latency from empty 1 cycle for depth ≤ `MAX_LUT_DEPTH`, else 2; 1 payload per cycle in and out (depth 1: in two).
+    Cuts every combinational path between its two sides. `level`: payloads stored, 0 … depth. `never_full`: the user
+    promises that there is room for whatever comes, with one place to spare.
     """
 
     i: stream.Interface
@@ -45,7 +45,7 @@ class StreamFifo(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         width = len(Value.cast(self.i.payload))
-        kind = fifo.SyncFIFO if self.depth <= SMALL else fifo.SyncFIFOBuffered
+        kind = fifo.SyncFIFO if self.depth <= MAX_LUT_DEPTH else fifo.SyncFIFOBuffered
         m.submodules.buffer = buffer = kind(width=width, depth=self.depth)
         m.d.comb += [
             buffer.w_data.eq(self.i.payload),
@@ -60,3 +60,16 @@ class StreamFifo(wiring.Component):
         if self.never_full:
             contract(m, self.i.ready, "a queue that is never full has room for what comes", when=self.i.valid)
         return m
+
+
+def never_full(shape: ShapeLike, most: int) -> StreamFifo:
+    """A FIFO that always accepts as long as at most `most` payloads are inside (credits or slots see to it).
+
+    One deeper than that, because the output register of a large FIFO only fills one cycle after a write.
+    """
+    return StreamFifo(shape, most + 1, never_full=True)
+
+
+def never_full_latency(most: int) -> int:
+    """Cycles from a payload's arrival in an empty `never_full(…, most)` to its way out."""
+    return fifo_latency(most + 1)

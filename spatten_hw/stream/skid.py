@@ -7,7 +7,7 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from .registers import copies
+from ..primitives.pipeline import copies
 
 
 class _Stage(wiring.Component):

@@ -8,7 +8,7 @@ from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 
-from ..stream.registers import copies, delay
+from ..primitives.pipeline import copies, delay
 from .pivot import PivotChooser, RowSampler
 
 #: What a pass reads: the input buffer, or one of the FIFO memories.

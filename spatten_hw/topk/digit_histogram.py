@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..contract import at_most_one, contract
+from ..primitives.adder_tree import balanced_sum
+from ..primitives.one_hot import one_hot_index, one_hot_mux
 
 
 class DigitHistogram(wiring.Component):
@@ -69,7 +69,7 @@ class DigitHistogram(wiring.Component):
             reaches = Signal(self.lanes, name=f"reaches_{b}")
             m.d.comb += reaches.eq(Cat(digit >= b for digit in self.digits))
             with m.If(self.valid):
-                m.d.sync += [count.eq(total([reaches[j] for j in part]))
+                m.d.sync += [count.eq(balanced_sum([reaches[j] for j in part]))
                              for count, part in zip(counts, parts, strict=True)]
             row_counts.append(counts)
 
@@ -79,7 +79,7 @@ class DigitHistogram(wiring.Component):
         m.d.sync += self.done.eq(row_valid & row_last)
         with m.If(row_valid):
             for sum_b, counts in zip(reaching, row_counts, strict=True):
-                m.d.sync += sum_b.eq(Mux(row_first, row_balance, sum_b) + total(counts))
+                m.d.sync += sum_b.eq(Mux(row_first, row_balance, sum_b) + balanced_sum(counts))
             with m.If(row_first):
                 m.d.sync += opening.eq(row_balance)
 
@@ -90,27 +90,10 @@ class DigitHistogram(wiring.Component):
             reached.eq(Cat(~sum_b[-1] for sum_b in reaching)),
             # Reached digits are the lower ones: one bit differs from its neighbour.
             chosen.eq(Cat(1, reached) & ~Cat(reached, 0)),
-            self.digit.eq(_any(Mux(chosen[b], b, 0) for b in bins)),
-            self.left.eq(_any(Mux(one, above.as_unsigned(), 0)
-                              for one, above in zip(chosen, [*reaching, opening], strict=True))),
+            self.digit.eq(one_hot_index(chosen)),
+            self.left.eq(one_hot_mux(chosen, [*reaching, opening]).as_signed()),
         ]
         contract(m, at_most_one(chosen), "one digit is chosen", when=self.done)
         contract(m, self.balance < 0, "k is at least 1", when=self.valid & self.first)
         contract(m, self.left < 0, "what is left of k is at least 1", when=self.done)
         return m
-
-
-def total(values: Sequence[Value]) -> Value:
-    """The sum of unsigned `values`, as a balanced tree of adders."""
-    if len(values) == 1:
-        return values[0]
-    half = len(values) // 2
-    return total(values[:half]) + total(values[half:])
-
-
-def _any(values) -> Value:
-    """All `values` or-ed together; of which at most one is not 0."""
-    level = list(values)
-    while len(level) > 1:
-        level = [a | b for a, b in zip(level[::2], level[1::2], strict=False)] + (level[-1:] if len(level) % 2 else [])
-    return level[0]

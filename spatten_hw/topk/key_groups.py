@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..contract import contract
+from ..primitives.ring import next_in_ring
 
 
 class KeyGroups(wiring.Component):
@@ -55,7 +56,7 @@ class KeyGroups(wiring.Component):
         address = max(1, clog2(self.depth))
 
         def after(group: Signal):
-            return Mux(group == self.depth - 1, 0, group + 1)
+            return next_in_ring(group, self.depth)
 
         # Writing.
         bank = Signal(range(max(2, self.wide)))

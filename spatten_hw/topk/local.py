@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..contract import contract, full_rows
+from ..primitives.pipeline import delay
+from ..primitives.registers import local_copy
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import kept_row, prob_row
-from ..stream.registers import delay, local_copy
 from ..stream.skid import SkidBuffer
 from .interface import make_topk
 

@@ -10,7 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..contract import at_most_one, contract, contracts_on
-from ..stream.registers import delay
+from ..primitives.adder_tree import balanced_sum
+from ..primitives.one_hot import one_hot_mux
+from ..primitives.pipeline import delay
 
 
 class RandomBits(wiring.Component):
@@ -135,7 +137,7 @@ class PivotChooser(wiring.Component):
                 part = Signal(self.count_bits + 4, name=f"{name}_{i}_share", reset_less=True)
                 m.d.sync += part.eq(self.size * step)
                 found.append(k16 >= part)
-            return sum(found, start=Const(0, 1))
+            return balanced_sum([Const(0, 1), *found])
 
         rank = Signal(range(max(2, count)))
         skipped = sum(1 for s in above if s <= 8)
@@ -153,7 +155,7 @@ class PivotChooser(wiring.Component):
         hits: list[Value] = []
         for j in range(count):
             before = [first_ahead[i, j] if i < j else ~first_ahead[j, i] for i in range(count) if i != j]
-            place = sum(before, start=Const(0, 1))
+            place = balanced_sum([Const(0, 1), *before])
             if wide:
                 hit = Signal(name=f"hit_{j}")
                 m.d.sync += hit.eq(place == rank)
@@ -168,9 +170,7 @@ class PivotChooser(wiring.Component):
         m.d.sync += centre.eq((self.low + self.high) >> 1)
         centre_late = delay(m, centre, self.latency - 1, "centre")
         # Ranks are a permutation: one sample is hit.
-        sample: Value = Const(0, self.key_bits)
-        for j, hit in enumerate(hits):
-            sample = sample | (kept[j] & hit.replicate(self.key_bits))
+        sample = one_hot_mux(hits, [kept[j] for j in range(count)])
         m.d.comb += self.pivot.eq(Mux(self.middle, centre_late, sample))
         if contracts_on():
             age = Signal(range(self.latency + 1))    # what was in the registers at first has left them

@@ -9,8 +9,9 @@ from amaranth.lib.memory import Memory
 
 from ..config import clog2
 from ..contract import contract
+from ..primitives.registers import NO_COLLISIONS
+from ..primitives.ring import next_in_ring
 from ..stream.fifo import StreamFifo
-from ..stream.registers import NO_COLLISIONS
 from ..stream.skid import HalfBuffer, connect_cut
 from .interface import TopKEngine
 from .pivot import PivotChooser, RandomBits, RowSampler
@@ -88,7 +89,7 @@ class QuickSelect(TopKEngine):
         ]
         with m.If(taken):
             m.d.sync += [
-                load_row.eq(Mux(load_row == depth - 1, 0, load_row + 1)),
+                load_row.eq(next_in_ring(load_row, depth)),
                 started.eq(~row.last), counted.eq(n), wanted.eq(k),
             ]
             with m.If(~started):

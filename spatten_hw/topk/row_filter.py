@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..contract import contract
-from ..numerics.fixed import narrow
+from ..primitives.widths import narrow
 from ..stream.layouts import topk_row
 from .packer import Packer, packed_row
 from .prefix_sum import PrefixSum

@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..contract import contract, contracts_on
-from ..stream.registers import delay
+from ..primitives.pipeline import delay
+from ..primitives.ring import next_in_ring
 from .candidates import INPUT, LARGE, SMALL, behind_memory, choose_row, first_row, store_side
 from .pivot import PivotChooser, RandomBits
 from .row_filter import filter_command
@@ -114,7 +115,7 @@ class Selector(wiring.Component):
         with m.If(reading):
             m.d.sync += [
                 remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
-                self.buffer_row.eq(Mux(self.buffer_row == self.buffer_depth - 1, 0, self.buffer_row + 1)),
+                self.buffer_row.eq(next_in_ring(self.buffer_row, self.buffer_depth)),
             ]
         small = store_side(m, "small", splitter.small, row_index, self.max_rows, self.samples, random.following)
         large = store_side(m, "large", splitter.large, row_index, self.max_rows, self.samples, ~random.following)

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
-from ..stream.registers import payload_register
+from ..primitives.registers import payload_register
 from .prefix_sum import PrefixSum
 
 

@@ -5,18 +5,24 @@ Source: SpAtten (HPCA 2021), section IV-E (Prob×V output) and algorithm 2 (head
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed, unsigned
+from dataclasses import dataclass
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import OUT_BITS, SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..numerics.fixed import narrow, resize
+from ..primitives.adder_tree import adder_tree
+from ..primitives.pipeline import PART, Pipeline, copies, delay
+from ..primitives.products import STRIDE_STAGES, stride_product
+from ..primitives.registers import local_copy
+from ..primitives.rounding import GUARD_BITS, guarded, round_saturate, sticky_shift
+from ..primitives.tree import tree_stages
+from ..primitives.widths import narrow, resize, wrap
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import dim_case, job_layout, scale_layout
 from ..stream.layouts import acc_row, head_sum, out_beat
-from ..stream.registers import PART, copies, delay, local_copy
-from .rescale import round_saturate, shift_jam, stride_product, sum_magnitudes
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
 ROUND_STAGES = 7
@@ -25,11 +31,13 @@ ROUND_STAGES = 7
 QUEUE = 16
 #: Low bits of a sum that are multiplied by themselves: each half of a product fits one DSP block.
 LOW_BITS = 17
+#: The shift is cut into one by multiples of 2^FINE_BITS and one by the rest.
+FINE_BITS = 4
 
 
 def sum_stages(c: SpAttenConfig) -> int:
     """Registers of the Σ |out| tree: the absolute values, then two adder levels each."""
-    return 1 + -(-clog2(beat_elements(c)) // 2)
+    return 1 + tree_stages(beat_elements(c))
 
 
 def beat_elements(c: SpAttenConfig) -> int:
@@ -40,6 +48,19 @@ def beat_elements(c: SpAttenConfig) -> int:
 def latency(c: SpAttenConfig) -> int:
     """Cycles from taking a row to the cycle its first beat is offered."""
     return 1 + ROUND_STAGES + fifo_latency(QUEUE)
+
+
+@dataclass
+class _Row:
+    """Stage 0. `go`: the beat in the lowest elements of `elements` enters stage 1; it is number `beat` of its row, the
+    `last` one; `lanes` of its elements are the row's."""
+
+    tag: data.View
+    elements: data.View
+    lanes: Signal
+    beat: Signal
+    last: Signal
+    go: Signal
 
 
 class Requantiser(wiring.Component):
@@ -56,6 +77,18 @@ class Requantiser(wiring.Component):
 
     Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. The pipeline has no enable: a beat
     enters it when there will be room for what becomes of it. `i.ready` is a register.
+
+    | stage | registers | method |
+    |---|---|---|
+    | 0 | the row, moved down by a beat at a time | `_row` |
+    | 1 | the beat; the scale table answers; parts of head and token offset | `_products`, `_address` |
+    | 2 | elements, and their scale near each; offsets | |
+    | 3 | halves of the products; sum of the offsets | |
+    | 4 | products; offset in the row | |
+    | 5 | shifted by a multiple of 16, guard and sticky bit; address | `_rounded` |
+    | 6 | shifted by the rest | |
+    | 7 | rounded, saturated: the beat goes to its queue | `_leave` |
+    | 8 … | absolute values, then their tree: the sum goes to its queue | `_magnitudes` |
     """
 
     i: stream.Interface
@@ -80,14 +113,21 @@ class Requantiser(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        job = local_copy(m, self.job, "job_here")
+        beat_room, sum_room = (Signal(name=f"{name}_room_next") for name in ("beats", "sums"))
+        row = self._row(m, job, beat_room & sum_room)
+        out_row = self._rounded(m, self._products(m, row), row.lanes)
+        total = self._magnitudes(m, out_row)
+        address = self._address(m, job, row)
+        self._leave(m, row, out_row, total, address, beat_room, sum_room)
+        return m
+
+    def _row(self, m: Module, job: data.View, room_next: Value) -> _Row:
+        """The row; a beat of it goes when both queues at the end will have room for what becomes of it (`room_next`: in
+        the next cycle). Known a cycle ahead: enables and selectors of the row are registers, one for every part."""
         c = self.config
         lanes = beat_elements(c)
         beats = max(1, c.max_dim // lanes)
-        stages = ROUND_STAGES + sum_stages(c)
-
-        # Stage 0: the row, shifted down by one beat at a time; its lowest elements are the current beat. It goes when
-        # both queues at the end will have room for what becomes of it: the pipeline itself never waits. Both are
-        # known a cycle ahead: enables and selectors of the row are registers, one for every part of it.
         tag = Signal(self.i.p.tag.shape(), reset_less=True)
         row = Signal(data.ArrayLayout(signed(c.acc_bits), c.max_dim), reset_less=True)
         full = Signal()
@@ -95,7 +135,6 @@ class Requantiser(wiring.Component):
         last_beat = Signal(range(beats + 1))
         row_lanes = Signal(range(lanes + 1))
         at_last = Signal()
-        job = local_copy(m, self.job, "job_here")
         with m.Switch(job.dim_log2):
             for e, dim in enumerate(c.dims):
                 with dim_case(m, c, e):
@@ -103,7 +142,6 @@ class Requantiser(wiring.Component):
         full_next, go_next, take_next, at_last_next = (
             Signal(name=f"{name}_next") for name in ("full", "go", "take", "at_last"))
         beat_next = Signal.like(beat)
-        room_next = [Signal(name=f"{name}_room_next") for name in ("beats", "sums")]
         parts = -(-c.max_dim // PART)
         go, *goes = copies(m, go_next, 1 + parts, "go")
         # The row is empty or on its way out: what is on `i` is loaded, whether valid or not.
@@ -113,7 +151,7 @@ class Requantiser(wiring.Component):
             at_last.eq(beat == last_beat),
             at_last_next.eq(beat_next == last_beat),
             full_next.eq(Mux(take, self.i.valid, full)),
-            go_next.eq(full_next & room_next[0] & room_next[1]),
+            go_next.eq(full_next & room_next),
             take_next.eq(~full_next | (go_next & at_last_next)),
             self.i.ready.eq(take),
             self.scale_head.eq(tag.head),
@@ -128,68 +166,89 @@ class Requantiser(wiring.Component):
             if n + lanes < c.max_dim:
                 with m.Elif(goes[n // PART]):
                     m.d.sync += row[n].eq(row[n + lanes])
+        contract(m, Cat(part == take for part in takes).all(), "every part sees the same enable")
+        return _Row(tag, row, row_lanes, beat, at_last, go)
 
-        # What travels beside the elements: valid and last all the way, the rest as far as it is needed.
-        valid = Signal(stages + 1)
-        last = Signal(stages + 1)
-        m.d.comb += [valid[0].eq(go), last[0].eq(at_last)]
-        m.d.sync += [valid[1:].eq(valid[:-1]), last[1:].eq(last[:-1])]
-
-        # Stage 1: the beat; the scale table answers now.
-        beat_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
-        # Stage 2: elements and their scale. Stage 3: the halves of their products. Stage 4: products.
-        factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
-        mants = copies(m, self.scale.out_mant, lanes, "mant", reset=False)
+    def _products(self, m: Module, row: _Row) -> data.View:
+        """Stages 1 to 4: elements times the scale of their head, exact."""
+        c = self.config
+        lanes = beat_elements(c)
         mant_bits = len(self.scale.out_mant)
         product_bits = c.acc_bits + mant_bits
         low_bits = min(LOW_BITS, c.acc_bits - 1)
+        beat_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
+        factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
+        mants = Pipeline(m).copies(self.scale.out_mant, lanes, "mant")
         low = Signal(data.ArrayLayout(unsigned(low_bits + mant_bits), lanes), reset_less=True)
         high = Signal(data.ArrayLayout(signed(product_bits - low_bits), lanes), reset_less=True)
         product = Signal(data.ArrayLayout(signed(product_bits), lanes), reset_less=True)
-        shift = delay(m, self.scale.out_shift, 3, "shift")
-        fine = delay(m, shift[:4], 1, "fine")
-        # Stages 5 and 6: shifted right by multiples of 16, then by the rest, with guard and sticky bit.
-        coarse_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
-        fine_row = Signal(data.ArrayLayout(signed(product_bits + 2), lanes), reset_less=True)
-        # Stage 7: rounded and saturated; elements beyond the row are 0.
-        out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes), reset_less=True)
-        m.d.sync += [beat_row.eq(row.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row)]
+        m.d.sync += [beat_row.eq(row.elements.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row)]
         for n in range(lanes):
-            wide = Cat(Const(0, 2), product[n]).as_signed()
             m.d.sync += [
                 low[n].eq(factor_row[n][:low_bits] * mants[n]),
                 high[n].eq((factor_row[n][low_bits:].as_signed() * mants[n])[:product_bits - low_bits]),
                 product[n].eq((low[n] + (high[n] << low_bits))[:product_bits]),
-                coarse_row[n].eq(shift_jam(m, wide, shift[4:], 16, f"coarse_{n}")),
-                fine_row[n].eq(shift_jam(m, coarse_row[n], fine, 1, f"fine_{n}")),
-                out_row[n].eq(Mux(n < row_lanes, round_saturate(m, fine_row[n], n), 0)),
             ]
+        return product
 
-        # Σ |out|, and the address: one addition per stage.
-        total_sum = sum_magnitudes(m, out_row, ROUND_STAGES)
-        # narrow(): the job reader refuses jobs whose rows lie beyond the address space.
-        offset_head = stride_product(m, tag.head, job.out_head_stride, c.addr_bits, "offset_head")
-        offset_query = stride_product(m, tag.query, job.out_token_stride, c.addr_bits, "offset_query")
+    def _rounded(self, m: Module, product: data.View, row_lanes: Signal) -> data.View:
+        """Stages 5 to 7: shifted right, rounded once, saturated; elements beyond the row are 0."""
+        lanes = product.shape().length
+        bits = product.shape().elem_shape.width + GUARD_BITS
+        shift = delay(m, self.scale.out_shift, 3, "shift")
+        fine = delay(m, shift[:FINE_BITS], 1, "fine")
+        coarse_row = Signal(data.ArrayLayout(signed(bits), lanes), reset_less=True)
+        fine_row = Signal(data.ArrayLayout(signed(bits), lanes), reset_less=True)
+        out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes), reset_less=True)
+        for n in range(lanes):
+            m.d.sync += [
+                coarse_row[n].eq(sticky_shift(m, guarded(product[n]), shift[FINE_BITS:], 1 << FINE_BITS,
+                                              f"coarse_{n}")),
+                fine_row[n].eq(sticky_shift(m, coarse_row[n], fine, 1, f"fine_{n}")),
+                out_row[n].eq(Mux(n < row_lanes, round_saturate(m, fine_row[n], OUT_BITS, f"out_{n}"), 0)),
+            ]
+        return out_row
+
+    def _magnitudes(self, m: Module, out_row: data.View) -> Value:
+        """Σ |out| of the beat, `sum_stages` after it."""
+        absolute = Pipeline(m).stage([narrow(Mux(out < 0, -out, out), OUT_BITS) for out in out_row], "absolute")
+        return adder_tree(m, absolute, "magnitudes")
+
+    def _address(self, m: Module, job: data.View, row: _Row) -> Value:
+        """Where the beat goes, in stage 5: one addition per stage."""
+        c = self.config
+        offset_head = stride_product(m, row.tag.head, job.out_head_stride, c.addr_bits, "offset_head")
+        offset_query = stride_product(m, row.tag.query, job.out_token_stride, c.addr_bits, "offset_query")
         offset = Signal(c.addr_bits, reset_less=True)
         offset_beat = Signal(c.addr_bits, reset_less=True)
         address = Signal(c.addr_bits, reset_less=True)
-        beat_3 = delay(m, beat, 3, "beat")
+        beat = delay(m, row.beat, STRIDE_STAGES + 1, "beat")
         m.d.sync += [
-            offset.eq(narrow(offset_head + offset_query, c.addr_bits)),
-            offset_beat.eq(narrow(offset + Cat(Const(0, clog2(c.beat_bytes)), beat_3), c.addr_bits)),
-            address.eq(narrow(job.out_base + offset_beat, c.addr_bits)),
+            offset.eq(wrap(offset_head + offset_query, c.addr_bits)),
+            offset_beat.eq(wrap(offset + Cat(Const(0, clog2(c.beat_bytes)), beat), c.addr_bits)),
+            address.eq(wrap(job.out_base + offset_beat, c.addr_bits)),
         ]
+        return address
 
-        # Beats leave where they are rounded, sums at the end.
+    def _leave(self, m: Module, row: _Row, out_row: data.View, total_sum: Value, address: Value, beat_room: Signal,
+               sum_room: Signal) -> None:
+        """Beats leave where they are rounded, sums at the end, each into a queue that has room for it."""
+        c = self.config
+        stages = ROUND_STAGES + sum_stages(c)
+        # What travels beside the elements: valid and last all the way, the rest as far as it is needed.
+        valid = Signal(stages + 1)
+        last = Signal(stages + 1)
+        m.d.comb += [valid[0].eq(row.go), last[0].eq(row.last)]
+        m.d.sync += [valid[1:].eq(valid[:-1]), last[1:].eq(last[:-1])]
         m.submodules.beat_queue = beat_queue = StreamFifo(self.o.p.shape(), QUEUE)
         m.submodules.sum_queue = sum_queue = StreamFifo(self.head_sums.p.shape(), QUEUE)
-        for name, queue, port, room in (("beats", beat_queue, self.o, room_next[0]),
-                                        ("sums", sum_queue, self.head_sums, room_next[1])):
+        for name, queue, port, room in (("beats", beat_queue, self.o, beat_room),
+                                        ("sums", sum_queue, self.head_sums, sum_room)):
             wiring.connect(m, queue.o, wiring.flipped(port))
             inside = Signal(range(QUEUE + 1), name=f"{name}_inside")    # on the way to the queue or in it
-            m.d.sync += inside.eq(inside + go - (port.valid & port.ready))
+            m.d.sync += inside.eq(inside + row.go - (port.valid & port.ready))
             # What leaves in this cycle counts from the next on.
-            m.d.comb += room.eq(inside + go < QUEUE)
+            m.d.comb += room.eq(inside + row.go < QUEUE)
             contract(m, inside <= QUEUE, f"no more {name} are on their way than the queue has room for")
         out, total = beat_queue.i, sum_queue.i
         m.d.comb += [
@@ -199,13 +258,11 @@ class Requantiser(wiring.Component):
             out.p.addr.eq(delay(m, address, ROUND_STAGES - 5, "address")),
             out.p.kind.eq(0),
             out.p.last.eq(last[ROUND_STAGES]),
-            total.p.kv_head.eq(delay(m, tag.kv_head, stages, "kv_head")),
+            total.p.kv_head.eq(delay(m, row.tag.kv_head, stages, "kv_head")),
             total.p.sum.eq(resize(total_sum, total.p.sum.shape())),
         ]
-        for n in range(lanes):
-            m.d.comb += out.p.strobe[2 * n:2 * n + 2].eq((n < row_lanes).replicate(2))
-        contract(m, Cat(part == take for part in takes).all(), "every part sees the same enable")
+        for n in range(beat_elements(c)):
+            m.d.comb += out.p.strobe[2 * n:2 * n + 2].eq((n < row.lanes).replicate(2))
         contract(m, out.p.addr[:clog2(c.beat_bytes)] == 0, "beats are aligned", when=out.valid)
         always_taken(m, out, "beats")
         always_taken(m, total, "sums")
-        return m

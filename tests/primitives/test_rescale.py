@@ -1,18 +1,22 @@
-"""The requantiser's arithmetic on its own: every number of 16 bits, ties and both ends of wide ones, every shift."""
+"""Rescaling as the requantiser does it, on its own: every number of 16 bits, ties and both ends of wide ones, every
+shift; sums of magnitudes, products with strides."""
 
 from functools import cache
 
 import numpy as np
 import pytest
-from amaranth import Cat, Const, Module, Signal, signed, unsigned
+from amaranth import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from spatten_hw.config import OUT_BITS
+from spatten_hw.primitives.adder_tree import adder_tree
+from spatten_hw.primitives.pipeline import Pipeline, delay
+from spatten_hw.primitives.products import stride_product
+from spatten_hw.primitives.rounding import guarded, round_saturate, sticky_shift
+from spatten_hw.primitives.tree import tree_stages
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import pack
-from spatten_hw.stream.registers import delay
-from spatten_hw.write.rescale import round_saturate, shift_jam, stride_product, sum_magnitudes
 from tests.seeds import numbers
 
 #: Bits of a shift, as in the scale table: amounts up to 63, in two steps of 16 and 1.
@@ -26,7 +30,7 @@ ONE = (1, 30, 1, 17, 18)
 
 
 class Rescale(wiring.Component):
-    """Functions of `rescale.py` between streams, each for one row per cycle: `rows` are `i.values` ·2^−shift, `sums`
+    """Primitives between streams, each for one row per cycle: `rows` are `i.values` ·2^−shift, `sums`
     Σ |rows|, `products` number·stride. Nothing waits; what `i` carries in a cycle without valid is used for nothing."""
 
     #: Two shifts and the rounding.
@@ -36,7 +40,7 @@ class Rescale(wiring.Component):
     def __init__(self, lanes: int, width: int, number: int, stride: int, product: int):
         self.lanes, self.width, self.product = lanes, width, product
         #: Absolute values, then two levels of the tree each.
-        self.sum_stages = 1 + -(-(lanes - 1).bit_length() // 2)
+        self.sum_stages = 1 + tree_stages(lanes)
         super().__init__({
             "i": In(stream.Signature(data.StructLayout({
                 "values": data.ArrayLayout(signed(width), lanes), "shift": unsigned(SHIFT_BITS),
@@ -53,13 +57,14 @@ class Rescale(wiring.Component):
         row = Signal(data.ArrayLayout(signed(OUT_BITS), self.lanes))
         for n in range(self.lanes):
             coarse_row, fine_row = (Signal(signed(self.width + 2), name=f"{name}_{n}") for name in ("coarse", "fine"))
-            wide = Cat(Const(0, 2), i["values"][n]).as_signed()
             m.d.sync += [
-                coarse_row.eq(shift_jam(m, wide, i.shift[FINE_BITS:], 1 << FINE_BITS, f"coarse_{n}")),
-                fine_row.eq(shift_jam(m, coarse_row, fine, 1, f"fine_{n}")),
-                row[n].eq(round_saturate(m, fine_row, n)),
+                coarse_row.eq(sticky_shift(m, guarded(i["values"][n]), i.shift[FINE_BITS:], 1 << FINE_BITS,
+                                             f"coarse_{n}")),
+                fine_row.eq(sticky_shift(m, coarse_row, fine, 1, f"fine_{n}")),
+                row[n].eq(round_saturate(m, fine_row, OUT_BITS, f"row_{n}")),
             ]
-        total = sum_magnitudes(m, row, self.ROUND_STAGES)
+        absolute = Pipeline(m).stage([Mux(out < 0, -out, out)[:OUT_BITS] for out in row], "absolute")
+        total = adder_tree(m, absolute, "sums")
         for output, stages, value in ((self.rows, self.ROUND_STAGES, row),
                                       (self.sums, self.ROUND_STAGES + self.sum_stages, total),
                                       (self.products, self.PRODUCT_STAGES,

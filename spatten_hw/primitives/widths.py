@@ -1,8 +1,9 @@
-"""Resize, round and saturate: the only ways a width changes in this project.
+"""Resize, narrow, wrap and saturate: how a number comes to another width.
 
-Every function takes an Amaranth value, states its rounding and saturation, and returns an expression of
-an exact, stated shape; `spatten_hw.sim.golden.numerics` has the same functions on numpy integers. Plain narrowing
-assignment drops bits silently and is not used.
+`spatten_hw.sim.golden.numerics` has `saturate` on numpy integers. A plain assignment to a narrower register drops bits
+silently; the accelerator has none, but for sums and differences of a count whose register holds every value that
+occurs (`level + taken - given`): their carry is 0 by construction (`tests/verilog/test_widths.py` looks at every
+assignment).
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ def narrow(value: ValueLike, width: int) -> Value:
     return v[:width] if len(v) >= width else Cat(v, unsigned_const(0, width - len(v)))
 
 
+def wrap(value: ValueLike, width: int) -> Value:
+    """`value` modulo 2**`width`, unsigned; for numbers that are *meant* to wrap: ring indices, addresses, parts of sums
+    whose total fits."""
+    return narrow(value, width)
+
+
 def saturate(value: ValueLike, shape: Shape) -> Value:
     """`value` clamped to the range of `shape`."""
     v = Value.cast(value)
@@ -62,50 +69,7 @@ def saturate(value: ValueLike, shape: Shape) -> Value:
     return bits.as_signed() if want.signed else bits
 
 
-def round_shift(value: ValueLike, amount: ValueLike, max_amount: int | None = None) -> Value:
-    """`value / 2**amount` rounded half to even.
-
-    `amount` is a Python integer or an unsigned value (then at most `max_amount`). The result has the
-    signedness of `value` and its full width (a constant amount drops the bits shifted out).
-    """
+def saturate_unsigned(value: ValueLike, width: int) -> Value:
+    """Unsigned `value`, all ones if it does not fit `width` bits: a reduction of the bits above, no comparison."""
     v = Value.cast(value)
-    if isinstance(amount, int):
-        if amount == 0:
-            return v
-        if amount >= len(v) + 1:
-            return (v & 0) if not v.shape().signed else (v & 0).as_signed()
-        floor = v >> amount
-        half = v[amount - 1] if amount <= len(v) else 0
-        sticky = v[:amount - 1].any() if amount >= 2 else 0
-        odd = floor[0]
-        return floor + (half & (sticky | odd))
-    amt = Value.cast(amount)
-    limit = max_amount if max_amount is not None else (1 << len(amt)) - 1
-    # Append `limit` fraction bits, shift, and round the constant-size fraction with a sticky bit.
-    signed_in = v.shape().signed
-    wide = Cat(unsigned_const(0, limit), v)
-    wide = wide.as_signed() if signed_in else wide
-    moved = wide >> amt
-    return round_shift(moved, limit) if limit else v
-
-
-#: Bits of a factor up to which shifted numbers are added rather than a multiplier block taken.
-FEW_BITS = 4
-
-
-def times_few(number: Value, few: Value) -> Value:
-    """`number · few`, both unsigned, exact, in as many bits as both together.
-
-    For a factor that counts heads or the like: multiplier blocks are few, lie in rows across an FPGA, and one would be
-    taken for a factor of two bits.
-    """
-    width = len(number) + len(few)
-    if len(few) > FEW_BITS:
-        return (number * few)[:width]
-    terms: list[Value] = [Cat(unsigned_const(0, n), number & few[n].replicate(len(number))) for n in range(len(few))]
-    while len(terms) > 1:
-        terms = [sum(terms[n + 1:n + 2], terms[n]) for n in range(0, len(terms), 2)]
-    return narrow(terms[0], width)
-
-
-__all__ = ["narrow", "resize", "round_shift", "saturate", "times_few"]
+    return v[:width] | v[width:].any().replicate(width)

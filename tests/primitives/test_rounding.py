@@ -1,8 +1,8 @@
 """Every rounding that there is, half to even: the golden model's and the hardware's against mpmath, over whole ranges.
 
-Model and hardware round with functions of their own, and three blocks of the hardware with shifts cut into stages of
-their own: all of them are held to the same real numbers here (the requantiser's also in `tests/write/test_rescale.py`,
-over every number of 16 bits).
+Model and hardware round with functions of their own, and the hardware in one step or after shifts cut into stages: all
+of them are held to the same real numbers here (the requantiser's also in `test_rescale.py`, over every number of 16
+bits).
 """
 
 from functools import cache
@@ -10,18 +10,16 @@ from functools import cache
 import mpmath
 import numpy as np
 import pytest
-from amaranth import Cat, Const, Module, signed, unsigned
+from amaranth import Cat, Module, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from mpmath import mpf
 
 from spatten_hw.config import OUT_BITS
-from spatten_hw.numerics.fixed import round_shift
+from spatten_hw.primitives.rounding import guarded, round_guarded, round_saturate, round_shift, sticky_shift
 from spatten_hw.sim.golden import numerics as golden
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import pack
-from spatten_hw.softmax.pipeline import guarded, round_guarded, sticky_right
-from spatten_hw.write.rescale import round_saturate, shift_jam
 from tests.seeds import numbers
 
 #: Bits of the numbers, and of the shift: amounts up to 15, so that the largest ones move everything below the half.
@@ -44,15 +42,16 @@ class Roundings(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         value, amount, out = self.i.p.value, self.i.p.amount, self.o.p
-        wide = Cat(Const(0, 2), value, value[-1].replicate(OUT_BITS - BITS)).as_signed()
-        coarse = shift_jam(m, wide, amount[2:], 4, "coarse")
+        wide = Cat(value, value[-1].replicate(OUT_BITS - BITS)).as_signed()
+        coarse = sticky_shift(m, guarded(wide), amount[2:], 4, "coarse")
+        staged = sticky_shift(m, guarded(value), amount[2:], 4, "staged_coarse")
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += [
             self.o.valid.eq(self.i.valid),
             out.fixed_signed.eq(round_shift(value.as_signed(), amount)),
             out.fixed_unsigned.eq(round_shift(value, amount)),
-            out.staged.eq(round_guarded(sticky_right(sticky_right(guarded(value), amount[2:], 4), amount[:2], 1))),
-            out.output.eq(round_saturate(m, shift_jam(m, coarse, amount[:2], 1, "fine"), 0)),
+            out.staged.eq(round_guarded(sticky_shift(m, staged, amount[:2], 1, "staged_fine"))),
+            out.output.eq(round_saturate(m, sticky_shift(m, coarse, amount[:2], 1, "fine"), OUT_BITS, "output")),
         ]
         return m
 

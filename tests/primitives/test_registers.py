@@ -7,8 +7,9 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from spatten_hw.primitives.pipeline import copies, delay
+from spatten_hw.primitives.registers import local_copy, payload_register
 from spatten_hw.sim.harness.block import Block
-from spatten_hw.stream.registers import copies, delay, local_copy, payload_register
 
 SEED = int(os.environ.get("SEED", "1"))
 CYCLES = 200

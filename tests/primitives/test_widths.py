@@ -5,7 +5,9 @@ import pytest
 from amaranth import Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from spatten_hw.numerics.fixed import FEW_BITS, narrow, resize, round_shift, saturate, times_few
+from spatten_hw.primitives.products import FEW_BITS, times_few
+from spatten_hw.primitives.rounding import round_shift
+from spatten_hw.primitives.widths import narrow, resize, saturate
 from spatten_hw.sim.golden import numerics as golden
 
 

@@ -1,0 +1,21 @@
+"""Sums of many numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import add
+
+from amaranth import Module, Value
+from amaranth.hdl import ValueLike
+
+from .tree import balanced, registered_tree
+
+
+def balanced_sum(terms: Sequence[ValueLike]) -> Value:
+    """Exact sum of `terms` (at least one) within a cycle."""
+    return balanced(terms, add)
+
+
+def adder_tree(m: Module, terms: Sequence[ValueLike], name: str, enable: ValueLike = 1) -> Value:
+    """Exact sum of `terms` (at least one), `tree_stages(len(terms))` cycles with `enable` later; one sum per cycle."""
+    return registered_tree(m, terms, add, name, enable)
