@@ -17,6 +17,7 @@ from ..interface.registers import (
     register_map,
     registers,
 )
+from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
 from .counters import PerformanceCounters, events_layout
 from .job_reader import push_layout
@@ -131,7 +132,7 @@ class ControlRegisters(wiring.Component):
                   "JOB_LIMIT": job_limit}
         for name, target in merged.items():
             with m.If(written[name]):
-                m.d.sync += target.eq((target & ~write_mask) | (write_data & write_mask))
+                m.d.sync += target.eq(narrow((target & ~write_mask) | (write_data & write_mask), len(target)))
         with m.If(written["IRQ_STATUS"]):
             m.d.sync += irq_status.eq(irq_status & ~(write_data & write_mask)[:2])
         with m.If(finished):  # an event of this very cycle is not cleared

@@ -11,6 +11,7 @@ from ..contract import at_most_one, contract
 from ..interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, scale_command_words
 from ..interface.errors import ErrorCode
 from ..interface.validate import descriptor_address_bad, reserved_mask
+from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout, scale_layout
 from ..stream.layouts import aux_command, aux_word
@@ -144,7 +145,8 @@ class JobReader(wiring.Component):
                     m.next = "VALIDATE"
             with m.State("VALIDATE"):
                 m.d.sync += [
-                    head.eq(0), odd_word.eq(0), remaining.eq(validator.query_heads * SCALE_WORDS),
+                    head.eq(0), odd_word.eq(0),
+                    remaining.eq(narrow(validator.query_heads * SCALE_WORDS, len(remaining))),
                     scale_addr.eq(addr + 8 * HEADER_WORDS),
                 ]
                 with m.If(validator.done):
@@ -159,7 +161,8 @@ class JobReader(wiring.Component):
             with m.State("ASK_SCALES"):
                 m.d.comb += [self.cmd.valid.eq(1), self.cmd.p.addr.eq(scale_addr), self.cmd.p.words.eq(chunk)]
                 with m.If(self.cmd.ready):
-                    m.d.sync += [scale_addr.eq(scale_addr + 8 * longest), remaining.eq(remaining - chunk)]
+                    m.d.sync += [scale_addr.eq(scale_addr + 8 * longest),
+                                 remaining.eq(narrow(remaining - chunk, len(remaining)))]
                     m.next = "SCALES"
             with m.State("SCALES"):
                 with m.If(taken):

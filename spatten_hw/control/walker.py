@@ -80,7 +80,7 @@ class Walker(wiring.Component):
             ring.look_slot.eq(self.flat.payload.slot),
             # The row of the next position is read now, so that its ids are there with the position.
             next_position.eq(position),
-            self.list_row.eq(next_position >> clog2(c.lanes)),
+            self.list_row.eq(narrow(next_position >> clog2(c.lanes), len(self.list_row))),
         ]
         m.d.sync += position.eq(next_position)
 

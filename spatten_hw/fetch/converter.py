@@ -10,6 +10,7 @@ from ..config import LSB_WIDTH, SpAttenConfig
 from ..contract import at_most_one, contract
 from ..primitives.one_hot import one_hot_mux
 from ..primitives.pipeline import PART, copies
+from ..primitives.widths import wrap
 from ..stream.skid import SpareBuffer
 from .aligner import row_word
 from .chunk import (
@@ -84,55 +85,56 @@ class BitWidthConverter(wiring.Component):
         m.d.comb += self.i.ready.eq(ready)
         window = Signal(chunk_words(c) * c.axi_data_bits, reset_less=True)       # the last words
         begins = Signal(len(chunk_places(c)), reset_less=True)                   # the place of the chunk there
-        how = Signal(conversion(c), reset_less=True)
-        seen, waiting = _Step(c, "window"), Signal(range(longest_wait(c) + 1))   # quarters of no chunk yet
-        self._words(m, ready, window, begins, how, seen, waiting)
-        taken, made = _Step(c, "chunk"), _Step(c, "operands")
-        taken.follow(m, seen, move)
-        made.follow(m, taken, move)
-        operands, twos = self._operands(m, move, window, begins, how)
+        selects = Signal(conversion(c), reset_less=True)
+        in_window, waiting = _Step(c, "window"), Signal(range(longest_wait(c) + 1))   # quarters of no chunk yet
+        self._words(m, ready, window, begins, selects, in_window, waiting)
+        in_chunk, in_operands = _Step(c, "chunk"), _Step(c, "operands")
+        in_chunk.follow(m, in_window, move)
+        in_operands.follow(m, in_chunk, move)
+        operands, twos = self._operands(m, move, window, begins, selects)
 
         # The row, and one that catches it.
         m.submodules.catch = spare = SpareBuffer(lane_row(c))
         wiring.connect(m, spare.o, wiring.flipped(self.o))
         row = Signal(c.max_dim * c.operand_bits, reset_less=True)
-        self._place(m, write, row, operands, twos, made)
+        self._place(m, write, row, operands, twos, in_operands)
         full = Signal()
         held = Signal()                                      # the row waits for its LSBs
         failed = Signal()
         fresh = Signal(init=1)                               # the next chunk is the first of its plane's row
-        ends = made.valid & made.last
-        completes = ends & ~made.hold
+        ends = in_operands.valid & in_operands.last
+        completes = ends & ~in_operands.hold
         m.d.comb += [
             # The row leaves, or there is none: it is full, and stays, or what comes completes one.
             moves.eq(~self.o.valid | self.o.ready | (write & ~completes)),
             spare.i.valid.eq(full), spare.i.payload.operands.eq(row), spare.i.payload.error.eq(failed),
-            self.idle.eq(~(seen.valid | taken.valid | made.valid | full | self.o.valid | held)
+            self.idle.eq(~(in_window.valid | in_chunk.valid | in_operands.valid | full | self.o.valid | held)
                          & fresh & (waiting == 0)),
         ]
         with m.If(write):
             m.d.sync += full.eq(completes)
-            with m.If(made.valid):
-                m.d.sync += fresh.eq(made.last)
+            with m.If(in_operands.valid):
+                m.d.sync += fresh.eq(in_operands.last)
             with m.If(ends):
-                m.d.sync += [held.eq(made.hold), failed.eq(made.error | (failed & held))]
-        contract(m, ~(held & made.hold), "a row that waits for its LSBs is completed next", when=ends)
-        contract(m, begins.any() & at_most_one(begins), "a chunk begins in one place", when=seen.valid)
+                m.d.sync += [held.eq(in_operands.hold), failed.eq(in_operands.error | (failed & held))]
+        contract(m, ~(held & in_operands.hold), "a row that waits for its LSBs is completed next", when=ends)
+        contract(m, begins.any() & at_most_one(begins), "a chunk begins in one place", when=in_window.valid)
         return m
 
-    def _words(self, m: Module, ready: Signal, window: Signal, begins: Signal, how: data.View, seen: _Step,
+    def _words(self, m: Module, ready: Signal, window: Signal, begins: Signal, selects: data.View, in_window: _Step,
                waiting: Signal) -> None:
         """The next word into `window`, and whether it completes a chunk, which, and how that is converted."""
         c = self.config
         sections = row_sections(c)
         word = self.i.payload
-        there = Signal(range(longest_wait(c) + QUARTERS + 1))      # quarters with this word
+        available = Signal(range(longest_wait(c) + QUARTERS + 1))  # quarters with this word
         wanted = Signal(range(2 * QUARTERS + 1))                   # quarters of a chunk
-        at = Signal(range(max(2, sections)))                       # section of the next chunk
-        narrow = Signal()
-        cut = Signal()
+        section = Signal(range(max(2, sections)))                  # of the next chunk
+        two_sections = Signal()
+        completes_chunk = Signal()
         m.d.comb += [
-            there.eq(waiting + QUARTERS), cut.eq((there >= wanted) | word.last), narrow.eq(word.mode.width <= NARROW),
+            available.eq(waiting + QUARTERS), completes_chunk.eq((available >= wanted) | word.last),
+            two_sections.eq(word.mode.width <= NARROW),
         ]
         with m.Switch(word.mode.width):
             for w in plane_widths(c):
@@ -141,23 +143,24 @@ class BitWidthConverter(wiring.Component):
         with m.If(ready & self.i.valid):
             m.d.sync += [
                 window.eq(Cat(window[c.axi_data_bits:], word.data)),
-                waiting.eq(Mux(word.last, 0, there - Mux(cut, wanted, 0))),
-                at.eq(Mux(word.last, 0, at + Mux(cut, Mux(narrow, 2, 1), 0))),
+                waiting.eq(Mux(word.last, 0, wrap(available - Mux(completes_chunk, wanted, 0), len(waiting)))),
+                section.eq(Mux(word.last, 0,
+                               wrap(section + Mux(completes_chunk, Mux(two_sections, 2, 1), 0), len(section)))),
             ]
         contract(m, wanted != 0, "a row's elements have a width of the build", when=self.i.valid)
-        contract(m, at < sections, "chunks lie in the row", when=self.i.valid)
-        these = Cat((at == s) | (narrow & (at == s - 1) if s % 2 else 0) for s in range(sections))
+        contract(m, section < sections, "chunks lie in the row", when=self.i.valid)
+        written = Cat((section == s) | (two_sections & (section == s - 1) if s % 2 else 0) for s in range(sections))
         with m.If(ready):
             m.d.sync += [
-                begins.eq(Cat(there == chunk_words(c) * QUARTERS - start for start in chunk_places(c))),
-                how.as_value().eq(decoded(c, word.mode)), seen.valid.eq(self.i.valid & cut),
-                seen.last.eq(word.last), seen.error.eq(word.error), seen.hold.eq(word.mode.hold),
-                seen.lower.eq(these & (self.i.valid & cut).replicate(sections)),
-                seen.upper.eq(these & (self.i.valid & cut & ~word.mode.join).replicate(sections)),
+                begins.eq(Cat(available == chunk_words(c) * QUARTERS - start for start in chunk_places(c))),
+                selects.as_value().eq(decoded(c, word.mode)), in_window.valid.eq(self.i.valid & completes_chunk),
+                in_window.last.eq(word.last), in_window.error.eq(word.error), in_window.hold.eq(word.mode.hold),
+                in_window.lower.eq(written & (self.i.valid & completes_chunk).replicate(sections)),
+                in_window.upper.eq(written & (self.i.valid & completes_chunk & ~word.mode.join).replicate(sections)),
             ]
 
     def _operands(self, m: Module, move: Signal, window: Signal, begins: Signal,
-                  how: data.View) -> tuple[list[Signal], list[Signal]]:
+                  selects: data.View) -> tuple[list[Signal], list[Signal]]:
         """The chunk, from its bit 0, and a cycle later its operands, and whether they are for two sections (a copy for
         each part of a section)."""
         c = self.config
@@ -168,18 +171,19 @@ class BitWidthConverter(wiring.Component):
             m.d.sync += chunk.eq(one_hot_mux(begins, [window[start * quarter:start * quarter + length]
                                                       for start, length in chunk_places(c).items()]))
         number = chunk_elements(c, NARROW)
-        hows = copies(m, how.as_value(), -(-number // PART), "chunk_how", en=move, reset=False)
+        chunk_selects = copies(m, selects.as_value(), -(-number // PART), "chunk_selects", en=move, reset=False)
         operands = [Signal(c.operand_bits, name=f"operand_{e}", reset_less=True) for e in range(number)]
         # Statements per element, not one wide expression: a simulator pays for nested concatenations by the square.
         for e, register in enumerate(operands):
             bits = {w: chunk[e * w:(e + 1) * w] for w in widths if e < chunk_elements(c, w)}
             with m.If(move):
-                m.d.sync += register.eq(operand(c, conversion(c)(hows[e // PART]), bits))
-        two = Cat(bit for w, bit in zip(widths, conversion(c)(hows[0]).width, strict=True) if w <= NARROW).any()
+                m.d.sync += register.eq(operand(c, conversion(c)(chunk_selects[e // PART]), bits))
+        width = conversion(c)(chunk_selects[0]).width
+        two = Cat(bit for w, bit in zip(widths, width, strict=True) if w <= NARROW).any()
         return operands, copies(m, two, -(-section_elements(c) // PART), "operands_two", en=move, reset=False)
 
     def _place(self, m: Module, write: Signal, row: Signal, operands: list[Signal], twos: list[Signal],
-               made: _Step) -> None:
+               in_operands: _Step) -> None:
         """`operands` into the sections of `row` that they are for: all their bits, or those where LSBs are."""
         c = self.config
         bits, section = c.operand_bits, section_elements(c)
@@ -187,7 +191,7 @@ class BitWidthConverter(wiring.Component):
         for s in range(row_sections(c)):
             lower = Signal(name=f"write_lower_{s}")
             upper = Signal(name=f"write_upper_{s}")
-            m.d.comb += [lower.eq(write & made.lower[s]), upper.eq(write & made.upper[s])]
+            m.d.comb += [lower.eq(write & in_operands.lower[s]), upper.eq(write & in_operands.upper[s])]
             for e in range(section):
                 value: Value = operands[e]
                 if s % 2:

@@ -10,6 +10,7 @@ from ..bus.axi import ar_layout, r_layout
 from ..bus.read_crossbar import ReadCrossbar
 from ..config import LSB_WIDTH, SpAttenConfig, clog2
 from ..primitives.registers import local_copy
+from ..primitives.widths import narrow
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import (
     aux_command,
@@ -21,6 +22,7 @@ from ..stream.layouts import (
     q_row,
     v_command,
 )
+from .aligner import max_row_bytes
 from .group_fetcher import GroupFetcher, port_beats_bits
 from .head_base import HeadBase
 from .query_fetcher import QueryFetcher
@@ -157,7 +159,8 @@ class Fetcher(wiring.Component):
         """What the jobs say of each plane, in the form the lanes use; registered, for it does not change."""
 
         def row_bytes(job: data.View, width: Value) -> Value:
-            return ((width * self.config.min_dim) << job.dim_log2) >> 3
+            row_bits = (width * self.config.min_dim) << job.dim_log2
+            return narrow(row_bits >> 3, max_row_bytes(self.config).bit_length())
 
         for fetcher, job, x in ((keys, front, "k"), (values, back, "v")):
             msb, lsb = fetcher.planes

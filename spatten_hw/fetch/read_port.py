@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect
 from ..bus.read_crossbar import burst_bits, request_layout, response_banks, response_layout
 from ..config import SpAttenConfig, clog2
 from ..contract import contract, contracts_on
+from ..primitives.widths import wrap
 from ..stream.skid import SkidBuffer
 from .splitter import BurstSplitter, burst_note, row_request
 
@@ -146,7 +147,7 @@ class ReadPort(wiring.Component):
         beats = Array([ring.beat for ring in rings])
         for ring in rings:
             begins = begins | ring.begins
-        m.d.sync += begun.eq((begun | begins) & ~Mux(send, Const(1, ids) << head, 0))
+        m.d.sync += begun.eq((begun | begins) & ~Mux(send, wrap(Const(1, ids) << head, ids), 0))
 
         # Emission: the oldest burst's next beat is there once that burst's place has passed it.
         m.submodules.out = ahead = SkidBuffer(row_beat(c, self.user_bits))

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..interface.descriptor import STRIDE_BITS
+from ..primitives.widths import narrow
 from ..stream.job_layouts import dim_case
 from .aligner import max_row_bytes, row_mode
 from .lane_port import QUEUE_MARGIN, lane_request
@@ -105,7 +106,7 @@ class RowGenerator(wiring.Component):
         start = Signal()
         live = Signal(c.lane_count_bits)
         m.d.comb += [
-            live.eq(Mux(fits, left, rows_per_group)),
+            live.eq(narrow(Mux(fits, left, rows_per_group), len(live))),
             may_start.eq(cur_valid & allowed),
             start.eq(may_start & (second | self.notes.ready)),
             self.notes.valid.eq(may_start & ~second),
@@ -116,7 +117,7 @@ class RowGenerator(wiring.Component):
         ]
         m.d.sync += [
             rows_per_group.eq(Const(lanes) >> self.dim_log2),
-            sub_last.eq((Const(1, sub_bits + 1) << self.dim_log2) - 1),
+            sub_last.eq(narrow((Const(1, sub_bits + 1) << self.dim_log2) - 1, sub_bits)),
             allowed.eq(self.room.all() | (self.notes.valid & ~self.notes.ready)),
         ]
         with m.If(start):

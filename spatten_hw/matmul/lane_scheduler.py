@@ -10,7 +10,7 @@ from ..config import PROB_BITS, SpAttenConfig, clog2
 from ..contract import at_most_one, contract, full_rows
 from ..primitives.one_hot import any_of, lowest_set, one_hot_mux, without_lowest
 from ..primitives.registers import payload_register
-from ..primitives.widths import narrow
+from ..primitives.widths import narrow, wrap
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import kept_row, tag_layout
 from .operand_buffer import row_bits
@@ -101,15 +101,15 @@ class LaneScheduler(wiring.Component):
         shift = Signal(range(lane_bits + 1))
         lane_mask = Signal(lane_bits)
         m.d.comb += [
-            shift.eq(lane_bits - self.job.dim_log2),
-            lane_mask.eq(Const(L - 1, max(1, lane_bits)) >> self.job.dim_log2),
+            shift.eq(narrow(lane_bits - self.job.dim_log2, len(shift))),
+            lane_mask.eq(narrow(Const(L - 1, max(1, lane_bits)) >> self.job.dim_log2, lane_bits)),
         ]
         mine = [Signal(P, name=f"new_lane{k}") for k in lanes]
         for e in range(P):
             lane = Signal(lane_bits, name=f"lane_of{e}")
             live = Signal(name=f"live{e}")
             m.d.comb += [
-                lane.eq(Mux(kept_tag.stream_v, e, kept.payloads[e]) & lane_mask),
+                lane.eq(wrap(Mux(kept_tag.stream_v, e, kept.payloads[e]), lane_bits) & lane_mask),
                 live.eq(kept.count > e),
             ]
             m.d.comb += [mine[k][e].eq(live & (lane == k)) for k in lanes]

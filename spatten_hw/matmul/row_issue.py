@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract
+from ..primitives.widths import narrow
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import qk_command
 
@@ -69,7 +70,7 @@ class RowIssue(wiring.Component):
             self.o.valid.eq(running),
             self.o.p.slot.eq(slot),
             self.o.p.row.eq(row),
-            self.o.p.count.eq(Mux(last_row, keys_left, lanes)),
+            self.o.p.count.eq(narrow(Mux(last_row, keys_left, lanes), c.lane_count_bits)),
             self.o.p.last.eq(last_row),
             self.o.p.replay.eq(command.replay),
             self.o.p.stream.eq(command.stream),

@@ -126,7 +126,7 @@ class ScoreUnit(wiring.Component):
         valid = Signal(depth)
         about = [Signal(issue_layout(c), name=f"about{i}", reset_less=True) for i in range(depth)]
         with m.If(en):
-            m.d.sync += valid.eq(Cat(take, valid))
+            m.d.sync += valid.eq(Cat(take, valid[:-1]))
             m.d.sync += [b.eq(a) for a, b in zip([now, *about[:-1]], about, strict=True)]
         done = about[-1]
         m.d.comb += [

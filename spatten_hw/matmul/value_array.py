@@ -85,7 +85,7 @@ class ValueArray(wiring.Component):
         m.d.sync += [finish.eq(finish_next), waiting.eq(waiting_next)]
         tags = [Signal(tag_layout(c), name=f"tag{i}", reset_less=True) for i in range(depth)]
         with m.If(array.enable):
-            m.d.sync += [valid.eq(Cat(self.i.valid, valid)), last.eq(Cat(self.i.p.last, last))]
+            m.d.sync += [valid.eq(Cat(self.i.valid, valid[:-1])), last.eq(Cat(self.i.p.last, last[:-1]))]
             m.d.sync += [b.eq(a) for a, b in zip([self.i.p.tag, *tags[:-1]], tags, strict=True)]
 
         step_sum = self._tree(m, array, self._products(m, array))

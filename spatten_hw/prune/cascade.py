@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
+from ..primitives.widths import narrow
 from ..stream.job_layouts import job_layout
 from .rows import row_bits
 
@@ -76,13 +77,13 @@ class CascadeControl(wiring.Component):
         m.d.sync += [
             keep_tokens.eq(Mux(job.keep_tokens == 0, 1, job.keep_tokens)),
             keep_heads.eq(Mux(job.keep_heads == 0, 1, job.keep_heads)),
-            needed.eq((job.tokens + (c.lanes - 1)) >> clog2(c.lanes)),
+            needed.eq(narrow((job.tokens + (c.lanes - 1)) >> clog2(c.lanes), len(needed))),
             head_range.eq(Cat(h < job.heads for h in range(c.max_heads))),
             # Registered as well: by the time of an operation, no more outputs of those layers can come.
             heads_known.eq(self.drained & self.heads_idle),
         ]
         m.d.comb += [
-            self.done.p.error.eq(error), self.zero_row.eq(zeroed),
+            self.done.p.error.eq(error), self.zero_row.eq(narrow(zeroed, row_bits(c))),
             illegal.eq((self.alive_tokens == 0) | (self.alive_heads == 0) | (self.last_id >= job.tokens)
                        | (self.heads_alive & ~head_range).any()),
             self.keep.eq(Mux(self.select_heads, keep_heads, keep_tokens)),

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..primitives.widths import saturate_unsigned
+from ..primitives.widths import narrow, saturate_unsigned, wrap
 from ..stream.layouts import aux_command, aux_word
 from .rows import member_bits, member_row, row_bits
 
@@ -98,8 +98,8 @@ class StateLoad(wiring.Component):
         write_at = Signal.like(at)
         m.d.sync += [self.write_token.eq(0), self.write_head.eq(0)]
         m.d.comb += [
-            self.write_row.eq(write_at[lane_bits:]),
-            self.write_lanes.eq(Const(1, c.lanes) << write_at[:lane_bits] if lane_bits else 1),
+            self.write_row.eq(narrow(write_at[lane_bits:], row_bits(c))),
+            self.write_lanes.eq(wrap(Const(1, c.lanes) << write_at[:lane_bits], c.lanes) if lane_bits else 1),
             self.head.eq(write_at[:c.head_bits]),
         ]
 

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
+from ..primitives.widths import narrow
 from .rows import ids_layout, member_row, row_bits
 
 #: Readers of the list: K, V, Q and P×V side of the layer, then the pruner's own scan.
@@ -88,7 +89,7 @@ class Survivors(wiring.Component):
             with m.If(new.last):
                 final = Array([new.ids[lane] for lane in range(c.lanes)])[(new.count - 1)[:max(1, clog2(c.lanes))]]
                 m.d.sync += [
-                    half.eq(~half), identity.eq(0), self.alive_tokens.eq(total),
+                    half.eq(~half), identity.eq(0), self.alive_tokens.eq(narrow(total, c.count_bits)),
                     self.last_id.eq(final[:c.token_bits]),
                 ]
 
@@ -103,11 +104,13 @@ class Survivors(wiring.Component):
         with m.If(head_row):
             m.d.sync += gathered.eq(Mux(new.last, 0, gathered_next))
             with m.If(new.last):
-                m.d.sync += [self.heads_alive.eq(gathered_next), self.alive_heads.eq(total)]
+                m.d.sync += [self.heads_alive.eq(gathered_next),
+                             self.alive_heads.eq(narrow(total, len(self.alive_heads)))]
 
         with m.If(self.restart):
             m.d.sync += [
-                identity.eq(1), self.alive_tokens.eq(self.tokens), self.last_id.eq(self.tokens - 1),
+                identity.eq(1), self.alive_tokens.eq(self.tokens),
+                self.last_id.eq(narrow(self.tokens - 1, c.token_bits)),
                 self.alive_heads.eq(self.heads),
                 self.heads_alive.eq(Cat(h < self.heads for h in range(c.max_heads))),
             ]

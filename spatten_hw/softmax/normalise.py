@@ -10,7 +10,7 @@ from ..config import PROB_BITS, SpAttenConfig
 from ..contract import contract
 from ..primitives.pipeline import copies, delay
 from ..primitives.rounding import guarded_shift, round_guarded, sticky_shift
-from ..primitives.widths import saturate
+from ..primitives.widths import narrow, saturate
 from ..stream.fifo import never_full, never_full_latency
 from ..stream.layouts import prob_row
 from .formats import M_BITS, M_FRACTION, PROB_SHIFT, R_BITS
@@ -103,13 +103,13 @@ class Normalise(wiring.Component):
             probability = Signal(PROB_BITS, name=f"p_{lane}", reset_less=True)
             m.d.comb += [
                 extra.eq(exponent + k),
-                top.eq(guarded_shift(product, PROB_SHIFT)),
+                top.eq(narrow(guarded_shift(product, PROB_SHIFT), len(top))),
                 out_rows.i.p.probs[lane].eq(probability),
             ]
             m.d.sync += [
                 product.eq(mantissa * r),
                 # One more than the width: everything, the half included, moves below the guard bit.
-                shift.eq(Mux(extra > TOP_BITS, TOP_BITS + 1, extra)),
+                shift.eq(narrow(Mux(extra > TOP_BITS, TOP_BITS + 1, extra), len(shift))),
                 moved.eq(sticky_shift(m, top, shift, 1, f"moved_{lane}")),
                 probability.eq(saturate(round_guarded(moved), unsigned(PROB_BITS))),
             ]

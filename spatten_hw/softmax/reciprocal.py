@@ -107,7 +107,7 @@ class Reciprocal(wiring.Component):
         for stage in range(1, stages + 1):
             shifted = Signal(T_BITS + 2, name=f"shifted_{stage}")
             less = [Signal(T_BITS + 3, name=f"less_{times}_{stage}") for times in (1, 2, 3)]
-            m.d.comb += [shifted.eq(remainder << 2), less[0].eq(shifted - divisor),
+            m.d.comb += [shifted.eq(narrow(remainder << 2, T_BITS + 2)), less[0].eq(shifted - divisor),
                          less[1].eq(shifted - (divisor << 1)), less[2].eq(shifted - triple)]
             fits = [~difference[-1] for difference in less]
             high = fits[1]

@@ -10,6 +10,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 
 from ..contract import always_taken, contract
+from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
 from ..stream.prompt_fifo import PromptFifo
 from ..stream.skid import connect_cut
@@ -147,7 +148,8 @@ class LineRate(TopKEngine):
         found = queue(len(self.passes), done, result, self.row_depth)
         m.d.comb += [
             row_filter.cmd.valid.eq(found.valid), found.ready.eq(row_filter.cmd.ready),
-            row_filter.cmd.p.threshold.eq(found.p.prefix), row_filter.cmd.p.keep_equal.eq(-found.p.balance),
+            row_filter.cmd.p.threshold.eq(found.p.prefix),
+            row_filter.cmd.p.keep_equal.eq(narrow(-found.p.balance, self.count_bits)),
         ]
         connect_cut(m, "rows", elements.o, row_filter.rows)
         wiring.connect(m, row_filter.o, wiring.flipped(self.o))

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..contract import contract
+from ..primitives.widths import narrow
 from ..stream.skid import SkidBuffer
 
 
@@ -80,14 +81,14 @@ class Packer(wiring.Component):
 
         m.d.comb += [
             out.i.valid.eq(complete | over | direct),
-            out.i.p.count.eq(Mux(complete, fill, Mux(over, lanes, total))),
+            out.i.p.count.eq(narrow(Mux(complete, fill, Mux(over, lanes, total)), len(out.i.p.count))),
             out.i.p.last.eq(complete | direct),
             out.i.p.tag.eq(Mux(complete, held_tag, row.tag)),
         ]
         with m.If(accept):
             m.d.sync += [
-                fill.eq(Mux(direct, 0, Mux(over, total - lanes, total))),
-                base.eq(Mux(row.last, 0, Mux(over, total - lanes, total))),
+                fill.eq(Mux(direct, 0, narrow(Mux(over, total - lanes, total), len(fill)))),
+                base.eq(Mux(row.last, 0, narrow(Mux(over, total - lanes, total), len(base)))),
                 complete.eq(row.last & ~direct), held_tag.eq(row.tag),
             ]
         with m.Elif(room & complete):

@@ -13,6 +13,7 @@ from ..contract import at_most_one, contract, contracts_on
 from ..primitives.adder_tree import balanced_sum
 from ..primitives.one_hot import one_hot_mux
 from ..primitives.pipeline import delay
+from ..primitives.widths import narrow
 
 
 class RandomBits(wiring.Component):
@@ -65,22 +66,22 @@ class RowSampler(wiring.Component):
         m = Module()
         rows = Signal(self.max_rows.bit_length())
         # Ones below the leading one of the row number: all zero in a random word once in 2^ones times.
-        rare = Signal(min(RandomBits.WIDTH, max(1, clog2(self.max_rows + 1))))
-        rarer = Signal.like(rare)
+        mask = Signal(min(RandomBits.WIDTH, max(1, clog2(self.max_rows + 1))))
+        next_mask = Signal.like(mask)
         passes = Signal()
         m.d.comb += [
-            rarer.eq(rare | Mux((rows + 2) > ((rare << 1) | 1), (rare << 1) | 1, 0)),
+            next_mask.eq(mask | Mux((rows + 2) > Cat(1, mask), narrow(Cat(1, mask), len(mask)), 0)),
             passes.eq(self.valid & (self.full | self.last)),
         ]
         with m.If(passes):
-            m.d.sync += [rows.eq(Mux(self.last, 0, rows + 1)), rare.eq(Mux(self.last, 0, rarer))]
+            m.d.sync += [rows.eq(Mux(self.last, 0, rows + 1)), mask.eq(Mux(self.last, 0, next_mask))]
         for j in range(self.count):
             offset = j * RandomBits.WIDTH // self.count
-            spun = Cat(self.random[offset:], self.random[:offset])[:len(rare)]
+            rotated = Cat(self.random[offset:], self.random[:offset])[:len(mask)]
             # Drawn a cycle ahead for either case: samples are wide, and whether a row comes is decided far from here.
-            lucky = Signal(name=f"lucky_{j}", init=1)
-            m.d.sync += lucky.eq(Mux(passes, self.last | ((spun & rarer) == 0), (spun & rare) == 0))
-            with m.If(self.valid & self.full & lucky):
+            replaces = Signal(name=f"replaces_{j}", init=1)
+            m.d.sync += replaces.eq(Mux(passes, self.last | ((rotated & next_mask) == 0), (rotated & mask) == 0))
+            with m.If(self.valid & self.full & replaces):
                 m.d.sync += self.samples[j].eq(self.keys[j * self.lanes // self.count])
         contract(m, rows <= self.max_rows, "no vector has more rows than max_rows", when=self.valid)
         return m
@@ -129,7 +130,7 @@ class PivotChooser(wiring.Component):
         lower_half = Signal()
         m.d.sync += lower_half.eq((self.k << 1) < self.size)
         k16 = Signal(self.count_bits + 4)
-        m.d.sync += k16.eq(self.k << 4)
+        m.d.sync += k16.eq(Cat(Const(0, 4), self.k))
 
         def deeper(steps: list[int], name: str):
             found = []
@@ -167,7 +168,7 @@ class PivotChooser(wiring.Component):
         kept = delay(m, compared, 2 if wide else 1, "kept")
 
         centre = Signal(self.key_bits, reset_less=True)
-        m.d.sync += centre.eq((self.low + self.high) >> 1)
+        m.d.sync += centre.eq(narrow((self.low + self.high) >> 1, self.key_bits))
         centre_late = delay(m, centre, self.latency - 1, "centre")
         # Ranks are a permutation: one sample is hit.
         sample = one_hot_mux(hits, [kept[j] for j in range(count)])

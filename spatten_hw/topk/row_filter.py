@@ -129,7 +129,7 @@ class RowFilter(wiring.Component):
         with m.If(advance):
             m.d.sync += marked_count.eq(lanes - less_kept(not_larger_count, equal_count))
             # A lane has at most lanes − 1 dropped elements before it.
-            m.d.sync += [move[j].eq(less_kept(not_larger[j], rank[j])) for j in range(lanes)]
+            m.d.sync += [move[j].eq(narrow(less_kept(not_larger[j], rank[j]), len(move[j]))) for j in range(lanes)]
             with m.If(counted.valid):
                 m.d.sync += quota_left.eq(Mux(quota > equal_count, quota - equal_count, 0))
 

@@ -12,6 +12,7 @@ from ..config import clog2
 from ..contract import contract, contracts_on
 from ..primitives.pipeline import delay
 from ..primitives.ring import next_in_ring
+from ..primitives.widths import narrow
 from .candidates import INPUT, LARGE, SMALL, behind_memory, choose_row, first_row, store_side
 from .pivot import PivotChooser, RandomBits
 from .row_filter import filter_command
@@ -106,7 +107,7 @@ class Selector(wiring.Component):
         row_last = Signal()
         m.d.comb += [
             last_now.eq(remaining <= lanes),
-            live_now.eq(Mux(last_now, remaining, lanes)),
+            live_now.eq(narrow(Mux(last_now, remaining, lanes), len(live_now))),
         ]
         arriving = delay(m, reading, self.first_row - 1, "arriving", reset=True)
         arriving_live = delay(m, live_now, self.first_row - 1, "arriving_live")

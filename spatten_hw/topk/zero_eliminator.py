@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..primitives.registers import payload_register
+from ..primitives.widths import narrow
 from .prefix_sum import PrefixSum
 
 
@@ -50,7 +51,7 @@ class ZeroEliminator(wiring.Component):
             m.d.sync += count.eq(lanes - zeros.total)
             for j in range(lanes):
                 # A lane has at most lanes − 1 zeros before it: `levels` bits hold that.
-                m.d.sync += [element[j].eq(self.elements[j]), move[j].eq(zeros.ahead[j])]
+                m.d.sync += [element[j].eq(self.elements[j]), move[j].eq(narrow(zeros.ahead[j], levels))]
         m.d.comb += self.count_early.eq(count)
 
         closed = close_gaps(m, element, move)

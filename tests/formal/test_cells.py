@@ -15,6 +15,7 @@ from .harnesses import (
     SpareHarness,
     ZeroEliminatorHarness,
 )
+from .primitives import RoundingHarness, SelectionHarness, StrideHarness, TreeHarness
 
 #: name → harness, how it is checked, cycles. Complete: `prove` (induction). Amaranth's FIFO keeps its state
 #: to itself, so no induction there: every behaviour long enough to fill, empty and wrap it.
@@ -42,6 +43,15 @@ CASES = {
     "zero_8": (ZeroEliminatorHarness(2, 8, False), "prove", 4),
     "zero_7": (ZeroEliminatorHarness(1, 7, False), "prove", 3),
     "zero_stalls_4": (ZeroEliminatorHarness(2, 4, True), "bounded", 6),
+    "selection_1": (SelectionHarness(1), "prove", 1),
+    "selection_5": (SelectionHarness(5), "prove", 1),
+    "selection_8": (SelectionHarness(8), "prove", 1),
+    "tree_1": (TreeHarness(1, 3), "prove", 1),
+    "tree_3": (TreeHarness(3, 4), "prove", 3),
+    "tree_8": (TreeHarness(8, 3), "prove", 4),
+    "rounding_6": (RoundingHarness(6, 3), "prove", 1),
+    "rounding_9": (RoundingHarness(9, 4), "prove", 1),
+    "stride": (StrideHarness(2, 17, 18), "bounded", 4),
     "packer_1": (PackerHarness(1), "bounded", 7),
     "packer_3": (PackerHarness(3), "bounded", 5),
     "fifo_1": (QueueHarness(StreamFifo(2, 1), 2, 1), "bounded", 8),

@@ -1,60 +1,12 @@
-"""resize, saturate, round_shift: RTL expressions against the golden functions, exhaustive at small widths."""
+"""resize, narrow, wrap and saturate: RTL expressions against the golden functions, exhaustive at small widths."""
 
-import numpy as np
 import pytest
-from amaranth import Module, Shape, Signal, signed, unsigned
-from amaranth.sim import Simulator
+from amaranth import Signal, signed, unsigned
 
-from spatten_hw.primitives.products import FEW_BITS, times_few
-from spatten_hw.primitives.rounding import round_shift
-from spatten_hw.primitives.widths import narrow, resize, saturate
+from spatten_hw.primitives.widths import narrow, resize, saturate, saturate_unsigned, wrap
 from spatten_hw.sim.golden import numerics as golden
 
-
-def values_of(shape: Shape) -> range:
-    if shape.signed:
-        return range(-(1 << (shape.width - 1)), 1 << (shape.width - 1))
-    return range(1 << shape.width)
-
-
-def evaluate(shape: Shape, make, amounts=(0,)) -> dict:
-    """{(x, amount): make(x, amount)} over every x of `shape`, in Amaranth's simulator."""
-    m = Module()
-    x = Signal(shape)
-    amount = Signal(range(max(amounts) + 1)) if len(amounts) > 1 else Signal(1)
-    result = make(x, amount)
-    out = Signal(result.shape())
-    m.d.comb += out.eq(result)
-    got = {}
-
-    async def bench(ctx):
-        for a in amounts:
-            ctx.set(amount, a)
-            for v in values_of(shape):
-                ctx.set(x, v)
-                await ctx.delay(1e-9)
-                got[v, a] = ctx.get(out)
-
-    sim = Simulator(m)
-    sim.add_testbench(bench)
-    sim.run()
-    return got
-
-
-@pytest.mark.parametrize("shape", [unsigned(6), signed(6), signed(1)])
-@pytest.mark.parametrize("amount", [0, 1, 2, 5, 6, 9])
-def test_round_shift_by_constant(shape, amount):
-    got = evaluate(shape, lambda x, _: round_shift(x, amount))
-    for (v, _), r in got.items():
-        assert r == int(golden.round_shift(v, amount)), (v, amount)
-        assert r == round(v / 2**amount)  # Python rounds half to even too
-
-
-@pytest.mark.parametrize("shape", [unsigned(6), signed(6)])
-def test_round_shift_by_signal(shape):
-    got = evaluate(shape, lambda x, a: round_shift(x, a, 9), amounts=range(10))
-    for (v, a), r in got.items():
-        assert r == int(golden.round_shift(v, a)) == round(v / 2**a), (v, a)
+from .expressions import evaluate, values_of
 
 
 @pytest.mark.parametrize("have", [unsigned(6), signed(6)])
@@ -82,11 +34,13 @@ def test_narrow_takes_the_low_bits():
     assert evaluate(unsigned(4), lambda x, _: narrow(x, 2))[13, 0] == 1
 
 
-def test_golden_round_shift_of_large_amounts_is_zero():
-    assert golden.round_shift(np.array([5, -5, 2**61]), 63).tolist() == [0, 0, 0]
+@pytest.mark.parametrize("width", [1, 3, 5, 8])
+def test_wrap_is_modulo(width):
+    got = evaluate(signed(6), lambda x, _: wrap(x, width) if width <= 6 else wrap(x.as_unsigned(), width))
+    assert got == {(v, 0): v % (1 << min(width, 6)) for v in values_of(signed(6))}
 
 
-@pytest.mark.parametrize("few", [1, 2, 3, FEW_BITS, FEW_BITS + 1])
-def test_times_few(few):
-    got = evaluate(unsigned(5), lambda x, a: times_few(x, a), amounts=range(1 << few))
-    assert got == {(v, a): v * a for v in range(32) for a in range(1 << few)}
+@pytest.mark.parametrize("width", [1, 4, 6])
+def test_saturate_unsigned_is_saturate(width):
+    got = evaluate(unsigned(6), lambda x, _: saturate_unsigned(x, width))
+    assert got == {(v, 0): min(v, (1 << width) - 1) for v in values_of(unsigned(6))}
