@@ -62,9 +62,9 @@ class SpAttenConfig:
     axi_addr_bits: int = field(default=32, metadata={"doc": "byte address width of one memory port"})
     interleave_bytes: int = field(
         default=64, metadata={"doc": "consecutive bytes that stay on one channel before the next takes over"})
-    k_ports: int = field(default=16, metadata={"doc": "lane ports of the K fetcher"})
-    v_ports: int = field(default=16, metadata={"doc": "lane ports of the V fetcher"})
-    ids_per_port: int = field(default=8, metadata={"doc": "bursts outstanding per lane port"})
+    k_ports: int = field(default=16, metadata={"doc": "row ports of the K fetcher"})
+    v_ports: int = field(default=16, metadata={"doc": "row ports of the V fetcher"})
+    ids_per_port: int = field(default=8, metadata={"doc": "bursts outstanding per row port"})
     job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
 
     def __post_init__(self) -> None:

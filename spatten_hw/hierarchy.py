@@ -13,7 +13,7 @@ FIGURE = {
     "sequencer": ("", "controller"),
     "fetcher": ("1", "Q-K-V fetcher"),
     "fetcher__crossbar": ("1", "address and data crossbars"),
-    "lane_port__converter": ("1", "bit-width converter"),
+    "row_port__converter": ("1", "bit-width converter"),
     "score_unit": ("2, 3", "query-key multiplication"),
     "score_unit__keys": ("2", "key SRAM"),
     "score_unit__array": ("3", "Q x K multiplier array and adder tree"),

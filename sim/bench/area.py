@@ -24,7 +24,7 @@ AIM = 80.0
 
 EPILOG = """\
 Each unit is synthesised by itself (Yosys), its netlist kept under a digest of its Verilog: a rerun does what changed.
-"whole" is the sum of the units and of "glue", what joins them; blocks that occur often in a unit (33 lane ports in
+"whole" is the sum of the units and of "glue", what joins them; blocks that occur often in a unit (33 row ports in
 full) are synthesised once and counted as often as they occur. LUTs: of 4 inputs on ecp5 (adders and LUT RAM included,
 as nextpnr counts them), of 6 on xc7 and xcup; block RAMs of 18 kbit on ecp5, of 36 kbit on the others.
 --mhz places and routes behind fake pins (everything registered and shifted through five pins) on an LFE5U-85F of speed

@@ -1,6 +1,6 @@
 """Modules that a design has many times, compiled once.
 
-Verilator flattens a design: unless it is told not to, each of `full`'s 33 lane ports becomes C++ of its own, three
+Verilator flattens a design: unless it is told not to, each of `full`'s 33 row ports becomes C++ of its own, three
 quarters of all. A module that is not taken apart, and whose ports keep their own variables (which is what "public"
 means to Verilator's optimiser), gives the same functions for every instance, and Verilator keeps one of them.
 """

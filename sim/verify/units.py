@@ -29,10 +29,10 @@ class Unit:
 
 UNITS = (
     Unit("bus", ("bus/",), ("tests/bus/test_*.py",)),
-    Unit("fetch/lane_port", ("fetch/lane_port.py", "fetch/read_port.py", "fetch/aligner.py", "fetch/converter.py",
+    Unit("fetch/row_port", ("fetch/row_port.py", "fetch/read_port.py", "fetch/aligner.py", "fetch/converter.py",
                              "fetch/conversion.py", "fetch/splitter.py", "fetch/word_reader.py", "fetch/chunk.py"),
          ("tests/fetch/test_aligner*.py", "tests/fetch/test_splitter*.py", "tests/fetch/test_converter.py",
-          "tests/fetch/test_lane_port.py", "tests/fetch/test_fetcher.py")),
+          "tests/fetch/test_row_port.py", "tests/fetch/test_fetcher.py")),
     Unit("fetch/rows", ("fetch/",), ("tests/fetch/test_value_walk.py", "tests/fetch/test_fetcher.py")),
     Unit("matmul/score", ("matmul/",), ("tests/matmul/test_lane_scheduler*.py", "tests/matmul/test_score.py")),
     Unit("matmul/prob_value", ("matmul/prob_value.py", "matmul/value_array.py", "matmul/value_buffer.py"),

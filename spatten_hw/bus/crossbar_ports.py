@@ -107,20 +107,20 @@ class ResponseColumn(wiring.Component):
         bb = burst_bits(c)
         rsp = self.rsp
         free = Signal()
-        wanted = Signal(self.channels)
+        own_beats = Signal(self.channels)
         grant = Signal(self.channels)
         m.d.comb += [
             free.eq(~rsp.valid | rsp.ready),
-            wanted.eq(Cat(self.valid[k] & (self.beats[k].id[bb:] == self.me) for k in range(self.channels))),
+            own_beats.eq(Cat(self.valid[k] & (self.beats[k].id[bb:] == self.me) for k in range(self.channels))),
             self.taken.eq(Mux(free, grant, 0)),
         ]
         if self.channels == 1:       # a channel of its own: nobody to arbitrate with
-            m.d.comb += grant.eq(wanted)
+            m.d.comb += grant.eq(own_beats)
         else:
             m.submodules.arbiter = arbiter = RoundRobin(self.channels)
-            m.d.comb += [arbiter.requests.eq(wanted), arbiter.advance.eq(free), grant.eq(arbiter.grant)]
+            m.d.comb += [arbiter.requests.eq(own_beats), arbiter.advance.eq(free), grant.eq(arbiter.grant)]
         with m.If(free):
-            m.d.sync += rsp.valid.eq(wanted.any())
+            m.d.sync += rsp.valid.eq(own_beats.any())
         # Not an AND-OR of all beats: a simulator copies the one that comes, or none.
         for k, beat in enumerate(self.beats):
             with m.If(self.taken[k]):

@@ -2,7 +2,7 @@
 
 Granules of `interleave_bytes` bytes are dealt to the C channels, C at a time, each time in another order: channel =
 the exclusive or of the granule number's three lowest base-C digits. Dealt in the same order every time, every row of
-a plane whose stride is a multiple of C granules would lie on one channel, and so would all rows of one lane port
+a plane whose stride is a multiple of C granules would lie on one channel, and so would all rows of one row port
 of a dense stream: it would get no more than one channel's share of buffers (Rau, ISCA 1991: pseudo-random
 interleaving).
 """

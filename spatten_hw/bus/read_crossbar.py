@@ -110,11 +110,11 @@ class ReadCrossbar(wiring.Component):
                      when=skid.o.valid)
         for i in range(n):
             for bank in range(banks):
-                mine = range(bank, channels, banks)
-                m.submodules[f"responses{i}_{bank}"] = column = Shared(ResponseColumn, c, len(mine))
+                own_channels = range(bank, channels, banks)
+                m.submodules[f"responses{i}_{bank}"] = column = Shared(ResponseColumn, c, len(own_channels))
                 connect(m, column.rsp, flipped(self.rsp[i][bank]))
                 m.d.comb += column.me.eq(i)
-                for k, ch in enumerate(mine):
+                for k, ch in enumerate(own_channels):
                     m.d.comb += [
                         column.valid[k].eq(arrived[ch].valid), column.beats[k].eq(arrived[ch].payload),
                         taken[ch][i].eq(column.taken[k]),

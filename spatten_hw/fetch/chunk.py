@@ -38,12 +38,12 @@ def row_sections(c: SpAttenConfig) -> int:
 
 def waits(width: int) -> list[int]:
     """Quarters of a row of elements of `width` bits that can wait for the rest of their chunk as a word comes."""
-    wanted, waiting, found = chunk_quarters(width), 0, []
-    while waiting not in found:
-        found.append(waiting)
-        there = waiting + QUARTERS
-        waiting = there - wanted if there >= wanted else there
-    return found
+    needed, waiting, waits_found = chunk_quarters(width), 0, []
+    while waiting not in waits_found:
+        waits_found.append(waiting)
+        available = waiting + QUARTERS
+        waiting = available - needed if available >= needed else available
+    return waits_found
 
 
 def longest_wait(c: SpAttenConfig) -> int:

@@ -1,4 +1,4 @@
-"""Gathers the rows of a group from the lane ports into one operand row."""
+"""Gathers the rows of a group from the row ports into one operand row."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..primitives.registers import local_copy, payload_register
 from ..stream.job_layouts import dim_case
 from ..stream.layouts import operand_row
 from ..stream.skid import SpareBuffer
-from .converter import lane_row
+from .converter import port_row
 from .row_generator import group_note
 
 
 class RowCollector(wiring.Component):
-    """`notes` (one `group_note` per group) and `lanes` (array of `lane_row`, one per port) → `o` (`operand_row`).
+    """`notes` (one `group_note` per group) and `lanes` (array of `port_row`, one per port) → `o` (`operand_row`).
 
     Takes a group when all its live rows are there; ports rotate as in `RowGenerator`. One group per cycle,
     `LATENCY` = 1. A group of `pair`s (only if built with `pairs`) takes two: the rows of the first head leave, then
@@ -41,7 +41,7 @@ class RowCollector(wiring.Component):
         super().__init__({
             "dim_log2": In(max(1, clog2(len(c.dims)))),
             "notes": In(stream.Signature(group_note(c))),
-            "lanes": In(stream.Signature(lane_row(c))).array(ports),
+            "lanes": In(stream.Signature(port_row(c))).array(ports),
             "o": Out(stream.Signature(operand_row(c))), "error": Out(1), "idle": Out(1),
         })
 
@@ -50,8 +50,8 @@ class RowCollector(wiring.Component):
         c = self.config
         ports = self.ports
         group = Signal(max(1, clog2(ports * c.max_dim // c.multipliers)))
-        wanted = Signal(ports)      # ports with a row of this group
-        there = Signal(ports)
+        expected = Signal(ports)      # ports with a row of this group
+        valids = Signal(ports)
         errors = Signal(ports)
         take = Signal()         # a group, or half of a group of pairs, is gathered
         done = Signal()         # … and nothing is left of it
@@ -63,7 +63,7 @@ class RowCollector(wiring.Component):
                 sets = ports // rows
                 chosen = group[:clog2(sets)]
                 with dim_case(m, c, d):
-                    m.d.comb += wanted.eq(Cat(
+                    m.d.comb += expected.eq(Cat(
                         (note.count > p % rows) & (chosen == p // rows if sets > 1 else 1) for p in range(ports)))
         # For the multiplexers of rows, which are everywhere; what decides is near the port.
         row_dim = local_copy(m, self.dim_log2, "row_dim")
@@ -73,13 +73,13 @@ class RowCollector(wiring.Component):
         move = spare.i.ready
         out = payload_register(m, spare.i.payload, "gathered")
         m.d.comb += [
-            there.eq(Cat(lane.valid for lane in self.lanes)),
+            valids.eq(Cat(lane.valid for lane in self.lanes)),
             errors.eq(Cat(lane.payload.error for lane in self.lanes)),
-            take.eq(self.notes.valid & ~(wanted & ~there).any() & move),
+            take.eq(self.notes.valid & ~(expected & ~valids).any() & move),
             done.eq(take & (~note.pair | second if self.pairs else 1)), self.notes.ready.eq(done),
         ]
-        m.d.comb += [lane.ready.eq(done & wanted[p]) for p, lane in enumerate(self.lanes)]
-        m.d.sync += self.error.eq(take & (errors & wanted).any())
+        m.d.comb += [lane.ready.eq(done & expected[p]) for p, lane in enumerate(self.lanes)]
+        m.d.sync += self.error.eq(take & (errors & expected).any())
         with m.If(done):
             m.d.sync += group.eq(group + 1)
         if self.pairs:

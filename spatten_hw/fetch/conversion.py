@@ -33,9 +33,9 @@ def decoded(c: SpAttenConfig, mode: data.View) -> Value:
     return Cat(width, width & (~mode.lsb).replicate(len(width)), *extra)
 
 
-def operand(c: SpAttenConfig, how: data.View, elements: dict[int, Value]) -> Value:
+def operand(c: SpAttenConfig, select: data.View, elements: dict[int, Value]) -> Value:
     """One operand. `elements`: for each width that may come here, the bits of the element if it is of that width;
-    `how`: a `conversion`.
+    `select`: a `conversion`.
 
     First every width's bits, signs above them, are masked and or-ed together, then the result or itself four bits
     further up is taken. As one choice among all kinds of rows it takes a third more LUTs and two levels more.
@@ -46,8 +46,8 @@ def operand(c: SpAttenConfig, how: data.View, elements: dict[int, Value]) -> Val
         if w not in elements:
             continue
         element = elements[w]
-        above = (element[-1] & how.signed[number]).replicate(bits - w)
-        value = value | Cat(element & how.width[number].replicate(w), above)
+        sign_bits = (element[-1] & select.signed[number]).replicate(bits - w)
+        value = value | Cat(element & select.width[number].replicate(w), sign_bits)
     if not has_lsbs(c):
         return value[:bits]
-    return Mux(how.upper, Cat(Const(0, LSB_WIDTH - 1), how.mid, value[:bits - LSB_WIDTH]), value[:bits])
+    return Mux(select.upper, Cat(Const(0, LSB_WIDTH - 1), select.mid, value[:bits - LSB_WIDTH]), value[:bits])

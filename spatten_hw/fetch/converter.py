@@ -27,7 +27,7 @@ from .chunk import (
 from .conversion import conversion, decoded, has_lsbs, operand, plane_widths
 
 
-def lane_row(c: SpAttenConfig) -> data.StructLayout:
+def port_row(c: SpAttenConfig) -> data.StructLayout:
     """One row at on-chip width: `operands`, element e in bits e·W …, the elements beyond the row don't-care. `error`: a
     beat of it had an AXI error response."""
     return data.StructLayout({"operands": unsigned(c.max_dim * c.operand_bits), "error": 1})
@@ -52,7 +52,7 @@ class _Step:
 
 
 class BitWidthConverter(wiring.Component):
-    """The words `i` (`row_word`) of rows → rows `o` (`lane_row`), in order, one word per cycle.
+    """The words `i` (`row_word`) of rows → rows `o` (`port_row`), in order, one word per cycle.
 
     A row is converted chunk by chunk, not as a whole: a chunk is one section of a row (E elements) where its
     elements are of 8 bits or more, else two, so that it is never shorter than a word of 8·E bits and one per word keeps
@@ -73,7 +73,7 @@ class BitWidthConverter(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "i": In(stream.Signature(row_word(c))), "o": Out(stream.Signature(lane_row(c))), "idle": Out(1),
+            "i": In(stream.Signature(row_word(c))), "o": Out(stream.Signature(port_row(c))), "idle": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -94,7 +94,7 @@ class BitWidthConverter(wiring.Component):
         operands, twos = self._operands(m, move, window, begins, selects)
 
         # The row, and one that catches it.
-        m.submodules.catch = spare = SpareBuffer(lane_row(c))
+        m.submodules.catch = spare = SpareBuffer(port_row(c))
         wiring.connect(m, spare.o, wiring.flipped(self.o))
         row = Signal(c.max_dim * c.operand_bits, reset_less=True)
         self._place(m, write, row, operands, twos, in_operands)

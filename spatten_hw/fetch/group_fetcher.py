@@ -1,4 +1,4 @@
-"""Fetches groups of R rows over many lane ports: the K side or the V side of the fetcher."""
+"""Fetches groups of R rows over many row ports: the K side or the V side of the fetcher."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..stream.layouts import operand_row
 from ..stream.skid import connect_cut
 from .beat_sum import plane_beats
 from .collector import RowCollector
-from .lane_port import LanePort
 from .row_generator import RowGenerator, group_note, plane_layout, walk_command
+from .row_port import RowPort
 
 
 def port_beats_bits(c: SpAttenConfig, ports: int) -> int:
@@ -24,7 +24,7 @@ def port_beats_bits(c: SpAttenConfig, ports: int) -> int:
 
 
 class GroupFetcher(wiring.Component):
-    """`RowGenerator` → `ports` × `LanePort` → `RowCollector`.
+    """`RowGenerator` → `ports` × `RowPort` → `RowCollector`.
 
     Ports: `cmd` (`walk_command` with `ids_per_command` ids; with `pair` only if built with `pairs`), `rows`
     (`operand_row`), `list_row`/`list_ids` (survivor list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and
@@ -84,7 +84,7 @@ class GroupFetcher(wiring.Component):
         quiet = Signal(self.ports)
         waits = Signal(self.ports)
         for p in range(self.ports):
-            m.submodules[f"lane_port{p}"] = port = Shared(LanePort, c)
+            m.submodules[f"row_port{p}"] = port = Shared(RowPort, c)
             connect(m, generator.requests[p], port.i)
             connect(m, port.o, collector.lanes[p])
             connect(m, port.req, flipped(self.req[p]))

@@ -11,18 +11,19 @@ from ..config import SpAttenConfig
 from ..contract import always_taken
 from ..interface.descriptor import STRIDE_BITS
 from ..primitives.registers import payload_register
+from ..primitives.widths import wrap
 from ..shared import Shared
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import q_command, q_row
 from .head_base import HeadBase, stride_bits
-from .lane_port import QUEUE_DEPTH, QUEUE_MARGIN, LanePort
 from .row_generator import plane_layout
+from .row_port import QUEUE_DEPTH, QUEUE_MARGIN, RowPort
 
 
 class QueryFetcher(wiring.Component):
     """`cmd` (`q_command`) → `rows` (`q_row`), in order, through one crossbar requester.
 
-    Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the lane port's queue. One row per
+    Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the row port's queue. One row per
     cycle at most, one beat per cycle. `base`, `head_stride`, `plane`: Q's plane, constant while not `idle`.
     `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered). `waits`: for memory.
     """
@@ -48,7 +49,7 @@ class QueryFetcher(wiring.Component):
         c = self.config
         of = data.StructLayout({"token": unsigned(c.token_bits), "slot": unsigned(c.slot_bits)})
         m.submodules.head_base = heads = HeadBase(c, of)
-        m.submodules.lane_port = port = Shared(LanePort, c)
+        m.submodules.row_port = port = Shared(RowPort, c)
         # A slot waits here from the moment its row's address is known to the row's departure.
         m.submodules.slots = slots = StreamFifo(unsigned(c.slot_bits), 2 * QUEUE_DEPTH + c.ids_per_port)
         connect(m, port.req, flipped(self.req))
@@ -86,7 +87,8 @@ class QueryFetcher(wiring.Component):
                 asked_valid.eq(heads.o.valid), asked.eq(heads.o.payload),
                 product_valid.eq(asked_valid), product_base.eq(asked.base),
                 product.eq(asked.user.token * self.plane.stride), product_slot.eq(asked.user.slot),
-                addr_valid.eq(product_valid), addr.eq(product_base + product), addr_slot.eq(product_slot),
+                addr_valid.eq(product_valid), addr.eq(wrap(product_base + product, c.addr_bits)),
+                addr_slot.eq(product_slot),
             ]
         free = Signal()
         take = Signal()

@@ -39,7 +39,7 @@ class _RingUse:
     """What a ring is told: a burst that is requested and the place of its first beat; which bursts have beats in their
     ring, the oldest burst, the next place to emit and whether to."""
 
-    new: Value
+    note_new: Value
     burst: Signal
     start: Signal
     begun: Signal
@@ -119,7 +119,7 @@ class ReadPort(wiring.Component):
         drains = Array([Signal(position, name=f"drain{b}") for b in range(self.banks)])
         begun = Signal(ids)                 # per burst: a beat of it has arrived
 
-        new = burst.payload.note
+        note_new = burst.payload.note
         room = Signal()
         fits = Signal(init=1)               # its beats fit into the ring
         send = Signal()
@@ -128,20 +128,20 @@ class ReadPort(wiring.Component):
         m.d.comb += [
             room.eq(offered | ((bursts < Mux(self.modest, modest_ids, ids)) & fits)),
             self.req.valid.eq(burst.valid & room), burst.ready.eq(self.req.ready & room),
-            self.req.payload.addr.eq(burst.payload.addr), self.req.payload.beats.eq(new.beats),
+            self.req.payload.addr.eq(burst.payload.addr), self.req.payload.beats.eq(note_new.beats),
             self.req.payload.burst.eq(head),
             send.eq(self.req.valid & self.req.ready),
-            self.beats.eq(Mux(send, new.beats, 0)), self.beats_user.eq(new.user),
+            self.beats.eq(Mux(send, note_new.beats, 0)), self.beats_user.eq(note_new.user),
         ]
         m.submodules.notes = notes = memory.Memory(shape=burst_note(c, self.user_bits), depth=ids, init=[])
         note_in = notes.write_port()
         note = notes.read_port(domain="comb")
-        m.d.comb += [note_in.addr.eq(head), note_in.data.eq(new), note_in.en.eq(send), note.addr.eq(tail)]
+        m.d.comb += [note_in.addr.eq(head), note_in.data.eq(note_new), note_in.en.eq(send), note.addr.eq(tail)]
 
         advance = Signal()
         begins: Value = Const(0, ids)       # bursts of which a beat arrives now
         rings = [self._ring(m, b, _RingUse(
-            new=send & (new.bank == b), burst=head, start=fills[b], begun=begun, oldest=tail, drain=drains[b],
+            note_new=send & (note_new.bank == b), burst=head, start=fills[b], begun=begun, oldest=tail, drain=drains[b],
             emit=advance & (note.data.bank == b))) for b in range(self.banks)]
         arrived = Array([ring.arrived for ring in rings])
         beats = Array([ring.beat for ring in rings])
@@ -154,20 +154,21 @@ class ReadPort(wiring.Component):
         connect(m, ahead.o, wiring.flipped(self.o))
         beat = ahead.i
         left = Signal(c.granule_beats.bit_length())   # beats of the oldest burst already emitted
-        here = Signal()
+        beat_ready = Signal()
         burst_end = Signal()                              # last beat of the burst
         step = Signal()
         out = Signal(burst_note(c, self.user_bits), reset_less=True)   # of the beat in the rings' read registers
         m.d.comb += [
-            here.eq((bursts != 0) & begun.bit_select(tail, 1) & (arrived[note.data.bank] != drains[note.data.bank])),
+            beat_ready.eq((bursts != 0) & begun.bit_select(tail, 1)
+                          & (arrived[note.data.bank] != drains[note.data.bank])),
             burst_end.eq(left + 1 == note.data.beats),
-            advance.eq(~beat.valid | beat.ready), step.eq(here & advance),
+            advance.eq(~beat.valid | beat.ready), step.eq(beat_ready & advance),
             beat.payload.first.eq(out.first), beat.payload.last.eq(out.last),
             beat.payload.offset.eq(out.offset), beat.payload.user.eq(out.user),
         ]
         with m.If(advance):
             m.d.sync += [
-                beat.valid.eq(here), out.offset.eq(note.data.offset), out.user.eq(note.data.user),
+                beat.valid.eq(beat_ready), out.offset.eq(note.data.offset), out.user.eq(note.data.user),
                 out.bank.eq(note.data.bank),
                 out.first.eq(note.data.first & (left == 0)), out.last.eq(note.data.last & burst_end),
             ]
@@ -182,28 +183,28 @@ class ReadPort(wiring.Component):
         for b in range(self.banks):
             into = Signal(name=f"into{b}")
             from_ = Signal(name=f"from{b}")
-            m.d.comb += [into.eq(send & (new.bank == b)), from_.eq(step & (note.data.bank == b))]
+            m.d.comb += [into.eq(send & (note_new.bank == b)), from_.eq(step & (note.data.bank == b))]
             # An enable each: whether a beat leaves is decided late, and would have to pass an adder.
             with m.If(into):
-                m.d.sync += fills[b].eq(fills[b] + new.beats)
+                m.d.sync += fills[b].eq(fills[b] + note_new.beats)
             with m.If(from_):
                 m.d.sync += drains[b].eq(drains[b] + 1)
             if self.tight:
                 free = Signal(range(self.depth + 1), init=self.depth, name=f"free{b}")
-                m.d.sync += free.eq(free - Mux(into, new.beats, 0) + from_)
+                m.d.sync += free.eq(free - Mux(into, note_new.beats, 0) + from_)
                 frees.append(free)
         if self.tight:
-            m.d.comb += fits.eq(new.beats <= Array(frees)[new.bank])
+            m.d.comb += fits.eq(note_new.beats <= Array(frees)[note_new.bank])
         with m.If(send):
             m.d.sync += head.eq(head + 1)
         m.d.sync += [
             bursts.eq(bursts + send - (step & burst_end)),
             self.idle.eq(splitter.idle & (bursts == 0) & ~beat.valid & ~self.o.valid & ~self.i.valid),
-            self.waits.eq((bursts != 0) & ~here),
+            self.waits.eq((bursts != 0) & ~beat_ready),
         ]
         m.d.comb += self.waits_user.eq(note.data.user)
         contract(m, bursts <= ids, "no more bursts are open than there are numbers")
-        contract(m, (new.beats != 0) & (new.beats <= c.granule_beats), "a burst has 1 to granule_beats beats",
+        contract(m, (note_new.beats != 0) & (note_new.beats <= c.granule_beats), "a burst has 1 to granule_beats beats",
                  when=send)
         for b in range(self.banks):
             contract(m, (fills[b] - drains[b])[:len(fills[b])] <= self.depth,
@@ -211,7 +212,7 @@ class ReadPort(wiring.Component):
         if contracts_on():
             owed = Array([Signal(c.granule_beats.bit_length(), name=f"owed_{n}") for n in range(ids)])
             with m.If(send):
-                m.d.sync += owed[head].eq(new.beats)
+                m.d.sync += owed[head].eq(note_new.beats)
             contract(m, owed[head] == 0, "a number is used again only when its beats have come", when=send)
             for b, rsp in enumerate(self.rsp):
                 due = owed[rsp.payload.burst]
@@ -234,7 +235,7 @@ class ReadPort(wiring.Component):
         write, read = ring.write_port(), ring.read_port(transparent_for=())
         rsp = self.rsp[b]
         burst = rsp.payload.burst
-        start = self._places(m, f"starts{b}", use.new, use.burst, use.start)(burst)
+        start = self._places(m, f"starts{b}", use.note_new, use.burst, use.start)(burst)
         place = Signal(len(use.drain), name=f"arrives_at{b}")
         after = Signal(len(use.drain), name=f"behind{b}")
         next_place = self._places(m, f"next{b}", rsp.valid, burst, after)(burst)

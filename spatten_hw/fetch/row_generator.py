@@ -1,4 +1,4 @@
-"""Walks token ids and hands every lane port the address of its next row."""
+"""Walks token ids and hands every row port the address of its next row."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..interface.descriptor import STRIDE_BITS
-from ..primitives.widths import narrow
+from ..primitives.widths import narrow, wrap
 from ..stream.job_layouts import dim_case
 from .aligner import max_row_bytes, row_mode
-from .lane_port import QUEUE_MARGIN, lane_request
+from .row_port import QUEUE_MARGIN, port_request
 
 
 def plane_layout(c: SpAttenConfig) -> data.StructLayout:
@@ -42,7 +42,7 @@ def group_note(c: SpAttenConfig) -> data.StructLayout:
 
 
 class RowGenerator(wiring.Component):
-    """`cmd` (`walk_command`, in order) → requests to `ports` lane ports, and a note per group for the collector.
+    """`cmd` (`walk_command`, in order) → requests to `ports` row ports, and a note per group for the collector.
 
     A group is R = lanes >> dim_log2 rows; its row r goes to port (g mod (ports/R))·R + r, g counting all groups
     since reset. One group per cycle and plane, no gap between commands. List ids arrive one cycle after `list_row`;
@@ -65,7 +65,7 @@ class RowGenerator(wiring.Component):
 
     def __init__(self, config: SpAttenConfig, ports: int, ids_per_command: int):
         if self.IN_FLIGHT > QUEUE_MARGIN:
-            raise ValueError("the lane ports' queue margin is smaller than the pipeline")
+            raise ValueError("the row ports' queue margin is smaller than the pipeline")
         self.config = c = config
         self.ports = ports
         self.ids_per_command = ids_per_command
@@ -74,7 +74,7 @@ class RowGenerator(wiring.Component):
             "cmd": In(stream.Signature(walk_command(c, ids_per_command))),
             "list_row": Out(max(1, clog2(c.max_rows))),
             "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.lanes)),
-            "requests": Out(stream.Signature(lane_request(c))).array(ports), "room": In(ports),
+            "requests": Out(stream.Signature(port_request(c))).array(ports), "room": In(ports),
             "notes": Out(stream.Signature(group_note(c))), "idle": Out(1),
         })
 
@@ -128,12 +128,12 @@ class RowGenerator(wiring.Component):
                              fits.eq(fits_next), closing.eq(fits_next & one_plane)]
                 with m.If(sub == sub_last):
                     m.d.sync += [sub.eq(0), row.eq(row + 1)]
-        only, few = self.cmd.payload.planes != 3, self.cmd.payload.rows <= rows_per_group
+        new_one_plane, new_fits = self.cmd.payload.planes != 3, self.cmd.payload.rows <= rows_per_group
         with m.If(self.cmd.ready):
             m.d.sync += [
                 cur_valid.eq(self.cmd.valid), cur.eq(self.cmd.payload), left.eq(self.cmd.payload.rows),
-                row.eq(0), sub.eq(0), one_plane.eq(only), done.eq(only), second.eq(0), fits.eq(few),
-                closing.eq(few & only),
+                row.eq(0), sub.eq(0), one_plane.eq(new_one_plane), done.eq(new_one_plane), second.eq(0),
+                fits.eq(new_fits), closing.eq(new_fits & new_one_plane),
             ]
         lsb = Signal()
         m.d.comb += lsb.eq(second | (cur.planes == 2))
@@ -178,7 +178,8 @@ class RowGenerator(wiring.Component):
         s4 = self._stage(m, "added", s3)
         addrs = [Signal(c.addr_bits, name=f"addr{r}", reset_less=True) for r in range(lanes)]
         for r in range(lanes):
-            m.d.sync += [offsets[r].eq(s2_ids[r] * s2["stride"]), addrs[r].eq(s3["base"] + offsets[r])]
+            m.d.sync += [offsets[r].eq(s2_ids[r] * s2["stride"]),
+                         addrs[r].eq(wrap(s3["base"] + offsets[r], c.addr_bits))]
 
         self._dispatch(m, s4, addrs)
         m.d.comb += self.idle.eq(~(cur_valid | s1["valid"] | s2["valid"] | s3["valid"] | s4["valid"]))
@@ -221,9 +222,9 @@ class RowGenerator(wiring.Component):
                     rows = c.lanes >> d
                     set_number, lane = divmod(p, rows)
                     sets = self.ports // rows
-                    here = stage["set"][:clog2(sets)] == set_number if sets > 1 else Const(1)
+                    in_set = stage["set"][:clog2(sets)] == set_number if sets > 1 else Const(1)
                     with dim_case(m, c, d):
                         m.d.comb += [
-                            out.valid.eq(stage["valid"] & stage["live"][lane] & here),
+                            out.valid.eq(stage["valid"] & stage["live"][lane] & in_set),
                             out.payload.addr.eq(addrs[lane]),
                         ]

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig
 from ..contract import contract
 from ..stream.layouts import kept_depth, kept_row, tag_layout, v_command
-from ..stream.prompt_fifo import PromptFifo
+from ..stream.low_latency_fifo import LowLatencyFifo
 from .head_base import HeadBase, stride_bits
 from .row_generator import walk_command
 
@@ -47,7 +47,7 @@ class ValueWalk(wiring.Component):
             "payloads": data.ArrayLayout(unsigned(c.token_bits), c.topk_lanes), "count": self.kept.p.count.shape(),
             "last": 1, "tag": len(self.kept.p.tag),
         })
-        m.submodules.kept_queue = queue = PromptFifo(queued, kept_depth(c))
+        m.submodules.kept_queue = queue = LowLatencyFifo(queued, kept_depth(c))
         m.d.comb += [
             queue.i.valid.eq(self.kept.valid), self.kept.ready.eq(queue.i.ready),
             *(queue.i.p[name].eq(self.kept.p[name]) for name in ("payloads", "count", "last", "tag")),
@@ -74,14 +74,14 @@ class ValueWalk(wiring.Component):
         })
         m.submodules.msb_heads = msb = HeadBase(c, rest)
         m.submodules.lsb_heads = lsb = HeadBase(c, unsigned(0))
-        wanted = Signal(rest)
+        request = Signal(rest)
         m.d.comb += [
-            wanted.planes.eq(Mux(use_kept & tag.refetched & self.has_lsb, 3, 1)),
-            wanted.rows.eq(Mux(use_kept, kept.count, fill.rows)),
-            wanted.last.eq(Mux(use_kept, kept.last, 1)),
-            wanted.half.eq(~use_kept & fill.half), wanted.kept.eq(use_kept), wanted.ids.eq(kept.payloads),
+            request.planes.eq(Mux(use_kept & tag.refetched & self.has_lsb, 3, 1)),
+            request.rows.eq(Mux(use_kept, kept.count, fill.rows)),
+            request.last.eq(Mux(use_kept, kept.last, 1)),
+            request.half.eq(~use_kept & fill.half), request.kept.eq(use_kept), request.ids.eq(kept.payloads),
             msb.i.valid.eq(Mux(use_kept, waiting.valid, self.fills.valid)), lsb.i.valid.eq(msb.i.valid),
-            msb.i.payload.user.eq(wanted), msb.i.payload.base.eq(self.msb_base),
+            msb.i.payload.user.eq(request), msb.i.payload.base.eq(self.msb_base),
             msb.i.payload.stride.eq(self.msb_stride), lsb.i.payload.base.eq(self.lsb_base),
             lsb.i.payload.stride.eq(self.lsb_stride),
             msb.i.payload.head.eq(Mux(use_kept, tag.kv_head, fill.kv_head)),

@@ -78,8 +78,8 @@ class Plane:
         head, or per pair of heads, that leaves the rows of all other tokens alone."""
         heads = 2 if self.pair else 1
         for i in range(0, len(rows), heads):
-            at = self.base + i // heads * self.head_stride + first * self.token_stride
-            yield at, self.image(rows[i:i + heads])
+            address = self.base + i // heads * self.head_stride + first * self.token_stride
+            yield address, self.image(rows[i:i + heads])
 
 
 def pairs_save(config: SpAttenConfig, heads: int, dim: int, bits: int) -> bool:

@@ -84,7 +84,7 @@ class LaneScheduler(wiring.Component):
         probs = [Signal(data.ArrayLayout(unsigned(PROB_BITS), P), name=f"probs{s}", reset_less=True) for s in slots]
         rows = [Signal(data.ArrayLayout(unsigned(addr_bits), P), name=f"rows{s}", reset_less=True) for s in slots]
         pending = [[Signal(P, name=f"pending{s}_lane{k}") for s in slots] for k in lanes]
-        some = [Signal(N, name=f"some_lane{k}") for k in lanes]
+        any_pending = [Signal(N, name=f"any_pending_lane{k}") for k in lanes]
 
         # -- a kept row enters ----------------------------------------------------------------------------
         kept = self.kept.p
@@ -104,7 +104,7 @@ class LaneScheduler(wiring.Component):
             shift.eq(narrow(lane_bits - self.job.dim_log2, len(shift))),
             lane_mask.eq(narrow(Const(L - 1, max(1, lane_bits)) >> self.job.dim_log2, lane_bits)),
         ]
-        mine = [Signal(P, name=f"new_lane{k}") for k in lanes]
+        new_pending = [Signal(P, name=f"new_lane{k}") for k in lanes]
         for e in range(P):
             lane = Signal(lane_bits, name=f"lane_of{e}")
             live = Signal(name=f"live{e}")
@@ -112,7 +112,7 @@ class LaneScheduler(wiring.Component):
                 lane.eq(wrap(Mux(kept_tag.stream_v, e, kept.payloads[e]), lane_bits) & lane_mask),
                 live.eq(kept.count > e),
             ]
-            m.d.comb += [mine[k][e].eq(live & (lane == k)) for k in lanes]
+            m.d.comb += [new_pending[k][e].eq(live & (lane == k)) for k in lanes]
         # A position's row is below sram_rows: nothing is lost by narrowing.
         new_rows = Cat(*(narrow(kept.payloads[e] >> shift, addr_bits) for e in range(P)))
 
@@ -126,7 +126,7 @@ class LaneScheduler(wiring.Component):
         done = Signal(N)
         for j in slots:
             m.d.comb += [
-                row_pending[j].eq(Cat(some[k][j] for k in lanes).any()),
+                row_pending[j].eq(Cat(any_pending[k][j] for k in lanes).any()),
                 # something is left in this row or an older one
                 pending_upto[j].eq(row_pending[j] | any_of(older[i][j] & row_pending[i] for i in slots)),
                 # an older row ends a vector that is not finished: this row belongs to a later one
@@ -145,14 +145,15 @@ class LaneScheduler(wiring.Component):
             first = [Signal(P, name=f"first{s}_lane{k}") for s in slots]
             for s in slots:
                 m.d.comb += [
-                    choice[s].eq(some[k][s] & ~blocked[s] & ~any_of(older[i][s] & some[k][i] for i in slots)),
+                    choice[s].eq(any_pending[k][s] & ~blocked[s]
+                                 & ~any_of(older[i][s] & any_pending[k][i] for i in slots)),
                     first[s].eq(lowest_set(pending[k][s])),
                 ]
                 with m.If(load[s]):
-                    m.d.sync += [pending[k][s].eq(mine[k]), some[k][s].eq(mine[k].any())]
+                    m.d.sync += [pending[k][s].eq(new_pending[k]), any_pending[k][s].eq(new_pending[k].any())]
                 with m.Elif(en & choice[s]):
                     m.d.sync += [pending[k][s].eq(without_lowest(pending[k][s])),
-                                 some[k][s].eq(without_lowest(pending[k][s]).any())]
+                                 any_pending[k][s].eq(without_lowest(pending[k][s]).any())]
             with m.If(en):
                 m.d.sync += [chosen_slot[k].eq(choice),
                              chosen_element[k].eq(one_hot_mux(choice, first))]

@@ -62,7 +62,7 @@ class HeadImportance(wiring.Component):
 
         # The scan shifts the bitmap, one head per cycle; its three stages stop together.
         left = Signal(c.max_heads)
-        at = Signal(c.head_bits)
+        scan_head = Signal(c.head_bits)
         fetch_valid = Signal()
         fetch_known = Signal()
         fetch_last = Signal()
@@ -74,7 +74,7 @@ class HeadImportance(wiring.Component):
         go = Signal()
         m.d.comb += [
             go.eq(~out_valid | self.totals.ready),
-            acc.scan.eq(self.scanning), acc.read_enable.eq(go), acc.read_row.eq(at),
+            acc.scan.eq(self.scanning), acc.read_enable.eq(go), acc.read_row.eq(scan_head),
             self.totals.valid.eq(out_valid),
             self.totals.p.head.eq(out_head), self.totals.p.last.eq(out_last),
             self.totals.p.total.eq(Mux(out_known, acc.totals[0], 0)),
@@ -83,14 +83,14 @@ class HeadImportance(wiring.Component):
         m.d.sync += self.scanning.eq(self.start | (left != 0) | fetch_valid | out_valid)
         with m.If(go):
             m.d.sync += [
-                left.eq(left >> 1), at.eq(at + 1),
-                fetch_valid.eq(left[0]), fetch_head.eq(at), fetch_known.eq(known_bits[at]),
+                left.eq(left >> 1), scan_head.eq(scan_head + 1),
+                fetch_valid.eq(left[0]), fetch_head.eq(scan_head), fetch_known.eq(known_bits[scan_head]),
                 fetch_last.eq((left >> 1) == 0),
                 out_valid.eq(fetch_valid), out_head.eq(fetch_head), out_known.eq(fetch_known),
                 out_last.eq(fetch_last),
             ]
         with m.If(self.start):
-            m.d.sync += [left.eq(self.mask), at.eq(0)]
+            m.d.sync += [left.eq(self.mask), scan_head.eq(0)]
         contract(m, self.mask != 0, "a scan has a head", when=self.start)
         contract(m, ~self.scanning, "a scan starts when the one before has ended", when=self.start)
         contract(m, self.write_head < c.max_heads, "heads are in range", when=self.write)

@@ -63,8 +63,8 @@ class ListScan(wiring.Component):
                 left.eq(Mux(last, 0, left - c.lanes)), row.eq(row + 1),
             ]
             for lane in range(c.lanes):
-                own = Cat(Const(lane, clog2(c.lanes)), fetch_row[:clog2(c.max_rows)])
-                m.d.sync += out.ids[lane].eq(Mux(every, own, self.ids[lane]))
+                position_ids = Cat(Const(lane, clog2(c.lanes)), fetch_row[:clog2(c.max_rows)])
+                m.d.sync += out.ids[lane].eq(Mux(every, position_ids, self.ids[lane]))
         with m.If(self.start):
             m.d.sync += [left.eq(self.count), row.eq(0), every.eq(self.every), merge.eq(self.merge)]
         contract(m, (self.count != 0) & (self.count <= c.max_tokens), "a scan has 1 to max_tokens ids", when=self.start)

@@ -16,9 +16,9 @@ from .head_importance import HeadImportance
 from .list_scan import ListScan
 from .rows import ids_layout, row_bits
 from .score_memory import ScoreMemory
-from .selector import Selector
 from .state_load import StateLoad
 from .state_store import StateStore
+from .survivor_selector import SurvivorSelector
 from .survivors import SCAN, Survivors
 from .token_importance import TokenImportance
 
@@ -90,7 +90,7 @@ class Pruner(wiring.Component):
         m.submodules.head_importance = heads = HeadImportance(c)
         m.submodules.scores = scores = ScoreMemory(c)
         m.submodules.scan = scan = ListScan(c)
-        m.submodules.selector = select = Selector(c)
+        m.submodules.selector = select = SurvivorSelector(c)
         m.submodules.load = load = StateLoad(c)
         m.submodules.store = store = StateStore(c)
 

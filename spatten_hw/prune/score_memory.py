@@ -99,24 +99,24 @@ class ScoreMemory(wiring.Component):
             for i, s in enumerate(chosen):
                 row_of = row_of | (row.ids[i][bank_bits:] & s.replicate(row_bits(c)))
                 add_of = add_of | (row.adds[i] & s.replicate(layer_sum_bits(c)))
-            on = [Signal(name=f"{n}_on_{b}") for n in ("read", "fetch", "hold", "write")]
-            at = [Signal(row_bits(c), name=f"{n}_row_{b}") for n in ("read", "fetch", "hold", "write")]
-            add = [Signal(layer_sum_bits(c), name=f"{n}_add_{b}") for n in ("read", "fetch", "hold")]
+            valids = [Signal(name=f"{n}_on_{b}") for n in ("read", "fetch", "hold", "write")]
+            rows = [Signal(row_bits(c), name=f"{n}_row_{b}") for n in ("read", "fetch", "hold", "write")]
+            addends = [Signal(layer_sum_bits(c), name=f"{n}_add_{b}") for n in ("read", "fetch", "hold")]
             total = Signal(width + 1, name=f"total_{b}")
             merged = Signal(width, name=f"merged_{b}")
             m.d.comb += [
-                rd.addr.eq(at[0][:len(rd.addr)]), rd.en.eq(go),
-                total.eq(held[b] + add[2]),
-                wr.en.eq((write_valid & on[3]) | (self.write & self.write_lanes[b])),
-                wr.addr.eq(Mux(self.write, self.write_row, at[3])[:len(wr.addr)]),
+                rd.addr.eq(rows[0][:len(rd.addr)]), rd.en.eq(go),
+                total.eq(held[b] + addends[2]),
+                wr.en.eq((write_valid & valids[3]) | (self.write & self.write_lanes[b])),
+                wr.addr.eq(Mux(self.write, self.write_row, rows[3])[:len(wr.addr)]),
                 wr.data.eq(Mux(self.write, self.write_total, merged)),
             ]
             with m.If(go):
                 m.d.sync += [
-                    on[0].eq(Cat(chosen).any()), at[0].eq(row_of), add[0].eq(add_of), held[b].eq(rd.data),
+                    valids[0].eq(Cat(chosen).any()), rows[0].eq(row_of), addends[0].eq(add_of), held[b].eq(rd.data),
                     merged.eq(total[:width] | total[-1].replicate(width)),
                 ]
-                m.d.sync += [y.eq(x) for pipe in (on, at, add) for x, y in pairwise(pipe)]
+                m.d.sync += [y.eq(x) for pipe in (valids, rows, addends) for x, y in pairwise(pipe)]
 
         # Gather: every lane takes its bank's total when its turn was; the row leaves with its last lane.
         banks = Array(held)

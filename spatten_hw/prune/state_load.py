@@ -63,10 +63,10 @@ class StateLoad(wiring.Component):
         with m.If(cmd.valid & cmd.ready):
             m.d.sync += [ask_left.eq(ask_left - chunk), ask_addr.eq(ask_addr + (chunk << 3))]
 
-        # Words: `left` of the section of tokens, then of heads; `at` counts within the section.
+        # Words: `left` of the section of tokens, then of heads; `index` counts within the section.
         tokens_left = Signal(c.count_bits)
         heads_left = Signal(c.max_heads.bit_length())
-        at = Signal(max(c.count_bits, c.max_heads.bit_length()))
+        index = Signal(max(c.count_bits, c.max_heads.bit_length()))
         in_tokens = Signal()  # a section has at least one word, so the first word is of tokens
         section_last = Signal()
         m.d.comb += [
@@ -86,7 +86,7 @@ class StateLoad(wiring.Component):
         bad = Signal(4)
         m.d.sync += bad.eq(Mux(body, Cat(
             word.error, ids & word.data[number:].any(), ids & (member >= Mux(in_tokens, self.tokens, self.heads)),
-            ids & (at != 0) & (member <= previous)), 0))
+            ids & (index != 0) & (member <= previous)), 0))
         with m.If(bad.any()):
             m.d.sync += self.error.eq(1)
 
@@ -95,12 +95,12 @@ class StateLoad(wiring.Component):
             self.token_total.eq(_clamped(m, word.data, c.token_score_bits, "token_total")),
             self.head_total.eq(_clamped(m, word.data, c.head_score_bits, "head_total")),
         ]
-        write_at = Signal.like(at)
+        write_index = Signal.like(index)
         m.d.sync += [self.write_token.eq(0), self.write_head.eq(0)]
         m.d.comb += [
-            self.write_row.eq(narrow(write_at[lane_bits:], row_bits(c))),
-            self.write_lanes.eq(wrap(Const(1, c.lanes) << write_at[:lane_bits], c.lanes) if lane_bits else 1),
-            self.head.eq(write_at[:c.head_bits]),
+            self.write_row.eq(narrow(write_index[lane_bits:], row_bits(c))),
+            self.write_lanes.eq(wrap(Const(1, c.lanes) << write_index[:lane_bits], c.lanes) if lane_bits else 1),
+            self.head.eq(write_index[:c.head_bits]),
         ]
 
         # Alive list: tokens collect into rows of L, heads leave one by one.
@@ -116,7 +116,8 @@ class StateLoad(wiring.Component):
                     m.d.sync += [
                         ids.eq(self.ids), ask_addr.eq(self.addr), self.error.eq(0),
                         ask_left.eq(Mux(self.ids, 1, self.tokens + self.heads)),
-                        tokens_left.eq(self.tokens), heads_left.eq(self.heads), in_tokens.eq(1), at.eq(0), lane.eq(0),
+                        tokens_left.eq(self.tokens), heads_left.eq(self.heads), in_tokens.eq(1),
+                        index.eq(0), lane.eq(0),
                     ]
                     with m.If(self.ids):
                         m.next = "HEADER"
@@ -140,7 +141,7 @@ class StateLoad(wiring.Component):
                 with m.If(take):
                     m.d.comb += body.eq(1)
                     m.d.sync += [
-                        at.eq(Mux(section_last, 0, at + 1)), previous.eq(member), write_at.eq(at),
+                        index.eq(Mux(section_last, 0, index + 1)), previous.eq(member), write_index.eq(index),
                         self.write_token.eq(in_tokens & ~ids), self.write_head.eq(~in_tokens & ~ids),
                         row.heads.eq(~in_tokens), row.last.eq(section_last),
                     ]

@@ -48,14 +48,14 @@ class Survivors(wiring.Component):
         index_bits = clog2(c.max_rows)
         half = Signal()
         identity = Signal()
-        new = self.members.p
+        member = self.members.p
         take = Signal()
         token_row = Signal()
         head_row = Signal()
         new_row = Signal(row_bits(c))
         m.d.comb += [
             self.members.ready.eq(1), take.eq(self.members.valid),
-            token_row.eq(take & ~new.heads), head_row.eq(take & new.heads),
+            token_row.eq(take & ~member.heads), head_row.eq(take & member.heads),
         ]
 
         for i in range(READERS):
@@ -72,22 +72,23 @@ class Survivors(wiring.Component):
             with m.If(enable):
                 m.d.sync += row_1.eq(self.rows[i])
             for lane in range(c.lanes):
-                own = Cat(Const(lane, clog2(c.lanes)), row_1[:index_bits])
+                position_id = Cat(Const(lane, clog2(c.lanes)), row_1[:index_bits])
                 m.d.comb += [
-                    wr.data[lane].eq(new.ids[lane][:c.token_bits]),
-                    self.ids[i][lane].eq(Mux(identity, own, rd.data[lane])),
+                    wr.data[lane].eq(member.ids[lane][:c.token_bits]),
+                    self.ids[i][lane].eq(Mux(identity, position_id, rd.data[lane])),
                 ]
 
         # Lengths are counted as rows arrive: whoever sends them needs to promise nothing.
         counted = Signal(max(c.count_bits, c.max_heads.bit_length()))
         total = Signal.like(counted)
-        m.d.comb += total.eq(counted + new.count)
+        m.d.comb += total.eq(counted + member.count)
         with m.If(take):
-            m.d.sync += counted.eq(Mux(new.last, 0, total))
+            m.d.sync += counted.eq(Mux(member.last, 0, total))
         with m.If(token_row):
-            m.d.sync += new_row.eq(Mux(new.last, 0, new_row + 1))
-            with m.If(new.last):
-                final = Array([new.ids[lane] for lane in range(c.lanes)])[(new.count - 1)[:max(1, clog2(c.lanes))]]
+            m.d.sync += new_row.eq(Mux(member.last, 0, new_row + 1))
+            with m.If(member.last):
+                last_lane = (member.count - 1)[:max(1, clog2(c.lanes))]
+                final = Array([member.ids[lane] for lane in range(c.lanes)])[last_lane]
                 m.d.sync += [
                     half.eq(~half), identity.eq(0), self.alive_tokens.eq(narrow(total, c.count_bits)),
                     self.last_id.eq(final[:c.token_bits]),
@@ -95,15 +96,15 @@ class Survivors(wiring.Component):
 
         gathered = Signal(c.max_heads)
         gathered_next = Signal(c.max_heads)
-        hits = [(lane < new.count).replicate(c.max_heads) & (1 << new.ids[lane][:c.head_bits])[:c.max_heads]
+        hits = [(lane < member.count).replicate(c.max_heads) & (1 << member.ids[lane][:c.head_bits])[:c.max_heads]
                 for lane in range(c.lanes)]
         marked = gathered
         for hit in hits:
             marked = marked | hit
         m.d.comb += gathered_next.eq(marked)
         with m.If(head_row):
-            m.d.sync += gathered.eq(Mux(new.last, 0, gathered_next))
-            with m.If(new.last):
+            m.d.sync += gathered.eq(Mux(member.last, 0, gathered_next))
+            with m.If(member.last):
                 m.d.sync += [self.heads_alive.eq(gathered_next),
                              self.alive_heads.eq(narrow(total, len(self.alive_heads)))]
 
@@ -116,8 +117,8 @@ class Survivors(wiring.Component):
             ]
         with m.If(self.forget):
             m.d.sync += [self.alive_tokens.eq(0), self.alive_heads.eq(0), self.heads_alive.eq(0)]
-        contract(m, (new.count != 0) & (new.count <= c.lanes), "a row has a member", when=take)
-        contract(m, total <= Mux(new.heads, c.max_heads, c.max_tokens), "no more are alive than there can be",
+        contract(m, (member.count != 0) & (member.count <= c.lanes), "a row has a member", when=take)
+        contract(m, total <= Mux(member.heads, c.max_heads, c.max_tokens), "no more are alive than there can be",
                  when=take)
         contract(m, new_row < c.max_rows, "the list is no longer than its memory", when=token_row)
         contract(m, (self.tokens != 0) & (self.tokens <= c.max_tokens) & (self.heads != 0)

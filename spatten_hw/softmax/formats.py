@@ -61,9 +61,9 @@ def exp2_table() -> tuple[tuple[int, int], ...]:
         step = Decimal(2).ln() / segments
         knots = [M_ONE * (-step * k).exp() for k in range(segments + 1)]
         table = []
-        for here, there in pairwise(knots):
-            sag = here * step * step / 8
-            base = (here - sag * 3 / 8) * (1 << BASE_FRACTION)
-            slope = (here - there) * (1 << SLOPE_FRACTION) / (1 << LOW_BITS)
+        for left, right in pairwise(knots):
+            sag = left * step * step / 8
+            base = (left - sag * 3 / 8) * (1 << BASE_FRACTION)
+            slope = (left - right) * (1 << SLOPE_FRACTION) / (1 << LOW_BITS)
             table.append((int(base.to_integral_value()), int(slope.to_integral_value())))
     return tuple(table)

@@ -74,17 +74,17 @@ class Normalise(wiring.Component):
         ]
         m.d.sync += credits.eq(credits - keep + returned)
 
-        around = Signal(data.StructLayout({"info": row.info.shape(), "tag": head.tag.shape()}))
-        m.d.comb += [around.info.eq(row.info), around.tag.eq(head.tag)]
+        aside = Signal(data.StructLayout({"info": row.info.shape(), "tag": head.tag.shape()}))
+        m.d.comb += [aside.info.eq(row.info), aside.tag.eq(head.tag)]
         done = delay(m, keep, self.STAGES, "valid", reset=True)
-        around_done = delay(m, around, self.STAGES, "around")
+        aside_done = delay(m, aside, self.STAGES, "around")
 
         m.submodules.out_rows = out_rows = never_full(prob_row(c), self.CREDITS)
         m.d.comb += [
             out_rows.i.valid.eq(done),
-            out_rows.i.p.count.eq(around_done.info.count),
-            out_rows.i.p.last.eq(around_done.info.last),
-            out_rows.i.p.tag.eq(around_done.tag),
+            out_rows.i.p.count.eq(aside_done.info.count),
+            out_rows.i.p.last.eq(aside_done.info.last),
+            out_rows.i.p.tag.eq(aside_done.tag),
             self.o.valid.eq(out_rows.o.valid),
             self.o.payload.eq(out_rows.o.payload),
             out_rows.o.ready.eq(self.o.ready),

@@ -70,20 +70,20 @@ class Reciprocal(wiring.Component):
         for n in range(1, top + 1):
             with m.Elif(total[fraction + top - n]):
                 m.d.sync += up.eq(n)
-        found = delay(m, total, 1, "found")
+        total_held = delay(m, total, 1, "found")
         coarse = Signal(len(total), reset_less=True)
         fine = Signal(len(total), reset_less=True)
         up_fine = delay(m, up, 1, "up_fine")
         # The leading bits shifted out are zeros.
         m.d.sync += [
-            coarse.eq(narrow(found << (up[2:] << 2), len(total)) if len(up) > 2 else found),
+            coarse.eq(narrow(total_held << (up[2:] << 2), len(total)) if len(up) > 2 else total_held),
             fine.eq(narrow(coarse << up_fine[:2], len(total))),
         ]
         k = Signal(k_bits(c), reset_less=True)
         t = Signal(T_BITS, reset_less=True)
-        rest = len(total) - T_BITS
+        next_remainder = len(total) - T_BITS
         rounded = Signal(T_BITS + 1)
-        m.d.comb += rounded.eq(round_guarded(guarded_shift(fine, rest)))
+        m.d.comb += rounded.eq(round_guarded(guarded_shift(fine, next_remainder)))
         up_round = delay(m, up_fine, 1, "up_round")
         m.d.sync += [
             t.eq(Mux(rounded[T_BITS], rounded[1:], rounded[:T_BITS])),
@@ -106,17 +106,18 @@ class Reciprocal(wiring.Component):
         m.d.sync += [remainder.eq(Mux(one, 0, 1 << M_FRACTION)), tripled.eq(t + (t << 1))]
         for stage in range(1, stages + 1):
             shifted = Signal(T_BITS + 2, name=f"shifted_{stage}")
-            less = [Signal(T_BITS + 3, name=f"less_{times}_{stage}") for times in (1, 2, 3)]
-            m.d.comb += [shifted.eq(narrow(remainder << 2, T_BITS + 2)), less[0].eq(shifted - divisor),
-                         less[1].eq(shifted - (divisor << 1)), less[2].eq(shifted - triple)]
-            fits = [~difference[-1] for difference in less]
+            differences = [Signal(T_BITS + 3, name=f"less_{times}_{stage}") for times in (1, 2, 3)]
+            m.d.comb += [shifted.eq(narrow(remainder << 2, T_BITS + 2)), differences[0].eq(shifted - divisor),
+                         differences[1].eq(shifted - (divisor << 1)), differences[2].eq(shifted - triple)]
+            fits = [~difference[-1] for difference in differences]
             high = fits[1]
             # Below the divisor whichever it is, so T_BITS hold it.
-            rest = Mux(high, Mux(fits[2], less[2][:T_BITS], less[1][:T_BITS]),
-                       Mux(fits[0], less[0][:T_BITS], shifted[:T_BITS]))
+            next_remainder = Mux(high, Mux(fits[2], differences[2][:T_BITS], differences[1][:T_BITS]),
+                       Mux(fits[0], differences[0][:T_BITS], shifted[:T_BITS]))
             remainder = Signal(T_BITS, name=f"remainder_{stage}", reset_less=True)
             next_quotient = Signal(len(quotient) + 2, name=f"quotient_{stage}", reset_less=True)
-            m.d.sync += [remainder.eq(rest), next_quotient.eq(Cat(Mux(high, fits[2], fits[0]), high, quotient))]
+            m.d.sync += [remainder.eq(next_remainder),
+                         next_quotient.eq(Cat(Mux(high, fits[2], fits[0]), high, quotient))]
             quotient, divisor = next_quotient, delay(m, divisor, 1, f"divisor_{stage}")
             triple = delay(m, triple, 1, f"tripled_{stage}")
         # `quotient` now ends in the half bit, the remainder is what lies below it.

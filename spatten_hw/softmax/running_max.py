@@ -69,12 +69,12 @@ class RunningMax(wiring.Component):
         row_later = delay(m, row_max, 1, "row_later")
         so_far = Signal(signed(c.score_bits), reset_less=True)
         updated = Signal(signed(c.score_bits))
-        behind = Signal()
+        same_slot = Signal()
         m.d.comb += [
             updated.eq(Mux(so_far > row_later, so_far, row_later)),
-            behind.eq(valid_later & (slot == slot_later)),
+            same_slot.eq(valid_later & (slot == slot_later)),
         ]
-        m.d.sync += so_far.eq(Mux(first, least, Mux(behind, updated, Array(maxima)[slot])))
+        m.d.sync += so_far.eq(Mux(first, least, Mux(same_slot, updated, Array(maxima)[slot])))
         with m.If(valid_later):
             m.d.sync += Array(maxima)[slot_later].eq(updated)
 

@@ -93,11 +93,11 @@ class VectorReader(wiring.Component):
             meta_read.addr.eq(self.ready.p.slot), meta_read.en.eq(1),
         ]
         m.d.sync += ahead.eq(ahead - look + (prepared.o.valid & prepared.o.ready))
-        found = meta_read.data
-        m.d.comb += self.scale_head.eq(found.tag.head)
+        found_meta = meta_read.data
+        m.d.comb += self.scale_head.eq(found_meta.tag.head)
         looked = delay(m, look, 2, "looked", reset=True)
         vector = delay(m, self.ready.payload, 2, "vector")
-        meta = delay(m, found, 1, "meta")
+        meta = delay(m, found_meta, 1, "meta")
         last_key = Signal(c.count_bits)
         entry = prepared.i.p
         m.d.comb += [

@@ -52,7 +52,7 @@ class DigitHistogram(wiring.Component):
         balance_shape = signed(self.count_bits + 1)
         bins = range(1, 1 << self.digit_bits)
         span = -(-self.lanes // self.PARTS)
-        parts = [range(at, min(at + span, self.lanes)) for at in range(0, self.lanes, span)]
+        parts = [range(lane, min(lane + span, self.lanes)) for lane in range(0, self.lanes, span)]
 
         # First register: how many digits of each part of the row are at least b.
         row_valid = Signal()

@@ -120,8 +120,8 @@ class DigitStage(wiring.Component):
 
         # What was decided before travels beside the counts.
         prefix = self.cmd.p.prefix
-        for at in range(self.LATENCY):
-            later = Signal(self.before, name=f"prefix_{at}")
+        for step in range(self.LATENCY):
+            later = Signal(self.before, name=f"prefix_{step}")
             m.d.sync += later.eq(prefix)
             prefix = later
         m.d.comb += [

@@ -12,7 +12,7 @@ from amaranth.lib import data, stream, wiring
 from ..contract import always_taken, contract
 from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
-from ..stream.prompt_fifo import PromptFifo
+from ..stream.low_latency_fifo import LowLatencyFifo
 from ..stream.skid import connect_cut
 from .digit_histogram import DigitHistogram
 from .digit_stage import DigitStage, digit_command
@@ -69,7 +69,7 @@ class LineRate(TopKEngine):
         # that waits for a stage: a vector is decided at most `within` cycles after its last row. Until then there
         # are its own groups (or rows), and one more per cycle.
         longest = self.groups(max_n)
-        within = DigitHistogram.LATENCY + PromptFifo.LATENCY
+        within = DigitHistogram.LATENCY + LowLatencyFifo.LATENCY
         #: Groups of `wide` rows that each later stage keeps.
         self.group_depths: list[int] = []
         #: Rows that wait for the filter.
@@ -80,7 +80,7 @@ class LineRate(TopKEngine):
             # Several passes: as many vectors as work at a time.
             self.row_depth += self.max_rows if passes > 1 else 0
         # One more: whether there is room is known a cycle late.
-        self.row_depth += within + PromptFifo.LATENCY + 1
+        self.row_depth += within + LowLatencyFifo.LATENCY + 1
         self.max_vectors = self.row_depth + RowFilter.DEPTH
 
     def rows(self, n: int) -> int:
@@ -100,9 +100,9 @@ class LineRate(TopKEngine):
 
         One more if the kept elements of its last row do not fit into the output row they would complete.
         """
-        decided = self.rows(n) - 1 + DigitHistogram.LATENCY + PromptFifo.LATENCY
+        decided = self.rows(n) - 1 + DigitHistogram.LATENCY + LowLatencyFifo.LATENCY
         for passes in self.passes[1:]:
-            decided += passes * (self.groups(n) + DigitStage.LATENCY) - 1 + PromptFifo.LATENCY
+            decided += passes * (self.groups(n) + DigitStage.LATENCY) - 1 + LowLatencyFifo.LATENCY
         return decided + self.rows(n) - 1 + RowFilter.LATENCY
 
     def elaborate(self, platform) -> Module:
@@ -128,22 +128,22 @@ class LineRate(TopKEngine):
         ]
 
         def queue(number: int, valid, result, depth: int) -> stream.Interface:
-            m.submodules[f"queue_{number}"] = fifo = PromptFifo(result.shape(), depth)
+            m.submodules[f"queue_{number}"] = fifo = LowLatencyFifo(result.shape(), depth)
             m.d.comb += [fifo.i.valid.eq(valid), fifo.i.payload.eq(result)]
             always_taken(m, fifo.i, f"queue {number} of thresholds")
             return fifo.o
 
-        decided, at = self.digits[0], 1
+        decided, digit = self.digits[0], 1
         done, result = self._first_digit(m, taken, keys)
         for number, (passes, depth) in enumerate(zip(self.passes[1:], self.group_depths, strict=True), 1):
-            stage = DigitStage(decided, self.digits[at:at + passes], lanes, self.wide, self.max_n, depth)
+            stage = DigitStage(decided, self.digits[digit:digit + passes], lanes, self.wide, self.max_n, depth)
             m.submodules[f"stage_{number}"] = stage
             wiring.connect(m, queue(number, done, result, depth), stage.cmd)
             m.d.comb += [
                 stage.row_valid.eq(taken), stage.row_last.eq(row.last), full[number - 1].eq(stage.row_full),
                 *[stage.row_keys[j].eq(keys[j][self.key_bits - stage.key_bits:]) for j in range(lanes)],
             ]
-            done, result, decided, at = stage.result_valid, stage.result, stage.key_bits, at + passes
+            done, result, decided, digit = stage.result_valid, stage.result, stage.key_bits, digit + passes
 
         found = queue(len(self.passes), done, result, self.row_depth)
         m.d.comb += [

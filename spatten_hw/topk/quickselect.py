@@ -17,14 +17,14 @@ from .interface import TopKEngine
 from .pivot import PivotChooser, RandomBits, RowSampler
 from .row_filter import RowFilter, filter_command
 from .rules import engine_contracts
-from .selector import Selector, select_command
+from .threshold_search import ThresholdSearch, select_command
 
 
 class QuickSelect(TopKEngine):
     """`TopKEngine` by quick-select.
 
     Vectors are loaded into a ring of three vectors' rows, one row per cycle; meanwhile an earlier vector's
-    threshold is searched (`Selector`) and a still earlier one is filtered (`RowFilter`), one row per cycle.
+    threshold is searched (`ThresholdSearch`) and a still earlier one is filtered (`RowFilter`), one row per cycle.
     k ≥ n skips the search. `i.ready` depends on registers only; `o` comes from registers.
 
     `waiting`: vectors that may wait loaded, and as many selected. From 4 on, vectors of one row that are kept whole
@@ -39,7 +39,7 @@ class QuickSelect(TopKEngine):
         self.max_vectors = self.buffer_depth + RowFilter.DEPTH
         #: Random candidates a pivot is chosen from; comparing them all costs the square.
         self.samples = 8 if key_bits <= PivotChooser.WIDE else 4
-        self._selector = Selector(key_bits, lanes, max_n, self.buffer_depth, self.samples)
+        self._selector = ThresholdSearch(key_bits, lanes, max_n, self.buffer_depth, self.samples)
 
     def worst_case_cycles(self, n: int) -> int:
         """Most cycles that the search for the threshold of any vector of n keys takes."""
@@ -73,14 +73,14 @@ class QuickSelect(TopKEngine):
         start = Signal(address)
         started = Signal()  # the vector's first row is in
         counted = Signal(count_bits)
-        wanted = Signal(count_bits)
+        k_held = Signal(count_bits)
         n = Signal(count_bits)
         k = Signal(count_bits)
         m.d.comb += [
             self.i.ready.eq(space & loaded.i.ready),
             taken.eq(self.i.valid & self.i.ready),
             n.eq(Mux(started, counted, 0) + row.count),
-            k.eq(Mux(started, wanted, row.k)),
+            k.eq(Mux(started, k_held, row.k)),
         ]
         # Room is there, or given back, a cycle late: whether a row is used is decided far from here.
         m.d.sync += [
@@ -90,7 +90,7 @@ class QuickSelect(TopKEngine):
         with m.If(taken):
             m.d.sync += [
                 load_row.eq(next_in_ring(load_row, depth)),
-                started.eq(~row.last), counted.eq(n), wanted.eq(k),
+                started.eq(~row.last), counted.eq(n), k_held.eq(k),
             ]
             with m.If(~started):
                 m.d.sync += start.eq(load_row)

@@ -98,24 +98,24 @@ class Writer(wiring.Component):
             m.submodules[f"w_fifo_{n}"] = w_fifo
             wiring.connect(m, aw_fifo.o, wiring.flipped(self.aw[n]))
             wiring.connect(m, w_fifo.o, wiring.flipped(self.w[n]))
-            here = Signal(name=f"here_{n}")
+            own_beat = Signal(name=f"own_beat_{n}")
             opened = Signal(name=f"opened_{n}")
             unanswered = Signal(range(MAX_OUTSTANDING + 1), name=f"unanswered_{n}")
             m.d.comb += [
-                here.eq(channel == n),
-                opened.eq(move & here & ~begun),
+                own_beat.eq(channel == n),
+                opened.eq(move & own_beat & ~begun),
                 aw_fifo.i.valid.eq(opened),
                 aw_fifo.i.p.addr.eq(local_addr),
                 aw_fifo.i.p.id.eq(burst.p.kind),
                 aw_fifo.i.p.len.eq(burst.p.len),
-                w_fifo.i.valid.eq(move & here),
+                w_fifo.i.valid.eq(move & own_beat),
                 w_fifo.i.p.data.eq(builder.beats.p.data),
                 w_fifo.i.p.strb.eq(builder.beats.p.strobe),
                 w_fifo.i.p.last.eq(builder.beats.p.last),
                 self.b[n].ready.eq(1),
                 quiet[n].eq(unanswered == 0),
             ]
-            with m.If(here):
+            with m.If(own_beat):
                 m.d.comb += ready.eq(w_fifo.i.ready & (begun | (aw_fifo.i.ready & (unanswered != MAX_OUTSTANDING))))
             m.d.sync += unanswered.eq(unanswered + opened - self.b[n].valid)
             always_taken(m, aw_fifo.i, f"addresses of channel {n}")

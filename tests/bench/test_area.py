@@ -67,15 +67,15 @@ def test_sums():
 
 
 def test_repeated_blocks_are_found():
-    """A quarter of full's ports: the lane port is a block of its own, and the units have the names of their modules."""
+    """A quarter of full's ports: the row port is a block of its own, and the units have the names of their modules."""
     from spatten_hw.boards.flow.units import repeated_modules, unit_modules
     config = SpAttenConfig(**TINY)
     measured = Measured(config, None)
     assert set(unit_modules(config).values()) <= set(measured.design.modules)
     found = repeated_modules(measured.design, unit_modules(config).values())
-    assert "spatten_lane_port" in found
+    assert "spatten_row_port" in found
     # K ports, V ports and that of the queries.
-    assert measured.modules("fetcher")["spatten_lane_port"] == config.k_ports + config.v_ports + 1
+    assert measured.modules("fetcher")["spatten_row_port"] == config.k_ports + config.v_ports + 1
 
 
 def area(unit: str, gates: float = 0, **used: int) -> Area:

@@ -8,7 +8,7 @@ import json
 STAT = json.dumps({
     "creator": "Yosys 0.70", "modules": {}, "design": {"num_cells": 1289, "num_cells_by_type": {
         "$scopeinfo": 9, "CCU2C": 36, "L6MUX21": 80, "LUT4": 657, "PFUMX": 203, "TRELLIS_DPR16X4": 99,
-        "TRELLIS_FF": 205, "DP16KD": 3, "PDPW16KD": 1, "MULT18X18D": 2, "spatten_lane_port": 2}}})
+        "TRELLIS_FF": 205, "DP16KD": 3, "PDPW16KD": 1, "MULT18X18D": 2, "spatten_row_port": 2}}})
 
 
 def _cell(name: str, port: str) -> dict:

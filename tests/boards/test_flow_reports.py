@@ -23,8 +23,8 @@ from .captured import LIBERTY, REPORT, STAT, VERILOG
 
 
 def test_cells_become_utilisation():
-    cells = read_cells(STAT, {"spatten_lane_port"})
-    assert "spatten_lane_port" not in cells and "$scopeinfo" not in cells
+    cells = read_cells(STAT, {"spatten_row_port"})
+    assert "spatten_row_port" not in cells and "$scopeinfo" not in cells
     used = FAMILIES["ecp5"].utilisation(cells)
     # Two LUTs per CCU2C, six per 16×4 memory.
     assert used == Utilisation(luts=657 + 2 * 36 + 6 * 99, carry=72, lut_ram=594, flip_flops=205, dsps=2, brams=4)
@@ -73,7 +73,7 @@ def test_sources_are_kept_beside_the_netlist(tmp_path):
 
 
 @pytest.mark.parametrize(("cell", "name"), [
-    ("dut.accelerator.fetcher.block.keys.lane_port0.block.queue.level_TRELLIS_FF_Q_3_DI", "fetcher.keys.lane_port0"
+    ("dut.accelerator.fetcher.block.keys.row_port0.block.queue.level_TRELLIS_FF_Q_3_DI", "fetcher.keys.row_port0"
      ".queue.level"),
     ("system.accelerator.score.block.array.sum_CCU2C_S0_4", "score.array.sum"),
     ("system.bridge.length[4]", "system.bridge.length[4]"),

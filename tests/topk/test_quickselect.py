@@ -13,7 +13,7 @@ from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.quickselect import QuickSelect
-from spatten_hw.topk.selector import Selector
+from spatten_hw.topk.threshold_search import ThresholdSearch
 
 from .rows import RowFormat, collect, kept, shapes_of_keys, vector_rows
 
@@ -181,12 +181,12 @@ async def by_middles_alone(dut):
 @pytest.mark.parametrize("key,lanes,max_n", [(6, 4, 24), (3, 2, 12)])
 def test_middles_alone_find_every_key(key, lanes, max_n, monkeypatch):
     """As after `random_passes` unlucky samples, which no test can wait for."""
-    before = Selector.__init__
+    before = ThresholdSearch.__init__
 
     def without_samples(self, *args):
         before(self, *args)
         self.random_passes = 0
-    monkeypatch.setattr(Selector, "__init__", without_samples)
+    monkeypatch.setattr(ThresholdSearch, "__init__", without_samples)
     engine = QuickSelect(key, 4, 2, lanes, max_n)
     run_bench(engine, __name__, testcase="by_middles_alone", params={
         "key": key, "payload": 4, "tag": 2, "lanes": lanes, "max_n": max_n, "rows": engine.max_rows,

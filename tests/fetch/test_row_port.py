@@ -1,4 +1,4 @@
-"""Lane ports behind the crossbar: alignment × width × D × beat × channels, disorder, errors, full rate."""
+"""Row ports behind the crossbar: alignment × width × D × beat × channels, disorder, errors, full rate."""
 
 import cocotb
 import pytest
@@ -10,8 +10,8 @@ from spatten_hw.bus.axi import ar_layout, r_layout
 from spatten_hw.bus.read_crossbar import ReadCrossbar
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.fetch.aligner import max_row_bytes, row_mode
-from spatten_hw.fetch.converter import lane_row
-from spatten_hw.fetch.lane_port import LanePort, lane_request
+from spatten_hw.fetch.converter import port_row
+from spatten_hw.fetch.row_port import RowPort, port_request
 from spatten_hw.sim.golden.fetch import row_beats, row_bursts
 from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.axi import AxiMemory, axi_inputs, axi_outputs
@@ -22,14 +22,14 @@ from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields, pack
 
 
 class LanesOnBus(wiring.Component):
-    """`lanes` lane ports on a crossbar of their own."""
+    """`lanes` row ports on a crossbar of their own."""
 
     def __init__(self, config: SpAttenConfig, lanes: int):
         self.config = c = config
         self.lanes = lanes
         super().__init__({
-            "i": In(stream.Signature(lane_request(c))).array(lanes),
-            "o": Out(stream.Signature(lane_row(c))).array(lanes),
+            "i": In(stream.Signature(port_request(c))).array(lanes),
+            "o": Out(stream.Signature(port_row(c))).array(lanes),
             "ar": Out(stream.Signature(ar_layout(c))).array(c.channels),
             "r": In(stream.Signature(r_layout(c))).array(c.channels),
             "idle": Out(lanes),
@@ -39,7 +39,7 @@ class LanesOnBus(wiring.Component):
         m = Module()
         m.submodules.crossbar = crossbar = ReadCrossbar(self.config, self.lanes)
         for k in range(self.lanes):
-            m.submodules[f"lane{k}"] = lane = LanePort(self.config)
+            m.submodules[f"lane{k}"] = lane = RowPort(self.config)
             connect(m, flipped(self.i[k]), lane.i)
             connect(m, lane.o, flipped(self.o[k]))
             connect(m, lane.req, crossbar.req[k])
@@ -182,6 +182,6 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_lane_port(case):
+def test_row_port(case):
     config, lanes = CASES[case]
     run_bench(LanesOnBus(config, lanes), __name__, params={"config": config.fields, "lanes": lanes, "case": case})

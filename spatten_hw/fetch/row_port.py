@@ -11,25 +11,25 @@ from ..config import SpAttenConfig
 from ..contract import contract
 from ..stream.fifo import StreamFifo
 from .aligner import Aligner, max_row_bytes, row_mode, row_tag, tagged
-from .converter import BitWidthConverter, lane_row
+from .converter import BitWidthConverter, port_row
 from .read_port import ReadPort
 from .splitter import row_request
 
-#: Row requests a lane port queues.
+#: Row requests a row port queues.
 QUEUE_DEPTH = 16
 #: Requests that may still be on their way when `room` goes away (`RowGenerator.IN_FLIGHT` must not exceed it).
 QUEUE_MARGIN = 8
 
 
-def lane_request(c: SpAttenConfig) -> data.StructLayout:
+def port_request(c: SpAttenConfig) -> data.StructLayout:
     """One plane row: logical byte address, bytes, conversion."""
     return row_request(c, max_row_bytes(c).bit_length(), row_mode().size)
 
 
-class LanePort(wiring.Component):
+class RowPort(wiring.Component):
     """Queue → `ReadPort` → `Aligner` → `BitWidthConverter`.
 
-    Ports: `i` (`lane_request`), `o` (`lane_row`), `req`/`rsp` (crossbar), `room`: the queue has space for
+    Ports: `i` (`port_request`), `o` (`port_row`), `req`/`rsp` (crossbar), `room`: the queue has space for
     `QUEUE_MARGIN` more requests, `modest`: see `ReadPort`, `beats`/`beats_lsb`: beats requested in this cycle and of
     which plane (registered), `idle`, `waits`: for memory (see `ReadPort`). Sustains one beat per cycle.
     """
@@ -42,7 +42,7 @@ class LanePort(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "i": In(stream.Signature(lane_request(c))), "o": Out(stream.Signature(lane_row(c))),
+            "i": In(stream.Signature(port_request(c))), "o": Out(stream.Signature(port_row(c))),
             "req": Out(stream.Signature(request_layout(c))),
             "rsp": In(stream.Signature(response_layout(c))).array(response_banks(c)),
             "modest": In(1), "room": Out(1), "beats": Out(unsigned(c.granule_beats.bit_length())), "beats_lsb": Out(1),
@@ -52,7 +52,7 @@ class LanePort(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.queue = queue = StreamFifo(lane_request(c), QUEUE_DEPTH)
+        m.submodules.queue = queue = StreamFifo(port_request(c), QUEUE_DEPTH)
         m.submodules.read_port = port = ReadPort(c, max_row_bytes(c), row_tag().size)
         m.submodules.aligner = aligner = Aligner(c)
         m.submodules.converter = converter = BitWidthConverter(c)

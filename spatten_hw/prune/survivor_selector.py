@@ -14,7 +14,7 @@ from .rows import head_total, member_bits, member_row, total_row
 from .widths import Narrow, Widen
 
 
-class Selector(wiring.Component):
+class SurvivorSelector(wiring.Component):
     """One vector at a time: the `keep` members of largest total, ascending, ties to the lowest number.
 
     `heads` (constant during a vector) selects the input: `head_totals` or `token_totals`. A token is

@@ -11,7 +11,7 @@ from ..contract import contract
 from .fifo import StreamFifo
 
 
-class PromptFifo(wiring.Component):
+class LowLatencyFifo(wiring.Component):
     """Stores `depth` ≥ 3 or more payloads of `shape`, first in, first out, 1 per cycle in and out at any fill.
 
     Two registers in front of a memory: from empty the latency is `LATENCY` = 1 cycle, where a memory alone takes 2.

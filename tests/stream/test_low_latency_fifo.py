@@ -1,4 +1,4 @@
-"""PromptFifo: order under stalls at any fill, one cycle from empty, one payload per cycle whatever it holds."""
+"""LowLatencyFifo: order under stalls at any fill, one cycle from empty, one payload per cycle whatever it holds."""
 
 import cocotb
 import pytest
@@ -6,7 +6,7 @@ from amaranth import unsigned
 
 from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.runner import params, run_bench
-from spatten_hw.stream.prompt_fifo import PromptFifo
+from spatten_hw.stream.low_latency_fifo import LowLatencyFifo
 
 
 @cocotb.test()
@@ -21,7 +21,7 @@ async def order(dut):
         await bench.idle(5)
         assert out.items == words
     # From empty at full rate: every payload one cycle later.
-    assert out.cycles == [c + PromptFifo.LATENCY for c in source.cycles]
+    assert out.cycles == [c + LowLatencyFifo.LATENCY for c in source.cycles]
 
 
 @cocotb.test()
@@ -44,10 +44,10 @@ async def full_rate_behind_a_pause(dut):
 
 
 @pytest.mark.parametrize("depth", [3, 8, 13])
-def test_prompt_fifo(depth):
-    run_bench(PromptFifo(unsigned(8), depth), __name__, params={"depth": depth})
+def test_low_latency_fifo(depth):
+    run_bench(LowLatencyFifo(unsigned(8), depth), __name__, params={"depth": depth})
 
 
 def test_least_depth():
     with pytest.raises(ValueError, match="depth must be at least 3"):
-        PromptFifo(unsigned(8), 2)
+        LowLatencyFifo(unsigned(8), 2)

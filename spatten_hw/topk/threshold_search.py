@@ -27,7 +27,7 @@ def select_command(key_bits: int, samples: int, count: int, address: int) -> dat
     })
 
 
-class Selector(wiring.Component):
+class ThresholdSearch(wiring.Component):
     """One `cmd` in, one `result` out, in order.
 
     A pass reads the candidates (first the input buffer, later one of the two FIFO memories), a row of
