@@ -71,7 +71,7 @@ def _build(board: Board, config: SpAttenConfig, design: Design, constraints: str
     work = folder / WORK
     bitstream = folder / f"{board.name}.bit"
     bitstream.unlink(missing_ok=True)
-    units = list(unit_modules(config, SYSTEM).values())
+    units = list(unit_modules(SYSTEM).values())
     netlist, blocks, joining = assemble(design, TOP, board.device.family, cache, [SYSTEM, *units], work, tell,
                                         jobs)
     record = Record(board.name, config, board.device, kind, clock_hz / 1e6, blocks, (), None, joining, jobs)

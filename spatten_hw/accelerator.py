@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from amaranth import Cat, Elaboratable, Module, Mux, ResetInserter, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -13,25 +15,15 @@ from .bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from .config import SpAttenConfig
 from .contract import contracts_on, stream_contract
 from .control.activity_word import activity_word
-from .control.csr import ControlRegisters, axil_signature
-from .control.job_reader import JobReader
-from .control.scale_table import ScaleTable
-from .control.sequencer import Sequencer
-from .fetch.fetcher import Fetcher
+from .control.csr import axil_signature
 from .interface.activity import BackState, FrontState
 from .interface.registers import COUNTERS
-from .matmul.prob_value import ProbValueUnit
-from .matmul.score import ScoreUnit
 from .probe import connect_probe, probe_layout
-from .prune.pruner import Pruner
 from .shared import Shared, own_reset
-from .softmax.softmax import Softmax
 from .stream.fork import StreamFork
 from .stream.layouts import kept_row, prob_row, tag_layout
 from .stream.skid import connect_cut
-from .topk.local import LocalTopK
-from .write.requantise import Requantiser
-from .write.writer import Writer
+from .units import ACTIVE, FRONT, UNITS
 
 
 class Accelerator(wiring.Component):
@@ -62,9 +54,6 @@ class Accelerator(wiring.Component):
         m = Module()
         c = self.config
 
-        def unit(block: type[wiring.Component], name: str) -> Shared:
-            return Shared(block, c, reset=own_reset(m, name))
-
         # Each block is a Verilog module of its own, under its own name. It has the reset a cycle later than it comes
         # here. What lies between the blocks has it in both cycles (`ResetInserter` at the end), or it would keep what
         # blocks show in the first. Nor is that seen outside: nothing is offered, or taken from the host, while `quiet`.
@@ -72,18 +61,12 @@ class Accelerator(wiring.Component):
         later = own_reset(m, "accelerator")
         quiet = Signal()
         m.d.comb += quiet.eq(ResetSignal() | later)
-        m.submodules.registers = registers = unit(ControlRegisters, "registers")
-        m.submodules.job_reader = reader = unit(JobReader, "job_reader")
-        m.submodules.scale_table = scales = unit(ScaleTable, "scale_table")
-        m.submodules.sequencer = seq = unit(Sequencer, "sequencer")
-        m.submodules.fetcher = fetcher = unit(Fetcher, "fetcher")
-        m.submodules.score = score = unit(ScoreUnit, "score")
-        m.submodules.softmax = softmax = unit(Softmax, "softmax")
-        m.submodules.local_topk = topk = unit(LocalTopK, "local_topk")
-        m.submodules.prob_value = value = unit(ProbValueUnit, "prob_value")
-        m.submodules.requantiser = requantiser = unit(Requantiser, "requantiser")
-        m.submodules.writer = writer = unit(Writer, "writer")
-        m.submodules.pruner = pruner = unit(Pruner, "pruner")
+        units = {unit.name: Shared(unit.load(), c, reset=own_reset(m, unit.name)) for unit in UNITS}
+        for name, block in units.items():
+            m.submodules[name] = block
+        fetcher, score, softmax, topk = (units[n] for n in ("fetcher", "score", "softmax", "local_topk"))
+        value, requantiser, writer, pruner = (units[n] for n in ("prob_value", "requantiser", "writer", "pruner"))
+        seq, reader, scales, registers = (units[n] for n in ("sequencer", "job_reader", "scale_table", "registers"))
         m.submodules.prob_fork = prob_fork = StreamFork(prob_row(c), 2)
         m.submodules.kept_fork = kept_fork = StreamFork(kept_row(c), 2)
 
@@ -105,11 +88,11 @@ class Accelerator(wiring.Component):
         self._connect_scales(m, reader, scales, seq, softmax, requantiser)
 
         # The running jobs: one up to the softmax, one behind it.
-        for block in (fetcher, score, softmax, pruner):
-            m.d.comb += block.job.eq(seq.job)
-        for block in (topk, value, requantiser):
-            m.d.comb += block.job.eq(seq.back_job)
-        m.d.comb += [fetcher.back_job.eq(seq.back_job), fetcher.same.eq(seq.same)]
+        for unit in UNITS:
+            if unit.job:
+                m.d.comb += units[unit.name].job.eq(seq.job if unit.job == FRONT else seq.back_job)
+        # The fetcher reads K and Q of the one and V of the other.
+        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job), fetcher.same.eq(seq.same)]
 
         write_idle = Signal()        # nothing on the way to the writer or in it
         summed = Signal()            # no head sum on the way to the pruner
@@ -182,9 +165,8 @@ class Accelerator(wiring.Component):
                 ]
             connect(m, flipped(self.r[i]), fetcher.r[i])
             connect(m, flipped(self.b[i]), writer.b[i])
-        self._connect_events(m, registers, seq, fetcher, score, softmax, topk, value, requantiser, writer, write_idle,
-                             pruner)
-        self._connect_activity(m, registers, reader, seq, fetcher, writer)
+        self._connect_events(m, units, write_idle)
+        self._connect_activity(m, units)
         if self.probed or contracts_on():
             streams = {
                 "jobs": reader.job, "completions": seq.completion, "prune": seq.op, "pruned": pruner.done,
@@ -202,7 +184,7 @@ class Accelerator(wiring.Component):
             connect_probe(m, c, self.probe, streams, {"running": seq.busy, "queued": reader.level != 0} | levels)
         return ResetInserter(later)(m)
 
-    def _connect_host(self, m: Module, registers: ControlRegisters, quiet: Signal) -> None:
+    def _connect_host(self, m: Module, registers: Shared, quiet: Signal) -> None:
         """The control port and the interrupt, both silent while `quiet`: what is asked in a reset waits for its end."""
         outer, inner = self.axil, registers.axil
         for name, member in axil_signature().members.items():
@@ -233,18 +215,21 @@ class Accelerator(wiring.Component):
             requantiser.scale.eq(scales.out),
         ]
 
-    def _connect_events(self, m: Module, registers, seq, fetcher, score, softmax, topk, value, requantiser,
-                        writer, write_idle, pruner) -> None:
-        e = registers.events
-        kept = topk.kept
+    def _connect_events(self, m: Module, units: Mapping[str, Shared], write_idle: Signal) -> None:
+        """What the counters count, a cycle late, so that no way to a counter joins those of the blocks."""
+        e = units["registers"].events
+        seq, fetcher, writer, kept = units["sequencer"], units["fetcher"], units["writer"], units["local_topk"].kept
         kept_last = Signal()
         m.d.comb += kept_last.eq(kept.valid & kept.ready & kept.payload.last)
-        # A cycle late, so that no way to a counter joins those of the blocks.
+        # Descriptors are read ahead of the jobs that run; what is written counts from where it is made.
+        busy = {"fetch": fetcher.busy & seq.busy, "write": ~write_idle}
+        for unit in UNITS:
+            if unit.busy:
+                source = busy[unit.event] if unit.event in busy else units[unit.name].busy
+                m.d.sync += e[f"busy_{unit.event}"].eq(source)
+            if unit.stall:
+                m.d.sync += e[f"stall_{unit.event}"].eq(units[unit.name].stall)
         m.d.sync += [
-            e.busy_fetch.eq(fetcher.busy & seq.busy), e.busy_score.eq(score.busy), e.busy_softmax.eq(softmax.busy),
-            e.busy_topk.eq(topk.busy), e.busy_value.eq(value.busy), e.busy_write.eq(~write_idle),
-            e.busy_cascade.eq(pruner.busy),
-            e.stall_fetch.eq(fetcher.stall), e.stall_score.eq(score.stall), e.stall_value.eq(value.stall),
             e.bytes_q.eq(fetcher.beats_q), e.bytes_k_msb.eq(fetcher.beats_k_msb),
             e.bytes_k_lsb.eq(fetcher.beats_k_lsb), e.bytes_v_msb.eq(fetcher.beats_v_msb),
             e.bytes_v_lsb.eq(fetcher.beats_v_lsb), e.bytes_out.eq(writer.beats_out),
@@ -252,15 +237,17 @@ class Accelerator(wiring.Component):
             e.queries.eq(seq.issued), e.refetches.eq(seq.replayed), e.topk_vectors.eq(kept_last),
         ]
 
-    def _connect_activity(self, m: Module, registers, reader, seq, fetcher, writer) -> None:
+    def _connect_activity(self, m: Module, units: Mapping[str, Shared]) -> None:
         """What each unit has and what memory owes it; and which job is the oldest, for the limit of its cycles."""
-        e = registers.events
-        units = Cat(fetcher.busy, e.busy_score, e.busy_softmax, e.busy_topk, e.busy_value, e.busy_write, e.busy_cascade,
-                    reader.busy)
+        registers, seq, fetcher, writer = (units[n] for n in ("registers", "sequencer", "fetcher", "writer"))
+        reader, e = units["job_reader"], registers.events
+        # As it is counted; but of the fetcher all reads, of jobs that do not run yet as well.
+        active = Cat(units[unit.name].busy if unit.name in ("fetcher", "job_reader") else e[f"busy_{unit.event}"]
+                     for unit in ACTIVE)
         in_front = seq.front_state != FrontState.IDLE
         in_back = seq.back_state != BackState.IDLE
         m.d.sync += [
-            registers.activity.eq(activity_word(units, fetcher.waits, writer.waits, seq.front_state, seq.back_state,
+            registers.activity.eq(activity_word(active, fetcher.waits, writer.waits, seq.front_state, seq.back_state,
                                                 seq.items)),
             registers.tags.eq(Cat(seq.front_tag, seq.back_tag)),
             registers.working.eq(seq.busy | reader.busy),

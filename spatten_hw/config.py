@@ -12,11 +12,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .config_rules import PLANE_WIDTHS as PLANE_WIDTHS
 from .config_rules import TOPK_ENGINES as TOPK_ENGINES
 from .config_rules import violations
+from .engines import QuickSelectChoice, TopKChoice, topk_choice
 
 #: Width of a probability, unsigned, LSB 2^-12 (SpAtten, section IV: 12-bit on-chip data).
 PROB_BITS = 12
@@ -56,7 +58,8 @@ class SpAttenConfig:
     max_group: int = field(default=8, metadata={"doc": "query heads that share one K/V head"})
     slots: int = field(default=8, metadata={"doc": "score vectors in flight between Q×K and the decision"})
     topk_lanes: int = field(default=16, metadata={"doc": "comparators per top-k array (P)"})
-    topk: str = field(default="quickselect", metadata={"doc": "local top-k engine, quickselect or linerate"})
+    topk: str | Mapping[str, object] | TopKChoice = field(
+        default=QuickSelectChoice(), metadata={"doc": "local top-k engine, quickselect or linerate"})
     channels: int = field(default=16, metadata={"doc": "AXI4 memory ports (C)"})
     axi_data_bits: int = field(default=256, metadata={"doc": "data width of one memory port"})
     axi_addr_bits: int = field(default=32, metadata={"doc": "byte address width of one memory port"})
@@ -68,6 +71,8 @@ class SpAttenConfig:
     job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
 
     def __post_init__(self) -> None:
+        # A name or a table becomes the choice that it names; what names none stays, for the rules to say so.
+        object.__setattr__(self, "topk", topk_choice(self.topk) or self.topk)
         broken = list(violations(self))
         if broken:
             raise ConfigError(broken)
@@ -75,6 +80,12 @@ class SpAttenConfig:
     def replace(self, **changes: object) -> SpAttenConfig:
         """A copy with some fields changed, checked again."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    @property
+    def engine(self) -> TopKChoice:
+        """The engine of local value pruning, with its parameters."""
+        assert isinstance(self.topk, TopKChoice)
+        return self.topk
 
     # -- arrays and rows ------------------------------------------------------------------------------
 
@@ -181,7 +192,8 @@ class SpAttenConfig:
 
     @property
     def fields(self) -> dict[str, object]:
-        return dataclasses.asdict(self)
+        """Every field as a user writes it."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"topk": self.engine.written}
 
     @property
     def hash(self) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+
+from .engines import TOPK, TopKChoice
 
 if TYPE_CHECKING:
     from .config import SpAttenConfig
 
 #: Operand widths the bit-width converter unpacks (MSB planes; LSB planes are always 4 bits or absent).
 PLANE_WIDTHS = (4, 6, 8, 10, 12, 14, 16)
-#: Engines that may prune local values (`topk/interface.py`).
-TOPK_ENGINES = ("quickselect", "linerate")
+#: Engines that may prune local values (`engines.py`).
+TOPK_ENGINES = tuple(TOPK)
 
 
 def _is_pow2(x: int) -> bool:
@@ -49,8 +51,11 @@ def violations(c: SpAttenConfig) -> Iterator[str]:
             yield bad(n, f"must be {lo} … {hi}", f"choose a value in {lo} … {hi}")
     if c.operand_bits not in PLANE_WIDTHS:
         yield bad("operand_bits", f"must be one of {PLANE_WIDTHS}", "use 12 (paper) or 16 (for 12+4)")
-    if c.topk not in TOPK_ENGINES:
-        yield bad("topk", "must name a top-k engine", f"use {' or '.join(map(repr, TOPK_ENGINES))}")
+    if isinstance(c.topk, TopKChoice):
+        yield from (f"topk = {c.topk.name!r}: {rule}; {remedy}" for rule, remedy in c.topk.violations())
+    else:
+        yield bad("topk", "must name a top-k engine", f"use {' or '.join(map(repr, TOPK_ENGINES))}"
+                  + _parameters(c.topk))
     if c.min_dim > c.max_dim:
         yield bad("min_dim", f"must not exceed max_dim = {c.max_dim}", "lower min_dim or raise max_dim")
     if c.multipliers < c.max_dim:
@@ -82,3 +87,11 @@ def violations(c: SpAttenConfig) -> Iterator[str]:
                   "raise slots or lower max_group")
     if c.max_group > c.max_heads:
         yield bad("max_group", f"must not exceed max_heads = {c.max_heads}", "lower max_group")
+
+
+def _parameters(written: object) -> str:
+    """The parameters that the engine which a table names has, if it names one."""
+    kind = TOPK.get(str(written.get("engine"))) if isinstance(written, Mapping) else None
+    if kind is None:
+        return ""
+    return f"; {kind.name} has the parameters {', '.join(f.name for f in dataclasses.fields(kind))}"

@@ -5,31 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .units import UNITS
+
 #: Module, without the prefix of the design → number in SpAtten's Figure 8 ("" where it has none) and what it is.
-FIGURE = {
-    "control_registers": ("", "registers and counters behind AXI4-Lite"),
-    "job_reader": ("", "job queue and descriptor reader"),
-    "scale_table": ("", "quantisation scales of the jobs in flight"),
-    "sequencer": ("", "controller"),
-    "fetcher": ("1", "Q-K-V fetcher"),
-    "fetcher__crossbar": ("1", "address and data crossbars"),
-    "row_port__converter": ("1", "bit-width converter"),
-    "score_unit": ("2, 3", "query-key multiplication"),
-    "score_unit__keys": ("2", "key SRAM"),
-    "score_unit__array": ("3", "Q x K multiplier array and adder tree"),
-    "softmax": ("4, 5", "softmax and progressive quantisation"),
-    "softmax__decision": ("5", "progressive quantisation: is the maximum below the threshold"),
-    "local_top_k": ("6-8", "top-k engine of local value pruning"),
-    "pruner__selector": ("6-8", "top-k engine of cascade token and head pruning"),
-    "pruner": ("", "cascade token and head pruning"),
-    "pruner__token_importance": ("", "importance accumulator: tokens"),
-    "pruner__head_importance": ("", "importance accumulator: heads"),
-    "prob_value_unit": ("9, 10", "attention prob-value multiplication"),
-    "prob_value_unit__values": ("9", "value SRAM"),
-    "prob_value_unit__array": ("10", "prob x V multiplier array and adder trees"),
-    "requantiser": ("", "requantiser"),
-    "writer": ("", "output writer"),
-}
+FIGURE = {unit.module: (unit.figure, unit.title) for unit in UNITS} | {
+    part.module: (part.figure, part.title) for unit in UNITS for part in unit.parts}
 
 _MODULE = re.compile(r"^module (\\\S+|\w+)\s*\((.*?)\);\n(.*?)^endmodule", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"^  (input|output) (?:signed )?(?:\[(\d+):0\] )?(\\\S+|\w+) ?;", re.MULTILINE)

@@ -59,7 +59,7 @@ class Measured:
         self.jobs = jobs
         tell(f"{config.name}: writing Verilog")
         self.design = Design(to_verilog(Top(config), TOP, jobs=jobs))
-        self.units = unit_modules(config)
+        self.units = unit_modules()
         modules = list(self.units.values())
         self.boxes = [*modules, *repeated_modules(self.design, modules)]
 

@@ -1,75 +1,20 @@
 """What a configuration takes of an FPGA, estimated in no time: to refuse what is too big before synthesis begins.
 
-Every unit's look-up tables, flip-flops, multipliers and block RAMs on ECP5 follow laws with one or a few drivers each,
-fitted to what synthesis found of `small`, `eighth` and `full` (docs/fpga-findings.md): the estimate decides whether
-synthesis is worth the wait, and no more. Other families are scaled from that.
+By the laws of the units (`spatten_hw/units.py`), which are fitted to what synthesis for ECP5 found of the presets: the
+estimate decides whether synthesis is worth the wait, and no more. Other families are scaled from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from spatten_hw.config import ConfigError, SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.units import area
 
 from .devices import Device
 from .families import Utilisation
 
-#: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
-#: `crossing`: those of the crossbar, every requester with every channel; `beat`, `beats`: data bits of one channel, of
-#: all; `multipliers` of an array, `lanes` of the softmax, keys per cycle of `topk`; `ram`: block RAMs of an array's two
-#: halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds.
-DRIVERS = {
-    "mults": lambda c: c.multipliers * c.operand_bits,
-    "ports": lambda c: c.requesters * c.axi_data_bits,
-    "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
-    "beat": lambda c: c.axi_data_bits,
-    "beats": lambda c: c.channels * c.axi_data_bits,
-    "multipliers": lambda c: c.multipliers,
-    "lanes": lambda c: c.lanes,
-    "topk": lambda c: c.topk_lanes,
-    "ram": lambda c: c.multipliers * c.operand_bits * max(512, 2 * c.sram_rows) / 18432,
-    "vectors": lambda c: c.slots * c.max_tokens / 1024,
-}
-
-
-@dataclass(frozen=True)
-class Law:
-    """constant + Σ slope · driver."""
-
-    constant: float
-    slopes: Mapping[str, float]
-
-    def __call__(self, config: SpAttenConfig) -> float:
-        return self.constant + sum(slope * DRIVERS[name](config) for name, slope in self.slopes.items())
-
-
-def _law(constant: float, **slopes: float) -> Law:
-    return Law(constant, slopes)
-
-
-#: Unit → quantity → law, for ECP5.
-LAWS: dict[str, dict[str, Law]] = {
-    "fetcher": {"luts": _law(3120, ports=23.8, crossing=5.03), "flip_flops": _law(6350, ports=22, crossing=1.48),
-                "dsps": _law(2, ports=0.0045), "brams": _law(0, ports=0.05)},
-    "score": {"luts": _law(460, mults=6.13), "flip_flops": _law(700, mults=7.45), "dsps": _law(0, multipliers=1),
-              "brams": _law(0, ram=1.03)},
-    "prob_value": {"luts": _law(0, mults=8), "flip_flops": _law(1700, mults=9.7), "dsps": _law(0, multipliers=1),
-                   "brams": _law(4, ram=1.07)},
-    "softmax": {"luts": _law(2300, lanes=1630), "flip_flops": _law(1850, lanes=850), "dsps": _law(0, lanes=3),
-                "brams": _law(3, vectors=3.9)},
-    "local_topk": {"luts": _law(2470, topk=1160), "flip_flops": _law(1690, topk=475), "brams": _law(10, topk=1.6)},
-    "requantiser": {"luts": _law(970, beat=34.7), "flip_flops": _law(750, beat=27), "dsps": _law(0.3, beat=0.1354)},
-    "pruner": {"luts": _law(330, topk=1825, lanes=2395), "flip_flops": _law(2880, topk=1160, lanes=724),
-               "dsps": _law(3), "brams": _law(11, topk=5.4, lanes=2)},
-    "writer": {"luts": _law(1016, beats=2.3), "flip_flops": _law(203, beat=3.4)},
-    "job_reader": {"luts": _law(1620), "flip_flops": _law(1320), "dsps": _law(3)},
-    "sequencer": {"luts": _law(680, lanes=112), "flip_flops": _law(1700, lanes=40)},
-    "registers": {"luts": _law(1260), "flip_flops": _law(630)},
-    "scale_table": {"brams": _law(4)},
-    "glue": {"luts": _law(480, lanes=33), "flip_flops": _law(910, lanes=60)},
-}
 #: The boards' system round the accelerator, without its memory.
 SHELL = Utilisation(luts=2750, flip_flops=1320)
 #: Other families, as parts of ECP5's numbers (small, measured on xc7): LUTs of 6 inputs, block RAMs of 36 kbit.
@@ -87,9 +32,9 @@ TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs", "brams": "
 def estimate(config: SpAttenConfig, family: str = "ecp5") -> Utilisation:
     """What the accelerator takes of `family` (the presets within 10 %, but for block RAMs)."""
     sums = dict.fromkeys(TITLES, 0.0)
-    for laws in LAWS.values():
-        for quantity, law in laws.items():
-            sums[quantity] += max(0.0, law(config)) * FACTORS[family].get(quantity, 1)
+    for unit in area(config).values():
+        for quantity, amount in unit.items():
+            sums[quantity] += amount * FACTORS[family].get(quantity, 1)
     return Utilisation(luts=round(sums["luts"]), flip_flops=round(sums["flip_flops"]), dsps=round(sums["dsps"]),
                        brams=round(sums["brams"]))
 

@@ -13,6 +13,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.harness.kept import build_dir
 from spatten_hw.sim.status import Status
+from spatten_hw.units import BY_NAME
 
 from .digest import verilog_digest
 from .options import check_json, check_known, finish_parser, new_parser, write_json
@@ -78,13 +79,12 @@ def run(args: argparse.Namespace) -> int:
     from spatten_hw.boards.flow.area import GLUE, WHOLE
     from spatten_hw.boards.flow.standard_cells import Liberty
     from spatten_hw.boards.flow.tools import nextpnr_command, tool_names, yosys_command
-    from spatten_hw.boards.flow.units import UNITS
 
     from .area_history import append, current_commit, plot, read_history
     from .area_report import directions
 
-    check_known("unit", args.unit or [], [*UNITS, GLUE, WHOLE])
-    check_known("--mhz unit", [u for u in args.mhz if u != "each"], [*UNITS, WHOLE])
+    check_known("unit", args.unit or [], [*BY_NAME, GLUE, WHOLE])
+    check_known("--mhz unit", [u for u in args.mhz if u != "each"], [*BY_NAME, WHOLE])
     liberty = Liberty(args.liberty) if args.liberty else None
     yosys_command()
     if args.mhz:
@@ -112,14 +112,13 @@ def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str]
     from spatten_hw.boards.flow.area import GLUE, WHOLE, Measured
     from spatten_hw.boards.flow.devices import LFE5U_85F
     from spatten_hw.boards.flow.families import FAMILIES
-    from spatten_hw.boards.flow.units import UNITS
 
     from .area_report import CELLS, PresetReport
 
     folder = build_dir()
     measured = Measured(config, folder / "synthesis", status.show, jobs=args.jobs)
     report = PresetReport(config)
-    units = args.unit or [*UNITS, GLUE, WHOLE]
+    units = args.unit or [*BY_NAME, GLUE, WHOLE]
     for target in targets:
         report.areas[target] = measured.areas(units, FAMILIES[target])
     if liberty is not None:
@@ -137,7 +136,6 @@ def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str]
 
 def clocked_units(mhz: Sequence[str], only: Sequence[str] | None) -> list[str]:
     """What `--mhz` names, each once: "each" is every unit, or every one of `--unit`."""
-    from spatten_hw.boards.flow.units import UNITS
 
-    each = [unit for unit in UNITS if not only or unit in only]
+    each = [unit for unit in BY_NAME if not only or unit in only]
     return list(dict.fromkeys(name for chosen in mhz for name in (each if chosen == "each" else [chosen])))

@@ -76,7 +76,7 @@ def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bo
     heads = result.written.sum(axis=0)
     kept = np.minimum(keys, max(1, job.keep_values))
     # A vector none of whose values is pruned passes the engine once.
-    reads = np.where((kept < keys) & (config.topk == "quickselect"), 2, 1)
+    reads = np.where(kept < keys, config.engine.passes, 1)
 
     def cycles(count: np.ndarray, per_cycle: int, times: np.ndarray) -> float:
         return float((-(-count // per_cycle) * times).sum())

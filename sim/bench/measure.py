@@ -15,14 +15,15 @@ from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.integer_engine import golden_results
 from spatten_hw.sim.harness.transport import VerilatedTransport
 from spatten_hw.sim.status import Status
+from spatten_hw.units import UNITS
 
 from .bounds import Bound, layer_bound, total
 from .operands import BenchPlan
 from .traffic import Reads
 
 #: Counters by what they say of a unit.
-BUSY = ("fetch", "score", "softmax", "topk", "value", "write", "cascade")
-STALL = ("fetch", "score", "value")
+BUSY = tuple(unit.event for unit in UNITS if unit.busy)
+STALL = tuple(unit.event for unit in UNITS if unit.stall)
 #: Seconds between two lines of progress on a step.
 QUIET = 2.0
 #: Cycles simulated between two looks at the clock.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from spatten_hw.config import PROB_BITS, SpAttenConfig
+from spatten_hw.engines import topk_engine
 from spatten_hw.sim.golden.topk import topk_mask
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.stream.layouts import tag_layout
-from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.linerate import LineRate
 from spatten_hw.topk.quickselect import QuickSelect
 
@@ -64,7 +64,7 @@ class Engine:
                  progress: Callable[[str], None] | None = None):
         self.name, self.lanes = name, lanes
         sizes = (PROB_BITS, config.token_bits, tag_layout(config).size, lanes, max_n)
-        self.block = Block(make_topk, name, *sizes, progress=progress)
+        self.block = Block(topk_engine, name, *sizes, progress=progress)
         self.stated = self.block.component
         assert isinstance(self.stated, QuickSelect | LineRate)
 

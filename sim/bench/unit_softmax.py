@@ -15,7 +15,6 @@ from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.build import Progress
 from spatten_hw.sim.harness.payload import pack
 from spatten_hw.softmax.softmax import Softmax
-from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.linerate import LineRate
 from spatten_hw.topk.local import LocalTopK
 
@@ -87,7 +86,7 @@ def local_topk(c: SpAttenConfig, rng: np.random.Generator, count: int, progress:
     ids[:len(alive)] = alive
     rows = data.StructLayout({"ids": data.ArrayLayout(unsigned(c.token_bits), c.lanes)})
     block.lookup("list_row", "list_ids", pack(rows, {"ids": ids.reshape(-1, c.lanes)}))
-    engine = make_topk(c.topk, PROB_BITS, c.token_bits, 1, c.topk_lanes, c.max_tokens)
+    engine = c.engine.make(PROB_BITS, c.token_bits, 1, c.topk_lanes, c.max_tokens)
     only_asked(engine)
     figures = []
     for n, k in [*((n, k) for n, k in CASES if n <= c.max_tokens), (min(384, c.max_tokens), c.max_tokens), (1, 1)]:
@@ -122,5 +121,5 @@ def _local_case(block: Block, n: int, k: int, count: int, stated: int, rng: np.r
     ends = kept.cycles[want.last == 1]
     taken = block.taken("probs")
     return Figure("local top-k", case, count, span(taken), stated * count, taken.bubbles,
-                  note=f"{c.topk}: a vector leaves every {(ends[-1] - ends[0]) / max(1, count - 1):.1f} cycles",
+                  note=f"{c.engine.name}: a vector leaves every {(ends[-1] - ends[0]) / max(1, count - 1):.1f} cycles",
                   mismatches=[f"local top-k, {case}: {m}" for m in mismatches])

@@ -26,7 +26,6 @@ from .requantise import requantise
 from .score import scores
 from .softmax import softmax
 from .token_importance import token_importance
-from .topk import topk_mask
 
 
 @dataclass
@@ -133,7 +132,7 @@ class _Run:
                 probs = np.array(probs)
                 probs[again] = probabilities(q[again], k, self.lengths[again])[0]
         if job.keep_values < len(self.ids):
-            kept = topk_mask(probs, job.keep_values, self.lengths)
+            kept = c.engine.golden_mask()(probs, job.keep_values, self.lengths)
         else:  # the same mask without sorting
             kept = np.arange(len(self.ids)) < self.lengths[:, None]
         rough = msb_operands(v >> job.v_lsb, job.v_lsb, midpoint=True)

@@ -22,7 +22,6 @@ from .batch_operands import Rows
 from .batch_part import Part
 from .decision import flat
 from .requantise import requantise
-from .topk import topk_mask
 
 #: Called with the probabilities of every row from K's MSBs and from all bits of K [rows, n], and pmax of the former.
 Watch = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
@@ -79,7 +78,7 @@ class BatchAccelerator:
         scores = part.scorer(q, k)
         probs, pmax, again = self._probabilities(part, scores)
         if job.keep_values < ids.shape[1]:
-            kept = topk_mask(probs, job.keep_values, lengths)
+            kept = self.config.engine.golden_mask()(probs, job.keep_values, lengths)
         else:
             kept = np.broadcast_to(np.arange(ids.shape[1]) < lengths[:, None], probs.shape)
         rough, exact = part.weigh(np.where(kept, probs, 0), v)

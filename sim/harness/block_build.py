@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import shutil
 import sys
 from collections.abc import Callable
@@ -109,7 +110,7 @@ def _glue(streams: list[Port], wires: list[Port]) -> str:
 def _shortcut(block: Callable, args: tuple, kwargs: dict[str, Any], optimize: int) -> kept.Shortcut | None:
     """The quicker name of a block's library; None where arguments do not say all about the block by their text."""
     everything = [*args, *kwargs.values()]
-    if not all(isinstance(a, int | str | SpAttenConfig) for a in everything):
+    if inspect.ismethod(block) or not all(isinstance(a, int | str | SpAttenConfig) for a in everything):
         return None
     source = Path(sys.modules[block.__module__].__file__ or "")
     text = (f"{block.__module__}.{block.__qualname__} {args} {sorted(kwargs.items())} {optimize} {_sources()}"

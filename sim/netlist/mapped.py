@@ -61,7 +61,7 @@ def _netlist(config: SpAttenConfig, family: Family, cache: Path, tell: Callable[
              prepare: Callable[[dict], None], models: Callable[[Path], str]) -> Netlist:
     tell(f"generating Verilog of '{config.name}'")
     design = Design(to_verilog(Top(config), TOP, jobs=1))
-    units = [module for module in unit_modules(config, TOP).values() if module in design.modules]
+    units = [module for module in unit_modules(TOP).values() if module in design.modules]
     with tempfile.TemporaryDirectory(prefix="netlist-") as name:
         folder = Path(name)
         path, blocks, joining = assemble(design, TOP, family, cache, units, folder, tell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from ..units import ACTIVE
 from .fields import RO, Field, Register
 
 
@@ -36,16 +37,7 @@ _FRONT_TEXTS = {
 _BACK_TEXTS = {BackState.IDLE: "idle", BackState.OUTPUTS: "makes outputs", BackState.ENDING: "reports its completion"}
 
 #: Bit → (field, words for a user, what the bit says).
-UNITS = (
-    ("FETCH", "fetch", "a read is unanswered or a fetched row not taken"),
-    ("SCORE", "score", "Q×K has a command or scores"),
-    ("SOFTMAX", "softmax", "the softmax has a row, a vector or a result not taken"),
-    ("TOPK", "top-k", "a vector came into the local top-k and has not left"),
-    ("VALUE", "value", "Prob×V has something"),
-    ("WRITE", "write", "something is buffered for writing or unanswered"),
-    ("CASCADE", "cascade pruner", "the cascade pruner prepares or finishes a job"),
-    ("JOB_READER", "job reader", "a descriptor is being read, or a job waits to be taken"),
-)
+ACTIVE_UNITS = tuple(((unit.event or unit.name).upper(), unit.word, unit.active) for unit in ACTIVE)
 #: The same for accesses to memory that were asked for and not answered.
 READS = (
     ("READ_Q", "reads of Q"), ("READ_K", "reads of K"), ("READ_V", "reads of V"),
@@ -65,7 +57,7 @@ ACCESS, FRONT, BACK, ITEM_BITS = 8, 16, 20, 24
 def activity_register(offset: int) -> Register:
     """ACTIVITY: live, a few cycles late."""
     return Register("ACTIVITY", offset, RO, 0, "which units have work, and which accesses to memory are unanswered", (
-        *(Field(name, n, 1, doc) for n, (name, _, doc) in enumerate(UNITS)),
+        *(Field(name, n, 1, doc) for n, (name, _, doc) in enumerate(ACTIVE_UNITS)),
         *(Field(name, ACCESS + n, 1, f"{text} are unanswered and the next thing wanted") for n, (name, text)
           in enumerate(READS)),
         *(Field(name, ACCESS + len(READS) + n, 1, f"{text} are unanswered") for n, (name, text) in enumerate(WRITES)),
@@ -95,7 +87,7 @@ def describe(activity: int, tags: int) -> str:
     for stage, state, texts, tag in stages:
         text = texts.get(state, f"state {state}")
         parts.append(f"{stage} stage: {text}" + (f" (job {tag})" if state else ""))
-    parts.append("busy: " + (", ".join(named(0, UNITS)) or "no unit"))
+    parts.append("busy: " + (", ".join(named(0, ACTIVE_UNITS)) or "no unit"))
     parts.append("unanswered: " + (", ".join(named(ACCESS, READS + WRITES)) or "no access to memory"))
     return "; ".join(parts)
 

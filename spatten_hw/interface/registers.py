@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config import SpAttenConfig, clog2
+from ..units import UNITS
 from .activity import activity_register, tags_register
 from .errors import ErrorCode
 from .fields import RO, RW, W1C, WO, Field, Register
@@ -46,16 +47,8 @@ class Counter:
 
 COUNTERS: tuple[Counter, ...] = (
     Counter("cycles", "cycles", "cycles in which a job ran"),
-    Counter("busy_fetch", "cycles", "cycles with a read unanswered or a fetched row not yet delivered"),
-    Counter("busy_score", "cycles", "cycles in which Q×K scored a row"),
-    Counter("busy_softmax", "cycles", "cycles in which the softmax worked on a row"),
-    Counter("busy_topk", "cycles", "cycles in which a top-k engine worked"),
-    Counter("busy_value", "cycles", "cycles in which Prob×V accumulated a row"),
-    Counter("busy_write", "cycles", "cycles with writes buffered or unanswered"),
-    Counter("busy_cascade", "cycles", "cycles in which the cascade pruner worked"),
-    Counter("stall_fetch", "cycles", "cycles in which fetched data waited for its taker"),
-    Counter("stall_score", "cycles", "cycles in which Q×K had work but no data or no room"),
-    Counter("stall_value", "cycles", "cycles in which Prob×V had work but no data or no room"),
+    *(Counter(f"busy_{unit.event}", "cycles", unit.busy) for unit in UNITS if unit.busy),
+    *(Counter(f"stall_{unit.event}", "cycles", unit.stall) for unit in UNITS if unit.stall),
     Counter("bytes_q", "bytes", "bytes of Q read", ports=1),
     Counter("bytes_k_msb", "bytes", "bytes of K's MSB plane read", ports="k_ports"),
     Counter("bytes_k_lsb", "bytes", "bytes of K's LSB plane read", ports="k_ports"),

@@ -1,4 +1,4 @@
-"""What every top-k engine looks like from outside, and how one is chosen by name."""
+"""What every top-k engine looks like from outside. (`spatten_hw/engines.py` chooses one.)"""
 
 from __future__ import annotations
 
@@ -36,15 +36,3 @@ class TopKEngine(wiring.Component):
         self.max_rows = -(-max_n // lanes)
         row = topk_row(lanes, key_bits, payload_bits, tag_bits, self.count_bits)
         super().__init__({"i": In(stream.Signature(row)), "o": Out(stream.Signature(row))})
-
-
-def make_topk(engine: str, key_bits: int, payload_bits: int, tag_bits: int, lanes: int,
-              max_n: int) -> TopKEngine:
-    """The engine called `engine` (`ENGINES`)."""
-    from .linerate import LineRate
-    from .quickselect import QuickSelect
-
-    engines: dict[str, type[TopKEngine]] = {"linerate": LineRate, "quickselect": QuickSelect}
-    if engine not in engines:
-        raise ValueError(f"unknown top-k engine {engine!r}: choose from {', '.join(sorted(engines))}")
-    return engines[engine](key_bits, payload_bits, tag_bits, lanes, max_n)

@@ -13,7 +13,6 @@ from ..primitives.registers import local_copy
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import kept_row, prob_row
 from ..stream.skid import SkidBuffer
-from .interface import make_topk
 
 
 class LocalTopK(wiring.Component):
@@ -54,8 +53,8 @@ class LocalTopK(wiring.Component):
         lanes, wide_lanes = c.lanes, c.topk_lanes
         parts = wide_lanes // lanes
         tag_bits = len(self.probs.p.tag.as_value())
-        m.submodules.engine = engine = make_topk(
-            c.topk, PROB_BITS, c.token_bits, tag_bits, wide_lanes, c.max_tokens)
+        m.submodules.engine = engine = c.engine.make(
+            PROB_BITS, c.token_bits, tag_bits, wide_lanes, c.max_tokens)
 
         # One row waits for its ids; the list is read for the row that comes next, or again for the waiting one.
         waiting = Signal()

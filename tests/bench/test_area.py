@@ -8,7 +8,6 @@ import pytest
 from spatten_hw.boards.flow.area import GLUE, WHOLE, Area, Measured
 from spatten_hw.boards.flow.families import FAMILIES, Utilisation
 from spatten_hw.boards.flow.tools import NOTHING
-from spatten_hw.boards.flow.units import UNITS
 from spatten_hw.cli import main
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
@@ -16,6 +15,7 @@ from spatten_hw.presets import SMALL
 from spatten_hw.sim.bench import area_history
 from spatten_hw.sim.bench.area import clocked_units
 from spatten_hw.sim.bench.area_report import CELLS, FIGURE_13, PresetReport, directions
+from spatten_hw.units import BY_NAME
 from tests.boards.captured import LIBERTY
 from tests.cli.test_cli import TINY, TINY_ARGS
 
@@ -71,8 +71,8 @@ def test_repeated_blocks_are_found():
     from spatten_hw.boards.flow.units import repeated_modules, unit_modules
     config = SpAttenConfig(**TINY)
     measured = Measured(config, None)
-    assert set(unit_modules(config).values()) <= set(measured.design.modules)
-    found = repeated_modules(measured.design, unit_modules(config).values())
+    assert set(unit_modules().values()) <= set(measured.design.modules)
+    found = repeated_modules(measured.design, unit_modules().values())
     assert "spatten_row_port" in found
     # K ports, V ports and that of the queries.
     assert measured.modules("fetcher")["spatten_row_port"] == config.k_ports + config.v_ports + 1
@@ -126,9 +126,9 @@ def test_refusals(arguments, words, capsys):
 
 
 def test_units_have_classes():
-    assert set(FIGURE_13) <= set(UNITS) and set(FAMILIES) == {"ecp5", "xc7", "xcup"}
+    assert set(FIGURE_13) <= set(BY_NAME) and set(FAMILIES) == {"ecp5", "xc7", "xcup"}
 
 
 def test_each_is_of_the_units_asked_for():
-    assert clocked_units(["whole", "each"], None) == ["whole", *UNITS]
+    assert clocked_units(["whole", "each"], None) == ["whole", *BY_NAME]
     assert clocked_units(["each", "writer", "whole"], ["writer", "score", "glue"]) == ["score", "writer", "whole"]

@@ -37,7 +37,7 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "as many top-k lanes as lanes": lambda c: c.topk_lanes == c.lanes > 1,
     "twice as many top-k lanes": lambda c: c.topk_lanes == 2 * c.lanes,
     "four times as many top-k lanes or more": lambda c: c.topk_lanes >= 4 * c.lanes,
-    **{f"top-k by {engine}, {what}": lambda c, engine=engine, lanes=lanes: c.topk == engine and lanes(c)
+    **{f"top-k by {engine}, {what}": lambda c, engine=engine, lanes=lanes: c.engine.name == engine and lanes(c)
        for engine in TOPK_ENGINES
        for what, lanes in (("rows as wide as the softmax'", lambda c: c.topk_lanes == c.lanes),
                            ("wider rows", lambda c: c.topk_lanes > c.lanes))},

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from spatten_hw.config import ConfigError, SpAttenConfig
+from spatten_hw.engines import topk_engine
 from spatten_hw.sim.golden.topk import topk_indices
 from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.runner import params, run_bench
-from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.linerate import LineRate, plan
 
 from . import test_quickselect as shared
@@ -146,7 +146,7 @@ def test_selection(key, payload, tag, lanes, max_n, options):
 
 def test_line_rate_of_the_papers_size():
     """1,024 keys, 16 per cycle: at most 68 cycles per vector are asked for, 64 it takes."""
-    engine = make_topk("linerate", 12, 10, 5, 16, 1024)
+    engine = topk_engine("linerate", 12, 10, 5, 16, 1024)
     assert isinstance(engine, LineRate)
     assert engine.cycles(1024) == 64
     # One reading as the vector comes, two of four rows per cycle, one as it leaves.
@@ -169,7 +169,7 @@ def test_digits():
 
 
 def test_chosen_in_the_configuration():
-    assert SpAttenConfig().topk == "quickselect"
+    assert SpAttenConfig().engine.name == "quickselect"
     assert SpAttenConfig(topk="linerate").hash != SpAttenConfig().hash
     with pytest.raises(ConfigError, match=r"topk = 'bubblesort'.*'quickselect' or 'linerate'"):
         SpAttenConfig(topk="bubblesort")

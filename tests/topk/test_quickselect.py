@@ -9,9 +9,9 @@ from pathlib import Path
 import cocotb
 import pytest
 
+from spatten_hw.engines import topk_engine
 from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.runner import params, run_bench
-from spatten_hw.topk.interface import make_topk
 from spatten_hw.topk.quickselect import QuickSelect
 from spatten_hw.topk.threshold_search import ThresholdSearch
 
@@ -134,7 +134,7 @@ FUNCTION = ["selects_under_stalls", "every_k_of_a_small_vector", "keeping_all_ru
 
 def _run(testcase, key, payload, tag, lanes, max_n, waiting=None, **more):
     sizes = key, payload, tag, lanes, max_n
-    engine = make_topk("quickselect", *sizes) if waiting is None else QuickSelect(*sizes, waiting)
+    engine = topk_engine("quickselect", *sizes) if waiting is None else QuickSelect(*sizes, waiting)
     assert isinstance(engine, QuickSelect)
     run_bench(engine, __name__, testcase=testcase, params={
         "key": key, "payload": payload, "tag": tag, "lanes": lanes, "max_n": max_n,
@@ -161,7 +161,7 @@ def test_rate_of_the_papers_engine():
 
 def test_unknown_engine():
     with pytest.raises(ValueError, match="quickselect"):
-        make_topk("bubblesort", 12, 10, 5, 4, 16)
+        topk_engine("bubblesort", 12, 10, 5, 4, 16)
 
 
 @cocotb.test()

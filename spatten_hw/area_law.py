@@ -1,0 +1,53 @@
+"""Area as arithmetic: what a unit takes of an FPGA, a constant and a slope per driver.
+
+Drivers are what a configuration makes wide or many; the constants and slopes (`units.py`, `engines.py`) are fitted to
+what synthesis for ECP5 found of `small`, `eighth` and `full` (docs/fpga-findings.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .config import SpAttenConfig
+
+#: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
+#: `crossing`: those of the crossbar, every requester with every channel; `beat`, `beats`: data bits of one channel, of
+#: all; `multipliers` of an array, `lanes` of the softmax, keys per cycle of `topk`; `ram`: block RAMs of an array's two
+#: halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds.
+DRIVERS = {
+    "mults": lambda c: c.multipliers * c.operand_bits,
+    "ports": lambda c: c.requesters * c.axi_data_bits,
+    "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
+    "beat": lambda c: c.axi_data_bits,
+    "beats": lambda c: c.channels * c.axi_data_bits,
+    "multipliers": lambda c: c.multipliers,
+    "lanes": lambda c: c.lanes,
+    "topk": lambda c: c.topk_lanes,
+    "ram": lambda c: c.multipliers * c.operand_bits * max(512, 2 * c.sram_rows) / 18432,
+    "vectors": lambda c: c.slots * c.max_tokens / 1024,
+}
+#: What is counted: look-up tables of four inputs, flip-flops, multiplier blocks of 18 × 18, block RAMs of 18 kbit.
+QUANTITIES = ("luts", "flip_flops", "dsps", "brams")
+
+
+@dataclass(frozen=True)
+class Law:
+    """constant + Σ slope · driver, not less than 0."""
+
+    constant: float
+    slopes: Mapping[str, float]
+
+    def __call__(self, config: SpAttenConfig) -> float:
+        return max(0.0, self.constant + sum(slope * DRIVERS[name](config) for name, slope in self.slopes.items()))
+
+
+def law(constant: float, **slopes: float) -> Law:
+    """`law(460, mults=6.13)`: 460, and 6.13 for each multiplier bit."""
+    return Law(constant, slopes)
+
+
+#: Quantity → law; one that is missing is 0.
+Laws = Mapping[str, Law]

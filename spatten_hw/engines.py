@@ -1,0 +1,124 @@
+"""Engines that a configuration chooses among: each with its parameters, rules, component, golden model and area law.
+
+A choice is written as its name (`topk = "linerate"`) or, with parameters that are not the default ones, as a table
+(`topk = {engine = "linerate", digit_bits = 3}`; on a command line `--set topk=linerate,digit_bits=3`). Another engine
+is one more class here and what it names; nothing else knows which engines there are. Plain Python: the component and
+the golden model are imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .area_law import Laws, law
+
+if TYPE_CHECKING:
+    from .topk.interface import TopKEngine
+
+
+@dataclass(frozen=True)
+class TopKChoice:
+    """A top-k engine of local value pruning; the fields of a subclass are its parameters (whole numbers).
+
+    `name`: in configurations. `component`: "module:Class" below `spatten_hw`, a `TopKEngine` that takes the parameters
+    by name. `golden`: what it computes, a function like `sim.golden.topk.topk_mask`. `passes`: times that it reads a
+    vector some of whose values go. `laws`: what local value pruning takes with it (`area_law.py`).
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    component: ClassVar[str]
+    golden: ClassVar[str] = "spatten_hw.sim.golden.topk:topk_mask"
+    passes: ClassVar[int]
+    laws: ClassVar[Laws]
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        return dataclasses.asdict(self)
+
+    @property
+    def written(self) -> str | dict[str, Any]:
+        """As a configuration has it: the name alone if every parameter is the default one."""
+        changed = {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
+        return {"engine": self.name, **changed} if changed else self.name
+
+    def violations(self) -> Iterator[tuple[str, str]]:
+        """(rule, remedy) for each rule of the engine's that its parameters break."""
+        for f in dataclasses.fields(self):
+            value, (low, high) = getattr(self, f.name), f.metadata["range"]
+            if type(value) is not int or not low <= value <= high:
+                yield f"{f.name} = {value!r} must be a whole number in {low} … {high}", f"use {f.default}"
+
+    def make(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int) -> TopKEngine:
+        """The engine for vectors of up to `max_n` keys, `lanes` per cycle."""
+        component = _load(f"{__package__}.{self.component}")
+        return component(key_bits, payload_bits, tag_bits, lanes, max_n, **self.parameters)
+
+    def golden_mask(self) -> Callable[..., Any]:
+        """(keys [n, N], k, lengths) → which are kept [n, N]."""
+        return _load(self.golden)
+
+
+def _parameter(default: int, low: int, high: int, doc: str) -> Any:
+    return field(default=default, metadata={"range": (low, high), "doc": doc})
+
+
+@dataclass(frozen=True)
+class QuickSelectChoice(TopKChoice):
+    """The paper's engine: quick-select with a zero eliminator (Figures 9 to 12)."""
+
+    name: ClassVar[str] = "quickselect"
+    title: ClassVar[str] = "quick-select with a zero eliminator, as in the paper"
+    component: ClassVar[str] = "topk.quickselect:QuickSelect"
+    passes: ClassVar[int] = 2
+    laws: ClassVar[Laws] = {"luts": law(2470, topk=1160), "flip_flops": law(1690, topk=475), "brams": law(10, topk=1.6)}
+
+    waiting: int = _parameter(4, 1, 16, "vectors that may wait loaded, and as many selected")
+
+
+@dataclass(frozen=True)
+class LineRateChoice(TopKChoice):
+    """One row per cycle whatever the values are: the threshold digit by digit, one vector per stage."""
+
+    name: ClassVar[str] = "linerate"
+    title: ClassVar[str] = "the threshold digit by digit, a row per cycle whatever the values are"
+    component: ClassVar[str] = "topk.linerate:LineRate"
+    passes: ClassVar[int] = 1
+    laws: ClassVar[Laws] = {"luts": law(2470, topk=1160), "flip_flops": law(1690, topk=475), "brams": law(10, topk=1.6)}
+
+    digit_bits: int = _parameter(4, 1, 6, "most bits of the threshold that a stage decides in one pass")
+    digit_stages: int = _parameter(3, 2, 12, "stages, each with a memory of its own")
+    wide: int = _parameter(4, 1, 16, "rows that a later stage reads per cycle")
+
+
+#: Name → class, in the order in which they are offered.
+TOPK: dict[str, type[TopKChoice]] = {choice.name: choice for choice in (QuickSelectChoice, LineRateChoice)}
+
+
+def topk_choice(written: object) -> TopKChoice | None:
+    """The choice that a configuration's field says: a choice, a name, or a table with `engine`. None: no such engine,
+    or a parameter that it does not have."""
+    if isinstance(written, TopKChoice):
+        return written
+    table = {"engine": written} if isinstance(written, str) else dict(written) if isinstance(written, Mapping) else {}
+    kind = TOPK.get(str(table.pop("engine", "")))
+    if kind is None or table.keys() - {f.name for f in dataclasses.fields(kind)}:
+        return None
+    return kind(**table)
+
+
+def topk_engine(written: str, *sizes: int) -> TopKEngine:
+    """The engine that `written` chooses, see `TopKChoice.make`. ValueError if it chooses none."""
+    choice = topk_choice(written)
+    if choice is None:
+        raise ValueError(f"unknown top-k engine {written!r}: choose from {', '.join(sorted(TOPK))}")
+    return choice.make(*sizes)
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,149 @@
+"""The units of the accelerator, one table: what each is called where, what it shows, what it takes.
+
+The accelerator is put together from it, and registers, counters, probes, the Verilog's header, the area tools and the
+pages take their names from it. Plain Python: a component is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .area_law import Laws, law
+
+if TYPE_CHECKING:
+    from amaranth.lib import wiring
+
+    from .config import SpAttenConfig
+
+#: Which of the two running jobs a unit works for: the one up to the softmax, or the one behind it.
+FRONT, BACK = "front", "back"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A block inside a unit that the paper has a name for. `module`: of the Verilog, without the design's prefix;
+    `figure`: number in SpAtten's Figure 8."""
+
+    module: str
+    figure: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A block of `Accelerator`, a Verilog module of its own.
+
+    `name`: of the instance, and in area tables; `word`: in timelines, reports and messages; `title`: what it is, in the
+    header of the Verilog; `component`: "module:Class" below `spatten_hw`. `figure`: its number in SpAtten's Figure 8,
+    `share`: % of the paper's chip (Figure 13), None where the figure has no such part. `job`: whose layer it works on.
+    `event`: what its counters busy_EVENT and stall_EVENT, and its bit of ACTIVITY, are called; `busy`, `stall`: what
+    those counters count; `active`: what the bit of ACTIVITY says. `laws`: what it takes, see `area_law.py`.
+    """
+
+    name: str
+    word: str
+    title: str
+    component: str
+    figure: str = ""
+    share: float | None = None
+    job: str = ""
+    event: str = ""
+    busy: str = ""
+    stall: str = ""
+    active: str = ""
+    parts: tuple[Part, ...] = ()
+    laws: Laws | Callable[[SpAttenConfig], Laws] = field(default_factory=dict)
+
+    @property
+    def class_name(self) -> str:
+        return self.component.partition(":")[2]
+
+    @property
+    def module(self) -> str:
+        """Its module in the Verilog, without the design's prefix."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", self.class_name).lower()
+
+    def load(self) -> type[wiring.Component]:
+        """The component's class; imports Amaranth."""
+        module, _, name = self.component.partition(":")
+        return getattr(importlib.import_module(f"{__package__}.{module}"), name)
+
+    def area(self, config: SpAttenConfig) -> dict[str, float]:
+        """Quantity → what the unit takes of an ECP5, by its laws."""
+        laws = self.laws(config) if callable(self.laws) else self.laws
+        return {quantity: one(config) for quantity, one in laws.items()}
+
+
+#: In the order of the data, then control.
+UNITS = (
+    Unit("fetcher", "fetch", "Q-K-V fetcher", "fetch.fetcher:Fetcher", "1", 14.2, event="fetch",
+         busy="cycles with a read unanswered or a fetched row not yet delivered",
+         stall="cycles in which fetched data waited for its taker",
+         active="a read is unanswered or a fetched row not taken",
+         parts=(Part("fetcher__crossbar", "1", "address and data crossbars"),
+                Part("row_port__converter", "1", "bit-width converter")),
+         laws={"luts": law(3120, ports=23.8, crossing=5.03), "flip_flops": law(6350, ports=22, crossing=1.48),
+               "dsps": law(2, ports=0.0045), "brams": law(0, ports=0.05)}),
+    Unit("score", "score", "query-key multiplication", "matmul.score:ScoreUnit", "2, 3", 38.6, FRONT, "score",
+         busy="cycles in which Q×K scored a row", stall="cycles in which Q×K had work but no data or no room",
+         active="Q×K has a command or scores",
+         parts=(Part("score_unit__keys", "2", "key SRAM"),
+                Part("score_unit__array", "3", "Q x K multiplier array and adder tree")),
+         laws={"luts": law(460, mults=6.13), "flip_flops": law(700, mults=7.45), "dsps": law(0, multipliers=1),
+               "brams": law(0, ram=1.03)}),
+    Unit("softmax", "softmax", "softmax and progressive quantisation", "softmax.softmax:Softmax", "4, 5", 4.2, FRONT,
+         "softmax", busy="cycles in which the softmax worked on a row",
+         active="the softmax has a row, a vector or a result not taken",
+         parts=(Part("softmax__decision", "5", "progressive quantisation: is the maximum below the threshold"),),
+         laws={"luts": law(2300, lanes=1630), "flip_flops": law(1850, lanes=850), "dsps": law(0, lanes=3),
+               "brams": law(3, vectors=3.9)}),
+    Unit("local_topk", "top-k", "top-k engine of local value pruning", "topk.local:LocalTopK", "6-8", 2.7, BACK, "topk",
+         busy="cycles in which a top-k engine worked", active="a vector came into the local top-k and has not left",
+         laws=lambda c: c.engine.laws),
+    Unit("prob_value", "value", "attention prob-value multiplication", "matmul.prob_value:ProbValueUnit", "9, 10", 38.1,
+         BACK, "value", busy="cycles in which Prob×V accumulated a row",
+         stall="cycles in which Prob×V had work but no data or no room", active="Prob×V has something",
+         parts=(Part("prob_value_unit__values", "9", "value SRAM"),
+                Part("prob_value_unit__array", "10", "prob x V multiplier array and adder trees")),
+         laws={"luts": law(0, mults=8), "flip_flops": law(1700, mults=9.7), "dsps": law(0, multipliers=1),
+               "brams": law(4, ram=1.07)}),
+    Unit("requantiser", "output", "requantiser", "write.requantise:Requantiser", job=BACK,
+         laws={"luts": law(970, beat=34.7), "flip_flops": law(750, beat=27), "dsps": law(0.3, beat=0.1354)}),
+    Unit("writer", "write", "output writer", "write.writer:Writer", event="write",
+         busy="cycles with writes buffered or unanswered", active="something is buffered for writing or unanswered",
+         laws={"luts": law(1016, beats=2.3), "flip_flops": law(203, beat=3.4)}),
+    Unit("pruner", "cascade pruner", "cascade token and head pruning", "prune.pruner:Pruner", job=FRONT,
+         event="cascade", busy="cycles in which the cascade pruner worked",
+         active="the cascade pruner prepares or finishes a job",
+         parts=(Part("pruner__selector", "6-8", "top-k engine of cascade token and head pruning"),
+                Part("pruner__token_importance", "", "importance accumulator: tokens"),
+                Part("pruner__head_importance", "", "importance accumulator: heads")),
+         laws={"luts": law(330, topk=1825, lanes=2395), "flip_flops": law(2880, topk=1160, lanes=724), "dsps": law(3),
+               "brams": law(11, topk=5.4, lanes=2)}),
+    Unit("sequencer", "sequencer", "controller", "control.sequencer:Sequencer",
+         laws={"luts": law(680, lanes=112), "flip_flops": law(1700, lanes=40)}),
+    Unit("job_reader", "job reader", "job queue and descriptor reader", "control.job_reader:JobReader",
+         active="a descriptor is being read, or a job waits to be taken",
+         laws={"luts": law(1620), "flip_flops": law(1320), "dsps": law(3)}),
+    Unit("scale_table", "scale table", "quantisation scales of the jobs in flight", "control.scale_table:ScaleTable",
+         laws={"brams": law(4)}),
+    Unit("registers", "registers", "registers and counters behind AXI4-Lite", "control.csr:ControlRegisters",
+         laws={"luts": law(1260), "flip_flops": law(630)}),
+)
+#: What joins the units: streams, skid buffers, forks.
+GLUE_LAWS: Laws = {"luts": law(480, lanes=33), "flip_flops": law(910, lanes=60)}
+BY_NAME = {unit.name: unit for unit in UNITS}
+#: Those with a bit of ACTIVITY, in the order of the bits.
+ACTIVE = tuple(unit for unit in UNITS if unit.active)
+#: Words that name no unit but the other end of a stream: the host, and memory ports (`memory 0`, …).
+HOST, MEMORY = "host", "memory"
+
+
+def area(config: SpAttenConfig) -> dict[str, dict[str, float]]:
+    """Unit, and "glue" → quantity → what it takes of an ECP5, by the laws."""
+    glue = {quantity: one(config) for quantity, one in GLUE_LAWS.items()}
+    return {unit.name: unit.area(config) for unit in UNITS} | {"glue": glue}
