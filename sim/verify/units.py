@@ -49,7 +49,7 @@ UNITS = (
     Unit("prune/scores", ("prune/score_memory.py", "prune/accumulate.py", "prune/widths.py"),
          ("tests/prune/test_accumulate.py", "tests/prune/test_widths.py", "tests/prune/test_score_memory.py",
           "tests/prune/test_pruner.py")),
-    Unit("write/requantise", ("write/requantise.py",),
+    Unit("write/requantise", ("write/requantise.py", "write/rescale.py"),
          ("tests/primitives/test_rescale.py", "tests/write/test_requantise.py")),
     Unit("write/writer", ("write/",), ("tests/write/test_bursts*.py", "tests/write/test_writer.py")),
     Unit("control/registers", ("control/csr.py", "control/counters.py", "control/decode.py"),

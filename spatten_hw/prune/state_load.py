@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -11,6 +13,22 @@ from ..contract import always_taken, contract
 from ..primitives.widths import narrow, saturate_unsigned, wrap
 from ..stream.layouts import aux_command, aux_word
 from .rows import member_bits, member_row, row_bits
+
+
+@dataclass
+class _Place:
+    """Where a word is. `ids`: an alive list, not importance; `index` within the tokens (`in_tokens`; each
+    section has a word at least, so the first one is a token's) or the heads; `body`: a word of it is taken; `previous`
+    member; what is left of each section; `section_last`: the word is the section's last."""
+
+    ids: Signal
+    index: Signal
+    in_tokens: Signal
+    body: Signal
+    previous: Signal
+    tokens_left: Signal
+    heads_left: Signal
+    section_last: Signal
 
 
 class StateLoad(wiring.Component):
@@ -23,6 +41,13 @@ class StateLoad(wiring.Component):
     error, or an illegal list: counts not 1 … `tokens` / 1 … `heads`, numbers not strictly ascending or out of range.
     All words asked for are always taken. After a bad header nothing more is asked for and no member leaves; after a
     bad word members may have left: the user forgets the list.
+
+    | cycle | what | method |
+    |---|---|---|
+    | 0 | a word is taken; its place in its section | `_words` |
+    | 1 | what is wrong with it | `_header_errors`, `_word_errors` |
+    | 1 | importance clamped, with its address; a member in its row | `_importance`, `_words` |
+    | 2 | `error`; a header's counts lead to commands | `_commands` |
     """
 
     state_cmd: stream.Interface
@@ -46,12 +71,22 @@ class StateLoad(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        number, lane_bits = member_bits(c), clog2(c.lanes)
-        word = self.state_words.p
-        take = Signal()
-        ids = Signal()
+        p = _Place(*(Signal(shape, name=name) for name, shape in (
+            ("ids", 1), ("index", max(c.count_bits, c.max_heads.bit_length())), ("in_tokens", 1), ("body", 1),
+            ("previous", member_bits(c)), ("tokens_left", c.count_bits), ("heads_left", c.max_heads.bit_length()),
+            ("section_last", 1))))
+        m.d.comb += p.section_last.eq(Mux(p.in_tokens, p.tokens_left == 1, p.heads_left == 1))
+        ask_left, ask_addr = self._commands(m)
+        wrong = self._header_errors(m)
+        self._word_errors(m, p)
+        write_index = self._importance(m)
+        self._words(m, p, ask_left, ask_addr, wrong, write_index)
+        always_taken(m, self.members, "members")
+        return m
 
-        # Commands run ahead of words: `ask_left` words are still to be asked for.
+    def _commands(self, m: Module) -> tuple[Signal, Signal]:
+        """Commands run ahead of words. Returns how many words are still to be asked for, and from where."""
+        c = self.config
         ask_left = Signal(range(c.max_tokens + c.max_heads + 1))
         chunk = Signal.like(ask_left)
         ask_addr = Signal(c.addr_bits)
@@ -61,63 +96,72 @@ class StateLoad(wiring.Component):
             cmd.valid.eq(ask_left != 0), cmd.p.addr.eq(ask_addr), cmd.p.words.eq(chunk),
         ]
         with m.If(cmd.valid & cmd.ready):
-            m.d.sync += [ask_left.eq(ask_left - chunk), ask_addr.eq(ask_addr + (chunk << 3))]
+            m.d.sync += [ask_left.eq(ask_left - chunk), ask_addr.eq(wrap(ask_addr + (chunk << 3), c.addr_bits))]
+        contract(m, (chunk != 0) & (chunk <= c.max_tokens), "a command asks for 1 to max_tokens words", when=cmd.valid)
+        return ask_left, ask_addr
 
-        # Words: `left` of the section of tokens, then of heads; `index` counts within the section.
-        tokens_left = Signal(c.count_bits)
-        heads_left = Signal(c.max_heads.bit_length())
-        index = Signal(max(c.count_bits, c.max_heads.bit_length()))
-        in_tokens = Signal()  # a section has at least one word, so the first word is of tokens
-        section_last = Signal()
-        m.d.comb += [
-            take.eq(self.state_words.valid & self.state_words.ready),
-            section_last.eq(Mux(in_tokens, tokens_left == 1, heads_left == 1)),
-        ]
-
-        # What is wrong with the header is gathered a cycle before anything follows from it: a word comes from far away,
-        # and what is to be asked for is known behind a long carry.
+    def _header_errors(self, m: Module) -> Signal:
+        """What is wrong with a header, a cycle before anything follows from it: a word comes from far away, and what is
+        to be asked for is known behind a long carry."""
+        word = self.state_words.p
         wrong = Signal(3)
         m.d.sync += wrong.eq(Cat(
             _no_count(word.data[:32], self.tokens), _no_count(word.data[32:], self.heads), word.error))
-        previous = Signal(number)
-        member = word.data[:number]
-        # The same for a word of the body.
-        body = Signal()
+        return wrong
+
+    def _word_errors(self, m: Module, p: _Place) -> None:
+        """The same for a word of the body, in two cycles."""
+        word = self.state_words.p
+        member = word.data[:len(p.previous)]
         bad = Signal(4)
-        m.d.sync += bad.eq(Mux(body, Cat(
-            word.error, ids & word.data[number:].any(), ids & (member >= Mux(in_tokens, self.tokens, self.heads)),
-            ids & (index != 0) & (member <= previous)), 0))
+        m.d.sync += bad.eq(Mux(p.body, Cat(
+            word.error, p.ids & word.data[len(p.previous):].any(),
+            p.ids & (member >= Mux(p.in_tokens, self.tokens, self.heads)),
+            p.ids & (p.index != 0) & (member <= p.previous)), 0))
         with m.If(bad.any()):
             m.d.sync += self.error.eq(1)
 
-        # Importance: clamped to the memory's width, one register before the write ports.
+    def _importance(self, m: Module) -> Signal:
+        """Totals, clamped to the memories' widths, one register before the write ports. Returns the index that they are
+        written to."""
+        c = self.config
+        word, lane_bits = self.state_words.p, clog2(c.lanes)
+        write_index = Signal(max(c.count_bits, c.max_heads.bit_length()))
+        m.d.sync += [self.write_token.eq(0), self.write_head.eq(0)]
         m.d.comb += [
             self.token_total.eq(_clamped(m, word.data, c.token_score_bits, "token_total")),
             self.head_total.eq(_clamped(m, word.data, c.head_score_bits, "head_total")),
-        ]
-        write_index = Signal.like(index)
-        m.d.sync += [self.write_token.eq(0), self.write_head.eq(0)]
-        m.d.comb += [
             self.write_row.eq(narrow(write_index[lane_bits:], row_bits(c))),
             self.write_lanes.eq(wrap(Const(1, c.lanes) << write_index[:lane_bits], c.lanes) if lane_bits else 1),
             self.head.eq(write_index[:c.head_bits]),
         ]
+        contract(m, self.write_row < c.max_rows, "totals lie in the memory", when=self.write_token)
+        contract(m, self.head < c.max_heads, "heads are in range", when=self.write_head)
+        return write_index
 
-        # Alive list: tokens collect into rows of L, heads leave one by one.
-        lane = Signal(max(1, lane_bits))
+    def _words(self, m: Module, p: _Place, ask_left: Signal, ask_addr: Signal, wrong: Signal,
+               write_index: Signal) -> None:
+        """Takes header and sections; tokens of a list collect into rows of L, its heads leave one by one."""
+        c = self.config
+        word = self.state_words.p
+        member = word.data[:len(p.previous)]
+        lane = Signal(max(1, clog2(c.lanes)))
         row = Signal(member_row(c))
         row_valid = Signal()
+        take = Signal()
         m.d.sync += row_valid.eq(0)
-        m.d.comb += [self.members.valid.eq(row_valid), self.members.p.eq(row)]
-
+        m.d.comb += [
+            self.members.valid.eq(row_valid), self.members.p.eq(row),
+            take.eq(self.state_words.valid & self.state_words.ready),
+        ]
         with m.FSM(name="load") as fsm:
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [
-                        ids.eq(self.ids), ask_addr.eq(self.addr), self.error.eq(0),
+                        p.ids.eq(self.ids), ask_addr.eq(self.addr), self.error.eq(0),
                         ask_left.eq(Mux(self.ids, 1, self.tokens + self.heads)),
-                        tokens_left.eq(self.tokens), heads_left.eq(self.heads), in_tokens.eq(1),
-                        index.eq(0), lane.eq(0),
+                        p.tokens_left.eq(self.tokens), p.heads_left.eq(self.heads), p.in_tokens.eq(1), p.index.eq(0),
+                        lane.eq(0),
                     ]
                     with m.If(self.ids):
                         m.next = "HEADER"
@@ -126,37 +170,39 @@ class StateLoad(wiring.Component):
             with m.State("HEADER"):
                 m.d.comb += self.state_words.ready.eq(1)
                 with m.If(take):
-                    m.d.sync += [tokens_left.eq(word.data[:len(tokens_left)]),
-                                 heads_left.eq(word.data[32:32 + len(heads_left)])]
+                    m.d.sync += [p.tokens_left.eq(word.data[:len(p.tokens_left)]),
+                                 p.heads_left.eq(word.data[32:32 + len(p.heads_left)])]
                     m.next = "COUNTED"
             with m.State("COUNTED"):
                 m.d.sync += self.error.eq(wrong.any())
                 with m.If(wrong.any()):
                     m.next = "DONE"
                 with m.Else():
-                    m.d.sync += ask_left.eq(tokens_left + heads_left)
+                    m.d.sync += ask_left.eq(p.tokens_left + p.heads_left)
                     m.next = "BODY"
             with m.State("BODY"):
                 m.d.comb += self.state_words.ready.eq(1)
                 with m.If(take):
-                    m.d.comb += body.eq(1)
+                    m.d.comb += p.body.eq(1)
                     m.d.sync += [
-                        index.eq(Mux(section_last, 0, index + 1)), previous.eq(member), write_index.eq(index),
-                        self.write_token.eq(in_tokens & ~ids), self.write_head.eq(~in_tokens & ~ids),
-                        row.heads.eq(~in_tokens), row.last.eq(section_last),
+                        p.index.eq(Mux(p.section_last, 0, p.index + 1)), p.previous.eq(member),
+                        write_index.eq(p.index), self.write_token.eq(p.in_tokens & ~p.ids),
+                        self.write_head.eq(~p.in_tokens & ~p.ids), row.heads.eq(~p.in_tokens),
+                        row.last.eq(p.section_last),
                     ]
-                    with m.If(in_tokens):
-                        full = (lane == c.lanes - 1) | section_last
+                    with m.If(p.in_tokens):
+                        full = (lane == c.lanes - 1) | p.section_last
                         m.d.sync += [
-                            tokens_left.eq(tokens_left - 1), row.ids[lane].eq(member), row.count.eq(lane + 1),
-                            lane.eq(Mux(full, 0, lane + 1)), row_valid.eq(ids & full), in_tokens.eq(~section_last),
+                            p.tokens_left.eq(p.tokens_left - 1), row.ids[lane].eq(member), row.count.eq(lane + 1),
+                            lane.eq(Mux(full, 0, lane + 1)), row_valid.eq(p.ids & full),
+                            p.in_tokens.eq(~p.section_last),
                         ]
                     with m.Else():
                         m.d.sync += [
-                            heads_left.eq(heads_left - 1), row.ids[0].eq(member), row.count.eq(1),
-                            row_valid.eq(ids),
+                            p.heads_left.eq(p.heads_left - 1), row.ids[0].eq(member), row.count.eq(1),
+                            row_valid.eq(p.ids),
                         ]
-                        with m.If(section_last):
+                        with m.If(p.section_last):
                             m.next = "LAST"
             with m.State("LAST"):
                 # The registered writes land in this cycle, and the last word's errors are gathered.
@@ -165,11 +211,6 @@ class StateLoad(wiring.Component):
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
         contract(m, fsm.ongoing("IDLE"), "a load starts when the one before is done", when=self.start)
-        contract(m, self.write_row < c.max_rows, "totals lie in the memory", when=self.write_token)
-        contract(m, self.head < c.max_heads, "heads are in range", when=self.write_head)
-        contract(m, (chunk != 0) & (chunk <= c.max_tokens), "a command asks for 1 to max_tokens words", when=cmd.valid)
-        always_taken(m, self.members, "members")
-        return m
 
 
 def _no_count(field: Value, most: Value) -> Value:

@@ -7,37 +7,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import OUT_BITS, SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..primitives.adder_tree import adder_tree
-from ..primitives.pipeline import PART, Pipeline, copies, delay
+from ..primitives.pipeline import PART, copies, delay
 from ..primitives.products import STRIDE_STAGES, stride_product
 from ..primitives.registers import local_copy
-from ..primitives.rounding import GUARD_BITS, guarded, round_saturate, sticky_shift
-from ..primitives.tree import tree_stages
-from ..primitives.widths import narrow, resize, wrap
+from ..primitives.widths import resize, wrap
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import dim_case, job_layout, scale_layout
 from ..stream.layouts import acc_row, head_sum, out_beat
+from .rescale import exact_products, magnitude_stages, magnitude_sum, rounded
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
 ROUND_STAGES = 7
 #: Beats, and sums, that are under way or wait to be taken: more than the pipeline holds, so that it can be full, and as
 #: many as a LUT memory has words.
 QUEUE = 16
-#: Low bits of a sum that are multiplied by themselves: each half of a product fits one DSP block.
-LOW_BITS = 17
-#: The shift is cut into one by multiples of 2^FINE_BITS and one by the rest.
-FINE_BITS = 4
 
 
 def sum_stages(c: SpAttenConfig) -> int:
-    """Registers of the Σ |out| tree: the absolute values, then two adder levels each."""
-    return 1 + tree_stages(beat_elements(c))
+    """Registers of the Σ |out| tree."""
+    return magnitude_stages(beat_elements(c))
 
 
 def beat_elements(c: SpAttenConfig) -> int:
@@ -81,14 +75,14 @@ class Requantiser(wiring.Component):
     | stage | registers | method |
     |---|---|---|
     | 0 | the row, moved down by a beat at a time | `_row` |
-    | 1 | the beat; the scale table answers; parts of head and token offset | `_products`, `_address` |
+    | 1 | the beat; the scale table answers; parts of head and token offset | `exact_products`, `_address` |
     | 2 | elements, and their scale near each; offsets | |
     | 3 | halves of the products; sum of the offsets | |
     | 4 | products; offset in the row | |
-    | 5 | shifted by a multiple of 16, guard and sticky bit; address | `_rounded` |
+    | 5 | shifted by a multiple of 16, guard and sticky bit; address | `rounded` |
     | 6 | shifted by the rest | |
     | 7 | rounded, saturated: the beat goes to its queue | `_leave` |
-    | 8 … | absolute values, then their tree: the sum goes to its queue | `_magnitudes` |
+    | 8 … | absolute values, then their tree: the sum goes to its queue | `magnitude_sum` |
     """
 
     i: stream.Interface
@@ -116,8 +110,9 @@ class Requantiser(wiring.Component):
         job = local_copy(m, self.job, "job_here")
         beat_room, sum_room = (Signal(name=f"{name}_room_next") for name in ("beats", "sums"))
         row = self._row(m, job, beat_room & sum_room)
-        out_row = self._rounded(m, self._products(m, row), row.lanes)
-        total = self._magnitudes(m, out_row)
+        products = exact_products(m, row.elements, beat_elements(self.config), self.scale.out_mant)
+        out_row = rounded(m, products, self.scale.out_shift, row.lanes)
+        total = magnitude_sum(m, out_row)
         address = self._address(m, job, row)
         self._leave(m, row, out_row, total, address, beat_room, sum_room)
         return m
@@ -168,51 +163,6 @@ class Requantiser(wiring.Component):
                     m.d.sync += row[n].eq(row[n + lanes])
         contract(m, Cat(part == take for part in takes).all(), "every part sees the same enable")
         return _Row(tag, row, row_lanes, beat, at_last, go)
-
-    def _products(self, m: Module, row: _Row) -> data.View:
-        """Stages 1 to 4: elements times the scale of their head, exact."""
-        c = self.config
-        lanes = beat_elements(c)
-        mant_bits = len(self.scale.out_mant)
-        product_bits = c.acc_bits + mant_bits
-        low_bits = min(LOW_BITS, c.acc_bits - 1)
-        beat_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
-        factor_row = Signal(data.ArrayLayout(signed(c.acc_bits), lanes), reset_less=True)
-        mants = Pipeline(m).copies(self.scale.out_mant, lanes, "mant")
-        low = Signal(data.ArrayLayout(unsigned(low_bits + mant_bits), lanes), reset_less=True)
-        high = Signal(data.ArrayLayout(signed(product_bits - low_bits), lanes), reset_less=True)
-        product = Signal(data.ArrayLayout(signed(product_bits), lanes), reset_less=True)
-        m.d.sync += [beat_row.eq(row.elements.as_value()[:lanes * c.acc_bits]), factor_row.eq(beat_row)]
-        for n in range(lanes):
-            m.d.sync += [
-                low[n].eq(factor_row[n][:low_bits] * mants[n]),
-                high[n].eq((factor_row[n][low_bits:].as_signed() * mants[n])[:product_bits - low_bits]),
-                product[n].eq((low[n] + (high[n] << low_bits))[:product_bits]),
-            ]
-        return product
-
-    def _rounded(self, m: Module, product: data.View, row_lanes: Signal) -> data.View:
-        """Stages 5 to 7: shifted right, rounded once, saturated; elements beyond the row are 0."""
-        lanes = product.shape().length
-        bits = product.shape().elem_shape.width + GUARD_BITS
-        shift = delay(m, self.scale.out_shift, 3, "shift")
-        fine = delay(m, shift[:FINE_BITS], 1, "fine")
-        coarse_row = Signal(data.ArrayLayout(signed(bits), lanes), reset_less=True)
-        fine_row = Signal(data.ArrayLayout(signed(bits), lanes), reset_less=True)
-        out_row = Signal(data.ArrayLayout(signed(OUT_BITS), lanes), reset_less=True)
-        for n in range(lanes):
-            m.d.sync += [
-                coarse_row[n].eq(sticky_shift(m, guarded(product[n]), shift[FINE_BITS:], 1 << FINE_BITS,
-                                              f"coarse_{n}")),
-                fine_row[n].eq(sticky_shift(m, coarse_row[n], fine, 1, f"fine_{n}")),
-                out_row[n].eq(Mux(n < row_lanes, round_saturate(m, fine_row[n], OUT_BITS, f"out_{n}"), 0)),
-            ]
-        return out_row
-
-    def _magnitudes(self, m: Module, out_row: data.View) -> Value:
-        """Σ |out| of the beat, `sum_stages` after it."""
-        absolute = Pipeline(m).stage([narrow(Mux(out < 0, -out, out), OUT_BITS) for out in out_row], "absolute")
-        return adder_tree(m, absolute, "magnitudes")
 
     def _address(self, m: Module, job: data.View, row: _Row) -> Value:
         """Where the beat goes, in stage 5: one addition per stage."""
