@@ -35,6 +35,21 @@ class Accelerator(wiring.Component):
     simulation, an output `probe` (`spatten_hw/probe.py`) shows the streams between the blocks.
     """
 
+    #: Control slave, AXI4-Lite.
+    axil: wiring.PureInterface
+    #: Read addresses, one per memory port.
+    ar: list[stream.Interface]
+    #: Read data.
+    r: list[stream.Interface]
+    #: Write addresses.
+    aw: list[stream.Interface]
+    #: Write data.
+    w: list[stream.Interface]
+    #: Write responses.
+    b: list[stream.Interface]
+    #: Interrupt, level.
+    irq: Signal
+
     def __init__(self, config: SpAttenConfig, *, probe: bool = False):
         self.config = c = config
         self.probed = probe

@@ -60,16 +60,29 @@ class ControlRegisters(wiring.Component):
     ready depends combinationally on an input.
     """
 
+    #: The host's AXI4-Lite port.
+    axil: wiring.PureInterface
+    #: Jobs that the host has pushed: address and tag.
     push: stream.Interface
+    #: Jobs that have ended: tag and error.
     completion: stream.Interface
+    #: What the counters count, one field each.
     events: data.View
+    #: A job runs, for the counter of cycles.
     busy: Signal
+    #: Jobs waiting or being read.
     queue_level: Signal
+    #: A job is being read or runs.
     working: Signal
+    #: Tag of the oldest such job.
     oldest: Signal
+    #: What ACTIVITY shows.
     activity: Signal
+    #: What JOB_TAGS shows.
     tags: Signal
+    #: A job took longer than JOB_LIMIT; high until a reset.
     timed_out: Signal
+    #: Level: an enabled event stands in IRQ_STATUS.
     irq: Signal
 
     def __init__(self, config: SpAttenConfig):

@@ -45,17 +45,29 @@ class JobReader(wiring.Component):
     waiting behind the one being read.
     """
 
+    #: Jobs to read: address and tag; refused while `job_queue` wait.
     push: stream.Interface
+    #: Words of descriptors to read: `aux_command`.
     cmd: stream.Interface
+    #: These words, in order.
     words: stream.Interface
+    #: The next job, checked: `job_offer`.
     job: stream.Interface
+    #: Pulse: a job taken without error has ended; its set of scales is free.
     retire: Signal
+    #: Jobs pushed and not yet taken, 0 … job_queue + 1.
     level: Signal
+    #: A job is being read or offered.
     busy: Signal
+    #: Its tag.
     tag: Signal
+    #: An entry of the scale table is written.
     scale_en: Signal
+    #: To this set.
     scale_set: Signal
+    #: And this head.
     scale_head: Signal
+    #: The entry.
     scale_entry: data.View
 
     def __init__(self, config: SpAttenConfig):

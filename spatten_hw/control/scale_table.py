@@ -26,15 +26,25 @@ class ScaleTable(wiring.Component):
     (`READ_LATENCY`). An entry must not be read in the cycle it is written; sets make sure of that.
     """
 
+    #: An entry is written.
     write_en: Signal
+    #: To this set.
     write_set: Signal
+    #: And this head.
     write_head: Signal
+    #: The entry.
     write_entry: data.View
+    #: Set that the softmax reads.
     softmax_set: Signal
+    #: Head that it reads.
     softmax_head: Signal
+    #: The entry, one cycle later.
     softmax: data.View
+    #: Set that the requantiser reads.
     out_set: Signal
+    #: Head that it reads.
     out_head: Signal
+    #: The entry, one cycle later.
     out: data.View
 
     def __init__(self, config: SpAttenConfig):

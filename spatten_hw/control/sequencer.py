@@ -31,17 +31,94 @@ class Sequencer(wiring.Component):
     which work items there are, in the order of `ITEMS`.
     """
 
+    #: Jobs to run: `job_offer`.
     jobs: stream.Interface
+    #: Jobs that have ended: tag and error, in order.
     completion: stream.Interface
+    #: The layer up to the softmax, and of the pruner.
+    job: data.View
+    #: Its set in the scale table.
+    scales: Signal
+    #: The layer behind the softmax.
+    back_job: data.View
+    #: Its set.
+    back_scales: Signal
+    #: Probabilities may pass from the one to the other.
+    open: Signal
+    #: Both are one job, or there is none behind.
+    same: Signal
+    #: Pulse: a job that its reader had not refused has ended.
+    retire: Signal
+    #: A job runs.
+    busy: Signal
+    #: Operations of the pruner.
     op: stream.Interface
+    #: Their ends.
     op_done: stream.Interface
+    #: Survivors, from the pruner.
+    alive_tokens: Signal
+    #: Heads that survive, a bit each.
+    heads_alive: Signal
+    #: Row of the survivor list.
+    list_row: Signal
+    #: Its ids, one cycle later.
+    list_ids: data.View
+    #: K rows to the fetcher: `k_command`.
     k_cmd: stream.Interface
+    #: V fills to the fetcher: `v_command`.
     v_cmd: stream.Interface
+    #: Q rows to the fetcher: `q_command`.
     q_cmd: stream.Interface
+    #: Scores to Q×K: `qk_command`.
     qk_cmd: stream.Interface
+    #: What is in a slot, to the softmax: `slot_meta`.
     meta: stream.Interface
+    #: Slots to be scored again, with LSBs.
     flat: stream.Interface
+    #: Slots that are free again; always taken.
     free: stream.Interface
+    #: Pulse: a half of the K SRAM is full.
+    k_filled: Signal
+    #: Which.
+    k_filled_half: Signal
+    #: Pulse: a half of the V SRAM is full.
+    v_filled: Signal
+    #: Which.
+    v_filled_half: Signal
+    #: Pulse: an item's last probabilities have been taken, with their ids.
+    listed: Signal
+    #: Pulse: an item leaves Prob×V.
+    value_done: Signal
+    #: The half of the V SRAM that it used.
+    value_done_half: Signal
+    #: Pulse: an item leaves the requantiser.
+    item_done: Signal
+    #: No item is between softmax and requantiser's end.
+    drained: Signal
+    #: Nothing is on its way to memory.
+    write_idle: Signal
+    #: Errors of reads, in the order of `FETCH_ERRORS`.
+    fetch_errors: Signal
+    #: Errors of writes, in the order of `WRITE_ERRORS`.
+    write_errors: Signal
+    #: Pulse: errors of the front stage are forgotten.
+    front_clear: Signal
+    #: Pulse: errors of the back stage are forgotten.
+    back_clear: Signal
+    #: Pulse: a work item was issued.
+    issued: Signal
+    #: Pulse: a replay was issued.
+    replayed: Signal
+    #: What the front stage does, `FrontState`.
+    front_state: Signal
+    #: What the back stage does, `BackState`.
+    back_state: Signal
+    #: Tag of the job in the front stage.
+    front_tag: Signal
+    #: Tag of the job in the back stage.
+    back_tag: Signal
+    #: Which work items there are, in the order of `ITEMS`.
+    items: Signal
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config

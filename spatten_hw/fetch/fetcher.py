@@ -55,19 +55,72 @@ class Fetcher(wiring.Component):
     waits for the other one's end.
     """
 
+    #: Layer whose K and Q rows are read.
+    job: data.View
+    #: Layer whose V rows are read.
+    back_job: data.View
+    #: Both are one job.
+    same: Signal
+    #: K rows to read: `k_command`, in order.
     k_cmd: stream.Interface
+    #: K rows, `operand_row`, R per cycle, in the order of the commands.
     k_rows: stream.Interface
+    #: Row of the survivor list that K's walk reads.
+    k_list_row: Signal
+    #: Its ids, one cycle later.
+    k_list_ids: data.View
+    #: V rows to fill the V SRAM with: `v_command`.
     v_cmd: stream.Interface
+    #: Kept values whose V rows are to be read: `kept_row`, of vectors with `stream_v` alone.
     v_kept: stream.Interface
+    #: V rows, `operand_row`; `fill` says which of the two they are for.
     v_rows: stream.Interface
+    #: Row of the survivor list that V's walk reads.
+    v_list_row: Signal
+    #: Its ids, one cycle later.
+    v_list_ids: data.View
+    #: Q rows to read: `q_command`.
     q_cmd: stream.Interface
+    #: Q rows, `q_row`, one per cycle.
     q_rows: stream.Interface
+    #: Words of descriptors to read: `aux_command`.
     desc_cmd: stream.Interface
+    #: These words, `aux_word`, in order.
     desc_words: stream.Interface
+    #: Words of saved state to read: `aux_command`.
     state_cmd: stream.Interface
+    #: These words, `aux_word`, in order.
     state_words: stream.Interface
+    #: Read addresses, one AXI4 channel per memory port.
     ar: list[stream.Interface]
+    #: Read data, one AXI4 channel per memory port.
     r: list[stream.Interface]
+    #: Beats of Q requested, a few cycles ago.
+    beats_q: Signal
+    #: Beats of descriptors and state requested.
+    beats_other: Signal
+    #: Beats of K's MSB plane requested, all ports.
+    beats_k_msb: Signal
+    #: Beats of K's LSB plane requested.
+    beats_k_lsb: Signal
+    #: Beats of V's MSB plane requested.
+    beats_v_msb: Signal
+    #: Beats of V's LSB plane requested.
+    beats_v_lsb: Signal
+    #: AXI errors since the last clear, one sticky bit per class of `ERROR_CLASSES`.
+    errors: Signal
+    #: Forgets all errors but V's.
+    front_clear: Signal
+    #: Forgets V's errors.
+    back_clear: Signal
+    #: One bit per class of `ERROR_CLASSES`: the next thing wanted was asked of memory and is not there.
+    waits: Signal
+    #: Nothing in flight, a few cycles late.
+    idle: Signal
+    #: ~idle.
+    busy: Signal
+    #: Rows are under way for a taker that is ready, and none is there.
+    stall: Signal
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config

@@ -43,13 +43,21 @@ class ProbValueUnit(wiring.Component):
     (SpAtten, section IV-G.)
     """
 
+    #: The layer.
     job: data.View
+    #: Kept probabilities with positions or ids, `kept_row`.
     kept: stream.Interface
+    #: V rows from the fetcher, `operand_row`: fills for the SRAM, the others for streamed vectors.
     v_rows: stream.Interface
+    #: Exact Σ p·v, `acc_row`, one row per vector.
     o: stream.Interface
+    #: Pulse: a half of the V SRAM is full.
     filled: Signal
+    #: Which.
     filled_half: Signal
+    #: Anything is in the unit.
     busy: Signal
+    #: A streamed vector waits for its V rows.
     stall: Signal
 
     def __init__(self, config: SpAttenConfig):

@@ -43,14 +43,23 @@ class ScoreUnit(wiring.Component):
     are those of its commands here. (SpAtten, section IV-E.)
     """
 
+    #: The layer; holds still from two cycles before its first command.
     job: data.View
+    #: One query's scores, or a gang's: `qk_command`, in order.
     cmd: stream.Interface
+    #: K rows from the fetcher, `operand_row`: fills for the SRAM, the others used as they come.
     k_rows: stream.Interface
+    #: Queries, `q_row`, in the order of the slots of the commands; always taken.
     q_rows: stream.Interface
+    #: Exact scores, `score_row`, R per cycle.
     o: stream.Interface
+    #: Pulse: a half of the K SRAM is full.
     filled: Signal
+    #: Which.
     filled_half: Signal
+    #: A command waits or runs, or scores are in the pipe.
     busy: Signal
+    #: K or Q rows are wanted and missing.
     stall: Signal
 
     def __init__(self, config: SpAttenConfig):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,12 +51,49 @@ class Pruner(wiring.Component):
     stores move one word per cycle.
     """
 
+    #: The layer; constant from PREPARE to the `done` of FINISH.
+    job: data.View
+    #: {finish}: 0 PREPARE before the layer's data moves, 1 FINISH after all `probs`.
     op: stream.Interface
+    #: All `head_sums` of the layers whose probabilities have come are here.
+    drained: Signal
+    #: {error}, once per `op`.
     done: stream.Interface
+    #: From the cycle after an `op` is taken until its `done` is.
+    busy: Signal
+    #: Probabilities, `prob_row`, one row per cycle.
     probs: stream.Interface
+    #: Σ |out| of a head's beat, `head_sum`, one per cycle.
     head_sums: stream.Interface
+    #: No row and no sum is on its way to a memory.
+    idle: Signal
+    #: Survivors; constant while data moves, as what follows.
+    alive_tokens: Signal
+    #: Heads that survive.
+    alive_heads: Signal
+    #: Which, a bit each.
+    heads_alive: Signal
+    #: Row of the survivor list that the K fetch wants.
+    k_list_row: Signal
+    #: Its ids, one cycle later.
+    k_list_ids: data.View
+    #: Row that the V fetch wants.
+    v_list_row: Signal
+    #: Its ids, one cycle later.
+    v_list_ids: data.View
+    #: Row that the sequencer wants.
+    q_list_row: Signal
+    #: Its ids, one cycle later.
+    q_list_ids: data.View
+    #: Row that local value pruning wants.
+    p_list_row: Signal
+    #: Its ids, one cycle later.
+    p_list_ids: data.View
+    #: Words of saved state to read: `aux_command`.
     state_cmd: stream.Interface
+    #: These words.
     state_words: stream.Interface
+    #: State to store, `out_beat`, kind 1, `last` per section.
     state: stream.Interface
 
     def __init__(self, config: SpAttenConfig):

@@ -43,14 +43,23 @@ class Softmax(wiring.Component):
     vector of `rows` L-lane rows. Valid input: keys ≥ 1, as many scores as `meta` says.
     """
 
+    #: The layer; `dim_log2` and `threshold` are used.
     job: data.View
+    #: What is in a slot: `slot_meta`, before its first score row; always taken.
     meta: stream.Interface
+    #: Scores, `score_row`, rows of different slots in any order; always taken.
     i: stream.Interface
+    #: Head whose scale is wanted.
     scale_head: Signal
+    #: Its scale, one cycle later.
     scale: data.View
+    #: Final probabilities, `prob_row`, L per cycle; may stall.
     o: stream.Interface
+    #: Slots whose vectors are flat: their LSBs are wanted; may stall.
     flat: stream.Interface
+    #: Slots that may be handed out again; taken at once.
     free: stream.Interface
+    #: A pass is at work or a result waits.
     busy: Signal
 
     def __init__(self, config: SpAttenConfig):

@@ -28,12 +28,19 @@ class LocalTopK(wiring.Component):
     #: Cycles from a row of `probs` to the wide row at the engine.
     LATENCY = 3 + SkidBuffer.LATENCY
 
+    #: The layer; `keep_values` is used.
     job: data.View
+    #: Probabilities, `prob_row`.
     probs: stream.Interface
+    #: Row of the survivor list whose ids are wanted.
     list_row: Signal
+    #: These ids, one cycle later.
     list_ids: data.View
+    #: What is kept of each vector, `kept_row`, P per cycle.
     kept: stream.Interface
+    #: Pulse: a vector's last row has got its ids.
     listed: Signal
+    #: A row has come whose vector has not left.
     busy: Signal
 
     def __init__(self, config: SpAttenConfig):

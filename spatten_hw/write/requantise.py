@@ -85,12 +85,19 @@ class Requantiser(wiring.Component):
     | 8 … | absolute values, then their tree: the sum goes to its queue | `magnitude_sum` |
     """
 
-    i: stream.Interface
-    o: stream.Interface
-    head_sums: stream.Interface
+    #: The layer; holds still from two cycles before its first row.
     job: data.View
-    scale: data.View
+    #: Exact sums, `acc_row`.
+    i: stream.Interface
+    #: Head whose scale is wanted.
     scale_head: Signal
+    #: Its scale, one cycle later.
+    scale: data.View
+    #: Write beats, `out_beat`, kind 0.
+    o: stream.Interface
+    #: Σ |out| of each beat, `head_sum`, in the same order.
+    head_sums: stream.Interface
+    #: Pulse: a row's last sum is made.
     items: Signal
 
     def __init__(self, config: SpAttenConfig):

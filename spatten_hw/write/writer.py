@@ -36,12 +36,27 @@ class Writer(wiring.Component):
     One beat per cycle sustained, whatever the lengths of rows; latency of `BurstBuilder` plus 2.
     """
 
+    #: Beats of outputs, `out_beat`, AXI id 0.
     rows: stream.Interface
+    #: Beats of stored state, `out_beat`, AXI id 1.
     state: stream.Interface
+    #: Write addresses, one AXI4 channel per memory port.
+    aw: list[stream.Interface]
+    #: Write data, one per memory port.
+    w: list[stream.Interface]
+    #: Write responses, one per memory port; always taken.
+    b: list[stream.Interface]
+    #: Forgets `error`.
     clear: Signal
+    #: Nothing buffered or unanswered; low from the cycle after a beat is taken.
     idle: Signal
+    #: A response was not OKAY since the last `clear`: bit 0 outputs, bit 1 state.
     error: Signal
+    #: In the order of `error`: bursts of that kind are unanswered, a few cycles late.
+    waits: Signal
+    #: Pulse: a beat of outputs went to a channel.
     beats_out: Signal
+    #: Pulse: a beat of state went to a channel.
     beats_state: Signal
 
     def __init__(self, config: SpAttenConfig):
