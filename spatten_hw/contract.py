@@ -57,7 +57,7 @@ def always_taken(m: Module, port: stream.Interface, name: str) -> None:
 
 
 def stream_contract(m: Module, port: stream.Interface, name: str) -> None:
-    """The stream contract for `port`, whoever drives it: once valid it stays so, its payload unchanged, until taken."""
+    """The stream contract for `port`, of its source: once valid it stays so, its payload unchanged, until taken."""
     if not contracts_on():
         return
     payload = Value.cast(port.payload)

@@ -82,10 +82,10 @@ class QuickSelectChoice(TopKChoice):
 
 @dataclass(frozen=True)
 class LineRateChoice(TopKChoice):
-    """One row per cycle whatever the values are: the threshold digit by digit, one vector per stage."""
+    """One row per cycle for any values: the threshold digit by digit, one vector per stage."""
 
     name: ClassVar[str] = "linerate"
-    title: ClassVar[str] = "the threshold digit by digit, a row per cycle whatever the values are"
+    title: ClassVar[str] = "the threshold digit by digit, a row per cycle for any values"
     component: ClassVar[str] = "topk.linerate:LineRate"
     passes: ClassVar[int] = 1
     laws: ClassVar[Laws] = {"luts": law(2470, topk=1160), "flip_flops": law(1690, topk=475), "brams": law(10, topk=1.6)}

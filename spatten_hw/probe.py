@@ -45,8 +45,9 @@ class Observed:
     """One stream, or, with `level`, one state bit (it "fires" in every cycle it is 1 and is never blocked).
 
     `key`: payload fields that name the work item, a dot between levels, at most `WORD` bits in all; taken from a
-    vector's first row. `last`: the payload's `last` ends a vector; without it every transfer is one. `lane`: vectors
-    with different values of the key's first field may interleave. `counted`: cycles are counted, no vectors recorded.
+    vector's first row. `last`: the payload's `last` ends a vector; without it every transfer is one.
+    `interleaved`: vectors with different values of the key's first field may be. `counted`: cycles are counted, no
+    vectors recorded.
     `source`, `sink`: the units between which it runs.
     """
 
@@ -54,7 +55,7 @@ class Observed:
     layout: Layout | None = None
     key: tuple[str, ...] = ()
     last: bool = False
-    lane: bool = False
+    interleaved: bool = False
     level: bool = False
     counted: bool = False
     source: str = ""
@@ -93,7 +94,7 @@ STREAMS: tuple[Observed, ...] = (
     Observed("q_rows", q_row, ("slot",), source="fetch", sink="score"),
     Observed("k_rows", operand_row, ("fill",), last=True, source="fetch", sink="score"),
     Observed("v_rows", operand_row, ("fill",), last=True, source="fetch", sink="value"),
-    Observed("scores", score_row, ("slot", "replay"), last=True, lane=True, source="score", sink="softmax"),
+    Observed("scores", score_row, ("slot", "replay"), last=True, interleaved=True, source="score", sink="softmax"),
     Observed("probs", prob_row, _ITEM, last=True, source="softmax", sink="top-k"),
     Observed("kept", kept_row, _ITEM, last=True, source="top-k", sink="value"),
     Observed("v_kept", kept_row, _ITEM, last=True, source="top-k", sink="fetch"),

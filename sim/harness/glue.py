@@ -68,7 +68,7 @@ inline const void* probe_port(Top&) { return nullptr; }
         fields = list(o.fields(config).values())
         key_words.append(word if fields else 0)
         word += bool(fields)
-        lane_masks.append((1 << fields[0]) - 1 if o.lane else 0)
+        lane_masks.append((1 << fields[0]) - 1 if o.interleaved else 0)
         for name, on in (("RECORDED", not o.counted), ("MOVES", not o.level), ("WORKING", o.name in WORKING),
                          ("SLOW", o.name in SLOW)):
             masks[name][n // WORD] |= int(on) << n % WORD

@@ -42,8 +42,8 @@ class RequestColumn(wiring.Component):
     """The requests of n requesters to one channel: one a cycle, skid buffer at `ar`; round robin, but those of
     `patient` (a bit per requester) only when nobody else asks.
 
-    `requests`: who has a request for this channel, `payloads` what; `taken` (one-hot): whose goes now. `taken`
-    depends on `requests` and registers, not on `ar.ready`. AXI id = requester · ids_per_port + burst.
+    `requests`: requesters with a request for this channel, `payloads`: the requests; `taken` (one-hot): whose goes now.
+    It depends on `requests` and registers, not on `ar.ready`. AXI id = requester · ids_per_port + burst.
     """
 
     ar: stream.Interface
@@ -114,7 +114,7 @@ class ResponseColumn(wiring.Component):
             own_beats.eq(Cat(self.valid[k] & (self.beats[k].id[bb:] == self.me) for k in range(self.channels))),
             self.taken.eq(Mux(free, grant, 0)),
         ]
-        if self.channels == 1:       # a channel of its own: nobody to arbitrate with
+        if self.channels == 1:       # one channel: no arbitration
             m.d.comb += grant.eq(own_beats)
         else:
             m.submodules.arbiter = arbiter = RoundRobin(self.channels)

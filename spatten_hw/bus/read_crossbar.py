@@ -38,7 +38,7 @@ def response_banks(c: SpAttenConfig) -> int:
 
 
 class ReadCrossbar(wiring.Component):
-    """`requesters` × `channels`: requests to the channel their address lives on, beats back to who asked.
+    """`requesters` × `channels`: requests to the channel their address lives on, beats back to the requester.
 
     Ports: arrays `req` (per requester), `rsp` (requester × bank, see `response_banks`), `ar` and `r` (per
     channel). A request takes `REQUEST_LATENCY` cycles to `ar` when nobody competes, a beat `RESPONSE_LATENCY` from

@@ -35,7 +35,7 @@ def tagged(c: SpAttenConfig, mode: Value, addr: Value, row_bytes: Value) -> Valu
 
 
 def row_word(c: SpAttenConfig) -> data.StructLayout:
-    """A word, as wide as a beat, of a plane's row: its word n holds bits n·B … of the row, whatever its address.
+    """A word, as wide as a beat, of a plane's row: its word n holds bits n·B … of the row, for any address of the row.
 
     `last` of the row; then `error`: a beat of the row had an AXI error response. Bits beyond the row are don't-care.
     """
@@ -90,7 +90,7 @@ class Aligner(wiring.Component):
         rotated = (Cat(beat.data, beat.data) >> Cat(Const(0, 3), beat.offset))[:c.axi_data_bits]
         m.d.comb += self.i.ready.eq(~turned_valid | take)
         with m.If(self.i.ready):
-            # Whatever arrives; of nothing, or of another row, no byte is for the word before.
+            # Loaded without a look at `valid`: a wide clock enable. A first beat, or none, completes no word.
             m.d.sync += [
                 turned_valid.eq(self.i.valid), turned.eq(rotated), turned_first.eq(beat.first),
                 turned_last.eq(beat.last), turned_error.eq(beat.error), turned_tag.eq(tag),

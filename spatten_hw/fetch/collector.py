@@ -85,7 +85,7 @@ class RowCollector(wiring.Component):
         if self.pairs:
             with m.If(take):
                 m.d.sync += second.eq(~done)
-        # Whatever the ports offer: a wide clock enable need not know whether it is a group.
+        # Loaded without a look at whether it is a group: `valid` says so, and the wide clock enable is simpler.
         with m.If(move):
             m.d.sync += [
                 spare.i.valid.eq(take), out.count.eq(note.count), out.last.eq(note.last & done), out.fill.eq(note.fill),

@@ -51,7 +51,7 @@ class SurvivorSelector(wiring.Component):
         m.submodules.narrow = narrow = Narrow(c.topk_lanes, c.lanes, number)
 
         # Constant during a vector, registered to keep the subtraction off the comparators' path, and choices off those
-        # of the engine and of who reads the totals: no row gets there in the cycle in which `heads` changes.
+        # of the engine and of the readers of the totals: no row gets there in the cycle in which `heads` changes.
         tail = Signal(c.count_bits)
         keep = Signal.like(self.keep)
         heads = Signal()
@@ -73,7 +73,7 @@ class SurvivorSelector(wiring.Component):
                 by_token.i.p.elements[lane].eq(_element(t.p.ids[lane], number, Cat(total, protected))),
             ]
 
-        # Cut: who reads the totals stalls on the engine.
+        # Cut: the readers of the totals stall on the engine.
         m.submodules.rows_skid = skid = SkidBuffer(engine.i.p.shape())
         wiring.connect(m, skid.o, engine.i)
         # Only the chosen one has rows.

@@ -78,7 +78,7 @@ class Survivors(wiring.Component):
                     self.ids[i][lane].eq(Mux(identity, position_id, rd.data[lane])),
                 ]
 
-        # Lengths are counted as rows arrive: whoever sends them needs to promise nothing.
+        # Lengths are counted as rows arrive: the sender need not know them.
         counted = Signal(max(c.count_bits, c.max_heads.bit_length()))
         total = Signal.like(counted)
         m.d.comb += total.eq(counted + member.count)

@@ -60,8 +60,8 @@ class Normalise(wiring.Component):
         take = Signal()
         keep = Signal()
         returned = Signal()
-        # Two, since rows and headers come from queues that need not lie side by side; of the credits before this cycle,
-        # since whether a row comes, and whether it is kept, is decided far from here.
+        # Two copies, since the queues of rows and headers may lie apart. They look at the credits before this cycle:
+        # the signals that a row comes, and that it is kept, have a long way.
         room, header_room = copies(m, credits > 1, 2, "room", init=1)
         m.d.comb += [
             take.eq(self.header.valid & self.rows.valid & room),

@@ -111,7 +111,7 @@ class Reciprocal(wiring.Component):
                          differences[1].eq(shifted - (divisor << 1)), differences[2].eq(shifted - triple)]
             fits = [~difference[-1] for difference in differences]
             high = fits[1]
-            # Below the divisor whichever it is, so T_BITS hold it.
+            # Each of the four is below the divisor, so T_BITS hold it.
             next_remainder = Mux(high, Mux(fits[2], differences[2][:T_BITS], differences[1][:T_BITS]),
                        Mux(fits[0], differences[0][:T_BITS], shifted[:T_BITS]))
             remainder = Signal(T_BITS, name=f"remainder_{stage}", reset_less=True)

@@ -117,7 +117,7 @@ class Softmax(wiring.Component):
         connect_cut(m, "header", header_fifo.o, normalise.header)
         # Rows are there before their header, so the register costs no time.
         connect_cut(m, "rows", row_fifo.o, normalise.rows)
-        # Who takes rows is far away, and there are two of them.
+        # Rows have two takers (pruner and local top-k), both far from here: a spare register cuts their `ready`.
         m.submodules.catch = spare = SpareBuffer(prob_row(c))
         connect(m, normalise.o, spare.i)
         connect(m, spare.o, wiring.flipped(self.o))

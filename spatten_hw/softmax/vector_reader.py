@@ -138,7 +138,7 @@ class VectorReader(wiring.Component):
             self.done.p.slot.eq(delay(m, front.info.slot, 1, "ended_slot")),
         ]
         m.d.sync += [
-            # Given back a cycle late: what is popped is decided far from here.
+            # Given back a cycle late: the signals of what is popped have a long way.
             row_back.eq(self.row_popped), vector_back.eq(self.vector_popped),
             row_credits.eq(row_credits - go + row_back),
             vector_credits.eq(vector_credits - (go & first) + vector_back),

@@ -1,4 +1,4 @@
-"""Round robin: who goes next when several want the same thing."""
+"""Round robin: which of several requesters goes next."""
 
 from __future__ import annotations
 

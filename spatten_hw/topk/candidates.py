@@ -12,7 +12,7 @@ from ..primitives.pipeline import copies, delay
 from .pivot import PivotChooser, RowSampler
 
 #: What a pass reads: the input buffer, or one of the FIFO memories.
-INPUT, SMALL, LARGE = range(3)
+INPUT, BELOW, ABOVE = range(3)
 
 
 def first_row(key_bits: int) -> int:
@@ -60,18 +60,18 @@ def behind_memory(m: Module, row: Value, key_bits: int, name: str) -> Value:
     return delay(m, row, first_row(key_bits) - 2, f"{name}_stored")
 
 
-def choose_row(m: Module, source: Value, arriving: Value, small: Value, large: Value, buffered: Value,
+def choose_row(m: Module, source: Value, arriving: Value, below: Value, above: Value, buffered: Value,
                keys: data.ArrayLayout) -> data.View:
     """The row of `source` that is `arriving`, a cycle later, until the next one. `source` counts from the cycle before
-    on; `small`, `large`, `buffered`: rows of the two sides and of the input buffer, in the shape `keys`."""
+    on; `below`, `above`, `buffered`: rows of the two sides and of the input buffer, in the shape `keys`."""
     width = keys.elem_shape.width
     row = Signal(keys, reset_less=True)
     # A bit for each memory, for each lane: rows are wide, and the memories lie apart.
-    from_small = copies(m, source == SMALL, keys.length, "from_small")
-    from_large = copies(m, source == LARGE, keys.length, "from_large")
+    from_below = copies(m, source == BELOW, keys.length, "from_below")
+    from_above = copies(m, source == ABOVE, keys.length, "from_above")
     for lane in range(keys.length):
         key = slice(lane * width, (lane + 1) * width)
         with m.If(arriving):
-            m.d.sync += row[lane].eq(Mux(from_small[lane], small[key],
-                                         Mux(from_large[lane], large[key], buffered[key])))
+            m.d.sync += row[lane].eq(Mux(from_below[lane], below[key],
+                                         Mux(from_above[lane], above[key], buffered[key])))
     return row

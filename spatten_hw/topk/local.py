@@ -135,7 +135,7 @@ class LocalTopK(wiring.Component):
 
         # Vectors inside: in the engine or one of the five rows in front of it.
         present = Signal(range(engine.max_vectors + 6))
-        # Counted a cycle late, while the row waits: whether it is taken is decided far from here.
+        # Counted a cycle late, while the row waits: the signal that it is taken has a long way.
         enters = delay(m, taken & self.probs.p.last, 1, "entered", reset=True)
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
         m.d.sync += present.eq(present + enters - leaves)

@@ -78,7 +78,7 @@ class RowSampler(wiring.Component):
         for j in range(self.count):
             offset = j * RandomBits.WIDTH // self.count
             rotated = Cat(self.random[offset:], self.random[:offset])[:len(mask)]
-            # Drawn a cycle ahead for either case: samples are wide, and whether a row comes is decided far from here.
+            # Drawn a cycle ahead for either case: samples are wide, and the signal that a row comes has a long way.
             replaces = Signal(name=f"replaces_{j}", init=1)
             m.d.sync += replaces.eq(Mux(passes, self.last | ((rotated & next_mask) == 0), (rotated & mask) == 0))
             with m.If(self.valid & self.full & replaces):

@@ -82,7 +82,7 @@ class QuickSelect(TopKEngine):
             n.eq(Mux(started, counted, 0) + row.count),
             k.eq(Mux(started, k_held, row.k)),
         ]
-        # Room is there, or given back, a cycle late: whether a row is used is decided far from here.
+        # Room is counted a cycle late: the signal that a row is used has a long way.
         m.d.sync += [
             freed.eq(row_filter.freed), rows_used.eq(rows_used + taken - freed),
             space.eq((rows_used != depth) & ~(taken & (rows_used == depth - 1))),

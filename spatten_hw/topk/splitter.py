@@ -12,11 +12,11 @@ from .zero_eliminator import ZeroEliminator
 
 
 class Splitter(wiring.Component):
-    """Keys below the pivot leave through `small`, keys above it through `large`, both as dense rows.
+    """Keys below the pivot leave through `below_keys`, keys above it through `above_keys`, both as dense rows.
 
     One row per cycle. In: `valid`, `keys`, `count` live lanes, `last` row of a pass, `pivot` (constant
     over a pass), `probe`. `LATENCY` = 3 cycles after a pass's last row, `done` is high with `above`
-    (keys > pivot), `above_equal` (keys ≥ pivot) and `done_pivot`. `small` and `large` end 5 cycles after
+    (keys > pivot), `above_equal` (keys ≥ pivot) and `done_pivot`. `below_keys` and `above_keys` end 5 cycles after
     the last row, both with a `last` row (empty if nothing went there).
 
     A row with `probe` is a pass of its own whose keys go nowhere: only counted. `clear` forgets probes
@@ -36,8 +36,8 @@ class Splitter(wiring.Component):
     above: Signal
     above_equal: Signal
     done_pivot: Signal
-    small: stream.Interface
-    large: stream.Interface
+    below_keys: stream.Interface
+    above_keys: stream.Interface
 
     def __init__(self, key_bits: int, lanes: int, count_bits: int):
         self.key_bits = key_bits
@@ -48,16 +48,16 @@ class Splitter(wiring.Component):
             "valid": In(1), "probe": In(1), "clear": In(1), "last": In(1), "pivot": In(key_bits),
             "keys": In(data.ArrayLayout(unsigned(key_bits), lanes)), "count": In(lanes.bit_length()),
             "done": Out(1), "above": Out(count_bits), "above_equal": Out(count_bits),
-            "done_pivot": Out(key_bits), "small": Out(side), "large": Out(side),
+            "done_pivot": Out(key_bits), "below_keys": Out(side), "above_keys": Out(side),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         lanes, count_bits = self.lanes, self.count_bits
-        m.submodules.eliminate_small = eliminate_small = ZeroEliminator(self.key_bits, lanes)
-        m.submodules.eliminate_large = eliminate_large = ZeroEliminator(self.key_bits, lanes)
-        m.submodules.pack_small = pack_small = Packer(self.key_bits, lanes)
-        m.submodules.pack_large = pack_large = Packer(self.key_bits, lanes)
+        m.submodules.eliminate_below = eliminate_below = ZeroEliminator(self.key_bits, lanes)
+        m.submodules.eliminate_above = eliminate_above = ZeroEliminator(self.key_bits, lanes)
+        m.submodules.pack_below = pack_below = Packer(self.key_bits, lanes)
+        m.submodules.pack_above = pack_above = Packer(self.key_bits, lanes)
 
         # Control beside the data, one register per stage: compared, counted, (dense).
         valid = Signal(3)
@@ -91,8 +91,8 @@ class Splitter(wiring.Component):
             ]
 
         for mask, eliminate, pack, out in (
-                (smaller, eliminate_small, pack_small, self.small),
-                (larger, eliminate_large, pack_large, self.large)):
+                (smaller, eliminate_below, pack_below, self.below_keys),
+                (larger, eliminate_above, pack_above, self.above_keys)):
             m.d.comb += [
                 eliminate.enable.eq(1), eliminate.elements.eq(keys), eliminate.keep.eq(mask),
                 pack.i.valid.eq(row_pass[2]), pack.i.p.elements.eq(eliminate.dense),
@@ -108,8 +108,8 @@ class Splitter(wiring.Component):
         above_sum = Signal(count_bits)
         above_equal_sum = Signal(count_bits)
         m.d.comb += [
-            above_row.eq(eliminate_large.count_early),
-            above_equal_row.eq(live_next - eliminate_small.count_early),
+            above_row.eq(eliminate_above.count_early),
+            above_equal_row.eq(live_next - eliminate_below.count_early),
             above_sum.eq(above + above_row),
             above_equal_sum.eq(above_equal + above_equal_row),
         ]
@@ -123,7 +123,7 @@ class Splitter(wiring.Component):
             self.above_equal.eq(Mux(probe[1], above_equal_row, above_equal_sum)),
             self.done_pivot.eq(pivot_counted),
         ]
-        for name, pack in (("small", pack_small), ("large", pack_large)):
+        for name, pack in (("below", pack_below), ("above", pack_above)):
             always_taken(m, pack.i, f"{name} keys")
         contract(m, self.count <= lanes, "count is at most the lanes of a row", when=self.valid)
         if contracts_on():

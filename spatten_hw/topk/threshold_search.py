@@ -13,7 +13,7 @@ from ..contract import contract, contracts_on
 from ..primitives.pipeline import delay
 from ..primitives.ring import next_in_ring
 from ..primitives.widths import narrow
-from .candidates import INPUT, LARGE, SMALL, behind_memory, choose_row, first_row, store_side
+from .candidates import ABOVE, BELOW, INPUT, behind_memory, choose_row, first_row, store_side
 from .pivot import PivotChooser, RandomBits
 from .row_filter import filter_command
 from .splitter import Splitter
@@ -73,7 +73,7 @@ class ThresholdSearch(wiring.Component):
         })
 
     def worst_case_cycles(self, n: int) -> int:
-        """No vector of n keys takes more cycles, whatever its keys: each middle pivot halves the range."""
+        """No vector of n keys takes more cycles: each pivot in the middle halves the range of the keys."""
         passes = self.random_passes + self.key_bits + 1
         if n <= self.lanes:
             passes = 0
@@ -118,12 +118,12 @@ class ThresholdSearch(wiring.Component):
                 remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
                 self.buffer_row.eq(next_in_ring(self.buffer_row, self.buffer_depth)),
             ]
-        small = store_side(m, "small", splitter.small, row_index, self.max_rows, self.samples, random.following)
-        large = store_side(m, "large", splitter.large, row_index, self.max_rows, self.samples, ~random.following)
+        below = store_side(m, "below", splitter.below_keys, row_index, self.max_rows, self.samples, random.following)
+        above = store_side(m, "above", splitter.above_keys, row_index, self.max_rows, self.samples, ~random.following)
         buffered = behind_memory(m, Value.cast(self.buffer_keys), key_bits, "buffer")
         with m.If(arriving):
             m.d.sync += [row_live.eq(arriving_live), row_last.eq(arriving_last)]
-        row = choose_row(m, source, arriving, small.row, large.row, buffered, self.buffer_keys.shape())
+        row = choose_row(m, source, arriving, below.row, above.row, buffered, self.buffer_keys.shape())
 
         # The pivot: of a pass from the chooser, in time for its first row; of a try the next candidate.
         pivot = Signal(key_bits)
@@ -137,10 +137,10 @@ class ThresholdSearch(wiring.Component):
             chooser.middle.eq(passes == self.random_passes),
         ]
         with m.Switch(source):
-            with m.Case(SMALL):
-                m.d.comb += chooser.samples.eq(small.samples)
-            with m.Case(LARGE):
-                m.d.comb += chooser.samples.eq(large.samples)
+            with m.Case(BELOW):
+                m.d.comb += chooser.samples.eq(below.samples)
+            with m.Case(ABOVE):
+                m.d.comb += chooser.samples.eq(above.samples)
             with m.Default():
                 m.d.comb += chooser.samples.eq(self.cmd.p.samples)
         m.d.sync += tried.eq(trying)
@@ -204,15 +204,15 @@ class ThresholdSearch(wiring.Component):
                         passes.eq(passes + (passes != self.random_passes)),
                         threshold.eq(splitter.done_pivot), keep_equal.eq(k - splitter.above),
                     ]
-                    # Of a vector that is found, nobody looks at these any more.
+                    # Not used any more if the k-th key is found.
                     with m.If(above_k):
                         m.d.sync += [
-                            source.eq(LARGE), size.eq(splitter.above),
+                            source.eq(ABOVE), size.eq(splitter.above),
                             low.eq(splitter.done_pivot + 1),
                         ]
                     with m.Else():
                         m.d.sync += [
-                            source.eq(SMALL), size.eq(size - splitter.above_equal), k.eq(rest),
+                            source.eq(BELOW), size.eq(size - splitter.above_equal), k.eq(rest),
                             high.eq(splitter.done_pivot - 1),
                         ]
                     m.next = "PREPARE"
