@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .config_rules import PLANE_WIDTHS as PLANE_WIDTHS
@@ -58,7 +57,7 @@ class SpAttenConfig:
     max_group: int = field(default=8, metadata={"doc": "query heads that share one K/V head"})
     slots: int = field(default=8, metadata={"doc": "score vectors in flight between Q×K and the decision"})
     topk_lanes: int = field(default=16, metadata={"doc": "comparators per top-k array (P)"})
-    topk: str | Mapping[str, object] | TopKChoice = field(
+    topk: str | TopKChoice = field(
         default=QuickSelectChoice(), metadata={"doc": "local top-k engine, quickselect or linerate"})
     channels: int = field(default=16, metadata={"doc": "AXI4 memory ports (C)"})
     axi_data_bits: int = field(default=256, metadata={"doc": "data width of one memory port"})
@@ -71,7 +70,7 @@ class SpAttenConfig:
     job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
 
     def __post_init__(self) -> None:
-        # A name or a table becomes the choice that it names; what names none stays, for the rules to say so.
+        # What is written becomes the choice that it names; what names none stays, for the rules to say so.
         object.__setattr__(self, "topk", topk_choice(self.topk) or self.topk)
         broken = list(violations(self))
         if broken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .engines import TOPK, TopKChoice
@@ -90,8 +90,8 @@ def violations(c: SpAttenConfig) -> Iterator[str]:
 
 
 def _parameters(written: object) -> str:
-    """The parameters that the engine which a table names has, if it names one."""
-    kind = TOPK.get(str(written.get("engine"))) if isinstance(written, Mapping) else None
+    """The parameters of the engine that `written` begins with, if it is one."""
+    kind = TOPK.get(str(written).partition(",")[0].strip())
     if kind is None:
         return ""
-    return f"; {kind.name} has the parameters {', '.join(f.name for f in dataclasses.fields(kind))}"
+    return f"; {kind.name} has the parameters {', '.join(f.name for f in dataclasses.fields(kind))} (whole numbers)"

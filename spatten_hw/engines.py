@@ -1,16 +1,15 @@
 """Engines that a configuration chooses among: each with its parameters, rules, component, golden model and area law.
 
-A choice is written as its name (`topk = "linerate"`) or, with parameters that are not the default ones, as a table
-(`topk = {engine = "linerate", digit_bits = 3}`; on a command line `--set topk=linerate,digit_bits=3`). Another engine
-is one more class here and what it names; nothing else knows which engines there are. Plain Python: the component and
-the golden model are imported when they are asked for.
+A choice is written as its name, followed by the parameters that are not the default ones: `linerate`,
+`linerate,digit_bits=3,wide=2`. Another engine is one more class here and what it names; nothing else knows which
+engines there are. Plain Python: the component and the golden model are imported when they are asked for.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,10 +40,11 @@ class TopKChoice:
         return dataclasses.asdict(self)
 
     @property
-    def written(self) -> str | dict[str, Any]:
+    def written(self) -> str:
         """As a configuration has it: the name alone if every parameter is the default one."""
-        changed = {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
-        return {"engine": self.name, **changed} if changed else self.name
+        changed = [f"{f.name}={self.parameters[f.name]}" for f in dataclasses.fields(self)
+                   if self.parameters[f.name] != f.default]
+        return ",".join([self.name, *changed])
 
     def violations(self) -> Iterator[tuple[str, str]]:
         """(rule, remedy) for each rule of the engine's that its parameters break."""
@@ -100,15 +100,18 @@ TOPK: dict[str, type[TopKChoice]] = {choice.name: choice for choice in (QuickSel
 
 
 def topk_choice(written: object) -> TopKChoice | None:
-    """The choice that a configuration's field says: a choice, a name, or a table with `engine`. None: no such engine,
-    or a parameter that it does not have."""
-    if isinstance(written, TopKChoice):
-        return written
-    table = {"engine": written} if isinstance(written, str) else dict(written) if isinstance(written, Mapping) else {}
-    kind = TOPK.get(str(table.pop("engine", "")))
-    if kind is None or table.keys() - {f.name for f in dataclasses.fields(kind)}:
+    """The choice that a configuration's field says. None: no such engine, or a parameter that it does not have, or one
+    that is no whole number."""
+    if isinstance(written, TopKChoice) or not isinstance(written, str):
+        return written if isinstance(written, TopKChoice) else None
+    name, *settings = (part.strip() for part in written.split(","))
+    kind, pairs = TOPK.get(name), [setting.partition("=") for setting in settings]
+    if kind is None or {key.strip() for key, _, _ in pairs} - {f.name for f in dataclasses.fields(kind)}:
         return None
-    return kind(**table)
+    try:
+        return kind(**{key.strip(): int(value) for key, _, value in pairs})
+    except ValueError:
+        return None
 
 
 def topk_engine(written: str, *sizes: int) -> TopKEngine:

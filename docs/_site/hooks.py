@@ -61,8 +61,9 @@ def configuration() -> str:
              f"| field | what | default | {' | '.join(PRESETS)} |", f"|---|---|---|{'---|' * len(PRESETS)}"]
     for field in dataclasses.fields(SpAttenConfig):
         if field.name != "name":
-            values = " | ".join(str(getattr(c, field.name)) for c in PRESETS.values())
-            lines.append(f"| `{field.name}` | {field.metadata.get('doc', '')} | {field.default} | {values} |")
+            values = " | ".join(str(c.fields[field.name]) for c in PRESETS.values())
+            default = SpAttenConfig().fields[field.name]
+            lines.append(f"| `{field.name}` | {field.metadata.get('doc', '')} | {default} | {values} |")
     return "\n".join(lines) + "\n"
 
 

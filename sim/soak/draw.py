@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spatten_hw.config import PLANE_WIDTHS, TOPK_ENGINES, ConfigError, SpAttenConfig
+from spatten_hw.engines import TOPK
 
 #: Most of `cost` that a drawing may have: one of these, or, if it may be large, the last.
 USUAL_COST, LARGE_COST = (35, 35, 45, 45, 60, 100), 400
@@ -84,10 +86,19 @@ def cost(fields: dict) -> float:
     lanes = fields["multipliers"] // fields["min_dim"]
     ports = fields["k_ports"] + fields["v_ports"] + 2
     beat = 1 + fields["axi_data_bits"] / 256
-    comparator = 1.0 if fields["topk"] == "linerate" else 0.5
+    comparator = 1.0 if str(fields["topk"]).startswith("linerate") else 0.5
     return (15 + 0.15 * fields["multipliers"] * fields["operand_bits"] / 12 + 1.5 * lanes
             + comparator * fields["topk_lanes"] + 0.7 * ports * beat + 0.08 * ports * fields["channels"] * beat
             + 0.5 * fields["channels"] * beat)
+
+
+def _engine(rng: random.Random) -> str:
+    """An engine, every other time with parameters of its own."""
+    kind = TOPK[rng.choice(TOPK_ENGINES)]
+    if rng.random() < 0.5:
+        return kind.name
+    return kind(**{f.name: rng.choice([f.default, rng.randint(*f.metadata["range"])])
+                   for f in dataclasses.fields(kind)}).written
 
 
 def _legal(rng: random.Random) -> dict[str, object]:
@@ -113,7 +124,7 @@ def _legal(rng: random.Random) -> dict[str, object]:
         "multipliers": multipliers, "min_dim": min_dim, "max_dim": max_dim, "operand_bits": operand_bits,
         "max_tokens": max_tokens, "sram_tokens": sram_tokens, "max_heads": max_heads,
         "max_group": min(rng.choice([1, 2, rng.randint(1, 32)]), slots, max_heads), "slots": slots,
-        "topk_lanes": pow2(lanes, 64, 0.6), "topk": rng.choice(TOPK_ENGINES),
+        "topk_lanes": pow2(lanes, 64, 0.6), "topk": _engine(rng),
         "channels": pow2(1, 32, 0.6), "axi_data_bits": 8 * beat, "axi_addr_bits": rng.randint(16, 48),
         "interleave_bytes": pow2(beat, min(4096, 256 * beat)), "k_ports": pow2(lanes, 64, 0.5),
         "v_ports": pow2(lanes, 64, 0.5), "ids_per_port": pow2(2, 64), "job_queue": rng.randint(2, 16),

@@ -18,8 +18,6 @@ from spatten_hw.user_text import read_toml
 
 #: Preset that applies where neither --preset nor the TOML file names one, and the command has no other default.
 DEFAULT_PRESET = "small"
-#: Fields that choose an engine (`spatten_hw/engines.py`): a name, with parameters a table.
-ENGINES = ("topk",)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, default: str = DEFAULT_PRESET) -> None:
@@ -67,40 +65,29 @@ def _read_toml(path: Path) -> dict[str, object]:
     for name, value in table.items():
         if name != "preset":
             _check_field(name, str(path))
-            kind, article = _kind(name)
+            kind, article = (str, "a string") if _types()[name] == "str" else (int, "a whole number")
             if isinstance(value, bool) or not isinstance(value, kind):
                 raise UserError(f"{path}: {name} must be {article}, is {value!r}")
     return table
 
 
-def _kind(name: str) -> tuple[type | tuple[type, ...], str]:
-    """Python types of a field in a TOML file, and what a message calls them."""
-    if name in ENGINES:
-        return (str, dict), "a string or a table"
-    return (str, "a string") if name == "name" else (int, "a whole number")
+def _types() -> dict[str, str]:
+    return {f.name: str(f.type).partition(" ")[0] for f in dataclasses.fields(SpAttenConfig)}
 
 
 def _check_field(name: str, where: str) -> None:
-    fields = [f.name for f in dataclasses.fields(SpAttenConfig)]
+    fields = _types()
     if name not in fields:
         raise UserError(f"{where}: unknown field '{name}'{_near(name, fields)}; fields: {', '.join(fields)}")
 
 
 def _value(name: str, text: str) -> object:
-    if name == "name":
+    if _types()[name] == "str":
         return text
-    if name in ENGINES:
-        engine, *parameters = text.split(",")
-        return {"engine": engine} | {key.strip(): _number(f"{name}={text}", key.strip(), value)
-                                     for key, _, value in (item.partition("=") for item in parameters)}
-    return _number(f"{name}={text}", name, text)
-
-
-def _number(setting: str, name: str, text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise UserError(f"--set {setting}: {name} must be a whole number") from None
+        raise UserError(f"--set {name}={text}: {name} must be a whole number") from None
 
 
 def _near(name: str, known) -> str:

@@ -16,8 +16,8 @@ from spatten_hw.topk.interface import TopKEngine
 
 @pytest.mark.parametrize("written,choice", [
     ("quickselect", QuickSelectChoice()), ("linerate", LineRateChoice()), (LineRateChoice(), LineRateChoice()),
-    ({"engine": "linerate", "digit_bits": 3}, LineRateChoice(digit_bits=3)),
-    ({"engine": "quickselect", "waiting": 1}, QuickSelectChoice(waiting=1)),
+    ("linerate, digit_bits = 3", LineRateChoice(digit_bits=3)),
+    ("quickselect,waiting=1", QuickSelectChoice(waiting=1)),
 ])
 def test_written_and_read(written, choice):
     config = SMALL.replace(topk=written)
@@ -29,16 +29,17 @@ def test_a_choice_without_parameters_is_its_name():
     """So the hash of a build, which sits in a register, is that of the name alone."""
     assert SMALL.fields["topk"] == "linerate" and SMALL.replace(topk=LineRateChoice()).hash == SMALL.hash
     changed = SMALL.replace(topk=LineRateChoice(wide=2))
-    assert changed.fields["topk"] == {"engine": "linerate", "wide": 2} and changed.hash != SMALL.hash
+    assert changed.fields["topk"] == "linerate,wide=2" and changed.hash != SMALL.hash
 
 
 @pytest.mark.parametrize("written,message", [
     ("bubblesort", r"topk = 'bubblesort': must name a top-k engine; use 'quickselect' or 'linerate'$"),
     (7, "topk = 7: must name a top-k engine"),
-    ({"engine": "linerate", "waiting": 3}, "linerate has the parameters digit_bits, digit_stages, wide"),
-    ({"engine": "linerate", "digit_bits": 0},
+    ("linerate,waiting=3", r"linerate has the parameters digit_bits, digit_stages, wide \(whole numbers\)"),
+    ("linerate,digit_bits=0",
      r"topk = 'linerate': digit_bits = 0 must be a whole number in 1 … 6; use 4"),
-    ({"engine": "quickselect", "waiting": "4"}, r"topk = 'quickselect': waiting = '4' must be a whole number"),
+    ("quickselect,waiting=x", r"topk = 'quickselect,waiting=x': must name a top-k engine"),
+    (QuickSelectChoice(waiting="4"), r"waiting = '4' must be a whole number"),
 ])
 def test_what_is_no_choice(written, message):
     with pytest.raises(ConfigError, match=message):
@@ -47,10 +48,10 @@ def test_what_is_no_choice(written, message):
 
 def test_written_on_a_command_line_and_in_a_file(tmp_path, capsys):
     file = tmp_path / "c.toml"
-    file.write_text('topk = {engine = "linerate", digit_bits = 9}\n')
+    file.write_text('topk = "linerate,digit_bits=9"\n')
     for arguments, message in (
             (["--config", str(file)], "digit_bits = 9 must be a whole number in 1 … 6"),
-            (["--set", "topk=linerate,wide=x"], "--set topk=linerate,wide=x: wide must be a whole number"),
+            (["--set", "topk=linerate,wide=x"], "topk = 'linerate,wide=x': must name a top-k engine"),
             (["--set", "topk=quickselect,wide=2"], "quickselect has the parameters waiting")):
         assert main(["generate", "--out", str(tmp_path / "out"), *arguments]) == 2
         error = capsys.readouterr().err
@@ -79,4 +80,4 @@ def test_an_engine_by_name():
     engine = topk_engine("linerate", 12, 10, 5, 4, 64)
     only_asked(engine)
     assert engine.digits == [4, 4, 4]
-    assert topk_choice({"engine": "none"}) is None
+    assert topk_choice("none") is None

@@ -16,8 +16,8 @@ ONE = SpAttenConfig(
 #: Rows of three bursts for ports with two ids, more channels than ports, more ports of V than of K, one group.
 SHREDDED = SpAttenConfig(
     name="shredded", multipliers=16, min_dim=4, max_dim=16, operand_bits=6, max_tokens=32, sram_tokens=8, max_heads=3,
-    max_group=3, slots=4, topk_lanes=4, topk="linerate", channels=8, axi_data_bits=32, axi_addr_bits=16,
-    interleave_bytes=4, k_ports=4, v_ports=8, ids_per_port=2, job_queue=2)
+    max_group=3, slots=4, topk_lanes=4, topk="linerate,digit_bits=2,digit_stages=2,wide=3", channels=8,
+    axi_data_bits=32, axi_addr_bits=16, interleave_bytes=4, k_ports=4, v_ports=8, ids_per_port=2, job_queue=2)
 
 #: 6+4 bits; many more slots than heads.
 TEN = LEAST.replace(name="ten", operand_bits=10, max_tokens=64, topk_lanes=8, topk="linerate", slots=32,
@@ -25,6 +25,6 @@ TEN = LEAST.replace(name="ten", operand_bits=10, max_tokens=64, topk_lanes=8, to
 
 #: 10+4 bits in two lanes.
 FOURTEEN = LEAST.replace(name="fourteen", multipliers=16, operand_bits=14, max_tokens=64, sram_tokens=32, topk_lanes=2,
-                         max_group=1, k_ports=2, v_ports=2)
+                         max_group=1, k_ports=2, v_ports=2, topk="quickselect,waiting=1")
 
 CORNERS = {c.name: c for c in (ONE, SHREDDED, TEN, FOURTEEN)}

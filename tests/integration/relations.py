@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spatten_hw.config import OUT_BITS, PLANE_WIDTHS, TOPK_ENGINES, SpAttenConfig
+from spatten_hw.engines import TOPK
 
 
 def row_bytes(c: SpAttenConfig) -> int:
@@ -41,6 +42,9 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
        for engine in TOPK_ENGINES
        for what, lanes in (("rows as wide as the softmax'", lambda c: c.topk_lanes == c.lanes),
                            ("wider rows", lambda c: c.topk_lanes > c.lanes))},
+    **{f"top-k by {engine} with another {name}": lambda c, engine=engine, name=name, default=default:
+       c.engine.name == engine and c.engine.parameters[name] != default
+       for engine, kind in TOPK.items() for name, default in kind().parameters.items()},
     # Contexts.
     "a vector is one row": lambda c: c.max_rows == 1,
     "a vector is one row of top-k": lambda c: c.max_tokens <= c.topk_lanes,

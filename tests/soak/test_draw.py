@@ -8,7 +8,7 @@ from spatten_hw.config import PLANE_WIDTHS, ConfigError, SpAttenConfig
 from spatten_hw.sim.soak import refusal
 from spatten_hw.sim.soak.draw import ILLEGAL, USUAL_COST, VALUES, cost, draw, legal
 
-SEEDS = range(1, 1501)
+SEEDS = range(1, 3001)
 
 
 def numeric(config: SpAttenConfig) -> dict:
@@ -29,7 +29,7 @@ def test_legal_drawings_reach_both_ends_of_every_field():
     seen: dict[str, set] = {name: set() for name in VALUES}
     for _ in range(4000):
         for name, value in legal(rng, USUAL_COST[-1]).items():
-            seen[name].add(value)
+            seen[name].add(str(value).partition(",")[0] if name == "topk" else value)
     for name, values in VALUES.items():
         assert {values[0], values[-1]} <= seen[name], name
         if len(values) < 15:

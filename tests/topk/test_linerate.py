@@ -137,6 +137,7 @@ def _run(key, payload, tag, lanes, max_n, **options):
     (12, 10, 5, 4, 40, {}), (5, 6, 2, 1, 9, {}), (12, 3, 2, 5, 4, {}), (4, 4, 1, 3, 20, {}), (1, 3, 1, 2, 6, {}),
     (12, 4, 3, 2, 37, {"wide": 1}), (12, 4, 3, 3, 64, {"wide": 3}), (12, 5, 3, 4, 100, {"digit_bits": 6, "wide": 8}),
     (9, 4, 3, 2, 16, {"digit_bits": 2, "digit_stages": 5}),
+    (12, 4, 3, 2, 80, {"digit_bits": 1, "digit_stages": 12, "wide": 16}),
     # Several passes per stage.
     (41, 7, 1, 2, 17, {}), (7, 3, 2, 1, 5, {"digit_bits": 1, "digit_stages": 2}),
     (8, 5, 3, 4, 128, {"digit_bits": 2, "digit_stages": 3, "wide": 2})])
