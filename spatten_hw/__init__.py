@@ -16,7 +16,8 @@ __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`Accelerator` and `Top` bring all of Amaranth with them; a host that only drives one need not wait for it."""
+    """Imports `Accelerator` and `Top` on demand: they load Amaranth, which a host that only drives one need not wait
+    for."""
     if name == "Accelerator":
         from .accelerator import Accelerator
         return Accelerator

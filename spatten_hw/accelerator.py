@@ -29,10 +29,10 @@ from .units import ACTIVE, FRONT, UNITS
 class Accelerator(wiring.Component):
     """AXI4-Lite control slave `axil`, C AXI4 memory masters (`ar`, `r`, `aw`, `w`, `b`), level interrupt `irq`.
 
-    Rates and latencies are those of the blocks (docs/architecture.md). Where the `ready` of a block follows that of the
-    next one combinationally a skid buffer joins them (one cycle): otherwise a full writer would have to be seen by the
-    V fetcher, four blocks back, in the same cycle. `probe`: for
-    simulation, an output `probe` (`spatten_hw/probe.py`) shows the streams between the blocks.
+    Rates and latencies are those of the blocks (docs/architecture.md). Where the `ready` of a block depends
+    combinationally on that of the next one, a skid buffer (one cycle) joins them: otherwise the writer's back-pressure
+    would have to reach the V fetcher, four blocks back, in the same cycle. `probe`: for simulation, an output `probe`
+    (`spatten_hw/probe.py`) shows the streams between the blocks.
     """
 
     #: Control slave, AXI4-Lite.
@@ -69,10 +69,10 @@ class Accelerator(wiring.Component):
         m = Module()
         c = self.config
 
-        # Each block is a Verilog module of its own, under its own name. It has the reset a cycle later than it comes
-        # here. What lies between the blocks has it in both cycles (`ResetInserter` at the end), or it would keep what
-        # blocks show in the first. Nor is that seen outside: nothing is offered, or taken from the host, while `quiet`.
-        # So one cycle of reset leaves nothing behind.
+        # Each block is a Verilog module of its own, under its own name, and its reset comes a cycle late. The logic
+        # between the blocks is reset in both cycles (`ResetInserter` at the end), or it would store what blocks output
+        # in the first one. While `quiet`, nothing is offered outside and nothing is taken from the host. So one cycle
+        # of reset leaves no state behind.
         later = own_reset(m, "accelerator")
         quiet = Signal()
         m.d.comb += quiet.eq(ResetSignal() | later)
@@ -90,7 +90,7 @@ class Accelerator(wiring.Component):
         connect(m, registers.push, reader.push)
         connect(m, reader.cmd, fetcher.desc_cmd)
         connect_cut(m, "desc_words", fetcher.desc_words, reader.words)
-        # Nothing begins once a job has taken too long.
+        # No job starts after one has timed out.
         m.d.comb += [
             seq.jobs.payload.eq(reader.job.payload), seq.jobs.valid.eq(reader.job.valid & ~registers.timed_out),
             reader.job.ready.eq(seq.jobs.ready & ~registers.timed_out),
@@ -102,7 +102,7 @@ class Accelerator(wiring.Component):
         ]
         self._connect_scales(m, reader, scales, seq, softmax, requantiser)
 
-        # The running jobs: one up to the softmax, one behind it.
+        # The running jobs: one up to the softmax, one after it.
         for unit in UNITS:
             if unit.job:
                 m.d.comb += units[unit.name].job.eq(seq.job if unit.job == FRONT else seq.back_job)
@@ -163,14 +163,14 @@ class Accelerator(wiring.Component):
                      summed.eq(~requantiser.head_sums.valid & ~sums.o.valid)]
         connect_cut(m, "state_cmd", pruner.state_cmd, fetcher.state_cmd)
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
-        # Counted a cycle late: no way from the blocks' handshakes into the sequencer's sums.
+        # Counted a cycle late, which keeps the blocks' handshakes off the path of the sequencer's adders.
         m.d.sync += [
             seq.listed.eq(topk.listed),
             seq.value_done.eq(value.o.valid & value.o.ready),
             seq.value_done_half.eq(value.o.payload.tag.half),
         ]
 
-        # Memory. AXI wants no request from the first cycle of a reset on.
+        # Memory. AXI forbids requests from the first cycle of a reset on.
         for i in range(c.channels):
             for name, block in (("ar", fetcher), ("aw", writer), ("w", writer)):
                 inner, outer = getattr(block, name)[i], getattr(self, name)[i]
@@ -200,7 +200,7 @@ class Accelerator(wiring.Component):
         return ResetInserter(later)(m)
 
     def _connect_host(self, m: Module, registers: Shared, quiet: Signal) -> None:
-        """The control port and the interrupt, both silent while `quiet`: what is asked in a reset waits for its end."""
+        """The control port and the interrupt, both silent while `quiet`: a request in a reset waits until it ends."""
         outer, inner = self.axil, registers.axil
         for name, member in axil_signature().members.items():
             port, block = getattr(outer, name), getattr(inner, name)
@@ -208,7 +208,7 @@ class Accelerator(wiring.Component):
                 m.d.comb += block.eq(port & ~quiet if name.endswith("valid") else port)
             else:
                 m.d.comb += port.eq(block & ~quiet if name.endswith(("valid", "ready")) else block)
-        # A register at the border, for the interrupt may lead anywhere.
+        # A register at the boundary, because the interrupt's path outside is unknown.
         m.d.sync += self.irq.eq(registers.irq)
 
     def _connect_kept_ids(self, m: Module, source: stream.Interface, sink: stream.Interface) -> None:
@@ -231,12 +231,12 @@ class Accelerator(wiring.Component):
         ]
 
     def _connect_events(self, m: Module, units: Mapping[str, Shared], write_idle: Signal) -> None:
-        """What the counters count, a cycle late, so that no way to a counter joins those of the blocks."""
+        """The events of the counters, a cycle late, so that paths to the counters do not extend those of the blocks."""
         e = units["registers"].events
         seq, fetcher, writer, kept = units["sequencer"], units["fetcher"], units["writer"], units["local_topk"].kept
         kept_last = Signal()
         m.d.comb += kept_last.eq(kept.valid & kept.ready & kept.payload.last)
-        # Descriptors are read ahead of the jobs that run; what is written counts from where it is made.
+        # Reads count only while a job runs, as descriptors are read ahead; writes count from where they are produced.
         busy = {"fetch": fetcher.busy & seq.busy, "write": ~write_idle}
         for unit in UNITS:
             if unit.busy:
@@ -253,10 +253,10 @@ class Accelerator(wiring.Component):
         ]
 
     def _connect_activity(self, m: Module, units: Mapping[str, Shared]) -> None:
-        """What each unit has and what memory owes it; and which job is the oldest, for the limit of its cycles."""
+        """The units that have work, unanswered memory accesses, and the oldest job, for the limit of its cycles."""
         registers, seq, fetcher, writer = (units[n] for n in ("registers", "sequencer", "fetcher", "writer"))
         reader, e = units["job_reader"], registers.events
-        # As it is counted; but of the fetcher all reads, of jobs that do not run yet as well.
+        # The events of the counters; but fetcher and job reader also show reads for jobs that do not run yet.
         active = Cat(units[unit.name].busy if unit.name in ("fetcher", "job_reader") else e[f"busy_{unit.event}"]
                      for unit in ACTIVE)
         in_front = seq.front_state != FrontState.IDLE

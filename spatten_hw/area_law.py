@@ -1,7 +1,7 @@
-"""Area as arithmetic: what a unit takes of an FPGA, a constant and a slope per driver.
+"""Area estimates: the FPGA resources of a unit as a constant plus a slope per driver.
 
-Drivers are what a configuration makes wide or many; the constants and slopes (`units.py`, `engines.py`) are fitted to
-what synthesis for ECP5 found of `small`, `eighth` and `full` (docs/fpga-findings.md).
+Drivers are widths and counts that a configuration sets; the constants and slopes (`units.py`, `engines.py`) are fitted
+to results of ECP5 synthesis for `small`, `eighth` and `full` (docs/fpga-findings.md).
 """
 
 from __future__ import annotations

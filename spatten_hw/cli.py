@@ -81,12 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = [f"the configuration breaks {count} rule{'s' * (count > 1)}:", *error.violations]
         return _fail("\n  ".join(lines))
     except BrokenPipeError:
-        # The reader (head, less) has left; keep Python from complaining once more at exit.
+        # The reader (head, less) has closed the pipe; keep Python from reporting it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         if error.filename is None:
-            # What writes files names them (`output.writing`); `print` does not.
+            # Errors of writing a file carry its name (`output.writing`); those of `print` do not.
             if not _stdout_lost() and error.errno not in NO_ROOM:
                 raise
             return _fail(f"the standard output, or a temporary file, cannot be written: {error.strerror}")
@@ -98,8 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _stdout_lost() -> bool:
-    """Whether the standard output cannot be written (it is a file on a full disk); if so, what it holds is dropped, or
-    Python would complain of it once more at exit."""
+    """Whether the standard output cannot be written (it is a file on a full disk). If so, its buffer is dropped, or
+    Python would report it once more at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _register_missing(subparsers, name: str, error: UserError) -> None:
-    """A command whose code needs what is not installed still says so when it is called."""
+    """Registers a command that lacks a package: it reports this when it is called."""
     def explain(_: argparse.Namespace) -> int:
         raise UserError(f"'{name}': {error}")
 

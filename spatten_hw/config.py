@@ -70,7 +70,7 @@ class SpAttenConfig:
     job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
 
     def __post_init__(self) -> None:
-        # What is written becomes the choice that it names; what names none stays, for the rules to say so.
+        # A text becomes the engine choice that it names; one that names none stays, so that the rules report it.
         object.__setattr__(self, "topk", topk_choice(self.topk) or self.topk)
         broken = list(violations(self))
         if broken:

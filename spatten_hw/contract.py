@@ -3,9 +3,9 @@
     contract(m, level <= self.depth, "no more payloads inside than there is room for")
     contract(m, self.i.p.count <= lanes, "count is at most the lanes of a row", when=self.i.valid)
 
-They are part of what simulations and proofs compile, and never of the product: only within `contracts()`, which
-`to_verilog(…, contracts=True)` enters, does `contract` add anything. A contract is looked at on every rising edge of
-`sync` at which the domain is not in reset; how a broken one is reported is the simulator's business
+Simulations and proofs compile them, the product never has them: `contract` adds an assertion only within
+`contracts()`, which `to_verilog(…, contracts=True)` enters. A contract is checked on every rising edge of
+`sync` at which the domain is not in reset; the simulator decides how it reports a broken one
 (`sim/harness/contracts.py`).
 """
 
@@ -24,7 +24,7 @@ _ON: ContextVar[bool] = ContextVar("contracts", default=False)
 
 @contextmanager
 def contracts(on: bool = True) -> Iterator[None]:
-    """Within, what is elaborated contains its contracts (or, with `on` false, does not)."""
+    """Within this context, elaboration includes contracts (or, with `on` false, leaves them out)."""
     token = _ON.set(on)
     try:
         yield
@@ -33,31 +33,31 @@ def contracts(on: bool = True) -> Iterator[None]:
 
 
 def contracts_on() -> bool:
-    """Whether contracts are part of what is elaborated now: around registers that only a contract needs."""
+    """Whether elaboration includes contracts now: a condition for registers that only a contract needs."""
     return _ON.get()
 
 
 def contract(m: Module, holds: ValueLike, promise: str, *, when: ValueLike = 1) -> None:
     """`holds` is true at every clock edge at which `when` is; `promise` says so in words.
 
-    Inside `m.If` or a state, it counts there only. ValueError if `promise` could not stand in a Verilog string.
+    Inside `m.If` or a state, it applies only there. ValueError if `promise` could not stand in a Verilog string.
     """
     if not promise or any(c in promise for c in "\"\\%{}\n"):
         raise ValueError(f"a promise is a sentence without quotes, backslashes, percent signs and braces: {promise!r}")
     if not contracts_on():
         return
-    # As a condition, not as part of what is asserted: a simulator then computes the rest only where it holds.
+    # `when` is a condition around the assertion, so that a simulator evaluates the assertion only where it holds.
     with m.If(Value.cast(when).any() & ~ResetSignal(allow_reset_less=True)):
         m.d.sync += Assert(holds, promise)
 
 
 def always_taken(m: Module, port: stream.Interface, name: str) -> None:
-    """What comes on `port` is taken in that cycle: there is room, and nobody looks at `ready`."""
+    """Every payload on `port` is taken in its cycle: there is room, and the producer ignores `ready`."""
     contract(m, port.ready, f"{name}: what comes is always taken", when=port.valid)
 
 
 def stream_contract(m: Module, port: stream.Interface, name: str) -> None:
-    """The stream contract for `port`, of its source: once valid it stays so, its payload unchanged, until taken."""
+    """The stream contract of `port`'s producer: once valid, it stays valid with the same payload until taken."""
     if not contracts_on():
         return
     payload = Value.cast(port.payload)
@@ -76,8 +76,7 @@ def at_most_one(bits: ValueLike) -> Value:
 
 
 def full_rows(count: ValueLike, last: ValueLike, lanes: int) -> Value:
-    """A row of a vector is as it should be: `count` of `lanes` are live, all of them but in the last row, which has one
-    at least."""
+    """A row of a vector is well formed: `count` of `lanes` are live; all of them, or in the last row at least one."""
     n = Value.cast(count)
     return (n == lanes) | (Value.cast(last) & (n != 0) & (n <= lanes))
 

@@ -1,4 +1,4 @@
-"""A short name for the Verilog of a configuration: figures say by it what they were measured on."""
+"""A short digest of a configuration's Verilog, which identifies what a figure was measured on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import re
 #: Hexadecimal digits of it.
 DIGITS = 12
 
-#: Where a part of the Verilog is from, on a line of its own or inside of one: what moves lines in the source changes no
-#: circuit.
+#: A source reference, on a line of its own or inside one. The digest ignores it: moved source lines change no circuit.
 _SOURCE = re.compile(r'^ *\(\* src = "[^"]*" \*\)\n|\(\* src = "[^"]*" \*\) ', re.MULTILINE)
 
 

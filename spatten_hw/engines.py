@@ -1,8 +1,8 @@
 """Engines that a configuration chooses among: each with its parameters, rules, component, golden model and area law.
 
 A choice is written as its name, followed by the parameters that are not the default ones: `linerate`,
-`linerate,digit_bits=3,wide=2`. Another engine is one more class here and what it names; nothing else knows which
-engines there are. Plain Python: the component and the golden model are imported when they are asked for.
+`linerate,digit_bits=3,wide=2`. To add an engine, add a class here and what it names; no other code lists the engines.
+Plain Python: the component and the golden model are imported on demand.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class TopKChoice:
     """A top-k engine of local value pruning; the fields of a subclass are its parameters (whole numbers).
 
     `name`: in configurations. `component`: "module:Class" below `spatten_hw`, a `TopKEngine` that takes the parameters
-    by name. `golden`: what it computes, a function like `sim.golden.topk.topk_mask`. `passes`: times that it reads a
-    vector some of whose values go. `laws`: what local value pruning takes with it (`area_law.py`).
+    by name. `golden`: what it computes, a function like `sim.golden.topk.topk_mask`. `passes`: how often it reads a
+    vector that loses values. `laws`: area of local value pruning with this engine (`area_law.py`).
     """
 
     name: ClassVar[str]
@@ -41,13 +41,13 @@ class TopKChoice:
 
     @property
     def written(self) -> str:
-        """As a configuration has it: the name alone if every parameter is the default one."""
+        """Its text in a configuration: the name alone if every parameter is the default one."""
         changed = [f"{f.name}={self.parameters[f.name]}" for f in dataclasses.fields(self)
                    if self.parameters[f.name] != f.default]
         return ",".join([self.name, *changed])
 
     def violations(self) -> Iterator[tuple[str, str]]:
-        """(rule, remedy) for each rule of the engine's that its parameters break."""
+        """(rule, remedy) for each rule of the engine that its parameters break."""
         for f in dataclasses.fields(self):
             value, (low, high) = getattr(self, f.name), f.metadata["range"]
             if type(value) is not int or not low <= value <= high:
@@ -100,8 +100,8 @@ TOPK: dict[str, type[TopKChoice]] = {choice.name: choice for choice in (QuickSel
 
 
 def topk_choice(written: object) -> TopKChoice | None:
-    """The choice that a configuration's field says. None: no such engine, or a parameter that it does not have, or one
-    that is no whole number."""
+    """The choice that a configuration's field names. None: it names an unknown engine or parameter, or a value that is
+    not a whole number."""
     if isinstance(written, TopKChoice) or not isinstance(written, str):
         return written if isinstance(written, TopKChoice) else None
     name, *settings = (part.strip() for part in written.split(","))

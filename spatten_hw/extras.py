@@ -1,4 +1,4 @@
-"""The extras of the package: which one brings which module, for the words of an error."""
+"""The extras of the package: which one installs which module, for error messages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ EXTRAS = {
 
 
 def missing(error: ModuleNotFoundError, module: str = "") -> UserError | None:
-    """What to say of a module that is not installed; None: no extra brings it, so the error is a bug. `module`: of the
-    command that needs it: a simulation that lacks Amaranth lacks the compiler of its Verilog as well."""
+    """The error for a module that is not installed; None: no extra brings it, so the error is a bug. `module`: of the
+    command that needs it, because a simulation that lacks Amaranth also lacks the compiler of its Verilog."""
     name = (error.name or "").partition(".")[0]
     if name not in EXTRAS:
         return None

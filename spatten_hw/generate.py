@@ -27,7 +27,7 @@ from .verilog_header import verilog_header
 
 #: Name of the Verilog module and of the file it is in.
 TOP = "spatten"
-#: Processes that convert blocks at once; the output does not depend on it.
+#: Processes that convert blocks in parallel; the output does not depend on their number.
 JOBS = min(4, os.cpu_count() or 1)
 #: What every output folder has. manifest.json is last: a folder that has it is complete.
 FILES = (f"{TOP}.v", f"{TOP}_regs.h", "registers.json", "registers.rdl", "registers.md", "registers.html",

@@ -1,4 +1,4 @@
-"""Files that commands write: each is whole or absent, and what cannot be written is said in one line."""
+"""Files that commands write: each is whole or absent, and a failure is reported in one line."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def file_system(place: Path) -> Path:
 
 
 def full_file_system(*places: Path) -> Path | None:
-    """The first of `places` whose file system is full, or as good as full: a tool that has failed for want of room has
-    often removed what it could not finish."""
+    """The first of `places` whose file system is full or almost full: a tool that has failed for lack of room has
+    often removed its unfinished files."""
     for place in places:
         try:
             room = os.statvfs(file_system(place))
@@ -58,8 +58,8 @@ def cannot_write(place: Path, error: OSError, remedy: str = "write elsewhere") -
 
 @contextlib.contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Within, an `OSError` is one of writing to `place`: a `UserError` of one line. (`write` raises it without the name
-    of a file.)"""
+    """Within this context, an `OSError` becomes a `UserError` of one line about `place`. (`write` raises it without a
+    file name.)"""
     try:
         yield
     except OSError as error:
@@ -68,8 +68,8 @@ def writing(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_folders(folder: Path) -> Iterator[None]:
-    """Makes `folder` and its parents where missing; if what is within fails, those that it made go again, unless they
-    hold something. Raises `OSError`."""
+    """Makes `folder` and its parents where missing. If the context fails, removes those that it made, unless they hold
+    something. Raises `OSError`."""
     made: list[Path] = []
     missing = [p for p in (folder, *folder.parents) if not p.exists()]
     try:

@@ -11,8 +11,8 @@ FULL = SpAttenConfig(name="full", max_heads=128, slots=16, topk="linerate", ids_
 EIGHTH = FULL.replace(name="eighth", multipliers=64, max_dim=64, sram_tokens=1024, max_heads=32, ids_per_port=32,
                       channels=2, k_ports=4, v_ports=4)
 
-#: Fits an 85k-LUT ECP5: 32 multipliers, one 64-bit channel, heads of 32. Top-k engines of twice the softmax' one lane:
-#: with four lanes no measured layer takes a cycle less (docs/fpga-findings.md).
+#: Fits an 85k-LUT ECP5: 32 multipliers, one 64-bit channel, heads of 32. Top-k engines have two lanes, twice as many as
+#: the softmax: with four, no measured layer takes a cycle less (docs/fpga-findings.md).
 SMALL = EIGHTH.replace(name="small", multipliers=32, max_dim=32, max_tokens=512, sram_tokens=512,
                        max_heads=16, max_group=4, slots=4, topk_lanes=2, ids_per_port=8, channels=1, axi_data_bits=64,
                        interleave_bytes=256, k_ports=1, v_ports=1)

@@ -1,4 +1,4 @@
-"""What a simulation looks at: the streams between the blocks of `Accelerator`, gathered in one flat port.
+"""What a simulation observes: the streams between the blocks of `Accelerator`, collected in one flat port.
 
 Only builds made with `probe=True` have it (`sim/harness` makes them); Verilog for users does not. A stream shows
 `valid`, `ready`, where a vector ends, and the few payload bits that say which work item a row belongs to.
@@ -46,9 +46,8 @@ class Observed:
 
     `key`: payload fields that name the work item, a dot between levels, at most `WORD` bits in all; taken from a
     vector's first row. `last`: the payload's `last` ends a vector; without it every transfer is one.
-    `interleaved`: vectors with different values of the key's first field may be. `counted`: cycles are counted, no
-    vectors recorded.
-    `source`, `sink`: the units between which it runs.
+    `interleaved`: vectors with different values of the key's first field may interleave. `counted`: only cycles are
+    counted, vectors are not recorded. `source`, `sink`: the units between which it runs.
     """
 
     name: str
@@ -71,7 +70,7 @@ class Observed:
         return widths
 
 
-#: The streams of `Accelerator`, in the order of their bits, but for the memory channels.
+#: The streams of `Accelerator` without the memory channels, in the order of their bits.
 STREAMS: tuple[Observed, ...] = (
     # Jobs taken by the sequencer and finished; operations of the cascade pruner taken and done.
     Observed("jobs", job_offer, ("tag", "error", "job.generate"), source="job reader", sink="sequencer"),

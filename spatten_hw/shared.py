@@ -2,7 +2,7 @@
 
 Amaranth writes one module per instance. `Shared(RowPort, config)` behaves like `RowPort(config)`, but
 `spatten_hw.verilog` converts each different block once and instantiates it: the full preset's 33 row ports are
-one module, which a reader, a synthesiser and the generator all have to go through once.
+one module, which a reader, a synthesiser and the generator process only once.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class VerilogPlatform:
 
 
 class Shared(wiring.Component):
-    """`block(*arguments)` with the same ports, as an instance of a module that all its equals share.
+    """`block(*arguments)` with the same ports, as an instance of a module that all equal blocks share.
 
-    Anywhere but in a conversion to Verilog (Amaranth's simulator, proofs) the block is simply inside. `arguments`
+    Outside a conversion to Verilog (Amaranth's simulator, proofs) the block is a plain submodule. `arguments`
     must be hashable and say everything about the block. `block` must use the `sync` domain, and no other.
 
-    `reset`: what resets the block in Verilog (see `own_reset`), otherwise the reset of what is around.
+    `reset`: what resets the block in Verilog (see `own_reset`); by default the reset of the surrounding module.
     """
 
     def __init__(self, block: type[wiring.Component], *arguments: Any, reset: Signal | None = None):
@@ -70,16 +70,16 @@ class Shared(wiring.Component):
 
 
 def own_reset(m: Module, name: str) -> Signal:
-    """A register for the reset of the block `name`, which so comes and goes a cycle later than that of what is around:
-    for blocks that nothing is asked of in that cycle. One net to every register of the accelerator would be its slowest
-    path. Synthesisers are told to keep it: it equals those of the other blocks."""
+    """A reset register for the block `name`, one cycle later than the reset around it; for blocks that get no requests
+    in that cycle. One reset net to every register would be the critical path of the accelerator. `keep` stops
+    synthesisers from merging the equal registers of all blocks."""
     reset = Signal(name=f"{name}_reset", init=1, reset_less=True, attrs={"keep": 1})
     m.d.sync += reset.eq(ResetSignal())
     return reset
 
 
 def only_asked(block: Elaboratable) -> None:
-    """Keeps Amaranth from warning that `block`, which was made to be asked for its ports, is never elaborated."""
+    """Keeps Amaranth from warning that `block`, which was made only to read its ports, is never elaborated."""
     block._MustUse__silence = True  # type: ignore[attr-defined]
     for part in vars(block).values():
         if isinstance(part, Elaboratable):

@@ -1,4 +1,4 @@
-"""Where the project's sources are, and one name for what they say.
+"""Where the project's sources are, and a digest of their text.
 
 `spatten_hw.sim` and `spatten_hw.boards` are the folders `sim/` and `boards/` of a checkout (links in the package's
 folder lead there), and ordinary folders of an installed package.

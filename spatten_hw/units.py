@@ -1,7 +1,7 @@
-"""The units of the accelerator, one table: what each is called where, what it shows, what it takes.
+"""The units of the accelerator in one table: the names of each, its counters and status bits, its area.
 
-The accelerator is put together from it, and registers, counters, probes, the Verilog's header, the area tools and the
-pages take their names from it. Plain Python: a component is imported when it is asked for.
+The accelerator is built from it, and registers, counters, probes, the Verilog's header, the area tools and the
+pages take their names from it. Plain Python: a component is imported on demand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .config import SpAttenConfig
 
-#: Which of the two running jobs a unit works for: the one up to the softmax, or the one behind it.
+#: Which of the two running jobs a unit works for: the one up to the softmax, or the one after it.
 FRONT, BACK = "front", "back"
 
 
@@ -40,8 +40,8 @@ class Unit:
     `name`: of the instance, and in area tables; `word`: in timelines, reports and messages; `title`: what it is, in the
     header of the Verilog; `component`: "module:Class" below `spatten_hw`. `figure`: its number in SpAtten's Figure 8,
     `share`: % of the paper's chip (Figure 13), None where the figure has no such part. `job`: whose layer it works on.
-    `event`: what its counters busy_EVENT and stall_EVENT, and its bit of ACTIVITY, are called; `busy`, `stall`: what
-    those counters count; `active`: what the bit of ACTIVITY says. `laws`: what it takes, see `area_law.py`.
+    `event`: name in its counters busy_EVENT and stall_EVENT and of its bit in ACTIVITY; `busy`, `stall`: what those
+    counters count; `active`: meaning of the bit in ACTIVITY. `laws`: its area, see `area_law.py`.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Unit:
         return getattr(importlib.import_module(f"{__package__}.{module}"), name)
 
     def area(self, config: SpAttenConfig) -> dict[str, float]:
-        """Quantity → what the unit takes of an ECP5, by its laws."""
+        """Quantity → the unit's estimate for an ECP5, by its laws."""
         laws = self.laws(config) if callable(self.laws) else self.laws
         return {quantity: one(config) for quantity, one in laws.items()}
 
@@ -134,16 +134,16 @@ UNITS = (
     Unit("registers", "registers", "registers and counters behind AXI4-Lite", "control.csr:ControlRegisters",
          laws={"luts": law(1260), "flip_flops": law(630)}),
 )
-#: What joins the units: streams, skid buffers, forks.
+#: The logic between the units: streams, skid buffers, forks.
 GLUE_LAWS: Laws = {"luts": law(480, lanes=33), "flip_flops": law(910, lanes=60)}
 BY_NAME = {unit.name: unit for unit in UNITS}
-#: Those with a bit of ACTIVITY, in the order of the bits.
+#: The units with a bit in ACTIVITY, in the order of the bits.
 ACTIVE = tuple(unit for unit in UNITS if unit.active)
 #: Words that name no unit but the other end of a stream: the host, and memory ports (`memory 0`, …).
 HOST, MEMORY = "host", "memory"
 
 
 def area(config: SpAttenConfig) -> dict[str, dict[str, float]]:
-    """Unit, and "glue" → quantity → what it takes of an ECP5, by the laws."""
+    """Unit, and "glue" → quantity → estimate for an ECP5, by the laws."""
     glue = {quantity: one(config) for quantity, one in GLUE_LAWS.items()}
     return {unit.name: unit.area(config) for unit in UNITS} | {"glue": glue}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from .errors import UserError
 
-#: Marks of encodings that are not UTF-8. UTF-32's come first, since one of UTF-16's is the beginning of one of them.
+#: Marks of encodings that are not UTF-8. UTF-32 comes first, since one of its marks begins with one of UTF-16.
 _OTHER_MARKS = (("UTF-32", codecs.BOM_UTF32_LE), ("UTF-32", codecs.BOM_UTF32_BE),
                 ("UTF-16", codecs.BOM_UTF16_LE), ("UTF-16", codecs.BOM_UTF16_BE))
 
 
-#: No text that a user writes has more bytes; a device never ends.
+#: Most bytes of a text: no user writes more, but a device may never end.
 MOST_BYTES = 1 << 28
 
 

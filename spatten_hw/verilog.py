@@ -35,7 +35,7 @@ def to_verilog(component: wiring.Component, name: str, jobs: int = 1, *, contrac
 
 
 def to_rtlil(component: wiring.Component, name: str, jobs: int = 1, *, contracts: bool = False) -> str:
-    """RTLIL of which `from_rtlil` makes the Verilog of `to_verilog`: the same modules and names."""
+    """RTLIL from which `from_rtlil` makes the Verilog of `to_verilog`: the same modules and names."""
     platform = VerilogPlatform(name)
     with _no_collector(), checked(contracts):
         texts = [rtlil.convert(component, name=name, platform=platform)]
@@ -81,8 +81,8 @@ def _pool(jobs: int) -> Iterator:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Netlists are millions of small objects that live until they are written: collecting finds nothing in them
-    and costs half the time."""
+    """Pauses garbage collection: a netlist is millions of small objects that live until it is written, so that
+    collection finds nothing and costs half the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

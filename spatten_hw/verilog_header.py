@@ -35,7 +35,7 @@ def verilog_header(config: SpAttenConfig, verilog: str, top: str, tools: dict[st
 
 
 def _line(value: object) -> object:
-    """A label may hold anything; a comment ends with its line."""
+    """One line of text: a label may have line breaks, but a comment ends with its line."""
     return " ".join(value.split()) if isinstance(value, str) else value
 
 

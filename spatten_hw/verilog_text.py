@@ -21,7 +21,7 @@ _EMPTY_WIRE = re.compile(r"^(?: *\(\* src = \"[^\"\n]*\" \*\)\n)? *wire \[-1:0\]
 
 
 def _without_empty_wires(text: str) -> str:
-    """Drops what Yosys declares for signals of no bits: `wire [-1:0]` is two bits in Verilog. Nothing uses them."""
+    """Drops Yosys's declarations of signals without bits: `wire [-1:0]` is two bits in Verilog. Nothing uses them."""
     return _EMPTY_WIRE.sub("", text)
 
 
@@ -29,7 +29,7 @@ _ZEROS = re.compile(r"^  initial begin\n((?:    (\w+)\[(\d+)\] = \d+'h0+;\n){2,}
 
 
 def _zeros_as_loops(text: str) -> str:
-    """Memories that start at 0 say so in a loop: the backend writes a line per word, a seventh of `small`'s text."""
+    """Clears memories that start at 0 in a loop: the backend writes a line per word, a seventh of `small`'s text."""
     def loop(match: re.Match[str]) -> str:
         words, name, last = match[1].count("\n"), match[2], int(match[3])
         if last != words - 1 or len(set(re.findall(r"^    (\w+)\[", match[1], re.MULTILINE))) > 1:
@@ -72,8 +72,8 @@ _NO_SOURCE = re.compile(r"^ *\(\* src = \"\" \*\)\n", re.MULTILINE)
 
 
 def relative_sources(text: str, roots: Sequence[str], library: str) -> str:
-    """Source references relative to the first of the folders `roots` that they are in; of others the file's name.
-    Those into Python's `library` go (a state machine's register has one): they tell nothing but Python's version."""
+    """Makes source references relative to the first of the folders `roots` that contains them; others keep only the
+    file's name. Removes those into Python's `library` (state machines have them): they vary with Python's version."""
     def relative(part: str) -> str:
         root = next((root for root in roots if part.startswith(root)), None)
         if root is not None:

@@ -39,10 +39,10 @@ def response_layout(c: SpAttenConfig) -> data.StructLayout:
 
 
 class RequestColumn(wiring.Component):
-    """The requests of n requesters to one channel: one a cycle, skid buffer at `ar`; round robin, but those of
-    `patient` (a bit per requester) only when nobody else asks.
+    """The requests of n requesters to one channel: one a cycle, round robin, skid buffer at `ar`. Requesters in
+    `patient` (a bit per requester) are served only when no other has a request.
 
-    `requests`: requesters with a request for this channel, `payloads`: the requests; `taken` (one-hot): whose goes now.
+    `requests`: requesters with a request for this channel, `payloads`: the requests; `taken` (one-hot): whose is taken.
     It depends on `requests` and registers, not on `ar.ready`. AXI id = requester · ids_per_port + burst.
     """
 
@@ -121,7 +121,7 @@ class ResponseColumn(wiring.Component):
             m.d.comb += [arbiter.requests.eq(own_beats), arbiter.advance.eq(free), grant.eq(arbiter.grant)]
         with m.If(free):
             m.d.sync += rsp.valid.eq(own_beats.any())
-        # Not an AND-OR of all beats: a simulator copies the one that comes, or none.
+        # Not an AND-OR of all beats: a simulator copies only the beat that comes.
         for k, beat in enumerate(self.beats):
             with m.If(self.taken[k]):
                 m.d.sync += [

@@ -1,10 +1,9 @@
 """Which memory channel a logical address lives on (twin of `host.layout.channel_of`).
 
-Granules of `interleave_bytes` bytes are dealt to the C channels, C at a time, each time in another order: channel =
-the exclusive or of the granule number's three lowest base-C digits. Dealt in the same order every time, every row of
-a plane whose stride is a multiple of C granules would lie on one channel, and so would all rows of one row port
-of a dense stream: it would get no more than one channel's share of buffers (Rau, ISCA 1991: pseudo-random
-interleaving).
+C consecutive granules of `interleave_bytes` bytes go to the C channels, and the next C in another order: channel = the
+exclusive or of the granule number's three lowest base-C digits. If the order were always the same, all rows of a plane
+whose stride is a multiple of C granules would lie on one channel. So would all rows that one row port reads of a dense
+stream, and the port would get no more than one channel's share of buffers (Rau, ISCA 1991: pseudo-random interleaving).
 """
 
 from __future__ import annotations
@@ -27,6 +26,6 @@ def channel_of(c: SpAttenConfig, addr: Value) -> Value:
 
 
 def local_address(c: SpAttenConfig, addr: Value) -> Value:
-    """Channel-local byte address of a logical one: the lowest digit cut out above the granule offset."""
+    """Channel-local byte address of a logical one: without the lowest digit above the granule offset."""
     low = clog2(c.interleave_bytes)
     return Cat(addr[:low], addr[low + clog2(c.channels):])

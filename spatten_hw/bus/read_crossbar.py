@@ -1,4 +1,4 @@
-"""Every read requester to every memory channel (SpAtten, Figure 8: address and data crossbars)."""
+"""Connects every read requester to every memory channel (SpAtten, Figure 8: address and data crossbars)."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ MAX_BANKS = 8
 def response_banks(c: SpAttenConfig) -> int:
     """Beats a requester takes per cycle, one from each bank of channels (channel mod banks).
 
-    A channel whose beat waits for a busy requester holds up the beats behind it, for everyone. With one
+    A channel whose beat waits for a busy requester holds up the beats behind it, for all requesters. With one
     beat per requester and cycle that costs 13 % of the bandwidth at 2 channels and some 40 % at 16; with a
-    bank per channel it cannot happen, and multiplexers do not grow, they are only cut differently.
+    bank per channel it cannot happen, and the multiplexers are divided differently but not larger.
     """
     return min(c.channels, MAX_BANKS)
 
@@ -43,8 +43,8 @@ class ReadCrossbar(wiring.Component):
     Ports: arrays `req` (per requester), `rsp` (requester × bank, see `response_banks`), `ar` and `r` (per
     channel). A request takes `REQUEST_LATENCY` cycles to `ar` when nobody competes, a beat `RESPONSE_LATENCY` from
     `r` to `rsp`. One request and one beat per channel and cycle, one request and one beat of each bank per
-    requester and cycle; round robin among competitors, both ways, but `patient` requesters
-    (a bit each) are served only when nobody else wants their channel. Skid buffers at `req`,
+    requester and cycle; round robin among competitors in both directions, but `patient` requesters
+    (a bit each) are served only when no other requester wants the channel. Skid buffers at `req`,
     `ar` and `r`: no combinational path from a requester to a channel or back. AXI id = requester ·
     ids_per_port + burst.
     """

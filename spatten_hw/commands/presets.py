@@ -19,7 +19,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def summary(c: SpAttenConfig) -> dict[str, object]:
-    """What a build holds, in numbers a user compares builds by."""
+    """The numbers by which users compare builds."""
     return {
         "multipliers_per_array": c.multipliers,
         "dims": list(c.dims),

@@ -1,4 +1,4 @@
-"""The register ACTIVITY from what the units say of themselves."""
+"""Makes the register ACTIVITY from the state of the units."""
 
 from __future__ import annotations
 

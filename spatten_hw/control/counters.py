@@ -29,10 +29,10 @@ def events_layout(c: SpAttenConfig) -> data.StructLayout:
 class PerformanceCounters(wiring.Component):
     """Counts `events` (`events_layout`) and cycles with `busy`, exactly, into one 64-bit total per counter.
 
-    Each counter has a small register; an adder goes round, one counter per cycle, and moves the register's
-    value into the total in memory. So the totals cost one 64-bit adder. `request` (held) with `index` asks for
-    a total; within `READ_CYCLES` `done` pulses with `value`: everything up to three cycles before, times the
-    beat size for bytes. `clear` sets all to 0; events of the cycle before are not counted, those of that cycle are.
+    Each counter has a small register. One 64-bit adder serves the counters in turn, one per cycle, and moves the
+    register's value into the total in memory. `request` (held) with `index` asks for a total; within `READ_CYCLES`
+    `done` pulses with `value`: all events up to three cycles before, for bytes times the beat size. `clear` sets all
+    to 0; events of the cycle before are not counted, those of that cycle are.
     """
 
     events: data.View
@@ -66,7 +66,7 @@ class PerformanceCounters(wiring.Component):
         turn = Signal(range(count))
         m.d.sync += turn.eq(next_in_ring(turn, count))
         events = local_copy(m, self.events, "events_here")
-        # Since its last turn, which was `count` cycles ago.
+        # Events since the counter's last turn, which was `count` cycles ago.
         recent: list[Value] = []
         for n, counter in enumerate(COUNTERS):
             event: Value = self.busy if counter.name == "cycles" else events[counter.name]

@@ -47,16 +47,16 @@ class ControlRegisters(wiring.Component):
 
     `push`: jobs written to JOB_PUSH (a JOB_ADDR beyond the address space becomes a misaligned one, which the
     job reader refuses). `completion`: finished jobs, kept until read (`job_queue` + 2, then back-pressure).
-    `events`, `busy`: to the performance counters; `queue_level`: jobs waiting or being read. `irq`: level, an enabled
-    event stands in IRQ_STATUS. `activity`, `tags`: what ACTIVITY and JOB_TAGS show.
+    `events`, `busy`: to the performance counters; `queue_level`: jobs waiting or being read. `irq`: level, high while
+    an enabled event is set in IRQ_STATUS. `activity`, `tags`: what ACTIVITY and JOB_TAGS show.
 
     `working` (a job is being read or runs), `oldest` (tag of the oldest such job): for JOB_LIMIT (`JobWatchdog`). When
     a job takes longer, a completion with `oldest` and TIMEOUT is made, behind those of the jobs before; from then on
     `timed_out` is high and neither completions nor writes to JOB_PUSH are accepted, until a reset.
 
-    Unmapped addresses and writes to read-only registers are answered with SLVERR and do nothing; so does a
-    write without strobes, with OKAY. The low two address bits are ignored. One read and one write at a time,
-    independent of each other: a write takes 2 cycles, a read 2, of a counter up to `READ_CYCLES` more. No
+    Unmapped addresses and writes to read-only registers are answered with SLVERR and do nothing; a write without
+    strobes is answered with OKAY and does nothing. The low two address bits are ignored. One read and one write at
+    a time, independent of each other: a write takes 2 cycles, a read 2, of a counter up to `READ_CYCLES` more. No
     ready depends combinationally on an input.
     """
 
@@ -82,7 +82,7 @@ class ControlRegisters(wiring.Component):
     tags: Signal
     #: A job took longer than JOB_LIMIT; high until a reset.
     timed_out: Signal
-    #: Level: an enabled event stands in IRQ_STATUS.
+    #: Level: an enabled event is set in IRQ_STATUS.
     irq: Signal
 
     def __init__(self, config: SpAttenConfig):
@@ -170,10 +170,10 @@ class ControlRegisters(wiring.Component):
         return m
 
     def _completions(self, m: Module, watchdog: JobWatchdog, queue: stream.Interface) -> Value:
-        """Finished jobs into the `queue`, and at last, if it comes to that, the one that takes too long. Returns
-        whether one goes there."""
-        told = Signal()          # the queue has that one
-        tag = Signal(16)         # of it
+        """Puts finished jobs into `queue`, and after a timeout the job that takes too long. Returns whether one enters
+        now."""
+        told = Signal()          # the queue has the late job
+        tag = Signal(16)         # of the late job
         m.d.comb += [
             watchdog.working.eq(self.working), watchdog.ended.eq(self.completion.valid),
             self.timed_out.eq(watchdog.late), self.completion.ready.eq(queue.ready & ~self.timed_out),

@@ -10,10 +10,10 @@ from ..interface.descriptor import FIELDS, STRIDE_BITS, Field
 from ..primitives.widths import narrow
 from ..stream.job_layouts import job_layout
 
-#: Fields counted in tokens, and in heads; above the build's limit they only need to be told to be above it.
+#: Fields counted in tokens, and in heads; of a value above the build's limit only that fact is needed.
 TOKEN_FIELDS = ("tokens", "keep_tokens", "keep_values", "protect_first", "protect_last")
 HEAD_FIELDS = ("heads", "keep_heads")
-#: Fields that may exceed what the build has and then mean all of it.
+#: Fields that may exceed the build's limit and are then clamped to it.
 CLAMPED_FIELDS = ("keep_tokens", "keep_values", "protect_first", "protect_last", "keep_heads")
 
 
@@ -33,9 +33,9 @@ def used_bits(c: SpAttenConfig, field: Field) -> int:
 
 
 def fields_layout(c: SpAttenConfig) -> data.StructLayout:
-    """Fields as they are stored: the bits a legal job can need, and, where the descriptor has more, one bit
-    on top that is set if any of those is. That bit makes the value as illegal (or as large, for clamped
-    fields) as the whole field would be, and keeps its alignment; so rules give the same answer on both."""
+    """Fields as they are stored: the bits that a legal job can need and, where the descriptor has more, one bit on top:
+    the OR of the rest. With it the value is as illegal (or as large, for clamped fields) as the whole field, and has
+    the same alignment; so rules give the same answer on both."""
     return data.StructLayout({f.name: unsigned(min(f.width, used_bits(c, f) + 1)) for f in FIELDS})
 
 
@@ -61,6 +61,6 @@ def decode(m: Module, c: SpAttenConfig, fields: data.View) -> data.View:
         if f.name in CLAMPED_FIELDS:
             limit = c.max_heads if f.name in HEAD_FIELDS else c.max_tokens
             value = Mux(value > limit, limit, value)
-        # A legal value fits: that is what was checked.
+        # The value fits, since it has passed validation.
         m.d.comb += job[f.name].eq(narrow(value, len(Value.cast(job[f.name]))))
     return job

@@ -41,8 +41,8 @@ class JobReader(wiring.Component):
     that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
     not all written); a broken rule is known `VALIDATE_CYCLES` + 3 cycles after the header's last word.
     `busy`: a job is being read or offered, `tag` is its tag.
-    `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not ready) with job_queue
-    waiting behind the one being read.
+    `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not ready) while
+    job_queue jobs wait behind the one being read.
     """
 
     #: Jobs to read: address and tag; refused while `job_queue` wait.
@@ -114,8 +114,8 @@ class JobReader(wiring.Component):
         odd_word = Signal()
         m.d.comb += chunk.eq(Mux(remaining > longest, longest, remaining))
 
-        # A word is kept for a cycle before it goes where it belongs, and readiness comes from a register: 64 bits
-        # from the memory's side lead to a thousand flip-flops here, so decoding is not added to that way.
+        # A word is registered before it is decoded, and `ready` comes from a register: 64 bits from memory lead to a
+        # thousand flip-flops here, so decoding must not lengthen that path.
         accept = Signal()
         taken = Signal()
         read = Signal(aux_word(), reset_less=True)
@@ -190,7 +190,7 @@ class JobReader(wiring.Component):
                     m.d.sync += busy.eq(0)
                     m.next = "IDLE"
         m.d.comb += [self.scale_set.eq(set_), self.scale_head.eq(head)]
-        # Only a job that will run takes its set with it; they are given back in the order in which they were taken.
+        # Only a job that will run keeps its set; sets are given back in the order in which they were taken.
         goes = Signal()
         m.d.comb += goes.eq(self.job.valid & self.job.ready & (error == ErrorCode.OK))
         m.d.sync += [set_.eq(set_ + goes), sets_used.eq(sets_used + goes - self.retire)]
@@ -202,7 +202,7 @@ class JobReader(wiring.Component):
         return m
 
     def _store_header(self, m: Module, fields: data.View, word: Signal, read: data.View, error: Signal) -> None:
-        """One header word: its fields, and whether bits without meaning are 0. A failed read outranks that."""
+        """One header word: its fields, and whether bits without meaning are 0. A read error has priority."""
         for n in range(HEADER_WORDS):
             with m.If(word[n]):
                 for f in FIELDS:

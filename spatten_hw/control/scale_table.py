@@ -1,4 +1,4 @@
-"""Scale table: how the scores of each query head become exponents, and its sums outputs."""
+"""Scale table: how the scores of each query head become exponents, and how its sums become outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ScaleTable(wiring.Component):
 
     `write_en`, `write_set`, `write_head`, `write_entry`: one entry per cycle. Two readers, each with a memory
     of its own: `softmax_set`, `softmax_head` → `softmax`, and `out_set`, `out_head` → `out`, one cycle later
-    (`READ_LATENCY`). An entry must not be read in the cycle it is written; sets make sure of that.
+    (`READ_LATENCY`). An entry must not be read in the cycle it is written; the sets ensure that.
     """
 
     #: An entry is written.

@@ -1,4 +1,4 @@
-"""Layer jobs from start to completion: what is issued when."""
+"""Runs layer jobs from start to completion: what is issued when."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ class Sequencer(wiring.Component):
     `job` and `scales` are for the blocks up to the softmax and for the pruner, `back_job` and `back_scales` for those
     behind it: top-k, V fetch, Prob×V, requantiser. Probabilities may pass from one to the other while `open`.
     `listed` marks an item whose last probabilities have been taken, with the list ids that belong to them.
-    `value_done` (with its half) marks an item leaving P×V, which is when its V SRAM half is no longer needed;
-    `item_done` one leaving the requantiser; `drained`: none is between softmax and there. `retire`, `same`,
-    `front_clear`, `back_clear`, errors, `front_state`, `back_state`, `front_tag`, `back_tag`: see `JobStages`. `items`:
-    which work items there are, in the order of `ITEMS`.
+    `value_done` (with its half) marks an item leaving Prob×V, which no longer needs its V SRAM half; `item_done` marks
+    an item leaving the requantiser; `drained`: no item is between softmax and the requantiser's output. `retire`,
+    `same`, `front_clear`, `back_clear`, errors, `front_state`, `back_state`, `front_tag`, `back_tag`: see `JobStages`.
+    `items`: a bit per entry of `ITEMS`, in that order: there are such work items.
     """
 
     #: Jobs to run: `job_offer`.
     jobs: stream.Interface
     #: Jobs that have ended: tag and error, in order.
     completion: stream.Interface
-    #: The layer up to the softmax, and of the pruner.
+    #: Job of the blocks up to the softmax, and of the pruner.
     job: data.View
     #: Its set in the scale table.
     scales: Signal
-    #: The layer behind the softmax.
+    #: Job of the blocks behind the softmax.
     back_job: data.View
-    #: Its set.
+    #: Its set in the scale table.
     back_scales: Signal
-    #: Probabilities may pass from the one to the other.
+    #: Probabilities may pass from front to back.
     open: Signal
-    #: Both are one job, or there is none behind.
+    #: Both stages have one job, or the back has none.
     same: Signal
-    #: Pulse: a job that its reader had not refused has ended.
+    #: Pulse: a job that its reader did not refuse has ended.
     retire: Signal
     #: A job runs.
     busy: Signal
@@ -79,11 +79,11 @@ class Sequencer(wiring.Component):
     free: stream.Interface
     #: Pulse: a half of the K SRAM is full.
     k_filled: Signal
-    #: Which.
+    #: Which half.
     k_filled_half: Signal
     #: Pulse: a half of the V SRAM is full.
     v_filled: Signal
-    #: Which.
+    #: Which half.
     v_filled_half: Signal
     #: Pulse: an item's last probabilities have been taken, with their ids.
     listed: Signal
@@ -117,7 +117,7 @@ class Sequencer(wiring.Component):
     front_tag: Signal
     #: Tag of the job in the back stage.
     back_tag: Signal
-    #: Which work items there are, in the order of `ITEMS`.
+    #: A bit per entry of `ITEMS`, in that order: there are such work items.
     items: Signal
 
     def __init__(self, config: SpAttenConfig):
@@ -185,7 +185,7 @@ class Sequencer(wiring.Component):
         return m
 
     def _merge_k_commands(self, m: Module, walker: Walker, loader: Loader) -> None:
-        """Walker's commands (streams, replays) before the loader's fills; a chosen command stays chosen."""
+        """Walker's commands (streams, replays) have priority over the loader's fills; an offered fill stays offered."""
         held = Signal()  # a fill is offered and not yet taken
         use_fill = Signal()
         m.d.comb += use_fill.eq(held | ~walker.k_cmd.valid)
@@ -196,9 +196,9 @@ class Sequencer(wiring.Component):
             connect_payload(m, walker.k_cmd, self.k_cmd)
 
     def _track_items(self, m: Module, walker: Walker, loader: Loader, stages: JobStages) -> None:
-        """Counts items between issue and P×V per half, and in either stage."""
+        """Counts items: per half from their issue to the end of Prob×V, and in each stage."""
         c = self.config
-        # An item holds a slot only to its decision; behind it are bounded by what the pipeline stores.
+        # An item has a slot only until its decision; behind that, only the pipeline's storage limits their number.
         width = clog2(c.max_tokens * c.max_heads) + 1
         for h in range(2):
             in_half = Signal(width, name=f"in_half_{h}")

@@ -19,7 +19,7 @@ def slot_entry(c: SpAttenConfig) -> data.StructLayout:
 class SlotRing(wiring.Component):
     """`slots` score slots, taken in ring order, freed in any order.
 
-    `slot` is the next one and `available` (a register: much waits for it) whether it is free; `take` (only while
+    `slot` is the next one and `available` (a register, since much depends on it) whether it is free; `take` (only while
     available) takes it and stores `entry`. `free_valid`/`free_slot` give one back. `look_slot` → `look` reads an
     entry in the same cycle. One take and one free per cycle. `empty`: no slot is taken.
     """

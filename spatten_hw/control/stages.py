@@ -1,4 +1,4 @@
-"""Two jobs at a time: while the outputs of one are made, the scores of the next."""
+"""Runs two jobs at a time: the next one is scored while the outputs of the one before are made."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .scale_table import SET_BITS
 FETCH_ERRORS = (ErrorCode.READ_Q, ErrorCode.READ_K, ErrorCode.READ_V, ErrorCode.READ_DESCRIPTOR,
                 ErrorCode.READ_STATE)
 WRITE_ERRORS = (ErrorCode.WRITE_OUTPUT, ErrorCode.WRITE_STATE)
-#: The fetcher's bits that the front stage raises. Descriptor reads run ahead for the next job, which reports them
-#: itself.
+#: The fetcher's bits that the front stage raises. Descriptor reads run ahead for the next job, which reports their
+#: errors itself.
 FRONT_ERRORS = tuple(n for n, code in enumerate(FETCH_ERRORS)
                      if code not in (ErrorCode.READ_V, ErrorCode.READ_DESCRIPTOR))
 _V = FETCH_ERRORS.index(ErrorCode.READ_V)
@@ -36,12 +36,12 @@ class JobStages(wiring.Component):
     lets probabilities pass; ends when FINISH is done, all items have `drained` and all writes are answered.
     `same`: both have the same job, or the back has none.
 
-    So the way of a job's last vectors to memory is hidden behind the next one's preparation and first scores. A job
-    waits for the end of all before it if it says `barrier`, or if it loads state while the back's job stores
-    some; a summarisation job, whose V goes to SRAM ahead of its scores, before `start`.
+    So the way of a job's last vectors to memory is hidden behind the next job's preparation and first scores. A job
+    waits for the end of all jobs before it if it has `barrier`, or if it loads state while the back's job stores
+    state. A summarisation job waits before `start`, since its V goes to SRAM ahead of its scores.
     `front_clear`, `back_clear` pulse when a stage takes a job (the back's a cycle later): errors of the stage are
     forgotten. `retire` pulses when a job ends that was not refused by its reader. `back_job` is the front's job while
-    the back has none. `front_state`, `back_state`: what each does, `front_tag`, `back_tag`: with the job of which tag.
+    the back has none. `front_state`, `back_state`: what each stage does; `front_tag`, `back_tag`: the tag of its job.
     """
 
     jobs: stream.Interface
@@ -67,7 +67,7 @@ class JobStages(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        # Between the stages: the front offers its job, once; later it says that it has finished with it, and how.
+        # Between the stages: the front offers its job, once; later it tells that it has finished, and with which error.
         offered = Signal()
         free = Signal()
         taken = Signal()
@@ -135,7 +135,7 @@ class JobStages(wiring.Component):
                 with m.If(self.op_done.valid):
                     m.d.sync += finished.eq(1)
                     m.next = "LEAVE"
-            # Nothing was moved, or shall be: the job only waits for its turn to end.
+            # The job moves no more data: it only waits for its turn to end.
             with m.State("GIVE_UP"):
                 m.d.comb += [offered.eq(1), self.front_state.eq(FrontState.REFUSED)]
                 with m.If(free):
@@ -156,7 +156,7 @@ class JobStages(wiring.Component):
         with m.FSM(name="back") as fsm:
             with m.State("IDLE"):
                 m.d.comb += [free.eq(1), self.back_state.eq(BackState.IDLE)]
-                # Whatever the front has, until it is taken: a wide clock enable need not know when.
+                # Follows the front's job until it is taken: `taken` is not in the wide clock enable.
                 m.d.sync += [
                     back_job.eq(self.job), self.back_scales.eq(self.scales), back_tag.eq(tag),
                     back_refused.eq(refused), ending.eq(0), self.back_clear.eq(taken),
@@ -164,13 +164,13 @@ class JobStages(wiring.Component):
                 contract(m, self.drained, "the back stage is free when nothing is left in it")
                 with m.If(taken):
                     m.next = "OPEN"
-            # Open until the front has finished with this job: what waits there then belongs to the next.
+            # Open until the front has finished with this job: later probabilities belong to the next job.
             with m.State("OPEN"):
                 m.d.sync += self.back_clear.eq(0)
                 m.d.comb += self.back_state.eq(BackState.OUTPUTS)
                 with m.If(finished & ~ending):
                     m.d.sync += [ending.eq(1), back_error.eq(error)]
-                    # What the front read is known now; it may soon read for another job.
+                    # Errors of the front's reads are complete now; it may soon read for another job.
                     m.d.sync += [causes[n].eq(self.fetch_errors[n]) for n in FRONT_ERRORS]
                 with m.If(ending & self.drained & self.write_idle):
                     m.next = "REPORT"
@@ -184,7 +184,7 @@ class JobStages(wiring.Component):
                 m.next = "CAUSE"
             with m.State("CAUSE"):
                 m.d.comb += self.back_state.eq(BackState.ENDING)
-                # The cause outranks its consequence: a read error may have made the loaded state bad.
+                # A cause has priority over its consequence: a read error may have made the loaded state bad.
                 for bit, code in reversed(list(enumerate(FETCH_ERRORS))):
                     if code != ErrorCode.READ_DESCRIPTOR:
                         with m.If(causes[bit] & ~back_refused):
@@ -198,8 +198,8 @@ class JobStages(wiring.Component):
                 with m.If(self.completion.ready):
                     m.d.comb += self.retire.eq(~back_refused)
                     m.next = "IDLE"
-        # A register: the blocks behind take over a new job a cycle late, too. Nor is it missed when it falls: the next
-        # job's first probabilities are far away when the front finishes with this one.
+        # A register: it may rise a cycle late, as the blocks behind take a new job a cycle late, and fall a cycle late,
+        # as the next job's first probabilities come long after the front finishes with this one.
         m.d.sync += self.open.eq(fsm.ongoing("OPEN") & ~ending)
         running = Signal()       # a job is in the front
         with m.If(self.jobs.valid & self.jobs.ready):

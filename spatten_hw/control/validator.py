@@ -27,9 +27,9 @@ VALIDATE_CYCLES = RANGE_STEPS + 6
 class Validator(wiring.Component):
     """Checks a job's `fields` (stored form, see `decode.py`) whose descriptor lies at `descriptor`.
 
-    `start` pulses when both stand still, until `done` pulses `VALIDATE_CYCLES` later; then `error` is the code
-    of the first broken rule (0: legal) until the next start. Every rule is a comparator of its own, in
-    parallel; the ends of the address ranges are summed one after the other by one multiplier.
+    Both are constant from the pulse of `start` until `done` pulses, `VALIDATE_CYCLES` later; then `error` is the
+    code of the first broken rule (0: legal) until the next start. Every rule has a comparator of its own, in
+    parallel; one multiplier computes the ends of the address ranges one after the other.
     `query_heads`: heads · group, valid with `done`.
     """
 
@@ -103,7 +103,7 @@ class Validator(wiring.Component):
         end_bits = max(base_bits, x_bits + y_bits) + 2
         extra = data.StructLayout({"first": 1, "closes": 1, "used": 1, "code": 8, "base": unsigned(base_bits)})
 
-        # Select, multiply by halves, join them, add, compare: a pipeline that steps every cycle.
+        # Select, multiply in two halves, join them, add, compare: a pipeline without enable.
         x = Signal(x_bits, name="range_x", reset_less=True)
         y = Signal(y_bits, name="range_y", reset_less=True)
         selected = Signal(extra)
@@ -116,7 +116,7 @@ class Validator(wiring.Component):
         range_end = Signal(end_bits)
         added = Signal(extra)
         error = Signal(8, name="range_error")
-        # Which term is selected, a bit for each: to count and compare would come before every bit that is selected.
+        # Which term is selected, one-hot: comparing a counter would lengthen the path of every selected bit.
         turn = Signal(len(terms))
         m.d.sync += turn.eq(Cat(step == 1, turn[:-1]))
 
@@ -125,7 +125,7 @@ class Validator(wiring.Component):
 
         m.d.sync += [
             x.eq(of_turn(x_term for _, _, x_term, _, _ in terms)),
-            # Below 0 only where another rule is broken, whose code comes first.
+            # Below 0 only if another rule is broken, whose code has priority.
             y.eq(of_turn((y_term - less)[:len(y_term)] if less else y_term for _, _, _, y_term, less in terms)),
             selected.first.eq(of_turn(n == 0 for _, n, _, _, _ in terms)),
             selected.closes.eq(of_turn(n == len(r.terms) - 1 for r, n, _, _, _ in terms)),

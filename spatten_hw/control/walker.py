@@ -19,7 +19,7 @@ from ..stream.job_layouts import job_layout
 from ..stream.layouts import k_command, q_command, qk_command, slot_meta
 from .slots import SlotRing
 
-#: Commands for Q rows that wait.
+#: Commands for Q rows that can wait.
 Q_COMMANDS = 4
 
 
@@ -30,9 +30,9 @@ class Walker(wiring.Component):
     next start. Summarisation: the items of a head start once `half_ready[half]`; `half_done[half]` pulses when
     its last item is issued. An item may be issued every cycle; a head costs two cycles more. Generation: the
     `group` queries of a head take one cycle each, then one cycle issues the head's K stream; with `job.pair`, heads
-    2j and 2j + 1, if both are alive, are issued together so, with one stream of K for both.
+    2j and 2j + 1 are issued together in this way if both are alive, with one K stream for both.
     `item`, `item_half`: an item was issued; `replayed`: a replay was.
-    `meta` and `free` take and give one payload per cycle, unconditionally.
+    `meta` and `free` pass one payload per cycle, without back-pressure.
     A flat row's replay is issued as soon as both command streams take it, before anything else.
     """
 
@@ -84,8 +84,8 @@ class Walker(wiring.Component):
         ]
         m.d.sync += position.eq(next_position)
 
-        # Everything leaves through a FIFO: issuing may look at its `ready`, the ports keep the contract.
-        # One deeper than it is filled: whether there is room is known a cycle late, since an item is issued all over.
+        # Commands leave through FIFOs, so issuing may look at `ready` and the ports still keep the contract.
+        # This one is one deeper than it is filled: `q_room` is a cycle late, since an issue reaches the whole block.
         m.submodules.q_fifo = q_fifo = StreamFifo(q_command(c), Q_COMMANDS + 1)
         q_room = Signal(init=1)
         m.d.sync += q_room.eq(q_fifo.level < Q_COMMANDS)
@@ -130,7 +130,7 @@ class Walker(wiring.Component):
             self.item_half.eq(half),
         ]
 
-        # Replays first. A command pair leaves in one cycle, so that K rows and Q×K commands keep one order.
+        # Replays first. A command pair leaves in one cycle, so that K rows and Q×K commands keep the same order.
         q, k, qk = q_fifo.i, k_fifo.i, qk_fifo.i
         replay = Signal()
         pair_ready = Signal()

@@ -11,12 +11,12 @@ LIMIT_BITS = 32
 
 
 class JobWatchdog(wiring.Component):
-    """Counts the cycles in which a job is `working` (being read or running) and none has `ended`, and raises `late`,
-    until the next reset, when they are more than `limit` (0: never).
+    """Counts the cycles in which a job is `working` (being read or running) and none has `ended`. When they are more
+    than `limit` (0: never), raises `late` until the next reset.
 
     So the oldest job is measured, from its start or, if that was later, the end of the job before. A job that has
     `ended` and waits for its completion to be taken is not late. A limit written while a job runs counts at once.
-    `late` comes two or three cycles after the limit is passed; never with `ended` or for a job that has.
+    `late` comes two or three cycles after the limit is passed; never with `ended` or for a job that has ended.
     """
 
     working: Signal
@@ -31,7 +31,7 @@ class JobWatchdog(wiring.Component):
         m = Module()
         cycles = Signal(LIMIT_BITS)
         limited = Signal()
-        passed = Signal()        # a cycle late: the comparison is not added to what it decides
+        passed = Signal()        # a cycle late, so that the comparison is not in the path of `late`
         counts = Signal()
         m.d.comb += counts.eq(self.working & ~self.ended)
         m.d.sync += [limited.eq(self.limit != 0), passed.eq((cycles >= self.limit) & counts)]

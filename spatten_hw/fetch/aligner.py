@@ -15,15 +15,15 @@ def row_mode() -> data.StructLayout:
     """How a row's elements become operands; travels with the request.
 
     MSB plane: elements of `width` bits, sign-extended; `shift`: they are the upper bits of operands with an
-    LSB plane (value · 2^4); `mid`: and get half an MSB step (bit 3 set). `lsb`: LSB plane, 4 unsigned bits.
-    `hold`: no row yet, the next request completes it; `join`: this is that request, its bits go below.
+    LSB plane (value · 2^4); `mid`: half an MSB step is added (bit 3 set). `lsb`: LSB plane, 4 unsigned bits.
+    `hold`: the row is incomplete, the next request completes it; `join`: this is that request, with the LSBs.
     """
     return data.StructLayout({"width": unsigned(5), "shift": 1, "mid": 1, "lsb": 1, "hold": 1, "join": 1})
 
 
 def row_tag() -> data.StructLayout:
-    """What travels with a row's beats: `mode`, and `own`: its last beat begins a word of its own, instead of only
-    completing the one before."""
+    """What travels with a row's beats: `mode`, and `own`: the row's last beat begins a word, instead of only completing
+    the word before."""
     return data.StructLayout({"mode": row_mode(), "own": 1})
 
 
@@ -37,7 +37,7 @@ def tagged(c: SpAttenConfig, mode: Value, addr: Value, row_bytes: Value) -> Valu
 def row_word(c: SpAttenConfig) -> data.StructLayout:
     """A word, as wide as a beat, of a plane's row: its word n holds bits n·B … of the row, for any address of the row.
 
-    `last` of the row; then `error`: a beat of the row had an AXI error response. Bits beyond the row are don't-care.
+    `last`: of the row, and with it `error`: a beat of the row had an AXI error. Bits beyond the row are don't-care.
     """
     return data.StructLayout({"data": unsigned(c.axi_data_bits), "last": 1, "error": 1, "mode": row_mode()})
 
@@ -50,10 +50,10 @@ def max_row_bytes(c: SpAttenConfig) -> int:
 class Aligner(wiring.Component):
     """Beats of rows `i` (`row_beat`, user = `row_tag`) → the rows' words `o` (`row_word`), in order.
 
-    Each beat is rotated to byte 0 of the row: its first bytes begin a word, its last `offset` complete the one before.
-    So a word leaves as the next beat comes, or behind its row's last beat; a last beat that only completes a word
-    begins none. One beat and one word per cycle, alignment costs none. Latency `LATENCY`: 1 cycle from a beat that
-    completes a word, 2 from the last beat to a word that it begins. `idle`: no beat inside.
+    Each beat is rotated to byte 0 of the row: its first bytes begin a word, its last `offset` bytes complete the word
+    before. So a word leaves when the next beat comes, or after its row's last beat; a last beat that only completes a
+    word begins none. One beat and one word per cycle: alignment costs no cycle. Latency `LATENCY`: 1 cycle from a beat
+    that completes a word, 2 from the last beat to a word that it begins. `idle`: no beat inside.
     """
 
     LATENCY = (1, 2)
@@ -85,12 +85,12 @@ class Aligner(wiring.Component):
         turned_error = Signal(reset_less=True)
         turned_tag = Signal(row_tag(), reset_less=True)
         take = Signal()                                      # it moves on
-        # Rotation as one shift of the doubled beat: a simulator computes it only for a beat, stages of multiplexers
-        # always; a synthesiser shares its two halves.
+        # Rotation is one shift of the doubled beat: a simulator computes it only for a beat, but stages of multiplexers
+        # in every cycle; a synthesiser shares its two halves.
         rotated = (Cat(beat.data, beat.data) >> Cat(Const(0, 3), beat.offset))[:c.axi_data_bits]
         m.d.comb += self.i.ready.eq(~turned_valid | take)
         with m.If(self.i.ready):
-            # Loaded without a look at `valid`: a wide clock enable. A first beat, or none, completes no word.
+            # `valid` is not in the clock enable, which is wide. A first beat, or no beat, completes no word.
             m.d.sync += [
                 turned_valid.eq(self.i.valid), turned.eq(rotated), turned_first.eq(beat.first),
                 turned_last.eq(beat.last), turned_error.eq(beat.error), turned_tag.eq(tag),
@@ -100,7 +100,7 @@ class Aligner(wiring.Component):
         # The word that waits for the rest of its bytes, or to leave.
         begun = Signal()
         word = Signal(c.axi_data_bits, reset_less=True)
-        whole = Signal(reset_less=True)                      # its row has no beat more
+        whole = Signal(reset_less=True)                      # its row has no more beats
         error = Signal(reset_less=True)
         mode = Signal(row_mode(), reset_less=True)
         ends = Signal()                                      # the rotated beat completes the row's last word

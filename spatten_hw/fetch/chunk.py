@@ -1,8 +1,8 @@
 """Chunks: the pieces in which the bit-width converter takes the words of a row.
 
-A section of a row has E elements, as many as a word has bytes. A chunk is one section where elements are of 8 bits or
-more, else two; of narrower ones it takes two so as not to be shorter than a word. So a word never completes more than
-one chunk, and rows of 2^n elements are whole numbers of chunks, or one that is not filled.
+A section of a row has E elements, as many as a word has bytes. A chunk is one section if elements have 8 bits or more.
+With narrower elements it is two sections, so that it is not shorter than a word. So a word never completes more than
+one chunk, and a row of 2^n elements is a whole number of chunks, or one chunk that is not full.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from ..config import SpAttenConfig
 from .conversion import plane_widths
 
-#: Widest elements of which a chunk has two sections.
+#: Bits of the widest elements with which a chunk has two sections.
 NARROW = 6
-#: Parts of a word in which places of chunks are told: every chunk is a whole number of them.
+#: Parts of a word: a chunk's place and length are whole numbers of them.
 QUARTERS = 4
 
 
@@ -37,7 +37,7 @@ def row_sections(c: SpAttenConfig) -> int:
 
 
 def waits(width: int) -> list[int]:
-    """Quarters of a row of elements of `width` bits that can wait for the rest of their chunk as a word comes."""
+    """How many quarters can wait for the rest of their chunk when a word comes (for elements of `width` bits)."""
     needed, waiting, waits_found = chunk_quarters(width), 0, []
     while waiting not in waits_found:
         waits_found.append(waiting)
@@ -47,17 +47,17 @@ def waits(width: int) -> list[int]:
 
 
 def longest_wait(c: SpAttenConfig) -> int:
-    """The most of `waits` at any width."""
+    """The largest of `waits` over all widths."""
     return max(max(waits(width)) for width in plane_widths(c))
 
 
 def chunk_words(c: SpAttenConfig) -> int:
-    """Words that can hold bits of a chunk: the newest, and what waits."""
+    """Words that can hold bits of a chunk: the newest, and those with bits that wait."""
     return 1 + -(-longest_wait(c) // QUARTERS)
 
 
 def chunk_places(c: SpAttenConfig) -> dict[int, int]:
-    """Where in the last `chunk_words` words a chunk can begin, in quarters → the bits that may be needed from there.
+    """Where a chunk can begin in the last `chunk_words` words, in quarters → how many bits may be needed from there.
     A row may end before its chunk is full."""
     places: dict[int, int] = {}
     for width in plane_widths(c):

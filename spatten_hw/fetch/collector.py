@@ -21,9 +21,9 @@ class RowCollector(wiring.Component):
     """`notes` (one `group_note` per group) and `lanes` (array of `port_row`, one per port) → `o` (`operand_row`).
 
     Takes a group when all its live rows are there; ports rotate as in `RowGenerator`. One group per cycle,
-    `LATENCY` = 1. A group of `pair`s (only if built with `pairs`) takes two: the rows of the first head leave, then
-    those of the second. `error`: a row taken in the cycle before had an AXI error. `o.ready` is cut. `idle`: no group
-    inside.
+    `LATENCY` = 1. A group of `pair`s (only if built with `pairs`) takes two cycles: the rows of the first head leave,
+    then those of the second. `error`: a row taken in the cycle before had an AXI error. `o.ready` is cut. `idle`: no
+    group inside.
     """
 
     LATENCY = 1
@@ -55,7 +55,7 @@ class RowCollector(wiring.Component):
         errors = Signal(ports)
         take = Signal()         # a group, or half of a group of pairs, is gathered
         done = Signal()         # … and nothing is left of it
-        second = Signal()       # the first rows of the pairs are out
+        second = Signal()       # the rows of the pairs' first head are out
         note = self.notes.payload
         with m.Switch(self.dim_log2):
             for d in range(len(c.dims)):
@@ -65,9 +65,9 @@ class RowCollector(wiring.Component):
                 with dim_case(m, c, d):
                     m.d.comb += expected.eq(Cat(
                         (note.count > p % rows) & (chosen == p // rows if sets > 1 else 1) for p in range(ports)))
-        # For the multiplexers of rows, which are everywhere; what decides is near the port.
+        # For the multiplexers of rows, which are spread over the device; the control uses the port itself.
         row_dim = local_copy(m, self.dim_log2, "row_dim")
-        # Behind the register another that catches a row: it moves on by that one's state.
+        # Behind the output register a spare register catches a row; its `ready` is the clock enable.
         m.submodules.catch = spare = SpareBuffer(operand_row(c))
         wiring.connect(m, spare.o, wiring.flipped(self.o))
         move = spare.i.ready
@@ -85,7 +85,7 @@ class RowCollector(wiring.Component):
         if self.pairs:
             with m.If(take):
                 m.d.sync += second.eq(~done)
-        # Loaded without a look at whether it is a group: `valid` says so, and the wide clock enable is simpler.
+        # Loaded also without a group: `valid` tells, and the wide clock enable is simpler.
         with m.If(move):
             m.d.sync += [
                 spare.i.valid.eq(take), out.count.eq(note.count), out.last.eq(note.last & done), out.fill.eq(note.fill),
@@ -100,7 +100,7 @@ class RowCollector(wiring.Component):
                             m.d.sync += slices.eq(self._chosen(
                                 group, d, r, lambda lane, bits=bits: lane.payload.operands[:bits]))
                             if self.pairs and d + 1 < len(c.dims):
-                                # Two rows side by side: the other head's is the second one.
+                                # Two rows lie side by side: the second is the other head's.
                                 with m.If(second):
                                     m.d.sync += slices.eq(self._chosen(
                                         group, d, r, lambda lane, bits=bits: lane.payload.operands[bits:2 * bits]))

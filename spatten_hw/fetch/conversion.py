@@ -1,4 +1,4 @@
-"""What makes an operand of an element of a plane (SpAtten, section IV-D): widths, signs, where LSBs go."""
+"""How an element of a plane becomes an operand (SpAtten, section IV-D): widths, signs, where LSBs go."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def has_lsbs(c: SpAttenConfig) -> bool:
 
 
 def conversion(c: SpAttenConfig) -> data.StructLayout:
-    """A `row_mode` decoded to what selects in a converter: `width`, the bit of the elements' among `plane_widths`;
-    `signed`, the same bit if they are extended with their sign; `upper`: they are the upper bits of operands, below
-    them half a step (`mid`) or nothing."""
+    """A `row_mode` decoded to the select signals of a converter. `width`: the elements' width, one-hot over
+    `plane_widths`; `signed`: the same bit if elements are sign-extended, else 0; `upper`: elements are the upper bits
+    of operands, with half a step (`mid`) or 0 below."""
     number = len(plane_widths(c))
     return data.StructLayout({"width": unsigned(number), "signed": unsigned(number), "upper": 1, "mid": 1})
 
 
 def decoded(c: SpAttenConfig, mode: data.View) -> Value:
-    """`mode` (`row_mode`) as a `conversion`. To be registered: a converter selects with every bit of it."""
+    """`mode` (`row_mode`) as a `conversion`. To be registered: every bit drives multiplexers of a converter."""
     width = Cat(mode.width == w for w in plane_widths(c))
     extra = [mode.shift & ~mode.lsb, mode.mid] if has_lsbs(c) else [Const(0, 2)]
     return Cat(width, width & (~mode.lsb).replicate(len(width)), *extra)
 
 
 def operand(c: SpAttenConfig, select: data.View, elements: dict[int, Value]) -> Value:
-    """One operand. `elements`: for each width that may come here, the bits of the element if it is of that width;
-    `select`: a `conversion`.
+    """One operand. `elements`: for each width that may come here, the bits of an element of that width; `select`: a
+    `conversion`.
 
-    First every width's bits, signs above them, are masked and or-ed together, then the result or itself four bits
-    further up is taken. As one choice among all kinds of rows it takes a third more LUTs and two levels more.
+    First the sign-extended bits of all widths are masked and ORed; then the result is taken as it is or four bits
+    further up. One multiplexer over all kinds of rows takes a third more LUTs and two more levels.
     """
     bits = c.operand_bits
     value: Value = Const(0, bits)

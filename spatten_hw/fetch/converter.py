@@ -34,9 +34,9 @@ def port_row(c: SpAttenConfig) -> data.StructLayout:
 
 
 class _Step:
-    """What goes with the chunk in a register: whether there is one (`valid`); `last` of its plane's row; then `error`,
-    a beat of that row failed, and `hold`, LSBs are to come. `lower`, `upper`: the sections whose bits it is written
-    to, where LSBs are and elsewhere."""
+    """Control bits of the chunk in a register. `valid`: there is one; `last`: of its plane's row, and with it `error`:
+    a beat of that row failed, `hold`: LSBs are to come. `lower`, `upper`: the sections that the chunk is written to,
+    for the bits of LSBs and for the bits above."""
 
     def __init__(self, c: SpAttenConfig, name: str):
         self.valid = Signal(name=f"{name}_valid")
@@ -54,14 +54,14 @@ class _Step:
 class BitWidthConverter(wiring.Component):
     """The words `i` (`row_word`) of rows → rows `o` (`port_row`), in order, one word per cycle.
 
-    A row is converted chunk by chunk, not as a whole: a chunk is one section of a row (E elements) where its
-    elements are of 8 bits or more, else two, so that it is never shorter than a word of 8·E bits and one per word keeps
-    up. Four registers: the last words; a chunk, taken from them at one of a few places; its operands; the row, into
-    whose sections they go. Latency `LATENCY` = 4 cycles from a row's last word. Rows of `hold` stay until those of
-    `join` have been put below them; the two alternate. `o.ready` is cut. `idle`: no row inside.
+    A row is converted chunk by chunk, not as a whole. A chunk is one section of a row (E elements) if its elements
+    have 8 bits or more, else two. So it is never shorter than a word of 8·E bits, and one chunk per word keeps up. Four
+    pipeline registers: the last words; a chunk, taken from them at one of a few places; its operands; the row, into
+    whose sections they are written. Latency `LATENCY` = 4 cycles from a row's last word. A row of `hold` stays until
+    the row of `join` has been written below it; the two alternate. `o.ready` is cut. `idle`: no row inside.
 
-    Why chunks: a converter for a row of 32 elements of 12 bits takes each of its 384 bits to five places, all of
-    which cross; here it is 96 bits. (docs/fpga-findings.md has what that did to routing.)
+    Why chunks: a converter for a row of 32 elements of 12 bits connects each of its 384 bits to five places, and all
+    these wires cross; here it is 96 bits. (docs/fpga-findings.md has the effect on routing.)
     """
 
     LATENCY = 4
@@ -79,21 +79,21 @@ class BitWidthConverter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # Whether all registers move on, known a cycle ahead: the words, the chunk and its operands, the row.
+        # Clock enable of all registers, known a cycle ahead; a copy each for words, chunk and operands, row.
         moves = Signal()
         ready, move, write = copies(m, moves, 3, "move", init=1)
         m.d.comb += self.i.ready.eq(ready)
         window = Signal(chunk_words(c) * c.axi_data_bits, reset_less=True)       # the last words
         begins = Signal(len(chunk_places(c)), reset_less=True)                   # the place of the chunk there
         selects = Signal(conversion(c), reset_less=True)
-        in_window, waiting = _Step(c, "window"), Signal(range(longest_wait(c) + 1))   # quarters of no chunk yet
+        in_window, waiting = _Step(c, "window"), Signal(range(longest_wait(c) + 1))   # quarters not in a chunk yet
         self._words(m, ready, window, begins, selects, in_window, waiting)
         in_chunk, in_operands = _Step(c, "chunk"), _Step(c, "operands")
         in_chunk.follow(m, in_window, move)
         in_operands.follow(m, in_chunk, move)
         operands, twos = self._operands(m, move, window, begins, selects)
 
-        # The row, and one that catches it.
+        # The row, and the spare register that catches it.
         m.submodules.catch = spare = SpareBuffer(port_row(c))
         wiring.connect(m, spare.o, wiring.flipped(self.o))
         row = Signal(c.max_dim * c.operand_bits, reset_less=True)
@@ -105,7 +105,7 @@ class BitWidthConverter(wiring.Component):
         ends = in_operands.valid & in_operands.last
         completes = ends & ~in_operands.hold
         m.d.comb += [
-            # The row leaves, or there is none: it is full, and stays, or what comes completes one.
+            # Registers stop when the output stalls and the row register stays full or becomes full.
             moves.eq(~self.o.valid | self.o.ready | (write & ~completes)),
             spare.i.valid.eq(full), spare.i.payload.operands.eq(row), spare.i.payload.error.eq(failed),
             self.idle.eq(~(in_window.valid | in_chunk.valid | in_operands.valid | full | self.o.valid | held)
@@ -123,7 +123,7 @@ class BitWidthConverter(wiring.Component):
 
     def _words(self, m: Module, ready: Signal, window: Signal, begins: Signal, selects: data.View, in_window: _Step,
                waiting: Signal) -> None:
-        """The next word into `window`, and whether it completes a chunk, which, and how that is converted."""
+        """Takes the next word into `window`; finds whether it completes a chunk, which one, and its conversion."""
         c = self.config
         sections = row_sections(c)
         word = self.i.payload
@@ -161,8 +161,8 @@ class BitWidthConverter(wiring.Component):
 
     def _operands(self, m: Module, move: Signal, window: Signal, begins: Signal,
                   selects: data.View) -> tuple[list[Signal], list[Signal]]:
-        """The chunk, from its bit 0, and a cycle later its operands, and whether they are for two sections (a copy for
-        each part of a section)."""
+        """Registers the chunk from its bit 0, and a cycle later its operands. Returns the operands, and whether they
+        are for two sections (a copy for each part of a section)."""
         c = self.config
         widths = plane_widths(c)
         quarter = c.axi_data_bits // QUARTERS
@@ -173,7 +173,7 @@ class BitWidthConverter(wiring.Component):
         number = chunk_elements(c, NARROW)
         chunk_selects = copies(m, selects.as_value(), -(-number // PART), "chunk_selects", en=move, reset=False)
         operands = [Signal(c.operand_bits, name=f"operand_{e}", reset_less=True) for e in range(number)]
-        # Statements per element, not one wide expression: a simulator pays for nested concatenations by the square.
+        # A statement per element: a simulator's time grows with the square of nested concatenations.
         for e, register in enumerate(operands):
             bits = {w: chunk[e * w:(e + 1) * w] for w in widths if e < chunk_elements(c, w)}
             with m.If(move):
@@ -184,7 +184,7 @@ class BitWidthConverter(wiring.Component):
 
     def _place(self, m: Module, write: Signal, row: Signal, operands: list[Signal], twos: list[Signal],
                in_operands: _Step) -> None:
-        """`operands` into the sections of `row` that they are for: all their bits, or those where LSBs are."""
+        """Writes `operands` into their sections of `row`: all bits, or only those of LSBs."""
         c = self.config
         bits, section = c.operand_bits, section_elements(c)
         low = LSB_WIDTH if has_lsbs(c) else bits

@@ -48,18 +48,18 @@ class Fetcher(wiring.Component):
     K and V rows are live up to `count`. A command with 0 rows gives one empty group with `last`.
     `beats_*`: beats requested, per class, a few cycles ago. `errors`: sticky bits in the order of
     `ERROR_CLASSES` until `front_clear`, V's until `back_clear`; a row with an error is delivered like any other.
-    `waits`, in the order of `ERROR_CLASSES`: something of that class was asked of memory, is the next thing wanted and
-    is not there; a few cycles late. `idle`: nothing in flight (a few cycles late); `busy` = ~idle; `stall`: rows are
-    under way for someone ready, none is there. A job must hold still from four cycles before its first command until
-    its last row is out. `same`: both are one job; if not, V rows are not held back for K's, since the job of the scores
-    waits for the other one's end.
+    `waits`, in the order of `ERROR_CLASSES`: the next data wanted of that class were requested and have not come; a
+    few cycles late. `idle`: nothing in flight (a few cycles late); `busy` = ~idle; `stall`: a consumer is ready
+    and its rows are under way, but none is there. A job must be constant from four cycles before its first command
+    until its last row is out. `same`: both are one job. If not, V rows are not held back in favour of K rows, since
+    `job` waits for the end of `back_job`.
     """
 
     #: Layer whose K and Q rows are read.
     job: data.View
     #: Layer whose V rows are read.
     back_job: data.View
-    #: Both are one job.
+    #: `job` and `back_job` are one job.
     same: Signal
     #: K rows to read: `k_command`, in order.
     k_cmd: stream.Interface
@@ -71,7 +71,7 @@ class Fetcher(wiring.Component):
     k_list_ids: data.View
     #: V rows to fill the V SRAM with: `v_command`.
     v_cmd: stream.Interface
-    #: Kept values whose V rows are to be read: `kept_row`, of vectors with `stream_v` alone.
+    #: Kept values whose V rows are to be read: `kept_row`, only of vectors with `stream_v`.
     v_kept: stream.Interface
     #: V rows, `operand_row`; `fill` says which of the two they are for.
     v_rows: stream.Interface
@@ -113,13 +113,13 @@ class Fetcher(wiring.Component):
     front_clear: Signal
     #: Forgets V's errors.
     back_clear: Signal
-    #: One bit per class of `ERROR_CLASSES`: the next thing wanted was asked of memory and is not there.
+    #: One bit per class of `ERROR_CLASSES`: the next data wanted were requested and have not come.
     waits: Signal
     #: Nothing in flight, a few cycles late.
     idle: Signal
     #: ~idle.
     busy: Signal
-    #: Rows are under way for a taker that is ready, and none is there.
+    #: A consumer is ready and its rows are under way, but none is there.
     stall: Signal
 
     def __init__(self, config: SpAttenConfig):
@@ -149,10 +149,10 @@ class Fetcher(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # V rows of a query are wanted last, when its K rows have long been used: they fill what K leaves. That K does
-        # not starve them is the slots' doing: K is not asked for without one, and only kept values set one free.
+        # V rows of a query are needed long after its K rows, so they get the bandwidth that K leaves. K cannot starve
+        # them: K is requested only with a slot, and only kept values free a slot.
         m.submodules.crossbar = crossbar = ReadCrossbar(c, patient=((1 << c.v_ports) - 1) << c.k_ports)
-        # Rows of two heads are as long as one of twice the head dimension, which a build of one has not.
+        # A row of two heads is as long as one of twice the head dimension, so the build needs two dimensions.
         m.submodules.keys = keys = GroupFetcher(c, c.k_ports, 0, pairs=len(c.dims) > 1)
         m.submodules.values = values = GroupFetcher(c, c.v_ports, c.topk_lanes)
         m.submodules.queries = queries = QueryFetcher(c)
@@ -175,8 +175,8 @@ class Fetcher(wiring.Component):
         keys_first = Signal()
         m.d.sync += keys_first.eq(keys.asking & self.same)
         values_ahead = self._value_walk(m, back_job, values, keys_first)
-        # Few V bursts at a time while K is asked for: each waits in front of K's next on its channel, and K's rows
-        # leave in step, so the most delayed channel would delay all of them.
+        # Few V bursts at a time while K is requested: each delays K's next burst on its channel. K rows leave in step,
+        # so the most delayed channel would delay all of them.
         m.d.sync += values.modest.eq(keys_first & job.generate)
         connect(m, flipped(self.q_cmd), queries.cmd)
         connect(m, queries.rows, flipped(self.q_rows))
@@ -200,7 +200,7 @@ class Fetcher(wiring.Component):
         m.d.sync += [
             self.errors.eq((self.errors & ~clear) | now),
             self.waits.eq(Cat(queries.waits, keys.waits, values.waits, words.waits)),
-            # In two cycles: they come from everywhere.
+            # Two register stages: they come from the whole fetcher.
             quiet.eq(Cat(keys.idle & keys_ahead, values.idle & values_ahead, queries.idle, words.idle)),
             starved.eq(Cat(~idle & s.ready & ~s.valid for idle, s in waiting)),
             self.idle.eq(quiet.all()), self.stall.eq(starved.any()),
@@ -209,7 +209,7 @@ class Fetcher(wiring.Component):
 
     def _planes(self, m: Module, front: data.View, back: data.View, keys: GroupFetcher, values: GroupFetcher,
                 queries: QueryFetcher) -> None:
-        """What the jobs say of each plane, in the form the lanes use; registered, for it does not change."""
+        """Parameters of each plane from the jobs, as `plane_layout`; registered, since they are constant."""
 
         def row_bytes(job: data.View, width: Value) -> Value:
             row_bits = (width * self.config.min_dim) << job.dim_log2
@@ -241,12 +241,12 @@ class Fetcher(wiring.Component):
         ]
 
     def _key_walk(self, m: Module, job: data.View, keys: GroupFetcher) -> Value:
-        """`k_cmd` → head address → K side. Returns whether nothing is on that way."""
+        """`k_cmd` → head address → K side. Returns whether that path is empty."""
         c = self.config
         rest = data.StructLayout({"rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1, "pair": 1})
         m.submodules.key_heads = heads = HeadBase(c, rest)
         cmd, i, o, walk = self.k_cmd, heads.i, heads.o, keys.cmd
-        # Of a pair of heads side by side, the second one's rows begin where the first one's end.
+        # In a pair of heads side by side, a row of the second begins where the row of the first ends.
         second_base = Signal(c.addr_bits)
         m.d.sync += second_base.eq(job.k_msb_base + keys.planes[0].bytes)
         m.d.comb += i.payload.head.eq(cmd.payload.kv_head)
@@ -273,7 +273,7 @@ class Fetcher(wiring.Component):
         return heads.idle & ~cmd.valid
 
     def _value_walk(self, m: Module, job: data.View, values: GroupFetcher, keys_wanted: Value) -> Value:
-        """`v_cmd`, `v_kept` → V side. Returns whether nothing is on that way."""
+        """`v_cmd`, `v_kept` → V side. Returns whether that path is empty."""
         m.submodules.value_walk = walk = ValueWalk(self.config)
         connect(m, flipped(self.v_cmd), walk.fills)
         connect(m, flipped(self.v_kept), walk.kept)

@@ -29,9 +29,9 @@ class GroupFetcher(wiring.Component):
     Ports: `cmd` (`walk_command` with `ids_per_command` ids; with `pair` only if built with `pairs`), `rows`
     (`operand_row`), `list_row`/`list_ids` (survivor list, one cycle), `req`/`rsp` (arrays, crossbar), `dim_log2` and
     `planes` (constant while not `idle`), `modest` (see `ReadPort`), `error` (pulse), `beats_msb`/`beats_lsb` (beats
-    requested, some cycles ago), `asking` (a command is not yet wholly asked for), `idle` (nothing in flight; a few
-    cycles late), `waits` (a port waits for memory; two cycles late). Rows in the order of the commands, R per cycle
-    while the channels deliver.
+    requested, some cycles ago), `asking` (rows of a command are still to be requested), `idle` (nothing in flight; a
+    few cycles late), `waits` (a port waits for memory; two cycles late). Rows leave in the order of the commands, R per
+    cycle while the channels deliver.
     """
 
     cmd: stream.Interface
@@ -59,7 +59,7 @@ class GroupFetcher(wiring.Component):
 
     @property
     def groups_in_flight(self) -> int:
-        """Notes stored: enough that the ports' own bursts and rows are the limit."""
+        """Depth of the queue of notes: enough that the ports' bursts and rows are the limit."""
         c = self.config
         sets = max(1, self.ports * c.max_dim // c.multipliers)
         return sets * max(16, c.ids_per_port + 8)

@@ -23,8 +23,8 @@ from .row_port import QUEUE_DEPTH, QUEUE_MARGIN, RowPort
 class QueryFetcher(wiring.Component):
     """`cmd` (`q_command`) → `rows` (`q_row`), in order, through one crossbar requester.
 
-    Two multipliers (head, then token stride), `HeadBase` + 3 cycles to the row port's queue. One row per
-    cycle at most, one beat per cycle. `base`, `head_stride`, `plane`: Q's plane, constant while not `idle`.
+    Two multipliers (head stride, then token stride); latency to the row port's queue: that of `HeadBase` + 3 cycles.
+    One row per cycle at most, one beat per cycle. `base`, `head_stride`, `plane`: Q's plane, constant while not `idle`.
     `error` pulses with a row whose beats had an AXI error. `beats`: requested (registered). `waits`: for memory.
     """
 
@@ -50,7 +50,7 @@ class QueryFetcher(wiring.Component):
         of = data.StructLayout({"token": unsigned(c.token_bits), "slot": unsigned(c.slot_bits)})
         m.submodules.head_base = heads = HeadBase(c, of)
         m.submodules.row_port = port = Shared(RowPort, c)
-        # A slot waits here from the moment its row's address is known to the row's departure.
+        # A slot waits here from when its row's address is known until the row leaves.
         m.submodules.slots = slots = StreamFifo(unsigned(c.slot_bits), 2 * QUEUE_DEPTH + c.ids_per_port)
         connect(m, port.req, flipped(self.req))
         for bank, answers in enumerate(self.rsp):
@@ -72,8 +72,8 @@ class QueryFetcher(wiring.Component):
         addr_valid = Signal()
         addr = Signal(c.addr_bits, reset_less=True)
         addr_slot = Signal(c.slot_bits, reset_less=True)
-        # Both queues have room for what is under way; at most two cycles late, which their margins cover, so neither's
-        # `ready` is looked at.
+        # Both queues have room for the requests under way. `able` is at most two cycles late; the queues' margins cover
+        # that, so their `ready` is not needed.
         able = Signal()
         m.d.sync += able.eq(port.room & (slots.level <= slots.depth - QUEUE_MARGIN))
         m.d.comb += [
@@ -99,7 +99,7 @@ class QueryFetcher(wiring.Component):
         ]
         row = payload_register(m, self.rows.payload, "row")
         with m.If(free):
-            # Whatever is there, whether a row or not.
+            # Loaded also without a row: `valid` tells, and the wide clock enable is simpler.
             m.d.sync += [self.rows.valid.eq(take), row.row.eq(port.o.payload.operands), row.slot.eq(slots.o.payload)]
         m.d.sync += [
             self.error.eq(take & port.o.payload.error),

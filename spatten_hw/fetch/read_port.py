@@ -1,4 +1,4 @@
-"""Row requests to bursts to beats in order, with several bursts outstanding."""
+"""Turns row requests into bursts, several of them outstanding, and returns their beats in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .splitter import BurstSplitter, burst_note, row_request
 
 
 def row_beat(c: SpAttenConfig, user_bits: int) -> data.StructLayout:
-    """One whole beat of a row. `first`, `last` of the row; `offset`: its first byte in its first beat."""
+    """One whole beat of a row. `first`, `last` of the row; `offset`: where the row begins in its first beat."""
     return data.StructLayout({
         "data": unsigned(c.axi_data_bits), "offset": unsigned(clog2(c.beat_bytes)), "first": 1, "last": 1,
         "error": 1, "user": unsigned(user_bits),
@@ -30,14 +30,14 @@ def longest_row_beats(c: SpAttenConfig, row_bytes: int) -> int:
     return -(-(row_bytes - 1) // c.beat_bytes) + 1
 
 
-#: Part of its bursts that a port uses while someone else is to go first.
+#: While others have priority (`modest`), a port uses only one in `MODEST_SHARE` of its bursts.
 MODEST_SHARE = 16
 
 
 @dataclass(frozen=True)
 class _RingUse:
-    """What a ring is told: a burst that is requested and the place of its first beat; which bursts have beats in their
-    ring, the oldest burst, the next place to emit and whether to."""
+    """Inputs of a ring: whether a burst is requested now, its number and the place of its first beat; the bursts with
+    beats in their ring; the oldest burst; the next place to emit, and whether to emit it."""
 
     note_new: Value
     burst: Signal
@@ -50,8 +50,8 @@ class _RingUse:
 
 @dataclass(frozen=True)
 class _Ring:
-    """What a ring says: the beat emitted last, the place behind the oldest burst's last beat that is there (if it is
-    this bank's and has begun), and the burst (one-hot) of which a beat arrives."""
+    """Outputs of a ring: the beat emitted last; the place behind the oldest burst's newest beat (if it is this bank's
+    and has begun); the burst (one-hot) of which a beat arrives."""
 
     beat: data.View
     arrived: Value
@@ -62,13 +62,13 @@ class ReadPort(wiring.Component):
     """Reads rows through one crossbar requester; rows and beats come out in the order of the requests.
 
     Ports: `i` (`row_request`), `o` (`row_beat`), `req`, `rsp` (crossbar; an array of response banks),
-    `beats`/`beats_user`: beats requested in this cycle and for whom (0 if none), `idle` (a cycle late), `waits`:
-    the next beat was asked for and is not there (a cycle late), `waits_user`: for whom (at once). Up to
+    `beats`/`beats_user`: beats requested in this cycle (0 if none) and their `user`, `idle` (a cycle late), `waits`:
+    the next beat was requested and has not come (a cycle late), `waits_user`: its `user` (not late). Up to
     `ids_per_port` bursts are outstanding, a `MODEST_SHARE`-th of them while `modest`; room in the reorder buffer is
-    taken before a burst is requested, so a response never waits. Sustains one burst request and one beat per cycle; 2
-    cycles from `i` to `req`, 3 from `rsp` to `o`, whose `ready` is cut. `row_bytes`: the longest row, if there is
-    no `bytes_bits`; else rows may be longer. The buffer has a ring per response bank, together twice what all bursts
-    need, since rows rarely spread evenly; a ring that holds them all (one or two banks) is never asked for room.
+    reserved before a burst is requested, so a response never waits. Sustains one burst request and one beat per cycle;
+    2 cycles from `i` to `req`, 3 from `rsp` to `o`, whose `ready` is cut. `row_bytes`: the longest row; with
+    `bytes_bits`, rows may be longer. The buffer has a ring per response bank. Together they hold twice what all bursts
+    need, since rows rarely spread evenly; a ring that holds all bursts (one or two banks) is not checked for room.
     """
 
     i: stream.Interface
@@ -87,7 +87,7 @@ class ReadPort(wiring.Component):
         share = c.ids_per_port * burst * (1 if banks == 1 else 2) // banks
         #: Beats in one bank's ring.
         self.depth = 1 << clog2(max(2, burst, share))
-        #: Whether a ring could be full while there are bursts left to use.
+        #: Whether a ring can be full while burst numbers are free.
         self.tight = self.depth < c.ids_per_port * burst
         super().__init__({
             "i": In(stream.Signature(row_request(c, self.bytes_bits, user_bits))),
@@ -108,12 +108,12 @@ class ReadPort(wiring.Component):
         connect(m, wiring.flipped(self.i), splitter.i)
         burst = splitter.o
 
-        # Bursts are numbered in a ring and leave in order, so a number is free once its beats are out.
+        # Bursts are numbered cyclically and leave in order, so a number is free once its beats are out.
         head = Signal(burst_bits(c))        # next burst number to use
         tail = Signal(burst_bits(c))        # burst being emitted
         bursts = Signal(range(ids + 1))     # numbers in use
-        # Ring positions, one bit wider than an address, so that a burst as long as its ring still shows how far
-        # it has come. Per bank: next free beat, next beat to emit.
+        # Places in a ring, one bit wider than an address: else a complete burst as long as its ring would look empty.
+        # Per bank: next free beat, next beat to emit.
         position = unsigned(clog2(self.depth) + 1)
         fills = Array([Signal(position, name=f"fill{b}") for b in range(self.banks)])
         drains = Array([Signal(position, name=f"drain{b}") for b in range(self.banks)])
@@ -149,7 +149,7 @@ class ReadPort(wiring.Component):
             begins = begins | ring.begins
         m.d.sync += begun.eq((begun | begins) & ~Mux(send, wrap(Const(1, ids) << head, ids), 0))
 
-        # Emission: the oldest burst's next beat is there once that burst's place has passed it.
+        # Emission: the oldest burst's next beat is there once the burst's arrivals are past the place to emit.
         m.submodules.out = ahead = SkidBuffer(row_beat(c, self.user_bits))
         connect(m, ahead.o, wiring.flipped(self.o))
         beat = ahead.i
@@ -184,7 +184,7 @@ class ReadPort(wiring.Component):
             into = Signal(name=f"into{b}")
             from_ = Signal(name=f"from{b}")
             m.d.comb += [into.eq(send & (note_new.bank == b)), from_.eq(step & (note.data.bank == b))]
-            # An enable each: whether a beat leaves is decided late, and would have to pass an adder.
+            # A clock enable each: whether a beat leaves is known late, and would have to pass an adder.
             with m.If(into):
                 m.d.sync += fills[b].eq(fills[b] + note_new.beats)
             with m.If(from_):
@@ -225,9 +225,8 @@ class ReadPort(wiring.Component):
     def _ring(self, m: Module, b: int, use: _RingUse) -> _Ring:
         """The reorder ring of bank `b`, and where in it the next beat of each of its bursts goes.
 
-        That place is the start, stored when the burst is requested, or behind the beat that arrived last. Small
-        memories hold it: as registers, written by every bank and read by every bank, it would be the largest thing
-        of the port.
+        That place is the burst's start, stored at its request, and then behind the beat that arrived last. Small
+        memories hold the places: registers that every bank writes and reads would be the largest part of the port.
         """
         c = self.config
         shape = data.StructLayout({"data": unsigned(c.axi_data_bits), "error": 1})
@@ -239,7 +238,7 @@ class ReadPort(wiring.Component):
         place = Signal(len(use.drain), name=f"arrives_at{b}")
         after = Signal(len(use.drain), name=f"behind{b}")
         next_place = self._places(m, f"next{b}", rsp.valid, burst, after)(burst)
-        # The same again, since a memory has one read port.
+        # The same contents again, since a memory has one read port.
         arrived = self._places(m, f"arrived{b}", rsp.valid, burst, after)(use.oldest)
         m.d.comb += [
             rsp.ready.eq(1), place.eq(Mux(use.begun.bit_select(burst, 1), next_place, start)), after.eq(place + 1),
@@ -250,7 +249,7 @@ class ReadPort(wiring.Component):
         return _Ring(read.data, arrived, Mux(rsp.valid, Const(1, c.ids_per_port) << burst, 0)[:c.ids_per_port])
 
     def _places(self, m: Module, name: str, enable: Value, burst: Value, place: Value) -> Callable[[Value], Value]:
-        """A memory of ring positions by burst, written when `enable`; returns how to read it, at once."""
+        """A memory of places in a ring, one per burst, written when `enable`; returns its combinational read."""
         m.submodules[name] = places = memory.Memory(shape=unsigned(len(place)), depth=self.config.ids_per_port, init=[])
         write, read = places.write_port(), places.read_port(domain="comb")
         m.d.comb += [write.addr.eq(burst), write.data.eq(place), write.en.eq(enable)]

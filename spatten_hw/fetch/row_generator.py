@@ -1,4 +1,4 @@
-"""Walks token ids and hands every row port the address of its next row."""
+"""Walks token ids and gives every row port the address of its next row."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def plane_layout(c: SpAttenConfig) -> data.StructLayout:
 def walk_command(c: SpAttenConfig, ids: int) -> data.StructLayout:
     """Fetch `rows` rows of one head: survivor positions 0 … rows − 1, or, with `kept`, those of `ids`.
 
-    `planes`: bit 0 the MSB, bit 1 the LSB plane; with both, every row is the join of the two. `bases`: of the
-    head in each plane. `last`: the vector ends with these rows. `pair`: every row is twice as long, its second half the
-    row of another head (MSB plane alone, no `kept`).
+    `planes`: bit 0 the MSB, bit 1 the LSB plane; with both, every row is joined from the two. `bases`: address of
+    the head in each plane. `last`: the vector ends with these rows. `pair`: every row is twice as long, and its second
+    half is the row of another head (only MSB plane, no `kept`).
     """
     return data.StructLayout({
         "bases": data.ArrayLayout(unsigned(c.addr_bits), 2), "planes": unsigned(2),
@@ -47,7 +47,7 @@ class RowGenerator(wiring.Component):
     A group is R = lanes >> dim_log2 rows; its row r goes to port (g mod (ports/R))·R + r, g counting all groups
     since reset. One group per cycle and plane, no gap between commands. List ids arrive one cycle after `list_row`;
     from there the pipeline never stops: a group starts only while every port has `room` (`IN_FLIGHT` more
-    requests fit), so the lanes' `ready` is not looked at. `ids_per_command` = 0: commands never carry ids.
+    requests fit), so the ports' `ready` is not looked at. `ids_per_command` = 0: commands never carry ids.
     `planes`: both planes of the job (constant while anything is in flight). First request 5 cycles after
     `cmd`. Token id × 16-bit stride is one multiplier per lane.
     """
@@ -97,7 +97,7 @@ class RowGenerator(wiring.Component):
         group = Signal(set_bits)               # g modulo the most port sets there can be
         rows_per_group = Signal(c.lane_count_bits)
         sub_last = Signal(sub_bits)
-        # Known a cycle ahead, since the next command, as wide as it is, waits for them.
+        # Known a cycle ahead: they are in the clock enable of the next command, which is wide.
         allowed = Signal()                     # every port has room, or a note was offered and not taken: it stays
         done = Signal()                        # the next start completes its group
         closing = Signal()                     # … and the command
@@ -152,7 +152,7 @@ class RowGenerator(wiring.Component):
             s1_sub.eq(sub), s1_kept.eq(cur.kept),
         ]
         with m.If(cur.planes == 3):
-            # Both planes: the MSB row waits for its LSBs, and has no need of a midpoint.
+            # Both planes: the MSB row waits for its LSBs, and needs no midpoint.
             m.d.sync += [s1["mode"].hold.eq(~lsb), s1["mode"].join.eq(lsb), s1["mode"].mid.eq(0)]
         if self.ids_per_command:
             block_bits = clog2(self.ids_per_command // lanes)

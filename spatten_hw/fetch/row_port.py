@@ -17,7 +17,7 @@ from .splitter import row_request
 
 #: Row requests a row port queues.
 QUEUE_DEPTH = 16
-#: Requests that may still be on their way when `room` goes away (`RowGenerator.IN_FLIGHT` must not exceed it).
+#: Requests that may still be on their way when `room` falls (`RowGenerator.IN_FLIGHT` must not exceed it).
 QUEUE_MARGIN = 8
 
 

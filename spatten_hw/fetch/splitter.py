@@ -21,8 +21,8 @@ def row_request(c: SpAttenConfig, bytes_bits: int, user_bits: int) -> data.Struc
 
 
 def burst_note(c: SpAttenConfig, user_bits: int) -> data.StructLayout:
-    """What must be known of a burst when its beats leave. `first`, `last` burst of the row; `offset`: the
-    row's first byte in its first beat; `bank` its response comes through."""
+    """What must be known of a burst when its beats leave. `first`, `last` burst of the row; `offset`: where the row
+    begins in its first beat; `bank`: the response bank of its beats."""
     return data.StructLayout({
         "beats": unsigned(c.granule_beats.bit_length()), "offset": unsigned(clog2(c.beat_bytes)),
         "bank": unsigned(clog2(response_banks(c))), "first": 1, "last": 1, "user": unsigned(user_bits),
@@ -67,8 +67,8 @@ class BurstSplitter(wiring.Component):
         first = Signal()
         granule = Signal(c.addr_bits - low)      # granule of the next burst
         start = Signal(low)                      # its first byte in there
-        # The row's last byte, from the granule's start on: whether it lies in there is a matter of a few bits, where
-        # bytes left would have to be compared with bytes to the granule's end.
+        # The row's last byte, counted from the granule's start: a few bits tell whether it lies in the granule. A count
+        # of bytes left would have to be compared with the bytes to the granule's end.
         row_end = Signal(max(low, self.bytes_bits) + 1)
         offset = Signal(beat)                    # of the row in its first beat, the same for all its bursts
         user = Signal(self.user_bits)
@@ -93,7 +93,7 @@ class BurstSplitter(wiring.Component):
             out.note.user.eq(user),
             out.note.bank.eq(channel_of(c, Cat(start, granule))[:clog2(response_banks(c))]),
         ]
-        # The registers move on, or take the next row: which of the two, their clock enables need not know.
+        # Next row or next burst: the clock enables of registers that both write do not depend on the case.
         with m.If(free | ~valid):
             with m.If(last | ~valid):
                 m.d.sync += [

@@ -1,4 +1,4 @@
-"""Makes walk commands of the two things that want V rows: fills of the V SRAM and kept values."""
+"""Makes walk commands from the two kinds of requests for V rows: fills of the V SRAM and kept values."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ValueWalk(wiring.Component):
     """`fills` (`v_command`) and `kept` (`kept_row`, payloads are token ids) → `o` (`walk_command`).
 
     One per cycle, latency that of `HeadBase` (1 cycle more for kept rows, which pass a queue). While `keys_wanted`,
-    kept rows wait until the queue is three quarters full: K rows are on the longest way, V rows fill the time in
-    which the last vectors pass softmax and top-k. A kept vector, once started, goes through to its `last` row before
-    a fill may pass; kept vectors come first, since a result waits for them while a fill is ahead of its use. Rows of
-    a `refetched` vector are read from both planes if V has an LSB plane (`has_lsb`). `msb_base`, `lsb_base`,
+    kept rows wait until the queue is three quarters full: K rows have the longest way to the output, and V rows use the
+    time in which the last vectors pass softmax and top-k. Once a kept vector has started, fills wait until its `last`
+    row is through. Kept vectors have priority: a result waits for them, but a fill is ahead of its use. Rows of a
+    `refetched` vector are read from both planes if V has an LSB plane (`has_lsb`). `msb_base`, `lsb_base`,
     `msb_stride`, `lsb_stride`: of heads, constant while not `idle`.
     """
 
@@ -42,7 +42,7 @@ class ValueWalk(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # What is needed of a kept row.
+        # The fields of a kept row that are needed.
         queued = data.StructLayout({
             "payloads": data.ArrayLayout(unsigned(c.token_bits), c.topk_lanes), "count": self.kept.p.count.shape(),
             "last": 1, "tag": len(self.kept.p.tag),
@@ -52,7 +52,7 @@ class ValueWalk(wiring.Component):
             queue.i.valid.eq(self.kept.valid), self.kept.ready.eq(queue.i.ready),
             *(queue.i.p[name].eq(self.kept.p[name]) for name in ("payloads", "count", "last", "tag")),
         ]
-        # A ready vector is begun late, but not held up in the middle: a fill may wait behind it.
+        # `hold` delays the start of a vector, but not the rows after that: a fill may wait behind it.
         begun = Signal()
         hold = Signal()
         m.d.sync += hold.eq(self.keys_wanted & (queue.level < kept_depth(c) * 3 // 4))

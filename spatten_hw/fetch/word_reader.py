@@ -55,8 +55,8 @@ class WordReader(wiring.Component):
         for bank, answers in enumerate(self.rsp):
             connect(m, flipped(answers), port.rsp[bank])
 
-        # One register between the arbiter, whose choice may move, and the port. It takes a command every other cycle at
-        # most, so that no client waits for the port's arithmetic within the cycle.
+        # A register between the arbiter, whose choice may change, and the port. It takes a command every other cycle at
+        # most, which keeps the port's arithmetic out of the clients' `ready`.
         asked = Signal(port.i.payload.shape())
         asked_valid = Signal()
         free = Signal()

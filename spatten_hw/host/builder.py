@@ -1,7 +1,7 @@
 """Layer jobs from shapes, widths and places: what every front end has in common.
 
 A workload from a file, an encoder, a GPT with its cache, a Hugging Face model and the benches differ in where operands
-come from and when; how planes are laid out, scales made and descriptors filled is here alone.
+come from and when; only this module lays out planes, makes scales and fills descriptors.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def head_scale(q: float, k: float, v: float, dim: int, out_unit: float) -> HeadS
 
 
 def dense_rows_bytes(queries: int, keys: int, dim: int, bits: int = 12) -> int:
-    """Bytes of so many rows of Q in `bits` bits and of 16-bit outputs, and of K and V, over all heads: attention with
-    nothing pruned, every row once and no beat wasted."""
+    """Bytes of attention without pruning: `queries` rows of Q and of 16-bit outputs, `keys` rows of K and of V, over
+    all heads, every row once and no beat wasted. Q, K and V have `bits` bits."""
     row, out_row = row_bytes(dim, bits), row_bytes(dim, OUT_BITS)
     return queries * (row + out_row) + 2 * keys * row
 
@@ -52,8 +52,8 @@ class JobBuilder:
         return self.arena.plane(self.shape.query_heads, rows, row_bytes(self.shape.dim, self.precision.q_bits))
 
     def key_value_planes(self, tokens: int, *, generate: bool) -> dict[str, Plane]:
-        """Fresh planes of K and V. `generate`: generation reads them, which can take K's MSB rows of two heads at once:
-        they lie side by side where that saves beats."""
+        """Fresh planes of K and V. `generate`: for generation, which can read K's MSB rows of two heads at once; they
+        lie side by side where that saves beats."""
         s, p = self.shape, self.precision
         pair = generate and s.group == 1 and pairs_save(self.config, s.kv_heads, s.dim, p.k_bits[0])
         return {name: self.arena.plane(s.kv_heads, tokens, row_bytes(s.dim, bits), pair=pair and name == "k_msb")
@@ -94,8 +94,8 @@ class JobBuilder:
                     yield f"{name}_{half}", part, width
 
     def scales(self, units: Mapping[str, np.ndarray], out_unit: float) -> tuple[HeadScale, ...]:
-        """The scale table. `units`: the real value of one unit of "q" by query head, of "k" and "v" by K/V head (the
-        first, if there are more); `out_unit`: of an output."""
+        """The scale table. `units`: the real value of one unit of "q" by query head, of "k" and "v" by K/V head (more
+        entries are ignored); `out_unit`: of an output."""
         s = self.shape
         q, k, v = (units[name] for name in ("q", "k", "v"))
         return tuple(head_scale(float(q[h]), float(k[h // s.group]), float(v[h // s.group]), s.dim, out_unit)
@@ -106,8 +106,8 @@ class JobBuilder:
     def job(self, planes: Planes, tokens: int, scales: tuple[HeadScale, ...], descriptor: int, *,
             keep_tokens: int | None = None, keep_heads: int | None = None, keep_values: int | None = None,
             **fields: int) -> LayerJob:
-        """The checked job over `tokens` tokens. None keeps all; `fields`: all that shape, widths and planes do not say.
-        Raises `JobRefused`."""
+        """The checked job over `tokens` tokens. None keeps all; `fields`: those that shape, widths and planes do not
+        give. Raises `JobRefused`."""
         keep = {"keep_tokens": keep_tokens, "keep_heads": keep_heads, "keep_values": keep_values}
         fields = self.precision.fields | fields | {name: count for name, count in keep.items() if count is not None}
         for name, plane in planes.items():

@@ -51,7 +51,7 @@ class Driver:
     """One accelerator behind a transport. Raises `DeviceError` if it was built from another configuration.
 
     `job_limit`: cycles after which the accelerator itself ends a job with TIMEOUT (register JOB_LIMIT; 0: any number),
-    None: as it is set. After that error it must be reset, and needs a new driver.
+    None: keeps the register as it is. After that error the accelerator must be reset, and needs a new driver.
     """
 
     def __init__(self, config: SpAttenConfig, transport: Transport, *, job_limit: int | None = None):
@@ -172,14 +172,14 @@ class Driver:
             left = limit - (self.transport.cycles - start)
             if left > 0 and self.transport.wait_irq(left):
                 continue
-            # It may have come while the registers were read: look once more before giving up.
+            # A completion may have come while the registers were read: look once more before giving up.
             if self._drain():
                 return
             raise JobTimeout(f"no job has finished in {limit} cycles ({self.activity()}): raise the cycle limit, or "
                              "reset the accelerator if it hangs")
 
     def _drain(self) -> bool:
-        """Moves completions from the hardware to the list; whether there was one."""
+        """Moves completions from the hardware to the list; returns whether there was one."""
         # Cleared before reading, so that a completion that comes in between raises it again.
         self._write("IRQ_STATUS", JOB_DONE | JOB_ERROR)
         found = False
@@ -223,7 +223,7 @@ class Driver:
                 for addr, data in plan.layer_data(p.layer):
                     self.write(addr, data)
             if p.scores is not None or p.new_token is not None:
-                # The scores to load build on those that the jobs before store.
+                # The scores to load depend on those that earlier jobs store.
                 while waiting:
                     yield finish()
                 words = plan.scores_to_load(p, stored)

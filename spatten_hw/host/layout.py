@@ -1,9 +1,8 @@
-"""Where bytes live: packed operand rows, planes, allocation, and logical → channel addresses.
+"""Memory layout: packed operand rows, planes, allocation, and logical → channel addresses.
 
 A *plane* holds one row per (head, token): D elements of some bits, tightly packed, element 0 in the lowest
-bits, little endian. Addresses of planes are *logical*; `interleave_bytes` consecutive bytes stay on a channel
-before another takes over (`spatten_hw/bus/interleave.py`), which makes any logical
-range one contiguous local range per channel.
+bits, little endian. Addresses of planes are *logical*; `interleave_bytes` consecutive bytes lie on one channel
+(`spatten_hw/bus/interleave.py`). Any logical range is one contiguous local range per channel.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class Plane:
         return self.base + first + np.asarray(tokens, dtype=np.int64) * self.token_stride
 
     def size(self, heads: int) -> int:
-        """Bytes of the plane of so many heads."""
+        """Bytes of the plane of `heads` heads."""
         return (-(-heads // 2) if self.pair else heads) * self.head_stride
 
     def image(self, rows: np.ndarray) -> np.ndarray:
@@ -83,9 +82,9 @@ class Plane:
 
 
 def pairs_save(config: SpAttenConfig, heads: int, dim: int, bits: int) -> bool:
-    """Whether K's MSB rows of two heads side by side take fewer beats than apart, and the build can read them so.
+    """Whether K's MSB rows of two heads take fewer beats side by side than apart, and the build can read pairs.
 
-    For generation jobs with a query head per K/V head: others read every row alone, or may not have pairs.
+    For generation jobs with one query head per K/V head: other jobs read every row alone, or may not use pairs.
     """
     row, beat = row_bytes(dim, bits), config.beat_bytes
     fits = heads > 1 and config.max_group > 1 and 2 * dim <= config.max_dim
@@ -113,8 +112,8 @@ class Arena:
         return start
 
     def plane(self, heads: int, tokens: int, nbytes: int, stride: int | None = None, pair: bool = False) -> Plane:
-        """A fresh plane. `stride`: bytes from token to token, by default whole beats: a row, or two rows of a `pair`,
-        that begin in the middle of one may need a beat or a burst more, and are fetched token by token."""
+        """A fresh plane. `stride`: bytes from token to token, by default whole beats: a row (or two rows of a `pair`)
+        that begins in the middle of a beat may need one more beat or burst, as tokens are fetched one by one."""
         if stride is None:
             beat = self.config.beat_bytes
             stride = -(-nbytes * (1 + pair) // beat) * beat
@@ -145,7 +144,7 @@ def logical_of(channel: np.ndarray | int, local: np.ndarray | int, config: SpAtt
 
 
 def _turn(local: np.ndarray, config: SpAttenConfig) -> np.ndarray:
-    """How the granules that lie at number `local` of every channel are turned: `bus/interleave.py` says why."""
+    """The mask that permutes the channels of granule `local` of every channel: `bus/interleave.py` says why."""
     turn = np.zeros_like(local)
     for _ in range(INTERLEAVE_DIGITS - 1):
         turn = turn ^ local % config.channels

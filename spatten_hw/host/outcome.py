@@ -47,7 +47,7 @@ class Counters:
 @dataclass(frozen=True)
 class LayerOutcome:
     """What one pass left in memory: `out` integers [query_heads, rows, D] and which rows were `touched`; the
-    words of the alive list and of the scores (if stored; without a list, `tokens_alive` and `heads_alive` are
+    words of the survivor list and of the scores (if stored; without a list, `tokens_alive` and `heads_alive` are
     empty); `cycles` since the job before ended."""
 
     layer_pass: LayerPass

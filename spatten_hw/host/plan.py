@@ -56,7 +56,7 @@ class Passes(Protocol):
 
     @property
     def passes(self) -> Sequence[LayerPass]:
-        """In the order in which they run."""
+        """The passes in the order in which they run."""
 
     def layer_data(self, layer: int, /) -> Iterator[Write]:
         """(address, bytes) to put into memory before the first pass (step 0) of `layer`."""

@@ -27,7 +27,7 @@ def quantise(x: np.ndarray, bits: int, axes: tuple[int, ...] = (-2, -1)) -> tupl
 
 
 def codes_of(x: np.ndarray, scale: np.ndarray | float, bits: int) -> np.ndarray:
-    """Integers (int64, the shape of `x`) of values whose scale was settled before they were known, as a growing K/V
+    """Integers (int64, the shape of `x`) of values whose scale was fixed before they were known, as a growing K/V
     cache needs it: x / scale, half to even, saturated to ±(2^(bits−1) − 1). `scale` broadcasts against `x`."""
     limit = (1 << (bits - 1)) - 1
     codes = np.rint(np.asarray(x, dtype=np.float64) / scale)

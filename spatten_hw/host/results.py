@@ -11,7 +11,7 @@ from .workload import Workload
 
 #: Classes of memory traffic, in the order of the counters.
 BYTE_CLASSES = ("q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out", "other")
-#: Those of them that are rows of operands, read.
+#: The classes that count reads of operand rows.
 OPERAND_CLASSES = BYTE_CLASSES[:5]
 
 
@@ -32,7 +32,7 @@ class LayerStats:
 
 @dataclass
 class Outputs:
-    """The arrays of the contract, with generation's leading step axis always present internally."""
+    """The arrays of the contract; the leading step axis of generation is always present internally."""
 
     out: np.ndarray
     refetched: np.ndarray
@@ -108,8 +108,8 @@ class Outputs:
 
 
 def dense_bytes(w: Workload, bits: int = 12) -> int:
-    """Bytes of the same attention dense in operands of `bits` bits (outputs 16), nothing pruned, every row once and
-    no beat wasted: Q rows, K and V rows (per generation step: of all tokens so far) and output rows."""
+    """Bytes of the same attention without pruning, in operands of `bits` bits (outputs 16), every row once and no beat
+    wasted: Q rows, K and V rows (per generation step: of all tokens so far) and output rows."""
     return w.shape.layers * sum(dense_layer_bytes(w, step, bits) for step in range(w.steps))
 
 

@@ -1,4 +1,4 @@
-"""What a layer looks like: its sizes, in how many bits Q, K and V lie in memory, and what it needs of a build."""
+"""The shape of a layer: its sizes, the widths of Q, K and V in memory, and what these require of a build."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ class Precision:
 
     @property
     def planes(self) -> dict[str, int]:
-        """The planes there are, by their names in the job, and their widths."""
+        """The planes in memory: name in the job → width."""
         widths = {"q": self.q_bits, "k_msb": self.k_bits[0], "k_lsb": self.k_bits[1], "v_msb": self.v_bits[0],
                   "v_lsb": self.v_bits[1]}
         return {name: bits for name, bits in widths.items() if bits}
 
     @property
     def fields(self) -> dict[str, int]:
-        """Those of the job."""
+        """The fields of the job that these widths set."""
         return {"q_bits": self.q_bits, "k_msb": self.k_bits[0], "k_lsb": self.k_bits[1], "v_msb": self.v_bits[0],
                 "v_lsb": self.v_bits[1], "threshold": self.threshold}
 
 
 @dataclass(frozen=True)
 class Shortfall:
-    """A field of the configuration is `has`, the work needs at least `need`. `dims`: the head dimensions that there
-    are, and one that is not among them; `sram_tokens`: both as tokens of the work's head dimension."""
+    """A `field` of the configuration is `has`, but the work needs at least `need`. For `dims`, `has` are the supported
+    head dimensions and `need` is another one; for `sram_tokens`, both count tokens of the work's head dimension."""
 
     field: str
     need: int
@@ -67,8 +67,8 @@ class Shortfall:
 
 def shortfalls(config: SpAttenConfig, shape: LayerShape, precision: Precision, *, tokens: int = 0,
                prompt: int = 0) -> Iterator[Shortfall]:
-    """What the build is too small for. `tokens`: of the longest context; `prompt`: of the longest one summarised, whose
-    K and V lie in SRAM."""
+    """What the build lacks. `tokens`: length of the longest context; `prompt`: length of the longest one that is
+    summarised, as its K and V lie in SRAM."""
     if shape.dim not in config.dims:
         yield Shortfall("dims", shape.dim, config.dims)
     for field, need, has in (

@@ -1,4 +1,4 @@
-"""What the driver needs of whatever connects it to an accelerator: a simulation, a board, a test double."""
+"""What the driver needs from its connection to an accelerator: a simulation, a board, a test double."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ class Transport(Protocol):
 
     @property
     def cycles(self) -> int:
-        """Clock cycles so far (0 where nobody counts)."""
+        """Clock cycles so far (0 where they are not counted)."""

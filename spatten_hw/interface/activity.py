@@ -1,4 +1,4 @@
-"""What the accelerator is busy with and what it waits for: the register ACTIVITY, and in words."""
+"""What the accelerator is busy with and what it waits for: the register ACTIVITY and its text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BACK_TEXTS = {BackState.IDLE: "idle", BackState.OUTPUTS: "makes outputs", BackS
 
 #: Bit → (field, words for a user, what the bit says).
 ACTIVE_UNITS = tuple(((unit.event or unit.name).upper(), unit.word, unit.active) for unit in ACTIVE)
-#: The same for accesses to memory that were asked for and not answered.
+#: The same for unanswered accesses to memory.
 READS = (
     ("READ_Q", "reads of Q"), ("READ_K", "reads of K"), ("READ_V", "reads of V"),
     ("READ_DESCRIPTOR", "reads of a descriptor"), ("READ_STATE", "reads of state"),
@@ -50,7 +50,7 @@ ITEMS = (
     ("FRONT_ITEMS", "work items are between their issue and the end of their probabilities"),
     ("BACK_ITEMS", "work items are between their probabilities and their output row"),
 )
-#: Bits of ACTIVITY at which its parts begin; the units' is bit 0.
+#: First bit of each part of ACTIVITY; the units begin at bit 0.
 ACCESS, FRONT, BACK, ITEM_BITS = 8, 16, 20, 24
 
 
@@ -68,7 +68,7 @@ def activity_register(offset: int) -> Register:
 
 
 def tags_register(offset: int) -> Register:
-    """JOB_TAGS: which jobs ACTIVITY speaks of."""
+    """JOB_TAGS: which jobs ACTIVITY describes."""
     return Register("JOB_TAGS", offset, RO, 0, "tags of the jobs in the two stages", (
         Field("FRONT", 0, 16, "of the job in the front stage, or the last one there"),
         Field("BACK", 16, 16, "of the job in the back stage, or the last one there"),

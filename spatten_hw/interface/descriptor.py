@@ -93,6 +93,6 @@ def word_count_bits(c: SpAttenConfig) -> int:
 
 
 def scale_command_words(c: SpAttenConfig) -> int:
-    """Most scale words that the job reader asks for at once: whole entries, as many as a command can count or a job can
-    have. A beat that two commands share is read twice."""
+    """Most scale words that the job reader requests at once: whole entries, limited by the width of a command's count
+    and by the entries of a job. A beat that two commands share is read twice."""
     return min((1 << word_count_bits(c)) - SCALE_WORDS, SCALE_WORDS * c.max_heads)

@@ -57,11 +57,11 @@ class ErrorCode(IntEnum):
     READ_Q = 66
     READ_K = 67
     READ_V = 68
-    #: What was read as alive tokens and heads does not fit the job.
+    #: The list of alive tokens and heads that was read does not fit the job.
     BAD_STATE = 72
     WRITE_OUTPUT = 80
     WRITE_STATE = 81
-    #: It took more cycles than JOB_LIMIT. It was not stopped: nothing runs any more until a reset.
+    #: The job took more cycles than JOB_LIMIT. It was not stopped; no other job starts until a reset.
     TIMEOUT = 96
 
     @property

@@ -29,9 +29,9 @@ COUNTER_BASE = 0x200
 @dataclass(frozen=True)
 class Counter:
     """A 64-bit performance counter. `unit`: "cycles" (one event bit), "count" (events counted, `bits` per
-    cycle), "bytes" (beats counted, shown times the beat size). `ports`: read ports, each of which may ask for a
-    whole burst of `granule_beats` in a cycle, as a number or the configuration's field; with it, one beat more
-    than that is allowed for a write beside them."""
+    cycle), "bytes" (beats counted, shown times the beat size). `ports`: number of read ports, or the configuration's
+    field that holds it; each port may request a whole burst of `granule_beats` in a cycle, and a write in the same
+    cycle may add one beat."""
 
     name: str
     unit: str
@@ -40,7 +40,7 @@ class Counter:
     ports: str | int = 0
 
     def width(self, c: SpAttenConfig) -> int:
-        """Bits of what is counted in a cycle."""
+        """Width of the number counted in one cycle."""
         ports = getattr(c, self.ports) if isinstance(self.ports, str) else self.ports
         return (ports * c.granule_beats + 1).bit_length() if ports else self.bits
 

@@ -23,7 +23,7 @@ def system_rdl(c: SpAttenConfig) -> str:
            f'    desc = "Registers of configuration {_text(c.name)}, hash {c.hash:08x}.";',
            "    default regwidth = 32;", "    default accesswidth = 32;", "    littleendian;", ""]
     for r in registers(c):
-        # SystemRDL keeps reads with a side effect of the design's own for registers outside the generated file.
+        # SystemRDL allows reads with a user-defined side effect (`ruser`) only in external registers.
         out += ["    external reg {" if _read_acts(r) else "    reg {", f'        desc = "{_text(r.doc)}";']
         for f in fields_of(r):
             value = r.reset >> f.lsb & ((1 << f.width) - 1)
@@ -34,7 +34,8 @@ def system_rdl(c: SpAttenConfig) -> str:
 
 
 def _read_acts(r: Register) -> bool:
-    """A read of COMPLETION takes an entry, one of a counter's low half holds its high half."""
+    """Whether a read has a side effect: of COMPLETION it removes an entry, of a counter's low half it latches the high
+    half."""
     return r.name == "COMPLETION" or (r.offset >= COUNTER_BASE and r.name.endswith("_LO"))
 
 

@@ -1,8 +1,8 @@
-"""The rules a job must keep, each once, for hardware and host alike.
+"""The rules that a job must obey, each written once, for hardware and host.
 
 A rule is an expression over named fields that means the same for Python integers and for Amaranth values:
 comparisons, `+`, `&`, `|` only. `check` evaluates the rules on the fields a driver wants to encode;
-`validator.py` makes one comparator of each. Fields that a job does not use (addresses of planes it does not
+`validator.py` makes one comparator from each. Fields that a job does not use (addresses of planes it does not
 have, of state it does not load or store) may hold anything.
 """
 
@@ -34,7 +34,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Range:
-    """Bytes from `base` on, `terms` of (x, y) with Σ x·(y − less) behind it, must end inside the address space.
+    """Bytes that must end inside the address space: Σ x·(y − less) of them from `base` on, `terms`: (x, y, less).
 
     Checked if `used`. `less` is 1 where y counts rows of stride x, 0 where x·y is a size.
     """
@@ -159,10 +159,10 @@ def reserved_mask(fields: Iterable[Field], word: int) -> int:
 
 def check(c: SpAttenConfig, fields: Mapping[str, int], scales: Iterable[Mapping[str, int]] = (),
           descriptor: int = 0) -> list[ErrorCode]:
-    """Every rule that the job breaks, in the hardware's order (which reports the first); empty: legal.
+    """Every rule that the job breaks, in the order of the hardware, which reports only the first; empty: legal.
 
     `fields`: values by name of `FIELDS` (missing ones are 0), `scales`: one mapping per query head,
-    `descriptor`: its address. A value that does not fit its field is RESERVED_BITS (BAD_SCALE).
+    `descriptor`: its address. A value that does not fit its field gives RESERVED_BITS, in `scales` BAD_SCALE.
     """
     values = {f.name: int(fields.get(f.name, 0)) for f in FIELDS}
     f = SimpleNamespace(**values, query_heads=values["heads"] * values["group"], descriptor=descriptor,

@@ -44,7 +44,7 @@ class LaneScheduler(wiring.Component):
         elements g·R … g·R + R − 1, as the fetcher delivers them.
     o: steps. Every lane takes its oldest pending element out of a window of `WINDOW_ROWS` kept rows, but only
         of the oldest unfinished vector; the next vector begins with the following step. One step per cycle,
-        no idle cycle within or between vectors as long as kept rows are there.
+        no idle cycle within or between vectors as long as kept rows are available.
 
     So a vector takes as many cycles as its fullest lane has elements while no lane gets ahead of another by more
     than the window, and never more than the sum over its rows of each row's fullest lane. Streamed vectors, and
@@ -77,7 +77,8 @@ class LaneScheduler(wiring.Component):
         en = Signal()
         m.d.comb += en.eq(~self.o.valid | self.o.ready)
 
-        # The window: a ring of kept rows, what of them each lane still has to do, and whether that is anything.
+        # The window: a ring of kept rows; for each lane the elements of a row that it still has to take, and whether
+        # there are any.
         occupied = Signal(N)
         ends = Signal(N)
         tags = [Signal(tag_layout(c), name=f"tag{s}", reset_less=True) for s in slots]
@@ -158,8 +159,8 @@ class LaneScheduler(wiring.Component):
                 m.d.sync += [chosen_slot[k].eq(choice),
                              chosen_element[k].eq(one_hot_mux(choice, first))]
 
-        # Rows done leave in order, in the cycle in which the step that finished them is read out: so a vector's
-        # last step is the one that meets its last row leaving.
+        # Finished rows leave in order, in the cycle in which the step that finished them is read out. So the step that
+        # is read out while a vector's last row leaves is the vector's last one.
         for s in slots:
             with m.If(load[s]):
                 m.d.sync += [occupied[s].eq(1), ends[s].eq(kept.last), tags[s].eq(kept.tag),

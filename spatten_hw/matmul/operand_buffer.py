@@ -26,7 +26,7 @@ class OperandBuffer(wiring.Component):
     filled, filled_half: pulse in the cycle after a command's last row was written (it can be read then).
     read_en, read_addr: synchronous read; address = row | half << row_bits. `readers` addresses; each serves
         slices/readers neighbouring slices. read_data follows one cycle later and holds while read_en is 0.
-        Reads and fills are independent; reading the half that is being filled is the user's race.
+        Reads and fills are independent; the user must not read the half that is being filled.
 
     One row in and one row out per cycle. (SpAtten, Table I and section IV: 2 × 196 KB, double buffered.)
     """

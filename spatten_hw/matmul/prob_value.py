@@ -29,17 +29,16 @@ class ProbValueUnit(wiring.Component):
 
     kept: rows of 12-bit probabilities with positions (tag.stream_v = 0: V from SRAM half tag.half) or of
         streamed vectors (tag.stream_v = 1), k ≥ 1, every row count ≥ 1; queue of `kept_depth`.
-    v_rows: from the fetcher. Fill rows go to the V SRAM whatever the array does; the others are the kept V rows
+    v_rows: from the fetcher. Fill rows go to the V SRAM even if the array stalls; the others are the kept V rows
         of the streamed vectors, in order, R per group, last group of a vector not full. A fill waits for
         streamed rows only if they came before it. `v_rows.ready` follows the array's clock enable.
-    o: one row per vector, elements from D on 0.
+    o: one row per vector; elements from D on are 0.
     filled, filled_half: see `OperandBuffer`.
     busy: anything in the unit. stall: a streamed vector waits for its V rows (a part of busy).
 
     Rate: streamed vectors R rows per cycle; buffered ones as in `LaneScheduler` (ceil(k/R) if positions are spread
     evenly); no gap between vectors as long as `o` is taken, but one of a single step takes two cycles. Waiting for V
-    never holds back sums of earlier vectors. No deadlock: only V rows are waited for, whose kept rows are in this unit
-    already.
+    never delays sums of earlier vectors. No deadlock: the unit only waits for V rows whose kept rows it has taken.
     (SpAtten, section IV-G.)
     """
 
@@ -53,7 +52,7 @@ class ProbValueUnit(wiring.Component):
     o: stream.Interface
     #: Pulse: a half of the V SRAM is full.
     filled: Signal
-    #: Which.
+    #: Which half.
     filled_half: Signal
     #: Anything is in the unit.
     busy: Signal

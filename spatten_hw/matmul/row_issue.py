@@ -14,8 +14,8 @@ from ..stream.layouts import qk_command
 
 
 def issue_layout(c: SpAttenConfig) -> data.StructLayout:
-    """Score row group `row` (`count` keys live, `last` of the vector) for `slot`. `stream`: K is the head of
-    the K stream, done with after this if `spent`; else row `row` of SRAM half `half`."""
+    """Score row group `row` (`count` keys live, `last` of the vector) for `slot`. `stream`: K is the row group at the
+    front of the K stream, which is taken with this issue if `spent`; else row `row` of SRAM half `half`."""
     return data.StructLayout({
         "slot": unsigned(c.slot_bits), "row": unsigned(c.token_bits), "count": unsigned(c.lane_count_bits),
         "last": 1, "replay": 1, "stream": 1, "half": 1, "spent": 1,
@@ -23,7 +23,7 @@ def issue_layout(c: SpAttenConfig) -> data.StructLayout:
 
 
 class RowIssue(wiring.Component):
-    """Commands in order; row by row, within a row the slots of the gang.
+    """Executes commands in order: row by row, and within a row the slots of the gang.
 
     q_arrived: a q row was stored this cycle. A command that is not a replay starts only when its `gang` q rows
         have arrived; they come in the order of these commands' slots. Every command has keys ≥ 1, gang ≥ 1.
@@ -60,7 +60,7 @@ class RowIssue(wiring.Component):
         slot = Signal(c.slot_bits)
 
         lanes = Signal(c.lane_count_bits)
-        # Of the row and of the slot that are next: known a cycle ahead, much hangs on them.
+        # For the next row and slot to issue; computed a cycle ahead, since much logic depends on them.
         last_row = Signal()
         last_member = Signal()
         step = Signal()

@@ -26,28 +26,28 @@ def score_latency(c: SpAttenConfig) -> int:
 
 
 class ScoreUnit(wiring.Component):
-    """Executes `qk_command`s in order, exactly, one row group of R = M/D scores per cycle.
+    """Executes `qk_command`s in order: exact scores, one row group of R = M/D per cycle.
 
     k_rows: K rows from the fetcher; fills go to the K SRAM at any time, the others are used in order by the
         commands with `stream`, each for `gang` cycles (with `pair`: for one). q_rows: always taken, kept per slot
         until overwritten; they arrive in the order of the slots of the commands that are not replays.
     o: rows of n keys take ceil(n/R) cycles per query with no gap between rows, queries or commands as long as
         q rows (before the command's turn) and K rows are there. A row that is not taken waits in a spare register
-        and freezes the whole pipe (a clock enable). Fills never wait for it. `job` holds still from two cycles before
-        the first command.
+        and stalls the whole pipeline (a clock enable). Fills never wait for it. `job` is constant from two cycles
+        before the first command.
     filled, filled_half: see `OperandBuffer`.
     busy: a command waits or runs, or scores are in the pipe. stall: K or q rows are wanted and missing
         (a part of busy).
 
-    Valid input: keys ≥ 1, 1 ≤ gang ≤ max_group, ceil(keys/R) ≤ sram_rows for SRAM commands; a K command's rows
-    are those of its commands here. (SpAtten, section IV-E.)
+    Valid input: keys ≥ 1, 1 ≤ gang ≤ max_group, ceil(keys/R) ≤ sram_rows for SRAM commands; the rows of a `k_command`
+    are those that its `qk_command`s score. (SpAtten, section IV-E.)
     """
 
-    #: The layer; holds still from two cycles before its first command.
+    #: The layer; constant from two cycles before its first command.
     job: data.View
     #: One query's scores, or a gang's: `qk_command`, in order.
     cmd: stream.Interface
-    #: K rows from the fetcher, `operand_row`: fills for the SRAM, the others used as they come.
+    #: K rows from the fetcher, `operand_row`: fills for the SRAM, the others used in order of arrival.
     k_rows: stream.Interface
     #: Queries, `q_row`, in the order of the slots of the commands; always taken.
     q_rows: stream.Interface
@@ -55,7 +55,7 @@ class ScoreUnit(wiring.Component):
     o: stream.Interface
     #: Pulse: a half of the K SRAM is full.
     filled: Signal
-    #: Which.
+    #: Which half.
     filled_half: Signal
     #: A command waits or runs, or scores are in the pipe.
     busy: Signal
@@ -117,7 +117,7 @@ class ScoreUnit(wiring.Component):
             q_read.en.eq(take),
         ]
 
-        # Beside the memories' output registers: the row from the stream, and which of the two counts.
+        # In the stage of the memories' output registers: the row from the stream, and whether it is the one used.
         streamed = Signal.like(keys.read_data, reset_less=True)
         from_stream = Signal()
         with m.If(take):

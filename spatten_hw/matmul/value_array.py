@@ -34,11 +34,11 @@ def weighted_layout(c: SpAttenConfig) -> data.StructLayout:
 class ValueArray(wiring.Component):
     """Exact Σ p·v over the steps of a vector, R rows of V per cycle.
 
-    i: one step per cycle, `last` ends the vector and the next step begins another. o: D exact sums, elements
-    from D on 0. One row waits beside the running accumulation: while it is there, the array freezes with the last step
-    of the next vector before its accumulators. `i.ready` is a register, and so is every enable: known a cycle ahead
-    and there once for every part, since no net reaches all of the array in a cycle. So a row that ends in the cycle
-    after another waits for a cycle.
+    i: one step per cycle, `last` ends the vector and the next step begins another. o: D exact sums; elements
+    from D on are 0. One row can wait on `o` while the next vector accumulates: until it is taken, the array stalls when
+    that vector's last step is in front of the accumulators. `i.ready` is a register, and so is every enable: computed a
+    cycle ahead, with one copy per part, since no net reaches all of the array in a cycle. So a row that ends in the
+    cycle after another waits for a cycle.
 
     | stage | registers | method |
     |---|---|---|
@@ -100,7 +100,7 @@ class ValueArray(wiring.Component):
         return m
 
     def _products(self, m: Module, array: Pipeline) -> list[list[Value]]:
-        """Stages 1 to 3: of each slice, `min_dim` products of a row's elements and its probability."""
+        """Stages 1 to 3: for each slice, `min_dim` products of a row's elements with the row's probability."""
         c = self.config
         products: list[list[Value]] = []
         for s in range(c.slices):
@@ -109,9 +109,9 @@ class ValueArray(wiring.Component):
             with m.If(slice_.enable), m.Switch(self.job.dim_log2):
                 for e in range(clog2(c.max_dim // c.min_dim) + 1):
                     with dim_case(m, c, e):
-                        # A cycle without a step adds nothing, so the accumulators need not know of it.
+                        # A cycle without a step adds 0, so the accumulators' enable need not depend on valid.
                         m.d.sync += prob.eq(Mux(self.i.valid, self.i.p.probs[s >> e], 0))
-            # Twice: the first registers may stay with the memory, the second ones go to the multipliers.
+            # Two stages: the first registers can be placed at the memory, the second ones at the multipliers.
             value = slice_.delay(self.i.p.values[s], 2, f"value{s}")
             probs = slice_.copies(prob, -(-c.min_dim // PART), f"operand{s}_prob")
             products.append(list(slice_.stage(
@@ -149,7 +149,7 @@ class ValueArray(wiring.Component):
     def _accumulate(self, m: Module, array: Pipeline, store: Pipeline, valid: Value, finish: Signal,
                     step_sum: list[Value], tag: data.View) -> Signal:
         """The last stage: sums over the steps of a vector, and its row on `o` when they are complete. Returns whether
-        nothing is accumulated."""
+        no vector is being accumulated."""
         c = self.config
         parts = -(-c.max_dim // PART)
         fresh_next = Signal(init=1)
@@ -170,14 +170,14 @@ class ValueArray(wiring.Component):
         return fresh
 
     def _contracts(self, m: Module) -> None:
-        """What the steps of a vector must be for its sums to fit."""
+        """Conditions on the steps of a vector, so that its sums fit."""
         if not contracts_on():
             return
         c = self.config
         dim_before = Signal.like(self.job.dim_log2)
         begun, so_far, total_prob = Signal(), Signal(c.acc_bits), Signal(c.acc_bits + 1)
         m.d.sync += dim_before.eq(self.job.dim_log2)
-        # Lane j belongs to a row up to the largest D of which so many rows fit.
+        # Lane j is live for every D with more than j rows per cycle.
         live = [self.job.dim_log2 < sum(j < c.rows_per_cycle(dim) for dim in c.dims) for j in range(c.lanes)]
         added = sum(Mux(alive, prob, 0) for alive, prob in zip(live, self.i.p.probs, strict=True))
         m.d.comb += total_prob.eq(Mux(begun, so_far, 0) + added)

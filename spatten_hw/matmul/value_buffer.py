@@ -1,4 +1,4 @@
-"""V SRAM: every slice is a bank of its own, so that every lane reads another row."""
+"""V SRAM: every slice is a bank of its own, so that each lane can read a different row."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from .wrapper import wrapper_verilog
 
 #: Memory of the example's channels: upper GiB of the processing system's low DDR, kept from its software.
 MEMORY_BASE, MEMORY_BYTES = 0x4000_0000, 0x4000_0000
-#: Data ports of the processing system into its DDR that the example deals the channels to.
+#: Data ports of the processing system into its DDR; the example distributes the channels over them.
 MEMORY_PORTS = 4
 FAMILIES = ("zynq", "artix7", "kintex7", "kintexu", "kintexuplus", "virtexuplus", "virtexuplusHBM", "zynquplus")
 NOT_RUN = """\

@@ -1,11 +1,11 @@
-"""A Verilog shell in the manner of FPGA vendors: active-low reset, wide addresses, a base per memory port."""
+"""A Verilog shell in the style of FPGA vendors: active-low reset, wide addresses, a base per memory port."""
 
 from __future__ import annotations
 
 from ..config import SpAttenConfig
 from .ports import interface_ports, masters
 
-#: Width of addresses outside the shell: what a Zynq UltraScale+ takes, and more than `axi_addr_bits` may be.
+#: Width of addresses outside the shell: that of a Zynq UltraScale+, and more than the largest `axi_addr_bits`.
 ADDRESS_BITS = 49
 
 

@@ -17,5 +17,5 @@ def balanced_sum(terms: Sequence[ValueLike]) -> Value:
 
 
 def adder_tree(m: Module, terms: Sequence[ValueLike], name: str, enable: ValueLike = 1) -> Value:
-    """Exact sum of `terms` (at least one), `tree_stages(len(terms))` cycles with `enable` later; one sum per cycle."""
+    """Exact sum of `terms` (at least one); latency `tree_stages(len(terms))` enabled cycles, one sum per cycle."""
     return registered_tree(m, terms, add, name, enable)

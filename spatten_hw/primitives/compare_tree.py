@@ -12,8 +12,8 @@ from .tree import registered_tree
 
 
 def max_tree(m: Module, values: Sequence[ValueLike], name: str, enable: ValueLike = 1) -> Value:
-    """The largest of `values` (at least one, all of one shape), `tree_stages(len(values))` cycles with `enable` later;
-    one per cycle."""
+    """The largest of `values` (at least one, all of one shape); latency `tree_stages(len(values))` enabled cycles, one
+    result per cycle."""
     numbers = count()
 
     def larger(a: Value, b: Value) -> Value:

@@ -1,4 +1,4 @@
-"""Selection by bits of which at most one is set, and finding such a bit."""
+"""One-hot selection, and search for the lowest set bit."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def any_of(values: Iterable[ValueLike]) -> Value:
 
 
 def one_hot_mux(select: Value | Sequence[Value], values: Sequence[ValueLike]) -> Value:
-    """The one of `values` whose bit of `select` is set, 0 if none is; as wide as the widest, unsigned.
+    """The value whose bit of `select` is set, 0 if none is; unsigned, as wide as the widest of `values`.
 
-    AND-OR, shallower than a chain of priorities. At most one bit may be set; contracts of the blocks say so. ValueError
-    if bits and values are not as many.
+    AND-OR, shallower than a priority chain. At most one bit may be set: the blocks' contracts check it. ValueError if
+    the numbers of bits and values differ.
     """
     if len(select) != len(values):
         raise ValueError(f"{len(select)} bits select one of {len(values)} values")
@@ -28,7 +28,7 @@ def one_hot_mux(select: Value | Sequence[Value], values: Sequence[ValueLike]) ->
 
 
 def lowest_set(bits: Value) -> Value:
-    """The lowest bit of `bits` that is set, alone: one-hot, or 0."""
+    """Only the lowest set bit of `bits`: one-hot, or 0."""
     return bits & (~bits + 1)[:len(bits)]
 
 

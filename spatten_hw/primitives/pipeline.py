@@ -1,6 +1,6 @@
-"""Registers that move together: pipelines with a common enable, and equal registers for what is wide.
+"""Registers that move together: pipelines with a common enable, and equal registers that share a large fan-out.
 
-`docs/pipelines.md` says why the blocks have the registers that they have.
+`docs/pipelines.md` explains why the blocks' registers are where they are.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ PART = 8
 class Pipeline:
     """Registers of `m` that move in every cycle with `enable`.
 
-    Data have no reset; what says whether there are data has one (`flag`). With `parts`, made by `Pipeline.ahead`, there
-    are as many equal enables, and `part(n)` is the pipeline that the n-th of them moves.
+    Data registers have no reset; valid bits have one (`flag`). With `parts` (see `Pipeline.ahead`) the enable has as
+    many copies, and `part(n)` is the pipeline that the n-th copy moves.
     """
 
     def __init__(self, m: Module, enable: ValueLike = 1, parts: Sequence[Signal] = ()):
@@ -29,13 +29,13 @@ class Pipeline:
 
     @classmethod
     def ahead(cls, m: Module, moves: Value, parts: int, name: str, init: int = 0) -> Pipeline:
-        """Moves in the cycle *after* those with `moves`: the enable is a register, and once more for every one of
-        `parts`, since no net reaches all of a wide row in a cycle. `init`: whether it moves in the first cycle."""
+        """A pipeline that moves in the cycle *after* each one with `moves`: its enable is a register. Each of `parts`
+        has its own copy, since no net reaches all of a wide row in a cycle. `init`: it moves in the first cycle."""
         enable, *others = copies(m, moves, 1 + parts, name, init=init)
         return cls(m, enable, others)
 
     def part(self, number: int) -> Pipeline:
-        """What part `number` of a wide row is registered by."""
+        """The pipeline of part `number` of a wide row."""
         return Pipeline(self.m, self.parts[number])
 
     def stage(self, values: Sequence[Value], name: str) -> list[Signal]:
@@ -50,7 +50,7 @@ class Pipeline:
         return self._chain(value, steps, name, reset=False)
 
     def flag(self, value: Value, steps: int, name: str) -> Any:
-        """The same for what must be 0 after a reset."""
+        """Like `delay`, but with a reset: for bits that must be 0 after it."""
         return self._chain(value, steps, name, reset=True)
 
     def copies(self, value: Value, count: int, name: str) -> list[Signal]:
@@ -74,9 +74,9 @@ def delay(m: Module, value: Any, cycles: int, name: str, reset: bool = False) ->
 
 def copies(m: Module, value: Value, count: int, name: str, init: int = 0, en: ValueLike = 1,
            reset: bool = True) -> list[Signal]:
-    """`value`, one cycle (with `en`) later, in `count` equal registers: each is the enable, the selector or the factor
-    of a part of something wide, and may lie beside it. Synthesisers are told to keep them all: of
-    equal registers Yosys leaves those that are marked, and removes any that is not."""
+    """`value`, one enabled cycle later, in `count` equal registers. Each is the enable, the selector or the factor of
+    one part of something wide, and can be placed beside it. The attribute `keep` is needed because Yosys removes equal
+    registers that are not marked with it."""
     registers = [Signal(value.shape(), name=f"{name}_{n}", init=init, reset_less=not reset, attrs={"keep": 1})
                  for n in range(count)]
     with m.If(en):

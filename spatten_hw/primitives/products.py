@@ -1,4 +1,4 @@
-"""Products that are not the accelerator's work: of counts, and of an index and a stride."""
+"""Small products outside the multiplier arrays: of counts, and of an index and a stride."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from amaranth.hdl import ValueLike
 from .adder_tree import balanced_sum
 from .widths import narrow, unsigned_const, wrap
 
-#: Bits of a factor up to which shifted numbers are added rather than a multiplier block taken.
+#: A factor of up to this many bits is multiplied by adding shifted numbers, a wider one by a multiplier block.
 FEW_BITS = 4
 #: Bits of a stride that are multiplied at a time: with an index of up to 17 bits, one DSP block of 18 × 18.
 STRIDE_PART = 16
@@ -19,8 +19,8 @@ STRIDE_STAGES = 2
 def times_few(number: Value, few: Value) -> Value:
     """`number · few`, both unsigned, exact, in as many bits as both together, within a cycle.
 
-    For a factor that counts heads or the like: multiplier blocks are few, lie in rows across an FPGA, and one would be
-    taken for a factor of two bits.
+    For factors such as a number of heads: synthesisers take a multiplier block even for a factor of two bits, but these
+    blocks are few and lie in rows across an FPGA.
     """
     width = len(number) + len(few)
     if len(few) > FEW_BITS:
@@ -30,8 +30,8 @@ def times_few(number: Value, few: Value) -> Value:
 
 
 def stride_product(m: Module, index: Value, stride: Value, width: int, name: str, enable: ValueLike = 1) -> Signal:
-    """`index · stride` modulo 2**`width`, `STRIDE_STAGES` cycles with `enable` later: two parts of the stride, then
-    their sum. Like every byte address it wraps at its width; one per cycle."""
+    """`index · stride` modulo 2**`width`: like every byte address it wraps at its width. Latency `STRIDE_STAGES`
+    enabled cycles (the products of two parts of the stride, then their sum), one per cycle."""
     low, high = (Signal(len(index) + len(part), name=f"{name}_{which}", reset_less=True)
                  for which, part in (("low", stride[:STRIDE_PART]), ("high", stride[STRIDE_PART:])))
     product = Signal(width, name=name, reset_less=True)

@@ -1,4 +1,4 @@
-"""Registers that hold data only, without reset: of an output, and of what holds still over a job."""
+"""Data registers without reset: for an output, and for what is constant during a job."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from amaranth import Module, Signal, ValueCastable
 
-#: Attributes of a memory whose reads are not looked at where a write goes to the same address in the same cycle. Yosys
-#: else gives block RAM that does not keep the old value a second register and a multiplexer as wide as its rows.
+#: Attributes of a memory whose user ignores the data read from an address that is written in the same cycle. Without
+#: them Yosys adds a register and a multiplexer, as wide as a row, to block RAM that does not keep the old value.
 NO_COLLISIONS = {"no_rw_check": 1}
 
 
@@ -15,8 +15,8 @@ def payload_register(m: Module, port: ValueCastable, name: str) -> Any:
     """A register in the shape of the output `port`, which it drives: nothing reads it while its valid bit is 0, so
     only that bit is reset.
 
-    Data are two thirds of all registers: reset as well, one net would reach them all in a cycle, over the whole
-    device, and each slice of an FPGA could only take registers that share it.
+    Data are two thirds of all registers. If they had a reset, one net would have to reach them all in a cycle, over the
+    whole device, and each slice of an FPGA could only take registers with the same reset.
     """
     register = Signal(port.shape(), name=name, reset_less=True)
     m.d.comb += port.eq(register)
@@ -24,9 +24,9 @@ def payload_register(m: Module, port: ValueCastable, name: str) -> Any:
 
 
 def local_copy(m: Module, port: ValueCastable, name: str) -> Any:
-    """`port`, one cycle later, in a register of the block that uses it: for what holds still over a job and is used
-    all over the block. Otherwise its way from the sequencer would count in every cycle; of a job, a synthesiser keeps
-    the fields that are used."""
+    """`port`, one cycle later, in a register of the block that uses it: for what is constant during a job and used all
+    over the block. The path from the sequencer then does not limit the clock. Synthesisers keep only the fields of a
+    job that are used."""
     register = Signal(port.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(port)
     return register

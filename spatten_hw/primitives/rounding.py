@@ -1,9 +1,8 @@
 """Round half to even, the only rounding there is: in one step, or after shifts cut into pipeline stages.
 
 A *guarded* number has two bits below its lowest one: the half (guard bit), and whether anything below the half is not 0
-(sticky bit). Shifts that keep the sticky bit compose, so a long shift may take several stages and the rounding behind
-the last one is still that of the exact number. `spatten_hw.sim.golden.numerics.round_shift` is the same on numpy
-integers.
+(sticky bit). Shifts keep the sticky bit, so a long shift may take several stages, and rounding after the last one is
+still that of the exact number. `spatten_hw.sim.golden.numerics.round_shift` is the same on numpy integers.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ GUARD_BITS = 2
 
 
 def rounds_up(half: ValueLike, sticky: ValueLike, odd: ValueLike) -> Value:
-    """Whether the floor is to be raised by one: more than half is lost, or just half of an odd floor."""
+    """Whether rounding adds one to the floor: more than half is lost, or exactly half and the floor is odd."""
     return Value.cast(half) & (Value.cast(sticky) | Value.cast(odd))
 
 
@@ -55,20 +54,20 @@ def guarded(value: ValueLike) -> Value:
 
 
 def guarded_shift(value: ValueLike, amount: int) -> Value:
-    """Unsigned `value / 2**amount`, a constant of 1 or more, as a guarded number: len(value) − amount + 2 bits."""
+    """Unsigned `value / 2**amount` (`amount` ≥ 1, constant) as a guarded number of len(value) − amount + 2 bits."""
     v = Value.cast(value)
     return Cat(v[:amount - 1].any() if amount > 1 else Const(0, 1), v[amount - 1:])
 
 
 def sticky_shift(m: Module, value: ValueLike, amount: Value, step: int, name: str) -> Value:
     """Guarded `value >> amount·step` (`step` a power of two), same width and signedness: bit 0 is the OR of itself and
-    of all bits shifted out. `name` begins that of its signals.
+    of all bits shifted out. `name`: prefix of its signals' names.
 
     A shifter and a mask rather than a multiplexer of all shifted numbers: half of the LUTs at 16 amounts.
     """
     v = Value.cast(value)
     moved = Signal(v.shape(), name=f"{name}_moved")
-    # Bits of the number that lie below the lowest one kept.
+    # Low bits that the largest shift drops.
     reach = min(len(v), step * ((1 << len(amount)) - 1))
     passed = Signal(reach, name=f"{name}_passed")
     m.d.comb += [
@@ -90,8 +89,8 @@ def round_saturate(m: Module, value: Value, width: int, name: str) -> Value:
     """Signed guarded `value` (at least `width` + 2 bits) rounded half to even and saturated to signed `width` bits, as
     bits.
 
-    Saturation looks at the floor: the largest number cannot round up any further, and below the smallest one every
-    rounding ends there. So it is decided beside the rounding, not behind it.
+    Saturation depends on the floor only: the largest number cannot round up any further, and below the smallest one
+    every rounding ends there. So it is decided in parallel with the rounding, not after it.
     """
     floor = value >> GUARD_BITS
     top = (1 << (width - 1)) - 1

@@ -1,9 +1,9 @@
-"""Resize, narrow, wrap and saturate: how a number comes to another width.
+"""Resize, narrow, wrap and saturate: the ways to change the width of a number.
 
 `spatten_hw.sim.golden.numerics` has `saturate` on numpy integers. A plain assignment to a narrower register drops bits
-silently; the accelerator has none, but for sums and differences of a count whose register holds every value that
-occurs (`level + taken - given`): their carry is 0 by construction (`tests/verilog/test_widths.py` looks at every
-assignment).
+silently. The accelerator has none, except for sums and differences of a count whose register holds every value that
+occurs (`level + taken - given`): their carry is 0 by construction. `tests/verilog/test_widths.py` checks every
+assignment.
 """
 
 from __future__ import annotations

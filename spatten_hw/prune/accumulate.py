@@ -50,8 +50,8 @@ class RowAccumulator(wiring.Component):
         wr = sums.write_port()
         rd = sums.read_port(transparent_for=())
 
-        # Fetch: the old row leaves the memory; rows still in Sum, Write or just written are newer. Whether the row is
-        # one of those is found as it comes in, so that it is a register that chooses.
+        # Fetch: the memory outputs the old row; a row in Sum or Write, or just written, is newer. Row numbers are
+        # compared one cycle earlier, so that registers select the source.
         fetch_valid = Signal()
         fetch_fresh = Signal()
         write_hit = Signal()

@@ -14,10 +14,10 @@ WORD_BITS = 64
 
 
 class BeatPacker(wiring.Component):
-    """Words of a section to consecutive beats from `addr` (set by `start`, while idle).
+    """Packs the words of a section into consecutive beats from `addr` on (taken at `start`, while idle).
 
-    Beats of 64 bits and more hold the words in order from bit 0; a section's last beat may be partial, its
-    strobes say so. A 32-bit beat holds half a word, low half first. Rate: one word per cycle, or one beat per
+    Beats of 64 bits and more hold the words in order from bit 0; strobes mark a section's last beat if it is
+    partial. A 32-bit beat holds half a word, low half first. Rate: one word per cycle, or one beat per
     cycle for 32-bit beats. `idle`: no beat waits and no word is held back.
     """
 

@@ -15,17 +15,17 @@ from .rows import row_bits
 
 #: Cycles from the acceptance of PREPARE to its `done`, without zeroing, loading and pruning.
 PREPARE_CYCLES = 6
-#: Cycles from the acceptance of FINISH (accumulators idle) to its `done`, without stores and without the
-#: cycles of the rows merged: one per row of the alive list, more for rows with bank conflicts; zeroing takes
-#: one cycle more than it has rows.
+#: Cycles from the acceptance of FINISH (accumulators idle) to its `done`, without stores and merging. Merging
+#: takes one cycle per row of the survivor list, more for rows with bank conflicts; zeroing takes one cycle more
+#: than it has rows.
 FINISH_CYCLES = 11
 
 
 @dataclass
 class _Facts:
     """Registers about the job and the totals. `zeroed`, `needed`: rows of the score memory that have been written, and
-    that the job uses; `heads_known`: the sums of all outputs are in the totals of the heads; `before_pruning`,
-    `before_merging`: which use of the totals the zeroing goes before; `head_range`: the heads of the job."""
+    that the job uses; `heads_known`: the head totals include the sums of all outputs; `before_pruning`,
+    `before_merging`: the step that follows the zeroing; `head_range`: the heads of the job."""
 
     error: Signal
     keep_tokens: Signal
@@ -42,10 +42,10 @@ class CascadeControl(wiring.Component):
     """One `op` at a time, one `done` for each; drives the blocks of the pruner and touches no data.
 
     PREPARE: clear, load scores, restart / load ids / continue, check, prune tokens, prune heads. FINISH: wait for the
-    token accumulators, merge the layer's sums, store ids, store scores. Head totals of the layers before may still be
-    on their way: what clears, sets, compares or stores them first waits until all have `drained`. Outputs
+    token accumulators, merge the layer's sums, store ids, store scores. Head sums of earlier layers may still be in
+    flight, so a step that clears, sets, compares or stores head totals first waits until all have `drained`. Outputs
     that start something are pulses; `loading`, `merging`, `storing` are levels. An error in PREPARE (or FINISH with
-    nothing alive) leaves nothing alive, so that no job can continue it unawares.
+    nothing alive) removes all survivors, so that no later job continues the cascade by mistake.
 
     Totals need no initialisation: rows of the score memory from `zeroed` on have not been written since
     the last clear (or reset) and are zeroed before they are first loaded, compared or merged.
@@ -112,7 +112,7 @@ class CascadeControl(wiring.Component):
         return m
 
     def _facts(self, m: Module) -> _Facts:
-        """Registered: the job is constant long before they are used, and the paths stay short."""
+        """Registered to keep paths short; the job is constant long before they are used."""
         c, job = self.config, self.job
         heads = c.max_heads.bit_length()
         rows = range(c.max_rows + 1)
@@ -130,7 +130,7 @@ class CascadeControl(wiring.Component):
         return f
 
     def _start_scores(self, m: Module, f: _Facts) -> None:
-        """PREPARE: what is loaded replaces everything, also totals past the tokens and heads loaded."""
+        """PREPARE: a load replaces all totals, also those past the loaded tokens and heads."""
         job = self.job
         with m.State("CLEAR"):
             with m.If(~(job.clear_scores | job.load_scores)):
@@ -160,7 +160,7 @@ class CascadeControl(wiring.Component):
                     m.next = "FAIL"
 
     def _start_list(self, m: Module, f: _Facts) -> None:
-        """PREPARE: the list of survivors, as the job says, and whether it can be one of the job's."""
+        """PREPARE: restarts, loads or keeps the survivor list, as the job says, and checks that it fits the job."""
         job = self.job
         illegal = Signal()
         m.d.comb += illegal.eq((self.alive_tokens == 0) | (self.alive_heads == 0) | (self.last_id >= job.tokens)
@@ -209,8 +209,8 @@ class CascadeControl(wiring.Component):
                 m.next = "DONE"
 
     def _merge(self, m: Module, f: _Facts) -> None:
-        """FINISH: the layer's sums into the totals. `merging` is a register: it holds up every row of sums, wherever
-        they are."""
+        """FINISH: merges the layer's sums into the totals. `merging` is a register because of its large fan-out: it
+        stalls every row of sums."""
         job = self.job
         with m.State("DRAIN"):
             with m.If(self.sums_idle):
@@ -234,7 +234,7 @@ class CascadeControl(wiring.Component):
                     m.next = "HEAD_SUMS"
 
     def _store(self, m: Module, f: _Facts) -> None:
-        """FINISH: survivors, then importance, to memory."""
+        """FINISH: stores the survivors, then the importance."""
         job = self.job
         with m.State("HEAD_SUMS"), m.If(f.heads_known):
             m.next = "STORE_IDS"

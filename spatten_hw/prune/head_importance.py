@@ -20,7 +20,7 @@ class HeadImportance(wiring.Component):
     `clear` makes every total 0 in one cycle (a total without its `known` bit is 0; reset clears them too).
     `write` sets one total (only when idle).
     `start` scans the heads of bitmap `mask` (not empty) ascending into `totals`: one head number per cycle,
-    the first total after 3 cycles; the last has `last`. `scanning` until that is taken and a cycle longer (a register).
+    the first total after 3 cycles; the last has `last`. `scanning`, a register, falls a cycle after that is taken.
     """
 
     head_sums: stream.Interface
@@ -79,7 +79,7 @@ class HeadImportance(wiring.Component):
             self.totals.p.head.eq(out_head), self.totals.p.last.eq(out_last),
             self.totals.p.total.eq(Mux(out_known, acc.totals[0], 0)),
         ]
-        # From the cycle after the start on, before which nothing is read: a register decides whether a sum is taken.
+        # Registered, because it decides whether a sum is taken. The scan reads nothing in the cycle of `start`.
         m.d.sync += self.scanning.eq(self.start | (left != 0) | fetch_valid | out_valid)
         with m.If(go):
             m.d.sync += [

@@ -15,7 +15,7 @@ SCAN_CYCLES = 3
 
 
 class ListScan(wiring.Component):
-    """`start` sends rows 0 … ceil(count / L) − 1 (count ≥ 1) of the alive list to `requests`.
+    """`start` sends rows 0 … ceil(count / L) − 1 (count ≥ 1) of the survivor list to `requests`.
 
     `every`: ids 0 … count − 1 instead of the list. `merge`: the rows are to be merged. List and sums are read
     through `read_enable`/`read_row`; ids arrive one enabled cycle later, sums two. Back-pressure stops both.

@@ -22,7 +22,7 @@ from .survivor_selector import SurvivorSelector
 from .survivors import SCAN, Survivors
 from .token_importance import TokenImportance
 
-#: Who reads the survivor list from outside: K fetch, V fetch, Q fetch, kept rows of P×V.
+#: External readers of the survivor list: K fetch, V fetch, Q fetch, kept rows of P×V.
 LISTS = ("k", "v", "q", "p")
 
 
@@ -30,7 +30,7 @@ class Pruner(wiring.Component):
     """Cascade pruning (paper sections III-A, III-B; Figure 8, 6–8 and the importance accumulators).
 
     * `op` {finish}: 0 PREPARE before a layer's data moves, 1 FINISH after all `probs` have been accepted here;
-      `drained`: so have all `head_sums` of the layers whose probabilities have come; they may come until after the next
+      `drained`: all `head_sums` of the layers whose `probs` have arrived were accepted too; that may be after the next
       PREPARE. `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy`
       from the cycle after an op is taken until its `done` is.
     * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH; sums also later, until
@@ -44,7 +44,7 @@ class Pruner(wiring.Component):
     of ids ≥ tokens and heads ≥ job.heads become 0. A keep count of 0 counts as 1. On an error nothing is alive
     and every later op fails until a restart or a good load_ids. After reset all totals are 0, nothing is alive.
 
-    Cycles without stalls, from op to done: FINISH without stores `cascade.FINISH_CYCLES` + r, r the rows of the alive
+    Cycles without stalls, from op to done: FINISH without stores `cascade.FINISH_CYCLES` + r; r: rows of the survivor
     list (ids of a row that share a bank of the score memory take a cycle each); PREPARE `cascade.PREPARE_CYCLES`.
     Either takes ceil(tokens / L) more when it is the first to need totals that must be zeroed. Token pruning adds r,
     the engine's time and ceil(keep / L); head pruning the highest alive head number and the engine's time. Loads and
@@ -55,7 +55,7 @@ class Pruner(wiring.Component):
     job: data.View
     #: {finish}: 0 PREPARE before the layer's data moves, 1 FINISH after all `probs`.
     op: stream.Interface
-    #: All `head_sums` of the layers whose probabilities have come are here.
+    #: All `head_sums` of the layers whose probabilities have arrived were accepted.
     drained: Signal
     #: {error}, once per `op`.
     done: stream.Interface
@@ -67,11 +67,11 @@ class Pruner(wiring.Component):
     head_sums: stream.Interface
     #: No row and no sum is on its way to a memory.
     idle: Signal
-    #: Survivors; constant while data moves, as what follows.
+    #: Number of surviving tokens; constant while data moves, like the outputs below.
     alive_tokens: Signal
-    #: Heads that survive.
+    #: Number of surviving heads.
     alive_heads: Signal
-    #: Which, a bit each.
+    #: Bitmap of the surviving heads.
     heads_alive: Signal
     #: Row of the survivor list that the K fetch wants.
     k_list_row: Signal
@@ -185,7 +185,7 @@ class Pruner(wiring.Component):
             select.protect_last.eq(job.protect_last),
         ]
         # Totals go to the engine or to memory; a new list comes from the engine or from memory.
-        # What is stored waits for the writer: not within the cycle, all of the score memory would.
+        # Stores wait for the writer. Skid buffers keep its back-pressure off the score memory's clock enables.
         for name, source, keys, words in (("tokens", scores.totals, select.token_totals, store.token_totals),
                                           ("heads", heads.totals, select.head_totals, store.head_totals)):
             m.submodules[f"stored_{name}_skid"] = skid = SkidBuffer(words.payload.shape())

@@ -51,7 +51,7 @@ def head_total(c: SpAttenConfig) -> data.StructLayout:
 
 
 def member_row(c: SpAttenConfig) -> data.StructLayout:
-    """L members of a new survivor list, ascending, full rows but the last; `heads`: of the head list."""
+    """L members of a new survivor list, ascending; only the last row may be partial. `heads`: they are heads."""
     return data.StructLayout({
         "ids": data.ArrayLayout(unsigned(member_bits(c)), c.lanes),
         "count": unsigned(c.lane_count_bits), "last": 1, "heads": 1,

@@ -118,7 +118,7 @@ class ScoreMemory(wiring.Component):
                 ]
                 m.d.sync += [y.eq(x) for pipe in (valids, rows, addends) for x, y in pairwise(pipe)]
 
-        # Gather: every lane takes its bank's total when its turn was; the row leaves with its last lane.
+        # Gather: a lane that was granted takes its bank's total; the row leaves with its last lane.
         banks = Array(held)
         with m.If(go):
             m.d.sync += [

@@ -1,4 +1,4 @@
-"""Reads a saved alive list or saved importance from memory and checks it (docs/architecture.md, "Memory")."""
+"""Reads a saved survivor list or saved importance from memory and checks it (docs/architecture.md, "Memory")."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .rows import member_bits, member_row, row_bits
 
 @dataclass
 class _Place:
-    """Where a word is. `ids`: an alive list, not importance; `index` within the tokens (`in_tokens`; each
-    section has a word at least, so the first one is a token's) or the heads; `body`: a word of it is taken; `previous`
-    member; what is left of each section; `section_last`: the word is the section's last."""
+    """Place of a word. `ids`: in a survivor list, not in importance; `index`: in its section, tokens (`in_tokens`; the
+    first word is a token's, as no section is empty) or heads; `body`: a word of a section is taken; `previous`: member
+    before it; `tokens_left`, `heads_left`: words left in each section; `section_last`: it is its section's last."""
 
     ids: Signal
     index: Signal
@@ -32,15 +32,15 @@ class _Place:
 
 
 class StateLoad(wiring.Component):
-    """`start` with `ids` = 1 reads the alive list at `addr`, else the importance; `done` pulses two cycles after the
+    """`start` with `ids` = 1 reads the survivor list at `addr`, else the importance; `done` pulses two cycles after the
     last word is taken, or after a bad header.
 
-    One word per cycle, a cycle more after a list's header. Sections longer than `max_tokens` words are asked for in
-    several commands. A list goes to `members` (rows of L tokens, then heads one by one; must be taken at once),
+    One word per cycle, one cycle more after a list's header. Several commands request sections longer than `max_tokens`
+    words. A list goes to `members` (rows of L tokens, then heads one by one; must be taken at once),
     importance to the write ports of the score memories, saturated to their width. `error` (valid with `done`): an AXI
     error, or an illegal list: counts not 1 … `tokens` / 1 … `heads`, numbers not strictly ascending or out of range.
-    All words asked for are always taken. After a bad header nothing more is asked for and no member leaves; after a
-    bad word members may have left: the user forgets the list.
+    All requested words are always taken. After a bad header no more words are requested and no members leave. After a
+    bad word some members may have left, so the parent block must discard the list (`forget`).
 
     | cycle | what | method |
     |---|---|---|
@@ -85,7 +85,7 @@ class StateLoad(wiring.Component):
         return m
 
     def _commands(self, m: Module) -> tuple[Signal, Signal]:
-        """Commands run ahead of words. Returns how many words are still to be asked for, and from where."""
+        """Requests words ahead of their arrival. Returns how many are still to be requested, and their address."""
         c = self.config
         ask_left = Signal(range(c.max_tokens + c.max_heads + 1))
         chunk = Signal.like(ask_left)
@@ -101,8 +101,8 @@ class StateLoad(wiring.Component):
         return ask_left, ask_addr
 
     def _header_errors(self, m: Module) -> Signal:
-        """What is wrong with a header, a cycle before anything follows from it: a word comes from far away, and what is
-        to be asked for is known behind a long carry."""
+        """Errors of a header, registered one cycle before they are used: the word arrives over a long path, and the
+        number of words to request ends a long carry chain."""
         word = self.state_words.p
         wrong = Signal(3)
         m.d.sync += wrong.eq(Cat(
@@ -110,7 +110,7 @@ class StateLoad(wiring.Component):
         return wrong
 
     def _word_errors(self, m: Module, p: _Place) -> None:
-        """The same for a word of the body, in two cycles."""
+        """Errors of a word of the body, in two cycles."""
         word = self.state_words.p
         member = word.data[:len(p.previous)]
         bad = Signal(4)
@@ -214,14 +214,14 @@ class StateLoad(wiring.Component):
 
 
 def _no_count(field: Value, most: Value) -> Value:
-    """Whether `field` is no number of 1 … `most`."""
+    """Whether `field` is outside 1 … `most`."""
     low = field[:len(most)]
     return ~field.any() | field[len(most):].any() | (low > most)
 
 
 def _clamped(m: Module, word: Value, width: int, name: str) -> Value:
-    """`word`, one cycle later, all ones if it does not fit `width` bits: whether it does is many bits to ask, and is
-    registered beside the others."""
+    """`word`, one cycle later, all ones if it does not fit `width` bits. The overflow test reads many bits, so its
+    result is registered beside the low bits."""
     low = Signal(width, name=f"{name}_low", reset_less=True)
     over = Signal(name=f"{name}_over", reset_less=True)
     m.d.sync += [low.eq(word[:width]), over.eq(word[width:].any())]

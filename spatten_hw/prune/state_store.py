@@ -1,4 +1,4 @@
-"""Writes the alive list or the importance to memory as 64-bit words (docs/architecture.md, "Memory")."""
+"""Writes the survivor list or the importance to memory as 64-bit words (docs/architecture.md, "Memory")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rows import head_total, total_row
 
 
 class StateStore(wiring.Component):
-    """`start` with `ids` = 1 stores the alive list at `addr`, else the importance; `done` pulses at the end.
+    """`start` with `ids` = 1 stores the survivor list at `addr`, else the importance; `done` pulses at the end.
 
     The list begins with a header word of `alive_tokens` and `alive_heads`; then come the ids (totals)
     of `token_totals`, then the head numbers (totals) of `head_totals`, each up to its `last`. One word per

@@ -42,7 +42,7 @@ class SurvivorSelector(wiring.Component):
         m = Module()
         c = self.config
         number, width = member_bits(c), member_bits(c) + self.key_bits
-        # Rare and wide: `config.topk` is about the local values only.
+        # `config.topk` chooses the engine of local value pruning only: selections here are rare and their keys wide.
         m.submodules.engine = engine = QuickSelect(
             key_bits=self.key_bits, payload_bits=number, tag_bits=1, lanes=c.topk_lanes,
             max_n=max(c.max_tokens, c.max_heads), waiting=1)
@@ -50,8 +50,8 @@ class SurvivorSelector(wiring.Component):
         m.submodules.widen_heads = by_head = Widen(1, c.topk_lanes, width)
         m.submodules.narrow = narrow = Narrow(c.topk_lanes, c.lanes, number)
 
-        # Constant during a vector, registered to keep the subtraction off the comparators' path, and choices off those
-        # of the engine and of the readers of the totals: no row gets there in the cycle in which `heads` changes.
+        # Constant during a vector. Registers keep the subtraction off the comparators' path, and the selection off the
+        # paths of the engine and of the totals' producers. No row arrives in the cycle in which `heads` changes.
         tail = Signal(c.count_bits)
         keep = Signal.like(self.keep)
         heads = Signal()
@@ -73,10 +73,10 @@ class SurvivorSelector(wiring.Component):
                 by_token.i.p.elements[lane].eq(_element(t.p.ids[lane], number, Cat(total, protected))),
             ]
 
-        # Cut: the readers of the totals stall on the engine.
+        # Cuts the path of `ready`: back-pressure of the engine stalls the producers of the totals.
         m.submodules.rows_skid = skid = SkidBuffer(engine.i.p.shape())
         wiring.connect(m, skid.o, engine.i)
-        # Only the chosen one has rows.
+        # Only the selected input has rows.
         m.d.comb += [by_head.o.ready.eq(skid.i.ready), by_token.o.ready.eq(skid.i.ready)]
         with m.If(heads):
             m.d.comb += _feed(skid.i, by_head.o, number)

@@ -1,4 +1,4 @@
-"""Who is alive: the ascending list of surviving token ids and the bitmap of surviving K/V heads."""
+"""The survivors: the ascending list of surviving token ids and the bitmap of surviving K/V heads."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SCAN = 4
 
 
 class Survivors(wiring.Component):
-    """Ping-pong list of alive token ids, read by rows of L, and the bitmap of alive heads.
+    """Ping-pong list of alive token ids, read in rows of L, and the bitmap of alive heads.
 
     `rows[i]` → `ids[i]` one cycle later, five independent readers, each with its own copy of the memory;
     the scan reader holds its row while `scan_enable` is 0. Lanes past the end of the list are don't-care.
 
-    `restart`: tokens 0 … tokens − 1 and heads 0 … heads − 1 are alive; the list is then a flag (`identity`),
-    not a memory pass. `members`: rows of a new list, one per cycle, always accepted, written to the half that
-    is not read; with `last` it becomes the alive list (or head bitmap). `forget`: nothing is alive.
+    `restart`: tokens 0 … tokens − 1 and heads 0 … heads − 1 are alive; this sets a flag (`identity`) and does
+    not write the memory. `members`: rows of a new list, one per cycle, always accepted, written to the half that
+    is not read; `last` makes it the survivor list (or head bitmap). `forget`: nothing is alive.
     `last_id`: largest alive id.
     """
 
@@ -78,7 +78,7 @@ class Survivors(wiring.Component):
                     self.ids[i][lane].eq(Mux(identity, position_id, rd.data[lane])),
                 ]
 
-        # Lengths are counted as rows arrive: the sender need not know them.
+        # Lengths are counted as rows arrive, so that the producer need not know them.
         counted = Signal(max(c.count_bits, c.max_heads.bit_length()))
         total = Signal.like(counted)
         m.d.comb += total.eq(counted + member.count)

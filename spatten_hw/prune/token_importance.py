@@ -21,8 +21,8 @@ class TokenImportance(wiring.Component):
 
     Rows need no clearing: every vector starts at row 0, so the rows of a layer are a prefix, and `used`
     counts them. A row at or past `used` counts as 0, both when it is added to and when it is read. `clear`
-    (and reset, whenever it comes) sets `used` to 0, so nothing of an earlier layer, longer or cut short by
-    a reset, can be seen.
+    (and reset at any time) sets `used` to 0, which hides the sums of an earlier layer, even of one that was
+    longer or that a reset cut short.
 
     While `scan` (only when idle), `sums` follows `read_row` by two cycles with `read_enable`.
     """

@@ -47,7 +47,7 @@ class Widen(wiring.Component):
         with m.If(self.o.ready):
             m.d.sync += full.eq(0)
         with m.If(self.i.valid & self.i.ready):
-            # While it fills, the output row is not valid: it is its own buffer.
+            # The output row is also the buffer: it is not valid while it fills.
             for k in range(parts):
                 with m.If(part == k):
                     m.d.sync += [out.elements[k * self.narrow + lane].eq(self.i.p.elements[lane])

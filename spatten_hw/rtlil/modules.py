@@ -1,4 +1,4 @@
-"""The modules of an RTLIL text as Amaranth's back end lays it out: one declaration, connection or cell a line."""
+"""The modules of an RTLIL text as Amaranth's back end writes it: one declaration, connection or cell per line."""
 
 from __future__ import annotations
 

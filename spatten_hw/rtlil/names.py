@@ -1,11 +1,11 @@
-"""Names a reader can follow, given to the RTLIL that Amaranth writes before Yosys makes Verilog of it.
+"""Gives readable names to the RTLIL that Amaranth writes, before Yosys makes Verilog of it.
 
 Amaranth names the nets between blocks after one end's port and a number (`busy$335`), which differ from build to
 build, repeats every payload's fields for each end, and wraps each `Shared` block into a module of its own.
 `readable` removes wrappers and repetitions and names a net by the block and port that drive it
-(`score__busy`). Only names change, and what nothing reads goes: the circuit is the same.
+(`score__busy`). Only names change, and nets that nothing reads are removed: the circuit is the same.
 
-Reads the layout of `amaranth.back.rtlil` (`modules.py`), not any RTLIL.
+Only for RTLIL as `amaranth.back.rtlil` lays it out (`modules.py`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def readable(text: str) -> str:
 
 
 def _module_names(names: Iterable[str]) -> dict[str, str]:
-    """Old → new name: a path's dots as `__` (a plain Verilog identifier), its number gone where that is unique."""
+    """Old → new name: dots of a path become `__` (a plain Verilog identifier), numbers go if the rest is unique."""
     new: dict[str, str] = {}
     used: set[str] = set()
     for name in names:
@@ -51,7 +51,7 @@ def _module_names(names: Iterable[str]) -> dict[str, str]:
 
 
 class _Names:
-    """Old → new names inside each module, blocks inside first: nets are named after their ports' new names."""
+    """Old → new names inside each module, inner blocks first: nets are named after their ports' new names."""
 
     def __init__(self, modules: dict[str, Module]):
         self.modules = modules
@@ -75,7 +75,7 @@ class _Names:
                 new[name] = ends[name]
                 used.add(ends[name])
         bases = dict(new)
-        # Blocks keep theirs against a net of the same name.
+        # A block keeps its name if a net has the same one.
         for cell in m.cells:
             plain = NUMBERED.sub("", cell.name)
             if cell.type in self.modules and plain not in used:
@@ -83,7 +83,7 @@ class _Names:
                 used.add(plain)
         free = Counter(NUMBERED.sub("", name) for name in own if name not in new)
         for name in sorted((n for n in own if n not in new), key=lambda n: bool(NUMBERED.search(n))):
-            # Fields of a payload (`payload.field`) follow their payload; others lose their number if that is no clash.
+            # Fields of a payload (`payload.field`) follow their payload; others lose their number if no name clashes.
             base, *parts = _FIELD.split(name, maxsplit=1)
             rest = "".join(parts)
             wanted = bases[base] + rest if rest and base in bases else NUMBERED.sub("", name)
@@ -96,7 +96,7 @@ class _Names:
         return new
 
     def _ends(self, m: Module) -> dict[str, str]:
-        """Wires named after the port of a block inside → block and port, of the one that drives it or else reads it."""
+        """Wires named after the port of an inner block → block and port that drive the wire, or else read it."""
         drivers: dict[str, str] = {}
         readers: dict[str, str] = {}
         named: set[str] = set()
@@ -147,7 +147,7 @@ def _rewritten(m: Module, names: _Names, types: dict[str, str], module_names: di
 
 
 def _without_unread(m: Module) -> list[str]:
-    """The lines without numbered names that only repeat another net and that nothing reads."""
+    """The module's lines, except for numbered nets that only repeat another net and that nothing reads."""
     times = Counter(word for line in m.lines for word in _NAME.findall(CELL_PORT.sub(r"\2", line)))
     drop = {wire for wire in m.widths
             if wire not in m.ports and "$" in wire and times[wire] == 2}

@@ -1,6 +1,6 @@
-"""Modules that only wrap one block: found, and taken out from between the block and what uses it.
+"""Finds modules that only wrap one block, and removes them from between the block and its users.
 
-A `Shared` block is converted once and stands in a module of its own wherever it is used, which has the block's ports.
+A `Shared` block is converted once, but each place that uses it adds a wrapper module with the block's ports.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def _renamed(wrapper: Module) -> dict[str, str]:
 
 
 def _unread(wrapper: Module) -> list[str]:
-    """Ports of the block in a wrapper that go nowhere."""
+    """Ports of the block that its wrapper leaves open."""
     return [port for port, signal in wrapper.cells[0].ports.items() if signal.startswith("$") and " " not in signal]
 
 
 def unwrap(m: Module, modules: dict[str, Module], types: dict[str, str]) -> None:
-    """Makes `m`'s cells instances of the blocks in the wrappers; what a wrapper left unread gets a net of its own."""
+    """Makes `m`'s cells instances of the blocks in the wrappers; a port that a wrapper left open gets its own net."""
     inside: list[str] = []
     lines: list[str] = []
     renamed: dict[str, str] = {}

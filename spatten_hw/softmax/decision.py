@@ -17,13 +17,13 @@ from .rows import header, inverse, slot_notice, vector_info
 
 
 class Decision(wiring.Component):
-    """Compares max(P), known from the reciprocal before anything is normalised, with the threshold.
+    """Compares max(P) with the threshold; the reciprocal gives max(P) before any probability is normalised.
 
     max(P) is the normalisation of m = 2^16, i = 0. A vector is flat if its LSBs exist and are not in its scores
     yet (`may_refetch`) and max(P) < `threshold` (SpAtten section III-D). `inverse`: reciprocals, always accepted;
-    `info`: the vectors in the same order, each there before its reciprocal. `header` follows LATENCY cycles
+    `info`: the vectors in the same order, each before its reciprocal. `header` follows LATENCY cycles
     later, one vector per cycle; its consumer must always accept (credits upstream). A flat vector's slot goes to
-    `flat`, which may stall; the slot of another that waited for its decision is in `free` for one cycle.
+    `flat`, which may stall; the slot of a vector that might have been flat but is not is in `free` for one cycle.
     """
 
     LATENCY = 2
@@ -49,7 +49,7 @@ class Decision(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # m·r = r·2^16, so its shift by PROB_SHIFT + k is one of r by PROB_SHIFT − 16 + k: a constant part, then k.
+        # m·r = r·2^16: instead of shifting it by PROB_SHIFT + k, r is shifted by PROB_SHIFT − 16 (constant), then by k.
         r, constant = self.inverse.p.r, PROB_SHIFT - M_FRACTION
         guarded_r = Signal(len(r) - constant + 2)
         moved = Signal(len(guarded_r), reset_less=True)

@@ -18,7 +18,7 @@ from .rows import exponent_row, score_exponents
 class Exponent(wiring.Component):
     """y = saturate19(round_shift(d'·mant, post)), d' = saturate18(round_shift(top − score, pre)); L lanes per cycle.
 
-    d' is 18 bits so that one 18×18 multiplier per lane does. Both shifts are cut into a coarse and a fine stage
+    d' is 18 bits so that one 18×18 multiplier per lane is enough. Both shifts are cut into a coarse and a fine stage
     with a sticky bit; both roundings are half to even. Latency `LATENCY` cycles, one row per cycle, each with its
     own scaling, no back-pressure. Valid input: score ≤ top on live lanes (on others y is don't-care).
     """

@@ -25,7 +25,7 @@ R_BITS = 18
 R_EXPONENT = 33
 #: p·2^12 = m·2^−(16 + i) · r·2^−(33 − 16 + k) · 2^12, so m·r is shifted right by PROB_SHIFT + i + k.
 PROB_SHIFT = M_FRACTION + (R_EXPONENT - M_FRACTION) - PROB_BITS
-#: Segments of the table: the top bits of y's fraction; the others (`LOW_BITS`) go along the chord.
+#: The top bits of y's fraction choose a segment of the table; the others (`LOW_BITS`) interpolate along its chord.
 SEGMENT_BITS = 6
 LOW_BITS = Y_FRACTION - SEGMENT_BITS
 #: Fraction bits of a base and of a slope, in units of m.
@@ -53,7 +53,8 @@ def exp2_table() -> tuple[tuple[int, int], ...]:
     """(base, slope) of every segment: m = round_half_even(base·2^−4 − slope·low·2^−10).
 
     Chords of 2^16·2^−f, lowered by 3/8 of their sag so that they err to both sides, yet m(0) = 2^16. Decimal
-    arithmetic, so that every machine makes the same table; every entry to the nearest unit (the sag to 1/25 of one).
+    arithmetic, so that every machine makes the same table; every entry is rounded to the nearest unit (the
+    sag to 1/25 of one).
     """
     with localcontext() as context:
         context.prec = 50

@@ -24,16 +24,16 @@ class Normalise(wiring.Component):
     """Probabilities of one row per cycle, p = saturate(round_shift(m·r, PROB_SHIFT + i + k)), 12 bits unsigned.
 
     `header`: one per vector, in order; `rows`: its exponentials, the last one marked. Vectors whose header says
-    `drop` are taken at one row per cycle and give nothing (while `o` is full, they wait like all others: what is
-    taken depends on no payload). Latency `LATENCY` cycles from both valid to `o`; one row per cycle, no idle cycle
-    between vectors. `o` may stall (ends in a FIFO with credits, which also cuts the ready path).
+    `drop` are taken at one row per cycle and give no output (while `o` is full, they wait like all others, so that
+    taking a row depends on no payload). Latency `LATENCY` cycles from both valid to `o`; one row per cycle, no idle
+    cycle between vectors. `o` may stall (ends in a FIFO with credits, which also cuts the ready path).
     `popped`/`vector_popped`: a row / a header was taken in this cycle.
     """
 
-    #: Register stages, then the FIFO's own.
+    #: Register stages in front of the FIFO.
     STAGES = 4
-    #: Rows between the first stage and `o`: enough that a returning credit never makes a gap, and one that is not used
-    #: up, since a credit is left for certain only where there were two.
+    #: Rows between the first stage and `o`: enough that no gap comes from the latency of a returning credit, and one
+    #: more, since the count of credits is read a cycle late: at least two then guarantee that one is left.
     CREDITS = STAGES + 5
     LATENCY = STAGES + never_full_latency(CREDITS)
 
@@ -60,8 +60,8 @@ class Normalise(wiring.Component):
         take = Signal()
         keep = Signal()
         returned = Signal()
-        # Two copies, since the queues of rows and headers may lie apart. They look at the credits before this cycle:
-        # the signals that a row comes, and that it is kept, have a long way.
+        # Two copies, since the queues of rows and headers may lie apart. They are computed a cycle ahead: the signals
+        # that a row comes, and that it is kept, are on long paths.
         room, header_room = copies(m, credits > 1, 2, "room", init=1)
         m.d.comb += [
             take.eq(self.header.valid & self.rows.valid & room),
@@ -108,7 +108,7 @@ class Normalise(wiring.Component):
             ]
             m.d.sync += [
                 product.eq(mantissa * r),
-                # One more than the width: everything, the half included, moves below the guard bit.
+                # At most one more than the width: all bits, the half included, then move below the guard bit.
                 shift.eq(narrow(Mux(extra > TOP_BITS, TOP_BITS + 1, extra), len(shift))),
                 moved.eq(sticky_shift(m, top, shift, 1, f"moved_{lane}")),
                 probability.eq(saturate(round_guarded(moved), unsigned(PROB_BITS))),

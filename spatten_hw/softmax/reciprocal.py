@@ -19,8 +19,8 @@ class Reciprocal(wiring.Component):
     """r = round_half_even(2^33 / t) with sum = (t / 2^16)·2^k, so 1/sum = r·2^(−17 − k). One sum per cycle.
 
     The sum's only rounding is to the 17 bits of t, half to even; a t that rounds up to 2^17 becomes 2^16 with
-    k + 1. Then a restoring division of radix 4: a stage subtracts one, two and three times t beside each other, and
-    so finds two quotient bits behind one carry chain. Latency `LATENCY` cycles, no back-pressure. Valid input:
+    k + 1. Then a restoring division of radix 4: a stage subtracts t, 2·t and 3·t in parallel, and so finds two
+    quotient bits with the delay of one carry chain. Latency `LATENCY` cycles, no back-pressure. Valid input:
     1.0 ≤ sum ≤ max_tokens (E fraction bits).
     """
 
@@ -95,7 +95,7 @@ class Reciprocal(wiring.Component):
     def _divided(self, m: Module, t: Value, k: Value) -> None:
         """Drives `o` from (t, k)."""
         stages = self.STEPS // self.BITS_PER_STAGE
-        # 2^33 = 2^16·2^17: the first step asks whether t goes into 2^16, each stage brings down two zeros.
+        # 2^33 = 2^16·2^17: the first step checks whether t fits into 2^16, each stage appends two zeros.
         one = Signal()
         m.d.comb += one.eq(t == 1 << M_FRACTION)
         quotient: Value = delay(m, one, 1, "quotient_0")

@@ -21,7 +21,7 @@ def row_info(c: SpAttenConfig) -> data.StructLayout:
 
 
 def scaling(c: SpAttenConfig) -> data.StructLayout:
-    """What turns the scores of one vector into exponents."""
+    """Parameters that turn the scores of one vector into exponents."""
     return data.StructLayout({
         "top": signed(c.score_bits), "mant": unsigned(17), "pre": unsigned(5), "post": unsigned(6),
     })
@@ -58,7 +58,7 @@ def vector_info(c: SpAttenConfig) -> data.StructLayout:
 
 
 def header(c: SpAttenConfig) -> data.StructLayout:
-    """What pass 3 needs of a vector; `drop`: it is flat, its rows go nowhere."""
+    """What pass 3 must know of a vector; `drop`: it is flat, its rows are discarded."""
     return data.StructLayout({"inverse": inverse(c), "drop": 1, "tag": tag_layout(c)})
 
 

@@ -10,8 +10,8 @@ from ..contract import always_taken, contract, contracts_on
 
 
 def slot_contracts(m: Module, c: SpAttenConfig, softmax: wiring.Component) -> None:
-    """Adds to `m`, the body of `softmax`, the rules of its slots: given once (`meta`), then as many scores as was said,
-    once more after `flat`, then freed once."""
+    """Adds to `m`, the body of `softmax`, the rules of its slots: a slot is given once (`meta`), gets as many scores as
+    `meta` says, gets them once more after `flat`, and is freed once."""
     if not contracts_on():
         return
 

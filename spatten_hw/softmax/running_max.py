@@ -15,7 +15,7 @@ from .rows import ready_vector
 
 
 def masked_scores(c: SpAttenConfig) -> data.StructLayout:
-    """L scores of the vector in `slot`, those with `live` set to be counted."""
+    """L scores of the vector in `slot`; those without `live` are ignored."""
     return data.StructLayout({
         "scores": data.ArrayLayout(signed(c.score_bits), c.lanes), "live": unsigned(c.lanes),
         "slot": unsigned(c.slot_bits), "first": 1, "last": 1, "replay": 1,
@@ -23,7 +23,7 @@ def masked_scores(c: SpAttenConfig) -> data.StructLayout:
 
 
 class RunningMax(wiring.Component):
-    """Largest live score of each vector, rows of different slots interleaved at will, one row per cycle.
+    """Largest live score of each vector, rows of different slots in any interleaving, one row per cycle.
 
     `first` starts a slot afresh; `o` is valid for one cycle, `latency` cycles after a row with `last`. A comparator
     tree over the lanes (two levels per stage), then one register per slot. No back-pressure. `active`: rows inside.
@@ -56,8 +56,8 @@ class RunningMax(wiring.Component):
             scores.append(masked)
         row_max = max_tree(m, scores, "row_max")
 
-        # One stage fetches the slot's maximum, the next compares; a row of the same slot one cycle behind
-        # takes the comparison's result straight from there.
+        # One stage reads the slot's maximum, the next compares; the result is forwarded to a row of the same slot
+        # one cycle behind.
         tree = self.tree
         under_way = Signal(self.latency)
         m.d.sync += under_way.eq(Cat(self.i.valid, under_way[:-1]))

@@ -62,7 +62,7 @@ class ScoreSlots(wiring.Component):
         scores = data.ArrayLayout(score_row(c)["scores"].shape.elem_shape, c.lanes)
         m.d.comb += self.i.ready.eq(1)
 
-        # Placed: each lane picks the score that may land in it, `live` says whether one does.
+        # Placed: each lane selects the only score that it can get; `live` says whether it gets one.
         placed = Signal(scores, reset_less=True)
         live = Signal(c.lanes, reset_less=True)
         banks = Signal(self.banks, reset_less=True)
@@ -94,7 +94,7 @@ class ScoreSlots(wiring.Component):
             added = Mux(replay, stored[lane], 0) + arriving[lane]
             m.d.sync += summed[lane].eq(narrow(added, c.score_bits).as_signed())
 
-        # One memory bank per group of lanes that can be written alone; a copy of it feeds the addition.
+        # One memory bank per group of lanes that is written separately; a copy of the bank feeds the addition.
         final_address = delay(m, address, self.STORE - 1, "final_address")
         final_banks = delay(m, banks, self.STORE - 1, "final_banks")
         per_bank = c.lanes // self.banks

@@ -35,9 +35,9 @@ class Softmax(wiring.Component):
     `job`: only `dim_log2` and `threshold` are used. `meta`: always accepted; a slot's meta precedes its first
     score row. `i`: always accepted; rows of different slots in any interleaving, in order within a slot, `replay` rows
     only after `flat`. `scale_head` → `scale` one cycle later (a synchronous memory outside). `o` may stall for any
-    time. `flat`: the slot stays taken, its score rows come again as LSB passes; may stall. `free`: one cycle, must be
-    taken: the slot may be handed out again; given when the scores have been read if no refetch is possible,
-    else at the decision. `busy`: a pass is at work or a result waits.
+    time. `flat`: the slot stays in use, its score rows come again as LSB passes; may stall. `free`: the slot may be
+    handed out again; valid for one cycle, must be taken. It comes when the scores have been read if no refetch is
+    possible, else at the decision. `busy`: a pass is at work or a result waits.
 
     Latency, idle and unstalled: `latency(rows)` cycles from the last score row to the first probability row of a
     vector of `rows` L-lane rows. Valid input: keys ≥ 1, as many scores as `meta` says.
@@ -70,7 +70,7 @@ class Softmax(wiring.Component):
                     + Reciprocal.LATENCY + Decision.LATENCY)
         #: Vectors from pass 2's reader to pass 3: one per cycle.
         self.vectors_inside = pipeline + 6
-        #: From the cycle a row is read to the one its vector's header can be used in, if it is the last.
+        #: Cycles from reading a vector's last row until its header can be used.
         self.pass_2 = pipeline + never_full_latency(self.vectors_inside) + SkidBuffer.LATENCY
         self.rows_inside = 2 * c.max_rows + self.pass_2 + 4
         super().__init__({
@@ -115,9 +115,9 @@ class Softmax(wiring.Component):
         connect(m, info_fifo.o, decision.info)
         connect(m, decision.header, header_fifo.i)
         connect_cut(m, "header", header_fifo.o, normalise.header)
-        # Rows are there before their header, so the register costs no time.
+        # Rows arrive before their header, so this register adds no latency.
         connect_cut(m, "rows", row_fifo.o, normalise.rows)
-        # Rows have two takers (pruner and local top-k), both far from here: a spare register cuts their `ready`.
+        # Two distant consumers (pruner and local top-k) take the rows: a spare register cuts their `ready`.
         m.submodules.catch = spare = SpareBuffer(prob_row(c))
         connect(m, normalise.o, spare.i)
         connect(m, spare.o, wiring.flipped(self.o))
@@ -141,7 +141,7 @@ class Softmax(wiring.Component):
             row_fifo.i.valid.eq(exp2.o.valid), row_fifo.i.payload.eq(exp2.o.payload),
             total.i.valid.eq(exp2.o.valid), total.i.payload.eq(exp2.o.payload),
         ]
-        # Slots freed by a decision cannot wait; those freed by reading can, there are at most `slots`.
+        # Slots freed by a decision cannot wait; those freed by reading can wait: there are at most `slots`.
         with m.If(decision.free.valid):
             m.d.comb += [self.free.valid.eq(1), self.free.payload.eq(decision.free.payload)]
         with m.Else():

@@ -1,4 +1,4 @@
-"""Pass 2's walker: looks up what a complete vector needs and reads its rows from the slots."""
+"""Reader of pass 2: looks up the parameters of a complete vector and reads its rows from the slots."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .rows import ready_vector, row_info, scaling, slot_notice, vector_info
 
 
 def scaled_row(c: SpAttenConfig) -> data.StructLayout:
-    """What goes along with a row of scores read from the slots."""
+    """Side information of a row of scores read from the slots."""
     return data.StructLayout({"scaling": scaling(c), "info": row_info(c)})
 
 
@@ -27,13 +27,13 @@ class VectorReader(wiring.Component):
 
     `meta` is always accepted and must precede the first score row of its slot. Vectors are looked up ahead: `meta`,
     then the scale of the head (`scale_head`, answered in `scale` one cycle later). A row is read only if a row credit
-    is left, a vector begun only if a vector credit is, so nothing behind has to stall; `row_popped` and
+    is left, a vector begun only if a vector credit is left, so no later stage has to stall; `row_popped` and
     `vector_popped` give credits back. `read_row` addresses the slots; `rows` goes with the scores that arrive one cycle
-    later. `info` leaves a cycle after a vector's first row is read, `done` (the slot is not needed again) after its
-    last unless it may yet be refetched. Both must be taken at once. `active`: vectors here or behind.
+    later. `info` leaves a cycle after a vector's first row is read, `done` (the slot is not needed again) a cycle after
+    its last, unless it may be refetched. Both must be taken at once. `active`: vectors are here or in later stages.
     """
 
-    #: Vectors looked up ahead: covers the look-up and its credit's way back.
+    #: Vectors looked up ahead: covers the latency of the look-up and of its returning credit.
     AHEAD = 8
     #: From `ready` to the cycle that reads the first row, when idle: meta, scale, FIFO.
     LOOKUP = 2 + never_full_latency(AHEAD)
@@ -138,7 +138,7 @@ class VectorReader(wiring.Component):
             self.done.p.slot.eq(delay(m, front.info.slot, 1, "ended_slot")),
         ]
         m.d.sync += [
-            # Given back a cycle late: the signals of what is popped have a long way.
+            # Credits return a cycle late: `row_popped` and `vector_popped` are on long paths.
             row_back.eq(self.row_popped), vector_back.eq(self.vector_popped),
             row_credits.eq(row_credits - go + row_back),
             vector_credits.eq(vector_credits - (go & first) + vector_back),

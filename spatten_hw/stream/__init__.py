@@ -1,4 +1,4 @@
-"""Streams between blocks: payload layouts, queues, registers, forks, joins; what every folder of the datapath speaks.
+"""Streams between blocks: payload layouts, queues, registers, forks, joins; every folder of the datapath uses them.
 
 May import: config, contract, interface, primitives.
 """

@@ -12,13 +12,13 @@ from ..primitives.one_hot import lowest_set, one_hot_index
 
 
 class RoundRobin(wiring.Component):
-    """Grants one of `n` requesters, the one after the last served first.
+    """Grants one of `n` requesters; the one after the last served has the highest priority.
 
-    Ports: `requests` (n bits), `advance`, `grant` (n bits, one-hot, 0 if nobody asks), `index` (its number,
-    0 if nobody asks), `any` (somebody asks). `grant` is combinational from `requests` and a register: no
-    latency, and it may move to a new requester of higher priority until `advance` (the granted one was
-    served in this cycle) is high; `advance` without requests does nothing. A requester that keeps asking
-    is served within `n` advances.
+    Ports: `requests` (n bits), `advance`, `grant` (n bits, one-hot, 0 without a request), `index` (its number,
+    0 without a request), `any` (there is a request). `grant` is combinational from `requests` and a register: no
+    latency. It may move to a new requester of higher priority until `advance` (the granted one is served in
+    this cycle) is high; `advance` without requests does nothing. A requester that keeps its request high is
+    served within `n` advances.
     """
 
     requests: Signal
@@ -41,8 +41,8 @@ class RoundRobin(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         n = self.n
-        # Those come first. Two lowest-bit searches beside each other (among those, among all) are shorter
-        # than a rotation.
+        # Requesters above the last one served come first. Two lowest-bit searches in parallel (among these, among
+        # all) are a shorter path than a rotation.
         after_last = self.after_last
         preferred = Signal(n)
         lowest_preferred = Signal(n)

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..contract import contract
 
-#: Deepest FIFO that is read asynchronously (FPGAs: look-up-table memory), for which its payload is there one cycle
-#: sooner than through the output register of a block memory.
+#: Deepest FIFO with an asynchronous read (FPGAs: look-up-table memory). Its payload comes out one cycle earlier than
+#: through the output register of a block memory.
 MAX_LUT_DEPTH = 48
 
 
@@ -24,7 +24,7 @@ class StreamFifo(wiring.Component):
 
     Latency from empty 1 cycle for depth ≤ `MAX_LUT_DEPTH`, else 2; 1 payload per cycle in and out (depth 1: in two).
     Cuts every combinational path between its two sides. `level`: payloads stored, 0 … depth. `never_full`: the user
-    promises that there is room for whatever comes, with one place to spare.
+    promises that there is room for every payload that arrives, and one free place more.
     """
 
     i: stream.Interface
@@ -63,9 +63,9 @@ class StreamFifo(wiring.Component):
 
 
 def never_full(shape: ShapeLike, most: int) -> StreamFifo:
-    """A FIFO that always accepts as long as at most `most` payloads are inside (credits or slots see to it).
+    """A FIFO that always accepts as long as at most `most` payloads are inside (credits or slots ensure it).
 
-    One deeper than that, because the output register of a large FIFO only fills one cycle after a write.
+    Its depth is `most` + 1, because the output register of a large FIFO only fills one cycle after a write.
     """
     return StreamFifo(shape, most + 1, never_full=True)
 

@@ -30,7 +30,7 @@ class StreamFork(wiring.Component):
             "i": In(stream.Signature(shape)),
             **{f"o{j}": Out(stream.Signature(shape)) for j in range(n)},
         })
-        # Outputs that have taken the present payload; made here because the formal proof looks at it.
+        # Outputs that have taken the current payload; made here because the formal proof looks at it.
         self.taken = Signal(n)
 
     @property

@@ -15,9 +15,8 @@ def scale_layout() -> data.StructLayout:
 
 
 def dim_case(m: Module, c: SpAttenConfig, d: int):
-    """The branch for D = `c.dims[d]` in a `Switch` on `dim_log2`: without a condition in a build with one head
-    dimension, which else would ask for it in front of every bit of a row. Valid input: `dim_log2` < number of
-    dimensions."""
+    """The branch for D = `c.dims[d]` in a `Switch` on `dim_log2`. A build with one head dimension needs no condition,
+    which would only be logic in front of every bit of a row. Valid input: `dim_log2` < number of dimensions."""
     return m.Case(d) if len(c.dims) > 1 else m.Default()
 
 

@@ -32,7 +32,7 @@ def k_command(c: SpAttenConfig) -> data.StructLayout:
     """Fetch the K rows of survivor positions 0 … rows − 1 of one K/V head, one plane.
 
     `lsb`: the LSB plane instead of the MSB plane; `fill`: the rows go to SRAM half `half`, else to Q×K. `pair`: also
-    those of the next head, which lie beside them: every row group of `kv_head` is followed by the other's.
+    the next head's rows, which lie beside them: every row group of `kv_head` is followed by one of the next head.
     """
     return data.StructLayout({
         "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1, "pair": 1,
@@ -125,7 +125,7 @@ def prob_row(c: SpAttenConfig) -> data.StructLayout:
 def topk_row(lanes: int, key: int, payload: int, tag: int, count: int) -> data.StructLayout:
     """P elements into or out of a top-k engine: `key` and `payload` bits each.
 
-    `k` (elements to keep, `count` bits) counts on a vector's first input row; outputs leave it 0.
+    `k` (elements to keep, `count` bits) is read on a vector's first input row only; on outputs it is 0.
     """
     return data.StructLayout({
         "keys": data.ArrayLayout(unsigned(key), lanes),

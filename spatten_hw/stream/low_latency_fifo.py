@@ -1,4 +1,4 @@
-"""A FIFO whose payload shows one cycle after it came if nothing is ahead of it."""
+"""A FIFO with a latency of one cycle from empty, at any depth."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .fifo import StreamFifo
 
 
 class LowLatencyFifo(wiring.Component):
-    """Stores `depth` ≥ 3 or more payloads of `shape`, first in, first out, 1 per cycle in and out at any fill.
+    """Stores `depth` ≥ 3 or more payloads of `shape`, first in, first out, 1 per cycle in and out at any fill level.
 
-    Two registers in front of a memory: from empty the latency is `LATENCY` = 1 cycle, where a memory alone takes 2.
-    The memory is used only while both are full. One deeper than `SMALL` shows what it has just been given a cycle later
-    than a shallow one: where it had run empty but for that, a cycle may pass without `o.valid`. `o` and `i.ready` come
+    Two output registers and a memory: from empty the latency is `LATENCY` = 1 cycle, where a memory alone takes 2. The
+    memory is used only while both registers are full. A memory deeper than `MAX_LUT_DEPTH` outputs a payload a cycle
+    later than a shallow one: if it holds no other payload, `o.valid` may be low for a cycle. `o` and `i.ready` come
     from registers. `level`: payloads in the memory, beyond those in the registers.
     """
 
@@ -44,7 +44,7 @@ class LowLatencyFifo(wiring.Component):
         front_valid = Signal()
         second_valid = Signal()
         arriving_valid = Signal()
-        stored = Signal()  # the memory is ahead of what arrives
+        stored = Signal()  # the memory holds payloads, which leave before the arriving one
         room = Signal()
         m.d.comb += [
             stored.eq(memory.level != 0), self.level.eq(memory.level),

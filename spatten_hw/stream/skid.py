@@ -1,4 +1,4 @@
-"""Register stages for streams that cut `ready`: at full rate with valid and payload, without latency, at half rate."""
+"""Register stages that cut `ready`: one at full rate that cuts all signals, one without latency, one at half rate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HalfBuffer(_Stage):
         full = Signal()
         m.d.comb += [self.i.ready.eq(~full), self.o.valid.eq(full), Value.cast(self.o.payload).eq(stored)]
         with m.If(~full):
-            # Whatever arrives: a wide clock enable need not know whether it is valid.
+            # Stored whether valid or not: the wide clock enable then does not depend on `i.valid`.
             m.d.sync += [stored.eq(Value.cast(self.i.payload)), full.eq(self.i.valid)]
         with m.Elif(self.o.ready):
             m.d.sync += full.eq(0)
@@ -40,7 +40,7 @@ class HalfBuffer(_Stage):
 
 
 class _Buffer(_Stage):
-    """The register that catches a payload as the output stalls."""
+    """A stage with a spare register, which catches a payload when the output stalls."""
 
     def __init__(self, shape: ShapeLike):
         super().__init__(shape)
@@ -70,7 +70,7 @@ class SkidBuffer(_Buffer):
             Value.cast(self.o.payload).eq(front),
         ]
         with m.If(self.o.ready | ~front_valid):
-            # The spare one is older than what arrives; while it is full nothing is accepted.
+            # The payload in `spare` is older than the arriving one; while `spare` is full, nothing is accepted.
             m.d.sync += [
                 front.eq(Mux(spare_valid, spare, arriving)),
                 front_valid.eq(spare_valid | self.i.valid),
@@ -86,15 +86,14 @@ class SpareBuffer(_Buffer):
     """One register that catches the payload that arrives as the output stalls; otherwise it passes through.
 
     Latency 0, 1 payload per cycle sustained. `i.ready` is a register: behind the last register of a
-    pipeline it is that pipeline's clock enable, which then needs no path from anywhere within the cycle. Not cut:
-    valid and payload.
+    pipeline it is that pipeline's clock enable, with no combinational path in front of it. Not cut: valid and payload.
     """
 
     def elaborate(self, platform) -> Module:
         m = Module()
         arriving = Value.cast(self.i.payload)
-        # This way round: an inverted enable would keep an FPGA's flip-flops out of its multipliers. One is the enable
-        # of what catches, the other selects in the multiplexers: both may be as wide as a row.
+        # Of this polarity, since an inverted enable would keep an FPGA's flip-flops out of its multipliers. Two copies,
+        # since each drives up to a whole row: one is the enable of `spare`, the other selects in the multiplexers.
         empty, passing = copies(m, ~self.o.valid | self.o.ready, 2, "empty", init=1)
         m.d.comb += [
             self.i.ready.eq(empty),
@@ -106,7 +105,7 @@ class SpareBuffer(_Buffer):
 
 
 def _catch(m: Module, spare: Signal, empty: Value, arriving: Value) -> None:
-    """`spare` follows what arrives until it is needed: whether it will be, a wide clock enable need not know."""
+    """`spare` follows the input while it is free: its wide clock enable depends neither on valid nor on a stall."""
     with m.If(empty):
         m.d.sync += spare.eq(arriving)
 

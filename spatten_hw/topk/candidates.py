@@ -1,4 +1,4 @@
-"""Where quick-select's candidates lie: the two FIFO memories, samples of what is in them, and the row that is read."""
+"""Storage of quick-select's candidates: two FIFO memories, samples of what is in them, and the row that is read."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ INPUT, BELOW, ABOVE = range(3)
 
 
 def first_row(key_bits: int) -> int:
-    """Cycles from the address of a row to the cycle that has it: memory, the choice among memories; of wide keys a
-    register behind each memory as well, for which there is time while the pivot is chosen."""
+    """Cycles from the address of a row to the row: memory, multiplexer of the memories. Wide keys also have a register
+    behind each memory, for which there is time while the pivot is chosen."""
     return 3 if key_bits > PivotChooser.WIDE else 2
 
 
@@ -32,9 +32,9 @@ class Side:
 
 def store_side(m: Module, name: str, side: stream.Interface, address: Value, max_rows: int, count: int,
                random: Value) -> Side:
-    """Stores the rows of `side`, one after the other, in a memory of `max_rows`, and takes `count` samples of the full
-    ones by the `random` bits; the row behind a last one is the first again. A row may be overwritten from the cycle
-    on in which `address` reads it."""
+    """Stores the rows of `side` in a memory of `max_rows`, from row 0 again after a `last` one, and takes `count`
+    samples of the full rows by the `random` bits. A row may be overwritten from the cycle on in which `address` reads
+    it."""
     keys: data.ArrayLayout = side.p.elements.shape()
     m.submodules[f"{name}_fifo"] = memory = Memory(shape=unsigned(keys.size), depth=max_rows, init=[])
     write, read = memory.write_port(), memory.read_port(transparent_for=())
@@ -56,17 +56,18 @@ def store_side(m: Module, name: str, side: stream.Interface, address: Value, max
 
 
 def behind_memory(m: Module, row: Value, key_bits: int, name: str) -> Value:
-    """`row`, which is the output of a memory, in a register if keys are wide."""
+    """`row`, the output of a memory, with a register if keys are wide."""
     return delay(m, row, first_row(key_bits) - 2, f"{name}_stored")
 
 
 def choose_row(m: Module, source: Value, arriving: Value, below: Value, above: Value, buffered: Value,
                keys: data.ArrayLayout) -> data.View:
-    """The row of `source` that is `arriving`, a cycle later, until the next one. `source` counts from the cycle before
-    on; `below`, `above`, `buffered`: rows of the two sides and of the input buffer, in the shape `keys`."""
+    """The row of `source`, held from the cycle after `arriving` until the next one. `source` must be valid from
+    the cycle before on; `below`, `above`, `buffered`: rows of the two sides and of the input buffer, in the shape
+    `keys`."""
     width = keys.elem_shape.width
     row = Signal(keys, reset_less=True)
-    # A bit for each memory, for each lane: rows are wide, and the memories lie apart.
+    # A select bit per memory and lane: rows are wide, and the memories lie apart.
     from_below = copies(m, source == BELOW, keys.length, "from_below")
     from_above = copies(m, source == ABOVE, keys.length, "from_above")
     for lane in range(keys.length):

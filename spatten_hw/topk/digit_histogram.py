@@ -1,4 +1,4 @@
-"""The first digit in which a vector's k-th largest key is sought: counts per digit, then the decision."""
+"""Finds one digit of a vector's k-th largest key: counts per digit, then the decision."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class DigitHistogram(wiring.Component):
     """The digit of the k-th largest member of a vector, from rows of the members' digits.
 
     In, one row per cycle without a gap between vectors: `valid`, `first` and `last` row of a vector, `digits`
-    (lanes that are not members 0), `balance` = −k on the first row. `LATENCY` cycles after the last row `done` is
+    (0 in lanes that are not members), `balance` = −k on the first row. `LATENCY` cycles after the last row `done` is
     high with `digit` and `left` = −k' (combinational from registers: five to six LUTs deep for 4 bits): the k-th
     largest member is the k'-th largest of those with that digit. If there are fewer than k members the digit is 0.
 
-    For every digit b ≥ 1 a counter that starts at −k counts the members of digit *at least* b: that makes the
-    sum over larger digits unnecessary, its sign says whether b is reached, and its value is what is left when
-    b is not. Members of digit 0 need no counter, so lanes that are not members may pass as 0.
+    For every digit b ≥ 1 a counter that starts at −k counts the members of digit *at least* b. So no sum over
+    larger digits is needed: its sign says whether b is reached, and if not, its value is what is left of −k.
+    Members of digit 0 need no counter, so lanes that are not members may be 0.
     """
 
     LATENCY = 2
-    #: Counts per row and digit between the two registers: adder trees before and behind them of similar depth.
+    #: Counts per row and digit between the two registers, so that the adder trees before and behind have similar depth.
     PARTS = 4
 
     valid: Signal
@@ -73,7 +73,7 @@ class DigitHistogram(wiring.Component):
                              for count, part in zip(counts, parts, strict=True)]
             row_counts.append(counts)
 
-        # Second register: added up. A first row starts anew, so nothing has to be cleared between vectors.
+        # Second register: the sums. A vector's first row overwrites them, so they need not be cleared in between.
         opening = Signal(balance_shape, reset_less=True)
         reaching = [Signal(balance_shape, name=f"balance_{b}", reset_less=True) for b in bins]
         m.d.sync += self.done.eq(row_valid & row_last)

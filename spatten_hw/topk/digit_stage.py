@@ -24,10 +24,10 @@ class DigitStage(wiring.Component):
 
     Vectors come as rows (`row_valid`, `row_last`, `row_keys`: the keys' top `key_bits` bits, 0 in lanes that do not
     count) whenever not `row_full`, at the latest `KeyGroups.LATENCY` cycles before their `cmd`, and are kept until
-    decided. Every digit takes one pass, `wide` rows per cycle: keys that begin with what is decided are members,
-    the rest is masked. With one digit there is no gap between vectors; with more each pass waits for the one
-    before, `passes × (groups + LATENCY)` cycles per vector. `result_valid` is to be taken at once: a queue as deep as
-    the memory of whoever reads the same vectors next is never full. `result` is combinational from registers.
+    decided. Every digit takes one pass, `wide` rows per cycle: keys that begin with the decided bits are members,
+    the others are masked. With one digit there is no gap between vectors; with more each pass waits for the one
+    before, `passes × (groups + LATENCY)` cycles per vector. `result_valid` must be taken at once: a queue as deep as
+    the memory of the next reader of the same vectors is never full. `result` is combinational from registers.
     """
 
     #: Cycles from a vector's last group to its `result`: compared, then masked into the histogram.
@@ -64,7 +64,7 @@ class DigitStage(wiring.Component):
         m.submodules.groups = groups = KeyGroups(self.key_bits, lanes, wide, self.depth)
         m.submodules.histogram = histogram = DigitHistogram(max(self.digits), lanes * wide, self.count_bits)
 
-        # Which digit, and those before it in this stage (of one vector at a time if there are several).
+        # The digit that is decided, and those found before it in this stage (one vector at a time if it has several).
         number = Signal(range(max(2, passes)))
         deciding = Signal()
         waiting = Signal()
@@ -97,7 +97,7 @@ class DigitStage(wiring.Component):
                     with m.If(number == d):
                         m.d.sync += digit.eq(histogram.digit)
 
-        # Compared: block RAM answers late in the cycle, so digits of keys that are no members become 0 in the next one.
+        # Compared: block RAM data arrive late in the cycle, so digits of non-members are masked in the next one.
         compared_valid = Signal()
         compared_first = Signal()
         compared_last = Signal()
@@ -118,7 +118,7 @@ class DigitStage(wiring.Component):
                     m.d.sync += [compared_digits[j].eq(key[low:low + width]), members[j].eq(member)]
                 member &= (number <= d) | (key[low:low + width] == found[d]) if d < passes - 1 else 1
 
-        # What was decided before travels beside the counts.
+        # The bits decided before are delayed by as much as the counts.
         prefix = self.cmd.p.prefix
         for step in range(self.LATENCY):
             later = Signal(self.before, name=f"prefix_{step}")

@@ -19,7 +19,7 @@ class TopKEngine(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
-    #: Most vectors that have entered (their last row, too) and not left.
+    #: Most vectors whose last row has entered and that have not left.
     max_vectors: int
 
     def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int):

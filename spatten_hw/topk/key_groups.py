@@ -15,17 +15,17 @@ from ..primitives.ring import next_in_ring
 class KeyGroups(wiring.Component):
     """A ring of `depth` groups of `wide` rows of `lanes` keys; a vector begins with a group of its own.
 
-    In: a row while `valid` and not `full` (a register, a cycle late: it stands as soon as all groups but one are in
+    In: a row while `valid` and not `full` (a register, a cycle late: it is set as soon as all groups but one are in
     use), `last` ends a vector, keys that do not count must be 0. Row r of a group lies in bank r, so that a group is
-    read at once. Out: the group the reader is at, `keys` (row 0 lowest), `live` (which rows the vector has) and
-    `group_last`, with no latency: the memory is given the next address as `step` moves on to the next group. A row
-    shows two cycles after it came. `step` with `free` gives the group's room back, `rewind` (never with `step`) goes
+    read at once. Out: the current group of the reader, `keys` (row 0 lowest), `live` (which rows the vector has) and
+    `group_last`. `step` selects the next group without latency: the memory gets the next address in the same cycle. A
+    row is visible two cycles after it came. `step` with `free` also frees the group, `rewind` (never with `step`) goes
     back to the first group not freed.
     """
 
     #: Cycles from a row at the input to its keys at the output.
     LATENCY = 2
-    #: Groups that a ring needs beyond those in use at a time, so that `full` holds nobody up.
+    #: Groups that a ring needs beyond those in use at a time, so that `full` causes no stall.
     SPARE = 2
 
     valid: Signal
@@ -71,7 +71,7 @@ class KeyGroups(wiring.Component):
             with m.Else():
                 m.d.sync += bank.eq(bank + 1)
 
-        # Reading: again and again what is not there yet.
+        # Reading: in every cycle, so that a group appears as soon as it is stored.
         group = Signal(address)
         following = Signal(address, init=1 % self.depth)
         read_group = Signal(address)
@@ -85,8 +85,8 @@ class KeyGroups(wiring.Component):
         with m.If(self.step & self.free):
             m.d.sync += first_used.eq(following)
 
-        # The banks. What is behind a vector's last row was left by an earlier one: that row hides it. Where vectors end
-        # is kept apart from the keys, in memories so small that they become fast ones: it decides what is read next.
+        # The banks. Rows behind a vector's last one are left over from an earlier vector: `live` excludes them. The
+        # `last` bits decide what is read next, so they are in memories of their own, small enough to become fast ones.
         ends = Signal(self.wide)
         shown = Signal(data.ArrayLayout(self.lanes * self.key_bits, self.wide))
         for b in range(self.wide):

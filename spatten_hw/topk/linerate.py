@@ -1,7 +1,7 @@
 """A top-k engine at line rate: the threshold digit by digit, one vector per pipeline stage.
 
-The paper's quick-select (SpAtten, section IV-B) takes some passes too many for long vectors; this one takes
-none: each digit of the threshold is decided by a stage of its own, on a different vector.
+The paper's quick-select (SpAtten, section IV-B) needs too many passes for long vectors. This engine does without:
+each digit of the threshold is decided by a stage of its own, and the stages work on different vectors.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def split(total: int, parts: int) -> list[int]:
 def plan(key_bits: int, digit_bits: int, digit_stages: int) -> tuple[list[int], list[int]]:
     """Widths of the key's digits, highest first, and how many of them each stage decides.
 
-    The first stage sees a row only once: it decides one.
+    The first stage sees a row only once, so it decides one digit.
     """
     if digit_bits < 1 or digit_stages < 1:
         raise ValueError(f"digit_bits and digit_stages must be at least 1, not {digit_bits} and {digit_stages}")
@@ -44,17 +44,17 @@ def plan(key_bits: int, digit_bits: int, digit_stages: int) -> tuple[list[int], 
 class LineRate(TopKEngine):
     """`TopKEngine` whose time depends on the vectors' lengths only: one row per cycle, without a gap.
 
-    The key is cut into digits of at most `digit_bits`. Arriving rows are counted by the first digit and kept, once
-    per later stage (`DigitStage`, only the key bits it looks at) and once for the filter. A stage reads `wide` rows
+    The key is cut into digits of at most `digit_bits`. Arriving rows are counted by the first digit and stored, once
+    per later stage (`DigitStage`, only the key bits it needs) and once for the filter. A stage reads `wide` rows
     per cycle, so that it adds ⌈rows / wide⌉ cycles to a vector's latency; the last reader (`RowFilter`) lets the
     kept elements through. Memories are deep enough for any mix of lengths; a queue in front of a reader is as
     deep as the reader's memory, so nothing but the filter ever stalls. Keys of more than `digit_stages` digits: the
     later stages take several passes per vector (`cycles`). `i.ready` depends on registers only; `o` comes from
     registers.
 
-    Why 4 bits: a counter costs a 4-input comparator per lane and an adder tree. Keys of 12 bits take 15 of them and
-    2 × 15 of `wide` times the lanes; 6 bits 63 and 63 wide ones, 3 bits 7 and 3 × 7, each with a memory, a queue
-    and four cycles.
+    Why digits of 4 bits: a counter costs a 4-input comparator per lane and an adder tree. Keys of 12 bits then take 15
+    counters and 2 × 15 of `wide` times the lanes. Digits of 6 bits would take 63 and 63 wide ones, those of 3 bits 7
+    and 3 × 7 wide ones. Each later stage also costs a memory, a queue and four cycles.
     """
 
     def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int, *,
@@ -65,9 +65,9 @@ class LineRate(TopKEngine):
         self.digits, self.passes = plan(key_bits, digit_bits, digit_stages)
         #: Rows that a later stage reads per cycle.
         self.wide = min(wide, self.max_rows)
-        # No vector takes a single-pass stage longer than it took to arrive, so one longest vector is the most work
-        # that waits for a stage: a vector is decided at most `within` cycles after its last row. Until then there
-        # are its own groups (or rows), and one more per cycle.
+        # A vector occupies a single-pass stage no longer than it took to arrive. So one longest vector is the most
+        # work that waits for a stage, and a vector is decided at most `within` cycles after its last row. Until then
+        # the memory holds its groups (or rows), and one more per cycle.
         longest = self.groups(max_n)
         within = DigitHistogram.LATENCY + LowLatencyFifo.LATENCY
         #: Groups of `wide` rows that each later stage keeps.
@@ -77,9 +77,9 @@ class LineRate(TopKEngine):
         for passes in self.passes[1:]:
             within += longest + DigitStage.LATENCY
             self.group_depths.append(longest + within + KeyGroups.SPARE)
-            # Several passes: as many vectors as work at a time.
+            # Several passes: room for the vector that the stage works on.
             self.row_depth += self.max_rows if passes > 1 else 0
-        # One more: whether there is room is known a cycle late.
+        # One more: `room` is a cycle late.
         self.row_depth += within + LowLatencyFifo.LATENCY + 1
         self.max_vectors = self.row_depth + RowFilter.DEPTH
 
@@ -123,7 +123,7 @@ class LineRate(TopKEngine):
             elements.i.valid.eq(taken), elements.i.p.count.eq(row.count), elements.i.p.last.eq(row.last),
             elements.i.p.tag.eq(row.tag),
             Cat(elements.i.p.elements).eq(Cat(Cat(row.keys[j], row.payloads[j]) for j in range(lanes))),
-            # A key of 0 in lanes that hold none: no counter counts it.
+            # Lanes without an element get a key of 0, which no counter counts.
             *[keys[j].eq(Mux(row.count > j, row.keys[j], 0)) for j in range(lanes)],
         ]
 
@@ -158,7 +158,7 @@ class LineRate(TopKEngine):
         return m
 
     def _first_digit(self, m: Module, taken: Signal, keys: data.View):
-        """Counts arriving rows by their keys' top digit: when there is a result, and it, `digit_command`."""
+        """Counts arriving rows by their keys' top digit. Returns valid and result, a `digit_command`."""
         top = self.digits[0]
         m.submodules.first_digit = histogram = DigitHistogram(top, self.lanes, self.count_bits)
         started = Signal()  # the vector's first row is in

@@ -16,7 +16,7 @@ from ..stream.skid import SkidBuffer
 
 
 class LocalTopK(wiring.Component):
-    """Of every `probs` vector the `job.keep_values` (0 counts as 1) largest as a `kept` vector.
+    """Keeps the `job.keep_values` (0 counts as 1) largest of every `probs` vector, as a `kept` vector.
 
     The payload is the token id if the tag says `stream_v`, else the position in the survivor list.
     `list_row` reads the survivor list, L ids per row, `list_ids` is valid one cycle later. L lanes per
@@ -78,7 +78,7 @@ class LocalTopK(wiring.Component):
             self.list_row.eq(Mux(moves, next_number, row_number)),
         ]
         with m.If(moves):
-            # Whatever arrives: a wide clock enable need not know whether it is a row.
+            # Stored whether valid or not: the wide clock enable then does not depend on `probs.valid`.
             m.d.sync += [waiting.eq(self.probs.valid), row.eq(self.probs.payload)]
         with m.If(taken):
             m.d.sync += [
@@ -86,7 +86,7 @@ class LocalTopK(wiring.Component):
                 next_number.eq(Mux(self.probs.p.last, 0, next_number + 1)),
                 next_position.eq(Mux(self.probs.p.last, 0, next_position + lanes)),
             ]
-        # Then with them: the list is block RAM, and far.
+        # Then a register for the row with its ids: the list is block RAM, and far away.
         payloads = Signal(data.ArrayLayout(unsigned(c.token_bits), lanes), reset_less=True)
         found = Signal(self.probs.p.shape(), reset_less=True)
         found_valid = Signal()
@@ -98,8 +98,8 @@ class LocalTopK(wiring.Component):
             for j in range(lanes):
                 m.d.sync += payloads[j].eq(Mux(row.tag.stream_v, self.list_ids[j], position + j))
 
-        # Collecting `parts` narrow rows into a wide one. Another register is beside the engine, which decides too late
-        # in a cycle whether it takes a row for that to reach softmax.
+        # Joins `parts` narrow rows into a wide one. The engine's `ready` comes too late in a cycle to reach the
+        # softmax: a skid buffer in front of the engine cuts it.
         m.submodules.wide_skid = front = SkidBuffer(engine.i.p.shape())
         wiring.connect(m, front.o, engine.i)
         part = Signal(range(max(2, parts)))
@@ -135,7 +135,7 @@ class LocalTopK(wiring.Component):
 
         # Vectors inside: in the engine or one of the five rows in front of it.
         present = Signal(range(engine.max_vectors + 6))
-        # Counted a cycle late, while the row waits: the signal that it is taken has a long way.
+        # Counted a cycle late, while the row waits: `taken` is on a long path.
         enters = delay(m, taken & self.probs.p.last, 1, "entered", reset=True)
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
         m.d.sync += present.eq(present + enters - leaves)

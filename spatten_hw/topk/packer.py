@@ -20,7 +20,7 @@ def packed_row(width: int, lanes: int, tag: int) -> data.StructLayout:
 
 
 class Packer(wiring.Component):
-    """Rows of 0 … `lanes` elements in, the same elements in rows of exactly `lanes` out, but for the last.
+    """Rows of 0 … `lanes` elements in, the same elements in rows of exactly `lanes` out, except the last.
 
     Ports `i`, `o`: streams of `packed_row`. A vector without any element gives one empty `last` row. One
     row per cycle in, without a gap between vectors: a row waits until an element of a later row or `last`
@@ -50,7 +50,7 @@ class Packer(wiring.Component):
         held_tag = Signal(self.tag, reset_less=True)
         fill = Signal(lanes.bit_length())
         complete = Signal()  # `held` is a vector's final row
-        base = Signal(lanes.bit_length())  # elements that what arrives goes behind: 0 if `complete`, else `fill`
+        base = Signal(lanes.bit_length())  # elements in front of the arriving ones: 0 if `complete`, else `fill`
         total = Signal((2 * lanes).bit_length())
         over = Signal()
         direct = Signal()  # the arriving row ends its vector and leaves nothing behind

@@ -41,7 +41,7 @@ class RowSampler(wiring.Component):
     """Keeps `count` keys of the full rows that pass, every row about as likely as any other.
 
     Reservoir sampling with the probability 1/t of replacing a sample by one of row t rounded to a power of
-    two. Ports: `valid`, `keys`, `full` (only full rows count), `last` (starts afresh behind this row),
+    two. Ports: `valid`, `keys`, `full` (only full rows count), `last` (the next row starts a new vector),
     `random` (for the next cycle's row). `samples` are registers: they show a row one cycle later.
     """
 
@@ -65,7 +65,7 @@ class RowSampler(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         rows = Signal(self.max_rows.bit_length())
-        # Ones below the leading one of the row number: all zero in a random word once in 2^ones times.
+        # Ones below the leading one of the row number: these bits of a random word are all 0 once in 2^ones times.
         mask = Signal(min(RandomBits.WIDTH, max(1, clog2(self.max_rows + 1))))
         next_mask = Signal.like(mask)
         passes = Signal()
@@ -78,7 +78,7 @@ class RowSampler(wiring.Component):
         for j in range(self.count):
             offset = j * RandomBits.WIDTH // self.count
             rotated = Cat(self.random[offset:], self.random[:offset])[:len(mask)]
-            # Drawn a cycle ahead for either case: samples are wide, and the signal that a row comes has a long way.
+            # Drawn a cycle ahead, since samples are wide: with this cycle's row and without, as `valid` comes late.
             replaces = Signal(name=f"replaces_{j}", init=1)
             m.d.sync += replaces.eq(Mux(passes, self.last | ((rotated & next_mask) == 0), (rotated & mask) == 0))
             with m.If(self.valid & self.full & replaces):
@@ -90,13 +90,14 @@ class RowSampler(wiring.Component):
 class PivotChooser(wiring.Component):
     """Chooses the pivot for finding the `k`-th largest of `size` keys.
 
-    `k`, `size`, `low`, `high`, `middle` count in cycle 0, `samples` in cycle 1; `pivot` is valid in cycle
-    `latency`: 2, for keys of more than `WIDE` bits 4 (one cycle later for every cycle they come later). The sample
-    whose rank is that of the k-th key among all is the pivot, moved by part of a rank towards the median so that the
-    k-th key probably lands in the smaller part. `middle` asks for (low + high) / 2 instead.
+    `k`, `size`, `low`, `high`, `middle` are read in cycle 0, `samples` in cycle 1; `pivot` is valid in cycle
+    `latency`: 2, for keys of more than `WIDE` bits 4 (one cycle later for every cycle they come later). The pivot is
+    the sample whose rank corresponds to k among all keys, moved by part of a rank towards the median so that the k-th
+    key is probably in the smaller part. `middle` selects (low + high) / 2 instead.
     """
 
-    #: Narrower keys are compared and counted in the cycle they come in; wider ones are registered before and between.
+    #: Keys of up to so many bits are compared and counted in the cycle they come in; wider ones are registered before
+    #: and between.
     WIDE = 16
     #: Distance from the target rank towards the median, in sample ranks (found by simulation).
     BIAS = 0.75
@@ -152,7 +153,7 @@ class PivotChooser(wiring.Component):
         compared = delay(m, self.samples, 1 if wide else 0, "compared")
         m.d["sync" if wide else "comb"] += [
             ahead.eq(compared[i] >= compared[j]) for (i, j), ahead in first_ahead.items()]
-        # Wide: `rank` has been there for two cycles, so whether it is a sample's is asked in front of the register.
+        # Wide keys: `rank` has been valid for two cycles, so it is compared in front of the register.
         hits: list[Value] = []
         for j in range(count):
             before = [first_ahead[i, j] if i < j else ~first_ahead[j, i] for i in range(count) if i != j]

@@ -1,4 +1,4 @@
-"""How many bits are set before each lane: the head of the zero eliminator (SpAtten, Figure 12)."""
+"""Number of set bits before each lane: the first part of the zero eliminator (SpAtten, Figure 12)."""
 
 from __future__ import annotations
 

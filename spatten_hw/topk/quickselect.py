@@ -27,9 +27,10 @@ class QuickSelect(TopKEngine):
     threshold is searched (`ThresholdSearch`) and a still earlier one is filtered (`RowFilter`), one row per cycle.
     k ≥ n skips the search. `i.ready` depends on registers only; `o` comes from registers.
 
-    `waiting`: vectors that may wait loaded, and as many selected. From 4 on, vectors of one row that are kept whole
-    follow each other in every cycle; with 1, for whoever has one vector at a time, each takes up to 3 cycles, and the
-    samples and thresholds that wait are a register instead of look-up-table memory four words deep.
+    `waiting`: vectors that may wait between loading and search, and as many between search and filter. From 4 on,
+    vectors of one row that are kept whole follow each other in every cycle. With 1, for a user with one vector at a
+    time, each takes up to 3 cycles, and the samples and thresholds that wait are in a register instead of
+    look-up-table memory four words deep.
     """
 
     def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int, waiting: int = 4):
@@ -37,7 +38,7 @@ class QuickSelect(TopKEngine):
         self.waiting = waiting
         self.buffer_depth = max(16, 3 * self.max_rows)
         self.max_vectors = self.buffer_depth + RowFilter.DEPTH
-        #: Random candidates a pivot is chosen from; comparing them all costs the square.
+        #: Random candidates a pivot is chosen from; the comparators grow with the square of their number.
         self.samples = 8 if key_bits <= PivotChooser.WIDE else 4
         self._selector = ThresholdSearch(key_bits, lanes, max_n, self.buffer_depth, self.samples)
 
@@ -82,7 +83,7 @@ class QuickSelect(TopKEngine):
             n.eq(Mux(started, counted, 0) + row.count),
             k.eq(Mux(started, k_held, row.k)),
         ]
-        # Room is counted a cycle late: the signal that a row is used has a long way.
+        # Room is counted a cycle late: the signal that a row is used is on a long path.
         m.d.sync += [
             freed.eq(row_filter.freed), rows_used.eq(rows_used + taken - freed),
             space.eq((rows_used != depth) & ~(taken & (rows_used == depth - 1))),

@@ -1,4 +1,4 @@
-"""Second reading of a vector: lets the kept elements through, in order (SpAtten, section IV-B)."""
+"""Second pass over a vector: outputs the kept elements, in order (SpAtten, section IV-B)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def filter_command(key_bits: int, count: int) -> data.StructLayout:
 class RowFilter(wiring.Component):
     """Per `cmd` (`filter_command`) takes a vector of `rows` and emits those to keep as dense rows.
 
-    `rows`: `packed_row` of elements (payload above key), to come from registers: they go into the comparators. One row
-    per cycle, no gap between vectors. `freed`: a row was used for good. All stages advance together unless both
+    `rows`: `packed_row` of elements (payload above key), from registers, since they go into the comparators. One row
+    per cycle, no gap between vectors. `freed`: a row is not needed again. All stages advance together unless both
     registers at `o` are full, so that nothing depends combinationally on `o.ready`.
     """
 
     #: Cycles from using a vector's last row to its last output row, if that row leaves nothing over (`Packer`).
     LATENCY = 5
-    #: Most vectors between reading a row and `o`: four in the stages, it and three in the packer.
+    #: Most vectors between reading a row and `o`: that of the row read, four in the stages, three in the packer.
     DEPTH = 8
 
     cmd: stream.Interface
@@ -72,7 +72,7 @@ class RowFilter(wiring.Component):
         with m.If(self.freed):
             m.d.sync += started.eq(~row.last)
 
-        # What travels with a row: compared, counted, marked, dense.
+        # Control beside a row, one register per stage: compared, counted, marked, dense.
         about = data.StructLayout({
             "valid": 1, "first": 1, "last": 1, "tag": self.tag_bits, "keep_equal": count_bits,
         })
@@ -100,8 +100,8 @@ class RowFilter(wiring.Component):
             for earlier, later in pairwise(names[:-1]):
                 m.d.sync += elements[later].eq(elements[earlier])
 
-        # Counted, both kinds at once: an element moves down by the lanes before it, less the larger ones and
-        # those of the equal ones that are kept.
+        # Counted, both kinds in parallel: an element moves down by the number of lanes before it, less the larger ones
+        # and the kept equal ones among them.
         rank_bits = lanes.bit_length()
         not_larger = Signal(data.ArrayLayout(unsigned(rank_bits), lanes), reset_less=True)
         rank = Signal(data.ArrayLayout(unsigned(rank_bits), lanes), reset_less=True)
@@ -123,7 +123,7 @@ class RowFilter(wiring.Component):
         m.d.comb += quota.eq(Mux(counted.first, counted.keep_equal, quota_left))
 
         def less_kept(total, equals):
-            """`total` − min(`equals`, quota); of a quota that is no larger than `equals` the low bits are all."""
+            """`total` − min(`equals`, quota). The narrowing is exact: that quota is at most `equals`."""
             return Mux(equals < quota, total - equals, total - narrow(quota, rank_bits))
 
         with m.If(advance):

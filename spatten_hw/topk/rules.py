@@ -10,8 +10,8 @@ from .interface import TopKEngine
 
 
 def engine_contracts(m: Module, engine: TopKEngine) -> None:
-    """Adds the contracts of `TopKEngine` to `m`, the body of `engine`; its selection itself is compared with the golden
-    model."""
+    """Adds the contracts of `TopKEngine` to `m`, the body of `engine`; tests compare the selection itself with the
+    golden model."""
     if not contracts_on():
         return
     m.submodules.expected = expected = StreamFifo(engine.count_bits, engine.max_vectors)

@@ -19,8 +19,8 @@ class Splitter(wiring.Component):
     (keys > pivot), `above_equal` (keys ≥ pivot) and `done_pivot`. `below_keys` and `above_keys` end 5 cycles after
     the last row, both with a `last` row (empty if nothing went there).
 
-    A row with `probe` is a pass of its own whose keys go nowhere: only counted. `clear` forgets probes
-    under way. A row may not follow a `last` one directly unless it is a probe.
+    A row with `probe` is a pass of its own whose keys are only counted, not output. `clear` cancels probes in
+    the pipeline. A row may not follow a `last` one directly unless it is a probe.
     """
 
     LATENCY = 3

@@ -32,16 +32,16 @@ class ThresholdSearch(wiring.Component):
 
     A pass reads the candidates (first the input buffer, later one of the two FIFO memories), a row of
     `lanes` per cycle, and splits them around a pivot into the two FIFO memories; the one that cannot hold
-    the k-th largest key is forgotten. The memory that is read is overwritten behind the reader. When at
+    the k-th largest key is discarded. The memory that is read is overwritten behind the reader. When at
     most one row of candidates is left, every one of them is tried as the pivot, one per cycle. Pivots are
-    random samples of the candidates; after `random_passes` of them the middle of the remaining key range,
-    which bounds the number of passes: `worst_case_cycles`.
+    random samples of the candidates; after `random_passes` of them, each is the middle of the remaining key
+    range, which bounds the number of passes: `worst_case_cycles`.
 
     `buffer_row` addresses the input buffer's keys (`buffer_depth` rows, a ring); `buffer_keys` is valid one
     cycle later. A vector with `keep_all` takes one cycle.
     """
 
-    #: Cycles of the final tries beyond one per candidate and the way of their row.
+    #: Cycles of the final tries beyond one per candidate and the latency of their row.
     PROBE_CYCLES = 8
     #: Cycles per vector for taking the command and handing over the result.
     VECTOR_CYCLES = 3
@@ -95,7 +95,7 @@ class ThresholdSearch(wiring.Component):
         high = Signal(key_bits)
         passes = Signal(range(self.random_passes + 1))
 
-        # Reading: address and what is left; `first_row` cycles later the row.
+        # Reading: address and number of keys left; the row follows `first_row` cycles later.
         reading = Signal()
         first = Signal()
         row_index = Signal(range(max(2, self.max_rows)))
@@ -125,7 +125,7 @@ class ThresholdSearch(wiring.Component):
             m.d.sync += [row_live.eq(arriving_live), row_last.eq(arriving_last)]
         row = choose_row(m, source, arriving, below.row, above.row, buffered, self.buffer_keys.shape())
 
-        # The pivot: of a pass from the chooser, in time for its first row; of a try the next candidate.
+        # The pivot: in a pass from the chooser, in time for the first row; in a try the next candidate.
         pivot = Signal(key_bits)
         probing = Signal()
         trying = Signal()
@@ -188,7 +188,7 @@ class ThresholdSearch(wiring.Component):
                 with m.Else():
                     m.next = choosing[0]
                     m.d.sync += first.eq(choosing[0] == "PASS")
-            # Of wide keys the pivot takes longer to choose than the first row to come.
+            # With wide keys, choosing the pivot takes longer than reading the first row.
             for state, following in pairwise(choosing):
                 with m.State(state):
                     m.d.sync += first.eq(following == "PASS")
@@ -256,7 +256,7 @@ class ThresholdSearch(wiring.Component):
 
 def _leave_if_found(m: Module, splitter: Splitter, found: Signal, threshold: Signal, keep_equal: Signal,
                     k: Signal) -> None:
-    """One of the candidates just tried is the k-th largest. Until one is, what it would report is written over."""
+    """Ends the tries when one candidate is the k-th largest. Until then, each result overwrites the one before."""
     with m.If(splitter.done):
         m.d.sync += [threshold.eq(splitter.done_pivot), keep_equal.eq(k - splitter.above)]
         with m.If(found):

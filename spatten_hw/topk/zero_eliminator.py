@@ -65,11 +65,10 @@ class ZeroEliminator(wiring.Component):
 def close_gaps(m: Module, elements: list[Signal], move: list[Signal]) -> list[Signal]:
     """`elements`, each moved down by `move` lanes (how many dropped ones are before it): log2(lanes) multiplexers.
 
-    Smallest step first: between two kept elements lie at least as many gaps as their distances differ by, so no
-    step makes two of them meet. The distances stay where they are: an element of distance z that has moved by z's
-    low bits sits on a lane with no more than z and no fewer than z less those bits before it, so what this lane's
-    distance says of the high bits is its. Nor does it matter whether a lane is live: what is dropped never moves
-    onto a kept element.
+    Smallest step first: at least as many gaps lie between two kept elements as their distances differ by, so no
+    step makes two of them meet. The distances do not move with the elements. After an element of distance z has moved
+    by the low bits of z, the distance of its new lane is at most z and at least z less these bits: its high bits are
+    those of z. Live bits are not needed: a dropped element never moves onto a kept one.
     """
     lanes = len(elements)
     for b in range(clog2(lanes)):

@@ -18,7 +18,7 @@ MAX_BURST_BEATS = 16
 
 
 def burst_beats(c: SpAttenConfig) -> int:
-    """Longest burst: beats of the aligned block that a burst does not leave (it lies on one channel)."""
+    """Longest burst: beats of an aligned block. A burst stays inside one block, and so on one channel."""
     return min(c.granule_beats, MAX_BURST_BEATS)
 
 
@@ -40,9 +40,9 @@ class BurstBuilder(wiring.Component):
     a burst that has begun on the bus can always be finished; `beats`: all bursts' beats, in order. Beats that
     do not follow one another (several writes to one word) become bursts of one.
 
-    One beat per cycle in and out, no idle cycle between rows; latency 3 cycles, of a beat (in the middle of a burst if
-    the next one follows at once) and of an address, from its burst's last beat. Inputs are cut from the outputs by
-    FIFOs; `rows.ready` and `state.ready` depend combinationally on both inputs' valid. `idle`: nothing is buffered.
+    One beat per cycle in and out, no idle cycle between rows. Latency 3 cycles: of a beat (in the middle of a burst if
+    the next one follows at once), and of an address from its burst's last beat. FIFOs cut the paths between inputs and
+    outputs; `rows.ready` and `state.ready` depend combinationally on both inputs' valid. `idle`: nothing is buffered.
     """
 
     rows: stream.Interface
@@ -69,7 +69,7 @@ class BurstBuilder(wiring.Component):
         m.submodules.beat_fifo = beat_fifo = StreamFifo(beat_layout(c), 2 * longest + 2)
         m.submodules.burst_fifo = burst_fifo = StreamFifo(burst_layout(c), 4)
 
-        # One of the two inputs, kept until its row ends.
+        # Arbiter: grants one of the two inputs until its row ends.
         locked = Signal()
         chosen = Signal()  # whose turn it was last
         pick = Signal()    # 0 rows, 1 state
@@ -86,7 +86,7 @@ class BurstBuilder(wiring.Component):
         taken, taken_valid = merged.o.payload, merged.o.valid
         taken_ready = Signal()
 
-        # The beat before, held until it is known whether the burst goes on behind it.
+        # Holds each beat until it is known whether the next one continues its burst.
         held = Signal(out_beat(c))
         held_valid = Signal()
         following = Signal(c.addr_bits)  # address right behind the held beat
@@ -102,8 +102,8 @@ class BurstBuilder(wiring.Component):
             block_end.eq(held.addr[low:low + block_bits].all() if block_bits else Const(1)),
             ends.eq(held.last | block_end | (taken.addr != following)),
             known.eq(held_valid & (held.last | block_end | taken_valid)),
-            # Room for a burst's address is wanted whether it ends or not: the enables of the FIFO's memory would have
-            # to wait for a comparison of addresses.
+            # Requires room for an address even if no burst ends: otherwise the enables of the FIFO's memory would
+            # depend on a comparison of addresses.
             emit.eq(known & beat_fifo.i.ready & burst_fifo.i.ready),
             taken_ready.eq(~held_valid | emit), merged.o.ready.eq(taken_ready),
             beat_fifo.i.valid.eq(emit),

@@ -24,8 +24,8 @@ from .rescale import exact_products, magnitude_stages, magnitude_sum, rounded
 
 #: Pipeline registers from the row register to the rounded, saturated elements.
 ROUND_STAGES = 7
-#: Beats, and sums, that are under way or wait to be taken: more than the pipeline holds, so that it can be full, and as
-#: many as a LUT memory has words.
+#: Most beats (and most sums) in the pipeline and its output queue: more than the pipeline holds, so that it can be
+#: full, and as many as a LUT memory has words.
 QUEUE = 16
 
 
@@ -46,8 +46,8 @@ def latency(c: SpAttenConfig) -> int:
 
 @dataclass
 class _Row:
-    """Stage 0. `go`: the beat in the lowest elements of `elements` enters stage 1; it is number `beat` of its row, the
-    `last` one; `lanes` of its elements are the row's."""
+    """Stage 0. `go`: the beat in the lowest elements of `elements` enters stage 1; `beat`: its number in the row;
+    `last`: it is the row's last; `lanes`: how many of its elements belong to the row."""
 
     tag: data.View
     elements: data.View
@@ -69,8 +69,8 @@ class Requantiser(wiring.Component):
     before a row's last sum is on `head_sums` or queued there; its beats are on `o` or queued by then. `job` holds still
     from two cycles before the first row.
 
-    Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. The pipeline has no enable: a beat
-    enters it when there will be room for what becomes of it. `i.ready` is a register.
+    Latency `latency(config)` cycles; one beat per cycle, no idle cycle between rows. The pipeline has no clock enable:
+    a beat enters only when the output queues will have room for its results. `i.ready` is a register.
 
     | stage | registers | method |
     |---|---|---|
@@ -97,7 +97,7 @@ class Requantiser(wiring.Component):
     o: stream.Interface
     #: Σ |out| of each beat, `head_sum`, in the same order.
     head_sums: stream.Interface
-    #: Pulse: a row's last sum is made.
+    #: Pulse: a row's last sum enters the queue of `head_sums`.
     items: Signal
 
     def __init__(self, config: SpAttenConfig):
@@ -125,8 +125,8 @@ class Requantiser(wiring.Component):
         return m
 
     def _row(self, m: Module, job: data.View, room_next: Value) -> _Row:
-        """The row; a beat of it goes when both queues at the end will have room for what becomes of it (`room_next`: in
-        the next cycle). Known a cycle ahead: enables and selectors of the row are registers, one for every part."""
+        """The row register. A beat leaves it when both output queues will have room for its results (`room_next`: in
+        the next cycle). Decided a cycle ahead, so that enables and selectors are registers, one for every part."""
         c = self.config
         lanes = beat_elements(c)
         beats = max(1, c.max_dim // lanes)
@@ -146,7 +146,7 @@ class Requantiser(wiring.Component):
         beat_next = Signal.like(beat)
         parts = -(-c.max_dim // PART)
         go, *goes = copies(m, go_next, 1 + parts, "go")
-        # The row is empty or on its way out: what is on `i` is loaded, whether valid or not.
+        # The row is empty or its last beat leaves, so it loads `i`, valid or not.
         take, *takes = copies(m, take_next, 1 + parts, "take", init=1)
         m.d.comb += [
             beat_next.eq(Mux(take, 0, beat + go)),
@@ -164,7 +164,7 @@ class Requantiser(wiring.Component):
         for n in range(c.max_dim):
             with m.If(takes[n // PART]):
                 m.d.sync += row[n].eq(self.i.p.acc[n])
-            # What follows a row's last element is never looked at.
+            # Nothing reads the elements behind a row's last one.
             if n + lanes < c.max_dim:
                 with m.Elif(goes[n // PART]):
                     m.d.sync += row[n].eq(row[n + lanes])
@@ -189,10 +189,10 @@ class Requantiser(wiring.Component):
 
     def _leave(self, m: Module, row: _Row, out_row: data.View, total_sum: Value, address: Value, beat_room: Signal,
                sum_room: Signal) -> None:
-        """Beats leave where they are rounded, sums at the end, each into a queue that has room for it."""
+        """Queues beats after rounding, and sums at the end of the pipeline; each queue has room."""
         c = self.config
         stages = ROUND_STAGES + sum_stages(c)
-        # What travels beside the elements: valid and last all the way, the rest as far as it is needed.
+        # Delayed beside the elements: valid and last through all stages, the rest as far as it is needed.
         valid = Signal(stages + 1)
         last = Signal(stages + 1)
         m.d.comb += [valid[0].eq(row.go), last[0].eq(row.last)]
@@ -204,7 +204,7 @@ class Requantiser(wiring.Component):
             wiring.connect(m, queue.o, wiring.flipped(port))
             inside = Signal(range(QUEUE + 1), name=f"{name}_inside")    # on the way to the queue or in it
             m.d.sync += inside.eq(inside + row.go - (port.valid & port.ready))
-            # What leaves in this cycle counts from the next on.
+            # A transfer on `port` in this cycle frees its place in the next.
             m.d.comb += room.eq(inside + row.go < QUEUE)
             contract(m, inside <= QUEUE, f"no more {name} are on their way than the queue has room for")
         out, total = beat_queue.i, sum_queue.i

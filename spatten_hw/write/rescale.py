@@ -15,9 +15,9 @@ from ..primitives.rounding import GUARD_BITS, guarded, round_saturate, sticky_sh
 from ..primitives.tree import tree_stages
 from ..primitives.widths import narrow
 
-#: Low bits of a sum that are multiplied by themselves: each half of a product fits one DSP block.
+#: Low bits of a sum, multiplied separately from the high ones: each half of a product fits one DSP block.
 LOW_BITS = 17
-#: The shift is cut into one by multiples of 2^FINE_BITS and one by the rest.
+#: The shift is split into one by multiples of 2^FINE_BITS and one by the rest.
 FINE_BITS = 4
 
 

@@ -16,7 +16,7 @@ from .bursts import BurstBuilder, burst_beats
 
 #: Bursts of one channel that may be unanswered.
 MAX_OUTSTANDING = 31
-#: Addresses kept for a channel that does not take them; the data of so many bursts may be ahead of their addresses.
+#: Addresses buffered per channel; the data of as many bursts may be ahead of their addresses.
 ADDRESS_DEPTH = 4
 
 
@@ -24,9 +24,9 @@ class Writer(wiring.Component):
     """Posts `rows` (kind 0, AXI id 0) and `state` (kind 1, AXI id 1) beats to memory.
 
     `aw`, `w`, `b`: one channel each per memory port; the address map is that of `docs/architecture.md`,
-    "Memory". AWVALID and WVALID wait for nothing on the bus; a burst's data may be offered before, with or after
-    its address. Each channel has its own FIFOs, and up to `MAX_OUTSTANDING` unanswered bursts; the others go on
-    until a beat for a full channel is at the head. `b` is always taken.
+    "Memory". AWVALID and WVALID depend on no bus signal; a burst's data may be offered before, with or after
+    its address. Each channel has its own FIFOs, and up to `MAX_OUTSTANDING` unanswered bursts. A full channel blocks
+    the others only when a beat for it is at the head. `b` is always taken.
 
     `idle`: nothing buffered or unanswered (low from the cycle after a beat is taken). `error`: sticky, bit 0
     output rows, bit 1 state: a response was not OKAY; `clear` resets both. `beats_out`, `beats_state`: pulse
@@ -46,7 +46,7 @@ class Writer(wiring.Component):
     w: list[stream.Interface]
     #: Write responses, one per memory port; always taken.
     b: list[stream.Interface]
-    #: Forgets `error`.
+    #: Clears `error`.
     clear: Signal
     #: Nothing buffered or unanswered; low from the cycle after a beat is taken.
     idle: Signal
@@ -82,7 +82,7 @@ class Writer(wiring.Component):
         wiring.connect(m, wiring.flipped(self.rows), builder.rows)
         wiring.connect(m, wiring.flipped(self.state), builder.state)
 
-        # The burst at the head: its channel, and its address there. Powers of two, so this is bits.
+        # Channel and local address of the burst at the head. Sizes are powers of two, so this needs no arithmetic.
         burst = builder.bursts
         channel = Signal(max(1, clog2(c.channels)))
         local_addr = Signal(c.axi_addr_bits)
@@ -142,7 +142,8 @@ class Writer(wiring.Component):
                 of_kind = self.b[n].valid & (self.b[n].p.id == kind)
                 m.d.sync += [flags[n].eq(of_kind & (self.b[n].p.resp != 0)), answered[kind][n].eq(of_kind)]
 
-        # Of all channels, by kind. One burst a cycle is opened; counted a cycle late, as the answers are.
+        # Unanswered bursts of all channels, by kind. At most one is opened per cycle; openings and answers are counted
+        # a cycle late.
         for kind, flags in enumerate(answered):
             count = Signal(range(MAX_OUTSTANDING * c.channels + 1), name=("outputs", "states")[kind])
             begins = Signal(name=f"begins_{kind}")
@@ -157,7 +158,7 @@ class Writer(wiring.Component):
         for kind, flags in enumerate(failed):
             with m.If(flags.any()):
                 m.d.sync += self.error[kind].eq(1)
-        # A cycle after the answers, so that `error` is there when `idle` is; a beat that is about to be taken counts.
+        # A cycle after the answers, so that `error` is valid when `idle` rises. A beat on an input already counts.
         m.d.sync += self.idle.eq(quiet.all() & builder.idle & ~self.rows.valid & ~self.state.valid)
         contract(m, burst.p.addr[:clog2(c.beat_bytes)] == 0, "bursts are aligned", when=burst.valid)
         return m

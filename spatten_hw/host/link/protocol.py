@@ -1,8 +1,8 @@
 """The serial link between host and board: every constant and layout, for both sides (docs/link.md).
 
 A frame is the bytes between two flags: header, payload, CRC-32 (the one of Ethernet and zlib, least significant byte
-first). Flags and escapes inside are stuffed as in HDLC: `ESCAPE`, then the byte with bit 5 inverted. One request is
-under way at a time; the board answers every sound one exactly once, and a damaged one with `Op.DAMAGED`.
+first). Flags and escapes inside are stuffed as in HDLC: `ESCAPE`, then the byte with bit 5 inverted. Only one request
+is outstanding; the board answers every intact one exactly once, and a damaged one with `Op.DAMAGED`.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class Flag(enum.IntFlag):
 
 
 class DamagedFrame(ValueError):
-    """Bytes between two flags that are no sound frame."""
+    """Bytes between two flags that are not an intact frame."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """A sound frame from the board."""
+    """An intact frame from the board."""
 
     op: int
     sequence: int

@@ -1,4 +1,4 @@
-"""A serial port as bytes in and bytes out, every fault of it one line."""
+"""A serial port as bytes in and bytes out; every fault is an error of one line."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class ByteLink(Protocol):
         """What has arrived: at least a byte, or nothing after `timeout` seconds."""
 
     def close(self) -> None:
-        """Ends it; again does nothing."""
+        """Closes the link; a second call does nothing."""
 
 
 class SerialPort:
-    """Serial port `name` (a device such as /dev/ttyUSB0, or a pseudo-terminal) at `baud`, 8N1, for itself alone.
+    """Serial port `name` (a device such as /dev/ttyUSB0, or a pseudo-terminal) at `baud`, 8N1, with exclusive access.
 
     Raises `UserError` if there is none or it cannot be opened, `DeviceError` if it fails later (unplugged).
     """

@@ -1,4 +1,4 @@
-"""A board on a serial line as a `Transport`: requests framed, checked, repeated until answered (docs/link.md).
+"""A board on a serial line as a `Transport`: requests are framed, checked, repeated until answered (docs/link.md).
 
     with SerialTransport.open("/dev/ttyUSB0", config) as transport:
         driver = Driver(config, transport)
@@ -25,12 +25,12 @@ from .stop_and_wait import ATTEMPTS, TIMEOUT, LinkProgress, StopAndWait
 
 
 class SerialTransport:
-    """The board at the other end of `link`. Asks who it is, then resets its accelerator; a context manager.
+    """The board at the other end of `link`. Reads its identity, then resets its accelerator; a context manager.
 
-    Raises `DeviceError` if nothing sound comes back, if the board speaks another protocol or was built from another
+    Raises `DeviceError` if no intact answer comes, if the board speaks another protocol or was built from another
     configuration than `config`, and later if it stops answering. Nothing here waits without limit. `timeout`: seconds
     without a character until an answer is given up (default `TIMEOUT`), beside the time the request takes at `baud`.
-    `progress` is called every now and then.
+    `progress` is called from time to time.
     """
 
     def __init__(self, link: ByteLink, config: SpAttenConfig, *, baud: int = DEFAULT_BAUD, timeout: float | None = None,
@@ -60,7 +60,7 @@ class SerialTransport:
         self.close()
 
     def close(self) -> None:
-        """Gives the port back."""
+        """Closes the port."""
         self.link.close()
 
     # -- Transport ------------------------------------------------------------------------------------

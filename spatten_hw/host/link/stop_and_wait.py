@@ -1,4 +1,4 @@
-"""Requests on a serial line, one at a time, each sent again until its answer is sound (stop-and-wait, docs/link.md)."""
+"""Requests on a serial line, one at a time, each repeated until its answer is intact (stop-and-wait, docs/link.md)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .serial_port import ByteLink
 
 #: Bits of a character on the line.
 CHARACTER_BITS = 10
-#: Seconds without a character after which an answer is given up; how often in a row, before the board is; and how often
-#: a request is sent when what comes back is damaged.
+#: Seconds without a character until an answer is given up; how often in a row until the board is given up; and how
+#: often a request is sent if the answers are damaged.
 TIMEOUT = 1.0
 SILENCES = 4
 ATTEMPTS = 12
-#: Seconds that the line must be quiet after damage before the request is sent again: what is still on its way, perhaps
-#: the answer after all, is heard first.
+#: Seconds that the line must be quiet after damage before the request is sent again, so that bytes still on the way,
+#: perhaps an intact answer, arrive first.
 SETTLE = 0.03
-#: Tries of the first request, to something that may be no board.
+#: Attempts of the first request: there may be no board at the port.
 FIRST_ATTEMPTS = 3
 #: Seconds between two reports of progress.
 REPORT_EVERY = 0.2
@@ -30,10 +30,10 @@ LinkProgress = Callable[[int, int], None]
 
 
 class StopAndWait:
-    """Asks what is at the other end of `link`. `timeout`: seconds without a character until an answer is given up,
-    beside the time the request takes at `baud`; `attempts`: most times that a request is sent; `progress` is called
-    every now and then. Counts bytes `sent` and `received`, requests `repeated` and answers `damaged`. Nothing here
-    waits without limit. Raises what `link` does when its port is gone."""
+    """Sends requests over `link`. `timeout`: seconds without a character until an answer is given up, beside the time
+    the request takes at `baud`; `attempts`: most times that a request is sent; `progress` is called from time to time.
+    Counts bytes `sent` and `received`, requests `repeated` and answers `damaged`. Nothing here waits without limit.
+    If the port is gone, the errors of `link` pass through."""
 
     def __init__(self, link: ByteLink, *, baud: int, timeout: float, attempts: int, progress: LinkProgress | None):
         self.link = link
@@ -48,9 +48,9 @@ class StopAndWait:
 
     def request(self, op: Op, address: int = 0, *, length: int = 0, payload: bytes = b"", expect: int = 0,
                 first: bool = False) -> Response:
-        """One request, sent again until it has a sound answer. `expect`: bytes of the answer's payload; `first`: to
-        something that may be no board, whatever it answers. Raises `DeviceError` without such an answer, or if it
-        refuses."""
+        """One request, repeated until it has an intact answer. `expect`: bytes of the answer's payload; `first`: there
+        may be no board, so fewer attempts and any payload. Raises `DeviceError` if no intact answer comes, or if the
+        board refuses."""
         attempts = min(self.attempts, FIRST_ATTEMPTS) if first else self.attempts
         self._sequence = (self._sequence + 1) % 256
         request = encode(op, self._sequence, address, length, payload)
@@ -95,10 +95,10 @@ class StopAndWait:
         return DeviceError(f"{name}: the board has stopped answering: check its power and cable, program it again")
 
     def _answer(self, op: Op, sent: int) -> Response | None:
-        """The answer to the request just sent; None if it is to be sent again: silence, damage on either way."""
+        """The answer to the request just sent; None if it must be sent again, after silence or damage either way."""
         silence = self.timeout + sent * self.character
         quiet_since = time.monotonic()
-        # However much comes in, an answer takes no longer than this.
+        # Limit of the wait, however many bytes arrive.
         end = quiet_since + 2 * silence + 4 * MAX_PAYLOAD * self.character
         while True:
             now = time.monotonic()
@@ -124,7 +124,7 @@ class StopAndWait:
                     self.damaged += 1
                     silence = min(silence, SETTLE)
                     continue
-                # Others are answers to earlier copies of requests that have been answered.
+                # Any other response answers an earlier copy of a request that already has its answer.
                 if response.op == op and response.sequence == self._sequence:
                     return response
 

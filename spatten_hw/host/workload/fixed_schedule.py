@@ -11,15 +11,15 @@ from .schedule import Number, PerLayer, Schedule, is_ratio, violation, whole_cou
 
 
 def _entries(setting: PerLayer) -> list[Number]:
-    """The entries that say something."""
+    """The entries that are not None."""
     return [x for x in (setting if isinstance(setting, tuple) else (setting,)) if x is not None]
 
 
 @dataclass(frozen=True)
 class _Fixed(Schedule):
-    """`keep_tokens`, `keep_heads`, `keep_values`: one entry per layer, of which None keeps what is alive; or a single
-    entry, for tokens and heads of every layer but the first, where nothing has a score yet, for values of every layer;
-    or None, which prunes nothing. Entries of tokens and heads must not rise."""
+    """`keep_tokens`, `keep_heads`, `keep_values`: one entry per layer, where None keeps what is alive; or one entry for
+    all layers (for tokens and heads all but the first, where nothing has a score yet); or None, which prunes nothing.
+    Entries of tokens and heads must not rise."""
 
     keep_tokens: PerLayer = None
     keep_heads: PerLayer = None
@@ -36,7 +36,7 @@ class _Fixed(Schedule):
     @staticmethod
     @abstractmethod
     def _wanted(entry: Number, whole: int) -> float:
-        """The count that an entry means, of `whole`."""
+        """The count out of `whole` that an entry means."""
 
     def _violations(self) -> Iterator[str]:
         for name in ("keep_tokens", "keep_heads", "keep_values"):
@@ -54,7 +54,7 @@ class _Fixed(Schedule):
                 yield violation(name, value, f"has {len(value)} entries for {layers} layers", "one, or one per layer")
 
     def _cascade(self, setting: PerLayer, layers: int, whole: int, least: int = 1) -> tuple[int, ...]:
-        # Entries do not rise (checked), nor then do their counts.
+        # Entries do not rise (checked), so their counts do not rise either.
         entries = setting if isinstance(setting, tuple) else (None, *[setting] * (layers - 1))
         counts, alive = [], whole
         for entry in entries:
@@ -80,7 +80,7 @@ class _Fixed(Schedule):
 class FixedCounts(_Fixed):
     """Counts from 1: tokens, K/V heads, values per query. An input with fewer tokens keeps all it has.
 
-    A count is a promise: fewer tokens than are protected, or more heads than there are, is a `ScheduleError`.
+    Counts are exact: fewer tokens than are protected, or more heads than there are, is a `ScheduleError`.
     """
 
     @staticmethod

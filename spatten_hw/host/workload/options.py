@@ -1,4 +1,4 @@
-"""What a job of a workload says, checked and spread out over layers and steps."""
+"""The options of a workload's job, checked and expanded to layers and steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Shape:
 
     @property
     def layer(self) -> LayerShape:
-        """Of one layer."""
+        """The shape of one layer."""
         return LayerShape(self.dim, self.kv_heads, self.group)
 
     def length(self, step: int, generate: bool, real_tokens: int) -> int:

@@ -1,4 +1,4 @@
-"""Job fields out of JSON, TOML or Python, to a checked job."""
+"""Reads job fields from JSON, TOML or Python into a checked job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .options import JobOptions, Shape, WorkloadError
 def load_json(text: str, source: str) -> dict[str, object]:
     """The raw job fields of a JSON text."""
     try:
-        # json takes a byte-order mark for an error in the first character.
+        # json reports a byte-order mark as an error in the first character.
         raw = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as e:
         raise WorkloadError(source, "job", f"is not valid JSON ({e})", "write a JSON object") from None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from ...errors import UserError
 
 Number = int | float
-#: One entry per layer (None: keep what is alive), or one for the layers at large.
+#: One entry per layer (None: keep what is alive), or a single entry for the layers.
 PerLayer = tuple[Number | None, ...] | Number | None
 
 
@@ -34,7 +34,7 @@ def violation(field: str, value: object, rule: str, remedy: str) -> str:
 
 
 def whole_count(wanted: float, most: int, least: int = 1) -> int:
-    """The rounding rule of all schedules: up, so that nothing prunes more than its ratio says, then into least … most.
+    """The rounding rule of all schedules: up, so that none prunes more than its ratio, then clamped to least … most.
 
     Products such as 0.55 × 100 = 55.00000000000001 are first rounded to 9 decimals. If least > most, `most` wins.
     """
@@ -69,8 +69,8 @@ class Schedule(ABC):
         """Counts for one input of `tokens` tokens (without padding) and `heads` K/V heads.
 
         `protected` tokens are never pruned: at least that many are kept, all if there are no more. Without
-        `prune_tokens` all stay in every layer, and values are counted from all of them. Raises
-        `ScheduleError` if the schedule is not for so many layers or heads, or keeps fewer than are protected.
+        `prune_tokens` all stay in every layer, and values are counted from all of them. Raises `ScheduleError`
+        if the schedule does not fit the number of layers or heads, or keeps fewer tokens than are protected.
         """
         sizes = (("layers", layers), ("tokens", tokens), ("heads", heads))
         self._refuse(violation(name, n, "must be at least 1", "give a real size") for name, n in sizes if n < 1)
@@ -93,7 +93,7 @@ class Schedule(ABC):
     def _violations(self) -> Iterator[str]: ...
 
     def _misfits(self, layers: int, tokens: int, heads: int, protected: int) -> Iterator[str]:
-        """What does not fit together for this input."""
+        """One line for each setting that does not fit this input."""
         yield from ()
 
     @abstractmethod
@@ -113,7 +113,7 @@ def is_ratio(x: object) -> bool:
 
 @dataclass(frozen=True)
 class PaperSchedule(Schedule):
-    """The paper's: front layers whole, then a pruned part that runs linearly from a start to an end ratio.
+    """The paper's schedule: front layers unpruned, then a pruned part that rises linearly from start to end ratio.
 
     Ratios are parts *pruned*, 0 … 1, (start, end) with start ≤ end, of all tokens (heads) of the input, not of those
     alive in the layer before; start + end is twice the average ratio, as the paper has it. `prune_values`: of the
@@ -123,7 +123,7 @@ class PaperSchedule(Schedule):
 
     Longer inputs are pruned harder: a ratio is taken of the tokens beyond the first `free_tokens`, so that n tokens
     lose the part ratio × (1 − free_tokens / n), and nothing if n ≤ free_tokens. The paper states that the ratio grows
-    but no law; with this one the tokens kept never fall either as an input gets longer.
+    but gives no law; with this one a longer input also never keeps fewer tokens.
     """
 
     prune_tokens: tuple[float, float] = (0.0, 0.0)

@@ -72,7 +72,7 @@ class Workload:
 
 def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | None = None,
                   source: str = "workload") -> Workload:
-    """A checked workload out of arrays (keys as in the file, but `job` apart). Raises `WorkloadError`."""
+    """A checked workload from arrays (keys as in the file, without `job`). Raises `WorkloadError`."""
     unknown = sorted(set(arrays) - set(ARRAYS) - set(OPTIONAL) | (set(arrays) & {"job"}))
     if unknown:
         raise WorkloadError(source, unknown[0], "is not a key of a workload",
@@ -134,7 +134,7 @@ def _check_protection(w: Workload) -> None:
 
 
 def read_workload(path: str | Path, job: str | Path | None = None) -> Workload:
-    """The checked workload of an .npz file; a TOML file `job` takes the place of the job in it."""
+    """The checked workload of an .npz file; a TOML file `job` replaces the job in it."""
     path = Path(path)
     source = str(path)
 
