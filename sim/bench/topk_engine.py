@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from spatten_hw.config import PROB_BITS, SpAttenConfig
-from spatten_hw.engines import topk_engine
-from spatten_hw.sim.golden.topk import topk_mask
+from spatten_hw.engines import TOPK, topk_engine
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.stream.layouts import tag_layout
 from spatten_hw.topk.linerate import LineRate
@@ -88,7 +87,8 @@ class Engine:
         self.block.send("i", {
             "keys": keys.values, "payloads": position.values & payload_mask, "count": keys.count, "last": keys.last,
             "k": np.array([k for _, k in vectors])[keys.vector], "tag": keys.vector & tag_mask})
-        kept = [topk_mask(v, k) for v, k in vectors]
+        golden = TOPK[self.name]().golden_mask()
+        kept = [golden(v, k) for v, k in vectors]
         want = rows_of([v[m] for (v, _), m in zip(vectors, kept, strict=True)], self.lanes)
         want_position = rows_of([np.flatnonzero(m) & payload_mask for m in kept], self.lanes)
         limit = 2000 + sum(self.stated_cycles(len(v)) + len(v) for v, _ in vectors)

@@ -10,7 +10,6 @@ from spatten_hw.config import PROB_BITS, SpAttenConfig
 from spatten_hw.host.scales import score_scale
 from spatten_hw.shared import only_asked
 from spatten_hw.sim.golden.softmax import softmax as golden_softmax
-from spatten_hw.sim.golden.topk import topk_mask
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.build import Progress
 from spatten_hw.sim.harness.payload import pack
@@ -105,7 +104,7 @@ def _local_case(block: Block, n: int, k: int, count: int, stated: int, rng: np.r
     block.receive("kept")
     block.send("probs", {"probs": rows.values, "count": rows.count, "last": rows.last,
                          "tag": {"query": number[rows.vector] % c.max_tokens, "stream_v": stream_v[rows.vector]}})
-    mask = topk_mask(keys, k)
+    mask = c.engine.golden_mask()(keys, k)
     # Every token is alive, so a position is an id.
     want, ids = (rows_of(list(v), c.topk_lanes) for v in (
         [x[m] for x, m in zip(keys, mask, strict=True)], [np.flatnonzero(m) for m in mask]))

@@ -14,7 +14,6 @@ from spatten_hw.host.job import LayerJob
 from .batch_cascade import BatchCascade
 from .batch_operands import Rows
 from .batch_part import Part
-from .topk import topk_mask
 
 
 class BatchFloat:
@@ -39,8 +38,9 @@ class BatchFloat:
         probs = e / e.sum(axis=-1, keepdims=True)
         weights = probs
         if job.keep_values < ids.shape[1]:
+            golden = self.config.engine.golden_mask()
             # Not negative, so their bits are integers in the same order.
-            weights = np.where(topk_mask(probs.view(np.int64), job.keep_values, lengths), probs, 0.0)
+            weights = np.where(golden(probs.view(np.int64), job.keep_values, lengths), probs, 0.0)
         out, _ = part.weigh(weights, Rows(v, v))
         self.cascade.finish(probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4)))
         return part.spread(out)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import spatten_hw.sim.golden.topk as golden_topk
 from spatten_hw.cli import main
 from spatten_hw.sim.bench import topk, topk_engine
 
@@ -60,9 +61,9 @@ def test_a_difference_is_told(monkeypatch, capsys):
     def lowest_last(keys, k):
         return np.asarray(keys) > np.sort(keys)[::-1][k] if k < len(keys) else np.ones(len(keys), dtype=bool)
 
-    monkeypatch.setattr(topk_engine, "topk_mask", lambda keys, k: np.roll(lowest_last(keys, k), 1) if len(keys) == 43
+    golden = golden_topk.topk_mask
+    monkeypatch.setattr(golden_topk, "topk_mask", lambda keys, k: np.roll(lowest_last(keys, k), 1) if len(keys) == 43
                         else golden(keys, k))
-    from spatten_hw.sim.golden.topk import topk_mask as golden
     monkeypatch.setattr(topk, "hard_keys", lambda rng, n: [rng.permutation(4096)[:n]] * 4)
     assert bench("--engine", "linerate", "--vectors", "6") == 1
     text = capsys.readouterr().out
