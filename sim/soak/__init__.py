@@ -4,6 +4,6 @@ A drawn configuration (`draw.py`) is either refused with a reason (`refusal.py`)
 (`workload.py`, `sequences.py`) under random memories (`memory.py`), each compared with the golden model (`session.py`).
 `run.py` does so for seed after seed, `tally.py` keeps what came of them.
 
-May import: commands, config, errors, host, host.workload, interface, sim, sim.dram, sim.golden, sim.harness,
+May import: commands, config, engines, errors, host, host.workload, interface, sim, sim.dram, sim.golden, sim.harness,
 source_tree, termination, top, verilog.
 """
