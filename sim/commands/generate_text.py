@@ -18,7 +18,7 @@ from spatten_hw.sim.status import Status
 
 if TYPE_CHECKING:
     from spatten_hw.host.workload.schedule import Schedule
-    from spatten_hw.sim.models.gpt.settings import GptSettings
+    from spatten_hw.sim.models.decoder.settings import DecoderSettings
 
 EPILOG = """\
 The model (trained by `make gpt` on Python's own documentation, a character per token) runs in numpy but for its
@@ -76,11 +76,11 @@ def _widths(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1]) if len(parts) == 2 else 0
 
 
-def settings_from_args(args: argparse.Namespace) -> GptSettings:
+def settings_from_args(args: argparse.Namespace) -> DecoderSettings:
     """The settings of the options. Raises `UserError` for what breaks a rule."""
-    from spatten_hw.sim.models.gpt.settings import GptSettings
+    from spatten_hw.sim.models.decoder.settings import DecoderSettings
 
-    return GptSettings(args.q_bits, args.k_bits, args.v_bits, args.threshold, _schedule(args), args.protect_first,
+    return DecoderSettings(args.q_bits, args.k_bits, args.v_bits, args.threshold, _schedule(args), args.protect_first,
                        args.protect_last)
 
 
@@ -110,13 +110,13 @@ def run(args: argparse.Namespace) -> int:
     config = config_from_args(args)
     check_targets([path for path in (args.json, args.html) if path is not None])
     # Slow to import, and not needed for --help.
-    from spatten_hw.sim.models.gpt import report as gpt_report
+    from spatten_hw.sim.models.decoder import report as decoder_report
+    from spatten_hw.sim.models.decoder.attention import FloatAttention, integer_attention
+    from spatten_hw.sim.models.decoder.jobs import check_build
+    from spatten_hw.sim.models.decoder.sampling import Sampler, check_request, generate
+    from spatten_hw.sim.models.decoder.session import Session
     from spatten_hw.sim.models.gpt import vocabulary
-    from spatten_hw.sim.models.gpt.attention import FloatAttention, integer_attention
-    from spatten_hw.sim.models.gpt.jobs import check_build
     from spatten_hw.sim.models.gpt.model import load_gpt
-    from spatten_hw.sim.models.gpt.sampling import Sampler, check_request, generate
-    from spatten_hw.sim.models.gpt.session import Session
 
     settings = settings_from_args(args)
     sampler = Sampler(args.temperature, args.top_k, args.seed)
@@ -141,13 +141,13 @@ def run(args: argparse.Namespace) -> int:
                     status.show(f"{len(generated)}/{args.tokens} characters")
             _emit("\n")
             seconds = time.monotonic() - start
-    report = gpt_report.Report(config, args.engine, settings, args.prompt, vocabulary.decode(generated),
-                                    session.traces, getattr(engine, "mismatches", []), getattr(engine, "compared", 0),
-                                    seconds)
-    print(gpt_report.render(report))
+    report = decoder_report.Report(
+        config, args.engine, settings, tuple(args.prompt), tuple(vocabulary.decode(generated)), session.traces,
+        getattr(engine, "mismatches", []), getattr(engine, "compared", 0), seconds)
+    print(decoder_report.render(report))
     contents = []
     if args.json is not None:
-        contents.append((args.json, (json.dumps(gpt_report.as_json(report), indent=2) + "\n").encode()))
+        contents.append((args.json, (json.dumps(decoder_report.as_json(report), indent=2) + "\n").encode()))
     if args.html is not None:
         from spatten_hw.sim.report.html import render
         from spatten_hw.sim.report.of_generation import generation_record

@@ -21,7 +21,7 @@ from spatten_hw.host.quantise import codes_of
 from spatten_hw.sim.golden.batch import BatchAccelerator, BatchResult
 from spatten_hw.sim.golden.batch_float import BatchFloat
 from spatten_hw.sim.golden.batch_operands import Rows, score_type, value_type
-from spatten_hw.sim.models.gpt.jobs import GptJobs
+from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.gpt.model import Gpt
 from spatten_hw.sim.models.gpt.perplexity import cross_entropy
 
@@ -48,7 +48,7 @@ class GoldenAttention:
     """The accelerator's integers; the cost of prompts and of steps goes to two tallies. `watch`: also what MSBs alone
     get wrong."""
 
-    def __init__(self, jobs: GptJobs, sequences: int, spy: Spy | None = None, watch: bool = False):
+    def __init__(self, jobs: DecoderJobs, sequences: int, spy: Spy | None = None, watch: bool = False):
         self.jobs, self.spy, self.watch = jobs, spy, watch
         self.accelerator = BatchAccelerator(jobs.config, sequences)
         self.tallies = {"prompt": Tally(), "steps": Tally()}
@@ -78,7 +78,7 @@ class GoldenAttention:
 class FloatAttention:
     """The same pruning in float64."""
 
-    def __init__(self, jobs: GptJobs, sequences: int):
+    def __init__(self, jobs: DecoderJobs, sequences: int):
         model = jobs.model
         self.engine = BatchFloat(jobs.config, sequences)
         self.caches = np.zeros((model.layers, 2, sequences, model.heads, model.context, model.dim))
@@ -115,11 +115,11 @@ class DecoderBench:
         self.prompt = self.model.context // 2
         self.jobs(Point("decoder", None))  # refuses a build that is too small
 
-    def jobs(self, point: Point) -> GptJobs:
+    def jobs(self, point: Point) -> DecoderJobs:
         """The jobs of `spatten-hw generate-text` under a point."""
-        return GptJobs(self.model, self.config, point.gpt_settings, self.prompt)
+        return DecoderJobs(self.model, self.config, point.gpt_settings, self.prompt)
 
-    def losses(self, jobs: GptJobs, attention: Attention, steps: int | None = None) -> np.ndarray:
+    def losses(self, jobs: DecoderJobs, attention: Attention, steps: int | None = None) -> np.ndarray:
         """−ln p of the text's next token [windows, steps], for the first `steps` predictions after the prompt."""
         model, ids, s = self.model, self.windows, jobs.settings
         last = self.prompt + (model.context - self.prompt if steps is None else steps)

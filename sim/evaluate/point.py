@@ -13,7 +13,7 @@ from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.shape import Precision
 from spatten_hw.host.workload.schedule import PaperSchedule
-from spatten_hw.sim.models.gpt.settings import GptSettings
+from spatten_hw.sim.models.decoder.settings import DecoderSettings
 from spatten_hw.user_text import read_toml
 
 MODELS = ("encoder", "decoder")
@@ -63,10 +63,10 @@ class Point:
                          round(self.threshold * (1 << PROB_BITS)))
 
     @property
-    def gpt_settings(self) -> GptSettings:
+    def gpt_settings(self) -> DecoderSettings:
         """For the GPT's jobs; a point in float64 gets some widths, which mean nothing there."""
         bits = (8, 0) if self.bits is None else self.bits
-        return GptSettings(self.q_bits or sum(bits), bits, bits, self.threshold, self.schedule, PROTECT_FIRST,
+        return DecoderSettings(self.q_bits or sum(bits), bits, bits, self.threshold, self.schedule, PROTECT_FIRST,
                            self.protect_last)
 
     @property

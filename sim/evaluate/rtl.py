@@ -14,8 +14,8 @@ from spatten_hw.host.plan import LayerPass
 from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.batch import BatchResult
 from spatten_hw.sim.golden.batch_operands import Rows
+from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.engines import HardwareEngine, Outcome
-from spatten_hw.sim.models.gpt.jobs import GptJobs
 from spatten_hw.sim.models.pruned import LayerTask, PrunedEncoder
 
 from .decoder import DecoderBench, GoldenAttention
@@ -74,13 +74,13 @@ class SpotCheck:
             jobs = one.jobs(point)
 
             def spy(layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows, result: BatchResult,
-                    jobs: GptJobs = jobs) -> None:
+                    jobs: DecoderJobs = jobs) -> None:
                 self.compare(_task(jobs, layer, job, q, k, v), result.one(0))
 
             one.losses(jobs, GoldenAttention(jobs, 1, spy), STEPS)
 
 
-def _task(jobs: GptJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows) -> LayerTask:
+def _task(jobs: DecoderJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows) -> LayerTask:
     """A job of a batch of one sequence as a layer for the hardware, whole K and V planes written anew."""
     codes = {"q": q[0], "k": k.full[0].astype(np.int64), "v": v.full[0].astype(np.int64)}
     images = []

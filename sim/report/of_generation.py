@@ -6,21 +6,21 @@ from itertools import groupby
 
 import numpy as np
 
-from spatten_hw.sim.models.gpt.report import Report
-from spatten_hw.sim.models.gpt.session import Trace
+from spatten_hw.sim.models.decoder.report import Report
+from spatten_hw.sim.models.decoder.session import Trace
 
 from .record import LayerRecord, RunRecord, SequenceRecord, StepRecord
 
 
 def generation_record(r: Report) -> RunRecord:
-    """What `spatten-hw generate-text` did. The last character was never fed back, so it is not a token here."""
-    text = r.prompt + r.text[:-1]
+    """What a generation did. The last token was never fed back, so it is not in the sequence."""
+    tokens = r.prompt + r.text[:-1]
     steps = tuple(StepRecord("prompt" if step == 0 else f"token {len(r.prompt) + step - 1}", tuple(map(_layer, traces)))
                   for step, traces in groupby(r.traces, key=lambda t: t.step))
-    sequence = SequenceRecord(f"{r.prompt}…", tuple(text), steps,
-                              f"goes on: {r.text}")
-    return RunRecord("A GPT on SpAtten, a character per token", r.engine, r.config.name, f"{r.config.hash:08x}",
-                     r.bit_exact, (sequence,))
+    sequence = SequenceRecord(f"{''.join(r.prompt)}…", tokens, steps,
+                              f"goes on: {''.join(r.text)}")
+    title = "A GPT on SpAtten, a character per token" if r.unit == "character" else "A language model on SpAtten"
+    return RunRecord(title, r.engine, r.config.name, f"{r.config.hash:08x}", r.bit_exact, (sequence,))
 
 
 def _layer(t: Trace) -> LayerRecord:

@@ -7,10 +7,10 @@ import pytest
 from spatten_hw import cli
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.commands import generate_text
+from spatten_hw.sim.models.decoder.sampling import Sampler, generate
+from spatten_hw.sim.models.decoder.session import Session
 from spatten_hw.sim.models.engines import GoldenEngine
 from spatten_hw.sim.models.gpt.model import random_gpt, save_gpt
-from spatten_hw.sim.models.gpt.sampling import Sampler, generate
-from spatten_hw.sim.models.gpt.session import Session
 from spatten_hw.sim.models.gpt.vocabulary import decode, encode
 
 PROMPT = "import this\n"
@@ -52,12 +52,12 @@ def test_text_then_statistics(run, tmp_path):
 
 
 def test_sampled_text_is_that_of_the_library(run, weights):
-    from spatten_hw.sim.models.gpt.attention import FloatAttention
+    from spatten_hw.sim.models.decoder.attention import FloatAttention
+    from spatten_hw.sim.models.decoder.settings import DecoderSettings
     from spatten_hw.sim.models.gpt.model import load_gpt
-    from spatten_hw.sim.models.gpt.settings import GptSettings
 
     _, text, _ = run("--tokens", 12, "--temperature", 0.8, "--top-k", 5, "--seed", 3, engine="float")
-    session = Session(load_gpt(weights), SMALL, GptSettings(), FloatAttention())
+    session = Session(load_gpt(weights), SMALL, DecoderSettings(), FloatAttention())
     expected = decode(generate(session, encode(PROMPT), 12, Sampler(0.8, 5, 3)))
     assert text.startswith(PROMPT + expected + "\n")
     assert "DRAM" not in text

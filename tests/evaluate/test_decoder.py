@@ -16,11 +16,11 @@ from spatten_hw.sim.evaluate.decoder import (
 )
 from spatten_hw.sim.evaluate.point import Point
 from spatten_hw.sim.evaluate.rtl import STEPS, SpotCheck
+from spatten_hw.sim.models.decoder.attention import integer_attention
+from spatten_hw.sim.models.decoder.session import Session
 from spatten_hw.sim.models.engines import GoldenEngine, HardwareEngine
-from spatten_hw.sim.models.gpt.attention import integer_attention
 from spatten_hw.sim.models.gpt.model import random_gpt
 from spatten_hw.sim.models.gpt.perplexity import cross_entropy
-from spatten_hw.sim.models.gpt.session import Session
 from tests.integration.builds import QUAD, transport
 
 WINDOWS, CONTEXT = 3, 32

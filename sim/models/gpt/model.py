@@ -16,14 +16,13 @@ import numpy as np
 
 from spatten_hw.errors import UserError
 from spatten_hw.output import new_folders, write_all, writing
+from spatten_hw.sim.models.decoder.model import OPERANDS
 
 from .architecture import Architecture
 from .weights import weights_path
 
 #: Added to variances before the root, here and in training.
 NORM_EPS = 1e-5
-#: The classes of operands that have peaks.
-OPERANDS = ("q", "k", "v")
 
 
 @dataclass
@@ -37,11 +36,15 @@ class Gpt:
     weights: dict[str, np.ndarray]
     peaks: dict[str, np.ndarray] = field(default_factory=dict)
     info: dict[str, object] = field(default_factory=dict)
+    title: str = "the GPT"
+    unit: str = "character"
+    folds: dict[str, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         a = self.architecture
         self.layers, self.heads, self.dim, self.hidden = a.layers, a.heads, a.dim, a.hidden
         self.context, self.vocabulary = a.context, a.vocabulary
+        self.kv_heads = a.heads
 
     # -- the parts of a pass; leading axes are free ------------------------------------------------------------
 
@@ -49,8 +52,9 @@ class Gpt:
         """[..., hidden] of token ids and positions [...]."""
         return self.weights["tokens"][ids] + self.weights["positions"][positions]
 
-    def project(self, layer: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Q, K and V, each [..., heads, dim], of rows x [..., hidden]."""
+    def project(self, layer: int, x: np.ndarray,
+                positions: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Q, K and V, each [..., heads, dim], of rows x [..., hidden]; positions are in the rows already."""
         rows = self._norm(x, f"{layer}.before_attention")
         q, k, v = (self._dense(rows, f"{layer}.{name}").reshape(*x.shape[:-1], self.heads, self.dim)
                    for name in OPERANDS)

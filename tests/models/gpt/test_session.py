@@ -8,16 +8,16 @@ from spatten_hw.host.layout import pack_rows
 from spatten_hw.host.quantise import split
 from spatten_hw.host.workload.fixed_schedule import FixedCounts, FixedRatios
 from spatten_hw.presets import EIGHTH, SMALL
+from spatten_hw.sim.models.decoder.attention import FloatAttention, integer_attention
+from spatten_hw.sim.models.decoder.jobs import DecoderJobs
+from spatten_hw.sim.models.decoder.sampling import Sampler, generate
+from spatten_hw.sim.models.decoder.session import Session
+from spatten_hw.sim.models.decoder.settings import DecoderSettings
 from spatten_hw.sim.models.engines import GoldenEngine, HardwareEngine
-from spatten_hw.sim.models.gpt.attention import FloatAttention, integer_attention
-from spatten_hw.sim.models.gpt.jobs import GptJobs
 from spatten_hw.sim.models.gpt.model import random_gpt
-from spatten_hw.sim.models.gpt.sampling import Sampler, generate
-from spatten_hw.sim.models.gpt.session import Session
-from spatten_hw.sim.models.gpt.settings import GptSettings
 from tests.integration.builds import QUAD, transport
 
-PRUNED = GptSettings(q_bits=8, k_bits=(6, 4), v_bits=(8, 0), threshold=0.6, schedule=FixedRatios(0.6, 0.8, 0.5),
+PRUNED = DecoderSettings(q_bits=8, k_bits=(6, 4), v_bits=(8, 0), threshold=0.6, schedule=FixedRatios(0.6, 0.8, 0.5),
                      protect_last=1)
 
 
@@ -37,14 +37,14 @@ def run(model, config, settings, attention, count=8, prompt=None):
 
 
 def test_unpruned_float_is_the_model(model):
-    session = Session(model, QUAD, GptSettings(), FloatAttention())
+    session = Session(model, QUAD, DecoderSettings(), FloatAttention())
     ids = small_prompt(12)
     logits = [session.prompt(ids[:5]), *(session.step(i) for i in ids[5:])]
     assert np.allclose(logits, model.forward(np.array(ids))[4:], atol=1e-4)
 
 
 def test_unpruned_golden_is_close(model):
-    session = Session(model, QUAD, GptSettings(), integer_attention(GoldenEngine(QUAD)))
+    session = Session(model, QUAD, DecoderSettings(), integer_attention(GoldenEngine(QUAD)))
     ids = small_prompt(12)
     logits = np.array([session.prompt(ids[:5]), *(session.step(i) for i in ids[5:])])
     expected = model.forward(np.array(ids))[4:]
@@ -85,7 +85,7 @@ def test_pruning_follows_the_schedule(model, engine):
 def test_memory_holds_the_cache(config, paired):
     """Rows written one by one, at their addresses, are the planes of the whole context."""
     model = random_gpt(3, layers=2, heads=3, dim=32, context=24)
-    settings = GptSettings(k_bits=(12, 4) if not paired else (12, 0), v_bits=(8, 4))
+    settings = DecoderSettings(k_bits=(12, 4) if not paired else (12, 0), v_bits=(8, 4))
     memory = np.full(1 << 20, 0xEE, dtype=np.uint8)
     golden = integer_attention(GoldenEngine(config if paired else config.replace(operand_bits=16)))
     config = config if paired else config.replace(operand_bits=16)
@@ -112,7 +112,7 @@ def test_memory_holds_the_cache(config, paired):
                         assert np.all(row == 0xEE), "nothing is written before it is there"
 
 
-@pytest.mark.parametrize("settings", [PRUNED, GptSettings()], ids=["pruned", "dense"])
+@pytest.mark.parametrize("settings", [PRUNED, DecoderSettings()], ids=["pruned", "dense"])
 def test_hardware_gives_the_same_text(model, settings):
     """The generated Verilog: the same tokens, and every job bit for bit; K's rows lie in pairs in the first case."""
     with transport(QUAD) as link:
@@ -158,9 +158,9 @@ def test_sampling():
 
 @pytest.mark.parametrize("make,said", [
     (lambda: Sampler(-1.0), "temperature"), (lambda: Sampler(float("nan")), "temperature"),
-    (lambda: Sampler(1.0, 0), "top_k"), (lambda: GptSettings(q_bits=7), "q_bits = 7"),
-    (lambda: GptSettings(k_bits=(6, 3)), r"k_bits = 6\+3"), (lambda: GptSettings(v_bits=(14, 4)), "v_bits"),
-    (lambda: GptSettings(threshold=1.5), "threshold"), (lambda: GptSettings(protect_last=0), "protect_last"),
+    (lambda: Sampler(1.0, 0), "top_k"), (lambda: DecoderSettings(q_bits=7), "q_bits = 7"),
+    (lambda: DecoderSettings(k_bits=(6, 3)), r"k_bits = 6\+3"), (lambda: DecoderSettings(v_bits=(14, 4)), "v_bits"),
+    (lambda: DecoderSettings(threshold=1.5), "threshold"), (lambda: DecoderSettings(protect_last=0), "protect_last"),
 ])
 def test_wrong_settings(make, said):
     with pytest.raises(UserError, match=said):
@@ -168,12 +168,12 @@ def test_wrong_settings(make, said):
 
 
 @pytest.mark.parametrize("prompt,count,settings,said", [
-    ((), 3, GptSettings(), "prompt is empty"), ((1,), 0, GptSettings(), "at least 1"),
-    ((1,) * 30, 11, GptSettings(), "context of 40"),
-    ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_tokens=9)), "keep_tokens = 9: .* 7 tokens"),
-    ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_values=(8, 2, 2))), "keep_values = 8"),
-    ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_heads=4)), "keep_heads"),
-    ((1, 2), 5, GptSettings(schedule=FixedCounts(keep_tokens=1), protect_last=1), "protected"),
+    ((), 3, DecoderSettings(), "prompt is empty"), ((1,), 0, DecoderSettings(), "at least 1"),
+    ((1,) * 30, 11, DecoderSettings(), "context of 40"),
+    ((1, 2), 5, DecoderSettings(schedule=FixedCounts(keep_tokens=9)), "keep_tokens = 9: .* 7 tokens"),
+    ((1, 2), 5, DecoderSettings(schedule=FixedCounts(keep_values=(8, 2, 2))), "keep_values = 8"),
+    ((1, 2), 5, DecoderSettings(schedule=FixedCounts(keep_heads=4)), "keep_heads"),
+    ((1, 2), 5, DecoderSettings(schedule=FixedCounts(keep_tokens=1), protect_last=1), "protected"),
 ])
 def test_impossible_requests(model, prompt, count, settings, said):
     def never(task, unit):
@@ -188,4 +188,4 @@ def test_impossible_requests(model, prompt, count, settings, said):
     ({"max_tokens": 32}, "max_tokens ≥ 40"), ({"sram_tokens": 4}, "hold 8")])
 def test_too_small_builds(model, changes, said):
     with pytest.raises(UserError, match=said):
-        GptJobs(model, QUAD.replace(**changes), GptSettings(), 9)
+        DecoderJobs(model, QUAD.replace(**changes), DecoderSettings(), 9)

@@ -1,31 +1,35 @@
-"""What `generate-text` prints after the text: who survived, what it cost."""
+"""What `generate-text` and `chat` print after the text: who survived, what it cost."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.results import BYTE_CLASSES
-from spatten_hw.sim.models.gpt.session import Trace
-from spatten_hw.sim.models.gpt.settings import GptSettings
+from spatten_hw.sim.models.decoder.session import Trace
+from spatten_hw.sim.models.decoder.settings import DecoderSettings
 
 
 @dataclass
 class Report:
-    """A finished generation. `text` was generated after `prompt`; `traces`: every job in order."""
+    """A finished generation, by tokens: `text` was generated after `prompt`; `unit`: a token in words; `traces`: every
+    job in order."""
 
     config: SpAttenConfig
     engine: str
-    settings: GptSettings
-    prompt: str
-    text: str
+    settings: DecoderSettings
+    prompt: tuple[str, ...]
+    text: tuple[str, ...]
     traces: list[Trace]
     mismatches: list[str]
     compared: int
     seconds: float
+    unit: str = "character"
 
     @property
     def bit_exact(self) -> bool | None:
@@ -46,11 +50,10 @@ def render(r: Report) -> str:
     """The text on the terminal."""
     layers = max(t.layer for t in r.traces) + 1
     last = r.traces[-layers:]
-    lines = [f"{len(r.prompt)} characters of prompt, {len(r.text)} generated, engine {r.engine}, "
+    lines = [f"{len(r.prompt)} {r.unit}s of prompt, {len(r.text)} generated, engine {r.engine}, "
              f"'{r.config.name}' ({r.config.hash:08x}), {r.seconds:.1f} s"]
-    lines.append(f"last step, of {last[0].tokens} tokens and {len(last[0].result.heads_alive)} heads: " + "; ".join(
-        f"layer {t.layer}: {int(t.result.tokens_alive.sum())} tokens, {int(t.result.heads_alive.sum())} heads"
-        for t in last))
+    lines.append(f"last step, of {last[0].tokens} tokens and {len(last[0].result.heads_alive)} heads: "
+                 + "; ".join(_survivors(last)))
     parts = {"prompt": r.traces[:layers], "steps": r.traces[layers:]}
     for name, traces in parts.items():
         moved = r.bytes_of(traces)
@@ -71,12 +74,23 @@ def render(r: Report) -> str:
     return "\n".join(lines)
 
 
+def _survivors(traces: list[Trace]) -> Iterator[str]:
+    """Who took part, by layers; neighbouring layers with the same numbers together."""
+    def counts(t: Trace) -> tuple[int, int]:
+        return int(t.result.tokens_alive.sum()), int(t.result.heads_alive.sum())
+
+    for (tokens, heads), alike in groupby(traces, key=counts):
+        first, *others = [t.layer for t in alike]
+        layers = f"layers {first} to {others[-1]}" if others else f"layer {first}"
+        yield f"{layers}: {tokens} tokens, {heads} heads"
+
+
 def as_json(r: Report) -> dict[str, Any]:
     """The same as data, job by job."""
     settings = {name: value for name, value in asdict(r.settings).items() if name != "schedule"}
     return {
         "preset": r.config.name, "config_hash": f"{r.config.hash:08x}", "engine": r.engine, "bit_exact": r.bit_exact,
-        "mismatches": r.mismatches, "prompt": r.prompt, "text": r.text,
+        "mismatches": r.mismatches, "prompt": "".join(r.prompt), "text": "".join(r.text),
         "settings": settings | {"schedule": repr(r.settings.schedule)},
         "bytes": r.bytes_of(r.traces), "dense_bytes": sum(t.dense_bytes for t in r.traces), "cycles": r.cycles,
         "seconds": r.seconds,

@@ -1,4 +1,4 @@
-"""The layer jobs of a GPT with a KV cache: a causal prompt, then one generation job per layer and token.
+"""The layer jobs of a decoder with a KV cache: a causal prompt, then one generation job per layer and token.
 
 Every layer has planes of its own for K and V, MSBs and LSBs apart, with room for the whole context; a token's rows are
 written once and stay where they are. Q, outputs and the lists of survivors use the same places in every job, because
@@ -21,24 +21,24 @@ from spatten_hw.host.layout import Arena, Plane
 from spatten_hw.host.shape import LayerShape, check_fits
 from spatten_hw.host.workload.schedule import LayerCounts
 
-from .model import OPERANDS, Gpt
-from .settings import GptSettings
+from .model import OPERANDS, DecoderModel
+from .settings import DecoderSettings
 
 
-class GptJobs:
+class DecoderJobs:
     """Jobs of `model` on `config` under `settings`, for a prompt of `prompt` tokens.
 
-    `scales`: "q", "k", "v" → float64 [layers, heads], static: the model's peaks over the largest code. `out_unit`: real
-    value of an output integer, the same everywhere, so that importance of heads adds up over layers. `planes`:
-    per layer, by name. Raises `UserError` if the build is too small.
+    `scales`: "q" → float64 [layers, heads], "k", "v" → [layers, K/V heads], static: the model's peaks over the largest
+    code. `out_unit`: real value of an output integer, the same everywhere, so that importance of heads adds up over
+    layers. `planes`: per layer, by name. Raises `UserError` if the build is too small.
     """
 
-    def __init__(self, model: Gpt, config: SpAttenConfig, settings: GptSettings, prompt: int):
+    def __init__(self, model: DecoderModel, config: SpAttenConfig, settings: DecoderSettings, prompt: int):
         check_build(model, config, settings, prompt)
         self.model, self.config, self.settings = model, config, settings
         self.scales = {name: model.peaks[name] / ((1 << (settings.bits[name] - 1)) - 1) for name in OPERANDS}
         self.out_unit = float(model.peaks["v"].max()) / ((1 << (OUT_BITS - 1)) - 1)
-        self.builder = JobBuilder(config, LayerShape(model.dim, model.heads), settings.precision, Arena(config))
+        self.builder = JobBuilder(config, shape_of(model), settings.precision, Arena(config))
         self._scales = [self.builder.scales({name: self.scales[name][layer] for name in OPERANDS}, self.out_unit)
                         for layer in range(model.layers)]
         # K's planes serve the prompt as well as the steps.
@@ -65,9 +65,14 @@ class GptJobs:
                                 self.descriptor, store_ids=1, ids_out=self.ids, **fields)
 
 
-def check_build(model: Gpt, config: SpAttenConfig, settings: GptSettings, prompt: int) -> None:
+def shape_of(model: DecoderModel) -> LayerShape:
+    """The shape of a layer."""
+    return LayerShape(model.dim, model.kv_heads, model.heads // model.kv_heads)
+
+
+def check_build(model: DecoderModel, config: SpAttenConfig, settings: DecoderSettings, prompt: int) -> None:
     """Refuses a build that is too small for the model, or for the prompt."""
-    check_fits("the GPT", config, LayerShape(model.dim, model.heads), settings.precision, tokens=model.context,
+    check_fits(model.title, config, shape_of(model), settings.precision, tokens=model.context,
                prompt=prompt)
 
 

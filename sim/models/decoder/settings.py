@@ -15,7 +15,7 @@ PROTECT_LAST = 24
 
 
 @dataclass(frozen=True)
-class GptSettings:
+class DecoderSettings:
     """How attention is computed. Widths are bits; `k_bits` and `v_bits` are (MSBs, LSBs), LSBs 0 (static) or 4.
 
     `threshold` (0 … 1): rows whose largest probability is below it fetch LSBs. `schedule` is asked once for the prompt

@@ -1,4 +1,4 @@
-"""What computes the attention of a GPT: the golden model, the hardware checked against it, or float64."""
+"""What computes the attention of a decoder: the golden model, the hardware checked against it, or float64."""
 
 from __future__ import annotations
 
@@ -73,10 +73,11 @@ class FloatAttention:
         queries = np.array([0]) if job.generate else ids
         out = np.zeros(q.shape)
         for head in np.flatnonzero(self.heads):
-            values, importance = attend(q[head, queries], k[head, ids], v[head, ids], job.keep_values,
-                                        bool(job.causal and not job.generate))
-            self.token_scores[ids] += importance
-            self.head_scores[head] += np.abs(values).sum()
-            out[head, queries] = values
+            for member in range(head * job.group, (head + 1) * job.group):
+                values, importance = attend(q[member, queries], k[head, ids], v[head, ids], job.keep_values,
+                                            bool(job.causal and not job.generate))
+                self.token_scores[ids] += importance
+                self.head_scores[head] += np.abs(values).sum()
+                out[member, queries] = values
         return PassResult(out, self.alive, self.heads, self.token_scores.copy(), self.head_scores.copy(),
-                          int(self.heads.sum()) * len(queries), 0)
+                          int(self.heads.sum()) * job.group * len(queries), 0)

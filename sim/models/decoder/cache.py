@@ -12,8 +12,8 @@ from spatten_hw.host.layout import Plane, pack_rows
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import codes_of
 
-from .jobs import GptJobs
-from .model import OPERANDS
+from .jobs import DecoderJobs
+from .model import OPERANDS, DecoderModel
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,19 @@ class CacheTask:
 
 
 class KvCache:
-    """K and V of all layers so far: `real` and `codes`, "k", "v" → [layers, heads, context, D]."""
+    """K and V of all layers so far: `real` and `codes`, "k", "v" → [layers, K/V heads, context, D], divided by the
+    model's folds."""
 
-    def __init__(self, jobs: GptJobs):
+    def __init__(self, jobs: DecoderJobs):
         self.jobs = jobs
         model = jobs.model
-        shape = (model.layers, model.heads, model.context, model.dim)
+        shape = (model.layers, model.kv_heads, model.context, model.dim)
         self.real = {name: np.zeros(shape) for name in ("k", "v")}
         self.codes = {name: np.zeros(shape, dtype=np.int64) for name in ("k", "v")}
 
     def append(self, layer: int, first: int, new: dict[str, np.ndarray]) -> tuple[tuple[Rows, ...], np.ndarray]:
-        """Puts rows "q", "k", "v" of [heads, n, D] real numbers in place, from token `first` on. Returns what to write
-        into the accelerator's memory, and Q's integers."""
+        """Puts rows "q", "k", "v" of [heads, n, D] real numbers in place, from token `first` on; they are `folded`
+        already. Returns what to write into the accelerator's memory, and Q's integers."""
         jobs, s = self.jobs, self.jobs.settings
         codes = {name: codes_of(new[name], jobs.scales[name][layer][:, None, None], s.bits[name]) for name in OPERANDS}
         where = slice(first, first + new["k"].shape[1])
@@ -71,3 +72,19 @@ class KvCache:
         rows = tuple(Rows(jobs.q, 0, values, bits) if name == "q" else Rows(planes[name], first, values, bits)
                      for name, values, bits in jobs.builder.parts(**codes))
         return rows, codes["q"]
+
+
+def folded(model: DecoderModel, layer: int, new: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows "q", "k", "v" [heads, n, D] with the model's factors by channel: Q times K's, K and V divided by theirs."""
+    if model.folds is None:
+        return new
+    k, v = (model.folds[name][layer][:, None] for name in ("k", "v"))
+    group = model.heads // model.kv_heads
+    return {"q": new["q"] * np.repeat(k, group, axis=0), "k": new["k"] / k, "v": new["v"] / v}
+
+
+def unfolded(model: DecoderModel, layer: int, out: np.ndarray) -> np.ndarray:
+    """Outputs [heads, n, D] of folded V as those of V."""
+    if model.folds is None:
+        return out
+    return out * np.repeat(model.folds["v"][layer][:, None], model.heads // model.kv_heads, axis=0)

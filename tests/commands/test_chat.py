@@ -1,0 +1,80 @@
+"""`spatten-hw chat`: answers on every engine, statistics, files, conversations, one line for what is wrong."""
+
+import json
+
+import pytest
+
+from spatten_hw import cli
+from spatten_hw.sim.commands import chat
+from spatten_hw.sim.models.decoder.policies import POLICIES
+
+from ..models.llama.tiny import tiny_model, write_gguf
+
+PROMPT = "the ant"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_gguf(tmp_path_factory.mktemp("model") / "tiny.gguf", tiny_model())
+
+
+@pytest.fixture
+def run(capsys, model):
+    def call(*args, engine="golden", prompt=PROMPT, preset="small"):
+        asked = [] if prompt is None else ["--prompt", prompt]
+        code = cli.main(["chat", "--model", str(model), "--engine", engine, "--preset", preset, *asked,
+                         *map(str, args)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+    return call
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_answer_and_its_statistics(run, policy, tmp_path):
+    out, page = tmp_path / "out.json", tmp_path / "out.html"
+    code, text, _ = run("--tokens", 6, "--policy", policy, "--json", out, "--html", page)
+    data = json.loads(out.read_text())
+    assert code == 0 and "tokens of prompt, " in text and "steps: DRAM bytes" in text
+    assert data["engine"] == "golden" and data["settings"]["k_bits"] == list(POLICIES[policy].settings.k_bits)
+    assert PROMPT in data["prompt"] and page.read_text().startswith("<!DOCTYPE html>")
+    pruned = {len(job["alive"]) < job["tokens"] for job in data["layers"] if job["step"] > 40}
+    assert not pruned or policy != "default"
+
+
+def test_float_and_golden_say_the_same(run):
+    """In 12 bits; after the same prompt, without a template."""
+    answers = {engine: run("--tokens", 8, "--policy", "dense", "--plain", engine=engine)[1].split(" tokens of")[0]
+               for engine in ("float", "golden")}
+    assert answers["float"] == answers["golden"]
+
+
+@pytest.mark.slow
+def test_the_hardware_answers(run):
+    code, text, _ = run("--tokens", 3, "--plain", engine="rtl")
+    assert code == 0 and "RTL equals the golden model bit for bit" in text
+    assert "attention of a step: " in text and "at 1000 MHz" in text and "8 bytes per cycle" in text
+
+
+def test_a_conversation(run, monkeypatch):
+    lines = iter(["the ant", "x" * 600, "and then", ""])
+    monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    code, text, _ = run("--tokens", 4, prompt=None)
+    assert code == 0 and text.count("tokens of prompt, ") == 2
+    assert "more than the model's context of 512" in text
+
+
+@pytest.mark.parametrize("arguments,message", [
+    (["--prompt", "  "], "the prompt is empty: give at least one word"),
+    (["--prompt", "a", "--policy", "none"], "there is no such policy; there are default, dense, values, paper"),
+    (["--prompt", "a" * 600], "more than the model's context of 512"),
+    (["--prompt", "a", "--model", "none.gguf"], "none.gguf: there is no such model file"),
+    (["--file", "none.txt"], "none.txt: not readable as a text"),
+    ([], "nothing is asked: give --prompt TEXT or --file FILE"),
+    (["--prompt", "a", "--set", "max_heads=2", "--set", "max_group=1"], "needs max_heads"),
+])
+def test_bad_input(arguments, message, model, capsys, monkeypatch):
+    monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: False, raising=False)
+    assert cli.main(["chat", "--model", str(model), "--engine", "golden", "--preset", "small", *arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert message in error[-1]
