@@ -17,4 +17,4 @@ def plane_beats(m: Module, beats: list[Value], lsb: list[Value], name: str) -> t
 
 
 def _sum(m: Module, terms: list[Value], name: str) -> Value:
-    return adder_tree(m, terms, name) if len(terms) > 1 else delay(m, terms[0], 1, name)
+    return adder_tree(m, terms, name, reset=True) if len(terms) > 1 else delay(m, terms[0], 1, name, reset=True)

@@ -38,9 +38,10 @@ class Pipeline:
         """The pipeline of part `number` of a wide row."""
         return Pipeline(self.m, self.parts[number])
 
-    def stage(self, values: Sequence[Value], name: str) -> list[Signal]:
-        """`values` one step later, each in a register without reset that is called `name` and its number."""
-        registers = [Signal(value.shape(), name=f"{name}{n}", reset_less=True) for n, value in enumerate(values)]
+    def stage(self, values: Sequence[Value], name: str, reset: bool = False) -> list[Signal]:
+        """`values` one step later, each in a register `name` + number; `reset`: it is 0 after one."""
+        registers = [Signal(value.shape(), name=f"{name}{n}", reset_less=not reset)
+                     for n, value in enumerate(values)]
         with self.m.If(self.enable):
             self.m.d.sync += [register.eq(value) for register, value in zip(registers, values, strict=True)]
         return registers

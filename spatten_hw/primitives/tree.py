@@ -28,14 +28,14 @@ def balanced(values: Sequence[ValueLike], combine: Callable[[Value, Value], Valu
 
 
 def registered_tree(m: Module, values: Sequence[ValueLike], combine: Callable[[Value, Value], Value], name: str,
-                    enable: ValueLike = 1) -> Value:
-    """`values` combined, `tree_stages(len(values))` enabled cycles later: a single value itself, else a register
-    without reset. `name`: prefix of the registers' names."""
+                    enable: ValueLike = 1, reset: bool = False) -> Value:
+    """`values` combined, `tree_stages(len(values))` enabled cycles later: a single value itself, else a register, 0
+    after a reset if `reset` asks for it. `name`: prefix of the registers' names."""
     pipeline = Pipeline(m, enable)
     level = [Value.cast(value) for value in values]
     fan_in, stage = 1 << LEVELS_PER_STAGE, 0
     while len(level) > 1:
         stage += 1
         level = list(pipeline.stage([balanced(level[n:n + fan_in], combine) for n in range(0, len(level), fan_in)],
-                                    f"{name}_stage{stage}_"))
+                                    f"{name}_stage{stage}_", reset))
     return level[0]

@@ -13,7 +13,6 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
-from spatten_hw import accelerator
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.plan import Plan
 from spatten_hw.prune.pruner import Pruner
@@ -22,6 +21,7 @@ from spatten_hw.sim.golden.integer_engine import run_golden
 from spatten_hw.sim.harness.build import TOP, build_library
 from spatten_hw.sim.harness.transport import VerilatedTransport
 from spatten_hw.top import Top
+from spatten_hw.units import Unit
 from spatten_hw.verilog import to_verilog
 from spatten_hw.write.writer import Writer
 
@@ -76,8 +76,8 @@ class LatePruner(Pruner):
 @pytest.fixture(scope="module")
 def library():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accelerator, "Writer", LateWriter)
-        patch.setattr(accelerator, "Pruner", LatePruner)
+        load, instead = Unit.load, {"writer": LateWriter, "pruner": LatePruner}
+        patch.setattr(Unit, "load", lambda unit: instead.get(unit.name) or load(unit))
         verilog = to_verilog(Top(CONFIG), TOP, contracts=True)
     return build_library(verilog, CONFIG.channels, CONFIG.axi_data_bits)
 

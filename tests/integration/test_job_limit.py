@@ -8,7 +8,7 @@ import pytest
 
 from spatten_hw.host.driver import JOB_DONE, JOB_ERROR, Driver, JobError, JobTimeout
 from spatten_hw.host.plan import Plan
-from spatten_hw.interface.activity import READS, UNITS, WRITES
+from spatten_hw.interface.activity import ACTIVE_UNITS, READS, WRITES
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.harness.hang import HangError
 from tests.faults.jobs import Solo, assert_right, finish
@@ -165,7 +165,7 @@ def test_activity_says_what_memory_owes():
             seen |= told
             # Somebody has work, and the stages say with which job.
             word = driver._read("ACTIVITY")
-            assert any(driver._field("ACTIVITY", name, word) for name, *_ in UNITS), where
+            assert any(driver._field("ACTIVITY", name, word) for name, *_ in ACTIVE_UNITS), where
             stages = {driver._field("JOB_TAGS", s, driver._read("JOB_TAGS")) for s in ("FRONT", "BACK")
                       if driver._field("ACTIVITY", s, word)}
             assert stages == set(found.jobs), where

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 from amaranth.hdl import Shape
 
@@ -32,7 +30,7 @@ def from_params(params: dict) -> SpAttenConfig:
 
 
 def to_params(config: SpAttenConfig) -> dict:
-    return {"config": dataclasses.asdict(config)}
+    return {"config": config.fields}
 
 
 def put(layout, **values: int) -> int:
