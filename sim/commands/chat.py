@@ -17,6 +17,7 @@ from spatten_hw.output import check_targets, write_all
 from spatten_hw.sim.commands.demo import make_engine
 from spatten_hw.sim.engine import ENGINES
 from spatten_hw.sim.status import Status
+from spatten_hw.user_text import read_text
 
 if TYPE_CHECKING:
     from spatten_hw.config import SpAttenConfig
@@ -110,12 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _question(args: argparse.Namespace) -> str | None:
     """What is asked; None: line after line."""
-    text = args.prompt
-    if args.file is not None:
-        try:
-            text = args.file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{args.file}: not readable as a text ({error})") from None
+    text = args.prompt if args.file is None else read_text(args.file)
     if text is None and not sys.stdin.isatty():
         raise UserError("nothing is asked: give --prompt TEXT or --file FILE, or run it on a terminal")
     if text is not None and not text.strip():

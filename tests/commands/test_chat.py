@@ -69,7 +69,7 @@ def test_a_conversation(run, monkeypatch):
     (["--prompt", "a", "--policy", "none"], "there is no such policy; there are default, dense, values, paper"),
     (["--prompt", "a" * 600], "more than the model's context of 512"),
     (["--prompt", "a", "--model", "none.gguf"], "none.gguf: there is no such model file"),
-    (["--file", "none.txt"], "none.txt: not readable as a text"),
+    (["--file", "none.txt"], "none.txt: No such file or directory"),
     ([], "nothing is asked: give --prompt TEXT or --file FILE"),
     (["--prompt", "a", "--set", "max_heads=2", "--set", "max_group=1"], "needs max_heads"),
 ])
