@@ -29,8 +29,6 @@ DRIVERS = {
     "ram": lambda c: c.multipliers * c.operand_bits * max(512, 2 * c.sram_rows) / 18432,
     "vectors": lambda c: c.slots * c.max_tokens / 1024,
 }
-#: What is counted: look-up tables of four inputs, flip-flops, multiplier blocks of 18 × 18, block RAMs of 18 kbit.
-QUANTITIES = ("luts", "flip_flops", "dsps", "brams")
 
 
 @dataclass(frozen=True)
@@ -49,5 +47,6 @@ def law(constant: float, **slopes: float) -> Law:
     return Law(constant, slopes)
 
 
-#: Quantity → law; one that is missing is 0.
+#: Quantity → law; one that is missing is 0. Quantities: "luts" of four inputs, "flip_flops", "dsps" (multiplier blocks
+#: of 18 × 18), "brams" (of 18 kbit).
 Laws = Mapping[str, Law]

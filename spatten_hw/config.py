@@ -58,7 +58,7 @@ class SpAttenConfig:
     slots: int = field(default=8, metadata={"doc": "score vectors in flight between Q×K and the decision"})
     topk_lanes: int = field(default=16, metadata={"doc": "comparators per top-k array (P)"})
     topk: str | TopKChoice = field(
-        default=QuickSelectChoice(), metadata={"doc": "local top-k engine, quickselect or linerate"})
+        default=QuickSelectChoice(), metadata={"doc": "engine of the local top-k, and its parameters"})
     channels: int = field(default=16, metadata={"doc": "AXI4 memory ports (C)"})
     axi_data_bits: int = field(default=256, metadata={"doc": "data width of one memory port"})
     axi_addr_bits: int = field(default=32, metadata={"doc": "byte address width of one memory port"})

@@ -25,7 +25,7 @@ class TopKChoice:
 
     `name`: in configurations. `component`: "module:Class" below `spatten_hw`, a `TopKEngine` that takes the parameters
     by name. `golden`: what it computes, a function like `sim.golden.topk.topk_mask`. `passes`: how often it reads a
-    vector that loses values. `laws`: area of local value pruning with this engine (`area_law.py`).
+    vector that loses values. `title`: on the site. `laws`: area of local value pruning with it (`area_law.py`).
     """
 
     name: ClassVar[str]
@@ -75,7 +75,8 @@ class QuickSelectChoice(TopKChoice):
     title: ClassVar[str] = "quick-select with a zero eliminator, as in the paper"
     component: ClassVar[str] = "topk.quickselect:QuickSelect"
     passes: ClassVar[int] = 2
-    laws: ClassVar[Laws] = {"luts": law(2470, topk=1160), "flip_flops": law(1690, topk=475), "brams": law(10, topk=1.6)}
+    laws: ClassVar[Laws] = {"luts": law(1780, topk=849), "flip_flops": law(1520, topk=502), "dsps": law(7),
+                            "brams": law(5, topk=1.5)}
 
     waiting: int = _parameter(4, 1, 16, "vectors that may wait loaded, and as many selected")
 

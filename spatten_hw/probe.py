@@ -32,6 +32,7 @@ from .stream.layouts import (
     tag_layout,
     v_command,
 )
+from .units import HOST, MEMORY
 
 #: The port is read as words of this many bits.
 WORD = 64
@@ -74,7 +75,7 @@ class Observed:
 STREAMS: tuple[Observed, ...] = (
     # Jobs taken by the sequencer and finished; operations of the cascade pruner taken and done.
     Observed("jobs", job_offer, ("tag", "error", "job.generate"), source="job reader", sink="sequencer"),
-    Observed("completions", lambda _: completion_layout(), ("tag", "error"), source="sequencer", sink="host"),
+    Observed("completions", lambda _: completion_layout(), ("tag", "error"), source="sequencer", sink=HOST),
     Observed("prune", lambda _: data.StructLayout({"finish": 1}), ("finish",),
              source="sequencer", sink="cascade pruner"),
     Observed("pruned", lambda _: data.StructLayout({"error": 1}), ("error",),
@@ -118,7 +119,7 @@ def observed(c: SpAttenConfig) -> tuple[Observed, ...]:
 
 def memory(channel: int) -> str:
     """Name of a memory port among the units."""
-    return f"memory {channel}"
+    return f"{MEMORY} {channel}"
 
 
 def probe_layout(c: SpAttenConfig) -> data.StructLayout:

@@ -16,6 +16,7 @@ import drawings
 
 from spatten_hw.cli import _parser
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.engines import TOPK
 from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
 from spatten_hw.interface.register_pages import registers_markdown
 from spatten_hw.presets import PRESETS
@@ -64,6 +65,14 @@ def configuration() -> str:
             values = " | ".join(str(c.fields[field.name]) for c in PRESETS.values())
             default = SpAttenConfig().fields[field.name]
             lines.append(f"| `{field.name}` | {field.metadata.get('doc', '')} | {default} | {values} |")
+    lines += ["\n## Top-k engines of local value pruning\n",
+              "`topk` is a name, with parameters behind it: `--set topk=linerate,digit_bits=3,wide=2`.\n",
+              "| engine | what | parameter | default | range | what |", "|---|---|---|---|---|---|"]
+    for name, kind in TOPK.items():
+        for field in dataclasses.fields(kind):
+            low, high = field.metadata["range"]
+            lines.append(f"| `{name}` | {kind.title} | `{field.name}` | {field.default} | {low} … {high} | "
+                         f"{field.metadata['doc']} |")
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,6 @@ from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.build import Progress
 from spatten_hw.sim.harness.payload import pack
 from spatten_hw.softmax.softmax import Softmax
-from spatten_hw.topk.linerate import LineRate
 from spatten_hw.topk.local import LocalTopK
 
 from .blocks import Figure, compare, mixes, rows_of, span
@@ -89,7 +88,7 @@ def local_topk(c: SpAttenConfig, rng: np.random.Generator, count: int, progress:
     only_asked(engine)
     figures = []
     for n, k in [*((n, k) for n, k in CASES if n <= c.max_tokens), (min(384, c.max_tokens), c.max_tokens), (1, 1)]:
-        stated = max(-(-n // c.lanes), engine.cycles(n) if isinstance(engine, LineRate) else 0)
+        stated = max(-(-n // c.lanes), engine.cycles(n) or 0)
         figures.append(_local_case(block, n, k, count, stated, rng))
     return figures
 

@@ -22,6 +22,7 @@ from spatten_hw.user_text import read_text
 if TYPE_CHECKING:
     from spatten_hw.config import SpAttenConfig
     from spatten_hw.sim.models.decoder.report import Report
+    from spatten_hw.sim.models.decoder.sampling import Sampler
     from spatten_hw.sim.models.llama.gguf_file import Loaded
 
 #: Preset that has the model's head dimension and room for a conversation.
@@ -91,22 +92,24 @@ def run(args: argparse.Namespace) -> int:
 
     if args.policy not in POLICIES:
         raise UserError(f"--policy {args.policy}: there is no such policy; there are {', '.join(POLICIES)}")
+    from spatten_hw.sim.models.decoder.sampling import Sampler
+
+    sampler = Sampler(args.temperature, args.top_k, args.seed)
     with Status() as status:
         status.show("reading the model")
         from spatten_hw.sim.models.llama.gguf_file import load
 
         loaded = load(args.model)
         loaded.model.context = min(loaded.model.context, config.max_tokens)
-        if question is not None:
-            _prompt(loaded, [("user", question)], args)      # what cannot be is refused before anything is built
+        # What cannot be is refused before anything is built.
+        _prompt(loaded, [("user", question or "a")], args, config)
         with make_engine(args.engine, config, status) as engine:
             if question is not None:
-                report = _answer(loaded, [("user", question)], args, config, engine, status)
-                status.clear()
+                report = _answer(loaded, [("user", question)], args, config, engine, sampler, status)
                 print(_told(report, args.mhz))
                 _write(report, args)
                 return 1 if report.mismatches else 0
-            return _converse(loaded, args, config, engine, status)
+            return _converse(loaded, args, config, engine, sampler, status)
 
 
 def _question(args: argparse.Namespace) -> str | None:
@@ -119,39 +122,41 @@ def _question(args: argparse.Namespace) -> str | None:
     return text
 
 
-def _prompt(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Namespace) -> tuple[int, ...]:
-    """Ids of the conversation. Raises `UserError` if they and the answer do not fit."""
+def _prompt(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Namespace,
+            config: SpAttenConfig) -> tuple[int, ...]:
+    """Ids of the conversation. Raises `UserError` if they and the answer do not fit model or build."""
+    from spatten_hw.sim.models.decoder.jobs import check_build
     from spatten_hw.sim.models.decoder.policies import POLICIES
     from spatten_hw.sim.models.decoder.sampling import check_request
 
     ids = loaded.tokenizer.encode(turns[-1][1]) if args.plain else loaded.tokenizer.chat(turns)
-    check_request(loaded.model, POLICIES[args.policy].settings, len(ids), args.tokens)
+    settings = POLICIES[args.policy].settings
+    check_request(loaded.model, settings, len(ids), args.tokens)
+    check_build(loaded.model, config, settings, len(ids))
     return ids
 
 
 def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Namespace, config: SpAttenConfig,
-            engine: Any, status: Status) -> Report:
+            engine: Any, sampler: Sampler, status: Status) -> Report:
     """Answers the last turn, printing token by token."""
     import numpy as np
 
     from spatten_hw.sim.models.decoder.attention import FloatAttention, integer_attention
-    from spatten_hw.sim.models.decoder.jobs import check_build
     from spatten_hw.sim.models.decoder.policies import POLICIES
     from spatten_hw.sim.models.decoder.report import Report
-    from spatten_hw.sim.models.decoder.sampling import Sampler, generate
+    from spatten_hw.sim.models.decoder.sampling import generate
     from spatten_hw.sim.models.decoder.session import Session
 
     policy, tokenizer = POLICIES[args.policy], loaded.tokenizer
-    ids = _prompt(loaded, turns, args)
-    check_build(loaded.model, config, policy.settings, len(ids))
+    ids = _prompt(loaded, turns, args, config)
     status.show(f"prompt of {len(ids)} tokens")
     start = time.monotonic()
     loaded.model.calibrate(np.array(ids), policy.fold)
     attention = FloatAttention() if engine is None else integer_attention(engine)
     session = Session(loaded.model, config, policy.settings, attention)
     generated: list[int] = []
-    shown = 0
-    for token in generate(session, ids, args.tokens, Sampler(args.temperature, args.top_k, args.seed)):
+    text, shown = "", 0
+    for token in generate(session, ids, args.tokens, sampler):
         if token in tokenizer.end:
             break
         generated.append(token)
@@ -164,13 +169,14 @@ def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
         if not sys.stdout.isatty():
             status.show(f"{len(generated)} tokens")
     status.clear()
-    print(flush=True)
+    print(text[shown:], flush=True)
     return Report(config, args.engine, policy.settings, tokenizer.pieces(ids), tokenizer.pieces(generated),
                   session.traces, list(getattr(engine, "mismatches", [])), getattr(engine, "compared", 0),
                   time.monotonic() - start, "token")
 
 
-def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, engine: Any, status: Status) -> int:
+def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, engine: Any, sampler: Sampler,
+              status: Status) -> int:
     """Asks and answers until an empty line or the end of input."""
     turns: list[tuple[str, str]] = []
     differs = False
@@ -185,13 +191,14 @@ def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, e
         if not line:
             break
         try:
-            report = _answer(loaded, [*turns, ("user", line)], args, config, engine, status)
+            report = _answer(loaded, [*turns, ("user", line)], args, config, engine, sampler, status)
         except UserError as error:
             print(f"({error})")
             continue
         turns += [("user", line), ("assistant", "".join(report.text).strip())]
-        differs |= bool(report.mismatches)
-        print(_told(report, args.mhz).splitlines()[0])
+        told = _told(report, args.mhz)
+        differs = bool(report.mismatches)
+        print(told if differs else told.splitlines()[0])
     return 1 if differs else 0
 
 

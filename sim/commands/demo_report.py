@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.models.engines import compared_lines
 from spatten_hw.sim.models.minilm import MiniLM, Tokens
 from spatten_hw.sim.models.pruned import Encoding, dense_bytes
 from spatten_hw.sim.report.of_demo import Watch
@@ -82,12 +83,7 @@ def render(r: Report, colour: bool) -> str:
     lines.append(f"DRAM bytes: {moved:,}, {moved / dense:.0%} of dense 12-bit attention ({dense:,})")
     if r.engine_name == "rtl":
         lines.append(f"Cycles: {r.engine.cycles:,} of '{r.config.name}', simulated in {r.seconds:.1f} s")
-        if r.mismatches:
-            lines.append(f"RTL DIFFERS from the golden model in {len(r.mismatches)} places:")
-            lines += [f"  {m}" for m in r.mismatches[:20]]
-        else:
-            lines.append(f"RTL equals the golden model bit for bit: {r.engine.compared:,} outputs, surviving ids and "
-                         "byte counts of every layer")
+        lines += compared_lines(r.mismatches, r.engine.compared, "layer")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -111,3 +112,11 @@ class HardwareEngine:
         return HardwareOutcome(out, outcome.tokens_alive, outcome.heads_alive, counters.bytes, counters.queries,
                                counters.cycles, expected.refetched, expected.token_scores, expected.head_scores)
 
+
+def compared_lines(mismatches: Sequence[str], compared: int, what: str) -> list[str]:
+    """What a report says of the comparison with the golden model, at most 20 differences. `what`: what was compared
+    each, "layer" or "job"."""
+    if mismatches:
+        return [f"RTL DIFFERS from the golden model in {len(mismatches)} places:", *(f"  {m}" for m in mismatches[:20])]
+    return [f"RTL equals the golden model bit for bit: {compared:,} outputs, surviving ids and byte counts of every "
+            f"{what}"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import or_
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import ValueLike
 
+from .tree import balanced
+
 
 def any_of(values: Iterable[ValueLike]) -> Value:
     """All `values` (at least one) or-ed together, as a balanced tree."""
-    level = [Value.cast(value) for value in values]
-    while len(level) > 1:
-        level = [a | b for a, b in zip(level[::2], level[1::2], strict=False)] + (level[-1:] if len(level) % 2 else [])
-    return level[0]
+    return balanced(list(values), or_)
 
 
 def one_hot_mux(select: Value | Sequence[Value], values: Sequence[ValueLike]) -> Value:

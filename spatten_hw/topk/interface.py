@@ -36,3 +36,15 @@ class TopKEngine(wiring.Component):
         self.max_rows = -(-max_n // lanes)
         row = topk_row(lanes, key_bits, payload_bits, tag_bits, self.count_bits)
         super().__init__({"i": In(stream.Signature(row)), "o": Out(stream.Signature(row))})
+
+    def most_cycles(self, n: int) -> int:
+        """Most cycles from one vector of up to n keys to the next, with input and output always ready."""
+        raise NotImplementedError
+
+    def cycles(self, n: int) -> int | None:
+        """The same, exact, while the input never waits; None: it depends on the keys."""
+        return None
+
+    def latency(self, n: int) -> int | None:
+        """Cycles from the first row of a vector of n keys to its last row at `o`, alone; None: depends on the keys."""
+        return None

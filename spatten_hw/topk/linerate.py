@@ -95,6 +95,10 @@ class LineRate(TopKEngine):
         """From one vector of n keys to the next while the input never waits."""
         return max(self.rows(n), *(p * (self.groups(n) + DigitStage.LATENCY) for p in self.passes if p > 1), 1)
 
+    def most_cycles(self, n: int) -> int:
+        """See `TopKEngine`."""
+        return self.cycles(n)
+
     def latency(self, n: int) -> int:
         """Cycles from the first row of a vector of n keys to its last row at `o`, if nothing else is inside.
 

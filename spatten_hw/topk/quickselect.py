@@ -46,6 +46,10 @@ class QuickSelect(TopKEngine):
         """Most cycles that the search for the threshold of any vector of n keys takes."""
         return self._selector.worst_case_cycles(n)
 
+    def most_cycles(self, n: int) -> int:
+        """See `TopKEngine`: the search, and the filter, which takes the vector's rows and may have waited for it."""
+        return self.worst_case_cycles(n) + -(-n // self.lanes) + 12
+
     def elaborate(self, platform) -> Module:
         m = Module()
         lanes, count_bits, depth = self.lanes, self.count_bits, self.buffer_depth

@@ -37,8 +37,8 @@ def test_an_answer_and_its_statistics(run, policy, tmp_path):
     assert code == 0 and "tokens of prompt, " in text and "steps: DRAM bytes" in text
     assert data["engine"] == "golden" and data["settings"]["k_bits"] == list(POLICIES[policy].settings.k_bits)
     assert PROMPT in data["prompt"] and page.read_text().startswith("<!DOCTYPE html>")
-    pruned = {len(job["alive"]) < job["tokens"] for job in data["layers"] if job["step"] > 40}
-    assert not pruned or policy != "default"
+    pruned = {len(job["alive"]) < job["tokens"] for job in data["layers"] if job["step"] and job["layer"]}
+    assert pruned == {policy == "paper"}
 
 
 def test_float_and_golden_say_the_same(run):
@@ -53,6 +53,39 @@ def test_the_hardware_answers(run):
     code, text, _ = run("--tokens", 3, "--plain", engine="rtl")
     assert code == 0 and "RTL equals the golden model bit for bit" in text
     assert "attention of a step: " in text and "at 1000 MHz" in text and "8 bytes per cycle" in text
+
+
+@pytest.mark.parametrize("asked", [["--prompt", "a"], []])
+def test_a_build_that_is_too_small_is_refused_before_it_is_made(asked, model, capsys, monkeypatch):
+    monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(chat, "make_engine", None)
+    assert cli.main(["chat", "--model", str(model), "--preset", "small", "--set", "max_heads=2", "--set", "max_group=1",
+                     *asked]) == 2
+    assert "needs max_heads" in capsys.readouterr().err
+
+
+def test_differences_in_a_conversation_are_told(run, monkeypatch):
+    from spatten_hw.sim.models.decoder.report import Report
+
+    lines = iter(["the ant", ""])
+    monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    monkeypatch.setattr(chat, "_answer", lambda *a: Report(
+        a[3], "rtl", POLICIES["default"].settings, ("a",), ("b",), [_trace()], ["out differs"], 1, 0.1, "token"))
+    code, text, _ = run(prompt=None)
+    assert code == 1 and "RTL DIFFERS" in text and "out differs" in text
+
+
+def _trace():
+    import numpy as np
+
+    from spatten_hw.host.results import BYTE_CLASSES
+    from spatten_hw.sim.models.decoder.attention import PassResult
+    from spatten_hw.sim.models.decoder.session import Trace
+
+    alive = np.ones(1, dtype=bool)
+    return Trace(0, 0, 1, PassResult(np.zeros(0), alive, alive, np.ones(1), np.ones(1), 1, 0,
+                                     dict.fromkeys(BYTE_CLASSES, 8), 10), 100)
 
 
 def test_a_conversation(run, monkeypatch):
@@ -72,6 +105,7 @@ def test_a_conversation(run, monkeypatch):
     (["--file", "none.txt"], "none.txt: No such file or directory"),
     ([], "nothing is asked: give --prompt TEXT or --file FILE"),
     (["--prompt", "a", "--set", "max_heads=2", "--set", "max_group=1"], "needs max_heads"),
+    (["--prompt", "a", "--temperature", "-1"], "temperature = -1.0: must be a number from 0"),
 ])
 def test_bad_input(arguments, message, model, capsys, monkeypatch):
     monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: False, raising=False)

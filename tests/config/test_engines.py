@@ -73,7 +73,7 @@ def test_what_a_choice_brings(name):
         for value in (low - 1, high + 1):
             assert list(dataclasses.replace(choice, **{f.name: value}).violations()), (f.name, value)
         assert not list(dataclasses.replace(choice, **{f.name: low}).violations())
-    assert set(choice.laws) == {"luts", "flip_flops", "brams"}
+    assert {"luts", "flip_flops", "brams"} <= set(choice.laws)
 
 
 def test_an_engine_by_name():

@@ -1,11 +1,13 @@
 """The table of units is what the accelerator, its registers and its probes have."""
 
+import pytest
+
 from spatten_hw import probe, units
 from spatten_hw.boards.flow.units import unit_modules
 from spatten_hw.hierarchy import FIGURE, modules
 from spatten_hw.interface.activity import ACTIVE_UNITS
 from spatten_hw.interface.registers import COUNTERS
-from spatten_hw.presets import EIGHTH, FULL, SMALL
+from spatten_hw.presets import EIGHTH, FULL, PRESETS, SMALL
 from spatten_hw.top import Top
 from spatten_hw.units import GLUE_LAWS, UNITS
 from spatten_hw.verilog import to_verilog
@@ -39,6 +41,18 @@ def test_streams_run_between_units():
     for stream in probe.observed(EIGHTH):
         for end in filter(None, (stream.source, stream.sink)):
             assert end in known or end.startswith(f"{units.MEMORY} "), stream
+
+
+#: `spatten-hw bench area --unit local_topk` with either engine: LUTs, flip-flops, DSPs, block RAMs.
+MEASURED = {("small", "linerate"): (4865, 2657, 0, 13), ("small", "quickselect"): (3477, 2524, 7, 8),
+            ("eighth", "linerate"): (21374, 9166, 0, 36), ("eighth", "quickselect"): (15366, 9547, 7, 29)}
+
+
+@pytest.mark.parametrize("preset,engine", MEASURED)
+def test_engines_take_what_was_measured(preset, engine):
+    found = units.BY_NAME["local_topk"].area(PRESETS[preset].replace(topk=engine))
+    for quantity, value in zip(("luts", "flip_flops", "dsps", "brams"), MEASURED[preset, engine], strict=True):
+        assert found.get(quantity, 0) == pytest.approx(value, rel=0.03, abs=0.5), quantity
 
 
 def test_areas_are_those_of_the_laws():

@@ -13,6 +13,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.sim.models.decoder.session import Trace
 from spatten_hw.sim.models.decoder.settings import DecoderSettings
+from spatten_hw.sim.models.engines import compared_lines
 
 
 @dataclass
@@ -65,12 +66,7 @@ def render(r: Report) -> str:
                      f"{dense / total:.2f}x); LSBs for {again / rows:.0%} of {rows:,} query rows")
     if r.engine == "rtl":
         lines.append(f"cycles {r.cycles:,}, of which {sum(t.result.cycles or 0 for t in parts['steps']):,} in steps")
-        if r.mismatches:
-            lines.append(f"RTL DIFFERS from the golden model in {len(r.mismatches)} places:")
-            lines += [f"  {m}" for m in r.mismatches[:20]]
-        else:
-            lines.append(f"RTL equals the golden model bit for bit: {r.compared:,} outputs, surviving ids and byte "
-                         "counts of every job")
+        lines += compared_lines(r.mismatches, r.compared, "job")
     return "\n".join(lines)
 
 
