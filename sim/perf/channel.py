@@ -54,7 +54,9 @@ class Channel:
         self.releases: deque[tuple[int, int]] = deque()
         self.reads = self.pool = 0
         self.bus_free = self.pool_free = 0
-        self.phase = number * machine.refresh_every // machine.channels
+        # A layer begins half an interval after the first channel's refresh.
+        spread = number * machine.refresh_every // machine.channels if machine.refresh_spread else 0
+        self.phase = machine.refresh_every // 2 + spread
         #: Beats read, and cycles of Prob×V.
         self.beats = self.worked = 0
 
@@ -74,7 +76,11 @@ class Channel:
     def request(self, now: int) -> None:
         """Ask for the row whose turn it is, if there is room for it."""
         oldest = now - self.machine.latencies.request
-        chosen = choose(self.first, [queue for queues in self.queues for queue in queues
+        first = self.first
+        if first == "level":
+            full = max(map(len, self.queues[VALUE])) >= 3 * self.machine.value_queue // 4
+            first = "value" if full else "key"
+        chosen = choose(first, [queue for queues in self.queues for queue in queues
                                      if queue and queue[0].time <= oldest])
         if chosen is None or self.pool + chosen[0].beats > self.machine.pool_beats:
             return

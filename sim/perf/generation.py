@@ -38,8 +38,8 @@ class Generation:
         self.gather_row, self.gather_free = 0, 0
         self.drains: deque[Gang] = deque()
         self.tree_free, self.end, self.finished = 0, 0, 0
-        bits = {"key": layer.bits, "query": layer.query_bits, "lsb": layer.lsb_bits}
-        self.beats = {name: machine.beats(layer.dim, b) for name, b in bits.items()}
+        self.beats = {name: machine.beats(layer.dim, bits) for name, bits in (
+            ("key", layer.bits), ("query", layer.query_bits), ("lsb", layer.lsb_bits))}
         self.chunks = machine.chunks(layer.dim)
 
     def run(self) -> Run:
@@ -136,12 +136,10 @@ class Generation:
     def ready(self, gang: Gang) -> None:
         """All scores are there: each member goes its way through softmax and local top-k."""
         first = gang.number * self.layer.group
-        flat = range(gang.flat)
-        members = flat if gang.replayed else range(gang.members)
         decided = 0
-        for m in members:
+        for m in range(gang.flat if gang.replayed else gang.members):
             vector = self.vectors.send(gang.rows, self.now)
-            if m in flat and not gang.replayed:
+            if m < gang.flat and not gang.replayed:
                 decided = vector.read + self.lat.decision
                 continue
             self.at(vector.read, lambda m=m: self.slots.free(first + m))  # type: ignore[misc]
@@ -161,7 +159,7 @@ class Generation:
             self.at(self.now + self.lat.gather, lambda: self.gathers.append(gang))
 
     def gather(self) -> None:
-        """The walk of a gang's kept rows: one per cycle into the slices' queues, if all have room."""
+        """The walk of a gang's kept rows: one a cycle into the slices' queues, if all have room."""
         if not self.gathers or self.now < self.gather_free:
             return
         gang = self.gathers[0]
@@ -170,6 +168,8 @@ class Generation:
                 return
             self.sums.taken += gang.members
             self.drains.append(gang)
+        while self.lat.skip and self.gather_row < len(gang.values) - 1 and not gang.values[self.gather_row]:
+            self.gather_row += 1
         row = gang.values[self.gather_row]
         if any(self.waiting(VALUE, s) >= self.machine.value_queue for s, *_ in row):
             return

@@ -25,6 +25,7 @@ class Latencies:
     topk: int = 12       # of local top-k, beside its passes
     gather: int = 4      # from a gang's last kept row to the first entries of its walk
     gather_gap: int = 4  # between the walks of two gangs, beside their rows
+    skip: bool = False   # whether the walk passes over rows in which nothing is kept, without a cycle for them
     value: int = 9       # from the last chunk of a V row to its sum
     drain: int = 10      # from the tree to the write, beside chunks and levels of the tree
     finish: int = 16     # from the last write to the completion
@@ -61,13 +62,15 @@ class Machine:
     key_queue: int = 64         # K requests that wait, per slice
     feed_chunks: int = 8        # room of a slice between pool and multipliers, for K and V each
     value_queue: int = 64       # entries of kept values that wait, per slice
-    first: str = "key"          # whose request goes first: "key", "value", "oldest", or "tail": V, but K once the
-                                # heads that are still to be decided all have slots
-    out: str = "oldest"         # which complete row leaves the pool first; the same words
+    first: str = "key"          # whose request goes first: "key", "value", "oldest"; "tail": V, but K once the heads
+                                # that are still to be decided all have slots; "level": K, but V while a V queue is
+                                # three quarters full
+    out: str = "key"            # which complete row leaves the pool first; the same words
     turned: bool = True         # rows of head h, token t in channel (t + h) mod C; False: t mod C
     memory_latency: int = 8     # from an address to its first beat
     refresh_every: int = 0      # a channel gives nothing for `refresh_for` of so many cycles; 0: always
     refresh_for: int = 0
+    refresh_spread: bool = True     # channels one after the other; False: all at once
     latencies: Latencies = Latencies()
 
     def replace(self, **changes: object) -> Machine:
