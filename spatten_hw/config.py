@@ -24,8 +24,8 @@ PROB_BITS = 12
 #: Width of one element of an attention output row in memory, two's complement.
 OUT_BITS = 16
 LSB_WIDTH = 4
-#: Base-C digits of a granule's number that together choose its channel (`bus/interleave.py`).
-INTERLEAVE_DIGITS = 3
+#: No AXI4 burst may cross a multiple of this.
+PAGE_BYTES = 4096
 
 
 class ConfigError(ValueError):
@@ -47,7 +47,8 @@ class SpAttenConfig:
 
     name: str = field(default="custom", metadata={"doc": "label, not part of the hash"})
     multipliers: int = field(default=512, metadata={"doc": "multipliers in each of the Q×K and Prob×V arrays"})
-    min_dim: int = field(default=32, metadata={"doc": "smallest head dimension D; width of one array slice"})
+    chunk: int = field(
+        default=32, metadata={"doc": "multipliers in each array of one slice; head dimensions D are multiples of it"})
     max_dim: int = field(default=128, metadata={"doc": "largest head dimension D of a job"})
     operand_bits: int = field(default=12, metadata={"doc": "on-chip width of Q, K and V"})
     max_tokens: int = field(default=1024, metadata={"doc": "longest context"})
@@ -62,11 +63,8 @@ class SpAttenConfig:
     channels: int = field(default=16, metadata={"doc": "AXI4 memory ports (C)"})
     axi_data_bits: int = field(default=256, metadata={"doc": "data width of one memory port"})
     axi_addr_bits: int = field(default=32, metadata={"doc": "byte address width of one memory port"})
-    interleave_bytes: int = field(
-        default=64, metadata={"doc": "consecutive bytes that stay on one channel before the next takes over"})
-    k_ports: int = field(default=16, metadata={"doc": "row ports of the K fetcher"})
-    v_ports: int = field(default=16, metadata={"doc": "row ports of the V fetcher"})
-    ids_per_port: int = field(default=8, metadata={"doc": "bursts outstanding per row port"})
+    reads: int = field(default=64, metadata={"doc": "rows outstanding per channel; as many AXI ids"})
+    pool_beats: int = field(default=128, metadata={"doc": "beats of outstanding rows that one channel has room for"})
     job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
 
     def __post_init__(self) -> None:
@@ -90,32 +88,47 @@ class SpAttenConfig:
 
     @property
     def slices(self) -> int:
-        """Array slices of `min_dim` multipliers each."""
-        return self.multipliers // self.min_dim
+        """Slices (S): each has `chunk` multipliers per array and belongs to one channel."""
+        return self.multipliers // self.chunk
+
+    @property
+    def slices_per_channel(self) -> int:
+        return self.slices // self.channels
 
     @property
     def lanes(self) -> int:
-        """Lanes (L) of a row: the most keys one Q×K cycle can score, reached at D = min_dim."""
+        """Lanes of a row: one per slice."""
         return self.slices
 
     @property
-    def dims(self) -> tuple[int, ...]:
-        """Head dimensions a job may have, ascending powers of two."""
-        return tuple(1 << e for e in range(self.min_dim.bit_length() - 1, self.max_dim.bit_length()))
+    def max_chunks(self) -> int:
+        """Chunks of the longest head dimension."""
+        return self.max_dim // self.chunk
 
-    def rows_per_cycle(self, dim: int) -> int:
-        """R: keys scored per cycle at head dimension `dim`."""
-        return self.multipliers // dim
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Head dimensions a job may have, ascending."""
+        return tuple(range(self.chunk, self.max_dim + 1, self.chunk))
 
     @property
     def max_rows(self) -> int:
-        """Full rows of `lanes` that the longest vector takes."""
-        return -(-self.max_tokens // self.lanes)
+        """Rows of a vector as long as the build allows, if its tokens are spread evenly: no slice has more keys."""
+        return -(-self.max_tokens // self.slices)
 
     @property
-    def sram_rows(self) -> int:
-        """Rows of `multipliers` operands in one half of the K (V) SRAM."""
+    def sram_words(self) -> int:
+        """Chunks in one half of the K (V) SRAM of a slice."""
         return self.sram_tokens * self.max_dim // self.multipliers
+
+    @property
+    def items(self) -> int:
+        """Work items between their issue and their output: each keeps its probabilities."""
+        return 2 * self.slots
+
+    @property
+    def sums(self) -> int:
+        """Work items whose outputs are accumulated or wait for the adder tree."""
+        return 1 << clog2(2 * self.max_group)
 
     # -- widths ---------------------------------------------------------------------------------------
 
@@ -144,6 +157,33 @@ class SpAttenConfig:
         return max(1, clog2(self.slots))
 
     @property
+    def row_bits(self) -> int:
+        """Width of a row number: the place of a key among those of its slice."""
+        return max(1, clog2(self.max_rows))
+
+    @property
+    def chunk_count_bits(self) -> int:
+        """Width of a number of chunks, 1 … max_chunks."""
+        return self.max_chunks.bit_length()
+
+    @property
+    def chunk_bits(self) -> int:
+        """Width of the number of a chunk in its row."""
+        return max(1, clog2(self.max_chunks))
+
+    @property
+    def slice_bits(self) -> int:
+        return max(1, clog2(self.slices))
+
+    @property
+    def item_bits(self) -> int:
+        return max(1, clog2(self.items))
+
+    @property
+    def sum_bits(self) -> int:
+        return max(1, clog2(self.sums))
+
+    @property
     def score_bits(self) -> int:
         """Width of an exact Q·K, two's complement; 2·W + log2(D) because D·(−2^(W−1))² must fit too."""
         return 2 * self.operand_bits + clog2(self.max_dim)
@@ -170,24 +210,34 @@ class SpAttenConfig:
         return self.axi_data_bits // 8
 
     @property
-    def granule_beats(self) -> int:
-        """Longest burst: the beats of one interleave granule."""
-        return self.interleave_bytes // self.beat_bytes
+    def max_row_beats(self) -> int:
+        """Beats of the longest row of a plane."""
+        return -(-self.max_dim * self.operand_bits // self.axi_data_bits)
+
+    @property
+    def beats_bits(self) -> int:
+        """Width of a number of beats of one read."""
+        return self.most_beats.bit_length()
+
+    @property
+    def most_beats(self) -> int:
+        """Beats of the longest read: a row, or a few words of a descriptor or of saved state."""
+        return max(self.max_row_beats, self.word_beats)
+
+    @property
+    def word_beats(self) -> int:
+        """Beats of the longest read of words: at most 8 words, so that a read of words is no longer than most rows."""
+        return max(1, 64 // self.beat_bytes)
 
     @property
     def addr_bits(self) -> int:
-        """Width of a logical byte address: channel-local address plus channel number."""
+        """Width of an address of words: channel number above a channel-local byte address."""
         return self.axi_addr_bits + clog2(self.channels)
 
     @property
-    def requesters(self) -> int:
-        """Read requesters on the crossbar, in this order: K ports, V ports, Q port, auxiliary port."""
-        return self.k_ports + self.v_ports + 2
-
-    @property
     def id_bits(self) -> int:
-        """Width of an AXI id: requester number, then burst number within the requester."""
-        return clog2(self.requesters) + max(1, clog2(self.ids_per_port))
+        """Width of an AXI id: a read in flight."""
+        return max(1, clog2(self.reads))
 
     @property
     def fields(self) -> dict[str, object]:

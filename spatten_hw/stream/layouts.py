@@ -1,14 +1,18 @@
 """Payload layouts of the streams between blocks (`docs/architecture.md`, "Streams").
 
-A vector travels as rows. `count` says how many lanes of a row are live (lanes 0 … count − 1; the others
-are don't-care), `last` marks the vector's final row. `tag` says which work item the vector belongs to.
-L = `config.lanes`, P = `config.topk_lanes`, S = `config.slices`.
+A vector of n keys is spread over the S slices: key (row r, slice s). It travels as rows of one lane per slice; bit s of
+`live` says whether slice s has a key in this row. In a prompt position p of the survivor list is row p div S, slice
+p mod S. In generation token t of K/V head h belongs to slice (t + h) mod S, where its row is its rank among the
+surviving tokens of its class, t mod S; so slices have different numbers of keys. Where order matters (ties), keys are
+ordered by row, then by slice. `last` marks a vector's final row. `tag` says which work item the vector belongs to.
+
+S = `config.slices`, N = `config.chunk`, W = `config.operand_bits`, P = `config.topk_lanes`.
 """
 
 from __future__ import annotations
 
 from amaranth import signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, enum
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig, clog2
 from ..interface.descriptor import word_count_bits
@@ -17,32 +21,105 @@ from ..interface.descriptor import word_count_bits
 def tag_layout(c: SpAttenConfig) -> data.StructLayout:
     """Identity of a work item: one query of one query head.
 
-    `head`: query head; `kv_head`: its K/V head; `query`: token id of the query (0 in generation), which is
-    also its row in the output plane; `half`: K/V SRAM half; `stream_v`: kept V rows are fetched (generation,
-    or a flat row) instead of read from the V SRAM; `refetched`: scores include K's LSBs, V rows come with
-    theirs.
+    `head`: query head; `kv_head`: its K/V head; `query`: token id of the query (0 in generation), which is also its row
+    in the output plane; `half`: K/V SRAM half; `stream`: K and V rows come from memory (generation) instead of the
+    SRAMs; `refetched`: scores include K's LSBs, V rows come with theirs; `item`: its number, in which slices keep its
+    probabilities; `first`, `gang`: items first … first + gang − 1 (modulo `items`) share K and V rows.
     """
     return data.StructLayout({
         "head": unsigned(c.head_bits), "kv_head": unsigned(c.head_bits), "query": unsigned(c.token_bits),
-        "half": 1, "stream_v": 1, "refetched": 1,
+        "half": 1, "stream": 1, "refetched": 1, "item": unsigned(c.item_bits), "first": unsigned(c.item_bits),
+        "gang": unsigned(c.max_group.bit_length()),
     })
 
 
-def k_command(c: SpAttenConfig) -> data.StructLayout:
-    """Fetch the K rows of survivor positions 0 … rows − 1 of one K/V head, one plane.
+# -- reads of memory ---------------------------------------------------------------------------------------
 
-    `lsb`: the LSB plane instead of the MSB plane; `fill`: the rows go to SRAM half `half`, else to Q×K. `pair`: also
-    the next head's rows, which lie beside them: every row group of `kv_head` is followed by one of the next head.
-    """
+
+class ReadKind(enum.Enum, shape=3):
+    """What a shared read is for."""
+
+    QUERY = 0      # a Q row, for all slices
+    KEY = 1        # a K row, MSB plane, for the K SRAM of a slice
+    VALUE = 2      # a V row, MSB plane, for the V SRAM of a slice
+    KEY_LSB = 3    # a K row, LSB plane, into the same words
+    VALUE_LSB = 4  # a V row, LSB plane, into the same words
+    WORDS = 5      # 64-bit words of descriptors or state
+
+
+def key_note(c: SpAttenConfig) -> data.StructLayout:
+    """What a K row of generation is for: row `row` of the vectors in slots slot + i (modulo `slots`) for every bit i of
+    `members`. `slice`: which of the channel's slices. `lsb`: LSB plane, its sums are added to the stored scores."""
     return data.StructLayout({
-        "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1, "pair": 1,
+        "slice": unsigned(clog2(c.slices_per_channel)), "slot": unsigned(c.slot_bits),
+        "members": unsigned(c.max_group), "row": unsigned(c.row_bits), "lsb": 1,
     })
 
 
-def v_command(c: SpAttenConfig) -> data.StructLayout:
-    """Fetch the V rows (MSB plane) of survivor positions 0 … rows − 1 into V SRAM half `half`."""
+def value_note(c: SpAttenConfig) -> data.StructLayout:
+    """What a V row of generation is for: it is multiplied by probability `row` of items item + i (modulo `items`) for
+    every bit i of `members` and added to sums sum + i (modulo `sums`). `refetched`: bit i: item i uses V with its LSBs.
+    `lsb`: this is the LSB plane (only members with `refetched` are set)."""
     return data.StructLayout({
-        "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "half": 1,
+        "slice": unsigned(clog2(c.slices_per_channel)), "item": unsigned(c.item_bits), "sum": unsigned(c.sum_bits),
+        "members": unsigned(c.max_group), "refetched": unsigned(c.max_group), "row": unsigned(c.row_bits), "lsb": 1,
+    })
+
+
+def shared_note(c: SpAttenConfig) -> data.StructLayout:
+    """What a shared read is for. QUERY: `index` is the score slot. Fills: half `half` of slice `slice`, `index` is the row.
+    WORDS: nothing."""
+    return data.StructLayout({
+        "kind": ReadKind, "half": 1, "slice": unsigned(clog2(c.slices)),
+        "index": unsigned(max(c.slot_bits, c.row_bits, clog2(max(2, c.sram_words)))),
+    })
+
+
+def read_request(c: SpAttenConfig, note: data.StructLayout) -> data.StructLayout:
+    """Read `beats` ≥ 1 whole beats from channel-local byte address `addr`, a multiple of a beat."""
+    return data.StructLayout({
+        "addr": unsigned(c.axi_addr_bits), "beats": unsigned(c.beats_bits), "note": note,
+    })
+
+
+def plane_mode(c: SpAttenConfig) -> data.StructLayout:
+    """How the rows of a plane become operands. `width`: bits per element; `lsb`: 4 unsigned bits; `shift`: an MSB plane
+    above an LSB plane (value · 2^4); `chunks` per row."""
+    return data.StructLayout({"width": unsigned(5), "lsb": 1, "shift": 1, "chunks": unsigned(c.chunk_count_bits)})
+
+
+def operand_chunk(c: SpAttenConfig, note: data.StructLayout) -> data.StructLayout:
+    """N elements of a row at on-chip width, element e in bits e·W …: chunk `chunk` of the row, `last` its final one.
+    `error`: an AXI error in the row so far. `note` says what the row is for."""
+    return data.StructLayout({
+        "data": unsigned(c.chunk * c.operand_bits), "chunk": unsigned(c.chunk_bits), "last": 1, "error": 1, "note": note,
+    })
+
+
+def aux_command(c: SpAttenConfig) -> data.StructLayout:
+    """Read `words` (≥ 1) 64-bit words from address `addr` (a multiple of 8; channel number above the local address)."""
+    return data.StructLayout({"addr": unsigned(c.addr_bits), "words": unsigned(word_count_bits(c))})
+
+
+def aux_word() -> data.StructLayout:
+    """A 64-bit little-endian word read by an `aux_command`; `error`: its beat had an AXI error response."""
+    return data.StructLayout({"data": unsigned(64), "last": 1, "error": 1})
+
+
+# -- commands ----------------------------------------------------------------------------------------------
+
+
+def key_walk_command(c: SpAttenConfig) -> data.StructLayout:
+    """Read the K rows of all surviving tokens of `kv_head` (generation) for slots slot + i, i in `members`."""
+    return data.StructLayout({
+        "kv_head": unsigned(c.head_bits), "slot": unsigned(c.slot_bits), "members": unsigned(c.max_group), "lsb": 1,
+    })
+
+
+def fill_command(c: SpAttenConfig) -> data.StructLayout:
+    """Read the rows of survivor positions 0 … rows − 1 of `kv_head` into half `half` of an SRAM; `lsb`: LSB plane."""
+    return data.StructLayout({
+        "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "half": 1, "value": 1, "lsb": 1,
     })
 
 
@@ -53,103 +130,81 @@ def q_command(c: SpAttenConfig) -> data.StructLayout:
     })
 
 
-def q_row(c: SpAttenConfig) -> data.StructLayout:
-    """A query, on-chip width: D elements from bit 0 (the rest don't-care), for score slot `slot`."""
+def score_command(c: SpAttenConfig) -> data.StructLayout:
+    """Prompt: score the query in `slot` against `keys` keys of SRAM half `half`; `refetched`: with K's LSBs."""
     return data.StructLayout({
-        "row": unsigned(c.max_dim * c.operand_bits), "slot": unsigned(c.slot_bits),
-    })
-
-
-def aux_command(c: SpAttenConfig) -> data.StructLayout:
-    """Read `words` (≥ 1) 64-bit words from logical byte address `addr` (a multiple of 8)."""
-    return data.StructLayout({"addr": unsigned(c.addr_bits), "words": unsigned(word_count_bits(c))})
-
-
-def aux_word() -> data.StructLayout:
-    """A 64-bit little-endian word read by an `aux_command`; `error`: its beat had an AXI error response."""
-    return data.StructLayout({"data": unsigned(64), "last": 1, "error": 1})
-
-
-def operand_row(c: SpAttenConfig) -> data.StructLayout:
-    """R = M/D rows of K or V, on-chip width, as S slices of `min_dim` elements.
-
-    Row r of the group occupies slices r·D/min_dim … (r+1)·D/min_dim − 1, element e of a slice its bits
-    e·W … e·W + W − 1. `count` rows are live, `last` ends the command. `fill`, `half`: where the rows go.
-    """
-    return data.StructLayout({
-        "slices": data.ArrayLayout(unsigned(c.min_dim * c.operand_bits), c.slices),
-        "count": unsigned(c.lane_count_bits), "last": 1, "fill": 1, "half": 1,
-    })
-
-
-def qk_command(c: SpAttenConfig) -> data.StructLayout:
-    """Score `gang` queries (slots slot, slot + 1, … modulo `slots`) against `keys` keys.
-
-    `stream`: K rows come from the fetch stream (each row group serves all queries of the gang before the
-    next is taken; with `pair`, each of the gang's queries takes one of its own), else from SRAM half `half`. `replay`:
-    this is an LSB pass, its q is already in the slot.
-    """
-    return data.StructLayout({
-        "slot": unsigned(c.slot_bits), "gang": unsigned(c.max_group.bit_length()),
-        "keys": unsigned(c.count_bits), "stream": 1, "half": 1, "replay": 1, "pair": 1,
+        "slot": unsigned(c.slot_bits), "keys": unsigned(c.count_bits), "half": 1, "refetched": 1,
     })
 
 
 def slot_meta(c: SpAttenConfig) -> data.StructLayout:
-    """What the softmax must know of the vector in `slot`: its tag, its length, whether LSBs exist."""
+    """What the softmax must know of the vector in `slot`: its tag, its keys in every slice, whether LSBs exist that are
+    not in its scores (`progressive`)."""
     return data.StructLayout({
-        "slot": unsigned(c.slot_bits), "keys": unsigned(c.count_bits), "progressive": 1, "tag": tag_layout(c),
+        "slot": unsigned(c.slot_bits), "keys": slice_counts(c), "progressive": 1, "tag": tag_layout(c),
     })
 
 
-def score_row(c: SpAttenConfig) -> data.StructLayout:
-    """R = M/D exact scores out of Q×K for the vector in `slot`: keys row·R … row·R + count − 1.
+def slice_counts(c: SpAttenConfig) -> data.ArrayLayout:
+    """A number of keys for every slice, 0 … max_rows."""
+    return data.ArrayLayout(unsigned(c.max_rows.bit_length()), c.slices)
 
-    `replay`: partial sums of an LSB pass, to be added to the stored scores. `last` of this vector.
-    """
+
+# -- in the slices and behind them -------------------------------------------------------------------------
+
+
+def score_write(c: SpAttenConfig) -> data.StructLayout:
+    """One exact score out of Q×K of a slice: row `row` of the vector in `slot`. `replay`: partial sum of an LSB plane, to
+    be added to the stored score. Scores of a slice come in any order."""
     return data.StructLayout({
-        "scores": data.ArrayLayout(signed(c.score_bits), c.lanes),
-        "count": unsigned(c.lane_count_bits), "last": 1,
-        "row": unsigned(c.token_bits), "slot": unsigned(c.slot_bits), "replay": 1,
+        "score": signed(c.score_bits), "slot": unsigned(c.slot_bits), "row": unsigned(c.row_bits), "replay": 1,
     })
 
 
 def prob_row(c: SpAttenConfig) -> data.StructLayout:
-    """L final probabilities (12-bit unsigned), full rows: row i holds positions i·L … i·L + L − 1."""
+    """S final probabilities (12-bit unsigned), one per slice: row i of the vector; dead lanes are 0."""
     return data.StructLayout({
-        "probs": data.ArrayLayout(unsigned(PROB_BITS), c.lanes),
-        "count": unsigned(c.lane_count_bits), "last": 1, "tag": tag_layout(c),
-    })
-
-
-def topk_row(lanes: int, key: int, payload: int, tag: int, count: int) -> data.StructLayout:
-    """P elements into or out of a top-k engine: `key` and `payload` bits each.
-
-    `k` (elements to keep, `count` bits) is read on a vector's first input row only; on outputs it is 0.
-    """
-    return data.StructLayout({
-        "keys": data.ArrayLayout(unsigned(key), lanes),
-        "payloads": data.ArrayLayout(unsigned(payload), lanes),
-        "count": unsigned(lanes.bit_length()), "last": 1,
-        "k": unsigned(count), "tag": unsigned(tag),
+        "probs": data.ArrayLayout(unsigned(PROB_BITS), c.slices), "live": unsigned(c.slices), "last": 1,
+        "tag": tag_layout(c),
     })
 
 
 def kept_row(c: SpAttenConfig) -> data.StructLayout:
-    """P kept values out of the local top-k: key = probability, payload = token id if the tag says
-    `stream_v`, else position in the survivor list; ascending, dense rows; `tag` bits are a `tag_layout`."""
-    return topk_row(c.topk_lanes, PROB_BITS, c.token_bits, tag_layout(c).size, c.count_bits)
-
-
-def kept_depth(c: SpAttenConfig) -> int:
-    """Kept rows that wait while their V rows are fetched: 256, or four longest vectors and two more rows."""
-    return max(4, min(256, 4 * c.max_tokens // c.topk_lanes + 2))
-
-
-def acc_row(c: SpAttenConfig) -> data.StructLayout:
-    """Σ P·V of one work item: D exact sums from element 0 (the rest don't-care)."""
+    """A row of probabilities behind local value pruning: bit s of `kept` says whether that of slice s is kept."""
     return data.StructLayout({
-        "acc": data.ArrayLayout(signed(c.acc_bits), c.max_dim), "tag": tag_layout(c),
+        "probs": data.ArrayLayout(unsigned(PROB_BITS), c.slices), "kept": unsigned(c.slices),
+        "row": unsigned(c.row_bits), "last": 1, "tag": tag_layout(c),
+    })
+
+
+def key_row(lanes: int, key: int, count: int) -> data.StructLayout:
+    """P keys into a top-k engine, those with a bit in `live`. `k` (how many to keep) counts on a vector's first row."""
+    return data.StructLayout({
+        "keys": data.ArrayLayout(unsigned(key), lanes), "live": unsigned(lanes), "last": 1, "k": unsigned(count),
+    })
+
+
+def threshold(key: int, count: int) -> data.StructLayout:
+    """What a top-k engine finds of a vector: keys above `threshold` are kept, and the first `keep_equal` equal to it."""
+    return data.StructLayout({"threshold": unsigned(key), "keep_equal": unsigned(count)})
+
+
+def value_entry(c: SpAttenConfig) -> data.StructLayout:
+    """Work of Prob×V in one slice: V row `row` for the members of a gang, as in `value_note`; token index `index` (token
+    div S; only with `stream`). `last`: nothing more for this gang; `members` is 0 where this slice has nothing to do.
+    `half`: of the V SRAM; `stream`: V rows come from memory. `kv_head`: whose rows."""
+    return data.StructLayout({
+        "item": unsigned(c.item_bits), "sum": unsigned(c.sum_bits), "members": unsigned(c.max_group),
+        "refetched": unsigned(c.max_group), "row": unsigned(c.row_bits), "index": unsigned(c.row_bits),
+        "kv_head": unsigned(c.head_bits), "half": 1, "stream": 1, "last": 1,
+    })
+
+
+def acc_chunk(c: SpAttenConfig) -> data.StructLayout:
+    """Chunk `chunk` of Σ P·V of one work item, over all slices: N exact sums; `last` of the item."""
+    return data.StructLayout({
+        "acc": data.ArrayLayout(signed(c.acc_bits), c.chunk), "chunk": unsigned(c.chunk_bits), "last": 1,
+        "tag": tag_layout(c),
     })
 
 
@@ -162,11 +217,11 @@ def head_sum(c: SpAttenConfig) -> data.StructLayout:
 
 
 def out_beat(c: SpAttenConfig) -> data.StructLayout:
-    """One write beat: whole data word at a logical byte address (aligned to the beat).
+    """One write beat: whole data word at channel-local byte address `addr` (aligned to the beat) of `channel`.
 
     `strobe` per byte; `kind`: 0 output row, 1 state word; `last` of the row or of the state section.
     """
     return data.StructLayout({
         "data": unsigned(c.axi_data_bits), "strobe": unsigned(c.beat_bytes),
-        "addr": unsigned(c.addr_bits), "kind": 1, "last": 1,
+        "addr": unsigned(c.axi_addr_bits), "channel": unsigned(clog2(c.channels)), "kind": 1, "last": 1,
     })
