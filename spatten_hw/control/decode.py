@@ -53,10 +53,8 @@ def decode(m: Module, c: SpAttenConfig, fields: data.View) -> data.View:
     for f in FIELDS:
         value = fields[f.name]
         if f.name == "dim":
-            with m.Switch(value):
-                for e, dim in enumerate(c.dims):
-                    with m.Case(dim):
-                        m.d.comb += job.dim_log2.eq(e)
+            # A multiple of the chunk, which is a power of two.
+            m.d.comb += job.chunks.eq(narrow(value[clog2(c.chunk):], c.chunk_count_bits))
             continue
         if f.name in CLAMPED_FIELDS:
             limit = c.max_heads if f.name in HEAD_FIELDS else c.max_tokens

@@ -7,7 +7,6 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import aw_layout, b_layout, w_layout
-from ..bus.interleave import channel_of, local_address
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..stream.fifo import StreamFifo
@@ -81,14 +80,9 @@ class Writer(wiring.Component):
         m.submodules.builder = builder = BurstBuilder(c)
         wiring.connect(m, wiring.flipped(self.rows), builder.rows)
         wiring.connect(m, wiring.flipped(self.state), builder.state)
-
-        # Channel and local address of the burst at the head. Sizes are powers of two, so this needs no arithmetic.
         burst = builder.bursts
-        channel = Signal(max(1, clog2(c.channels)))
-        local_addr = Signal(c.axi_addr_bits)
-        m.d.comb += [
-            channel.eq(channel_of(c, burst.p.addr)), local_addr.eq(local_address(c, burst.p.addr)),
-        ]
+        channel = burst.p.channel
+
 
         # The first beat of a burst goes together with its address, the others alone.
         begun = Signal()
@@ -117,10 +111,10 @@ class Writer(wiring.Component):
             opened = Signal(name=f"opened_{n}")
             unanswered = Signal(range(MAX_OUTSTANDING + 1), name=f"unanswered_{n}")
             m.d.comb += [
-                own_beat.eq(channel == n),
+                own_beat.eq(channel == n if c.channels > 1 else 1),
                 opened.eq(move & own_beat & ~begun),
                 aw_fifo.i.valid.eq(opened),
-                aw_fifo.i.p.addr.eq(local_addr),
+                aw_fifo.i.p.addr.eq(burst.p.addr),
                 aw_fifo.i.p.id.eq(burst.p.kind),
                 aw_fifo.i.p.len.eq(burst.p.len),
                 w_fifo.i.valid.eq(move & own_beat),
