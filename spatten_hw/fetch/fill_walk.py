@@ -14,7 +14,7 @@ from ..primitives.widths import narrow
 from ..stream.layouts import ReadKind, fill_command
 from .row_reads import shared_row
 
-#: Cycles from a row's last chunk to the report that counts it: the slices have written it by then.
+#: Cycles from a row's return to the report that counts it: the slices have written it by then.
 WRITTEN_STAGES = 3
 
 
@@ -34,7 +34,7 @@ class FillWalk(wiring.Component):
     Position p = 0 … rows − 1 of the dense survivor list is token `list_ids[p mod S]` of list row p div S; it goes to
     slice p mod S, row p div S. One position per cycle; commands without a gap, but one for a half that is still being
     filled (K and V each) waits until that is done. `returned` counts rows in; `filled` (always taken) comes
-    `WRITTEN_STAGES` + 1 cycles behind a command's last one.
+    `WRITTEN_STAGES` cycles behind a command's last one.
     """
 
     #: Fill commands, K and V.

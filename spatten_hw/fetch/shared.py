@@ -20,7 +20,7 @@ class SharedFetch(wiring.Component):
     """`SharedReads` (requests) and `SharedPath` (what they bring), between the sequencer, the channels and the slices.
 
     Latencies and rates are those of the two. `filled` comes when a command's last chunk left some cycles ago
-    (`fill_walk.WRITTEN_STAGES` + 2), so that it is in the SRAMs.
+    (`fill_walk.WRITTEN_STAGES` + 1), so that it is in the SRAMs.
     """
 
     #: Words wanted: of descriptors (0), of state (1).
