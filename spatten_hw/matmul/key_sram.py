@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -69,7 +69,7 @@ class KeySram(wiring.Component):
         with m.If(self.read_en):
             m.d.sync += bare.eq(self.read.bare)
         m.d.comb += self.read_data.eq(Cat(
-            Cat(Mux(bare, 0, part), top) for part, top in zip(lows, highs, strict=True)))
+            Cat(part & ~bare.replicate(low), top) for part, top in zip(lows, highs, strict=True)))
         contract(m, self.write_word < c.sram_words, "a chunk is written into its half", when=self.write_en)
         contract(m, self.read.word < c.sram_words, "a chunk is read from its half", when=self.read_en)
         contract(m, (self.write_half != self.read.half) | (self.write_word != self.read.word),
