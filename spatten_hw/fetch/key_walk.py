@@ -1,0 +1,192 @@
+"""Key walk: the K reads of a generation query, one request per surviving token, into the request queue of its slice."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import and_
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import SpAttenConfig, clog2
+from ..contract import always_taken, contract
+from ..interface.descriptor import STRIDE_BITS
+from ..primitives.compare_tree import max_tree
+from ..primitives.pipeline import Pipeline, delay
+from ..primitives.products import STRIDE_STAGES, stride_product, times_few
+from ..primitives.rotate import rotated
+from ..primitives.tree import tree_stages
+from ..primitives.widths import wrap
+from ..stream.fifo import StreamFifo, fifo_latency
+from ..stream.layouts import key_note, key_walk_command, read_request, slice_counts
+
+#: Payloads that a slice may be ahead of the slowest one.
+QUEUE_DEPTH = 64
+#: Cycles from a row's address to the class lists until its entries are written into the queues: the lists, rotation,
+#: product, sum.
+ROW_STAGES = 4
+#: Rows still under way when a queue is seen to be full: those in the stages, that of the present cycle, and that of the
+#: cycle in which room is found out.
+QUEUE_MARGIN = ROW_STAGES + 2
+
+
+def head_stride_bits(c: SpAttenConfig) -> int:
+    """Width of a head stride, as in the job."""
+    return min(32, c.axi_addr_bits)
+
+
+class KeyWalk(wiring.Component):
+    """`cmd` (`key_walk_command`) → `reads` (one `read_request` of a `key_note` stream per slice).
+
+    A command reads rows r = 0, 1, … of the class lists until every class has ended. Slice s has class
+    b = (s − kv_head) mod S; its r-th token index·S + b lies at base + kv_head·head_stride +
+    (index·(S/C) + b div C)·token_stride of channel s mod C. One row per cycle, commands without a gap; all slices wait
+    while the queue of one of them holds `depth` requests. A command without any token ends after one cycle.
+
+    Latency from a command to its first requests: `latency` cycles. Addresses and strides are multiples of a beat. All
+    plain inputs are constant from a command's cycle until `idle`.
+    """
+
+    #: Commands of a gang, one walk each.
+    cmd: stream.Interface
+    #: Per slice, its requests, in order of rows.
+    reads: list[stream.Interface]
+    #: First byte of the K planes (index: lsb), channel-local.
+    base: Signal
+    #: Bytes from a K/V head to the next one.
+    head_stride: Signal
+    #: Bytes from a token to the next one of its channel.
+    token_stride: Signal
+    #: Beats of a row.
+    beats: Signal
+    #: Row of the class lists that is wanted …
+    list_row: Signal
+    #: … and its token indexes, by class, a cycle later.
+    list_indexes: Signal
+    #: Survivors of every class.
+    counts: Signal
+    #: Nothing inside (a cycle late).
+    idle: Signal
+
+    def __init__(self, config: SpAttenConfig, depth: int = QUEUE_DEPTH):
+        self.config = c = config
+        self.depth = depth
+
+        def planes(width: int) -> In:
+            return In(data.ArrayLayout(unsigned(width), 2))
+        super().__init__({
+            "cmd": In(stream.Signature(key_walk_command(c))),
+            "reads": Out(stream.Signature(read_request(c, key_note(c)))).array(c.slices),
+            "base": planes(c.axi_addr_bits), "head_stride": planes(head_stride_bits(c)),
+            "token_stride": planes(STRIDE_BITS), "beats": planes(c.beats_bits),
+            "list_row": Out(c.row_bits), "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
+            "counts": In(slice_counts(c)), "idle": Out(1),
+        })
+
+    @property
+    def prepare_stages(self) -> int:
+        """Stages of a command before its first row: long enough for the number of rows to be known."""
+        return max(2 + STRIDE_STAGES, tree_stages(self.config.slices))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a command to the first requests if nothing is in front of it."""
+        return self.prepare_stages + ROW_STAGES + fifo_latency(self.depth + QUEUE_MARGIN)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        beat = clog2(c.beat_bytes)
+        addr_bits = c.axi_addr_bits - beat               # addresses count beats
+        spread = clog2(c.slices)
+        rows = max_tree(m, list(self.counts), "rows")
+        room = Signal()
+
+        # Preparation: command, strides of its plane, product, sum; then the stage whose rows are walked.
+        move = Signal()
+        prepare = Pipeline(m, move)
+        lsb = self.cmd.payload.lsb
+        command = Signal(key_walk_command(c), reset_less=True)
+        plane_base = Signal(addr_bits, reset_less=True)
+        head_stride = Signal(head_stride_bits(c) - beat, reset_less=True)
+        with m.If(move):
+            m.d.sync += [
+                command.eq(self.cmd.payload), plane_base.eq(Mux(lsb, self.base[1], self.base[0])[beat:]),
+                head_stride.eq(Mux(lsb, self.head_stride[1], self.head_stride[0])[beat:]),
+            ]
+        product = stride_product(m, command.kv_head, head_stride, addr_bits, "head_offset", move)
+        head_sum = Signal(addr_bits, reset_less=True)
+        plane_base = prepare.delay(plane_base, STRIDE_STAGES, "plane_base")
+        with m.If(move):
+            m.d.sync += head_sum.eq(wrap(plane_base + product, addr_bits))
+        more = self.prepare_stages - 2 - STRIDE_STAGES
+        head_sum = prepare.delay(head_sum, more, "head_sum")
+        command = prepare.delay(command, STRIDE_STAGES + 1 + more, "command")
+        waiting = [prepare.flag(self.cmd.valid, 1, "command_valid")]
+        for n in range(self.prepare_stages - 1):
+            waiting.append(prepare.flag(waiting[-1], 1, f"command_valid_{n}"))
+        active = waiting[-1]
+
+        # Walk: a row per cycle while every queue has room.
+        row = Signal(c.row_bits)
+        step, last = Signal(), Signal()
+        m.d.comb += [
+            last.eq((rows <= 1) | (row + 1 == rows)), step.eq(active & room & (rows != 0)),
+            move.eq(~active | (room & last)), self.cmd.ready.eq(move), self.list_row.eq(row),
+        ]
+        with m.If(step):
+            m.d.sync += row.eq(Mux(last, 0, row + 1))
+        contract(m, (row < rows) | (row == 0), "the row exists", when=active)
+
+        # Behind the lists: these stages move in every cycle, since the queues have room for all of them.
+        head = delay(m, head_sum, ROW_STAGES - 1, "row_head")
+        note = Signal(key_note(c))
+        m.d.comb += [
+            note.slot.eq(command.slot), note.members.eq(command.members), note.lsb.eq(command.lsb), note.row.eq(row),
+        ]
+        note = delay(m, note, ROW_STAGES, "row_note")
+        shift = delay(m, command.kv_head[:spread], 1, "shift")
+        stride = delay(m, Mux(command.lsb, self.token_stride[1], self.token_stride[0])[beat:], 2, "token_stride")
+        live = [delay(m, step & (row < count), 1, f"live_{b}", reset=True) for b, count in enumerate(self.counts)]
+        indexes = rotated([Cat(live[b], self.list_indexes[b]) for b in range(c.slices)], shift)
+        levels = []
+        for s, lane in enumerate(indexes):
+            group = wrap(Const(s, spread) - shift, spread)[clog2(c.channels):] if spread else Const(0, 0)
+            place = delay(m, Cat(group, lane[1:]), 1, f"place_{s}")
+            offset = delay(m, times_few(stride, place), 1, f"offset_{s}")
+            addr = delay(m, wrap(head + offset, addr_bits), 1, f"addr_{s}")
+            valid = delay(m, lane[0], ROW_STAGES - 1, f"valid_{s}", reset=True)
+            levels.append(self._queue(m, s, valid, addr, note))
+        m.d.sync += [
+            room.eq(reduce(and_, [level < self.depth for level in levels])),
+            self.idle.eq(~(self.cmd.valid | Cat(waiting).any() | self._moving(m, step)
+                           | Cat(level != 0 for level in levels).any())),
+        ]
+        return m
+
+    def _moving(self, m: Module, step: Value) -> Value:
+        """A row is between its address and the queues."""
+        stages = [step]
+        for n in range(ROW_STAGES):
+            stages.append(delay(m, stages[-1], 1, f"moving_{n}", reset=True))
+        return Cat(stages).any()
+
+    def _queue(self, m: Module, s: int, valid: Value, addr: Value, note: data.View) -> Value:
+        """The queue of slice `s` between `valid`, `addr`, `note` and its requests; returns its level."""
+        c = self.config
+        shape = data.StructLayout({"addr": unsigned(len(addr)), "slot": unsigned(c.slot_bits),
+                                   "members": unsigned(c.max_group), "row": unsigned(c.row_bits), "lsb": 1})
+        queue = StreamFifo(shape, self.depth + QUEUE_MARGIN, never_full=True)
+        m.submodules[f"queue_{s}"] = queue
+        entry, read = queue.o.payload, self.reads[s].payload
+        m.d.comb += [queue.i.valid.eq(valid), queue.i.payload.addr.eq(addr)]
+        m.d.comb += [queue.i.payload[name].eq(note[name]) for name in ("slot", "members", "row", "lsb")]
+        m.d.comb += [read.note[name].eq(entry[name]) for name in ("slot", "members", "row", "lsb")]
+        m.d.comb += [
+            self.reads[s].valid.eq(queue.o.valid), queue.o.ready.eq(self.reads[s].ready),
+            read.addr.eq(Cat(Const(0, clog2(c.beat_bytes)), entry.addr)),
+            read.beats.eq(Mux(entry.lsb, self.beats[1], self.beats[0])), read.note.slice.eq(s // c.channels),
+        ]
+        always_taken(m, queue.i, f"queue {s}")
+        return queue.level
