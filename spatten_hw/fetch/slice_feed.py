@@ -27,7 +27,7 @@ class SliceFeed(wiring.Component):
     """The steps of one slice's K and V rows → operand chunks in two queues, which may stall.
 
     Flow control: the reader begins a row only while `k_room` (`v_room`), a register, is high, and says so in the same
-    cycle with `k_begun` (`v_begun`). The feed then reserves room for its `chunks` chunks; `k_room` is high while the
+    cycle with `k_begun` (`v_begun`). The feed then reserves room for its `k_length` (`v_length`) chunks; `k_room` is high while the
     longest row has room beyond what is reserved. A chunk leaves for its queue's output
     `LATENCY` = 3 cycles after its step. One chunk per cycle.
     """
@@ -38,8 +38,9 @@ class SliceFeed(wiring.Component):
     i: stream.Interface
     #: which of the channel's slices this is
     number: Signal
-    #: chunks per row; constant while rows are in flight
-    chunks: Signal
+    #: chunks per K row and per V row, which may be of two jobs; constant while rows of the class are in flight
+    k_length: Signal
+    v_length: Signal
     #: a row of this slice has been begun in this cycle
     k_begun: Signal
     v_begun: Signal
@@ -57,7 +58,8 @@ class SliceFeed(wiring.Component):
         self.depth = feed_depth(c)
         super().__init__({
             "i": In(stream.Signature(row_step(c, local_note(c)))), "number": In(max(1, clog2(c.slices_per_channel))),
-            "chunks": In(c.chunk_count_bits), "k_begun": In(1), "v_begun": In(1), "k_room": Out(1), "v_room": Out(1),
+            "k_length": In(c.chunk_count_bits), "v_length": In(c.chunk_count_bits),
+            "k_begun": In(1), "v_begun": In(1), "k_room": Out(1), "v_room": Out(1),
             "k_chunks": Out(stream.Signature(operand_chunk(c, key_note(c)))),
             "v_chunks": Out(stream.Signature(operand_chunk(c, value_note(c)))), "idle": Out(1),
         })
@@ -88,10 +90,11 @@ class SliceFeed(wiring.Component):
                      into.last.eq(chunk.last), into.error.eq(chunk.error), Value.cast(into.note).eq(Value.cast(note))]
         contract(m, queue.i.ready, f"{name}: there is room for every chunk of a row that was begun",
                  when=queue.i.valid)
+        length = getattr(self, f"{name}_length")
         reserved = Signal(range(self.depth + 1), name=f"{name}_reserved")
         room = Signal(init=1, name=f"{name}_has_room")
         left = reserved - (out.valid & out.ready)
-        more = left + self.chunks
+        more = left + length
         limit = self.depth - c.max_chunks
         # `begun` comes late: both outcomes are ready when it does.
         with m.If(begun):
@@ -100,6 +103,6 @@ class SliceFeed(wiring.Component):
             m.d.sync += [reserved.eq(left), room.eq(left <= limit)]
         m.d.comb += getattr(self, f"{name}_room").eq(room)
         contract(m, room, f"{name}: a row is begun only where there is room", when=begun)
-        contract(m, self.chunks != 0, f"{name}: rows have chunks", when=begun)
+        contract(m, length != 0, f"{name}: rows have chunks", when=begun)
         contract(m, reserved >= queue.level, f"{name}: every chunk that is there has been reserved")
         return reserved

@@ -1,0 +1,47 @@
+"""What the readers of a plane must know of it, from the job."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data
+
+from ..config import LSB_WIDTH, SpAttenConfig, clog2
+from ..interface.descriptor import STRIDE_BITS
+from ..primitives.products import times_few
+from ..primitives.widths import narrow
+from ..stream.layouts import plane_mode
+
+
+def plane_layout(c: SpAttenConfig) -> data.StructLayout:
+    """Where the rows of a plane lie (channel-local byte addresses), how many beats each has, and how they are packed."""
+    return data.StructLayout({
+        "base": unsigned(c.axi_addr_bits), "head_stride": unsigned(min(32, c.axi_addr_bits)),
+        "token_stride": unsigned(STRIDE_BITS), "beats": unsigned(c.beats_bits), "mode": plane_mode(c),
+    })
+
+
+def row_beats(c: SpAttenConfig, chunks: Value, width: Value) -> Value:
+    """Beats of a row of `chunks` chunks of elements of `width` bits."""
+    beat, chunk = clog2(c.axi_data_bits), clog2(c.chunk)
+    units = times_few(width, chunks)                # of N bits
+    if beat <= chunk:
+        return narrow(units << (chunk - beat), c.beats_bits)
+    less = (1 << (beat - chunk)) - 1
+    return narrow((units + less) >> (beat - chunk), c.beats_bits)
+
+
+def plane_of(m: Module, c: SpAttenConfig, job: data.View, plane: str, name: str) -> data.View:
+    """The plane "q", "k_msb", "k_lsb", "v_msb" or "v_lsb" of `job` in registers, two cycles late; `name` starts theirs."""
+    lsb = plane.endswith("_lsb")
+    width = Signal(5, name=f"{name}_width", reset_less=True)
+    chunks = Signal(c.chunk_count_bits, name=f"{name}_chunks", reset_less=True)
+    where = Signal(plane_layout(c), name=name, reset_less=True)
+    shifted = job[f"{plane[0]}_lsb"] != 0 if plane.endswith("_msb") else 0
+    m.d.sync += [
+        width.eq(LSB_WIDTH if lsb else job["q_bits" if plane == "q" else plane]), chunks.eq(job.chunks),
+        where.base.eq(job[f"{plane}_base"]), where.head_stride.eq(job[f"{plane}_head_stride"]),
+        where.token_stride.eq(job[f"{plane}_token_stride"]), where.beats.eq(row_beats(c, chunks, width)),
+        where.mode.width.eq(width), where.mode.lsb.eq(int(lsb)), where.mode.shift.eq(Mux(shifted, 1, 0)),
+        where.mode.chunks.eq(chunks),
+    ]
+    return where
