@@ -26,8 +26,8 @@ class GangGather(wiring.Component):
     """Takes the vectors behind local pruning, members of gangs in any order, and walks every complete gang.
 
     Rate: one row per cycle in, one row per cycle out, both at once; gangs follow each other without a gap. A gang is
-    walked after those that were complete before it. Latency `gather_latency`. The probabilities leave one cycle after their row was taken, so they are in the
-    slices' memories long before an entry that needs them is.
+    walked after those that were complete before it. Latency `gather_latency`. The probabilities leave one cycle after
+    their row was taken, so they are in the slices' memories long before an entry that needs them is.
 
     Valid input: rows 0, 1, … of a vector in order, vectors one after the other; all members of a gang have as many
     rows; an item's number comes again only after `freed`.

@@ -19,8 +19,8 @@ from .value_sram import sram_word_bits
 
 def product_op(c: SpAttenConfig) -> data.StructLayout:
     """A chunk product: probability `row` of `item` times a chunk, into word `word` of `sum`. `stored`: the chunk is
-    word `address` of half `half` of the SRAM. `half_step`: V without its LSBs. `ends`: last product of a row of the gang
-    whose first sum is `first_sum`."""
+    word `address` of half `half` of the SRAM. `half_step`: V without its LSBs. `ends`: last product of a row of the
+    gang whose first sum is `first_sum`."""
     return data.StructLayout({
         "valid": 1, "item": unsigned(c.item_bits), "row": unsigned(c.row_bits), "sum": unsigned(c.sum_bits),
         "word": unsigned(word_bits(c)), "stored": 1, "half": 1, "address": unsigned(sram_word_bits(c)), "half_step": 1,

@@ -68,8 +68,9 @@ class ValueReads(wiring.Component):
 
         note = Signal(value_note(c))
         m.d.comb += [
-            note.slice.eq(self.number[clog2(c.channels):clog2(c.slices)]), note.item.eq(entry.item), note.sum.eq(entry.sum),
-            note.row.eq(entry.row), note.lsb.eq(self.i.p.lsb), note.refetched.eq(entry.refetched),
+            note.slice.eq(self.number[clog2(c.channels):clog2(c.slices)]),
+            note.item.eq(entry.item), note.sum.eq(entry.sum), note.row.eq(entry.row),
+            note.lsb.eq(self.i.p.lsb), note.refetched.eq(entry.refetched),
             # Only who uses LSBs multiplies them.
             note.members.eq(entry.members & (entry.refetched | ~self.i.p.lsb.replicate(c.max_group))),
         ]

@@ -89,7 +89,7 @@ class ValueSums(wiring.Component):
         return m
 
     def _copy(self, m: Module, name: str, write: tuple[Value, Value, Value], address: Value) -> Value:
-        """A copy of the words, written by `write` (enable, address, word); what it holds at `address`, a cycle later."""
+        """A copy of the words, written by `write` (enable, address, word); what was at `address` a cycle ago."""
         c = self.config
         m.submodules[name] = memory = Memory(
             shape=unsigned(c.chunk * c.acc_bits), depth=1 << len(address), init=[], attrs=NO_COLLISIONS)

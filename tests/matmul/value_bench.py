@@ -31,7 +31,7 @@ _SHARED = {"max_heads": 8, "axi_data_bits": 32, "axi_addr_bits": 20, "reads": 8,
 
 #: One slice and chunk; two slices on a channel, chunks not a power of two, large groups; four slices, two channels.
 CONFIGS: dict[str, SpAttenConfig] = {
-    "one": SpAttenConfig(multipliers=4, chunk=4, max_dim=4, operand_bits=8, max_tokens=24, sram_tokens=16, slots=4,
+    "one": SpAttenConfig(multipliers=4, chunk=4, max_dim=4, operand_bits=8, max_tokens=32, sram_tokens=16, slots=4,
                          max_group=3, topk_lanes=1, channels=1, **_SHARED),
     "two": SpAttenConfig(multipliers=16, chunk=8, max_dim=24, operand_bits=12, max_tokens=32, sram_tokens=32, slots=8,
                          max_group=8, topk_lanes=2, channels=1, **_SHARED),
@@ -114,8 +114,8 @@ class Gang:
 
 @dataclass
 class Job:
-    """`msb` (on-chip operands) and `lsb` [kv_head or half, S, rows, D] by slice and row; `order`: (gang, member) of each
-    vector; `after`: outputs (items) that must be there before."""
+    """`msb` (on-chip operands) and `lsb` [kv_head or half, S, rows, D] by slice and row; `order`: (gang, member) of
+    each vector; `after`: outputs (items) that must be there before."""
 
     c: SpAttenConfig
     chunks: int
@@ -172,7 +172,6 @@ def some_vectors(rng: np.random.Generator, c: SpAttenConfig, stream_: bool, size
     msb = rng.choice([-top, top - 1], shape) if rng.random() < 0.2 else rng.integers(-top, top, shape)
     if has_lsb:
         msb = msb & -16
-    lists = np.sort([rng.permutation(c.max_rows) for _ in range(c.slices)], axis=1)
     lists = np.array([np.sort(rng.choice(1 << c.row_bits, c.max_rows, replace=False)) for _ in range(c.slices)])
     gangs = []
     for size, n in zip(sizes, rows, strict=True):
@@ -200,8 +199,13 @@ def some_vectors(rng: np.random.Generator, c: SpAttenConfig, stream_: bool, size
         job.order += [vectors[at] for at in rng.permutation(len(vectors))]
         job.after += [done[max(0, k - 1)]] * len(vectors)
         done.append(done[-1] + len(vectors))
+    batch_of = {id(gangs[n]): k for k, batch in enumerate(batches) for n in batch}
+    part = used = last_batch = 0
     for g in job.walked:
-        g.sum = total
+        used += g.members
+        if used > c.sums or batch_of[id(g)] != last_batch:
+            part, used = part + 1, g.members
+        g.part, g.sum, last_batch = part, total, batch_of[id(g)]
         total = (total + g.members) % c.sums
     job.end = first, total
     job.planes = {"base": [int(x) for x in rng.integers(0, 1 << c.axi_addr_bits, 2)],
@@ -269,7 +273,9 @@ def send_rows(block: Block, job: Job, rng: np.random.Generator, stall: float, wi
     for s in range(c.slices):
         requests = job.requests(s)
         asked.append(requests)
-        order = np.argsort(np.arange(len(requests)) + window * rng.random(len(requests)), kind="stable")
+        # A row is never answered before one whose gang must give back its items or sums before it is asked for.
+        part = [q["gang"].part for q in requests]
+        order = np.lexsort((np.arange(len(requests)) + window * rng.random(len(requests)), part))
         rows = [(n, requests[n], j) for n in order for j in range(job.chunks)]
         if not rows:
             continue
