@@ -21,7 +21,7 @@ from .interface.registers import COUNTERS
 from .probe import connect_probe, probe_layout
 from .shared import Shared, own_reset
 from .stream.fork import StreamFork
-from .stream.layouts import kept_row, prob_row, tag_layout
+from .stream.layouts import prob_row
 from .stream.skid import connect_cut
 from .units import ACTIVE, FRONT, UNITS
 
@@ -83,7 +83,6 @@ class Accelerator(wiring.Component):
         value, requantiser, writer, pruner = (units[n] for n in ("prob_value", "requantiser", "writer", "pruner"))
         seq, reader, scales, registers = (units[n] for n in ("sequencer", "job_reader", "scale_table", "registers"))
         m.submodules.prob_fork = prob_fork = StreamFork(prob_row(c), 2)
-        m.submodules.kept_fork = kept_fork = StreamFork(kept_row(c), 2)
 
         # Control.
         self._connect_host(m, registers, quiet)
@@ -107,7 +106,7 @@ class Accelerator(wiring.Component):
             if unit.job:
                 m.d.comb += units[unit.name].job.eq(seq.job if unit.job == FRONT else seq.back_job)
         # The fetcher reads K and Q of the one and V of the other.
-        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job), fetcher.same.eq(seq.same)]
+        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job)]
 
         write_idle = Signal()        # nothing on the way to the writer or in it
         summed = Signal()            # no head sum on the way to the pruner
@@ -115,17 +114,19 @@ class Accelerator(wiring.Component):
         # Sequencer → blocks, and what comes back.
         connect(m, seq.op, pruner.op)
         connect(m, pruner.done, seq.op_done)
-        connect(m, seq.k_cmd, fetcher.k_cmd)
-        connect(m, seq.v_cmd, fetcher.v_cmd)
+        connect_cut(m, "k_walk", seq.k_walk, fetcher.k_walk)
+        connect_cut(m, "fill", seq.fill, fetcher.fill)
         connect_cut(m, "q_cmd", seq.q_cmd, fetcher.q_cmd)
-        connect_cut(m, "qk_cmd", seq.qk_cmd, score.cmd)
+        connect_cut(m, "score_cmd", seq.score_cmd, score.cmd)
+        connect(m, fetcher.filled, seq.filled)
         connect(m, seq.meta, softmax.meta)
-        connect_cut(m, "flat", softmax.flat, seq.flat)
+        connect_cut(m, "decided", softmax.decided, seq.decided)
         connect(m, softmax.free, seq.free)
         m.d.comb += [
             seq.alive_tokens.eq(pruner.alive_tokens), seq.heads_alive.eq(pruner.heads_alive),
-            seq.k_filled.eq(score.filled), seq.k_filled_half.eq(score.filled_half),
-            seq.v_filled.eq(value.filled), seq.v_filled_half.eq(value.filled_half),
+            seq.counts.eq(pruner.class_counts), fetcher.counts.eq(pruner.class_counts),
+            score.slot_taken.eq(seq.slot_taken), score.slot.eq(seq.slot),
+            value.values_ready.eq(seq.values_ready),
             seq.item_done.eq(requantiser.items),
             pruner.drained.eq(seq.drained & summed), seq.write_idle.eq(write_idle),
             seq.fetch_errors.eq(fetcher.errors), seq.write_errors.eq(writer.error),
@@ -133,29 +134,31 @@ class Accelerator(wiring.Component):
             writer.clear.eq(seq.back_clear),
         ]
 
-        # Survivor list, four readers.
+        # Survivors: lists by class (walks over K rows, walks over gangs), dense list (fills, queries).
         m.d.comb += [
-            pruner.k_list_row.eq(fetcher.k_list_row), fetcher.k_list_ids.eq(pruner.k_list_ids),
-            pruner.v_list_row.eq(fetcher.v_list_row), fetcher.v_list_ids.eq(pruner.v_list_ids),
-            pruner.q_list_row.eq(seq.list_row), seq.list_ids.eq(pruner.q_list_ids),
-            pruner.p_list_row.eq(topk.list_row), topk.list_ids.eq(pruner.p_list_ids),
+            pruner.class_row[0].eq(fetcher.k_list_row), fetcher.k_list_indexes.eq(pruner.class_indexes[0]),
+            pruner.class_row[1].eq(value.list_row), value.list_indexes.eq(pruner.class_indexes[1]),
+            pruner.dense_row[0].eq(fetcher.fill_list_row), fetcher.fill_list_ids.eq(pruner.dense_ids[0]),
+            pruner.dense_row[1].eq(seq.list_row), seq.list_ids.eq(pruner.dense_ids[1]),
         ]
 
         # Data, left to right.
-        connect(m, fetcher.k_rows, score.k_rows)
-        connect(m, fetcher.q_rows, score.q_rows)
-        connect(m, score.o, softmax.i)
+        for s in range(c.slices):
+            connect(m, fetcher.k_chunks[s], score.k_chunks[s])
+            connect(m, fetcher.v_chunks[s], value.v_chunks[s])
+            connect(m, value.reads[s], fetcher.v_reads[s])
+            connect(m, score.o[s], softmax.i[s])
         m.d.comb += [
+            score.shared.payload.eq(fetcher.shared.payload), score.shared.valid.eq(fetcher.shared.valid),
+            value.shared.payload.eq(fetcher.shared.payload), value.shared.valid.eq(fetcher.shared.valid),
+            fetcher.shared.ready.eq(1),
             prob_fork.i.payload.eq(softmax.o.payload), prob_fork.i.valid.eq(softmax.o.valid & seq.open),
             softmax.o.ready.eq(prob_fork.i.ready & seq.open),
         ]
         connect(m, prob_fork.o0, pruner.probs)
         connect(m, prob_fork.o1, topk.probs)
-        connect(m, topk.kept, kept_fork.i)
-        connect(m, kept_fork.o0, value.kept)
-        self._connect_kept_ids(m, kept_fork.o1, fetcher.v_kept)
-        connect(m, fetcher.v_rows, value.v_rows)
-        connect(m, value.o, requantiser.i)
+        connect(m, topk.kept, value.kept)
+        connect_cut(m, "value_sums", value.o, requantiser.i)
         beats = connect_cut(m, "beats", requantiser.o, writer.rows)
         sums = connect_cut(m, "sums", requantiser.head_sums, pruner.head_sums)
         state = connect_cut(m, "state", pruner.state, writer.state)
@@ -165,9 +168,9 @@ class Accelerator(wiring.Component):
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         # Counted a cycle late, which keeps the blocks' handshakes off the path of the sequencer's adders.
         m.d.sync += [
-            seq.listed.eq(topk.listed),
-            seq.value_done.eq(value.o.valid & value.o.ready),
-            seq.value_done_half.eq(value.o.payload.tag.half),
+            seq.listed.eq(topk.listed), seq.value_done.eq(value.freed.valid),
+            seq.value_done_half.eq(value.freed_half), seq.value_done_first.eq(value.freed.item),
+            seq.value_done_gang.eq(value.freed.gang),
         ]
 
         # Memory. AXI forbids requests from the first cycle of a reset on.
@@ -185,11 +188,9 @@ class Accelerator(wiring.Component):
         if self.probed or contracts_on():
             streams = {
                 "jobs": reader.job, "completions": seq.completion, "prune": seq.op, "pruned": pruner.done,
-                "state": pruner.state, "meta": seq.meta, "flat": softmax.flat, "free": softmax.free,
-                "q_cmd": seq.q_cmd, "k_cmd": seq.k_cmd, "v_cmd": seq.v_cmd, "qk_cmd": seq.qk_cmd,
-                "q_rows": fetcher.q_rows, "k_rows": fetcher.k_rows, "v_rows": fetcher.v_rows, "scores": score.o,
-                "probs": softmax.o, "kept": topk.kept, "v_kept": fetcher.v_kept, "sums": value.o,
-                "beats": requantiser.o,
+                "state": pruner.state, "meta": seq.meta, "flat": softmax.decided, "free": softmax.free,
+                "q_cmd": seq.q_cmd, "k_walk": seq.k_walk, "fill": seq.fill, "score_cmd": seq.score_cmd,
+                "probs": softmax.o, "kept": topk.kept, "sums": value.o, "beats": requantiser.o,
                 **{f"{name}{i}": getattr(self, name)[i] for name in ("ar", "r", "w") for i in range(c.channels)},
             }
             for name, port in streams.items():
@@ -210,15 +211,6 @@ class Accelerator(wiring.Component):
                 m.d.comb += port.eq(block & ~quiet if name.endswith(("valid", "ready")) else block)
         # A register at the boundary, because the interrupt's path outside is unknown.
         m.d.sync += self.irq.eq(registers.irq)
-
-    def _connect_kept_ids(self, m: Module, source: stream.Interface, sink: stream.Interface) -> None:
-        """Only rows of vectors whose V rows are streamed go to the fetcher; the others end here."""
-        tag = tag_layout(self.config)(source.payload.tag)
-        m.d.comb += [
-            sink.payload.eq(source.payload),
-            sink.valid.eq(source.valid & tag.stream_v),
-            source.ready.eq(sink.ready | ~tag.stream_v),
-        ]
 
     def _connect_scales(self, m: Module, reader, scales, seq, softmax, requantiser) -> None:
         m.d.comb += [

@@ -16,7 +16,7 @@ from .config import SpAttenConfig
 from .control.csr import completion_layout
 from .control.job_reader import job_offer
 from .interface.registers import COUNTERS
-from .softmax.rows import slot_notice
+from .softmax.rows import decision_notice, slot_notice
 from .stream.layouts import (
     acc_chunk,
     fill_command,
@@ -81,7 +81,7 @@ STREAMS: tuple[Observed, ...] = (
     # Commands. `meta` gives a slot to a work item, `flat` asks for its LSBs, `free` takes the slot back.
     Observed("meta", slot_meta, ("slot", "tag.head", "tag.kv_head", "tag.query"),
              source="sequencer", sink="softmax"),
-    Observed("flat", slot_notice, ("slot",), source="softmax", sink="sequencer"),
+    Observed("flat", decision_notice, ("slot", "flat"), source="softmax", sink="sequencer"),
     Observed("free", slot_notice, ("slot",), source="softmax", sink="sequencer"),
     Observed("q_cmd", q_command, ("slot", "head", "token"), source="sequencer", sink="fetch"),
     Observed("k_walk", key_walk_command, ("kv_head", "slot", "members", "lsb"), source="sequencer", sink="fetch"),

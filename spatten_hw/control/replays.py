@@ -9,13 +9,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import contract
+from ..softmax.rows import decision_notice
 from ..stream.fifo import StreamFifo
-from ..stream.layouts import key_walk_command, tag_layout
-
-
-def decision_notice(c: SpAttenConfig) -> data.StructLayout:
-    """Whether the vector in `slot`, of which LSBs exist, is flat."""
-    return data.StructLayout({"slot": unsigned(c.slot_bits), "flat": 1, "tag": tag_layout(c)})
+from ..stream.layouts import key_walk_command
 
 
 class Replays(wiring.Component):

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..interface.activity import ITEMS, BackState, FrontState
+from ..softmax.rows import decision_notice
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import (
     fill_command,
@@ -21,7 +22,6 @@ from ..stream.layouts import (
 from .csr import completion_layout
 from .job_reader import job_offer
 from .loader import Loader, filled_notice
-from .replays import decision_notice
 from .scale_table import SET_BITS
 from .stages import FETCH_ERRORS, WRITE_ERRORS, JobStages
 from .walker import Walker

@@ -12,10 +12,11 @@ from ..primitives.one_hot import lowest_index, without_lowest
 from ..primitives.products import times_few
 from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
+from ..softmax.rows import decision_notice
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import key_walk_command, q_command, score_command, slice_counts, slot_meta
 from .meta import MetaStage
-from .replays import Replays, decision_notice, members_of
+from .replays import Replays, members_of
 from .tickets import TicketRing, gang_bits, one_bit
 
 #: Commands for Q rows that can wait.
