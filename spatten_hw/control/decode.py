@@ -54,9 +54,9 @@ def decode(m: Module, c: SpAttenConfig, fields: data.View) -> data.View:
         value = fields[f.name]
         if f.name == "dim":
             with m.Switch(value):
-                for e, dim in enumerate(c.dims):
+                for n, dim in enumerate(c.dims):
                     with m.Case(dim):
-                        m.d.comb += job.dim_log2.eq(e)
+                        m.d.comb += job.chunks.eq(n + 1)
             continue
         if f.name in CLAMPED_FIELDS:
             limit = c.max_heads if f.name in HEAD_FIELDS else c.max_tokens
