@@ -93,7 +93,7 @@ _TEXTS = {
     ErrorCode.PROTECTED_EXCEED_KEEP: "protect_first + protect_last exceeds keep_tokens while tokens are pruned",
     ErrorCode.CAUSAL_GENERATION: "causal is set in a generation job",
     ErrorCode.RESTART_AND_LOAD: "restart and load_ids are both set",
-    ErrorCode.SRAM_OVERFLOW: "K and V of a summarisation job of so many tokens and this dim exceed the build's sram_tokens",
+    ErrorCode.SRAM_OVERFLOW: "K and V of a summarisation job's tokens do not fit in the build's sram_tokens × max_dim",
     ErrorCode.MISALIGNED_OUTPUT: "out_base or an output stride is not a multiple of the memory data width",
     ErrorCode.MISALIGNED_IDS_IN: "ids_in is not a multiple of 8",
     ErrorCode.MISALIGNED_IDS_OUT: "ids_out is not a multiple of the memory data width (at least 8)",
