@@ -77,7 +77,7 @@ def unpack_outputs(rows: np.ndarray, dim: int) -> np.ndarray:
 @dataclass(frozen=True)
 class Plane:
     """Rows of `nbytes`: that of (head, token) lies in channel (token + head) mod `channels`, at local address
-    base + head·head_stride + (token div channels)·token_stride.
+    base + head·head_stride + (token div channels)·token_stride. A head's rows end before the next head's begin.
 
     `steps`: rows of single queries instead, one for each step of generation; each is token 0 of the job of its step,
     whose plane is `step`. That of (head, step) lies in channel head mod `channels`, at base + head·head_stride +
@@ -113,7 +113,7 @@ class Plane:
         """The whole plane, from packed rows uint8 [heads, tokens, nbytes]; what lies between rows is cleared."""
         heads, tokens, nbytes = rows.shape
         places = -(-tokens // self.channels)
-        if self.steps or self.head_stride < places * self.token_stride:
+        if self.steps:
             yield from self.part(0, rows)
             return
         grid = np.zeros((heads, places * self.channels, self.token_stride), dtype=np.uint8)
@@ -146,7 +146,7 @@ class Plane:
     def rows(self, fetch: Fetch, heads: int, tokens: int) -> np.ndarray:
         """Rows uint8 [heads, tokens, nbytes] out of memory."""
         places = -(-tokens // self.channels)
-        if self.steps or tokens == 1 or self.head_stride < places * self.token_stride:
+        if self.steps or tokens == 1:
             return np.array([[fetch(int(self.channel(h, t)), int(self.address(h, t)), self.nbytes)
                               for t in range(tokens)] for h in range(heads)], dtype=np.uint8)
         grid = np.zeros((heads, places, self.channels, self.nbytes), dtype=np.uint8)
