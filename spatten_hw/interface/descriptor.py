@@ -53,7 +53,7 @@ FIELDS: tuple[Field, ...] = (
     Field("v_msb_base", 8, 0, 64, "byte address of V's MSB plane"),
     Field("v_lsb_base", 9, 0, 64, "byte address of V's LSB plane"),
     Field("out_base", 10, 0, 64, "byte address of the output plane, a multiple of the data width"),
-    Field("ids_in", 11, 0, 64, "address of the survivors to load, multiple of 8 (channel number above the local address)"),
+    Field("ids_in", 11, 0, 64, "address of the survivors to load, multiple of 8 (channel above the local address)"),
     Field("ids_out", 12, 0, 64, "address of the survivors to store, a multiple of the data width"),
     Field("scores_in", 13, 0, 64, "address of the importance to load, multiple of 8"),
     Field("scores_out", 14, 0, 64, "address of the importance to store, a multiple of the data width"),
