@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.shape import longest_prompt
 
 from .operands import BenchPlan, quantise, widest
 
@@ -71,7 +72,7 @@ class Case:
 
     def fits(self, c: SpAttenConfig) -> str | None:
         """What the build lacks for it, or None."""
-        room = c.max_tokens if self.generate else min(c.max_tokens, c.sram_tokens * c.max_dim // self.dim)
+        room = c.max_tokens if self.generate else min(c.max_tokens, longest_prompt(c, self.dim))
         if self.tokens > room:
             return f"{self.tokens} tokens, '{c.name}' takes {room} of dim {self.dim}"
         if self.heads > c.max_heads:
@@ -90,7 +91,7 @@ class Case:
         """The layer with random operands: scores spread like those of real attention, N(0, 1)."""
         plan = BenchPlan(c)
         bits = (self.bits, 0)
-        pool = plan.pool(heads, self.tokens, self.dim, bits, bits, generate=self.generate)
+        pool = plan.pool(heads, self.tokens, self.dim, bits, bits)
         rows = 1 if self.generate else self.tokens
         q_bits = widest(12, c)
         q, scales = quantise(plan.normal(heads, rows, self.dim), q_bits)
@@ -104,8 +105,8 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
 
     `quick`: the same paths at sizes that take seconds on a tiny build, without targets.
     """
-    dim = max((d for d in c.dims if d <= DIM), default=c.min_dim)
-    half = max((d for d in c.dims if d <= DIM // 2), default=c.min_dim)
+    dim = max((d for d in c.dims if d <= DIM), default=c.chunk)
+    half = max((d for d in c.dims if d <= DIM // 2), default=c.chunk)
     wide, narrow = widest(12, c), widest(8, c)
     count = heads or (min(4, c.max_heads) if quick else HEADS)
     long, short, prompt, context, few = (32, 16, 24, 64, 12) if quick else (384, 128, 512, 1000, 102)
@@ -127,6 +128,6 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
     if half != dim:
         cases.insert(3, Case("summarise-128-d32", short, half, wide, target=Target("roof", 0.9)))
     if quick:
-        room = c.sram_tokens * c.max_dim // dim
+        room = longest_prompt(c, dim)
         cases = [x.shrunk(min(c.max_tokens, x.tokens if x.generate else room)) for x in cases]
     return [replace(case, heads=count) for case in cases]

@@ -59,7 +59,7 @@ def pruned_plan(case: Case, c: SpAttenConfig, heads: int) -> BenchPlan:
     plan = BenchPlan(c)
     alive = max(1, case.tokens * 3 // 10)
     ids = np.sort(np.random.default_rng(2).choice(case.tokens, alive, replace=False))
-    pool = plan.pool(heads, case.tokens, case.dim, (case.bits, 0), (case.bits, 0), generate=True)
+    pool = plan.pool(heads, case.tokens, case.dim, (case.bits, 0), (case.bits, 0))
     q_bits = widest(12, c)
     q, scales = quantise(plan.normal(heads, 1, case.dim), q_bits)
     plan.add(pool, q, scales, q_bits, case.tokens, ids=ids, label=f"{heads} heads", generate=1,
@@ -113,7 +113,7 @@ def refetch_plan(case: Case, c: SpAttenConfig, percent: int) -> BenchPlan:
     """A generation layer with so many flat rows, spread evenly over its heads."""
     plan = BenchPlan(c)
     bits = case.bits - LSB_WIDTH, LSB_WIDTH
-    pool = plan.pool(case.heads, case.tokens, case.dim, bits, bits, generate=True)
+    pool = plan.pool(case.heads, case.tokens, case.dim, bits, bits)
     shape = Shape(case.dim, case.tokens, case.tokens, case.keep, widest(12, c), bits, bits, THRESHOLD)
     # As many as the percentage says, at least one if there are to be any.
     flat = max(-(-case.heads * percent // 100), int(percent > 0))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
-from spatten_hw.host.builder import JobBuilder, Planes, Write
+from spatten_hw.host.builder import JobBuilder, Planes
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import Arena
+from spatten_hw.host.layout import Arena, Write, pack_survivors
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import quantise
 from spatten_hw.host.shape import LayerShape, Precision
@@ -68,17 +68,16 @@ class BenchPlan:
         return [p.job for p in self.passes]
 
     def layer_data(self, layer: int) -> Iterator[Write]:
-        """(address, bytes) to put into memory before pass number `layer`."""
+        """What to put into memory before pass number `layer`."""
         yield from self._data[layer]
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
         """Benches load no importance."""
 
-    def pool(self, heads: int, tokens: int, dim: int, k_bits: Bits, v_bits: Bits, *, generate: bool = False) -> Pool:
-        """Fresh K and V planes. `generate`: the passes over them will be generation, which can read K's MSB rows of
-        two heads at once; they lie in pairs if that saves beats."""
+    def pool(self, heads: int, tokens: int, dim: int, k_bits: Bits, v_bits: Bits) -> Pool:
+        """Fresh K and V planes."""
         builder = JobBuilder(self.config, LayerShape(dim, heads), Precision(0, k_bits, v_bits), self.arena)
-        planes = builder.key_value_planes(tokens, generate=generate)
+        planes = builder.key_value_planes(tokens)
         k, v = (Operand(*quantise(self.normal(heads, tokens, dim), sum(bits))) for bits in (k_bits, v_bits))
         self._next += builder.images(planes, k=k.codes, v=v.codes)
         return Pool(dim, k, v, k_bits, v_bits, planes)
@@ -106,7 +105,7 @@ class BenchPlan:
         if resume:
             state = {}
         elif ids is not None:
-            words = np.concatenate([[len(ids) | heads << 32], ids, np.arange(heads)]).astype(np.uint64)
+            words = pack_survivors(np.isin(np.arange(tokens), ids), np.ones(heads, dtype=bool))
             state = {"load_ids": 1, "ids_in": builder.ids(tokens)}
         scales = builder.scales({"q": q_scales, "k": pool.k.scales, "v": pool.v.scales}, OUT_UNIT)
         descriptor = builder.descriptor()

@@ -2,7 +2,7 @@
 
 Joins the golden models of the blocks in the order of `docs/architecture.md`: prepare the cascade, then for each
 alive K/V head its query heads over all queries at once, then finish. A result depends only on the job, the
-operands and the state before; a row's bytes on its address, so the addresses of the job matter.
+operands and the state before; the bytes of words on their address, so the addresses of the job matter.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spatten_hw.config import SpAttenConfig
+from spatten_hw.config import OUT_BITS, SpAttenConfig
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import WORD_BYTES, row_bytes
+from spatten_hw.host.layout import WORD_BYTES, row_beats, survivor_words
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
 from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 
 from .cascade import Cascade
 from .decision import flat
-from .fetch import msb_operands, row_beats
+from .fetch import msb_operands, touched_beats
 from .head_importance import head_importance
+from .order import kept_in_order, vector_order
 from .prob_value import prob_value
 from .requantise import requantise
 from .score import scores
@@ -99,11 +100,10 @@ class _Run:
         token_sums = np.zeros(len(self.ids), dtype=np.int64)
         head_sums = np.zeros(job.heads, dtype=np.int64)
         for head in np.flatnonzero(result.heads_alive).tolist():
-            self._count_keys(head)
-            if not job.generate:
-                self._count_rows("v_msb", head, self.ids)
-            for member in range(job.group):
-                self._query_head(head, head * job.group + member, token_sums, head_sums)
+            self.order = vector_order(self.ids, head, self.config, True)[2] if job.generate else None
+            members = [self._query_head(head, head * job.group + member, token_sums, head_sums)
+                       for member in range(job.group)]
+            self._count_head(np.array([again for again, _ in members]), np.array([kept for _, kept in members]))
         self._finish(token_sums, head_sums)
         return result
 
@@ -112,7 +112,9 @@ class _Run:
 
     # -- one query head -------------------------------------------------------------------------------
 
-    def _query_head(self, head: int, query_head: int, token_sums: np.ndarray, head_sums: np.ndarray) -> None:
+    def _query_head(self, head: int, query_head: int, token_sums: np.ndarray, head_sums: np.ndarray
+                    ) -> tuple[np.ndarray, np.ndarray]:
+        """Computes all its queries. Returns which of them fetched LSBs [rows], and the values used [rows, alive]."""
         job, c, result = self.job, self.config, self.result
         scale = job.scales[query_head]
         place = np.array([0]) if job.generate else self.ids  # row of the query in Q and in the output
@@ -132,7 +134,7 @@ class _Run:
                 probs = np.array(probs)
                 probs[again] = probabilities(q[again], k, self.lengths[again])[0]
         if job.keep_values < len(self.ids):
-            kept = c.engine.golden_mask()(probs, job.keep_values, self.lengths)
+            kept = kept_in_order(c.engine.golden_mask(), probs, job.keep_values, self.lengths, self.order)
         else:  # the same mask without sorting
             kept = np.arange(len(self.ids)) < self.lengths[:, None]
         rough = msb_operands(v >> job.v_lsb, job.v_lsb, midpoint=True)
@@ -147,7 +149,7 @@ class _Run:
         result.out[query_head, place] = out
         result.written[query_head, place] = True
         result.refetched[query_head, place] = again
-        self._count_query_head(head, query_head, place, again, kept)
+        return again, kept
 
     # -- state ----------------------------------------------------------------------------------------
 
@@ -157,11 +159,7 @@ class _Run:
         if job.load_scores:
             self._count_section(job.scores_in, job.tokens + job.heads, self.config.max_tokens)
         if job.load_ids:
-            header = int(np.asarray(ids_in, dtype=np.uint64)[0])
-            # How long the list is, only its first word says: that one is a command of its own.
-            self._count_words(job.ids_in, 1)
-            self._count_section(job.ids_in + WORD_BYTES, (header & 0xFFFFFFFF) + (header >> 32),
-                                self.config.max_tokens)
+            self._count_words(job.ids_in, survivor_words(job.tokens, job.heads))
         result.tokens_alive[self.cascade.tokens_alive] = True
         result.heads_alive[self.cascade.heads_alive] = True
 
@@ -171,7 +169,7 @@ class _Run:
         result.token_scores = self.cascade.token_scores[:job.tokens].copy()
         result.head_scores = self.cascade.head_scores[:job.heads].copy()
         if job.store_ids:
-            result.ids = self.cascade.save_ids()
+            result.ids = self.cascade.save_ids(job.tokens, job.heads)
             self._count_words(job.ids_out, len(result.ids))
         if job.store_scores:
             result.scores = self.cascade.save_scores(job.tokens, job.heads)
@@ -179,38 +177,29 @@ class _Run:
 
     # -- bytes ----------------------------------------------------------------------------------------
 
-    def _count_query_head(self, head: int, query_head: int, place: np.ndarray, again: np.ndarray,
-                          kept: np.ndarray) -> None:
-        job = self.job
-        self._count_rows("q", query_head, place)
-        for keys in self.lengths[again]:
-            self._count_rows("k_lsb", head, self.ids[:keys])
-        uses = kept.sum(axis=0) if job.generate else kept[again].sum(axis=0)
-        self._count_rows("v_msb", head, self.ids, uses)
-        if job.v_lsb:
-            self._count_rows("v_lsb", head, self.ids, kept[again].sum(axis=0))
-        row = -(-2 * job.dim // self.config.beat_bytes) * self.config.beat_bytes
-        self.result.bytes["out"] += len(place) * row
+    def _count_head(self, again: np.ndarray, kept: np.ndarray) -> None:
+        """Counts the rows that the query heads of a K/V head read. `again` [group, rows]: queries that fetched LSBs;
+        `kept` [group, rows, alive]: values used. Rows of K and V are shared by all of them."""
+        job, keys = self.job, len(self.ids)
+        flat_queries = int(again.sum())
+        # A flat query of a prompt starts anew, with its Q row.
+        self._count_rows("q", again.size + (0 if job.generate else flat_queries))
+        self._count_rows("k_msb", keys)
+        self._count_rows("k_lsb", keys if flat_queries else 0)
+        if job.generate:
+            self._count_rows("v_msb", int(kept.any(axis=(0, 1)).sum()))
+            v_lsb = int(kept[again].any(axis=0).sum())
+        else:
+            self._count_rows("v_msb", keys)
+            v_lsb = keys if flat_queries else 0
+        self._count_rows("v_lsb", v_lsb if job.v_lsb else 0)
+        self.result.bytes["out"] += again.size * row_beats(job.dim, OUT_BITS, self.config) * self.config.beat_bytes
 
-    def _count_keys(self, head: int) -> None:
-        """K's MSB rows of a head. Generation reads both rows of a pair at once, if both heads are alive."""
-        job, partner = self.job, head ^ 1
-        if not (job.pair and job.generate and partner < job.heads and self.result.heads_alive[partner]):
-            self._count_rows("k_msb", head, self.ids)
-        elif head < partner:
-            self._count_rows("k_msb", head, self.ids, together=2)
-
-    def _count_rows(self, name: str, head: int, ids: np.ndarray, times: np.ndarray | None = None,
-                    together: int = 1) -> None:
-        """Counts rows `ids` of one plane, each read `times` times, and their bytes. `together`: so many rows that lie
-        side by side from that of `head` on are read as one."""
+    def _count_rows(self, name: str, rows: int) -> None:
+        """Counts rows of one plane and their bytes: whole beats."""
         job, c = self.job, self.config
-        nbytes = together * row_bytes(job.dim, job.width(name))
-        base = getattr(job, f"{name}_base") + job.head_offset(name, head)
-        beats = row_beats(base + ids * getattr(job, f"{name}_token_stride"), nbytes, c)
-        total = beats.sum() if times is None else (beats * times).sum()
-        self.result.bytes[name] += int(total) * c.beat_bytes
-        self.result.rows[name] += together * (len(ids) if times is None else int(times.sum()))
+        self.result.bytes[name] += rows * row_beats(job.dim, job.width(name), c) * c.beat_bytes
+        self.result.rows[name] += rows
 
     def _count_section(self, addr: int, words: int, longest: int) -> None:
         """Adds the bytes of words that are read in commands of at most `longest`."""
@@ -219,5 +208,5 @@ class _Run:
 
     def _count_words(self, addr: int, words: int) -> None:
         """Adds the bytes of `words` 64-bit words read as one command, or written as one section, at `addr`."""
-        beats = int(row_beats(addr, WORD_BYTES * words, self.config))
+        beats = int(touched_beats(addr, WORD_BYTES * words, self.config))
         self.result.bytes["other"] += beats * self.config.beat_bytes

@@ -21,6 +21,7 @@ from .batch_cascade import BatchCascade
 from .batch_operands import Rows
 from .batch_part import Part
 from .decision import flat
+from .order import kept_in_order, vector_order
 from .requantise import requantise
 
 #: Called with the probabilities of every row from K's MSBs and from all bits of K [rows, n], and pmax of the former.
@@ -78,7 +79,10 @@ class BatchAccelerator:
         scores = part.scorer(q, k)
         probs, pmax, again = self._probabilities(part, scores)
         if job.keep_values < ids.shape[1]:
-            kept = self.config.engine.golden_mask()(probs, job.keep_values, lengths)
+            order = None
+            if job.generate:
+                order = vector_order(ids[:, None], heads, self.config, True)[2][:, :, None, None]
+            kept = kept_in_order(self.config.engine.golden_mask(), probs, job.keep_values, lengths, order)
         else:
             kept = np.broadcast_to(np.arange(ids.shape[1]) < lengths[:, None], probs.shape)
         rough, exact = part.weigh(np.where(kept, probs, 0), v)
@@ -86,7 +90,7 @@ class BatchAccelerator:
         out = requantise(acc, part.scale("out_mant")[..., None], part.scale("out_shift")[..., None])
         self.cascade.finish(probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4)))
         traffic = Traffic(self.config, job, heads, ids)
-        traffic.all(lengths, again, kept, descriptor)
+        traffic.all(again, kept, descriptor)
         tokens, alive_heads = part.masks()
         return BatchResult(
             job, part.spread(out), part.spread(np.ones(again.shape, dtype=bool)), part.spread(again), tokens,

@@ -7,12 +7,12 @@ min(total, maximum), so the order of adds does not matter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.layout import pack_survivors, survivor_words, unpack_survivors
 
 
 class CascadeError(ValueError):
@@ -99,10 +99,10 @@ class Cascade:
         self.token_scores[:] = 0
         self.head_scores[:] = 0
 
-    def save_ids(self) -> np.ndarray:
-        """uint64 words as stored at ids_out."""
-        header = len(self.tokens_alive) | len(self.heads_alive) << 32
-        return np.concatenate([[header], self.tokens_alive, self.heads_alive]).astype(np.uint64)
+    def save_ids(self, tokens: int, heads: int) -> np.ndarray:
+        """uint64 words as stored at ids_out: how many are alive, a bit for every token, a bit for every head."""
+        return pack_survivors(np.isin(np.arange(tokens), self.tokens_alive),
+                              np.isin(np.arange(heads), self.heads_alive))
 
     def save_scores(self, tokens: int, heads: int) -> np.ndarray:
         """uint64 words as stored at scores_out."""
@@ -110,16 +110,17 @@ class Cascade:
 
     def load_ids(self, words: ArrayLike, tokens: int, heads: int) -> None:
         """The inverse of `save_ids`, checked against the job; extra words are ignored."""
-        w = [int(x) for x in np.asarray(words, dtype=np.uint64)]
-        n_tokens, n_heads = w[0] & 0xFFFFFFFF, w[0] >> 32
+        w = np.asarray(words, dtype=np.uint64)[:survivor_words(tokens, heads)]
+        n_tokens, n_heads = int(w[0]) & 0xFFFFFFFF, int(w[0]) >> 32
         if not (1 <= n_tokens <= tokens and 1 <= n_heads <= heads):
             raise CascadeError(f"saved state has {n_tokens} tokens and {n_heads} heads, job {tokens} and {heads}")
-        lists = (("token", w[1:1 + n_tokens], tokens), ("head", w[1 + n_tokens:1 + n_tokens + n_heads], heads))
-        for what, ids, limit in lists:
-            if any(b <= a for a, b in pairwise(ids)) or ids[-1] >= limit:
-                raise CascadeError(f"saved {what}s are not strictly ascending below {limit}")
-        self.tokens_alive = np.array(lists[0][1], dtype=np.int64)
-        self.heads_alive = np.array(lists[1][1], dtype=np.int64)
+        # Padded to whole words: a bit behind the last token or head is seen.
+        alive = unpack_survivors(w, -(-tokens // 64) * 64, -(-heads // 64) * 64)
+        for what, bits, count, limit in zip(("token", "head"), alive, (n_tokens, n_heads), (tokens, heads),
+                                            strict=True):
+            if bits[limit:].any() or bits.sum() != count:
+                raise CascadeError(f"saved {what}s are not {count} below {limit}")
+        self.tokens_alive, self.heads_alive = (np.flatnonzero(bits) for bits in alive)
 
     def load_scores(self, words: ArrayLike, tokens: int, heads: int) -> None:
         """The inverse of `save_scores`; totals past `tokens` and `heads` become 0, words saturate."""

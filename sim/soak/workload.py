@@ -7,6 +7,7 @@ import random
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.shape import longest_prompt
 
 #: Longest workload unless the caller says otherwise.
 MOST_TOKENS = 64
@@ -33,7 +34,7 @@ def random_workload(rng: random.Random, config: SpAttenConfig, most_tokens: int 
         heads, generate, layers = max(1, config.max_heads // group), False, 4
     most = min(config.max_tokens, most_tokens)
     if not generate:
-        most = min(most, config.sram_tokens * config.max_dim // dim)
+        most = min(most, longest_prompt(config, dim))
     tokens = rng.choice([1, 2, rng.randint(1, most), rng.randint(1, most), most])
     tokens = most if bulk else min(tokens, most)
     queries = rng.randint(1, min(3, tokens)) if generate else tokens

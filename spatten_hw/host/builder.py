@@ -13,13 +13,11 @@ import numpy as np
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig
 from .job import HeadScale, LayerJob, check, descriptor_bytes
-from .layout import WORD_BYTES, Arena, Plane, pack_rows, pairs_save, row_bytes
+from .layout import WORD_BYTES, Arena, Plane, Write, pack_rows, row_bytes, survivor_words
 from .quantise import split
 from .scales import out_scale, score_scale
 from .shape import LayerShape, Precision
 
-#: (address, bytes uint8) to put into memory.
-Write = tuple[int, np.ndarray]
 #: Planes by the names that the descriptor has for them: "q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out".
 Planes = Mapping[str, Plane]
 
@@ -47,16 +45,16 @@ class JobBuilder:
 
     # -- places -----------------------------------------------------------------------------------------
 
-    def query_plane(self, rows: int) -> Plane:
-        """A fresh plane of `rows` queries of every query head."""
-        return self.arena.plane(self.shape.query_heads, rows, row_bytes(self.shape.dim, self.precision.q_bits))
+    def query_plane(self, rows: int, *, steps: bool = False) -> Plane:
+        """A fresh plane of `rows` queries of every query head. `steps`: each is the only query of a generation job,
+        which takes the plane of its `step`."""
+        nbytes = row_bytes(self.shape.dim, self.precision.q_bits)
+        return self.arena.plane(self.shape.query_heads, rows, nbytes, steps=steps)
 
-    def key_value_planes(self, tokens: int, *, generate: bool) -> dict[str, Plane]:
-        """Fresh planes of K and V. `generate`: for generation, which can read K's MSB rows of two heads at once; they
-        lie side by side where that saves beats."""
+    def key_value_planes(self, tokens: int) -> dict[str, Plane]:
+        """Fresh planes of K and V."""
         s, p = self.shape, self.precision
-        pair = generate and s.group == 1 and pairs_save(self.config, s.kv_heads, s.dim, p.k_bits[0])
-        return {name: self.arena.plane(s.kv_heads, tokens, row_bytes(s.dim, bits), pair=pair and name == "k_msb")
+        return {name: self.arena.plane(s.kv_heads, tokens, row_bytes(s.dim, bits))
                 for name, bits in p.planes.items() if name != "q"}
 
     def out_plane(self, rows: int) -> Plane:
@@ -64,8 +62,8 @@ class JobBuilder:
         return self.arena.out_plane(self.shape.query_heads, rows, self.shape.dim)
 
     def ids(self, tokens: int) -> int:
-        """The address of a fresh list of survivors: their number, tokens, heads."""
-        return self.arena.alloc(WORD_BYTES * (1 + tokens + self.shape.kv_heads))
+        """The address of fresh survivors: their numbers, bitmaps of tokens and heads."""
+        return self.arena.alloc(WORD_BYTES * survivor_words(tokens, self.shape.kv_heads))
 
     def scores(self, tokens: int) -> int:
         """The address of fresh importance of tokens and heads."""
@@ -80,7 +78,7 @@ class JobBuilder:
     def images(self, planes: Planes, **codes: np.ndarray) -> Iterator[Write]:
         """The bytes of whole planes, from integers `q`, `k`, `v` [heads, rows, D]."""
         for name, values, bits in self.parts(**codes):
-            yield planes[name].base, planes[name].image(pack_rows(values, bits))
+            yield from planes[name].images(pack_rows(values, bits))
 
     def parts(self, **codes: np.ndarray) -> Iterator[tuple[str, np.ndarray, int]]:
         """(plane's name, integers, width) of every plane of `q`, `k`, `v`."""
@@ -114,6 +112,6 @@ class JobBuilder:
             fields |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
                        f"{name}_token_stride": plane.token_stride}
         job = LayerJob(dim=self.shape.dim, tokens=tokens, scales=scales, heads=self.shape.kv_heads,
-                       group=self.shape.group, pair=int(planes["k_msb"].pair), **fields)
+                       group=self.shape.group, **fields)
         check(job, self.config, descriptor)
         return job

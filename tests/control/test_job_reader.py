@@ -22,13 +22,14 @@ from spatten_hw.stream.layouts import aux_command, aux_word
 
 from .jobs import encode, legal_job, random_scales, spoil
 
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=20,
-                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, interleave_bytes=32,
-                     k_ports=4, v_ports=4, job_queue=3, axi_addr_bits=20)
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=20,
+                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, reads=4, pool_beats=8,
+                     job_queue=3, axi_addr_bits=20)
 CONFIGS = {
     "tiny": TINY,
-    "big-addr": TINY.replace(axi_addr_bits=40, channels=8, max_tokens=64, axi_data_bits=256, operand_bits=16),
-    "one": TINY.replace(multipliers=8, min_dim=8, max_dim=8, topk_lanes=1, max_heads=1, max_group=1,
+    "big-addr": TINY.replace(axi_addr_bits=40, multipliers=32, topk_lanes=8, channels=8, max_tokens=64, sram_tokens=16,
+                             max_dim=12, axi_data_bits=256, operand_bits=16),
+    "one": TINY.replace(multipliers=8, chunk=8, max_dim=8, topk_lanes=1, max_heads=1, max_group=1,
                         axi_data_bits=32, channels=1, operand_bits=4, axi_addr_bits=16),
 }
 
@@ -43,8 +44,8 @@ def expected_job(c, f):
     for name, field in job_layout(c):
         if name.endswith("_head_stride") and name not in unused:
             job[name] = f[name] & ((1 << field.width) - 1)  # more bits are legal with a single head, which is 0
-        elif name == "dim_log2":
-            job[name] = c.dims.index(f["dim"])
+        elif name == "chunks":
+            job[name] = f["dim"] // c.chunk
         elif name in CLAMPED_FIELDS:
             job[name] = min(f[name], c.max_heads if name in HEAD_FIELDS else c.max_tokens)
         elif name not in unused:
@@ -129,8 +130,8 @@ class Rig:
 
 
 def descriptor_address(rng, c, words):
-    last = (1 << c.addr_bits) // 8 - words
-    return 8 * rng.choice([0, last, rng.randrange(last + 1)])
+    last = (1 << c.axi_addr_bits) // 8 - words
+    return 8 * rng.choice([0, last, rng.randrange(last + 1)]) + (rng.randrange(c.channels) << c.axi_addr_bits)
 
 
 @cocotb.test()

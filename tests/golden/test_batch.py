@@ -73,7 +73,7 @@ def test_equals_golden(seed, config):
 
 def test_random_jobs_reach_every_path():
     jobs = [p.passes[-1].job for seed in range(60) for p in random_plans(seed, WIDE)[:1]]
-    for name in ("generate", "causal", "k_lsb", "v_lsb", "pair", "protect_first", "protect_last"):
+    for name in ("generate", "causal", "k_lsb", "v_lsb", "protect_first", "protect_last"):
         assert {bool(getattr(j, name)) for j in jobs} == {False, True}, name
     assert any(j.group > 1 for j in jobs) and any(j.keep_values < j.tokens for j in jobs)
     assert any(j.keep_tokens < j.tokens and j.keep_heads < j.heads and j.threshold > 0 for j in jobs)
@@ -95,7 +95,8 @@ def test_macs(seed):
             keys = [t + 1 for t in range(alive)] if job.causal else [alive] * (1 if job.generate else alive)
             heads = int(r.heads_alive.sum()) * job.group
             assert macs["scores"][b] == heads * sum(keys) * job.dim
-            assert macs["replays"][b] == r.rows["k_lsb"] * job.dim
+            flat = r.refetched[:, r.tokens_alive if not job.generate else slice(None)]
+            assert macs["replays"][b] == int((flat * np.array(keys)).sum()) * job.dim
             assert macs["values"][b] == heads * sum(min(n, job.keep_values) for n in keys) * job.dim
 
 

@@ -116,7 +116,7 @@ def test_checker_notices_on_the_control_port(fault, message):
     ({"longest_read": 3}, "AR at .*: 4 beats, this build needs at most 3"),
     ({"longest_write": 3}, "AW at .*: 4 beats, this build needs at most 3"),
     ({"read_ids": 1}, "AR at .*: id 1 is not below 1"), ({"write_ids": 1}, "AW at .*: id 1 is not below 1"),
-    ({"unique_reads": 1}, "AR at .*: id 0 is still in use")])  # its channels have ids of their own
+    ({"reads_per_id": 1}, "AR at .*: id 0 is still in use")])
 def test_checker_holds_a_design_to_its_promises(rules, message):
     with toy(NARROW) as t:
         t.check_design(DesignRules(**rules))

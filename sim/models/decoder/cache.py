@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatten_hw.host.builder import Write
-from spatten_hw.host.layout import Plane, pack_rows
+from spatten_hw.host.layout import Plane, Write, pack_rows
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import codes_of
 
@@ -40,7 +39,7 @@ class CacheTask:
         return [self.layer_pass]
 
     def layer_data(self, layer: int) -> Iterator[Write]:
-        """(address, bytes) of the new rows; those that are in memory already are not written again."""
+        """The new rows; those that are in memory already are not written again."""
         for r in self.rows:
             yield from r.plane.part(r.first, pack_rows(r.values, r.bits))
 
