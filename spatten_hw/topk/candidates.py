@@ -49,7 +49,9 @@ def store_side(m: Module, name: str, side: stream.Interface, address: Value, max
     row = behind_memory(m, read.data, width, name)
     m.submodules[f"{name}_sampler"] = sampler = RowSampler(width, keys.length, count, max_rows)
     m.d.comb += [
-        sampler.valid.eq(side.valid), sampler.full.eq(side.p.count == keys.length), sampler.last.eq(side.p.last),
+        # Only full rows: what lies behind the last keys is left over.
+        sampler.valid.eq(side.valid), sampler.live.eq((side.p.count == keys.length).replicate(keys.length)),
+        sampler.last.eq(side.p.last),
         sampler.keys.eq(side.p.elements), sampler.random.eq(random),
     ]
     return Side(row, sampler.samples)

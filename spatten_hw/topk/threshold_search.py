@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,17 +12,24 @@ from ..config import clog2
 from ..contract import contract, contracts_on
 from ..primitives.pipeline import delay
 from ..primitives.ring import next_in_ring
-from ..primitives.widths import narrow
+from ..primitives.widths import wrap
+from ..stream.layouts import threshold as threshold_layout
 from .candidates import ABOVE, BELOW, INPUT, behind_memory, choose_row, first_row, store_side
 from .pivot import PivotChooser, RandomBits
-from .row_filter import filter_command
 from .splitter import Splitter
 
 
-def select_command(key_bits: int, samples: int, count: int, address: int) -> data.StructLayout:
-    """A loaded vector: n keys from buffer row `start`, k to keep; `keep_all` if k ≥ n; random `samples`."""
+def buffer_row(key_bits: int, lanes: int) -> data.StructLayout:
+    """A row of the input buffer: keys, those with a bit in `live`."""
+    return data.StructLayout({"keys": data.ArrayLayout(unsigned(key_bits), lanes), "live": unsigned(lanes)})
+
+
+def select_command(key_bits: int, samples: int, count: int, address: int, max_rows: int) -> data.StructLayout:
+    """A loaded vector: n live keys in `rows` rows from buffer row `start`, k to keep; `keep_all` if k ≥ n; random
+    `samples`."""
     return data.StructLayout({
-        "start": unsigned(address), "n": unsigned(count), "k": unsigned(count), "keep_all": 1,
+        "start": unsigned(address), "rows": range(max_rows + 1), "n": unsigned(count), "k": unsigned(count),
+        "keep_all": 1,
         "samples": data.ArrayLayout(unsigned(key_bits), samples),
     })
 
@@ -37,8 +44,8 @@ class ThresholdSearch(wiring.Component):
     random samples of the candidates; after `random_passes` of them, each is the middle of the remaining key
     range, which bounds the number of passes: `worst_case_cycles`.
 
-    `buffer_row` addresses the input buffer's keys (`buffer_depth` rows, a ring); `buffer_keys` is valid one
-    cycle later. A vector with `keep_all` takes one cycle.
+    `buffer_row` addresses the input buffer (`buffer_depth` rows, a ring); `buffer_out`, its keys and live lanes, is
+    valid one cycle later. A vector with `keep_all` takes one cycle.
     """
 
     #: Cycles of the final tries beyond one per candidate and the latency of their row.
@@ -49,12 +56,14 @@ class ThresholdSearch(wiring.Component):
     cmd: stream.Interface
     result: stream.Interface
     buffer_row: Signal
-    buffer_keys: data.View
+    buffer_out: data.View
 
-    def __init__(self, key_bits: int, lanes: int, max_n: int, buffer_depth: int, samples: int):
+    def __init__(self, key_bits: int, lanes: int, max_n: int, max_rows: int, buffer_depth: int, samples: int):
         self.key_bits = key_bits
         self.lanes = lanes
-        self.max_rows = -(-max_n // lanes)
+        #: Rows of the longest vector in the input buffer, and of its candidates later.
+        self.max_rows = max_rows
+        self.side_rows = min(max_rows, -(-max_n // lanes))
         self.count_bits = max_n.bit_length()
         self.buffer_depth = buffer_depth
         self.samples = samples
@@ -66,18 +75,19 @@ class ThresholdSearch(wiring.Component):
         self.pass_cycles = 4 + self._chooser.latency
         address = max(1, clog2(buffer_depth))
         super().__init__({
-            "cmd": In(stream.Signature(select_command(key_bits, samples, self.count_bits, address))),
-            "result": Out(stream.Signature(filter_command(key_bits, self.count_bits))),
+            "cmd": In(stream.Signature(select_command(key_bits, samples, self.count_bits, address, max_rows))),
+            "result": Out(stream.Signature(threshold_layout(key_bits, self.count_bits))),
             "buffer_row": Out(address),
-            "buffer_keys": In(data.ArrayLayout(unsigned(key_bits), lanes)),
+            "buffer_out": In(buffer_row(key_bits, lanes)),
         })
 
-    def worst_case_cycles(self, n: int) -> int:
-        """No vector of n keys takes more cycles: each pivot in the middle halves the range of the keys."""
+    def worst_case_cycles(self, n: int, rows: int | None = None) -> int:
+        """No vector of n keys takes more cycles: each pivot in the middle halves the range of the keys. `rows` that it
+        is in, without dead lanes unless given; later passes never read more."""
         passes = self.random_passes + self.key_bits + 1
-        if n <= self.lanes:
+        rows = -(-n // self.lanes) if rows is None else rows
+        if rows == 1:
             passes = 0
-        rows = -(-n // self.lanes)
         return passes * (rows + self.pass_cycles) + self.first_row + self.PROBE_CYCLES + self.lanes + self.VECTOR_CYCLES
 
     def elaborate(self, platform) -> Module:
@@ -95,19 +105,23 @@ class ThresholdSearch(wiring.Component):
         high = Signal(key_bits)
         passes = Signal(range(self.random_passes + 1))
 
-        # Reading: address and number of keys left; the row follows `first_row` cycles later.
+        # Reading: address, and what is left: rows of the input buffer, which bring their live lanes with them, or keys
+        # of a side; the row follows `first_row` cycles later.
         reading = Signal()
         first = Signal()
         row_index = Signal(range(max(2, self.max_rows)))
+        rows_left = Signal(range(self.max_rows + 1))
         remaining = Signal(count_bits)
-        live_now = Signal(lanes.bit_length())
+        single = Signal()  # the candidates are in one row
+        live_now = Signal(lanes)
         last_now = Signal()
         row_valid = Signal()
-        row_live = Signal(lanes.bit_length())
+        row_live = Signal(lanes)
         row_last = Signal()
         m.d.comb += [
-            last_now.eq(remaining <= lanes),
-            live_now.eq(narrow(Mux(last_now, remaining, lanes), len(live_now))),
+            last_now.eq(Mux(source == INPUT, rows_left == 1, remaining <= lanes)),
+            single.eq(Mux(source == INPUT, rows_left == 1, size <= lanes)),
+            live_now.eq(Cat(remaining > j for j in range(lanes))),
         ]
         arriving = delay(m, reading, self.first_row - 1, "arriving", reset=True)
         arriving_live = delay(m, live_now, self.first_row - 1, "arriving_live")
@@ -115,15 +129,17 @@ class ThresholdSearch(wiring.Component):
         m.d.sync += row_valid.eq(arriving)
         with m.If(reading):
             m.d.sync += [
-                remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
+                rows_left.eq(rows_left - 1), remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
                 self.buffer_row.eq(next_in_ring(self.buffer_row, self.buffer_depth)),
             ]
-        below = store_side(m, "below", splitter.below_keys, row_index, self.max_rows, self.samples, random.following)
-        above = store_side(m, "above", splitter.above_keys, row_index, self.max_rows, self.samples, ~random.following)
-        buffered = behind_memory(m, Value.cast(self.buffer_keys), key_bits, "buffer")
+        side_row = wrap(row_index, max(1, clog2(self.side_rows)))
+        below = store_side(m, "below", splitter.below_keys, side_row, self.side_rows, self.samples, random.following)
+        above = store_side(m, "above", splitter.above_keys, side_row, self.side_rows, self.samples, ~random.following)
+        buffered = behind_memory(m, self.buffer_out.keys.as_value(), key_bits, "buffer")
+        buffered_live = behind_memory(m, self.buffer_out.live, key_bits, "buffer_live")
         with m.If(arriving):
-            m.d.sync += [row_live.eq(arriving_live), row_last.eq(arriving_last)]
-        row = choose_row(m, source, arriving, below.row, above.row, buffered, self.buffer_keys.shape())
+            m.d.sync += [row_live.eq(Mux(source == INPUT, buffered_live, arriving_live)), row_last.eq(arriving_last)]
+        row = choose_row(m, source, arriving, below.row, above.row, buffered, self.buffer_out.keys.shape())
 
         # The pivot: in a pass from the chooser, in time for the first row; in a try the next candidate.
         pivot = Signal(key_bits)
@@ -150,7 +166,7 @@ class ThresholdSearch(wiring.Component):
             m.d.sync += pivot.eq(chooser.pivot)
         m.d.comb += [
             splitter.valid.eq((row_valid & ~probing) | tried), splitter.probe.eq(tried),
-            splitter.keys.eq(row), splitter.count.eq(row_live), splitter.last.eq(row_last),
+            splitter.keys.eq(row), splitter.live.eq(row_live), splitter.last.eq(row_last),
             splitter.pivot.eq(pivot),
         ]
 
@@ -173,7 +189,8 @@ class ThresholdSearch(wiring.Component):
                 m.d.comb += self.result.valid.eq(self.cmd.valid & self.cmd.p.keep_all)
                 m.d.comb += self.cmd.ready.eq(self.cmd.p.keep_all & self.result.ready)
                 m.d.sync += [
-                    source.eq(INPUT), size.eq(self.cmd.p.n), k.eq(self.cmd.p.k), passes.eq(0),
+                    source.eq(INPUT), size.eq(self.cmd.p.n), rows_left.eq(self.cmd.p.rows), k.eq(self.cmd.p.k),
+                    passes.eq(0),
                     low.eq(0), high.eq((1 << key_bits) - 1), self.buffer_row.eq(self.cmd.p.start),
                 ]
                 with m.If(self.cmd.valid & ~self.cmd.p.keep_all):
@@ -181,9 +198,9 @@ class ThresholdSearch(wiring.Component):
             with m.State("PREPARE"):
                 contract(m, (k != 0) & (k <= size), "the k-th largest is among the candidates")
                 m.d.sync += [
-                    remaining.eq(size), row_index.eq(0), probing.eq(size <= lanes), candidate.eq(0),
+                    remaining.eq(size), row_index.eq(0), probing.eq(single), candidate.eq(0),
                 ]
-                with m.If(size <= lanes):
+                with m.If(single):
                     m.next = "SETTLE"
                 with m.Else():
                     m.next = choosing[0]
@@ -230,7 +247,8 @@ class ThresholdSearch(wiring.Component):
             with m.State("TRY"):
                 m.d.comb += trying.eq(1)
                 m.d.sync += candidate.eq(candidate + 1)
-                with m.If(candidate == (row_live - 1)[:len(candidate)]):
+                # A dead lane as the pivot does no harm: it counts as none, and if a live key equals it, it may be it.
+                with m.If(candidate == lanes - 1):
                     m.next = "TRIED"
                 _leave_if_found(m, splitter, found, threshold, keep_equal, k)
             with m.State("TRIED"):
@@ -243,14 +261,17 @@ class ThresholdSearch(wiring.Component):
                 with m.If(self.result.ready):
                     m.next = "IDLE"
         if contracts_on():
-            worst = self.worst_case_cycles(self.max_rows * lanes)
+            worst = self.worst_case_cycles(self.max_rows * lanes, self.max_rows)
             spent = Signal(range(worst + 2))
             m.d.sync += spent.eq(Mux(self.cmd.valid & ~self.cmd.ready & ~self.result.valid, spent + 1, 0))
             contract(m, spent <= worst, "no search takes longer than the worst case")
         contract(m, (self.cmd.p.k != 0) & (self.cmd.p.n != 0), "k and n are at least 1", when=self.cmd.valid)
         contract(m, (self.cmd.p.k >= self.cmd.p.n) == self.cmd.p.keep_all, "all are kept if k is n or more",
                  when=self.cmd.valid)
-        contract(m, (remaining != 0) & (row_index < self.max_rows), "only rows of candidates are read", when=reading)
+        contract(m, Mux(source == INPUT, rows_left != 0, remaining != 0), "only rows of candidates are read",
+                 when=reading)
+        contract(m, row_index < Mux(source == INPUT, self.max_rows, self.side_rows), "rows read are there",
+                 when=reading)
         return m
 
 
