@@ -10,14 +10,14 @@ from ..config import SpAttenConfig
 from ..primitives.registers import local_copy
 from ..stream.fifo import never_full, never_full_latency
 from ..stream.job_layouts import job_layout, scale_layout
-from ..stream.layouts import prob_row, score_row, slot_meta
+from ..stream.layouts import prob_row, score_write, slot_meta
 from ..stream.skid import SkidBuffer, SpareBuffer, connect_cut
 from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
 from .normalise import Normalise
 from .reciprocal import Reciprocal
-from .rows import exp_row, header, slot_notice, vector_info
+from .rows import decision_notice, exp_row, header, slot_notice, vector_info
 from .rules import slot_contracts
 from .score_slots import ScoreSlots
 from .sum import ExpSum
@@ -25,38 +25,39 @@ from .vector_reader import VectorReader
 
 
 class Softmax(wiring.Component):
-    """Exact scores in, final 12-bit probabilities out; flat vectors are handed back for their LSBs.
+    """Exact scores in, final 12-bit probabilities out; of flat vectors the decision alone.
 
-    Three passes work on different vectors at the same time: pass 1 takes one R-lane score row per cycle (stores it,
-    maximum), pass 2 reads one L-lane row per cycle (exponentials, sum), pass 3 gives one L-lane row per cycle
-    (normalises). No idle cycle between vectors of any lengths; vectors leave in the order in which their last
-    score rows came. `docs/architecture.md`, "Numbers", has every width and rounding.
+    Three passes work on different vectors at the same time: pass 1 takes a score of every slice per cycle (stores it,
+    maximum), pass 2 reads a row of all slices per cycle (exponentials, sum), pass 3 gives a row per cycle (normalises).
+    No idle cycle between vectors of any lengths; they leave in the order in which they are complete.
+    `docs/architecture.md`, "Numbers", has every width and rounding.
 
-    `job`: only `dim_log2` and `threshold` are used. `meta`: always accepted; a slot's meta precedes its first
-    score row. `i`: always accepted; rows of different slots in any interleaving, in order within a slot, `replay` rows
-    only after `flat`. `scale_head` → `scale` one cycle later (a synchronous memory outside). `o` may stall for any
-    time. `flat`: the slot stays in use, its score rows come again as LSB passes; may stall. `free`: the slot may be
-    handed out again; valid for one cycle, must be taken. It comes when the scores have been read if no refetch is
-    possible, else at the decision. `busy`: a pass is at work or a result waits.
+    A vector has in slice s the rows 0 … keys[s] − 1. `decided`: the first decision on every vector with `progressive`,
+    even if it is not flat. A flat vector gives no rows. In generation (`tag.stream`) its scores come again as `replay`,
+    after which it is `refetched`; in a prompt its slot is freed, and the query comes as a new vector, whose tag is
+    `refetched` and which is not `progressive`. `scale_head` → `scale` one cycle later (a synchronous memory outside).
+    `free`: valid for one cycle, must be taken. It comes when the scores have been read if no refetch is possible, else
+    a cycle after `decided` was taken (which may wait for any time, but not for a free slot). `busy`: a pass is at work
+    or a result waits.
 
-    Latency, idle and unstalled: `latency(rows)` cycles from the last score row to the first probability row of a
-    vector of `rows` L-lane rows. Valid input: keys ≥ 1, as many scores as `meta` says.
+    Latency, idle and unstalled: `latency(rows)` cycles from the last score to the first probability row of a vector of
+    `rows` rows. Valid input: at least one key in a vector, as many scores as `meta` says, each row of a slice once.
     """
 
-    #: The layer; `dim_log2` and `threshold` are used.
+    #: The layer; `threshold` is used.
     job: data.View
-    #: What is in a slot: `slot_meta`, before its first score row; always taken.
+    #: What comes to a slot, `slot_meta`, at the latest a cycle before its first score; always taken.
     meta: stream.Interface
-    #: Scores, `score_row`, rows of different slots in any order; always taken.
-    i: stream.Interface
+    #: Scores of each slice, `score_write`, slots and rows in any order; always taken.
+    i: list[stream.Interface]
     #: Head whose scale is wanted.
     scale_head: Signal
     #: Its scale, one cycle later.
     scale: data.View
-    #: Final probabilities, `prob_row`, L per cycle; may stall.
+    #: Final probabilities, `prob_row`; may stall.
     o: stream.Interface
-    #: Slots whose vectors are flat: their LSBs are wanted; may stall.
-    flat: stream.Interface
+    #: First decisions, `decision_notice`; may stall.
+    decided: stream.Interface
     #: Slots that may be handed out again; taken at once.
     free: stream.Interface
     #: A pass is at work or a result waits.
@@ -76,16 +77,16 @@ class Softmax(wiring.Component):
         super().__init__({
             "job": In(job_layout(c)),
             "meta": In(stream.Signature(slot_meta(c))),
-            "i": In(stream.Signature(score_row(c))),
+            "i": In(stream.Signature(score_write(c))).array(c.slices),
             "scale_head": Out(c.head_bits), "scale": In(scale_layout()),
             "o": Out(stream.Signature(prob_row(c))),
-            "flat": Out(stream.Signature(slot_notice(c))),
+            "decided": Out(stream.Signature(decision_notice(c))),
             "free": Out(stream.Signature(slot_notice(c))),
             "busy": Out(1),
         })
 
     def latency(self, rows: int) -> int:
-        """Cycles from a vector's last score row to its first probability row when nothing stalls."""
+        """Cycles from a vector's last score to its first probability row when nothing stalls."""
         return self.slots.latency + VectorReader.LOOKUP + (rows - 1) + self.pass_2 + Normalise.LATENCY
 
     def elaborate(self, platform) -> Module:
@@ -104,7 +105,8 @@ class Softmax(wiring.Component):
         m.submodules.header_fifo = header_fifo = never_full(header(c), self.vectors_inside)
         m.submodules.done_fifo = done_fifo = never_full(slot_notice(c), c.slots)
 
-        connect(m, wiring.flipped(self.i), slots.i)
+        for s in range(c.slices):
+            connect(m, wiring.flipped(self.i[s]), slots.i[s])
         connect(m, wiring.flipped(self.meta), reader.meta)
         connect(m, slots.ready, reader.ready)
         connect(m, reader.info, info_fifo.i)
@@ -117,14 +119,15 @@ class Softmax(wiring.Component):
         connect_cut(m, "header", header_fifo.o, normalise.header)
         # Rows arrive before their header, so this register adds no latency.
         connect_cut(m, "rows", row_fifo.o, normalise.rows)
-        # Two distant consumers (pruner and local top-k) take the rows: a spare register cuts their `ready`.
+        # Two distant consumers (token importance and local top-k) take the rows: a spare register cuts their `ready`.
         m.submodules.catch = spare = SpareBuffer(prob_row(c))
         connect(m, normalise.o, spare.i)
         connect(m, spare.o, wiring.flipped(self.o))
-        connect(m, decision.flat, wiring.flipped(self.flat))
+        connect(m, decision.decided, wiring.flipped(self.decided))
         connect(m, reader.done, done_fifo.i)
         m.d.comb += [
-            slots.dim_log2.eq(job.dim_log2),
+            slots.given.valid.eq(self.meta.valid), slots.given.p.slot.eq(self.meta.p.slot),
+            slots.given.p["keys"].eq(self.meta.p["keys"]),
             decision.threshold.eq(job.threshold),
             self.scale_head.eq(reader.scale_head),
             reader.scale.eq(self.scale),
@@ -150,6 +153,6 @@ class Softmax(wiring.Component):
                 done_fifo.o.ready.eq(1),
             ]
         m.d.comb += decision.free.ready.eq(1)
-        m.d.sync += self.busy.eq(slots.active | reader.active | self.o.valid | self.flat.valid)
+        m.d.sync += self.busy.eq(slots.active | reader.active | self.o.valid | self.decided.valid)
         slot_contracts(m, c, self)
         return m
