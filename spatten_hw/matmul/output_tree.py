@@ -17,9 +17,12 @@ from ..stream.layouts import acc_chunk, tag_layout
 from .value_layouts import drain_command, freed_items, gang_entry, partial_sums, word_bits
 from .value_sums import DRAIN_LATENCY
 
+#: Cycles from `finished` to the first `drain` of the gang: all slices, choice, command.
+FINISHED_LATENCY = 3
+
 
 def tree_latency(c: SpAttenConfig) -> int:
-    """Cycles from a word's `drain` to its chunk in the output queue: slices, tree, sum of its words."""
+    """Cycles from a chunk's (last) `drain` into the output queue: slices, tree, sum of its words."""
     return DRAIN_LATENCY + tree_stages(c.slices) + 1
 
 
@@ -27,8 +30,8 @@ class OutputTree(wiring.Component):
     """Reads the sums of one gang after the other, when all slices have finished it, and adds them up.
 
     Rate: one chunk per cycle; work items of 1 or 2 chunks take 4 cycles, since their sums are spread over 4 words
-    (`value_layouts`). Between gangs two cycles. Latency 3 + `tree_latency` from `finished` to the first chunk on `o`
-    (2 + words per chunk − 1 more with 1 or 2 chunks). `o` may stall: a word is only read with room in the queue for it.
+    (`value_layouts`). Between gangs two cycles. Latency from `finished` to the first chunk: `FINISHED_LATENCY`, the
+    other words of the chunk, `tree_latency`, the queue. `o` may stall: a chunk is only read with room for it.
     """
 
     #: Chunks of a row.

@@ -21,16 +21,21 @@ from .value_reads import VALUE_READS_LATENCY, ValueReads
 from .value_sram import ValueSram
 from .value_sums import SUMS_LATENCY, ValueSums
 
-#: Cycles from taking a V chunk (its last member) to `finished`, if it is the gang's last one: issue register, memories,
-#: then the sums, the count of open rows.
+#: Cycles from the last product of a gang (its V chunk is taken, or its entry issues it) to `finished`: issue register,
+#: memories, sums, count of open rows.
 VALUE_LATENCY = 2 + SUMS_LATENCY + 1
 #: Entries a slice may be behind the walk of the gangs.
 ENTRIES = 64
 
 
+def entry_latency(depth: int = ENTRIES) -> int:
+    """Cycles from an entry to its first product (idle): queue, register."""
+    return fifo_latency(depth) + 1
+
+
 def request_latency(depth: int = ENTRIES) -> int:
     """Cycles from an entry to its request on `reads` (idle)."""
-    return fifo_latency(depth) + 1 + VALUE_READS_LATENCY
+    return entry_latency(depth) + VALUE_READS_LATENCY
 
 
 class ValueSlice(wiring.Component):

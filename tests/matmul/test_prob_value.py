@@ -5,7 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 
+from spatten_hw.matmul.gang import gather_latency
+from spatten_hw.matmul.output_tree import FINISHED_LATENCY, tree_latency
+from spatten_hw.matmul.value import VALUE_LATENCY, entry_latency, request_latency
 from spatten_hw.sim.harness.block import Block
+from spatten_hw.stream.fifo import never_full_latency
 from tests.seeds import numbers
 
 from .value_bench import CONFIGS, ProbValue, check, prepare, send_kept, send_rows, some_vectors
@@ -61,3 +65,88 @@ def test_exact_under_stalls(name, chunks, stream):
     for stalls in ((0.0, 0.0, 0.0), (0.4, 0.0, 0.3), (0.0, 0.8, 0.0), (0.1, 0.3, 0.6)):
         for has_lsb in (False, True):
             run(block, rng, a_job(rng, name, stream, chunks, 12, has_lsb=has_lsb), stalls)
+
+
+def latency(c, chunks: int, words: int) -> int:
+    """From taking the only row of a vector to its first chunk on `o`, as the parts state it."""
+    return (gather_latency(c) + entry_latency() + chunks - 1 + VALUE_LATENCY
+            + FINISHED_LATENCY + words - 1 + tree_latency(c) + never_full_latency(tree_latency(c) + 3))
+
+
+@pytest.mark.parametrize("name,chunks", [("one", 1), ("two", 2), ("two", 3), ("four", 4)])
+def test_latency_of_a_short_prompt(name, chunks):
+    """One row, every slice has its key: stated latency to the first chunk; the others follow at the stated rate."""
+    rng, block = numbers("prob_value latency", name, chunks), block_of(name)
+    words = {1: 4, 2: 2}.get(chunks, 1)
+    for _ in range(3):
+        job = a_job(rng, name, False, chunks, 1, sizes=[1], rows=[1], keep=1.0)
+        run(block, rng, job, (0, 0, 0))
+        out = block.taken("o").cycles
+        assert out[0] - block.taken("kept").cycles[-1] == latency(CONFIGS[name], chunks, words)
+        assert (np.diff(out) == words).all()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_latency_of_a_request(name):
+    rng, block, c = numbers("prob_value request", name), block_of(name), CONFIGS[name]
+    run(block, rng, a_job(rng, name, True, c.max_chunks, 1, sizes=[1], rows=[1], keep=1.0), (0, 0, 0))
+    for s in range(c.slices):
+        assert (block.taken(f"reads__{s}").cycles[0] - block.taken("kept").cycles[-1]
+                == gather_latency(c) + request_latency())
+
+
+@pytest.mark.parametrize("name,chunks", CASES)
+def test_one_product_per_cycle(name, chunks):
+    """Prompts whose keys are all kept: outputs follow each other as fast as the multipliers of a slice allow. Rows
+    from memory: a chunk in every cycle."""
+    rng, block, c = numbers("prob_value rate", name, chunks), block_of(name), CONFIGS[name]
+    rows = min(c.max_rows, c.sram_words // chunks)
+    # With two sums the next vector waits until one is drained: short vectors do not fill that time.
+    if c.sums > 2 or rows * chunks > 30:
+        run(block, rng, a_job(rng, name, False, chunks, 12, sizes=[1] * 12, rows=[rows] * 12, keep=1.0), (0, 0, 0))
+        first = block.taken("o").cycles[::chunks]
+        # Items come again when they are free: only as many as there are follow without a gap.
+        assert np.median(np.diff(first)) == max(rows * chunks, 1)
+    if chunks > 1 and c.sums > 2:
+        run(block, rng, a_job(rng, name, True, chunks, 4, sizes=[1] * 4, rows=[c.max_rows] * 4, keep=1.0,
+                              has_lsb=False), (0, 0, 0), window=0)
+        for s in range(c.slices):
+            assert block.taken(f"v_chunks__{s}").bubbles == 0
+
+
+def test_prompts_wait_for_their_half():
+    rng, name = numbers("prob_value half"), "two"
+    block, c = block_of(name), CONFIGS[name]
+    job = a_job(rng, name, False, 3, 1, sizes=[1], rows=[2], keep=1.0)
+    prepare(block, job)
+    block.set(half_filled=3 ^ (1 << job.gangs[0].half))
+    block.receive("o")
+    send_kept(block, job, 0, 1)
+    block.idle(200)
+    assert block.taken("o").fired == 0 and block.get("busy") == 1
+    block.set(half_filled=1 << job.gangs[0].half)
+    block.run(200, o=3)
+    assert np.array_equal(block.taken("o").columns()["acc"].reshape(1, -1), job.expected())
+    block.idle(10)
+    assert block.get("busy") == 0 and c.slices == 2
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_stall_while_rows_are_missing(name):
+    """`stall` counts the cycles in which a slice has asked for rows and multiplies nothing."""
+    rng, block, c = numbers("prob_value stall", name), block_of(name), CONFIGS[name]
+    job = a_job(rng, name, True, 1, 1, sizes=[1], rows=[1], keep=1.0, has_lsb=False)
+    prepare(block, job)
+    block.receive("o")
+    for s in range(c.slices):
+        block.receive(f"reads__{s}")
+    send_kept(block, job, 0, 1)
+    block.high("stall")
+    block.run(100, **{f"reads__{c.slices - 1}": 1})
+    block.idle(50)
+    waited = block.high("stall")
+    assert 50 <= waited <= 51 + request_latency()
+    send_rows(block, job, rng, 0, 0)
+    block.run(100, o=1)
+    assert block.high("stall") <= 2
+    check(block, job)
