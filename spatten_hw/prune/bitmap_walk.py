@@ -12,9 +12,9 @@ from .rows import bitmap_row, class_row, limit_bits
 
 
 class BitmapWalk(wiring.Component):
-    """`start` (with the lists opened in the same cycle) sends rows 0 … `rows` − 1 of the bitmap to `bitmap`: every class
-    is at the place of its list that comes next, and has a bit in the row that this index names. A row in two cycles.
-    `busy` from the cycle after `start` until the last row is taken.
+    """`start` (with the lists opened in the same cycle) sends rows 0 … `rows` − 1 of the bitmap to `bitmap`: every
+    class is at the place of its list that comes next, and has a bit in the row that this index names. A row in two
+    cycles. `busy` from the cycle after `start` until the last row is taken.
     """
 
     bitmap: stream.Interface

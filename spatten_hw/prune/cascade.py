@@ -22,8 +22,8 @@ FINISH_CYCLES = 2
 @dataclass
 class _Facts:
     """Registers about the job and the totals. `zeroed`, `needed`: rows of the score memory that have been written, and
-    that the job uses; `heads_known`: the head totals include the sums of all outputs; `dense_known`: the dense list is that
-    of the survivors."""
+    that the job uses; `heads_known`: the head totals include the sums of all outputs; `dense_known`: the dense list
+    is that of the survivors."""
 
     error: Signal
     keep_tokens: Signal
@@ -40,8 +40,9 @@ class CascadeControl(wiring.Component):
     PREPARE: clear, load scores, restart / load ids / continue, check, prune tokens, prune heads, build the dense list.
     FINISH: wait for the token accumulators, merge the sums of a prompt's layer, store ids, store scores. Head sums of
     earlier layers may still be in flight, so a step that clears, sets, compares or stores head totals first waits until
-    all have `drained`. Outputs that start something are pulses; `loading_ids`, `merging`, `storing` are levels. An error
-    in PREPARE (or FINISH with nothing alive) removes all survivors, so that no later job continues the cascade by mistake.
+    all have `drained`. Outputs that start something are pulses; `loading_ids`, `merging`, `storing` are levels. An
+    error in PREPARE (or FINISH with nothing alive) removes all survivors, so that no later job continues the cascade
+    by mistake.
 
     Totals need no initialisation: rows of the totals from `zeroed` on have not been written since the last clear (or
     reset) and are zeroed before the first job that has tokens there.
@@ -173,7 +174,8 @@ class CascadeControl(wiring.Component):
                 m.next = "FAIL"
 
     def _prune(self, m: Module, f: _Facts) -> None:
-        """PREPARE: tokens, then heads, if fewer are to be kept than are alive; then the dense list, if prompts need it."""
+        """PREPARE: tokens, then heads, if fewer are to be kept than are alive; then the dense list, if prompts need
+        it."""
         with m.State("PRUNE_TOKENS"):
             m.next = "PRUNE_HEADS"
             with m.If(f.keep_tokens < self.alive_tokens):

@@ -53,10 +53,10 @@ class Pruner(wiring.Component):
     and every later op fails until a restart or a good load_ids. After reset all totals are 0, nothing is alive.
 
     Cycles without stalls, from op to done: PREPARE `cascade.PREPARE_CYCLES`, ceil(tokens / S) more when it is the first
-    to need totals that must be zeroed; token pruning: see `TokenPruning`; head pruning: see `HeadPruning`; a prompt after
-    any of these (or a load) builds the dense list, one cycle per survivor, at least two per ceil(tokens / S). FINISH
-    `cascade.FINISH_CYCLES`; in a prompt one cycle per survivor and `serial_totals.ROW_CYCLES` per S of them more. Loads of
-    importance take one word per cycle, bitmaps one per 64 / S cycles.
+    to need totals that must be zeroed; token pruning: see `TokenPruning`; head pruning: see `HeadPruning`; a prompt
+    after any of these (or a load) builds the dense list, one cycle per survivor, at least two per ceil(tokens / S).
+    FINISH `cascade.FINISH_CYCLES`; in a prompt one cycle per survivor and `serial_totals.ROW_CYCLES` per S of them
+    more. Loads of importance take one word per cycle, bitmaps one per 64 / S cycles.
     """
 
     #: The layer; constant from PREPARE to the `done` of FINISH.
@@ -200,7 +200,7 @@ class Pruner(wiring.Component):
         for b in range(self.config.slices):
             m.d.comb += [
                 lists.own_rows[b].eq(Mux(walk.busy, walk.places[b],
-                                         Mux(control.busy, pruning.row, importance.list_row))),
+                                         Mux(pruning.busy, pruning.row, importance.list_row))),
                 lists.put_indexes[b].eq(Mux(control.loading_ids, load.put_index, pruning.put_indexes[b])),
             ]
         for i in range(READERS):
@@ -242,7 +242,6 @@ class Pruner(wiring.Component):
             serial.o.ready.eq(control.merging | store.token_totals.ready),
         ]
         contract(m, at_most_one(Cat(*sources, pruning.access)), "one access of the totals at a time")
-        contract(m, ~control.busy | ~importance.valid | ~importance.idle, "data move between operations")
 
     def _heads(self, m: Module, control, head_set, heads, head_pruning, load, store) -> None:
         """Totals of heads go to memory or are compared."""

@@ -17,9 +17,9 @@ ROW_CYCLES = READ_CYCLES + 2
 
 
 class SerialTotals(wiring.Component):
-    """`start` sends what lies in rows 0 … of `TokenTotals`, lane by lane, to `o`: `count` (≥ 1) of them, but no more than
-    `rows` rows. Each row is read by an access (`access`, row `row`) and held, so that others may be accessed until the
-    next: a row takes `ROW_CYCLES` more than its lanes.
+    """`start` sends what lies in rows 0 … of `TokenTotals`, lane by lane, to `o`: `count` (≥ 1) of them, but no more
+    than `rows` rows. Each row is read by an access (`access`, row `row`) and held, so that others may be accessed
+    until the next: a row takes `ROW_CYCLES` more than its lanes.
     """
 
     o: stream.Interface

@@ -20,8 +20,8 @@ WORD_BITS = 64
 
 @dataclass
 class _Place:
-    """Place of a word. `tokens_left`, `heads_left`: words left in each section; `in_tokens`: it is a token's; `index`: its
-    number in the section; `section_last`: it is its section's last."""
+    """Place of a word. `tokens_left`, `heads_left`: words left in each section; `in_tokens`: it is a token's;
+    `index`: its number in the section; `section_last`: it is its section's last."""
 
     tokens_left: Signal
     heads_left: Signal
@@ -38,9 +38,9 @@ class StateLoad(wiring.Component):
     `put_index`, the row. Words of heads go to `load_heads`, all at once, and count in rows as well. Several commands
     request sections longer than `max_tokens` words.
 
-    `error` (valid with `done`): an AXI error, or illegal bitmaps: counts in the header not 1 … `tokens` / 1 … `heads`, or
-    not those of the bits; a bit at or past `tokens` (`below`: their number by class) or `heads` (`head_range`:
-    a bit for each).
+    `error` (valid with `done`): an AXI error, or illegal bitmaps: counts in the header not 1 … `tokens` / 1 …
+    `heads`, or not those of the bits; a bit at or past `tokens` (`below`: their number by class) or `heads`
+    (`head_range`: a bit for each).
     All requested words are taken. After a bad header no more words are requested and nothing is put. After a bad word
     some has been put, so the parent block must discard it. `total_tokens`, `total_heads`: the header's counts.
     """
@@ -174,8 +174,8 @@ class StateLoad(wiring.Component):
         return ask_left, ask_addr
 
     def _importance(self, m: Module) -> Signal:
-        """Totals, clamped to the memories' widths, one register before the write ports. Returns the register of the index
-        that they are written to."""
+        """Totals, clamped to the memories' widths, one register before the write ports. Returns the register of the
+        index that they are written to."""
         c = self.config
         word = self.state_words.p
         write_index = Signal(max(c.count_bits, c.max_heads.bit_length()), reset_less=True)
@@ -223,7 +223,7 @@ class StateLoad(wiring.Component):
             m.d.sync += [word.eq(word >> c.slices), left.eq(left - 1), row.eq(row + 1)]
         # Heads are not as many as a word has bits: what lies past them is looked for in the word as a whole.
         parts = -(-c.max_heads // WORD_BITS)
-        none = Cat(~self.head_range, Const(-1, parts * WORD_BITS - c.max_heads))
+        none = Cat(~self.head_range, Const((1 << parts * WORD_BITS - c.max_heads) - 1, parts * WORD_BITS - c.max_heads))
         outside = Signal(WORD_BITS, reset_less=True)
         with m.If((left == rows_per_word) & of_heads & (word & outside).any()):
             m.d.sync += rows.past.eq(1)
@@ -238,8 +238,8 @@ class StateLoad(wiring.Component):
 
 @dataclass
 class _Rows:
-    """Orders to what cuts words into rows, and what it tells: `last` row of the word, nothing on its way (`idle`), a token
-    `past` the job's, how many bits there were."""
+    """Orders to what cuts words into rows, and what it tells: `last` row of the word, nothing on its way (`idle`), a
+    token `past` the job's, how many bits there were."""
 
     clear: Signal
     load: Signal

@@ -16,9 +16,10 @@ from .rows import bitmap_row, head_total, serial_total
 class StateStore(wiring.Component):
     """`start` with `ids` = 1 stores the bitmaps at `addr`, else the importance; `done` pulses at the end.
 
-    Bitmaps begin with a header word of `alive_tokens` and `alive_heads`; then come the rows of `bitmap`, bit i of word w
-    is token 64·w + i, then ceil(`heads` / 64) words of `heads_alive`. Importance: `token_totals`, then `head_totals`,
-    each up to its `last`, a word each. At most one word per cycle into beats on `state`; `done` once the last is taken.
+    Bitmaps begin with a header word of `alive_tokens` and `alive_heads`; then come the rows of `bitmap`, bit i of
+    word w is token 64·w + i, then ceil(`heads` / 64) words of `heads_alive`. Importance: `token_totals`, then
+    `head_totals`, each up to its `last`, a word each. At most one word per cycle into beats on `state`; `done` once
+    the last is taken.
     """
 
     bitmap: stream.Interface

@@ -18,10 +18,10 @@ FEED_CYCLES = 2
 class TokenImportance(wiring.Component):
     """Turns rows of probabilities into accesses of `TokenTotals`, one row per cycle, always ready.
 
-    Generation (`tag.stream`): slice s of K/V head h holds class (s − h) mod S, so lanes are rotated by the head; row r of
-    a class is its r-th survivor, whose index comes from the class lists: `list_row`, a cycle later `valid` and the rest
-    beside the list's entries. They go straight into the totals. Prompt: lane and row are the position, of which the sums
-    of the layer are kept (`sums`); indexes are the row itself.
+    Generation (`tag.stream`): slice s of K/V head h holds class (s − h) mod S, so lanes are rotated by the head; row
+    r of a class is its r-th survivor, whose index comes from the class lists: `list_row`, a cycle later `valid` and
+    the rest beside the list's entries. They go straight into the totals. Prompt: lane and row are the position, of
+    which the sums of the layer are kept (`sums`); indexes are the row itself.
 
     Rows of sums need no clearing: every vector starts at row 0, so the rows of a layer are a prefix, which `used`
     counts. A row at or past `used` counts as 0 (`fresh`). `clear` sets `used` to 0, which hides the sums of an earlier

@@ -45,7 +45,7 @@ class TokenPruning(wiring.Component):
         self.tie_pairs = self.index_pairs + self.lane_pairs
         self.pairs = self.tie_pairs + self.total_pairs
         super().__init__({
-            "start": In(1), "done": Out(1), "keep": In(c.count_bits),
+            "start": In(1), "busy": Out(1), "done": Out(1), "keep": In(c.count_bits),
             "tokens": In(c.count_bits), "protect_first": In(c.count_bits), "protect_last": In(c.count_bits),
             "ever": In(self.total_pairs),
             # The lists: rows to read, a cycle later what is there; what is put.
@@ -109,7 +109,6 @@ class TokenPruning(wiring.Component):
         chosen = [reach[v] & ~(reach[v + 1] if v + 1 < VALUES else 0) for v in range(VALUES)]
         values = [counts.counts[v] for v in range(VALUES)]
         at, beyond = Signal(c.count_bits, reset_less=True), Signal(c.count_bits, reset_less=True)
-        value = Signal.like(digit)
         top = Signal(range(self.pairs))
         m.d.comb += top.eq(max(0, self.tie_pairs - 2))
         for n in range(self.total_pairs):
@@ -162,6 +161,6 @@ class TokenPruning(wiring.Component):
                 m.next = "OPEN"
                 contract(m, (at == need) | (window != 0), "no two keys are the same")
                 contract(m, (at >= need) & (beyond < need), "the digit is that of the threshold")
-        m.d.comb += self.renew.eq(final & ~fsm.ongoing("IDLE"))
+        m.d.comb += [self.busy.eq(~fsm.ongoing("IDLE")), self.renew.eq(final & self.busy)]
         contract(m, fsm.ongoing("IDLE") & (self.keep != 0), "one pruning at a time", when=self.start)
         return m

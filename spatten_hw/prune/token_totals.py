@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -18,8 +20,8 @@ WRITE_CYCLES = 5
 
 
 class TokenTotals(wiring.Component):
-    """Bank b holds the totals of class b (token id mod S) at address index (id div S), `token_score_bits` unsigned, and,
-    with `sums`, the sums of a layer in a prompt: of the positions in lane b, at address row.
+    """Bank b holds the totals of class b (token id mod S) at address index (id div S), `token_score_bits` unsigned,
+    and, with `sums`, the sums of a layer in a prompt: of the positions in lane b, at address row.
 
     One access per cycle, `valid`: every bank reads at its own `indexes` (with `direct` all banks at `index`), `totals`
     follow `READ_CYCLES` cycles later and stay until those of the next access. Banks in `write` add `probs` (their own)
@@ -47,8 +49,8 @@ class TokenTotals(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c, width = self.config, self.config.token_score_bits
-        # Ask (banks' addresses), Fetch (banks' outputs), Sum (registered, the entry before may be forwarded), Write, and
-        # a cycle after it, since a read in the cycle of a write gets the old entry.
+        # Ask (banks' addresses), Fetch (banks' outputs), Sum (registered, the entry before may be forwarded), Write,
+        # and a cycle after it, since a read in the cycle of a write gets the old entry.
         ask, fetch, add, write = (Signal(name=f"{name}_valid") for name in ("ask", "fetch", "sum", "write"))
         fresh = [Signal(name=f"{name}_fresh", reset_less=True) for name in ("ask", "fetch")]
         forwards = [Signal(name=f"{name}_forward", reset_less=True) for name in ("ask", "fetch")]
@@ -63,10 +65,10 @@ class TokenTotals(wiring.Component):
                      self.accessed.eq(indexes[2])]
         m.d.sync += [
             ask.eq(self.valid), fetch.eq(ask), add.eq(fetch), write.eq(add),
-            fresh[0].eq(self.fresh), fresh[1].eq(fresh[0]), forward.eq(self.forward),
+            fresh[0].eq(self.fresh), fresh[1].eq(fresh[0]),
             sums[0].eq(self.sums), rows[0].eq(self.row), lanes[0].eq(self.write), words[0].eq(self.word),
             words[1].eq(words[0]),
-            *[after.eq(before) for pipe in (sums, rows, lanes) for before, after in zip(pipe, pipe[1:], strict=False)],
+            *[after.eq(before) for pipe in (sums, rows, lanes) for before, after in pairwise(pipe)],
             *[indexes[n + 1].eq(indexes[n]) for n in range(1, 3)], indexes[1].eq(indexes[0]),
             # Row numbers are compared a cycle early, so that registers select the source.
             forwards[0].eq(self.forward), forwards[1].eq(forwards[0]),
