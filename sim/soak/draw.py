@@ -19,7 +19,7 @@ CHANGED, APART, LARGE = 0.12, 0.06, 0.02
 VALUES: dict[str, Sequence[int | str]] = {
     "multipliers": [1 << e for e in range(2, 10)],
     "chunk": [4, 8, 16, 32, 64, 128],
-    "max_dim": [4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 256],
+    "max_dim": [4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256],
     "operand_bits": PLANE_WIDTHS,
     "max_tokens": [1 << e for e in range(3, 17)],
     "sram_tokens": [1 << e for e in range(17)],
