@@ -93,8 +93,8 @@ def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bo
 
 
 def fullest_slice(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> int:
-    """Keys that the slice with most of them scores in a generation job: token t of K/V head h is in slice (t + h) mod S,
-    and every query head of the group scores it, once more if it takes LSBs."""
+    """Keys that the slice with most of them scores in a generation job: token t of K/V head h is in slice
+    (t + h) mod S, and every query head of the group scores it, once more if it takes LSBs."""
     classes = np.bincount(np.flatnonzero(result.tokens_alive) % config.slices, minlength=config.slices)
     passes = result.written[:, 0].astype(np.int64) + result.refetched[:, 0]
     keys = np.zeros(config.slices, dtype=np.int64)

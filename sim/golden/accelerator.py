@@ -159,7 +159,10 @@ class _Run:
         if job.load_scores:
             self._count_section(job.scores_in, job.tokens + job.heads, self.config.max_tokens)
         if job.load_ids:
-            self._count_words(job.ids_in, survivor_words(job.tokens, job.heads))
+            # The numbers are looked at before the bitmaps are asked for.
+            self._count_words(job.ids_in, 1)
+            self._count_section(job.ids_in + WORD_BYTES, survivor_words(job.tokens, job.heads) - 1,
+                                self.config.max_tokens)
         result.tokens_alive[self.cascade.tokens_alive] = True
         result.heads_alive[self.cascade.heads_alive] = True
 
@@ -169,7 +172,7 @@ class _Run:
         result.token_scores = self.cascade.token_scores[:job.tokens].copy()
         result.head_scores = self.cascade.head_scores[:job.heads].copy()
         if job.store_ids:
-            result.ids = self.cascade.save_ids(job.tokens, job.heads)
+            result.ids = self.cascade.save_ids()
             self._count_words(job.ids_out, len(result.ids))
         if job.store_scores:
             result.scores = self.cascade.save_scores(job.tokens, job.heads)

@@ -19,7 +19,7 @@ CHANGED, APART, LARGE = 0.12, 0.06, 0.02
 VALUES: dict[str, Sequence[int | str]] = {
     "multipliers": [1 << e for e in range(2, 10)],
     "chunk": [4, 8, 16, 32, 64, 128],
-    "max_dim": [4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 256],
+    "max_dim": [4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256],
     "operand_bits": PLANE_WIDTHS,
     "max_tokens": [1 << e for e in range(3, 17)],
     "sram_tokens": [1 << e for e in range(17)],
@@ -84,8 +84,8 @@ def cost(fields: dict) -> float:
     slices = fields["multipliers"] // fields["chunk"]
     beat = 1 + fields["axi_data_bits"] / 256
     comparator = 1.0 if str(fields["topk"]).startswith("linerate") else 0.5
-    return (15 + 0.15 * fields["multipliers"] * fields["operand_bits"] / 12 + 2.5 * slices
-            + comparator * fields["topk_lanes"] + 2 * fields["channels"] * beat)
+    return (10 + 0.15 * fields["multipliers"] * fields["operand_bits"] / 12 + 0.8 * slices
+            + comparator * fields["topk_lanes"] + 0.5 * fields["channels"] * beat)
 
 
 def _engine(rng: random.Random) -> str:
@@ -105,7 +105,7 @@ def _legal(rng: random.Random) -> dict[str, object]:
 
     chunk = pow2(4, 128, 0.6)
     max_dim = chunk * rng.choice([n for n in (1, 1, 2, 2, 2, 3, 4, 4, 5, 8) if n * chunk <= 256])
-    channels = pow2(1, min(32, 512 // chunk), 0.6)
+    channels = pow2(1, min(32, 512 // chunk), 0.7)
     # There are at most 64 slices, since each needs a comparator.
     multipliers = pow2(chunk * channels, min(512, 64 * chunk), 0.45)
     slices = multipliers // chunk

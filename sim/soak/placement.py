@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, Write, pack_rows
 from spatten_hw.host.plan import Plan
-from spatten_hw.host.workload import Workload
 from spatten_hw.interface.descriptor import STRIDE_BITS
 
 

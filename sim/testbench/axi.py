@@ -3,14 +3,12 @@
     bench = Bench(dut, inputs=[*axi_inputs(c)], outputs=[*axi_outputs(c)])
     await bench.start()
     memory = AxiMemory(bench, c, latency=(5, 40), stall=0.3)
-    memory.data[100:108] = b"..."                 # logical byte addresses
+    memory.data[0][100:108] = b"..."              # by channel, at local byte addresses
     await bench.run(done, limit=5000, watch=memory.tick)
 
-All channels share one logical memory through the interleaving of `spatten_hw/bus/interleave.py`. Beats of different
-ids come in random order, interleaved, those of one id in order. Every address is checked: whole beats, 1 …
-granule_beats of them, inside one interleave granule (so never across 4 KB), id in range, no more bursts per id
-than allowed, memory size. The streams' own contract is checked by `Bench`, the rules of AXI, of this memory too, by
-`axi_watch.py`.
+Beats of different ids come in random order, interleaved, those of one id in order. Every address is checked: whole
+beats, 1 … most_beats of them, not across 4 KB, id in range, at most two bursts per id, memory size. The streams' own
+contract is checked by `Bench`, the rules of AXI, of this memory too, by `axi_watch.py`.
 """
 
 from __future__ import annotations
@@ -21,8 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spatten_hw.bus.axi import LEN_BITS, RESP_BITS
-from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.layout import logical_of
+from spatten_hw.config import PAGE_BYTES, SpAttenConfig
 
 from .streams import Bench
 
@@ -39,11 +36,6 @@ def axi_outputs(c: SpAttenConfig) -> list[str]:
     return [f"ar__{ch}" for ch in range(c.channels)]
 
 
-def logical_address(c: SpAttenConfig, channel: int, local: int) -> int:
-    """Logical byte address of a channel-local one."""
-    return int(logical_of(channel, local, c))
-
-
 @dataclass
 class _Burst:
     addr: int       # channel-local
@@ -54,18 +46,19 @@ class _Burst:
 
 
 class AxiMemory:
-    """Memory of `size` logical bytes on every AXI channel of `bench`; call `tick` once per cycle (`watch`).
+    """Memory of `size` bytes on each AXI channel of `bench`; call `tick` once per cycle (`watch`).
 
     `latency`: least and most cycles from address to first beat. `stall`: probability per cycle and channel of
     not taking an address and of not sending a beat. `reorder`: answers out of order between ids and interleaves
-    their beats. `error`: called with the logical address of each beat; true answers SLVERR.
+    their beats. `error`: called with channel and address of each beat; true answers SLVERR.
     """
 
     def __init__(self, bench: Bench, config: SpAttenConfig, size: int = 1 << 16, *, latency: tuple[int, int] = (1, 1),
-                 stall: float = 0.0, reorder: bool = True, error: Callable[[int], bool] = lambda addr: False):
+                 stall: float = 0.0, reorder: bool = True,
+                 error: Callable[[int, int], bool] = lambda channel, addr: False):
         self.bench = bench
         self.config = config
-        self.data = bytearray(size)
+        self.data = [bytearray(size) for _ in range(config.channels)]
         self.latency = latency
         self.stall = stall
         self.reorder = reorder
@@ -87,11 +80,10 @@ class AxiMemory:
         c = self.config
         where = f"ar[{channel}] addr {addr:#x} beats {beats}"
         assert addr % c.beat_bytes == 0, f"{where}: not a multiple of the beat"
-        assert 1 <= beats <= c.granule_beats, f"{where}: more than an interleave granule"
+        assert 1 <= beats <= c.most_beats, f"{where}: more than the longest read"
         last = addr + beats * c.beat_bytes - 1
-        assert addr // c.interleave_bytes == last // c.interleave_bytes, f"{where}: crosses an interleave granule"
-        assert addr // 4096 == last // 4096, f"{where}: crosses 4 KB"
-        assert logical_address(c, channel, last) < len(self.data), f"{where}: outside the memory"
+        assert addr // PAGE_BYTES == last // PAGE_BYTES, f"{where}: crosses 4 KB"
+        assert last < len(self.data[channel]), f"{where}: outside the memory"
 
 
 def _fields(bits: int, widths: Sequence[int]) -> list[int]:
@@ -117,11 +109,10 @@ class _ReadChannel:
             addr, id_, length = _fields(self.ar.items[self.taken], (c.axi_addr_bits, c.id_bits, LEN_BITS))
             self.taken += 1
             m.check_burst(self.channel, addr, length + 1)
-            assert id_ < c.requesters * c.ids_per_port, f"ar[{self.channel}]: id {id_} out of range"
+            assert id_ < c.reads, f"ar[{self.channel}]: id {id_} out of range"
             queue = self.waiting.setdefault(id_, deque())
-            # Ids number the bursts of a requester, so none may be used twice at a time (on any channel).
-            busy = any(id_ in other.waiting and other.waiting[id_] for other in m._reads)
-            assert not busy, f"ar[{self.channel}]: id {id_} is still in use"
+            # An id is a read in flight: two bursts where it crosses a page.
+            assert len(queue) < 2, f"ar[{self.channel}]: id {id_} is still in use"
             queue.append(_Burst(addr, id_, length + 1, m.due()))
         if len(self.r.items) - self.r.at < 2 and self.waiting:
             ready = [q[0] for q in self.waiting.values() if q[0].due <= m.bench.cycle]
@@ -130,11 +121,11 @@ class _ReadChannel:
 
     def _answer(self, burst: _Burst) -> None:
         m, c = self.memory, self.memory.config
-        at = logical_address(c, self.channel, burst.addr + burst.at * c.beat_bytes)
+        at = burst.addr + burst.at * c.beat_bytes
         burst.at += 1
         last = burst.at == burst.beats
-        word = int.from_bytes(m.data[at:at + c.beat_bytes], "little")
-        resp = SLVERR if m.error(at) else OKAY
+        word = int.from_bytes(m.data[self.channel][at:at + c.beat_bytes], "little")
+        resp = SLVERR if m.error(self.channel, at) else OKAY
         bits = word | burst.id << c.axi_data_bits
         bits |= resp << (c.axi_data_bits + c.id_bits) | last << (c.axi_data_bits + c.id_bits + RESP_BITS)
         self.r.items.append(bits)

@@ -21,28 +21,30 @@ def bound_of(config, *, tokens, heads=3, dim=16, ids=None, bits=(8, 0), **option
 
 
 def test_causal_prompt():
-    """QUAD at D = 16: R = 2 rows, P = 8 top-k lanes; keys 1 … 10, 4 values kept, 3 heads."""
+    """QUAD at D = 16: 2 chunks, 4 slices, P = 8 top-k lanes; keys 1 … 10, 4 values kept, 3 heads."""
     bound, _, _ = bound_of(QUAD, tokens=10, causal=1, keep_values=4)
-    assert bound.score == 3 * (1 + 1 + 2 + 2 + 3 + 3 + 4 + 4 + 5 + 5)
-    assert bound.value == 3 * (1 + 1 + 8 * 2)
+    assert bound.score == 3 * 2 * (4 * 1 + 4 * 2 + 2 * 3)
+    assert bound.value == 3 * 2 * (1 + 2 + 3 + 7 * 4) / 4
     # Up to 4 keys nothing is pruned; then quick-select reads every row twice.
     assert bound.topk == 3 * (4 * 1 + 4 * 2 + 2 * 4)
 
 
 def test_line_rate_engine_reads_once():
-    """WIDE at D = 16: R = 1, P = 4."""
-    bound, _, _ = bound_of(WIDE, tokens=10, keep_values=4)
-    assert (bound.score, bound.value, bound.topk) == (3 * 10 * 10, 3 * 10 * 4, 3 * 10 * 3)
+    """WIDE at D = 24: 3 chunks, 4 slices, P = 4."""
+    bound, _, _ = bound_of(WIDE, tokens=10, dim=24, keep_values=4)
+    assert (bound.score, bound.value, bound.topk) == (3 * 10 * 3 * 3, 3 * 10 * 3 * 1, 3 * 10 * 3)
     assert bound.binds == "score" and bound.limit == bound.roof == bound.score
 
 
 def test_generation_with_survivors_and_replays():
+    """Classes 0, 1, 3 have 3, 1, 1 of the tokens; the three heads turn them by 0, 1, 2 slices."""
     ids = np.array([0, 3, 4, 9, 20])
     plain, _, _ = bound_of(QUAD, tokens=21, generate=1, ids=ids, bits=(6, 4), keep_values=2)
-    assert (plain.score, plain.value, plain.topk) == (3 * 3, 3 * 1, 3 * 2)
+    most = max(3 + 1 + 0, 1 + 3 + 1, 0 + 1 + 3, 1 + 0 + 1)
+    assert (plain.score, plain.value, plain.topk) == (2 * most, 3 * 2 * 2 / 4, 3 * 2)
     replayed, result, _ = bound_of(QUAD, tokens=21, generate=1, ids=ids, bits=(6, 4), keep_values=2, threshold=4096)
     assert result.refetched.all()
-    assert (replayed.score, replayed.value, replayed.topk) == (2 * 3 * 3, 3 * 1, 3 * 2)
+    assert (replayed.score, replayed.value, replayed.topk) == (2 * 2 * most, 3 * 2 * 2 / 4, 3 * 2)
 
 
 @pytest.mark.parametrize("store", [0, 1])
