@@ -61,6 +61,6 @@ def row_step(c: SpAttenConfig, note: data.StructLayout) -> data.StructLayout:
     `loads`: the plane registers that take `data` (none: there is no beat in this step), as beat `part` of a piece that
     covers several. `emit`: then chunk `chunk` is complete; `offset0` … are the units (`planes.unit_bits`) at which its
     pieces begin in their registers. `first`, `last` step of the row. `width`, `lsb`, `shift`: as in `plane_mode`.
-    `error`: an AXI error of this beat. Rows of words: a step is a beat, in order, to be taken as it is; `loads` is 1.
+    `error`: an AXI error of this beat. Rows of words: a step is a beat, in order, to be taken as it is, and emits.
     """
     return data.StructLayout({"data": unsigned(c.axi_data_bits), "error": 1, **step_control(c), "note": note})
