@@ -20,6 +20,7 @@ from ..primitives.tree import tree_stages
 from ..primitives.widths import wrap
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import key_note, key_walk_command, read_request, slice_counts
+from .plane_address import head_stride_bits
 
 #: Payloads that a slice may be ahead of the slowest one.
 QUEUE_DEPTH = 64
@@ -29,11 +30,6 @@ ROW_STAGES = 4
 #: Rows still under way when a queue is seen to be full: those in the stages, that of the present cycle, and that of the
 #: cycle in which room is found out.
 QUEUE_MARGIN = ROW_STAGES + 2
-
-
-def head_stride_bits(c: SpAttenConfig) -> int:
-    """Width of a head stride, as in the job."""
-    return min(32, c.axi_addr_bits)
 
 
 class KeyWalk(wiring.Component):

@@ -18,6 +18,7 @@ from ..primitives.products import STRIDE_STAGES, stride_product, times_few
 from ..primitives.widths import resize, wrap
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.layouts import ReadKind, read_request, shared_note
+from .plane_address import head_stride_bits, plane_address
 
 #: Planes of rows: every kind of shared read but words.
 PLANES = (ReadKind.QUERY, ReadKind.KEY, ReadKind.VALUE, ReadKind.KEY_LSB, ReadKind.VALUE_LSB)
@@ -29,19 +30,6 @@ STAGES = 2 + STRIDE_STAGES
 LEAD = 1
 #: Rows under way when a queue is seen to be full.
 QUEUE_MARGIN = STAGES + LEAD + 2
-
-
-def head_stride_bits(c: SpAttenConfig) -> int:
-    """Width of a head stride, as in the job."""
-    return min(32, c.axi_addr_bits)
-
-
-def plane_address(c: SpAttenConfig) -> data.StructLayout:
-    """Where the rows of a plane are in their channels, in bytes (multiples of a beat), and the `beats` of a row."""
-    return data.StructLayout({
-        "base": unsigned(c.axi_addr_bits), "head_stride": unsigned(head_stride_bits(c)),
-        "token_stride": unsigned(STRIDE_BITS), "beats": unsigned(c.beats_bits),
-    })
 
 
 def shared_row(c: SpAttenConfig) -> data.StructLayout:

@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import SpAttenConfig
 from ..stream.layouts import aux_command, aux_word, fill_command, operand_chunk, q_command, read_request, shared_note
 from .fill_walk import filled_layout
-from .row_reads import PLANES, plane_address
+from .plane_address import plane_address
+from .row_reads import PLANES
 from .row_steps import row_step
 from .shared_path import SharedPath
 from .shared_reads import SharedReads, read_classes
