@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
-from ..config import SpAttenConfig
+from ..config import SpAttenConfig, clog2
 from ..interface.descriptor import FIELDS, STRIDE_BITS, Field
 from ..primitives.widths import narrow
 from ..stream.job_layouts import job_layout
