@@ -119,9 +119,9 @@ class Sequencer(wiring.Component):
     front_clear: Signal
     #: Pulse: errors of the back stage are forgotten.
     back_clear: Signal
-    #: Pulse: a work item was issued.
+    #: Pulse: the first work item of a query was issued.
     issued: Signal
-    #: Pulse: a replay was issued.
+    #: Queries whose LSBs are asked for in this cycle.
     replayed: Signal
     #: What the front stage does, `FrontState`.
     front_state: Signal
@@ -158,7 +158,7 @@ class Sequencer(wiring.Component):
             "write_idle": In(1),
             "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)),
             "front_clear": Out(1), "back_clear": Out(1),
-            "issued": Out(1), "replayed": Out(1),
+            "issued": Out(1), "replayed": Out(c.max_group.bit_length()),
             "front_state": Out(FrontState), "back_state": Out(BackState), "front_tag": Out(16), "back_tag": Out(16),
             "items": Out(len(ITEMS)),
         })
@@ -198,7 +198,7 @@ class Sequencer(wiring.Component):
             loader.rows.eq(self.alive_tokens), loader.done.eq(walker.half_done),
             loader.lsb_wanted.eq(walker.lsb_wanted), loader.lsb_half.eq(walker.lsb_half),
             loader.v_lsb.eq(stages.job.v_lsb != 0), self.values_ready.eq(loader.values),
-            self.issued.eq(walker.item), self.replayed.eq(walker.replayed),
+            self.issued.eq(walker.query), self.replayed.eq(walker.replayed),
         ]
         self._track_items(m, walker, loader, stages)
         return m

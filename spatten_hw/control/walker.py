@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..primitives.one_hot import lowest_index, without_lowest
+from ..primitives.adder_tree import balanced_sum
 from ..primitives.products import times_few
 from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
@@ -23,6 +24,11 @@ from .tickets import TicketRing, gang_bits, one_bit
 Q_COMMANDS = 4
 
 
+def bits_set(bits):
+    """How many of `bits` are set."""
+    return balanced_sum(list(bits))
+
+
 class Walker(wiring.Component):
     """Issues what a work item needs: a slot and an item number, `q_cmd`, `meta`, and `k_walk` (generation, once per
     gang) or `score_cmd` (prompts).
@@ -35,8 +41,8 @@ class Walker(wiring.Component):
     asks for them, `lsb_ready` says so. `half_done[half]` pulses when the head's last item is issued.
 
     `slot_taken` pulses with `slot` as a slot is given to a new query. `free` gives slots back, `items_freed` items
-    from `items_first` on. `item`, `item_half`: an item was issued; `dropped`, `dropped_half`: a flat one is gone; `replayed`:
-    a walk for LSBs or a second item of a query was issued. `meta`, `free` and `slot_taken` are always taken.
+    from `items_first` on. `item`, `item_half`: an item was issued, `query`: the first one of a query; `dropped`,
+    `dropped_half`: a flat one is gone; `replayed`: queries whose LSBs are asked for in this cycle. `meta`, `free` and `slot_taken` are always taken.
     """
 
     q_cmd: stream.Interface
@@ -62,7 +68,8 @@ class Walker(wiring.Component):
             "free": In(stream.Signature(data.StructLayout({"slot": c.slot_bits}))),
             "items_freed": In(1), "items_first": In(c.item_bits), "items_gang": In(c.max_group.bit_length()),
             "slot_taken": Out(1), "slot": Out(c.slot_bits),
-            "issued_all": Out(1), "item": Out(1), "item_half": Out(1), "replayed": Out(1),
+            "issued_all": Out(1), "item": Out(1), "item_half": Out(1), "query": Out(1),
+            "replayed": Out(c.max_group.bit_length()),
             "dropped": Out(1), "dropped_half": Out(1),
         })
 
@@ -149,7 +156,8 @@ class Walker(wiring.Component):
         m.d.comb += [
             walk.valid.eq(replays.walk.valid), walk.payload.eq(replays.walk.payload),
             replays.walk.ready.eq(walk.ready),
-            self.replayed.eq((replays.walk.valid & walk.ready) | (take & again)),
+            self.query.eq(take & ~again),
+            self.replayed.eq(Mux(replays.walk.valid & walk.ready, bits_set(replays.walk.payload.members), take & again)),
             self.dropped.eq(replays.dropped), self.dropped_half.eq(replays.dropped_half),
             self.lsb_half.eq(half),
         ]

@@ -55,7 +55,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("bytes_out", "bytes", "bytes of outputs written"),
     Counter("bytes_other", "bytes", "bytes of descriptors and state read and written", reads=True),
     Counter("queries", "count", "queries of query heads finished"),
-    Counter("refetches", "count", "flat rows replayed with LSBs"),
+    Counter("refetches", "count", "flat rows scored again with LSBs", bits=6),
     Counter("topk_vectors", "count", "vectors that went through a top-k engine", bits=2),
 )
 
