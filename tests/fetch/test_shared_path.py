@@ -53,14 +53,14 @@ def steps_of(c, rows):
 
 
 def chunks_of(c, row):
-    """What the slices get of a row: (operands, chunk, last, error, kind, half, slice, index)."""
+    """What the slices get of a row of any length: (operands, chunk, last, error, kind, half, slice, index)."""
     out, error = [], 0
     for n, (values, failed) in enumerate(row["steps"]):
         error |= failed
         signed = values - 256 * (values > 127)
         operands = tuple((signed % (1 << c.operand_bits)).tolist())
-        out.append((operands, n, int(n == len(row["steps"]) - 1), error, row["kind"], row["half"], row["slice"],
-                    row["index"]))
+        last = int(n == len(row["steps"]) - 1)
+        out.append((operands, n % c.max_chunks, last, error, row["kind"], row["half"], row["slice"], row["index"]))
     return out
 
 
