@@ -16,7 +16,7 @@ from spatten_hw.matmul.score import (
     score_latency,
     stream_latency,
 )
-from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.block import Block, RuleError
 from spatten_hw.stream.layouts import ReadKind, key_note, shared_note
 from tests.seeds import numbers
 
@@ -304,3 +304,47 @@ def test_waits_for_chunk():
     assert block.get("busy") and block.get("stall") and not block.taken("o").fired
     block.run(40, o=1)
     work.check()
+
+
+def test_command_with_the_last_fill():
+    """A command taken in the cycle of the last chunk of its half finds it there; so does a slot taken with its q."""
+    rng, block = numbers("score fill"), block_of("wide")
+    c = block.component.config
+    keys, q = operands(rng, c, (c.slices, c.chunk)), operands(rng, c, c.chunk)
+    work = Work(block, 1)
+    work.take(3)
+    work.query(3, q)
+    work.fill(rng, keys[:1], 1)
+    work.command(3, q, keys[:1], 1)
+    start = block.cycle + 2
+    block.set(chunks=1, has_lsb=0, number=0)
+    block.receive("o")
+    block.send("slot_taken", {"slot": np.array([3])}, at=[start])
+    block.send("shared", work.shared.packed, at=[start, start + 1])
+    block.send("cmd", {key: np.array([value]) for key, value in work.cmds[0].items()}, at=[start + 1])
+    block.run(40, o=1)
+    assert block.taken("cmd").cycles[0] == block.taken("shared").cycles[-1] == start + 1
+    assert block.taken("slot_taken").cycles[0] == block.taken("shared").cycles[0]
+    work.check()
+
+
+def test_contracts():
+    """What a neighbour must not do stops the simulation: a q row for a slot that has one, two kinds of work at once."""
+    rng, block = numbers("score contracts"), block_of("three chunks")
+    c = block.component.config
+    q = operands(rng, c, c.chunk)
+    block.reset()
+    work = Work(block, 1)
+    work.query(2, q)
+    work.query(2, q)
+    work.start(rng, 0.0)
+    with pytest.raises(RuleError, match="a query that is there is not overwritten"):
+        block.idle(10)
+    block.reset()
+    work = Work(block, 1)
+    work.key_row(q, 0, 1, 0, 0, {0: q})
+    work.command(1, q, np.array([q] * c.slices), 0)
+    work.start(rng, 0.0)
+    with pytest.raises(RuleError, match="do not meet"):
+        block.idle(10)
+    block.reset()
