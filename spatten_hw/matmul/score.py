@@ -43,14 +43,15 @@ class ScoreSlice(wiring.Component):
     """Exact scores of the keys of slice `number`, one product of chunks per cycle.
 
     Prompt: `cmd` scores a query against the slice's keys in the K SRAM, which `shared` fills. Generation: rows from
-    `k_chunks` are scored against the queries of a gang, `members` cycles per chunk. The two never are here at the same
+    `k_chunks` are scored against the queries of a gang, `members` cycles per chunk. The two are never here at the same
     time. Either goes on without a gap, across rows and commands, as long as the queries are there; it waits for them in
-    order. Latencies: `score_latency`, `stream_latency`; a q row or a fill can be used `QUERY_ISSUE` cycles after its
-    last chunk, which is never later than a command that is sent after it.
+    order. Scores come in that order, those of a K row by member. Latencies: `score_latency`, `stream_latency`. A q row
+    can be used `QUERY_ISSUE` cycles after its last chunk, a fill by every command taken with or after its last chunk.
 
-    Valid input: `chunks`, `has_lsb` and `number` constant while anything is inside; rows whole; members not 0; the
-    slot of a q row is free (`slot_taken`); keys of a command ≤ what its half was filled with; while a half is filled
-    with MSBs no command that reads it is here; LSBs are filled only between the commands of their half.
+    Valid input: `chunks`, `has_lsb` and `number` constant while anything is inside; rows whole; members not 0. A slot
+    is taken (`slot_taken`) when nothing of it is here, in a cycle before its first K chunk or command, and not after
+    the first chunk of its q. A command has no more keys than its half was filled with; a half is filled while no
+    command that reads it is here. Errors of rows are others' business.
     (SpAtten, section IV-E.)
     """
 

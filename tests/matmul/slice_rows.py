@@ -10,6 +10,7 @@ from amaranth.lib import data
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.harness.payload import Elements, pack
+from spatten_hw.stream.layouts import operand_chunk
 
 _SHARED = {"max_heads": 8, "axi_data_bits": 32, "axi_addr_bits": 20, "reads": 4, "pool_beats": 64}
 
@@ -63,9 +64,8 @@ class Chunks:
     def packed(self) -> np.ndarray:
         """The payloads."""
         c = self.config
-        layout = data.StructLayout({"data": c.chunk * c.operand_bits, "chunk": c.chunk_bits, "last": 1, "error": 1,
-                                    "note": self.note})
         bits = np.array(self.values) & ((1 << c.operand_bits) - 1)
         notes = {name: np.array([int(note[name]) for note in self.notes]) for name in self.notes[0]}
-        return pack(layout, {"data": Elements(bits, c.operand_bits), "chunk": np.array(self.chunk),
-                             "last": np.array(self.last), "note": notes})
+        return pack(operand_chunk(c, self.note), {
+            "data": Elements(bits, c.operand_bits), "chunk": np.array(self.chunk), "last": np.array(self.last),
+            "note": notes})

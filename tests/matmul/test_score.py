@@ -1,123 +1,18 @@
 """ScoreSlice: gangs of generation and prompts from the SRAM, exactly numpy's scores in order; rates and latencies."""
 
-from dataclasses import dataclass, field
-from functools import cache
 from itertools import product
 
 import numpy as np
 import pytest
 
 from spatten_hw.matmul.key_sram import low_bits
-from spatten_hw.matmul.score import (
-    CHUNK_ISSUE,
-    QUERY_ISSUE,
-    ScoreSlice,
-    issue_latency,
-    score_latency,
-    stream_latency,
-)
-from spatten_hw.sim.harness.block import Block
-from spatten_hw.stream.layouts import ReadKind, key_note, shared_note
+from spatten_hw.matmul.score import CHUNK_ISSUE, issue_latency, score_latency, stream_latency
 from tests.seeds import numbers
 
-from .slice_rows import BUILDS, Chunks, operands
+from .score_work import Work, block_of, gang
+from .slice_rows import BUILDS, operands
 
 CASES = [(name, chunks) for name, c in BUILDS.items() for chunks in range(1, c.max_chunks + 1)]
-
-
-@cache
-def block_of(name: str) -> Block:
-    return Block(ScoreSlice, BUILDS[name])
-
-
-@dataclass
-class Work:
-    """What goes into a slice, and the scores that come out, in order."""
-
-    block: Block
-    chunks: int
-    number: int = 0
-    has_lsb: int = 0
-    taken: list[int] = field(default_factory=list)
-    taken_after: list[int] = field(default_factory=list)
-    cmds: list[dict[str, int]] = field(default_factory=list)
-    cmds_after: list[int] = field(default_factory=list)
-    expect: list[tuple[int, int, int, int]] = field(default_factory=list)
-
-    def __post_init__(self):
-        self.c = self.block.component.config
-        self.dim = self.chunks * self.c.chunk
-        self.rows = Chunks(self.c, key_note(self.c))
-        self.shared = Chunks(self.c, shared_note(self.c))
-
-    def take(self, slot: int, after: int = 0) -> None:
-        """The slot gets a new q, after so many scores."""
-        self.taken.append(slot)
-        self.taken_after.append(after)
-
-    def query(self, slot: int, q: np.ndarray) -> None:
-        self.shared.row(q, len(self.taken), kind=ReadKind.QUERY.value, half=0, slice=0, index=slot)
-
-    def fill(self, rng: np.random.Generator, keys: np.ndarray, half: int, lsb: bool = False) -> None:
-        """Rows [tokens, D] of all slices in any order; those of others are none of this one's business."""
-        kind = ReadKind.KEY_LSB if lsb else ReadKind.KEY
-        for p in rng.permutation(len(keys)):
-            self.shared.row(keys[p], len(self.taken), kind=kind.value, half=half, slice=p % self.c.slices,
-                            index=p // self.c.slices)
-
-    def command(self, slot: int, q: np.ndarray, keys: np.ndarray, half: int, refetched: int = 0) -> None:
-        self.cmds.append({"slot": slot, "keys": len(keys), "half": half, "refetched": refetched})
-        self.cmds_after.append(len(self.taken))
-        mine = keys[self.number::self.c.slices]
-        self.expect += [(s, slot, row, 0) for row, s in enumerate((mine @ q).tolist())]
-
-    def key_row(self, k: np.ndarray, slot: int, members: int, row: int, lsb: int, queries: dict[int, np.ndarray]):
-        self.rows.row(k, len(self.taken), slice=0, slot=slot, members=members, row=row, lsb=lsb)
-        for i in range(self.c.max_group):
-            if members >> i & 1:
-                of = (slot + i) % self.c.slots
-                self.expect.append((int(queries[of] @ k), of, row, lsb))
-
-    def start(self, rng: np.random.Generator, stall: float) -> None:
-        block = self.block
-        block.set(chunks=self.chunks, has_lsb=self.has_lsb, number=self.number)
-        seeds = [int(s) for s in rng.integers(1, 1000, 4)]
-        block.receive("o")
-        if self.taken:
-            block.send("slot_taken", {"slot": np.array(self.taken)}, after=("o", self.taken_after), stall=stall,
-                       seed=seeds[0])
-        if len(self.shared):
-            late = ("slot_taken", self.shared.after) if self.taken else None
-            block.send("shared", self.shared.packed, after=late, stall=stall, seed=seeds[1])
-        if len(self.rows):
-            late = ("slot_taken", self.rows.after) if self.taken else None
-            block.send("k_chunks", self.rows.packed, after=late, stall=stall, seed=seeds[2])
-        if self.cmds:
-            late = ("slot_taken", self.cmds_after) if self.taken else None
-            columns = {key: np.array([cmd[key] for cmd in self.cmds]) for key in self.cmds[0]}
-            block.send("cmd", columns, after=late, stall=stall, seed=seeds[3])
-
-    def run(self, rng: np.random.Generator, stall: float = 0.0) -> None:
-        self.start(rng, stall)
-        moves = {"o": len(self.expect), "cmd": len(self.cmds), "shared": len(self.shared),
-                 "slot_taken": len(self.taken)}
-        self.block.run(100 + 20 * (len(self.rows) * self.c.max_group + self.chunks * len(self.expect)
-                                   + len(self.shared) + len(self.taken)), **{k: n for k, n in moves.items() if n})
-        self.check()
-
-    def check(self) -> None:
-        self.block.idle(issue_latency(self.c) + 4)
-        got = self.block.taken("o").columns()
-        assert list(zip(*(got[key].tolist() for key in ("score", "slot", "row", "replay")), strict=True)) == self.expect
-        assert not self.block.get("busy") and not self.block.get("stall")
-
-
-def gang(rng: np.random.Generator, work: Work, slot: int, members: int, rows: int, lsb: int,
-         queries: dict[int, np.ndarray]) -> None:
-    """K rows in any order of their numbers."""
-    for row in rng.permutation(min(work.c.max_rows, 1 << work.c.row_bits))[:rows]:
-        k = rng.integers(0, 16, work.dim) if lsb else operands(rng, work.c, work.dim)
-        work.key_row(k, slot, members, int(row), lsb, queries)
 
 
 @pytest.mark.parametrize("name,chunks", CASES)
@@ -255,52 +150,3 @@ def test_stream_rate(name, chunks):
     assert (cycles - cycles[0]).tolist() == taken
     assert (block.taken("o").cycles - cycles[0]).tolist() == [stream_latency(c) + n for n in due]
     assert stream_latency(c) == CHUNK_ISSUE + issue_latency(c)
-
-
-@pytest.mark.parametrize("name", BUILDS)
-def test_waits_for_query(name):
-    """No q: `busy` and `stall`, nothing comes; with its last chunk everything goes on in the stated cycle."""
-    rng, block = numbers("score waits", name), block_of(name)
-    c = block.component.config
-    chunks = c.max_chunks
-    keys, q = operands(rng, c, (c.slices, chunks * c.chunk)), operands(rng, c, chunks * c.chunk)
-    for streamed in (True, False):
-        slot = c.slots - 1
-        before = Work(block, chunks)
-        before.take(slot)
-        before.fill(rng, keys, 0)
-        before.run(rng)
-        work = Work(block, chunks)
-        if streamed:
-            work.key_row(keys[0], slot, 1, 0, 0, {slot: q})
-        else:
-            work.command(slot, q, keys, 0)
-        work.start(rng, 0.0)
-        block.idle(12)
-        assert block.get("busy") and block.get("stall") and not block.taken("o").fired
-        late = Chunks(c, shared_note(c))
-        late.row(q, kind=ReadKind.QUERY.value, half=0, slice=0, index=slot)
-        block.send("shared", late.packed)
-        block.run(60, o=1)
-        assert block.taken("o").cycles[0] == (
-            block.taken("shared").cycles[-1] + QUERY_ISSUE + chunks - 1 + issue_latency(c))
-        work.check()
-
-
-def test_waits_for_chunk():
-    """A row that has begun and whose next chunk is missing: `busy` and `stall`."""
-    rng, block = numbers("score waits for chunk"), block_of("three chunks")
-    c = block.component.config
-    q, k = operands(rng, c, (2, c.max_dim))
-    work = Work(block, c.max_chunks)
-    work.take(0)
-    work.query(0, q)
-    work.run(rng)
-    work = Work(block, c.max_chunks)
-    work.key_row(k, 0, 1, 5, 0, {0: q})
-    block.receive("o")
-    block.send("k_chunks", work.rows.packed, at=[0, 0, block.cycle + 30])
-    block.idle(25)
-    assert block.get("busy") and block.get("stall") and not block.taken("o").fired
-    block.run(40, o=1)
-    work.check()
