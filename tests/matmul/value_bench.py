@@ -215,15 +215,20 @@ def some_vectors(rng: np.random.Generator, c: SpAttenConfig, stream_: bool, size
     return job
 
 
-def prepare(block: Block, job: Job) -> None:
-    """Plain ports, lists; prompts: V into the SRAM."""
+def set_lists(block: Block, job: Job) -> None:
     c = job.c
     ints = [sum(int(job.lists[b, min(r, c.max_rows - 1)]) << (b * c.row_bits) for b in range(c.slices))
             for r in range(1 << c.row_bits)]
+    block.lookup("list_row", "list_indexes", ints)
+
+
+def prepare(block: Block, job: Job) -> None:
+    """Plain ports, lists; prompts: V into the SRAM."""
+    c = job.c
     block.set(chunks=job.chunks, has_lsb=int(job.has_lsb), half_filled=0 if not job.stream else 3,
               **{name: values[0] | values[1] << bits for (name, values), bits in zip(job.planes.items(), (
                   c.axi_addr_bits, min(32, c.axi_addr_bits), STRIDE_BITS, c.beats_bits), strict=True)})
-    block.lookup("list_row", "list_indexes", ints)
+    set_lists(block, job)
     if not job.stream:
         send_fills(block, job)
         block.set(half_filled=3)
@@ -246,7 +251,8 @@ def send_fills(block: Block, job: Job) -> None:
     block.idle(5)
 
 
-def send_kept(block: Block, job: Job, stall: float, seed: int, at: np.ndarray | None = None) -> None:
+def send_kept(block: Block, job: Job, stall: float, seed: int, wait: bool = True) -> None:
+    """All vectors in order; `wait`: as soon as their items are free."""
     c = job.c
     columns: dict[str, list] = {k: [] for k in ("probs", "kept", "row", "last", "after", "head", "kv_head", "query",
                                                  "half", "refetched", "item", "first", "gang")}
@@ -263,8 +269,8 @@ def send_kept(block: Block, job: Job, stall: float, seed: int, at: np.ndarray | 
     tag = {k: a[k] for k in ("head", "kv_head", "query", "half", "refetched", "item", "first", "gang")}
     block.send("kept", pack(kept_row(c), {
         "probs": a["probs"], "kept": a["kept"], "row": a["row"], "last": a["last"],
-        "tag": tag | {"stream": np.full(len(a["row"]), int(job.stream))}}), at=at,
-        after=("o", a["after"]), stall=stall, seed=seed)
+        "tag": tag | {"stream": np.full(len(a["row"]), int(job.stream))}}),
+        after=("o", a["after"]) if wait else None, stall=stall, seed=seed)
 
 
 def send_rows(block: Block, job: Job, rng: np.random.Generator, stall: float, window: int) -> list[list[dict]]:
