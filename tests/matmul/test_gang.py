@@ -9,7 +9,8 @@ from spatten_hw.matmul.gang import GangGather, gather_latency
 from spatten_hw.sim.harness.block import Block
 from tests.seeds import numbers
 
-from .value_bench import CONFIGS, Job, send_kept, set_lists, some_vectors
+from .value_bench import send_kept, set_lists
+from .value_jobs import CONFIGS, Job, some_vectors
 
 
 @cache
