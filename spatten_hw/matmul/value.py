@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -56,8 +56,14 @@ class ValueSlice(wiring.Component):
     chunks: Signal
     #: V has an LSB plane.
     has_lsb: Signal
+    #: Planes of V in the channel's memory, MSBs and LSBs.
+    base: data.View
+    head_stride: data.View
+    token_stride: data.View
+    #: Beats of a row.
+    beats: data.View
     #: Probabilities of this slice.
-    write: Signal
+    write: data.View
     #: Rows to multiply.
     entries: stream.Interface
     #: V rows wanted from memory, and their chunks.
@@ -68,8 +74,8 @@ class ValueSlice(wiring.Component):
     #: Bit of each gang's first sum: its products are all in the sums; until its first word is read.
     finished: Signal
     #: Word to read, and its sums `DRAIN_LATENCY` cycles later.
-    drain: Signal
-    partial: Signal
+    drain: data.View
+    partial: data.View
     #: An entry, a request or a row is inside or on its way.
     busy: Signal
     #: V rows are on their way and there is nothing to multiply.

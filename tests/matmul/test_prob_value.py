@@ -5,14 +5,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from spatten_hw.matmul.gang import gather_latency
-from spatten_hw.matmul.output_tree import FINISHED_LATENCY, tree_latency
-from spatten_hw.matmul.value import VALUE_LATENCY, entry_latency, request_latency
+from spatten_hw.matmul.gang import GangGather, gather_latency
+from spatten_hw.matmul.output_tree import FINISHED_LATENCY, OutputTree, tree_latency
+from spatten_hw.matmul.value import VALUE_LATENCY, ValueSlice, entry_latency, request_latency
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.stream.fifo import never_full_latency
+from spatten_hw.verilog import to_rtlil
 from tests.seeds import numbers
 
-from .value_bench import CONFIGS, ProbValue, check, prepare, send_kept, send_rows, some_vectors
+from .value_bench import ProbValue, check, prepare, send_kept, send_rows
+from .value_jobs import CONFIGS, some_vectors
 
 
 @cache
@@ -150,3 +152,19 @@ def test_stall_while_rows_are_missing(name):
     block.run(100, o=1)
     assert block.high("stall") <= 2
     check(block, job)
+
+
+#: The narrowest operands and one of everything; the widest of all; fewer heads than classes, five chunks.
+EXTREMES = [
+    CONFIGS["one"].replace(operand_bits=4, max_tokens=8, sram_tokens=1, slots=2, max_group=1),
+    CONFIGS["one"].replace(multipliers=256, chunk=64, max_dim=192, operand_bits=16, max_tokens=128, sram_tokens=64,
+                           slots=64, max_group=32, topk_lanes=4, axi_data_bits=512, max_heads=128),
+    CONFIGS["one"].replace(multipliers=32, max_dim=20, operand_bits=6, max_tokens=8, sram_tokens=8, slots=2,
+                           max_group=2, topk_lanes=8, channels=8, max_heads=2),
+]
+
+
+@pytest.mark.parametrize("config", EXTREMES)
+def test_elaborates_at_the_ends_of_the_configuration(config):
+    for part in (GangGather, ValueSlice, OutputTree):
+        to_rtlil(part(config), "part", contracts=True)
