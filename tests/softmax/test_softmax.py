@@ -40,7 +40,7 @@ def test_equals_golden_under_stalls(name, threshold):
         block.receive("decided", stall=decided, seed=int(rng.integers(1, 1000)))
         block.receive("free")
         driver = Driver(block, c, rng, threshold)
-        vectors = [draw(rng, c, n, lengths(rng, c), bool(rng.random() < 0.6)) for n in range(40)]
+        vectors = [draw(rng, c, n, lengths(rng, c), bool(rng.random() < 0.6)) for n in range(30)]
         driver.run(vectors, limit=60_000, stall=scores)
         flats += driver.flats
     assert (flats > 0) == (threshold > 0) or threshold == 700
@@ -54,7 +54,7 @@ def test_short_vectors_wait_for_a_slow_output():
     block.receive("decided")
     block.receive("free")
     one = np.eye(c.slices, dtype=int)
-    count = 2 * Softmax(c).vectors_inside
+    count = 2 * block.component.vectors_inside
     Driver(block, c, rng, 0).run([draw(rng, c, n, one[n % c.slices], False) for n in range(count)], limit=60_000)
 
 

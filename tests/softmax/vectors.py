@@ -25,6 +25,7 @@ class Vector:
     slot: int = -1
     replayed: bool = False
     flat: bool = False
+    left: int = 0
 
     @property
     def keys(self) -> np.ndarray:
@@ -101,7 +102,7 @@ class Driver:
         self.offered = []
         for s, queue in enumerate(self.pending):
             if mix:
-                self.rng.shuffle(queue)
+                queue[:] = [queue[at] for at in self.rng.permutation(len(queue))]
             part = queue[:16]
             self.offered.append(part)
             values = [(v.lsb if replay else v.msb)[s][row] for v, _, row, replay in part]
@@ -116,9 +117,10 @@ class Driver:
         """Forgets what went; a vector's last score decides what is expected of it."""
         for s, part in enumerate(self.offered):
             for vector, *_ in part[:self.block.taken(f"i__{s}").fired]:
-                self.pending[s].pop(0)
-                if not any(v is vector for queue in self.pending for v, *_ in queue):
+                vector.left -= 1
+                if vector.left == 0:
                     self.complete(vector)
+            del self.pending[s][:self.block.taken(f"i__{s}").fired]
 
     def complete(self, v: Vector) -> None:
         scores = v.scores()
@@ -133,6 +135,7 @@ class Driver:
             self.want[v.tag["query"], v.tag["head"], v.tag["kv_head"]] = v, probs
 
     def queue(self, v: Vector) -> None:
+        v.left = int(v.keys.sum())
         for s, keys in enumerate(v.keys):
             self.pending[s] += [(v, v.slot, row, v.replayed) for row in self.rng.permutation(keys).tolist()]
 
