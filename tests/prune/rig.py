@@ -166,8 +166,9 @@ class Rig:
             "probs": np.array(probs), "live": np.array(live, dtype=np.uint64), "last": np.array(last),
             "tag": {"kv_head": np.array(kv), "stream": np.full(len(kv), self.job["generate"])}})
 
-    def layer(self, vectors: int, causal: bool = False, most: int = 4096) -> int:
-        """Random vectors and head sums through both, up to FINISH; stores are compared. → FINISH cycles."""
+    def layer(self, vectors: int, causal: bool = False, most: int = 4096, settle: int = 0) -> int:
+        """Random vectors and head sums through both, then FINISH, `settle` cycles later; stores are compared.
+        Returns the cycles of FINISH."""
         b, c, rng, g = self.block, self.c, self.rng, self.golden
         n = len(g.tokens_alive)
         probs = np.zeros((vectors, n), dtype=np.int64)
@@ -194,6 +195,7 @@ class Rig:
         if self.stall == 0 and len(rows):
             assert b.taken("probs").bubbles == 0, "not one row per cycle"
         g.finish(token_importance(probs), head_sums)
+        b.idle(settle)
         return self.finish()
 
     def finish(self) -> int:
