@@ -185,18 +185,28 @@ class Rig:
         sums = rng.integers(0, min(most, 1 << sum_bits), count)
         head_sums = np.zeros(c.max_heads, dtype=np.int64)
         np.add.at(head_sums, of, sums)
+        head_rows = pack(head_sum(c), {"kv_head": of, "sum": sums}) if count else None
+        late = self.stall > 0 and count and not (self.job["store_ids"] | self.job["store_scores"])
         if len(rows):
             b.send("probs", rows, stall=self.stall, seed=self.seed())
-        if count:
-            b.send("head_sums", pack(head_sum(c), {"kv_head": of, "sum": sums}), stall=self.stall, seed=self.seed())
-        moved = {name: n for name, n in (("probs", len(rows)), ("head_sums", count)) if n}
+        if count and not late:
+            b.send("head_sums", head_rows, stall=self.stall, seed=self.seed())
+        moved = {name: n for name, n in (("probs", len(rows)), ("head_sums", 0 if late else count)) if n}
         if moved:
             b.run(200 + 8 * (len(rows) + count), **moved)
         if self.stall == 0 and len(rows):
             assert b.taken("probs").bubbles == 0, "not one row per cycle"
         g.finish(token_importance(probs), head_sums)
         b.idle(settle)
-        return self.finish()
+        if not late:
+            return self.finish()
+        # Outputs may still be on their way when FINISH is done, which does not need them.
+        b.set(drained=0)
+        cycles = self.finish()
+        b.send("head_sums", head_rows, stall=self.stall, seed=self.seed())
+        b.run(200 + 8 * count, head_sums=count)
+        b.set(drained=1)
+        return cycles
 
     def finish(self) -> int:
         error, cycles = self.op(1)

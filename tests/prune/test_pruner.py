@@ -8,6 +8,7 @@ import pytest
 from spatten_hw.prune.cascade import FINISH_CYCLES, MERGE_CYCLES, PREPARE_CYCLES
 from spatten_hw.prune.rows import layer_sum_bits
 from spatten_hw.prune.serial_totals import ROW_CYCLES
+from spatten_hw.sim.golden.cascade import bitmap_words
 from tests.seeds import numbers
 
 from .builds import tiny
@@ -195,3 +196,15 @@ def test_cycles_are_as_stated(rig):
                 cycles = rig.prepare(tokens=tokens, heads=1, keep_tokens=tokens // 2, generate=generate)[1]
                 print(f"prune {tokens} to {tokens // 2}, S = {c.slices}, generate {generate}: {cycles} cycles")
                 assert cycles <= PREPARE_CYCLES + (13 * generate + 14 * (1 - generate)) * (rows + 25) + tokens
+
+
+def test_loads_keep_their_rates(rig):
+    """Importance: one word per cycle; bitmaps: one row of S bits per cycle, and a cycle more per word."""
+    c = rig.c
+    rig.poke(SCORES, rig.rng.integers(0, 1 << 20, c.max_tokens + c.max_heads))
+    rig.prepare(tokens=c.max_tokens, heads=c.max_heads, restart=1, load_scores=1, scores_in=SCORES)
+    assert rig.block.taken("state_words").bubbles == 0
+    rig.poke(IDS, [1 | 1 << 32, 1, *[0] * (bitmap_words(c.max_tokens) - 1), 1, *[0] * (bitmap_words(c.max_heads) - 1)])
+    rig.prepare(tokens=c.max_tokens, heads=c.max_heads, load_ids=1, ids_in=IDS)
+    words = rig.block.taken("state_words").cycles
+    assert np.diff(words).tolist()[1:] == [64 // c.slices + 1] * (len(words) - 2)
