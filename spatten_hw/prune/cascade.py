@@ -17,6 +17,8 @@ from .rows import class_bits, limit_bits
 PREPARE_CYCLES = 9
 #: Cycles from the acceptance of FINISH (accumulators idle) to its `done`, without stores and merging.
 FINISH_CYCLES = 2
+#: Cycles that merging a prompt's sums takes beyond one per survivor and `serial_totals.ROW_CYCLES` per S of them.
+MERGE_CYCLES = 5
 
 
 @dataclass

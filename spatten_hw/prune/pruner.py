@@ -188,7 +188,9 @@ class Pruner(wiring.Component):
             lists.put.eq(pruning.put | load.put), lists.put_digits.eq(pruning.put_digits),
             lists.commit.eq(pruning.commit | control.commit),
             lists.total.eq(Mux(control.loading_ids, load.total_tokens, control.keep_tokens)),
-            head_set.heads.eq(job.heads), head_set.restart.eq(control.restart), head_set.forget.eq(control.forget),
+            head_set.heads.eq(job.heads), head_set.restart.eq(control.restart),
+            # A bitmap that is loaded may have fewer words than the set.
+            head_set.forget.eq(control.forget | (control.load_start & control.loading_ids)),
             head_set.load.eq(load.load_heads), head_set.load_word.eq(load.head_word),
             head_set.load_bits.eq(load.head_bits), head_set.load_total.eq(control.commit),
             head_set.total.eq(load.total_heads),

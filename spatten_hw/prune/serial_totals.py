@@ -13,7 +13,7 @@ from .rows import class_bits, limit_bits, serial_total
 from .token_totals import READ_CYCLES
 
 #: Cycles of a row beyond one for each of its lanes.
-ROW_CYCLES = READ_CYCLES + 2
+ROW_CYCLES = READ_CYCLES + 1
 
 
 class SerialTotals(wiring.Component):

@@ -166,8 +166,9 @@ class Rig:
             "probs": np.array(probs), "live": np.array(live, dtype=np.uint64), "last": np.array(last),
             "tag": {"kv_head": np.array(kv), "stream": np.full(len(kv), self.job["generate"])}})
 
-    def layer(self, vectors: int, causal: bool = False, most: int = 4096) -> int:
-        """Random vectors and head sums through both, up to FINISH; stores are compared. → FINISH cycles."""
+    def layer(self, vectors: int, causal: bool = False, most: int = 4096, settle: int = 0) -> int:
+        """Random vectors and head sums through both, then FINISH, `settle` cycles later; stores are compared.
+        Returns the cycles of FINISH."""
         b, c, rng, g = self.block, self.c, self.rng, self.golden
         n = len(g.tokens_alive)
         probs = np.zeros((vectors, n), dtype=np.int64)
@@ -184,17 +185,28 @@ class Rig:
         sums = rng.integers(0, min(most, 1 << sum_bits), count)
         head_sums = np.zeros(c.max_heads, dtype=np.int64)
         np.add.at(head_sums, of, sums)
+        head_rows = pack(head_sum(c), {"kv_head": of, "sum": sums}) if count else None
+        late = self.stall > 0 and count and not (self.job["store_ids"] | self.job["store_scores"])
         if len(rows):
             b.send("probs", rows, stall=self.stall, seed=self.seed())
-        if count:
-            b.send("head_sums", pack(head_sum(c), {"kv_head": of, "sum": sums}), stall=self.stall, seed=self.seed())
-        moved = {name: n for name, n in (("probs", len(rows)), ("head_sums", count)) if n}
+        if count and not late:
+            b.send("head_sums", head_rows, stall=self.stall, seed=self.seed())
+        moved = {name: n for name, n in (("probs", len(rows)), ("head_sums", 0 if late else count)) if n}
         if moved:
             b.run(200 + 8 * (len(rows) + count), **moved)
         if self.stall == 0 and len(rows):
             assert b.taken("probs").bubbles == 0, "not one row per cycle"
         g.finish(token_importance(probs), head_sums)
-        return self.finish()
+        b.idle(settle)
+        if not late:
+            return self.finish()
+        # Outputs may still be on their way when FINISH is done, which does not need them.
+        b.set(drained=0)
+        cycles = self.finish()
+        b.send("head_sums", head_rows, stall=self.stall, seed=self.seed())
+        b.run(200 + 8 * count, head_sums=count)
+        b.set(drained=1)
+        return cycles
 
     def finish(self) -> int:
         error, cycles = self.op(1)

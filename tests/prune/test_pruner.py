@@ -5,9 +5,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from spatten_hw.prune.cascade import FINISH_CYCLES, PREPARE_CYCLES
+from spatten_hw.prune.cascade import FINISH_CYCLES, MERGE_CYCLES, PREPARE_CYCLES
 from spatten_hw.prune.rows import layer_sum_bits
 from spatten_hw.prune.serial_totals import ROW_CYCLES
+from spatten_hw.sim.golden.cascade import bitmap_words
 from tests.seeds import numbers
 
 from .builds import tiny
@@ -170,8 +171,8 @@ def test_reset_in_the_middle_leaks_nothing(rig):
         b.send("probs", rig.prob_rows([np.full(len(rig.golden.tokens_alive), 4095)] * 2, [0] * 2))
         b.idle(int(rng.integers(2, 2 * c.max_rows + 1)))
         b.set(job=rig.job)
-        b.send("op", [int(rng.integers(0, 2))], at=[b.cycle + 2 * c.max_rows])
-        b.idle(2 * c.max_rows + int(rng.integers(1, 60)))
+        b.send("op", [int(rng.integers(0, 2))], at=[b.cycle + 2 * c.max_rows + 10])
+        b.idle(2 * c.max_rows + 10 + int(rng.integers(1, 60)))
         b.reset()
         rig.renew()
         # The next job sees zeros, even one that clears nothing.
@@ -188,11 +189,22 @@ def test_cycles_are_as_stated(rig):
             rows = -(-tokens // c.slices)
             cycles = rig.prepare(tokens=tokens, heads=1, restart=1, clear_scores=1, generate=generate)[1]
             assert cycles == PREPARE_CYCLES + rows
-            rig.block.idle(10)
-            finish = rig.layer(2)
-            assert finish == FINISH_CYCLES if generate else FINISH_CYCLES + 1 + tokens + rows * ROW_CYCLES
+            merging = 0 if generate else MERGE_CYCLES + tokens + rows * ROW_CYCLES
+            assert rig.layer(2, settle=20) == FINISH_CYCLES + merging
             assert rig.prepare(tokens=tokens, heads=1, generate=generate)[1] == PREPARE_CYCLES
             if tokens > 1:
                 cycles = rig.prepare(tokens=tokens, heads=1, keep_tokens=tokens // 2, generate=generate)[1]
                 print(f"prune {tokens} to {tokens // 2}, S = {c.slices}, generate {generate}: {cycles} cycles")
                 assert cycles <= PREPARE_CYCLES + (13 * generate + 14 * (1 - generate)) * (rows + 25) + tokens
+
+
+def test_loads_keep_their_rates(rig):
+    """Importance: one word per cycle; bitmaps: one row of S bits per cycle, and a cycle more per word."""
+    c = rig.c
+    rig.poke(SCORES, rig.rng.integers(0, 1 << 20, c.max_tokens + c.max_heads))
+    rig.prepare(tokens=c.max_tokens, heads=c.max_heads, restart=1, load_scores=1, scores_in=SCORES)
+    assert rig.block.taken("state_words").bubbles == 0
+    rig.poke(IDS, [1 | 1 << 32, 1, *[0] * (bitmap_words(c.max_tokens) - 1), 1, *[0] * (bitmap_words(c.max_heads) - 1)])
+    rig.prepare(tokens=c.max_tokens, heads=c.max_heads, load_ids=1, ids_in=IDS)
+    words = rig.block.taken("state_words").cycles
+    assert np.diff(words).tolist()[1:] == [64 // c.slices + 1] * (len(words) - 2)
