@@ -36,7 +36,7 @@ enum { OK, NO_DEVICE, WRONG_BUILD, REFUSED, SILENT, JOB_FAILED, WRONG_RESULT };
 static int8_t q[HEADS][TOKENS][DIM], k[HEADS][TOKENS][DIM], v[HEADS][TOKENS][DIM];
 static int16_t out[HEADS][TOKENS][DIM];
 static uint64_t descriptor[SPATTEN_JOB_HEADER_WORDS + SPATTEN_JOB_SCALE_WORDS * HEADS];
-static uint64_t ids[1 + TOKENS + HEADS];
+static uint64_t ids[1 + (TOKENS + 63) / 64 + (HEADS + 63) / 64];
 
 /* Same numbers on every machine (Numerical Recipes' linear congruential generator, upper bits). */
 static void fill(void *rows, uint32_t seed)

@@ -29,7 +29,7 @@ VALUES: dict[str, Sequence[int | str]] = {
     "topk_lanes": [1, 2, 4, 8, 16, 32, 64],
     "topk": TOPK_ENGINES,
     "channels": [1, 2, 4, 8, 16, 32],
-    "axi_data_bits": [32, 64, 128, 256, 512, 1024],
+    "axi_data_bits": [32, 64, 128, 256, 512],
     "axi_addr_bits": range(16, 49),
     "reads": [2, 4, 8, 16, 32, 64, 128, 256],
     "pool_beats": [1 << e for e in range(2, 13)],

@@ -12,27 +12,23 @@ from spatten_hw.config import OUT_BITS, PLANE_WIDTHS, TOPK_ENGINES, SpAttenConfi
 from spatten_hw.engines import TOPK
 
 
-def row_bytes(c: SpAttenConfig) -> int:
+def row_beats(c: SpAttenConfig) -> int:
     """Of the longest row of operands in memory."""
-    return c.max_dim * c.operand_bits // 8
-
-
-def row_bursts(c: SpAttenConfig) -> int:
-    """Most bursts of one row: granules that it touches, begun on a beat."""
-    return -(-row_bytes(c) // c.interleave_bytes) + (c.granule_beats > 1)
+    return c.max_row_beats
 
 
 RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
-    # Lanes and head dimensions.
-    "one lane": lambda c: c.lanes == 1,
-    "two lanes": lambda c: c.lanes == 2,
-    "many lanes": lambda c: c.lanes >= 4,
-    "one D alone": lambda c: c.min_dim == c.max_dim,
-    "two D": lambda c: len(c.dims) == 2,
-    "three D or more": lambda c: len(c.dims) >= 3,
-    "the least D": lambda c: c.min_dim == 4,
-    "one key per cycle at the largest D": lambda c: c.rows_per_cycle(c.max_dim) == 1,
-    "several keys per cycle at every D": lambda c: c.rows_per_cycle(c.max_dim) > 1,
+    # Slices, chunks and head dimensions.
+    "one slice": lambda c: c.slices == 1,
+    "two slices": lambda c: c.slices == 2,
+    "many slices": lambda c: c.slices >= 4,
+    "one slice per channel": lambda c: c.slices == c.channels > 1,
+    "several slices per channel": lambda c: c.slices_per_channel > 1 and c.channels > 1,
+    "several slices on one channel": lambda c: c.slices > 1 and c.channels == 1,
+    "one D alone": lambda c: c.max_chunks == 1,
+    "chunks that are a power of two": lambda c: c.max_chunks in (2, 4, 8),
+    "chunks that are no power of two": lambda c: c.max_chunks & (c.max_chunks - 1) != 0,
+    "the least chunk": lambda c: c.chunk == 4,
     # Top-k lanes.
     "one top-k lane": lambda c: c.topk_lanes == 1,
     "as many top-k lanes as lanes": lambda c: c.topk_lanes == c.lanes > 1,
@@ -49,7 +45,7 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "a vector is one row": lambda c: c.max_rows == 1,
     "a vector is one row of top-k": lambda c: c.max_tokens <= c.topk_lanes,
     "a vector is a thousand rows or more": lambda c: c.max_rows >= 1000,
-    "SRAM of one row": lambda c: c.sram_rows == 1,
+    "SRAM of one row": lambda c: c.sram_words == c.max_chunks,
     "SRAM for the longest context": lambda c: c.sram_tokens == c.max_tokens,
     "a longer context than SRAM": lambda c: c.sram_tokens < c.max_tokens,
     # Slots, heads, groups.
@@ -64,32 +60,21 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "heads that are no power of two": lambda c: c.max_heads & (c.max_heads - 1) != 0,
     "a group that is no power of two": lambda c: c.max_group & (c.max_group - 1) != 0,
     "the most heads": lambda c: c.max_heads == 128,
-    # Fetchers' ports and what they have outstanding.
-    "one port of K and one of V": lambda c: c.k_ports == c.v_ports == 1,
-    "as many ports as rows at the least D": lambda c: c.k_ports == c.lanes > 1,
-    "more ports of K than rows": lambda c: c.k_ports > c.lanes,
-    "more ports of V than rows": lambda c: c.v_ports > c.lanes,
-    "fewer ports of V than of K": lambda c: c.v_ports < c.k_ports,
-    "fewer ports of K than of V": lambda c: c.k_ports < c.v_ports,
-    "more ports than channels": lambda c: c.k_ports > c.channels,
-    "fewer ports than channels": lambda c: c.k_ports < c.channels,
-    "two ids per port": lambda c: c.ids_per_port == 2,
-    "fewer ids than bursts of a row": lambda c: c.ids_per_port < row_bursts(c),
-    "ids for many rows": lambda c: c.ids_per_port >= 8 * row_bursts(c),
-    "the most ids per port": lambda c: c.ids_per_port == 64,
-    # Channels, granules, beats.
+    # What the channel readers have outstanding.
+    "two reads at a time": lambda c: c.reads == 2,
+    "many reads at a time": lambda c: c.reads >= 16,
+    "room for two rows": lambda c: c.pool_beats < 4 * row_beats(c),
+    "room for many rows": lambda c: c.pool_beats >= 16 * row_beats(c),
+    "fewer reads than there is room for": lambda c: c.reads * row_beats(c) < c.pool_beats,
+    # Channels, beats.
     "one channel": lambda c: c.channels == 1,
     "two channels": lambda c: c.channels == 2,
     "four channels or eight": lambda c: c.channels in (4, 8),
-    "more channels than banks of a response column": lambda c: c.channels > 8,
-    "a granule of one beat": lambda c: c.granule_beats == 1,
-    "a granule of many beats": lambda c: c.granule_beats >= 8,
-    "a granule shorter than a row": lambda c: c.interleave_bytes < row_bytes(c),
-    "a granule longer than a row": lambda c: c.interleave_bytes > row_bytes(c),
-    "a row is several beats": lambda c: row_bytes(c) > 2 * c.beat_bytes,
-    "a beat is longer than any row": lambda c: c.beat_bytes > row_bytes(c),
-    "a beat is longer than an output row": lambda c: c.axi_data_bits > c.min_dim * OUT_BITS,
-    "an output row is longer than a granule": lambda c: c.max_dim * OUT_BITS > 8 * c.interleave_bytes,
+    "a row is several beats": lambda c: row_beats(c) > 2,
+    "a beat is longer than any row": lambda c: c.axi_data_bits > c.max_dim * c.operand_bits,
+    "a beat is several chunks": lambda c: c.axi_data_bits >= 2 * c.chunk * c.operand_bits,
+    "a chunk is several beats": lambda c: c.chunk * 8 > c.axi_data_bits and c.operand_bits >= 8,
+    "a beat is longer than an output row": lambda c: c.axi_data_bits > c.chunk * OUT_BITS,
     "the narrowest beats": lambda c: c.axi_data_bits == 32,
     "the least addresses": lambda c: c.axi_addr_bits == 16,
     # Operands and jobs.
