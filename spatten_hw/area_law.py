@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .config import SpAttenConfig
 
-#: What the laws depend on. `mults`: multiplier bits of an array; `beat`, `beats`: data bits of one channel, of
-#: all; `multipliers` of an array, `slices`, which are the lanes of the softmax, keys per cycle of `topk`; `ram`: block RAMs of an array's two
-#: halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds.
+#: What the laws depend on. `mults`: multiplier bits of an array; `beat`, `beats`: data bits of one channel, of all;
+#: `multipliers` of an array, `slices`, which are the lanes of the softmax, keys per cycle of `topk`; `ram`: block RAMs
+#: of an array's two halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "beat": lambda c: c.axi_data_bits,

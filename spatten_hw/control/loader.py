@@ -22,9 +22,9 @@ class Loader(wiring.Component):
 
     `start` takes `heads` (bitmap) and `rows` (alive tokens). `filled` ends a fill; `ready[h]` is high from the end of
     K's until `done[h]` (all items that use the half are issued), `values[h]` from the end of V's until `retire[h]` (the
-    items have also left the array), when half h is filled again. `lsb_wanted` (a pulse) asks for the LSBs of the head in
-    half `lsb_half`: K's, and V's if it has some (`v_lsb`), with priority; `lsb_ready` is low until both are there.
-    A command leaves every other cycle at most.
+    items have also left the array), when half h is filled again. `lsb_wanted` (a pulse) asks for the LSBs of the head
+    in half `lsb_half`: K's, and V's if it has some (`v_lsb`), with priority; `lsb_ready` is low until both are there. A
+    command leaves every other cycle at most.
     """
 
     fill: stream.Interface

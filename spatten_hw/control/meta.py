@@ -22,8 +22,8 @@ def item_note(c: SpAttenConfig) -> data.StructLayout:
 class MetaStage(wiring.Component):
     """`i` (`item_note`) → `o` (`slot_meta`), always taken, `LATENCY` cycles later, one per cycle.
 
-    Generation (`tag.stream`): slice s has the survivors of class (s − kv_head) mod S: `counts` (by class, constant while
-    a job's data move) turned by the head, log2 S steps. Prompt: slice s has the keys s, s + S, … of `keys`.
+    Generation (`tag.stream`): slice s has the survivors of class (s − kv_head) mod S: `counts` (by class, constant
+    while a job's data move) turned by the head, log2 S steps. Prompt: slice s has the keys s, s + S, … of `keys`.
     """
 
     LATENCY = 2

@@ -20,8 +20,8 @@ class Replays(wiring.Component):
     Generation: `begin` (with the first item of a gang) precedes the gang's first decision; when all `tag.gang` members
     are decided and some are flat, `walk` has one command for them (`lsb`). A gang's slots are consecutive, as its items
     are. Prompts: positions of flat queries (`note`d by slot when the query is issued) are kept in a list: `flats` of
-    them, number `read` is at `position` one cycle later; `clear` empties it. `dropped`: a pulse, an item of a prompt was flat and
-    is gone. One decision per cycle, none in the cycle of a `begin`.
+    them, number `read` is at `position` one cycle later; `clear` empties it. `dropped`: a pulse, an item of a prompt
+    was flat and is gone. One decision per cycle, none in the cycle of a `begin`.
     """
 
     decided: stream.Interface

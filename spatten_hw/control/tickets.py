@@ -15,8 +15,8 @@ class TicketRing(wiring.Component):
     """`count` ≥ 2 numbers, taken in ring order, given back in any order.
 
     `number` is the next one and `available` (a register, since much depends on it) whether it is free; `take` (only
-    while available) takes it. `free`: a bit for every number that is given back in this cycle. One take and any number of
-    frees per cycle. A number given back can be taken again two cycles later.
+    while available) takes it. `free`: a bit for every number that is given back in this cycle. One take and any number
+    of frees per cycle. A number given back can be taken again two cycles later.
     """
 
     def __init__(self, count: int):

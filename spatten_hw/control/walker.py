@@ -8,12 +8,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..primitives.one_hot import lowest_index, without_lowest
 from ..primitives.adder_tree import balanced_sum
+from ..primitives.one_hot import lowest_index, without_lowest
 from ..primitives.products import times_few
 from ..primitives.widths import narrow
-from ..stream.fifo import StreamFifo
 from ..softmax.rows import decision_notice
+from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import key_walk_command, q_command, score_command, slice_counts, slot_meta
 from .meta import MetaStage
@@ -40,9 +40,10 @@ class Walker(wiring.Component):
     follow after its last decision, as new items with `refetched`, once the head's LSBs are in the SRAMs: `lsb_wanted`
     asks for them, `lsb_ready` says so. `half_done[half]` pulses when the head's last item is issued.
 
-    `slot_taken` pulses with `slot` as a slot is given to a new query. `free` gives slots back, `items_freed` items
-    from `items_first` on. `item`, `item_half`: an item was issued, `query`: the first one of a query; `dropped`,
-    `dropped_half`: a flat one is gone; `replayed`: queries whose LSBs are asked for in this cycle. `meta`, `free` and `slot_taken` are always taken.
+    `slot_taken` pulses with `slot` as a slot is given to a new query. `free` gives slots back, `items_freed` items from
+    `items_first` on. `item`, `item_half`: an item was issued, `query`: the first one of a query; `dropped`,
+    `dropped_half`: a flat one is gone; `replayed`: queries whose LSBs are asked for in this cycle. `meta`, `free` and
+    `slot_taken` are always taken.
     """
 
     q_cmd: stream.Interface
@@ -157,7 +158,8 @@ class Walker(wiring.Component):
             walk.valid.eq(replays.walk.valid), walk.payload.eq(replays.walk.payload),
             replays.walk.ready.eq(walk.ready),
             self.query.eq(take & ~again),
-            self.replayed.eq(Mux(replays.walk.valid & walk.ready, bits_set(replays.walk.payload.members), take & again)),
+            self.replayed.eq(Mux(replays.walk.valid & walk.ready, bits_set(replays.walk.payload.members),
+                                 take & again)),
             self.dropped.eq(replays.dropped), self.dropped_half.eq(replays.dropped_half),
             self.lsb_half.eq(half),
         ]

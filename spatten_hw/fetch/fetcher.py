@@ -43,12 +43,12 @@ SHARED_PLANES = ("q", "k_msb", "v_msb", "k_lsb", "v_lsb")
 class Fetcher(wiring.Component):
     """Reads of C channels: a `ChannelReader` for each, a `SliceFeed` for each slice, `KeyWalk` and `SharedFetch`.
 
-    K and V rows of generation go to the slice of their channel, in any order; Q rows, the rows of prompts and words take
-    the shared path. K and Q are those of `job`, V rows of generation those of `back_job`. `beats_*`: beats requested,
-    per class, a few cycles ago. `errors`: sticky bits in the order of `ERROR_CLASSES` until `front_clear`, V's until
-    `back_clear`; a row with an error is delivered like any other. `waits`, in the same order: reads are outstanding, a few
-    cycles late. `idle`: nothing in flight (a few cycles late); `busy` = ~idle. A job is constant from four cycles before
-    its first command until its last row is out.
+    K and V rows of generation go to the slice of their channel, in any order; Q rows, the rows of prompts and words
+    take the shared path. K and Q are those of `job`, V rows of generation those of `back_job`. `beats_*`: beats
+    requested, per class, a few cycles ago. `errors`: sticky bits in the order of `ERROR_CLASSES` until `front_clear`,
+    V's until `back_clear`; a row with an error is delivered like any other. `waits`, in the same order: reads are
+    outstanding, a few cycles late. `idle`: nothing in flight (a few cycles late); `busy` = ~idle. A job is constant
+    from four cycles before its first command until its last row is out.
     """
 
     #: Layer whose K and Q rows are read, and the V rows of prompts.

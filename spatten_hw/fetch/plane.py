@@ -13,7 +13,8 @@ from ..stream.layouts import plane_mode
 
 
 def plane_layout(c: SpAttenConfig) -> data.StructLayout:
-    """Where the rows of a plane lie (channel-local byte addresses), how many beats each has, and how they are packed."""
+    """Where the rows of a plane lie (channel-local byte addresses), how many beats each has, and how they are
+    packed."""
     return data.StructLayout({
         "base": unsigned(c.axi_addr_bits), "head_stride": unsigned(min(32, c.axi_addr_bits)),
         "token_stride": unsigned(STRIDE_BITS), "beats": unsigned(c.beats_bits), "mode": plane_mode(c),
@@ -31,7 +32,8 @@ def row_beats(c: SpAttenConfig, chunks: Value, width: Value) -> Value:
 
 
 def plane_of(m: Module, c: SpAttenConfig, job: data.View, plane: str, name: str) -> data.View:
-    """The plane "q", "k_msb", "k_lsb", "v_msb" or "v_lsb" of `job` in registers, two cycles late; `name` starts theirs."""
+    """The plane "q", "k_msb", "k_lsb", "v_msb" or "v_lsb" of `job` in registers, two cycles late; `name` starts
+    theirs."""
     lsb = plane.endswith("_lsb")
     width = Signal(5, name=f"{name}_width", reset_less=True)
     chunks = Signal(c.chunk_count_bits, name=f"{name}_chunks", reset_less=True)

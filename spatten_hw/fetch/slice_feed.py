@@ -27,9 +27,9 @@ class SliceFeed(wiring.Component):
     """The steps of one slice's K and V rows → operand chunks in two queues, which may stall.
 
     Flow control: the reader begins a row only while `k_room` (`v_room`), a register, is high, and says so in the same
-    cycle with `k_begun` (`v_begun`). The feed then reserves room for its `k_length` (`v_length`) chunks; `k_room` is high while the
-    longest row has room beyond what is reserved. A chunk leaves for its queue's output
-    `LATENCY` = 3 cycles after its step. One chunk per cycle.
+    cycle with `k_begun` (`v_begun`). The feed then reserves room for its `k_length` (`v_length`) chunks; `k_room` is
+    high while the longest row has room beyond what is reserved. A chunk leaves for its queue's output `LATENCY` = 3
+    cycles after its step. One chunk per cycle.
     """
 
     LATENCY = ChunkConverter.LATENCY + 1

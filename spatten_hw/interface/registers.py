@@ -28,9 +28,9 @@ COUNTER_BASE = 0x200
 
 @dataclass(frozen=True)
 class Counter:
-    """A 64-bit performance counter. `unit`: "cycles" (one event bit), "count" (events counted, `bits` per
-    cycle), "bytes" (beats counted, shown times the beat size). `reads`: every channel may ask for a whole row in a cycle,
-    and a write in the same cycle may add one beat."""
+    """A 64-bit performance counter. `unit`: "cycles" (one event bit), "count" (events counted, `bits` per cycle),
+    "bytes" (beats counted, shown times the beat size). `reads`: every channel may ask for a whole row in a cycle, and a
+    write in the same cycle may add one beat."""
 
     name: str
     unit: str

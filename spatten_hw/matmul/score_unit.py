@@ -19,7 +19,8 @@ from .score import ScoreSlice
 class ScoreUnit(wiring.Component):
     """S `ScoreSlice`s, each with its own K rows and scores; queries, fills and commands go to all of them.
 
-    `shared` and `slot_taken` reach the slices a cycle late. A command is taken when every slice has taken the one before.
+    `shared` and `slot_taken` reach the slices a cycle late. A command is taken when every slice has taken the one
+    before.
     """
 
     #: The layer; constant while its data are inside.

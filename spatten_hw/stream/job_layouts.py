@@ -17,8 +17,8 @@ def scale_layout() -> data.StructLayout:
 def job_layout(c: SpAttenConfig) -> data.StructLayout:
     """A validated job as the blocks see it; constant while the job's data moves.
 
-    `chunks` = D / chunk. Bases of planes are channel-local, those of words have the channel above. Counts of "keep" are clamped to max_tokens
-    (max_heads). Widths follow the build; names are those of `FIELDS`.
+    `chunks` = D / chunk. Bases of planes are channel-local, those of words have the channel above. Counts of "keep" are
+    clamped to max_tokens (max_heads). Widths follow the build; names are those of `FIELDS`.
     """
     widths = {
         "chunks": c.chunk_count_bits,

@@ -67,8 +67,8 @@ def value_note(c: SpAttenConfig) -> data.StructLayout:
 
 
 def shared_note(c: SpAttenConfig) -> data.StructLayout:
-    """What a shared read is for. QUERY: `index` is the score slot. Fills: half `half` of slice `slice`, `index` is the row.
-    WORDS: nothing."""
+    """What a shared read is for. QUERY: `index` is the score slot. Fills: half `half` of slice `slice`, `index` is the
+    row. WORDS: nothing."""
     return data.StructLayout({
         "kind": ReadKind, "half": 1, "slice": unsigned(clog2(c.slices)),
         "index": unsigned(max(c.slot_bits, c.row_bits, clog2(max(2, c.sram_words)))),
@@ -92,7 +92,8 @@ def operand_chunk(c: SpAttenConfig, note: data.StructLayout) -> data.StructLayou
     """N elements of a row at on-chip width, element e in bits e·W …: chunk `chunk` of the row, `last` its final one.
     `error`: an AXI error in the row so far. `note` says what the row is for."""
     return data.StructLayout({
-        "data": unsigned(c.chunk * c.operand_bits), "chunk": unsigned(c.chunk_bits), "last": 1, "error": 1, "note": note,
+        "data": unsigned(c.chunk * c.operand_bits), "chunk": unsigned(c.chunk_bits), "last": 1, "error": 1,
+        "note": note,
     })
 
 
@@ -154,8 +155,8 @@ def slice_counts(c: SpAttenConfig) -> data.ArrayLayout:
 
 
 def score_write(c: SpAttenConfig) -> data.StructLayout:
-    """One exact score out of Q×K of a slice: row `row` of the vector in `slot`. `replay`: partial sum of an LSB plane, to
-    be added to the stored score. Scores of a slice come in any order."""
+    """One exact score out of Q×K of a slice: row `row` of the vector in `slot`. `replay`: partial sum of an LSB plane,
+    to be added to the stored score. Scores of a slice come in any order."""
     return data.StructLayout({
         "score": signed(c.score_bits), "slot": unsigned(c.slot_bits), "row": unsigned(c.row_bits), "replay": 1,
     })
@@ -185,14 +186,15 @@ def key_row(lanes: int, key: int, count: int) -> data.StructLayout:
 
 
 def threshold(key: int, count: int) -> data.StructLayout:
-    """What a top-k engine finds of a vector: keys above `threshold` are kept, and the first `keep_equal` equal to it."""
+    """What a top-k engine finds of a vector: keys above `threshold` are kept, and the first `keep_equal` equal to
+    it."""
     return data.StructLayout({"threshold": unsigned(key), "keep_equal": unsigned(count)})
 
 
 def value_entry(c: SpAttenConfig) -> data.StructLayout:
-    """Work of Prob×V in one slice: V row `row` for the members of a gang, as in `value_note`; token index `index` (token
-    div S; only with `stream`). `last`: nothing more for this gang; `members` is 0 where this slice has nothing to do.
-    `half`: of the V SRAM; `stream`: V rows come from memory. `kv_head`: whose rows."""
+    """Work of Prob×V in one slice: V row `row` for the members of a gang, as in `value_note`; token index `index`
+    (token div S; only with `stream`). `last`: nothing more for this gang; `members` is 0 where this slice has nothing
+    to do. `half`: of the V SRAM; `stream`: V rows come from memory. `kv_head`: whose rows."""
     return data.StructLayout({
         "item": unsigned(c.item_bits), "sum": unsigned(c.sum_bits), "members": unsigned(c.max_group),
         "refetched": unsigned(c.max_group), "row": unsigned(c.row_bits), "index": unsigned(c.row_bits),

@@ -13,8 +13,8 @@ from .skid import SkidBuffer
 
 
 class StreamMerge(wiring.Component):
-    """Payloads of `n` streams `i` in turn (round robin) → `o`; one per cycle, latency 1 cycle, every path is cut but that
-    from the inputs' `valid` to their `ready`. With n = 1 it is only a register stage."""
+    """Payloads of `n` streams `i` in turn (round robin) → `o`; one per cycle, latency 1 cycle, every path is cut but
+    that from the inputs' `valid` to their `ready`. With n = 1 it is only a register stage."""
 
     i: list[stream.Interface]
     o: stream.Interface

@@ -60,13 +60,13 @@ class _Group:
 class Requantiser(wiring.Component):
     """out = saturate16(round_shift(acc · out_mant, out_shift)), half to even, of D elements per row.
 
-    `i`: acc_chunk, exact sums, chunks of a row in order. `o`: beats of `axi_data_bits`/16 elements (element 0
-    lowest), kind 0, `last` on the row's last; the last beat of a row has only its bytes strobed. The row of (head, query) goes to
-    channel (head + query) mod C, from out_base + head·out_head_stride + (query div C)·out_token_stride on (the job
+    `i`: acc_chunk, exact sums, chunks of a row in order. `o`: beats of `axi_data_bits`/16 elements (element 0 lowest),
+    kind 0, `last` on the row's last; the last beat of a row has only its bytes strobed. The row of (head, query) goes
+    to channel (head + query) mod C, from out_base + head·out_head_stride + (query div C)·out_token_stride on (the job
     reader has checked that nothing wraps). `head_sums`: Σ |out| of every group of `group_elements`, in order. Each beat
-    and each sum goes out exactly once; up to `QUEUE` of either wait to be taken. `scale_head`: index into the scale table,
-    `scale`: its entry, one cycle later. `items`: pulse in the cycle before a row's last sum is on `head_sums` or queued
-    there; its beats are on `o` or queued by then. `job` holds still from two cycles before the first chunk.
+    and each sum goes out exactly once; up to `QUEUE` of either wait to be taken. `scale_head`: index into the scale
+    table, `scale`: its entry, one cycle later. `items`: pulse in the cycle before a row's last sum is on `head_sums` or
+    queued there; its beats are on `o` or queued by then. `job` holds still from two cycles before the first chunk.
 
     Latency `latency(config)` cycles; one group per cycle, no idle cycle between chunks and rows. The pipeline has no
     clock enable: a group enters only when the output queues will have room for its results.

@@ -6,10 +6,10 @@ from amaranth import Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In
+from spatten_hw.control.slots import SlotRing, slot_entry
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.job_reader import job_offer
-from spatten_hw.control.slots import SlotRing, slot_entry
 from spatten_hw.control.stages import FETCH_ERRORS, WRITE_ERRORS, JobStages
 from spatten_hw.interface.errors import ErrorCode
 
