@@ -25,11 +25,12 @@ class TokenPruning(wiring.Component):
     `protect_last` of `tokens`), then those with the largest totals, ties to the lowest id. `done` with the last cycle.
 
     A radix select in place: keys are compared by digits of 4 bits. The first digit is the magnitude, half the logarithm
-    of a total: a few tokens often have totals of thousands of times the usual. A pass reads the totals of the candidates, S per cycle (class by class, through the lists), and counts how many have
-    at least each value of the digit; that tells the threshold's digit, and the next pass goes on with the candidates
-    that have it. They are kept as lists per class, so later passes are short. A key is total, then ~index, then ~lane:
-    no two are the same, so equal totals need no quota. The search ends as soon as all that is left is kept. The final
-    pass goes once more over the lists and puts those at or above the threshold.
+    of a total: a few tokens often have totals of thousands of times the usual. A pass reads the totals of the
+    candidates, S per cycle (class by class, through the lists), and counts how many have at least each value of the
+    digit; that tells the threshold's digit, and the next pass goes on with the candidates that have it. They are kept
+    as lists per class, so later passes are short. A key is total, then ~index, then ~lane: no two are the same, so
+    equal totals need no quota. The search ends as soon as all that is left is kept. The final pass goes once more over
+    the lists and puts those at or above the threshold.
 
     The first pass also counts the protected. If they are as many as are kept, it begins again among them.
 
