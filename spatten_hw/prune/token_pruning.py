@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from ..config import SpAttenConfig
 from ..contract import contract
 from ..primitives.one_hot import one_hot_mux
 from ..primitives.pipeline import delay
-from ..primitives.widths import narrow
+from ..primitives.widths import narrow, wrap
 from .digit_counts import VALUES, DigitCounts
 from .rows import class_bits, class_row, counts_below, digit_row
 from .token_totals import READ_CYCLES
@@ -24,12 +24,13 @@ class TokenPruning(wiring.Component):
     """`start` with 1 ≤ `keep` < the survivors: keeps the protected ones (id < `protect_first`, or among the last
     `protect_last` of `tokens`), then those with the largest totals, ties to the lowest id. `done` with the last cycle.
 
-    A radix select in place: keys are compared by digits of 4 bits from the highest bit that any total has (`ever`). A
-    pass reads the totals of the candidates, S per cycle (class by class, through the lists), and counts how many have
-    at least each value of the digit; that tells the threshold's digit, and the next pass goes on with the candidates
-    that have it. They are kept as lists per class, so later passes are short. A key is total, then ~index, then ~lane:
-    no two are the same, so equal totals need no quota. The search ends as soon as all that is left is kept. The final
-    pass goes once more over the lists and puts those at or above the threshold.
+    A radix select in place: keys are compared by digits of 4 bits. The first digit is the magnitude, half the logarithm
+    of a total: a few tokens often have totals of thousands of times the usual. A pass reads the totals of the
+    candidates, S per cycle (class by class, through the lists), and counts how many have at least each value of the
+    digit; that tells the threshold's digit, and the next pass goes on with the candidates that have it. They are kept
+    as lists per class, so later passes are short. A key is total, then ~index, then ~lane: no two are the same, so
+    equal totals need no quota. The search ends as soon as all that is left is kept. The final pass goes once more over
+    the lists and puts those at or above the threshold.
 
     The first pass also counts the protected. If they are as many as are kept, it begins again among them.
 
@@ -44,10 +45,11 @@ class TokenPruning(wiring.Component):
         self.index_pairs, self.lane_pairs = -(-c.row_bits // 2), -(-class_bits(c) // 2)
         self.tie_pairs = self.index_pairs + self.lane_pairs
         self.pairs = self.tie_pairs + self.total_pairs
+        #: Pairs of bits of a total at its end that do not make a magnitude of their own.
+        self.smallest = max(0, self.total_pairs - VALUES)
         super().__init__({
             "start": In(1), "busy": Out(1), "done": Out(1), "keep": In(c.count_bits),
             "tokens": In(c.count_bits), "protect_first": In(c.count_bits), "protect_last": In(c.count_bits),
-            "ever": In(self.total_pairs),
             # The lists: rows to read, a cycle later what is there; what is put.
             "row": Out(c.row_bits), "candidates": Out(1), "live": In(c.slices), "digits": In(digit_row(c)),
             "open": Out(1), "open_candidates": Out(1), "renew": Out(1), "commit": Out(1),
@@ -68,6 +70,7 @@ class TokenPruning(wiring.Component):
         among_protected, final = Signal(), Signal()
         row = Signal(range(c.max_rows + 1))
         begun = Signal()                       # candidates exist
+        scaled = Signal()                      # the threshold has digits beside a magnitude
         running = Signal()
         m.d.comb += [self.row.eq(row[:c.row_bits]), self.candidates.eq(begun & ~final)]
 
@@ -96,7 +99,8 @@ class TokenPruning(wiring.Component):
             among = protected[b] == among_protected
             kept = Mux(among, above, ~among_protected)
             m.d.sync += [
-                self.put_digits[b].eq(key.bit_select(Cat(Const(0, 1), window), len(self.put_digits[b]))),
+                self.put_digits[b].eq(Mux(begun, key.bit_select(Cat(Const(0, 1), window), len(digit)),
+                                          self._magnitude(m, self.totals[b], b))),
                 self.put[b].eq(at_key[b] & Mux(final, kept, among)),
                 live_digits[b].eq(at_key[b] & among & ~final), apart[b].eq(at_key[b] & protected[b] & ~begun),
             ]
@@ -109,11 +113,12 @@ class TokenPruning(wiring.Component):
         chosen = [reach[v] & ~(reach[v + 1] if v + 1 < VALUES else 0) for v in range(VALUES)]
         values = [counts.counts[v] for v in range(VALUES)]
         at, beyond = Signal(c.count_bits, reset_less=True), Signal(c.count_bits, reset_less=True)
-        top = Signal(range(self.pairs))
-        m.d.comb += top.eq(max(0, self.tie_pairs - 2))
-        for n in range(self.total_pairs):
-            with m.If(self.ever[n]):
-                m.d.comb += top.eq(max(0, self.tie_pairs + n - 1))
+        # The window that follows a magnitude begins with the highest pair of bits that is not 0.
+        lead = Signal(range(self.pairs + 1))
+        m.d.comb += lead.eq(narrow(digit + (self.tie_pairs + self.smallest), len(lead)))
+        shifted = Signal(2 * self.pairs)
+        m.d.comb += shifted.eq(wrap(Mux(begun, digit, digit != 0) << Cat(Const(0, 1), Mux(begun, window, lead)),
+                                    2 * self.pairs))
 
         with m.If(running):
             m.d.sync += row.eq(row + 1)
@@ -121,8 +126,8 @@ class TokenPruning(wiring.Component):
                 m.d.sync += running.eq(0)
         with m.FSM(name="prune") as fsm:
             with m.State("IDLE"):
-                m.d.sync += [need.eq(self.keep), among_protected.eq(0), final.eq(0), begun.eq(0), window.eq(top),
-                             threshold.eq(0)]
+                m.d.sync += [need.eq(self.keep), among_protected.eq(0), final.eq(0), begun.eq(0), threshold.eq(0),
+                             scaled.eq(0)]
                 with m.If(self.start):
                     m.next = "OPEN"
             with m.State("OPEN"):
@@ -154,13 +159,22 @@ class TokenPruning(wiring.Component):
                 m.next = "DECIDE"
             with m.State("DECIDE"):
                 m.d.sync += [
-                    threshold.eq(threshold | (digit << Cat(Const(0, 1), window))[:len(threshold)]),
+                    # The lowest total of a magnitude is no part of the digits that follow.
+                    threshold.eq(Mux(scaled, threshold, 0) | shifted), scaled.eq(begun),
                     need.eq(narrow(need - beyond, c.count_bits)), begun.eq(1), final.eq(at == need),
-                    window.eq(Mux(window < 2, 0, window - 2)),
+                    window.eq(Mux(begun, Mux(window < 2, 0, window - 2), narrow(lead - 1, len(window)))),
                 ]
                 m.next = "OPEN"
-                contract(m, (at == need) | (window != 0), "no two keys are the same")
+                contract(m, (at == need) | ~begun | (window != 0), "no two keys are the same")
                 contract(m, (at >= need) & (beyond < need), "the digit is that of the threshold")
         m.d.comb += [self.busy.eq(~fsm.ongoing("IDLE")), self.renew.eq(final & self.busy)]
         contract(m, fsm.ongoing("IDLE") & (self.keep != 0), "one pruning at a time", when=self.start)
         return m
+
+    def _magnitude(self, m: Module, total: Value, lane: int) -> Signal:
+        """The highest pair of bits of `total` that is not 0, counted from the smallest one that makes a magnitude."""
+        magnitude = Signal(range(VALUES), name=f"magnitude_{lane}")
+        for n in range(self.smallest + 1, self.total_pairs):
+            with m.If(total[2 * n:2 * n + 2].any()):
+                m.d.comb += magnitude.eq(n - self.smallest)
+        return magnitude

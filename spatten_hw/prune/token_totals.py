@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
 from ..contract import contract
-from ..primitives.one_hot import any_of
 from ..primitives.widths import saturate_unsigned
 from .rows import class_row
 
@@ -30,20 +29,17 @@ class TokenTotals(wiring.Component):
     `forward`: this access may need what one up to three cycles before wrote, if that had the same `row`: rows of
     probabilities, which in both stages address the same entries whenever their row is the same. Others must not return
     to an entry within `WRITE_CYCLES`. `idle`: no access is inside.
-
-    `ever`: a bit per pair of bits of a total: whether one of them has been 1 in any total since `clear`.
     """
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
-        self.pairs = -(-c.token_score_bits // 2)
         self.row_layout = data.ArrayLayout(unsigned(c.token_score_bits), c.slices)
         super().__init__({
             "valid": In(1), "sums": In(1), "indexes": In(class_row(c)), "direct": In(1), "index": In(c.row_bits),
             "write": In(c.slices), "fresh": In(1), "forward": In(1), "row": In(c.row_bits),
             "probs": In(data.ArrayLayout(unsigned(PROB_BITS), c.slices)), "word": In(c.token_score_bits),
             "fetched": Out(class_row(c)), "accessed": Out(class_row(c)), "totals": Out(self.row_layout),
-            "idle": Out(1), "clear": In(1), "ever": Out(self.pairs),
+            "idle": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -76,8 +72,6 @@ class TokenTotals(wiring.Component):
             write_hit.eq(ask & forwards[0] & add & (rows[2] == rows[0])),
             past_hit.eq(ask & forwards[0] & write & (rows[3] == rows[0])),
         ]
-        seen = Signal(self.pairs)
-        pairs = []
         for b in range(c.slices):
             bank = memory.Memory(shape=unsigned(width), depth=2 * c.max_rows, init=[])
             m.submodules[f"bank_{b}"] = bank
@@ -108,17 +102,5 @@ class TokenTotals(wiring.Component):
                     m.d.sync += base.eq(past)
                 with m.Else():
                     m.d.sync += base.eq(rd.data)
-            lane_pairs = Signal(self.pairs, name=f"pairs_{b}")
-            m.d.sync += lane_pairs.eq(Mux(write & lanes[3][b], _pairs(written, self.pairs), 0))
-            pairs.append(lane_pairs)
-        m.d.sync += seen.eq(any_of(pairs))
-        m.d.sync += self.ever.eq(Mux(self.clear, 0, self.ever | seen))
         contract(m, self.index < c.max_rows, "indexes are in range", when=self.valid & self.direct)
-        contract(m, self.idle, "totals are cleared while nothing is added", when=self.clear)
         return m
-
-
-def _pairs(word, pairs: int):
-    """Which pairs of bits of `word` are not 0."""
-    padded = Cat(word, Const(0, 2 * pairs - len(word)))
-    return Cat(padded[2 * n:2 * n + 2].any() for n in range(pairs))
