@@ -1,5 +1,5 @@
-"""AXI4: signatures of the ports, how addresses are spread over channels, read and write crossbars, what may be
-outstanding. All accesses of the accelerator to memory go through here.
+"""AXI4: signatures of the ports, what may be outstanding, beats in any order. All reads of the accelerator go through
+here, channel by channel; rows leave as steps (`fetch.row_step`).
 
-May import: config, contract, primitives, shared, stream.
+May import: config, contract, fetch, primitives, shared, stream.
 """

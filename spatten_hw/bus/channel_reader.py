@@ -24,13 +24,13 @@ class ChannelReader(wiring.Component):
     (`RowChoice`), the steps in which they are read out (`RowSteps`): to the slices (`local`) or to the shared path
     (`shared_steps`).
 
-    `LATENCY` = 8 cycles from a row's last beat on `r` to its first step (one more from a queue of more than 48 reads);
+    `LATENCY` = 7 cycles from a row's last beat on `r` to its first step (one more from a queue of more than 48 reads);
     2 from a request to `ar`. One burst, one beat in, one step out per cycle, rows back to back without a gap. While a
     shared step waits, no step leaves. Whoever takes words must do so without waiting for other rows of this channel.
     """
 
     #: cycles from a row's last beat to its first step, with at most 48 reads
-    LATENCY = 8
+    LATENCY = 7
 
     #: reads of K and V of generation; everything else; in this order of priority: shared, k, v
     k: stream.Interface

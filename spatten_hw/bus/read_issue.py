@@ -76,28 +76,26 @@ class ReadIssue(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.next = chosen = SkidBuffer(read_request(c, read_note(c)))
-        self._choose(m, chosen.i)
-        request = chosen.o.payload
+        second = Signal()                                   # the second burst of the request goes next
+        request, valid, taken = self._choose(m, second)
         m.submodules.out = out = SkidBuffer(ar_layout(c))
         connect(m, out.o, wiring.flipped(self.ar))
         ids, ids_free = self._ids(m)
 
         room = Signal(range(c.pool_beats + 1))              # places that no read in flight needs
-        second = Signal()                                   # the second burst of the request goes next
         goes = Signal()                                     # a new read goes out
         local = request.note.origin != ReadClass.SHARED
         wanted = request.beats + Mux(local, c.most_beats, 0)
         fits = (wanted <= room) & ids.o.valid & (~local | (ids_free > 1)) & self.start
         m.d.comb += [
-            goes.eq(chosen.o.valid & ~second & fits & out.i.ready),
+            goes.eq(valid & ~second & fits & out.i.ready),
             ids.o.ready.eq(goes),
         ]
         m.d.sync += room.eq(room + self.released - Mux(goes, request.beats, 0))
         contract(m, room + self.released <= c.pool_beats, "no more places are free than there are")
         contract(m, ~goes | (request.beats <= room), "there is room for every beat asked for")
         contract(m, (request.beats != 0) & (request.beats <= c.most_beats), "a read has 1 to most_beats beats",
-                 when=chosen.o.valid)
+                 when=valid)
 
         # AXI: no burst crosses a page.
         page_beats = PAGE_BYTES // c.beat_bytes
@@ -108,42 +106,61 @@ class ReadIssue(wiring.Component):
         length = Mux(second, request.beats - until_page, Mux(crosses, until_page, request.beats)) - 1
         next_page = wrap(request.addr[page:] + 1, c.axi_addr_bits - page)
         m.d.comb += [
-            out.i.valid.eq(chosen.o.valid & (second | fits)),
+            out.i.valid.eq(valid & (second | fits)),
             out.i.payload.addr.eq(Mux(second, next_page << page, request.addr)),
             out.i.payload.len.eq(narrow(length, LEN_BITS)),  # at most most_beats - 1
             out.i.payload.id.eq(Mux(second, current, ids.o.payload)),
-            chosen.o.ready.eq(out.i.ready & (second | (fits & ~crosses))),
+            taken.eq(out.i.ready & (second | (fits & ~crosses))),
         ]
         with m.If(out.i.valid & out.i.ready):
             m.d.sync += second.eq(~second & crosses)
         with m.If(goes):
             m.d.sync += current.eq(ids.o.payload)
-        contract(m, request.addr[:low] == 0, "a read begins on a whole beat", when=chosen.o.valid)
+        contract(m, request.addr[:low] == 0, "a read begins on a whole beat", when=valid)
         issued = self.issued
         m.d.comb += [
             issued.valid.eq(goes), issued.id.eq(ids.o.payload), issued.beats.eq(request.beats),
             issued.note.eq(request.note), issued.asked.eq(self._asked(request.note)),
-            self.idle.eq((ids_free == c.reads) & ~chosen.o.valid & ~self.k.valid & ~self.v.valid & ~self.shared.valid),
+            self.idle.eq((ids_free == c.reads) & ~valid & ~self.k.valid & ~self.v.valid & ~self.shared.valid),
         ]
         m.d.sync += ids_free.eq(ids_free + (ids.i.valid & ids.i.ready) - goes)
         return m
 
-    def _choose(self, m: Module, into: stream.Interface) -> None:
-        """The valid request of highest priority; whether it fits is decided behind the register."""
-        sources = [(self.shared, ReadClass.SHARED), (self.k, ReadClass.KEY), (self.v, ReadClass.VALUE)]
+    def _choose(self, m: Module, second: Signal) -> tuple[data.View, Value, Signal]:
+        """The request to go next, whether there is one, and what takes it. A shared one has a register of its own: it
+        must pass a K or V row that does not fit yet. Until its second burst has gone, the choice stays."""
+        c = self.config
+        shape = read_request(c, read_note(c))
+        m.submodules.next_shared = shared = SkidBuffer(shape)
+        m.submodules.next_local = local = SkidBuffer(shape)
+        self._note(m, shared.i, self.shared, ReadClass.SHARED)
+        with m.If(self.k.valid):
+            self._note(m, local.i, self.k, ReadClass.KEY)
+        with m.Else():
+            self._note(m, local.i, self.v, ReadClass.VALUE)
+        m.d.comb += [
+            shared.i.valid.eq(self.shared.valid), self.shared.ready.eq(shared.i.ready),
+            local.i.valid.eq(self.k.valid | self.v.valid), self.k.ready.eq(local.i.ready),
+            self.v.ready.eq(local.i.ready & ~self.k.valid),
+        ]
+        taken = Signal()
+        second_local = Signal(reset_less=True)              # whose second burst goes next
+        takes_local = Mux(second, second_local, ~shared.o.valid)
+        with m.If(~second):
+            m.d.sync += second_local.eq(takes_local)
+        m.d.comb += [local.o.ready.eq(taken & takes_local), shared.o.ready.eq(taken & ~takes_local)]
+        request = Signal(shape, name="request")
+        m.d.comb += request.eq(Mux(takes_local, local.o.payload, shared.o.payload))
+        return request, shared.o.valid | local.o.valid, taken
+
+    def _note(self, m: Module, into: stream.Interface, source: stream.Interface, origin: ReadClass) -> None:
+        """The request of `source`, with its note widened to that of any class."""
         request = into.payload
-        before: Value = Signal(name="none")                # constant 0
-        for n, (source, origin) in enumerate(sources):
-            first = Signal(name=f"first{n}")
-            m.d.comb += [first.eq(source.valid & ~before), source.ready.eq(into.ready & ~before)]
-            with m.If(first):
-                m.d.comb += [
-                    request.addr.eq(source.payload.addr), request.beats.eq(source.payload.beats),
-                    request.note.origin.eq(origin), request.note.bits.eq(resize(
-                        Value.cast(source.payload.note), unsigned(len(request.note.bits)))),
-                ]
-            before = before | source.valid
-        m.d.comb += into.valid.eq(before)
+        m.d.comb += [
+            request.addr.eq(source.payload.addr), request.beats.eq(source.payload.beats),
+            request.note.origin.eq(origin),
+            request.note.bits.eq(resize(Value.cast(source.payload.note), unsigned(len(request.note.bits)))),
+        ]
 
     def _ids(self, m: Module) -> tuple[StreamFifo, Signal]:
         """The queue of free ids, filled once after a reset, and how many there are."""
