@@ -10,7 +10,7 @@ from ..config import PROB_BITS, SpAttenConfig
 from ..contract import contract
 from ..primitives.pipeline import delay
 from ..primitives.registers import local_copy
-from ..stream.fifo import StreamFifo
+from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import kept_row, prob_row, tag_layout
 from ..stream.skid import SkidBuffer, connect_cut
@@ -65,7 +65,8 @@ class LocalTopK(wiring.Component):
         if found is None:
             return None
         joined = rows - 1 - (-(-rows // self.wide) - 1)
-        return self.TO_ENGINE + joined + found + SkidBuffer.LATENCY + ThresholdFilter.LATENCY
+        queued = fifo_latency(self.config.max_rows) if self.queues else 0
+        return self.TO_ENGINE + joined + found + queued + SkidBuffer.LATENCY + ThresholdFilter.LATENCY
 
     def elaborate(self, platform) -> Module:
         m = Module()

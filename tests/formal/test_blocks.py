@@ -24,12 +24,12 @@ TWO_CHANNELS = TINY.replace(channels=2)
 
 
 def quick_select(key_bits: int, lanes: int, n: int, limit: int, vectors: int = 1, stalls: bool = False):
-    engine = QuickSelect(key_bits, n.bit_length(), 2, lanes, n)
+    engine = QuickSelect(key_bits, lanes, n)
     return TopKHarness(engine, vectors, limit, stalls)
 
 
 def line_rate(key_bits: int, lanes: int, n: int, limit: int, vectors: int = 1, stalls: bool = False):
-    engine = LineRate(key_bits, n.bit_length(), 2, lanes, n, digit_bits=2)
+    engine = LineRate(key_bits, lanes, n, digit_bits=2)
     return TopKHarness(engine, vectors, limit, stalls)
 
 

@@ -1,4 +1,4 @@
-"""What a top-k engine must answer, stated by ranks: of whole vectors with any keys, n and k."""
+"""What a top-k engine must answer, stated by ranks: of whole vectors with any keys, live lanes and k."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from .harnesses import held
 
 
 class TopKHarness(wiring.Component):
-    """`vectors` vectors with any n, k and keys, one after the other, against their elements' ranks.
+    """`vectors` vectors with any rows, live lanes, k and keys, one after the other, against their keys' ranks.
 
-    An element is kept if fewer than k are ahead of it: those with a larger key, and those with the same key and a
-    lower index. Payloads are indices, so order and identity are checked with the keys; the tag is the vector's
-    number. `stalls`: rows come when they like, and `o` is taken when it likes; else both in every cycle. All of it
-    must be there `limit` cycles after it could be, not counting those in which `o` was not taken.
+    A live key is kept if fewer than k live ones are ahead of it: those that are larger, and equal ones before it.
+    `stalls`: rows come when they like, and `o` is taken when it likes; else both in every cycle. All of it must be
+    there `limit` cycles after it could be, not counting those in which `o` was not taken.
     """
 
     def __init__(self, engine: TopKEngine, vectors: int, limit: int, stalls: bool):
@@ -26,85 +25,70 @@ class TopKHarness(wiring.Component):
         self.vectors = vectors
         self.limit = limit
         self.stalls = stalls
-        count = engine.count_bits
+        places = engine.max_rows * engine.lanes
         vector = data.StructLayout({
-            "keys": data.ArrayLayout(unsigned(engine.key_bits), engine.max_n), "n": unsigned(count),
-            "k": unsigned(count)})
+            "keys": data.ArrayLayout(unsigned(engine.key_bits), places), "live": unsigned(places),
+            "rows": range(engine.max_rows + 1), "k": unsigned(engine.count_bits)})
         super().__init__({"v": In(data.ArrayLayout(vector, vectors)), "come": In(1), "take": In(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.dut = dut = self.engine
-        lanes, most = dut.lanes, dut.max_n
-        count = dut.count_bits + 1
+        lanes, places = dut.lanes, dut.max_rows * dut.lanes
 
         # Any vectors, the same for ever.
         started = Signal()
         before = Signal.like(self.v.as_value())
         m.d.sync += [started.eq(1), before.eq(self.v.as_value())]
         m.d.comb += Assume(~started | (before == self.v.as_value()))
-        kept = [Signal(most, name=f"kept_{i}") for i in range(self.vectors)]
-        ahead = [[Signal(count, name=f"ahead_{i}_{e}") for e in range(most)] for i in range(self.vectors)]
-        wanted = [Signal(count, name=f"wanted_{i}") for i in range(self.vectors)]
+        kept = [Signal(places, name=f"kept_{i}") for i in range(self.vectors)]
+        counts = []
         for i, v in enumerate(self.v):
-            m.d.comb += [Assume((v.n >= 1) & (v.n <= most) & (v.k >= 1)),
-                         wanted[i].eq(Mux(v.k < v.n, v.k, v.n))]
-            for e in range(most):
-                others = [((v.keys[x] >= v.keys[e]) if x < e else (v.keys[x] > v.keys[e])) & (v.n > x)
-                          for x in range(most) if x != e]
-                m.d.comb += [kept[i][e].eq((sum(others) < v.k) & (v.n > e)),
-                             ahead[i][e].eq(sum(kept[i][:e]))]
+            inside = Cat(v.rows > e // lanes for e in range(places))
+            counts.append(sum(v.live))
+            m.d.comb += Assume((v.rows >= 1) & (v.rows <= dut.max_rows) & ((v.live & ~inside) == 0) & v.live.any()
+                               & (counts[i] <= dut.max_n) & (v.k >= 1))
+            for e in range(places):
+                others = [((v.keys[x] >= v.keys[e]) if x < e else (v.keys[x] > v.keys[e])) & v.live[x]
+                          for x in range(places) if x != e]
+                m.d.comb += kept[i][e].eq((sum(others) < v.k) & v.live[e])
 
         # In: rows in order, k on the first only.
-        sent = Signal(count)
+        sent = Signal(range(dut.max_rows + 1))
         into = Signal(range(self.vectors + 1))
         offered = Signal()
-        left = Signal(count)
         row = dut.i.p
-        m.d.comb += [
-            dut.i.valid.eq((into != self.vectors) & (self.come | offered | (not self.stalls))),
-            row.tag.eq(into),
-        ]
+        m.d.comb += dut.i.valid.eq((into != self.vectors) & (self.come | offered | (not self.stalls)))
         with m.Switch(into):
             for i, v in enumerate(self.v):
                 with m.Case(i):
-                    m.d.comb += [left.eq(v.n - sent), row.k.eq(Mux(sent == 0, v.k, 0))]
-                    for j in range(lanes):
-                        m.d.comb += row.keys[j].eq(Cat(v.keys).word_select(sent + j, dut.key_bits))
-                        m.d.comb += row.payloads[j].eq(sent + j)
-        m.d.comb += [row.last.eq(left <= lanes), row.count.eq(Mux(left < lanes, left, lanes))]
+                    m.d.comb += [
+                        row.last.eq(sent + 1 == v.rows), row.k.eq(Mux(sent == 0, v.k, 0)),
+                        row.live.eq(v.live.word_select(sent, lanes)),
+                        Cat(row.keys).eq(Cat(v.keys).word_select(sent, lanes * dut.key_bits)),
+                    ]
         m.d.sync += offered.eq(dut.i.valid & ~dut.i.ready)
         with m.If(dut.i.valid & dut.i.ready):
-            m.d.sync += sent.eq(sent + lanes)
+            m.d.sync += sent.eq(sent + 1)
             with m.If(row.last):
                 m.d.sync += [sent.eq(0), into.eq(into + 1)]
 
-        # Out.
+        # Out: the threshold keeps what the ranks keep.
         held(m, dut.o, Assert)
-        taken = Signal(count)
         out = Signal(range(self.vectors + 1))
-        want = Signal(count)
-        given = dut.o.p
-        m.d.comb += [
-            dut.o.ready.eq(self.take | (not self.stalls)),
-            want.eq(Cat(wanted).word_select(out, count)),
-        ]
+        found = dut.o.p
+        m.d.comb += dut.o.ready.eq(self.take | (not self.stalls))
         with m.If(dut.o.valid):
-            m.d.comb += [
-                Assert(out < self.vectors), Assert(out <= into),
-                Assert(given.count == Mux(want - taken < lanes, want - taken, lanes)), Assert(given.count != 0),
-                Assert(given.last == (taken + given.count == want)),
-                Assert(given.k == 0), Assert(given.tag == out[:dut.o.p.tag.shape().width]),
-            ]
+            m.d.comb += [Assert(out < self.vectors), Assert(out < into)]
             for i, v in enumerate(self.v):
-                for j in range(lanes):
-                    for e in range(most):
-                        with m.If((out == i) & (j < given.count) & kept[i][e] & (ahead[i][e] == taken + j)):
-                            m.d.comb += [Assert(given.keys[j] == v.keys[e]), Assert(given.payloads[j] == e)]
+                for e in range(places):
+                    equal = v.keys[e] == found.threshold
+                    ahead = sum([v.live[x] & (v.keys[x] == found.threshold) for x in range(e)])
+                    keeps = v.live[e] & ((v.keys[e] > found.threshold) | (equal & (ahead < found.keep_equal)))
+                    with m.If(out == i):
+                        m.d.comb += Assert(keeps == kept[i][e])
         with m.If(dut.o.valid & dut.o.ready):
-            m.d.sync += taken.eq(taken + given.count)
-            with m.If(given.last):
-                m.d.sync += [taken.eq(0), out.eq(out + 1)]
+            m.d.sync += out.eq(out + 1)
 
         waited = Signal(range(self.limit + 2))
         with m.If((into == self.vectors) & ~(dut.o.valid & ~dut.o.ready) & (waited <= self.limit)):
@@ -112,8 +96,9 @@ class TopKHarness(wiring.Component):
         m.d.comb += [
             Assert((out == self.vectors) | (waited <= self.limit)),
             # Everything out, with something dropped; and a tie across the threshold.
-            Cover((out == self.vectors) & Cat(v.k < v.n for v in self.v).all() & (self.v[0].n == most)),
+            Cover((out == self.vectors) & Cat(v.k < n for v, n in zip(self.v, counts, strict=True)).all()
+                  & (self.v[0].rows == dut.max_rows)),
             Cover((out == self.vectors) & (self.v[0].keys[0] == self.v[0].keys[1]) & kept[0][0] & ~kept[0][1]
-                  & (self.v[0].n > 1)),
+                  & self.v[0].live[1]) if places > 1 else Cover(out == self.vectors),
         ]
         return m

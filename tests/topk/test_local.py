@@ -17,6 +17,7 @@ BUILDS = {
     "parts": TINY,
     "line rate": TINY.replace(topk="linerate", topk_lanes=4),
     "one slice": TINY.replace(multipliers=4, channels=1, max_tokens=16, topk_lanes=4),
+    "queued": TINY.replace(multipliers=4, channels=1, max_tokens=256, topk="linerate", topk_lanes=4),
     "one row": TINY.replace(multipliers=32, max_tokens=8, sram_tokens=8, topk="linerate"),
 }
 
@@ -105,7 +106,7 @@ def test_full_rate(name):
         assert c.max_rows > 1 or left[-1] - left[0] == len(left) - 1
 
 
-@pytest.mark.parametrize("name", ["line rate", "one row"])
+@pytest.mark.parametrize("name", ["line rate", "queued", "one row"])
 def test_latency(name):
     rng, block = numbers("local latency", name), block_of(name)
     c = block.component.config
