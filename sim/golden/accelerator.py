@@ -21,7 +21,8 @@ from .cascade import Cascade
 from .decision import flat
 from .fetch import msb_operands, touched_beats
 from .head_importance import head_importance
-from .order import kept_in_order, vector_order
+from .kept import kept_in_order
+from .order import vector_order
 from .prob_value import prob_value
 from .requantise import requantise
 from .score import scores

@@ -21,7 +21,7 @@ from .batch_cascade import BatchCascade
 from .batch_operands import Rows
 from .batch_part import Part
 from .decision import flat
-from .order import kept_in_order, vector_order
+from .kept import generation_orders, kept_in_order
 from .requantise import requantise
 
 #: Called with the probabilities of every row from K's MSBs and from all bits of K [rows, n], and pmax of the former.
@@ -79,9 +79,7 @@ class BatchAccelerator:
         scores = part.scorer(q, k)
         probs, pmax, again = self._probabilities(part, scores)
         if job.keep_values < ids.shape[1]:
-            order = None
-            if job.generate:
-                order = vector_order(ids[:, None], heads, self.config, True)[2][:, :, None, None]
+            order = generation_orders(ids, heads, self.config)[:, :, None, None] if job.generate else None
             kept = kept_in_order(self.config.engine.golden_mask(), probs, job.keep_values, lengths, order)
         else:
             kept = np.broadcast_to(np.arange(ids.shape[1]) < lengths[:, None], probs.shape)

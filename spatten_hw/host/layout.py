@@ -152,8 +152,8 @@ class Plane:
         grid = np.zeros((heads, places, self.channels, self.nbytes), dtype=np.uint8)
         size = (heads - 1) * self.head_stride + places * self.token_stride
         for channel in range(self.channels):
-            strips = np.pad(fetch(channel, self.base, size), (0, self.size(heads) - size)).reshape(heads, -1)
-            strips = strips[:, :places * self.token_stride].reshape(heads, places, -1)
+            image = np.pad(fetch(channel, self.base, size), (0, self.size(heads) - size)).reshape(heads, -1)
+            strips = image[:, :places * self.token_stride].reshape(heads, places, self.token_stride)
             grid[np.arange(heads), :, self._lanes(channel, heads)] = strips[..., :self.nbytes]
         return grid.reshape(heads, -1, self.nbytes)[:, :tokens]
 
