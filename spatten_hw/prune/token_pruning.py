@@ -35,7 +35,7 @@ class TokenPruning(wiring.Component):
     The first pass also counts the protected. If they are as many as are kept, it begins again among them.
 
     With r the longest class list: two passes of r rows, one or two of a few, the final one of r. At most
-    ceil(key bits / 4) + 1 passes of at most r rows, and the final one; a pass takes `PASS_CYCLES` more than its rows.
+    ceil(key bits / 4) + 2 passes of at most r rows, and the final one; a pass takes `PASS_CYCLES` more than its rows.
     """
 
     def __init__(self, config: SpAttenConfig):
