@@ -32,9 +32,9 @@ class FillWalk(wiring.Component):
     """`cmd` (`fill_command`) → `row` (`shared_row`), a cycle after each `granted`; `filled` when all rows are there.
 
     Position p = 0 … rows − 1 of the dense survivor list is token `list_ids[p mod S]` of list row p div S; it goes to
-    slice p mod S, row p div S. One position per cycle; commands without a gap, but one for a half that is still being
-    filled (K and V each) waits until that is done. `returned` counts rows in; `filled` (always taken) comes
-    `WRITTEN_STAGES` cycles behind a command's last one.
+    slice p mod S, row p div S. One position per cycle, at most `MOST_ROWS` outstanding; commands without a gap, but one
+    for a half that is still being filled (K and V each) waits until that is done. `returned` counts rows in; `filled`
+    (always taken) comes `WRITTEN_STAGES` cycles behind a command's last one.
     """
 
     #: Fill commands, K and V.
@@ -76,11 +76,16 @@ class FillWalk(wiring.Component):
         position = Signal(c.count_bits)
         last, free, blocked = Signal(), Signal(), Signal()
         pending = Signal(4)                              # by half + 2·value
+        rows_out = Signal(range(MOST_ROWS + 1))          # outstanding
+        able = Signal(init=1)
+        rows_left = Signal.like(rows_out)
+        m.d.comb += rows_left.eq(rows_out + self.granted - self.returned.valid)
+        m.d.sync += [rows_out.eq(rows_left), able.eq(rows_left != MOST_ROWS)]
         m.d.comb += [
             last.eq(position + 1 == command.rows), free.eq(~active | (self.granted & last)),
             blocked.eq(pending.bit_select(self._number(self.cmd.payload), 1)),
             self.cmd.ready.eq(free & ~blocked),
-            self.wants.eq(active), self.list_row.eq(narrow(position[spread:], c.row_bits)),
+            self.wants.eq(active & able), self.list_row.eq(narrow(position[spread:], c.row_bits)),
         ]
         with m.If(self.granted):
             m.d.sync += position.eq(Mux(last, 0, position + 1))
