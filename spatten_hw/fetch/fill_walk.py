@@ -14,6 +14,9 @@ from ..primitives.widths import narrow
 from ..stream.layouts import ReadKind, fill_command
 from .row_reads import shared_row
 
+#: Rows of fills outstanding. All shared rows take one way, in order: what fills have in front of a Q row delays it, and
+#: a prompt of short vectors asks for a Q row every few cycles, no more ahead than there are slots.
+MOST_ROWS = 32
 #: Cycles from a row's return to the report that counts it: the slices have written it by then.
 WRITTEN_STAGES = 3
 
