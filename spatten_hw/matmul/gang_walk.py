@@ -29,10 +29,10 @@ class GangWalk(wiring.Component):
     """Memory of kept bits, and the walk over its rows.
 
     i: gangs of which only the newest may still be arriving. The walk follows its rows: what is written in a cycle can
-        be read in the next one. Each takes `gang` consecutive sums of the ring as soon as they are free, which go with it to the
-        slices and to the output tree (`gangs`). entries[s]: one per row in which slice s keeps a row for a member, and
-        one with `last` in the gang's last row. A row leaves for all slices at once, into their skid buffers: the
-        walk stalls while one of them is full.
+        be read in the next one. Each takes `gang` consecutive sums of the ring as soon as they are free, which go with
+        it to the slices and to the output tree (`gangs`). entries[s]: one per row in which slice s keeps a row for a
+        member, and one with `last` in the gang's last row. A row leaves for all slices at once, into their skid
+        buffers: the walk stalls while one of them is full.
     write …: see `KeptBits`; first, last: the gang of the row that is written, and whether it is its vector's last.
         list_row, list_indexes, half_filled, freed: see `GangGather`.
     Rate: one row per cycle, no gap between gangs. Latency 4 cycles from `i` to the entries of row 0.
