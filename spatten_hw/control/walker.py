@@ -33,10 +33,10 @@ class Walker(wiring.Component):
     follow after its last decision, as new items with `refetched`, once the head's LSBs are in the SRAMs: `lsb_wanted`
     asks for them, `lsb_ready` says so. `half_done[half]` pulses when the head's last item is issued.
 
-    `slot_taken` pulses with `slot` as a slot is given to a new query. `free` gives slots back, `items_freed` items from
-    `items_first` on. `item`, `item_half`: an item was issued, `query`: the first one of a query; `dropped`,
-    `dropped_half`: a flat one is gone; `replayed`: queries whose LSBs are asked for in this cycle. `meta`, `free` and
-    `slot_taken` are always taken.
+    `slot_taken` pulses with `slot` as a slot is given to an item. `free` gives slots back, `items_freed` (a pulse)
+    `items_gang` item numbers from `items_first` on. `item`, `item_half`: an item was issued, `query`: the first one of
+    a query; `dropped`, `dropped_half`: a flat one is gone; `replayed`: queries whose LSBs are asked for in this cycle.
+    `meta`, `free` and `slot_taken` are always taken.
     """
 
     q_cmd: stream.Interface
