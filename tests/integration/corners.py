@@ -17,7 +17,7 @@ ONE = SpAttenConfig(
 SHREDDED = SpAttenConfig(
     name="shredded", multipliers=32, chunk=4, max_dim=20, operand_bits=6, max_tokens=32, sram_tokens=8, max_heads=3,
     max_group=3, slots=4, topk_lanes=8, topk="linerate,digit_bits=2,digit_stages=2,wide=3", channels=8,
-    axi_data_bits=32, axi_addr_bits=16, reads=2, pool_beats=8, job_queue=2)
+    axi_data_bits=32, axi_addr_bits=16, reads=2, pool_beats=32, job_queue=2)
 
 #: 6+4 bits; many more slots than heads.
 TEN = LEAST.replace(name="ten", operand_bits=10, max_tokens=64, topk_lanes=8, topk="linerate", slots=32, reads=64,
@@ -25,6 +25,6 @@ TEN = LEAST.replace(name="ten", operand_bits=10, max_tokens=64, topk_lanes=8, to
 
 #: 10+4 bits in two slices of one channel.
 FOURTEEN = LEAST.replace(name="fourteen", multipliers=16, operand_bits=14, max_tokens=64, sram_tokens=32, topk_lanes=2,
-                         max_group=1, pool_beats=8, topk="quickselect,waiting=1")
+                         max_group=1, topk="quickselect,waiting=1")
 
 CORNERS = {c.name: c for c in (ONE, SHREDDED, TEN, FOURTEEN)}
