@@ -23,7 +23,7 @@ from spatten_hw.stream.layouts import aux_command, aux_word
 from .jobs import encode, legal_job, random_scales, spoil
 
 TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=20,
-                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, reads=4, pool_beats=8,
+                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, reads=4, pool_beats=16,
                      job_queue=3, axi_addr_bits=20)
 CONFIGS = {
     "tiny": TINY,
