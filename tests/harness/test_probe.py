@@ -69,7 +69,7 @@ def test_counts_agree_with_the_hardware(queries, hostile):
         taken = [s.last for s in spans if s.stream == "jobs"]
         ends = [0, *(j.last for j in jobs)]
         assert [j.first for j in jobs] == [max(t, e + 1) for t, e in zip(taken, ends, strict=False)]
-        for name in ("scores", "kept", "k_rows", "busy_topk", "stall_score"):
+        for name in ("probs", "kept", "sums", "busy_topk", "stall_score"):
             assert sum(j.streams[name].fired for j in jobs) == streams[name].fired
         assert all(s.cycles == j.cycles for j in jobs for s in j.streams.values())
 
@@ -96,7 +96,7 @@ def test_reset_ends_everything_unfinished():
         load(driver, plan, plan.passes[0])
         driver.submit(plan.passes[0].job, 0, plan.passes[0].descriptor)
         port.run(400)
-        assert port.streams()["scores"].fired > 0 and port.job_streams() == []
+        assert port.streams()["probs"].fired > 0 and port.job_streams() == []
         port.reset()
         again = port.cycles
         run(port, workload)
@@ -140,9 +140,9 @@ def test_layout(config):
 
 def test_decode():
     names = [o.name for o in observed(QUAD)]
-    record = np.array([(5, 9, 0b1_0011 | 1 << 30, names.index("scores"), 3, 1, 0), (7, 7, 0, 2**32 - 1, 0, 0, 0)],
+    record = np.array([(5, 9, 0b1_0011 | 1 << 30, names.index("flat"), 3, 1, 0), (7, 7, 0, 2**32 - 1, 0, 0, 0)],
                       dtype=SPAN)
     spans = decode_spans(QUAD, record)
-    assert spans[0][:5] == ("scores", 5, 9, 3, 1) and spans[0].idle == 1
-    assert spans[0].key == {"slot": 0b11, "replay": 0}
+    assert spans[0][:5] == ("flat", 5, 9, 3, 1) and spans[0].idle == 1
+    assert spans[0].key == {"slot": 0b11, "flat": 0}
     assert spans[1].stream == RESET
