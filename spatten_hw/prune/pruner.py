@@ -40,7 +40,8 @@ class Pruner(wiring.Component):
       `drained`: all `head_sums` of the layers whose `probs` have arrived were accepted too; that may be after the next
       PREPARE. `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy`
       from the cycle after an op is taken until its `done` is.
-    * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH; sums also later, until
+    * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH (rows of
+      probabilities not while totals are zeroed, ceil(tokens/S) cycles from PREPARE on); sums also later, until
       all have `drained`. `idle`: none is still on its way to a memory (FINISH waits for it by itself).
     * `alive_tokens`, `alive_heads`, `heads_alive`; the lists of the classes (token id mod S): `class_row[i]` →
       `class_indexes[i]` (id div S, ascending) one cycle later, `class_counts` entries each; the dense list, of all
@@ -52,11 +53,12 @@ class Pruner(wiring.Component):
     of ids ≥ tokens and heads ≥ job.heads become 0. A keep count of 0 counts as 1. On an error nothing is alive
     and every later op fails until a restart or a good load_ids. After reset all totals are 0, nothing is alive.
 
-    Cycles without stalls, from op to done: PREPARE `cascade.PREPARE_CYCLES`, ceil(tokens / S) more when it is the first
-    to need totals that must be zeroed; token pruning: see `TokenPruning`; head pruning: see `HeadPruning`; a prompt
-    after any of these (or a load) builds the dense list, one cycle per survivor, at least two per ceil(tokens / S).
-    FINISH `cascade.FINISH_CYCLES`; in a prompt one cycle per survivor and `serial_totals.ROW_CYCLES` per S of them
-    more. Loads of importance take one word per cycle, bitmaps one per 64 / S cycles.
+    Cycles without stalls, from op to done: PREPARE `cascade.PREPARE_CYCLES`, with loads or token pruning ceil(tokens /
+    S) more when it is the first to need totals that must be zeroed; token pruning: see `TokenPruning`; head pruning:
+    see `HeadPruning`; a prompt after any of these (or a load) builds the dense list, one cycle per survivor, at least
+    two per ceil(tokens / S). FINISH `cascade.FINISH_CYCLES`; in a prompt one cycle per survivor and
+    `serial_totals.ROW_CYCLES` per S of them more. Loads of importance take one word per cycle, bitmaps one per 64 / S
+    cycles.
     """
 
     #: The layer; constant from PREPARE to the `done` of FINISH.
@@ -136,7 +138,12 @@ class Pruner(wiring.Component):
         m.submodules.store = store = StateStore(c)
         for name in ("op", "done"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(control, name))
-        for port, inner in ((self.probs, importance.probs), (self.head_sums, heads.head_sums),
+        m.d.comb += [
+            importance.probs.payload.eq(self.probs.payload),
+            importance.probs.valid.eq(self.probs.valid & ~control.zeroing),
+            self.probs.ready.eq(importance.probs.ready & ~control.zeroing),
+        ]
+        for port, inner in ((self.head_sums, heads.head_sums),
                             (self.state_cmd, load.state_cmd), (self.state_words, load.state_words),
                             (self.state, store.state)):
             wiring.connect(m, wiring.flipped(port), inner)
