@@ -10,14 +10,7 @@ from ..config import SpAttenConfig
 from ..interface.activity import ITEMS, BackState, FrontState
 from ..softmax.rows import decision_notice
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import (
-    fill_command,
-    key_walk_command,
-    q_command,
-    score_command,
-    slice_counts,
-    slot_meta,
-)
+from ..stream.layouts import fill_command, key_walk_command, q_command, score_command, slice_counts, slot_meta
 from .csr import completion_layout
 from .item_counts import ItemCounts
 from .job_reader import job_offer
@@ -31,12 +24,8 @@ class Sequencer(wiring.Component):
     """Runs jobs through two stages (`JobStages`); inside a job everything overlaps (`Walker`, `Loader`).
 
     `job` and `scales` are for the blocks up to the softmax and for the pruner, `back_job` and `back_scales` for those
-    behind it: top-k, V reads, Prob×V, requantiser. Probabilities may pass from one to the other while `open`.
-    `listed` marks an item whose last probabilities have been taken. `values_ready[h]`: half h of the V SRAM is full.
-    `value_done` (with its half) marks an item leaving Prob×V, which no longer needs its V SRAM half; `item_done` marks
-    an item leaving the requantiser; `drained`: no item is between softmax and the requantiser's output. `retire`,
+    behind it: top-k, V reads, Prob×V, requantiser. Probabilities may pass from one to the other while `open`. `retire`,
     `same`, `front_clear`, `back_clear`, errors, `front_state`, `back_state`, `front_tag`, `back_tag`: see `JobStages`.
-    `items`: a bit per entry of `ITEMS`, in that order: there are such work items.
     """
 
     #: Jobs to run: `job_offer`.

@@ -238,7 +238,7 @@ class LayerWorld:
 
     def finish(self) -> None:
         """All is over: nothing is missing, nothing too much."""
-        j, c = self.j, self.c
+        j = self.j
         assert next(self.expected, None) is None and not self.slots
         assert [(q["head"], q["token"], q["slot"]) for q in self.q] == [
             (w.tag["head"], w.tag["query"], w.slot) for w in self.metas]
@@ -250,11 +250,10 @@ class LayerWorld:
         assert (members, second) == ((self.flats, 0) if j.generate else (0, self.flats))
         assert len(self.lsb_heads) == len({w.tag["kv_head"] for w in self.metas if w.tag["refetched"]})
         counted = {"item": len(self.metas), "query": len(self.metas) - second, "slot_taken": len(self.metas),
-                   "dropped": second, "replayed": self.counted["replayed"] if j.generate else second}
+                   "dropped": second, "replayed": self.flats}
         assert self.counted == counted
         assert self.halves_done == (0 if j.generate else len(j.heads))
         keys = [w.position + 1 if j.causal else len(j.ids) for w in self.metas]
         assert self.scores == ([] if j.generate else [
             {"slot": w.slot, "keys": k, "half": w.tag["half"], "refetched": w.tag["refetched"]}
             for w, k in zip(self.metas, keys, strict=True)])
-        assert c.slots >= 2

@@ -40,7 +40,7 @@ def test_every_item_once_in_order(name, stall):
     rng, block = numbers("walker", name, stall), walker(name)
     flats = {0: 0, 1: 0}
     for generate in (0, 1):
-        for k_lsb in (0, *[4] * 7):
+        for k_lsb in (0, *[4] * 19):
             world = LayerWorld(block, rng, random_layer(rng, CONFIGS[name], generate=generate, k_lsb=k_lsb))
             world.run(stall)
             flats[generate] += world.flats

@@ -38,6 +38,8 @@ class WalkerHarness(wiring.Component):
             held(m, port, Assert)
         job = Cat(self.generate, self.causal, self.progressive, self.group, self.alive, self.heads)
         busy, before = Signal(), Signal(len(job))
+        done = Signal(init=1)                       # the last `meta` has come, too
+        m.d.sync += done.eq(dut.issued_all & ~self.start)
         m.d.sync += [before.eq(job), busy.eq(self.start | ~dut.issued_all)]
         m.d.comb += [
             dut.job.generate.eq(self.generate), dut.job.causal.eq(self.causal), dut.job.group.eq(self.group),
@@ -50,7 +52,7 @@ class WalkerHarness(wiring.Component):
             Assume((self.alive >= 1) & (self.alive <= self.most)),
             Assume((self.group >= 1) & (self.group <= c.max_group)), Assume(self.heads != 0),
             Assume(~(self.generate & self.causal)), Assume(~(busy | self.start) | (job == before)),
-            Assume(~self.start | dut.issued_all),
+            Assume(~self.start | done),
         ]
         # Heads exist for the groups: with two members only the lower half of them.
         for head in range(c.max_heads):
@@ -139,10 +141,9 @@ class WalkerHarness(wiring.Component):
                 Assert(meta.tag.head == (head_now * self.group + member_now)[:c.head_bits]),
                 Assert(~meta.progressive),
             ]
-        done, once = Signal(), Signal()
+        once = Signal()
         with m.If(first):
             m.d.sync += once.eq(1)
-        m.d.sync += done.eq(dut.issued_all & ~self.start)
         m.d.comb += Assert(~done | ((left == 0) & (owed == 0)))
 
         # The commands: of every item one, in order.
@@ -150,8 +151,6 @@ class WalkerHarness(wiring.Component):
         with m.If(dut.q_cmd.valid & dut.q_cmd.ready):
             m.d.sync += after.eq(Mux(after == c.slots - 1, 0, after + 1))
         m.d.comb += Assert(~dut.q_cmd.valid | (dut.q_cmd.p.slot == after))
-        with m.If(self.generate & busy):
-            m.d.comb += Assert(~dut.score_cmd.valid)
         m.d.comb += [
             Cover(done & self.generate & (self.group == 2) & (items == 0) & once),
             Cover(again & (self.alive == 2)), Cover(walks & walk.lsb & comes), Cover(taken.all() & self.free),

@@ -1,4 +1,4 @@
-"""Whole blocks by model checking: top-k engines, read and write port, control slave, tickets, walk, stages.
+"""Whole blocks by model checking: top-k engines, read and write port, control slave, tickets, merges, walk, stages.
 
 `prove`: for all times. `bounded`: in every run of that many cycles after reset. What is nightly goes deeper, or takes
 more keys (`make proofs`).
@@ -15,6 +15,7 @@ from spatten_hw.topk.quickselect import QuickSelect
 from ..integration.builds import LEAST
 from .axi_lite import ControlHarness
 from .axi_write import WriteHarness
+from .harnesses import MergeHarness
 from .items import WalkerHarness
 from .jobs import StagesHarness, TicketHarness
 from .reads import IssueHarness, PoolHarness
@@ -36,6 +37,8 @@ def line_rate(key_bits: int, lanes: int, n: int, rows: int, limit: int, vectors:
 CASES = {
     "tickets_2": (lambda: TicketHarness(2), "prove", 10, False),
     "tickets_6": (lambda: TicketHarness(6), "prove", 12, False),
+    "merge_1": (lambda: MergeHarness(1), "prove", 8, False),
+    "merge_3": (lambda: MergeHarness(3), "prove", 8, False),
     "stages": (lambda: StagesHarness(TINY), "prove", 30, False),
     "control": (lambda: ControlHarness(TINY), "prove", 30, False),
     "issue": (lambda: IssueHarness(TINY), "bounded", 14, False),
