@@ -1,6 +1,6 @@
 """Blocks that occur many times, written to Verilog once.
 
-Amaranth writes one module per instance. `Shared(RowPort, config)` behaves like `RowPort(config)`, but
+Amaranth writes one module per instance. `Shared(ScoreSlice, config)` behaves like `ScoreSlice(config)`, but
 `spatten_hw.verilog` converts each different block once and instantiates it: the full preset's 33 row ports are
 one module, which a reader, a synthesiser and the generator process only once.
 """

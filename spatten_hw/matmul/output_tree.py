@@ -21,9 +21,19 @@ from .value_sums import DRAIN_LATENCY
 FINISHED_LATENCY = 3
 
 
+def chunk_words(chunks: int) -> int:
+    """Words that the sums of a chunk are spread over (`value_layouts`): cycles that its output takes."""
+    return {1: 4, 2: 2}.get(chunks, 1)
+
+
 def tree_latency(c: SpAttenConfig) -> int:
     """Cycles from a chunk's (last) `drain` into the output queue: slices, tree, sum of its words."""
     return DRAIN_LATENCY + tree_stages(c.slices) + 1
+
+
+def output_queue(c: SpAttenConfig) -> int:
+    """Chunks its queue holds: one that is taken from at once never waits for its own room."""
+    return tree_latency(c) + 3
 
 
 class OutputTree(wiring.Component):
@@ -71,7 +81,7 @@ class OutputTree(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        depth = tree_latency(c) + 3  # a queue that is taken from at once never waits for its own room
+        depth = output_queue(c)
         m.submodules.queue = queue = never_full(acc_chunk(c), depth)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 

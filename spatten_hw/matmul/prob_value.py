@@ -10,12 +10,19 @@ from ..config import SpAttenConfig
 from ..fetch.plane import plane_of
 from ..primitives.registers import local_copy
 from ..shared import Shared
+from ..stream.fifo import never_full_latency
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import acc_chunk, kept_row, operand_chunk, read_request, shared_note, value_note
-from .gang import GangGather
-from .output_tree import OutputTree
-from .value import ValueSlice
+from .gang import GangGather, gather_latency
+from .output_tree import FINISHED_LATENCY, OutputTree, chunk_words, output_queue, tree_latency
+from .value import VALUE_LATENCY, ValueSlice, entry_latency
 from .value_layouts import freed_items
+
+
+def prob_value_latency(c: SpAttenConfig, chunks: int) -> int:
+    """Cycles from taking the only row of a vector to the first chunk of its sums on `o`, V in the SRAM, idle."""
+    return (gather_latency(c) + entry_latency() + chunks - 1 + VALUE_LATENCY + FINISHED_LATENCY
+            + chunk_words(chunks) - 1 + tree_latency(c) + never_full_latency(output_queue(c)))
 
 
 class ProbValueUnit(wiring.Component):
