@@ -91,7 +91,8 @@ class ChannelReader(wiring.Component):
         connect(m, pool.completed, choice.completed)
         connect(m, choice.o, steps.i)
         m.d.comb += [
-            issue.released.eq(pool.released), issue.k_first.eq(self.k_first), issue.start.eq(pool.start), pool.issued.eq(issue.issued),
+            issue.released.eq(pool.released), issue.k_first.eq(self.k_first),
+            issue.start.eq(pool.start), pool.issued.eq(issue.issued),
             choice.issued.eq(issue.issued), choice.k_modes.eq(self.k_modes), choice.v_modes.eq(self.v_modes),
             choice.shared_modes.eq(self.shared_modes), choice.k_room.eq(self.k_room), choice.v_room.eq(self.v_room),
             self.k_begun.eq(choice.k_begun), self.v_begun.eq(choice.v_begun),

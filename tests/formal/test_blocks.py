@@ -72,8 +72,8 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_block(folder, name):
     make, how, depth, _ = CASES[name]
-    # So few bursts may be unanswered that the limit is met within the depth.
-    with patch("spatten_hw.write.writer.MAX_OUTSTANDING", 2):
+    # So few bursts may be unanswered, and they are so short, that the limits are met within the depth.
+    with patch("spatten_hw.write.writer.MAX_OUTSTANDING", 2), patch("spatten_hw.write.bursts.MAX_BURST_BEATS", 4):
         checks = Checks({name: make()}, folder)
     checks.reach(name, max(depth, COVERS.get(name, 0)))
     if how == "prove":
