@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -109,7 +109,7 @@ class ReadIssue(wiring.Component):
         next_page = wrap(request.addr[page:] + 1, c.axi_addr_bits - page)
         m.d.comb += [
             out.i.valid.eq(valid & (second | fits)),
-            out.i.payload.addr.eq(Mux(second, next_page << page, request.addr)),
+            out.i.payload.addr.eq(Mux(second, Cat(Const(0, page), next_page), request.addr)),
             out.i.payload.len.eq(narrow(length, LEN_BITS)),  # at most most_beats - 1
             out.i.payload.id.eq(Mux(second, current, ids.o.payload)),
             taken.eq(out.i.ready & (second | (fits & ~crosses))),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
 from ..contract import contract
+from ..primitives.widths import narrow
 from ..stream.layouts import prob_row
 from .rows import class_bits
 
@@ -48,7 +49,8 @@ class TokenImportance(wiring.Component):
         first = Signal(prob_row(c), reset_less=True)
         first_row = Signal(c.row_bits, reset_less=True)
         m.d.comb += [self.probs.ready.eq(1), self.idle.eq(~(first_valid | self.valid)), self.list_row.eq(first_row)]
-        m.d.sync += [first_valid.eq(self.probs.valid), first.eq(p), first_row.eq(row), first_fresh.eq(row >= self.used)]
+        m.d.sync += [first_valid.eq(self.probs.valid), first.eq(p), first_row.eq(narrow(row, c.row_bits)),
+                     first_fresh.eq(row >= self.used)]
         with m.If(self.probs.valid):
             m.d.sync += row.eq(Mux(p.last, 0, row + 1))
             with m.If(~p.tag.stream & (row >= self.used)):
