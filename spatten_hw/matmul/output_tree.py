@@ -72,7 +72,7 @@ class OutputTree(wiring.Component):
         m = Module()
         c = self.config
         depth = tree_latency(c) + 3  # a queue that is taken from at once never waits for its own room
-        m.submodules.queue = queue = never_full(acc_chunk(c), depth)
+        m.submodules.queue = queue = never_full(acc_chunk(c), depth, wide=c.chunk * c.acc_bits)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 
         finished = Signal(c.sums)
