@@ -168,7 +168,7 @@ class Accelerator(wiring.Component):
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         # Counted a cycle late, which keeps the blocks' handshakes off the path of the sequencer's adders.
         m.d.sync += [
-            seq.listed.eq(topk.listed), seq.value_done.eq(value.freed.valid),
+            seq.listed.eq(value.walked), seq.value_done.eq(value.freed.valid),
             seq.value_done_half.eq(value.freed_half), seq.value_done_first.eq(value.freed.item),
             seq.value_done_gang.eq(value.freed.gang),
         ]

@@ -83,7 +83,8 @@ class SliceFeed(wiring.Component):
         """The queue of one class, and the chunks reserved in it."""
         c = self.config
         out, begun = getattr(self, f"{name}_chunks"), getattr(self, f"{name}_begun")
-        m.submodules[f"{name}_queue"] = queue = StreamFifo(out.payload.shape(), self.depth)
+        m.submodules[f"{name}_queue"] = queue = StreamFifo(out.payload.shape(), self.depth,
+                                                            wide=len(out.payload.data))
         into = queue.i.payload
         connect(m, queue.o, wiring.flipped(out))
         m.d.comb += [queue.i.valid.eq(valid), into.data.eq(chunk.data), into.chunk.eq(chunk.chunk),

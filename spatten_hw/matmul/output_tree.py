@@ -82,7 +82,7 @@ class OutputTree(wiring.Component):
         m = Module()
         c = self.config
         depth = output_queue(c)
-        m.submodules.queue = queue = never_full(acc_chunk(c), depth)
+        m.submodules.queue = queue = never_full(acc_chunk(c), depth, wide=c.chunk * c.acc_bits)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 
         finished = Signal(c.sums)

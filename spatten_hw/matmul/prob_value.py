@@ -50,6 +50,8 @@ class ProbValueUnit(wiring.Component):
     shared: stream.Interface
     #: Exact Σ P·V of work items, `acc_chunk`.
     o: stream.Interface
+    #: Items that need the class lists no longer, in this cycle.
+    walked: Signal
     #: Pulse: a gang has left the slices; its items are free.
     freed: data.View
     #: The half of the V SRAM that it used.
@@ -68,7 +70,8 @@ class ProbValueUnit(wiring.Component):
             "v_chunks": In(stream.Signature(operand_chunk(c, value_note(c)))).array(c.slices),
             "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))),
             "o": Out(stream.Signature(acc_chunk(c))),
-            "freed": Out(freed_items(c)), "freed_half": Out(1), "busy": Out(1), "stall": Out(1),
+            "freed": Out(freed_items(c)), "freed_half": Out(1), "walked": Out(c.max_group.bit_length()),
+             "busy": Out(1), "stall": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -88,7 +91,7 @@ class ProbValueUnit(wiring.Component):
             self.shared.ready.eq(1), gather.half_filled.eq(self.values_ready), self.list_row.eq(gather.list_row),
             gather.list_indexes.eq(self.list_indexes), gather.freed.eq(tree.freed),
             gather.tag_item.eq(tree.tag_item), tree.tag.eq(gather.tag), tree.chunks.eq(job.chunks),
-            self.freed.eq(tree.freed),
+            self.freed.eq(tree.freed), self.walked.eq(gather.walked),
         ]
         m.d.sync += [
             has_lsb.eq(job.v_lsb != 0), chunk.eq(self.shared.payload), chunk_valid.eq(self.shared.valid),

@@ -162,7 +162,7 @@ class Requantiser(wiring.Component):
         m.d.comb += [valid[0].eq(group.go), last[0].eq(group.last)]
         m.d.sync += [valid[1:].eq(valid[:-1]), last[1:].eq(last[:-1])]
         m.submodules.packer = packer = BeatPacker(c, group_elements(c))
-        m.submodules.beat_queue = beat_queue = StreamFifo(self.o.p.shape(), QUEUE)
+        m.submodules.beat_queue = beat_queue = StreamFifo(self.o.p.shape(), QUEUE, wide=len(self.o.p.data))
         m.submodules.sum_queue = sum_queue = StreamFifo(self.head_sums.p.shape(), QUEUE)
         wiring.connect(m, packer.o, beat_queue.i)
         wiring.connect(m, beat_queue.o, wiring.flipped(self.o))
