@@ -93,6 +93,8 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             seq.jobs.payload.eq(reader.job.payload), seq.jobs.valid.eq(reader.job.valid & ~registers.timed_out),
             reader.job.ready.eq(seq.jobs.ready & ~registers.timed_out),
+            # What the pruner may prepare for.
+            pruner.next_job.eq(reader.job.payload.job), pruner.next_valid.eq(reader.job.valid),
         ]
         connect(m, seq.completion, registers.completion)
         m.d.comb += [
