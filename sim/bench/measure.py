@@ -135,4 +135,4 @@ class Bench:
 
     def _window(self) -> int:
         spans = self.transport.spans()
-        return max(s.last for s in spans if s.stream == "v_rows") - min(s.first for s in spans if s.stream == "k_cmd")
+        return max(s.last for s in spans if s.stream == "sums") - min(s.first for s in spans if s.stream == "k_walk")

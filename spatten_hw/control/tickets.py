@@ -16,7 +16,7 @@ class TicketRing(wiring.Component):
 
     `number` is the next one and `available` (a register, since much depends on it) whether it is free; `take` (only
     while available) takes it. `free`: a bit for every number that is given back in this cycle. One take and any number
-    of frees per cycle. A number given back can be taken again two cycles later.
+    of frees per cycle. A number given back can be taken again in the next cycle.
     """
 
     def __init__(self, count: int):

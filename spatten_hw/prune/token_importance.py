@@ -36,6 +36,7 @@ class TokenImportance(wiring.Component):
             "probs": In(stream.Signature(prob_row(c))), "idle": Out(1), "clear": In(1),
             "used": Out(range(c.max_rows + 1)), "list_row": Out(c.row_bits),
             "valid": Out(1), "sums": Out(1), "row": Out(c.row_bits), "write": Out(c.slices), "fresh": Out(1),
+            "last": Out(1),
             "lanes": Out(data.ArrayLayout(unsigned(PROB_BITS), c.slices)),
         })
 
@@ -67,6 +68,7 @@ class TokenImportance(wiring.Component):
                 turned.append(lane)
             lanes = turned
         m.d.sync += [self.valid.eq(first_valid), self.sums.eq(~first.tag.stream), self.row.eq(first_row),
+                     self.last.eq(first.last),
                      self.fresh.eq(first_fresh & ~first.tag.stream),
                      *[self.lanes[b].eq(lane[:PROB_BITS]) for b, lane in enumerate(lanes)],
                      # Sums are written whole, so that also dead lanes of a fresh row begin at 0.

@@ -9,6 +9,7 @@ from spatten_hw.stream.skid import HalfBuffer, SkidBuffer
 from .harnesses import (
     ArbiterHarness,
     ForkHarness,
+    MergeHarness,
     PackerHarness,
     PrefixSumHarness,
     QueueHarness,
@@ -29,6 +30,9 @@ CASES = {
     "fork_1": (ForkHarness(2, 1), "prove", 2),
     "fork_2": (ForkHarness(4, 2), "prove", 3),
     "fork_4": (ForkHarness(3, 4), "prove", 5),
+    "merge_1": (MergeHarness(1), "prove", 3),
+    "merge_2": (MergeHarness(2), "prove", 4),
+    "merge_3": (MergeHarness(3), "prove", 4),
     "arbiter_1": (ArbiterHarness(1), "prove", 2),
     "arbiter_2": (ArbiterHarness(2), "prove", 3),
     "arbiter_3": (ArbiterHarness(3), "prove", 4),
@@ -59,7 +63,7 @@ CASES = {
     "fifo_3": (QueueHarness(StreamFifo(2, 3), 2, 3), "bounded", 12),
     "fifo_4": (QueueHarness(StreamFifo(1, 4), 1, 4), "bounded", 10),
 }
-WITH_COVER = ("skid", "half", "spare", "fork", "arbiter", "zero", "packer", "fifo")
+WITH_COVER = ("skid", "half", "spare", "fork", "merge", "arbiter", "zero", "packer", "fifo")
 
 
 @pytest.fixture(scope="module")
