@@ -8,10 +8,10 @@ from amaranth import Cat, Module
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from spatten_hw.bus.row_step import read_note, row_step, step_control
+from spatten_hw.bus.row_steps import RowSteps, row_start
 from spatten_hw.config import SpAttenConfig, clog2
 from spatten_hw.fetch.converter import ChunkConverter
-from spatten_hw.fetch.row_step import read_note, row_step, step_control
-from spatten_hw.fetch.row_steps import RowSteps, row_start
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.stream.layouts import operand_chunk
 from tests.seeds import numbers

@@ -25,11 +25,7 @@ from .planes import (
     slots_of,
     unit_bits,
 )
-from .row_step import as_key_note as as_key_note
-from .row_step import as_value_note as as_value_note
-from .row_step import local_note as local_note
 from .row_step import read_note, step_control
-from .row_step import row_step as row_step
 
 
 def row_start(c: SpAttenConfig) -> data.StructLayout:
