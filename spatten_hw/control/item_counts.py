@@ -11,8 +11,9 @@ from ..contract import contract
 
 
 class ItemCounts(wiring.Component):
-    """Follows items from `item` (issued, for `item_half`) over `listed` (probabilities taken, V rows known) or `dropped` (flat, to
-    come again) and `value_done` (`value_done_gang` of them leave Prob×V) to `item_done` (outputs made).
+    """Follows items from `item` (issued, for `item_half`) over `listed` (probabilities taken, V rows known) or
+    `dropped` (flat, to come again) and `value_done` (`value_done_gang` of them leave Prob×V) to `item_done` (outputs
+    made).
 
     `retire`: a pulse per half, all items of its head have been issued (`half_done`) and have left Prob×V. `scored`: no
     item needs the survivors any more; `drained`: none is behind it. All counts are a cycle late.

@@ -100,7 +100,7 @@ def run(name: str, rows: list[tuple[int, int, bool, bool, int]], stall: float, l
     at = 0
     for row, (i, w, is_lsb, shifted, d) in enumerate(rows):
         n = d // c.chunk
-        want = operands(bits[i].ravel(), w, d, is_lsb, shifted) & ((1 << c.operand_bits) - 1)
+        want = operands(c, bits[i].ravel(), w, d, is_lsb, shifted) & ((1 << c.operand_bits) - 1)
         assert (got[at:at + n] == want.reshape(n, c.chunk)).all(), (row, w, is_lsb, shifted, d)
         assert out["chunk"][at:at + n].tolist() == list(range(n))
         assert out["last"][at:at + n].tolist() == [0] * (n - 1) + [1]
