@@ -106,7 +106,7 @@ class Accelerator(wiring.Component):
             if unit.job:
                 m.d.comb += units[unit.name].job.eq(seq.job if unit.job == FRONT else seq.back_job)
         # The fetcher reads K and Q of the one and V of the other.
-        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job)]
+        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job), fetcher.k_first.eq(~seq.items[0])]
 
         write_idle = Signal()        # nothing on the way to the writer or in it
         summed = Signal()            # no head sum on the way to the pruner

@@ -22,7 +22,7 @@ from spatten_hw.host.layout import (
 )
 
 TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=32, sram_tokens=32, max_heads=4, max_group=2,
-                     slots=4, topk_lanes=4, channels=4, axi_data_bits=64, axi_addr_bits=20, reads=4, pool_beats=8)
+                     slots=4, topk_lanes=4, channels=4, axi_data_bits=64, axi_addr_bits=20, reads=4, pool_beats=16)
 
 
 @pytest.mark.parametrize("bits", PLANE_WIDTHS)

@@ -187,8 +187,9 @@ def test_cycles_are_as_stated(rig):
     for generate in (0, 1):
         for tokens in (1, c.slices, c.max_tokens - 1, c.max_tokens):
             rows = -(-tokens // c.slices)
+            # Totals are zeroed beside the rest, but token pruning needs them.
             cycles = rig.prepare(tokens=tokens, heads=1, restart=1, clear_scores=1, generate=generate)[1]
-            assert cycles == PREPARE_CYCLES + rows
+            assert cycles == PREPARE_CYCLES
             merging = 0 if generate else MERGE_CYCLES + tokens + rows * ROW_CYCLES
             assert rig.layer(2, settle=20) == FINISH_CYCLES + merging
             assert rig.prepare(tokens=tokens, heads=1, generate=generate)[1] == PREPARE_CYCLES
