@@ -36,7 +36,7 @@ class Measurement:
     host saw the one before end to the moment it saw this one end (they add up to `cycles`); `bounds`: of each
     pass; `mismatches`: where hardware and golden model differ, in words; `seconds`: of simulation.
 
-    If asked for, `window`: cycles from the first command to the K fetcher to the last V row delivered; `reads`: of each
+    If asked for, `window`: cycles from the first command for K rows to the last sums of Prob×V; `reads`: of each
     channel (addresses, sizes), in the order in which they were accepted. `dram`: what each channel of a modelled memory
     did."""
 

@@ -130,7 +130,8 @@ class _Score:
         else:
             since, latency = self.block.taken("cmd").cycles[0], score_latency(self.c, self.chunks)
         return Figure("Q×K", f"D={self.dim}, {case}", items, span(out), stated, span(out) - stated,
-                      int(out.cycles[0] - since), latency, note, [f"Q×K, D={self.dim}, {case}: {m}" for m in mismatches])
+                      int(out.cycles[0] - since), latency, note,
+                      [f"Q×K, D={self.dim}, {case}: {m}" for m in mismatches])
 
 
 def score(c: SpAttenConfig, rng: np.random.Generator, count: int, progress: Progress) -> list[Figure]:
@@ -278,6 +279,7 @@ def prob_times_value(c: SpAttenConfig, rng: np.random.Generator, count: int, pro
                 kept = [rng.permutation(n)[None] < k for _ in range(count)]
                 figure = unit.figure(f"SRAM, random {k} of {n}", kept, unit.run(kept, False))
                 even = max(-(-k // c.slices) * unit.chunks, -(-n // c.slices))
-                figure.note = f"{100 * (figure.cycles / (even * (count - 1)) - 1):.1f} % over even slices, {even} cycles"
+                over = 100 * (figure.cycles / (even * (count - 1)) - 1)
+                figure.note = f"{over:.1f} % over even slices, {even} cycles"
                 figures.append(figure)
     return figures

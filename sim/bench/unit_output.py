@@ -43,7 +43,8 @@ class TokenSums(wiring.Component):
         wiring.connect(m, wiring.flipped(self.probs), feed.probs)
         m.d.comb += [
             totals.valid.eq(feed.valid | self.read), totals.sums.eq(1), totals.direct.eq(1),
-            totals.index.eq(Mux(self.read, self.index, feed.row)), totals.row.eq(feed.row), totals.forward.eq(feed.valid),
+            totals.index.eq(Mux(self.read, self.index, feed.row)), totals.row.eq(feed.row),
+            totals.forward.eq(feed.valid),
             totals.write.eq(Mux(feed.valid, feed.write, 0)), totals.fresh.eq(feed.fresh & feed.valid),
             totals.probs.eq(feed.lanes), self.totals.eq(totals.totals), self.idle.eq(feed.idle & totals.idle),
         ]
