@@ -64,7 +64,8 @@ class ThresholdTracking(wiring.Component):
         used, judged = (Signal(range(key_bits(c)), name=name, reset_less=True) for name in ("used", "judged"))
         step, then = Signal(range(-4, 5)), Signal(DIGIT_BITS)
         moved = Signal(range(-4, key_bits(c) + 4))
-        m.d.comb += [self.window.eq(aim), step.eq(4), then.eq(1), moved.eq(judged + step)]
+        m.d.comb += [self.window.eq(aim), step.eq(4), then.eq(1),
+                     moved.eq((judged + step)[:len(moved)].as_signed())]
         with m.If(~self.higher), m.Switch(self.digit):
             for digit, (raised, following) in NEXT.items():
                 with m.Case(digit):
