@@ -21,8 +21,8 @@ from .interface.registers import COUNTERS
 from .probe import connect_probe, probe_layout
 from .shared import Shared, own_reset
 from .stream.fork import StreamFork
-from .stream.layouts import prob_row
-from .stream.skid import connect_cut
+from .stream.layouts import acc_chunk, prob_row
+from .stream.skid import HalfBuffer, connect_cut
 from .units import ACTIVE, FRONT, UNITS
 
 
@@ -160,7 +160,10 @@ class Accelerator(wiring.Component):
         connect(m, prob_fork.o0, pruner.probs)
         connect(m, prob_fork.o1, topk.probs)
         connect(m, topk.kept, value.kept)
-        connect_cut(m, "value_sums", value.o, requantiser.i)
+        # The widest stream, but slow: the requantiser takes a chunk in four cycles at most, so half the rate is enough.
+        m.submodules.value_sums = value_sums = HalfBuffer(acc_chunk(c))
+        connect(m, value.o, value_sums.i)
+        connect(m, value_sums.o, requantiser.i)
         beats = connect_cut(m, "beats", requantiser.o, writer.rows)
         sums = connect_cut(m, "sums", requantiser.head_sums, pruner.head_sums)
         state = connect_cut(m, "state", pruner.state, writer.state)
