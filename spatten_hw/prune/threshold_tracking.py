@@ -71,7 +71,8 @@ class ThresholdTracking(wiring.Component):
                 with m.Case(digit):
                     m.d.comb += [step.eq(raised), then.eq(following)]
         with m.If(self.decided):
-            m.d.sync += [aim.eq(Mux(moved < self.lowest, self.lowest, Mux(moved > self.highest, self.highest, moved))),
+            limited = Mux(moved < self.lowest, self.lowest, Mux(moved > self.highest, self.highest, moved))
+            m.d.sync += [aim.eq(limited[:len(aim)]),      # not negative: between lowest and highest
                          center.eq(Mux((moved < self.lowest) & ~self.higher, self.digit, then))]
 
         whole, found = Signal(), Signal()
