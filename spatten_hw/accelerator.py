@@ -93,6 +93,8 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             seq.jobs.payload.eq(reader.job.payload), seq.jobs.valid.eq(reader.job.valid & ~registers.timed_out),
             reader.job.ready.eq(seq.jobs.ready & ~registers.timed_out),
+            # What the pruner may prepare for.
+            pruner.next_job.eq(reader.job.payload.job), pruner.next_valid.eq(reader.job.valid),
         ]
         connect(m, seq.completion, registers.completion)
         m.d.comb += [
@@ -106,7 +108,7 @@ class Accelerator(wiring.Component):
             if unit.job:
                 m.d.comb += units[unit.name].job.eq(seq.job if unit.job == FRONT else seq.back_job)
         # The fetcher reads K and Q of the one and V of the other.
-        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job)]
+        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job), fetcher.k_first.eq(~seq.items[0])]
 
         write_idle = Signal()        # nothing on the way to the writer or in it
         summed = Signal()            # no head sum on the way to the pruner
@@ -171,7 +173,7 @@ class Accelerator(wiring.Component):
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         # Counted a cycle late, which keeps the blocks' handshakes off the path of the sequencer's adders.
         m.d.sync += [
-            seq.listed.eq(topk.listed), seq.value_done.eq(value.freed.valid),
+            seq.listed.eq(value.walked), seq.value_done.eq(value.freed.valid),
             seq.value_done_half.eq(value.freed_half), seq.value_done_first.eq(value.freed.item),
             seq.value_done_gang.eq(value.freed.gang),
         ]

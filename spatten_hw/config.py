@@ -127,8 +127,8 @@ class SpAttenConfig:
 
     @property
     def sums(self) -> int:
-        """Work items whose outputs are accumulated or wait for the adder tree."""
-        return 1 << clog2(2 * self.max_group)
+        """Work items whose outputs are accumulated or wait for the adder tree; four at least, or the next one waits."""
+        return max(4, 1 << clog2(2 * self.max_group))
 
     # -- widths ---------------------------------------------------------------------------------------
 

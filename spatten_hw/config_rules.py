@@ -56,6 +56,11 @@ def violations(c: SpAttenConfig) -> Iterator[str]:
     else:
         yield bad("topk", "must name a top-k engine", f"use {' or '.join(map(repr, TOPK_ENGINES))}"
                   + _parameters(c.topk))
+    if c.max_group > c.slots:
+        yield bad("max_group", f"must not exceed slots = {c.slots} (a group's vectors are in flight together)",
+                  "raise slots or lower max_group")
+    if c.max_group > c.max_heads:
+        yield bad("max_group", f"must not exceed max_heads = {c.max_heads}", "lower max_group")
     if c.chunk <= 0 or c.max_dim <= 0 or c.channels <= 0:
         return
     if c.max_dim % c.chunk:
@@ -75,15 +80,10 @@ def violations(c: SpAttenConfig) -> Iterator[str]:
         yield bad("sram_tokens", f"must not exceed max_tokens = {c.max_tokens}", "lower sram_tokens")
     if c.sram_tokens < slices:
         yield bad("sram_tokens", f"must be at least {why}", f"raise sram_tokens to {slices}")
-    longest = -(-c.max_dim * c.operand_bits // c.axi_data_bits) if c.axi_data_bits > 0 else 0
+    longest = c.most_beats if c.axi_data_bits >= 8 else 0
     if c.pool_beats < 2 * longest:
-        yield bad("pool_beats", f"must have room for two of the longest rows, {longest} beats each",
+        yield bad("pool_beats", f"must have room for two of the longest reads, {longest} beats each",
                   f"raise pool_beats to {1 << (2 * longest - 1).bit_length()}")
-    if c.max_group > c.slots:
-        yield bad("max_group", f"must not exceed slots = {c.slots} (a group's vectors are in flight together)",
-                  "raise slots or lower max_group")
-    if c.max_group > c.max_heads:
-        yield bad("max_group", f"must not exceed max_heads = {c.max_heads}", "lower max_group")
 
 
 def _parameters(written: object) -> str:

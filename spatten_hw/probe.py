@@ -86,11 +86,11 @@ STREAMS: tuple[Observed, ...] = (
     Observed("q_cmd", q_command, ("slot", "head", "token"), source="sequencer", sink="fetch"),
     Observed("k_walk", key_walk_command, ("kv_head", "slot", "members", "lsb"), source="sequencer", sink="fetch"),
     Observed("fill", fill_command, ("kv_head", "rows", "value", "lsb"), source="sequencer", sink="fetch"),
-    Observed("score_cmd", score_command, ("slot", "keys"), source="sequencer", sink="slices"),
+    Observed("score_cmd", score_command, ("slot", "keys"), source="sequencer", sink="score"),
     # Data.
     Observed("probs", prob_row, _ITEM, last=True, source="softmax", sink="top-k"),
-    Observed("kept", kept_row, _ITEM, last=True, source="top-k", sink="slices"),
-    Observed("sums", acc_chunk, _ITEM, last=True, source="slices", sink="output"),
+    Observed("kept", kept_row, _ITEM, last=True, source="top-k", sink="value"),
+    Observed("sums", acc_chunk, _ITEM, last=True, source="value", sink="output"),
     Observed("beats", out_beat, last=True, source="output", sink="write"),
 )
 

@@ -121,7 +121,7 @@ def plan_cascade(file: RequestFile, config: SpAttenConfig, limit: int | None = N
     for job, (number, layer) in enumerate((n, layer) for step in steps for n, layer in enumerate(step)):
         shape = layer[0].shape
         if number == len(pools):
-            pools.append(plan.pool(heads, tokens, first.dim, first.k_bits, first.v_bits, generate=True))
+            pools.append(plan.pool(heads, tokens, first.dim, first.k_bits, first.v_bits))
         state: dict[str, Any] = {"clear_scores": int(job == 0), "keep_tokens": shape.keys, "protect_last": PROTECT_LAST}
         alive = _survivors(golden, state | {"tokens": shape.tokens, "heads": heads, "restart": int(number == 0)})
         rows = [query(plan, pools[number], h, alive, request, file.source, pull[alive])

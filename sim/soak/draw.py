@@ -116,7 +116,8 @@ def _legal(rng: random.Random) -> dict[str, object]:
     operand_bits = rng.choice([*PLANE_WIDTHS, 12, 16, 16])
     max_heads = rng.choice([1, 2, 3, rng.randint(1, 12), rng.randint(1, 128), 128])
     beat = pow2(4, 64, 0.7)
-    longest = -(-max_dim * operand_bits // (8 * beat))
+    # Of a row, or of eight words of a descriptor.
+    longest = max(-(-max_dim * operand_bits // (8 * beat)), 64 // beat)
     return {
         "multipliers": multipliers, "chunk": chunk, "max_dim": max_dim, "operand_bits": operand_bits,
         "max_tokens": max_tokens, "sram_tokens": sram_tokens, "max_heads": max_heads,

@@ -8,8 +8,6 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ..config import SpAttenConfig
 from ..contract import contract
-from ..fetch.row_step import ReadClass, local_note, row_step, step_control
-from ..fetch.row_steps import RowSteps, step_command
 from ..primitives.widths import narrow
 from ..stream.layouts import key_note, plane_mode, read_request, shared_note, value_note
 from .axi import ar_layout, r_layout
@@ -17,6 +15,8 @@ from .beat_pool import BeatPool
 from .read_issue import AskedClass, ReadIssue
 from .read_waits import ReadWaits, waits_layout
 from .row_choice import RowChoice
+from .row_step import ReadClass, local_note, row_step, step_control
+from .row_steps import RowSteps, step_command
 
 
 class ChannelReader(wiring.Component):
@@ -32,10 +32,12 @@ class ChannelReader(wiring.Component):
     #: cycles from a row's last beat to its first step, with at most 48 reads
     LATENCY = 7
 
-    #: reads of K and V of generation; everything else; in this order of priority: shared, k, v
+    #: reads of K and V of generation; everything else, which goes first
     k: stream.Interface
     v: stream.Interface
     shared: stream.Interface
+    #: K rows go before V rows, else V rows before K rows
+    k_first: Signal
     #: AXI read address and read data (always taken)
     ar: stream.Interface
     r: stream.Interface
@@ -70,7 +72,7 @@ class ChannelReader(wiring.Component):
             "ar": Out(stream.Signature(ar_layout(c))), "r": In(stream.Signature(r_layout(c))),
             "k_modes": In(data.ArrayLayout(plane_mode(c), 2)), "v_modes": In(data.ArrayLayout(plane_mode(c), 2)),
             "shared_modes": In(data.ArrayLayout(plane_mode(c), 5)),
-            "k_room": In(n), "v_room": In(n), "k_begun": Out(n), "v_begun": Out(n),
+            "k_first": In(1), "k_room": In(n), "v_room": In(n), "k_begun": Out(n), "v_begun": Out(n),
             "local": Out(stream.Signature(row_step(c, local_note(c)))),
             "shared_steps": Out(stream.Signature(row_step(c, shared_note(c)))),
             "asked": Out(c.beats_bits), "asked_class": Out(AskedClass), "waits": Out(waits_layout()), "idle": Out(1),
@@ -89,7 +91,8 @@ class ChannelReader(wiring.Component):
         connect(m, pool.completed, choice.completed)
         connect(m, choice.o, steps.i)
         m.d.comb += [
-            issue.released.eq(pool.released), issue.start.eq(pool.start), pool.issued.eq(issue.issued),
+            issue.released.eq(pool.released), issue.k_first.eq(self.k_first),
+            issue.start.eq(pool.start), pool.issued.eq(issue.issued),
             choice.issued.eq(issue.issued), choice.k_modes.eq(self.k_modes), choice.v_modes.eq(self.v_modes),
             choice.shared_modes.eq(self.shared_modes), choice.k_room.eq(self.k_room), choice.v_room.eq(self.v_room),
             self.k_begun.eq(choice.k_begun), self.v_begun.eq(choice.v_begun),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ..config import PAGE_BYTES, SpAttenConfig, clog2
 from ..contract import contract
-from ..fetch.row_step import ReadClass, read_lsb, read_note
 from ..primitives.widths import narrow, resize, wrap
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import ReadKind, key_note, read_request, shared_note, value_note
 from ..stream.skid import SkidBuffer
 from .axi import LEN_BITS, ar_layout
+from .row_step import ReadClass, read_lsb, read_note
 
 
 class AskedClass(enum.Enum, shape=3):
@@ -39,16 +39,18 @@ class ReadIssue(wiring.Component):
     """Read requests of three classes → AXI bursts.
 
     A request goes out when an id is free and all its beats have room, so that the R channel never waits. `shared` has
-    priority, then `k`, then `v`; and one id and room for the longest read are only for `shared`: K rows that wait for
-    their query cannot keep it from being read. A request across a page boundary becomes two bursts with the same id.
-    Latency 2 cycles from a request to `ar`; one request per cycle, two cycles where it crosses. `start` ends the
-    start-up, in which every place has been `released` once.
+    priority, then `k` and `v`, `k` before `v` while `k_first`; and one id and room for the longest read are only for
+    `shared`: K rows that wait for their query cannot keep it from being read. A request across a page boundary becomes
+    two bursts with the same id. Latency 2 cycles from a request to `ar`; one request per cycle, two cycles where it
+    crosses. `start` ends the start-up, in which every place has been `released` once.
     """
 
     #: rows of K and V of generation, and everything else; `ready` from registers and the valid bits of the others
     k: stream.Interface
     v: stream.Interface
     shared: stream.Interface
+    #: K rows go before V rows
+    k_first: Signal
     #: AXI read addresses; all from registers
     ar: stream.Interface
     #: a place in the pool has become free (one per cycle)
@@ -68,7 +70,7 @@ class ReadIssue(wiring.Component):
             "k": In(stream.Signature(read_request(c, key_note(c)))),
             "v": In(stream.Signature(read_request(c, value_note(c)))),
             "shared": In(stream.Signature(read_request(c, shared_note(c)))),
-            "ar": Out(stream.Signature(ar_layout(c))), "released": In(1),
+            "ar": Out(stream.Signature(ar_layout(c))), "released": In(1), "k_first": In(1),
             "freed": In(stream.Signature(unsigned(c.id_bits))), "start": In(1), "issued": Out(issued_read(c)),
             "idle": Out(1),
         })
@@ -107,7 +109,7 @@ class ReadIssue(wiring.Component):
         next_page = wrap(request.addr[page:] + 1, c.axi_addr_bits - page)
         m.d.comb += [
             out.i.valid.eq(valid & (second | fits)),
-            out.i.payload.addr.eq(Mux(second, next_page << page, request.addr)),
+            out.i.payload.addr.eq(Mux(second, Cat(Const(0, page), next_page), request.addr)),
             out.i.payload.len.eq(narrow(length, LEN_BITS)),  # at most most_beats - 1
             out.i.payload.id.eq(Mux(second, current, ids.o.payload)),
             taken.eq(out.i.ready & (second | (fits & ~crosses))),
@@ -134,14 +136,16 @@ class ReadIssue(wiring.Component):
         m.submodules.next_shared = shared = SkidBuffer(shape)
         m.submodules.next_local = local = SkidBuffer(shape)
         self._note(m, shared.i, self.shared, ReadClass.SHARED)
-        with m.If(self.k.valid):
+        of_key = Signal()
+        m.d.comb += of_key.eq(self.k.valid & (self.k_first | ~self.v.valid))
+        with m.If(of_key):
             self._note(m, local.i, self.k, ReadClass.KEY)
         with m.Else():
             self._note(m, local.i, self.v, ReadClass.VALUE)
         m.d.comb += [
             shared.i.valid.eq(self.shared.valid), self.shared.ready.eq(shared.i.ready),
-            local.i.valid.eq(self.k.valid | self.v.valid), self.k.ready.eq(local.i.ready),
-            self.v.ready.eq(local.i.ready & ~self.k.valid),
+            local.i.valid.eq(self.k.valid | self.v.valid), self.k.ready.eq(local.i.ready & of_key),
+            self.v.ready.eq(local.i.ready & ~of_key),
         ]
         taken = Signal()
         second_local = Signal(reset_less=True)              # whose second burst goes next

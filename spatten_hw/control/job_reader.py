@@ -112,7 +112,7 @@ class JobReader(wiring.Component):
         remaining = Signal(range(SCALE_WORDS * c.max_heads + 1))
         chunk = Signal.like(self.cmd.p.words)
         odd_word = Signal()
-        m.d.comb += chunk.eq(Mux(remaining > longest, longest, remaining))
+        m.d.comb += chunk.eq(narrow(Mux(remaining > longest, longest, remaining), len(chunk)))
 
         # A word is registered before it is decoded, and `ready` comes from a register: 64 bits from memory lead to a
         # thousand flip-flops here, so decoding must not lengthen that path.

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
+from ..primitives.rotate import rotated
 from ..primitives.widths import narrow
 from ..stream.layouts import slice_counts, slot_meta, tag_layout
 
@@ -46,10 +47,7 @@ class MetaStage(wiring.Component):
         held = Signal(item_note(c), reset_less=True)
         valid = Signal()
         turned = Signal(slice_counts(c), reset_less=True)
-        lanes = [self.counts[s] for s in range(c.slices)]
-        for step in range(turn_bits):
-            by = 1 << step
-            lanes = [Mux(note.tag.kv_head[step], lanes[(s - by) % c.slices], lanes[s]) for s in range(c.slices)]
+        lanes = rotated([self.counts[s] for s in range(c.slices)], note.tag.kv_head)
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += [valid.eq(self.i.valid), held.eq(note), self.o.valid.eq(valid)]
         m.d.sync += [turned[s].eq(lanes[s]) for s in range(c.slices)]

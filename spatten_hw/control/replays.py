@@ -1,4 +1,4 @@
-"""Queries whose distribution is flat: their LSBs are asked for (SpAtten, section III-D)."""
+"""Gangs with members whose distribution is flat: their LSBs are asked for (SpAtten, section III-D)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from ..stream.layouts import key_walk_command
 
 
 class Replays(wiring.Component):
-    """Collects decisions (`decided`) until a gang is complete, then asks for the LSBs of its flat members at once.
+    """Collects the decisions of a gang (generation), then asks for the LSBs of its flat members at once.
 
-    Generation: `begin` (with the first item of a gang) precedes the gang's first decision; when all `tag.gang` members
+    `begin` (with the number of a gang's `first` item) precedes the gang's first decision. When all `tag.gang` members
     are decided and some are flat, `walk` has one command for them (`lsb`). A gang's slots are consecutive, as its items
-    are. Prompts: positions of flat queries (`note`d by slot when the query is issued) are kept in a list: `flats` of
-    them, number `read` is at `position` one cycle later; `clear` empties it. `dropped`: a pulse, an item of a prompt
-    was flat and is gone. One decision per cycle, none in the cycle of a `begin`.
+    are. Decisions of prompts pass by. One decision per cycle, none in the cycle of a `begin`.
     """
 
     decided: stream.Interface
@@ -33,9 +31,6 @@ class Replays(wiring.Component):
             "decided": In(stream.Signature(decision_notice(c))),
             "begin": In(1), "first": In(c.item_bits),
             "walk": Out(stream.Signature(key_walk_command(c))),
-            "note": In(1), "note_slot": In(c.slot_bits), "note_position": In(c.token_bits),
-            "flats": Out(c.count_bits), "read": In(c.token_bits), "position": Out(c.token_bits), "clear": In(1),
-            "dropped": Out(1), "dropped_item": Out(c.item_bits), "dropped_half": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -68,28 +63,8 @@ class Replays(wiring.Component):
             walks.i.p.members.eq(flat), walks.i.p.lsb.eq(1),
         ]
         wiring.connect(m, walks.o, wiring.flipped(self.walk))
-
-        # Prompts.
-        m.submodules.positions = positions = Memory(shape=unsigned(c.token_bits), depth=c.slots, init=[])
-        m.submodules.list = listed = Memory(shape=unsigned(c.token_bits), depth=c.max_tokens, init=[])
-        note, look = positions.write_port(), positions.read_port(domain="comb")
-        append, at = listed.write_port(), listed.read_port(transparent_for=())
-        drop = Signal()
-        m.d.comb += [
-            note.addr.eq(self.note_slot), note.data.eq(self.note_position), note.en.eq(self.note), look.addr.eq(p.slot),
-            drop.eq(take & p.flat & ~tag.stream),
-            append.addr.eq(self.flats[:c.token_bits]), append.data.eq(look.data), append.en.eq(drop),
-            at.addr.eq(self.read), at.en.eq(1), self.position.eq(at.data),
-        ]
-        m.d.sync += [self.dropped.eq(drop), self.dropped_item.eq(tag.item), self.dropped_half.eq(tag.half)]
-        with m.If(self.clear):
-            m.d.sync += self.flats.eq(0)
-        with m.Elif(drop):
-            m.d.sync += self.flats.eq(self.flats + 1)
         contract(m, walks.i.ready, "there is room for a walk of every gang", when=walks.i.valid)
         contract(m, read.data["count"] < tag.gang, "a gang has no more decisions than members", when=take & tag.stream)
-        contract(m, self.flats != c.max_tokens, "no more queries are flat than there are", when=drop)
-        contract(m, ~drop, "the list is emptied when it is not in use", when=self.clear)
         return m
 
 

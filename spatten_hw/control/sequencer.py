@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import SpAttenConfig, clog2
-from ..contract import contract
+from ..config import SpAttenConfig
 from ..interface.activity import ITEMS, BackState, FrontState
 from ..softmax.rows import decision_notice
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import (
-    fill_command,
-    key_walk_command,
-    q_command,
-    score_command,
-    slice_counts,
-    slot_meta,
-)
+from ..stream.layouts import fill_command, key_walk_command, q_command, score_command, slice_counts, slot_meta
 from .csr import completion_layout
+from .item_counts import ItemCounts
 from .job_reader import job_offer
 from .loader import Loader, filled_notice
 from .scale_table import SET_BITS
@@ -31,12 +24,8 @@ class Sequencer(wiring.Component):
     """Runs jobs through two stages (`JobStages`); inside a job everything overlaps (`Walker`, `Loader`).
 
     `job` and `scales` are for the blocks up to the softmax and for the pruner, `back_job` and `back_scales` for those
-    behind it: top-k, V reads, Prob×V, requantiser. Probabilities may pass from one to the other while `open`.
-    `listed` marks an item whose last probabilities have been taken. `values_ready[h]`: half h of the V SRAM is full.
-    `value_done` (with its half) marks an item leaving Prob×V, which no longer needs its V SRAM half; `item_done` marks
-    an item leaving the requantiser; `drained`: no item is between softmax and the requantiser's output. `retire`,
+    behind it: top-k, V reads, Prob×V, requantiser. Probabilities may pass from one to the other while `open`. `retire`,
     `same`, `front_clear`, `back_clear`, errors, `front_state`, `back_state`, `front_tag`, `back_tag`: see `JobStages`.
-    `items`: a bit per entry of `ITEMS`, in that order: there are such work items.
     """
 
     #: Jobs to run: `job_offer`.
@@ -95,7 +84,7 @@ class Sequencer(wiring.Component):
     slot: Signal
     #: Bit per half: its V SRAM is full.
     values_ready: Signal
-    #: Pulse: an item's last probabilities have been taken.
+    #: Items that need the survivors no longer, in this cycle: probabilities taken, V rows asked for by index.
     listed: Signal
     #: Pulse: a gang leaves Prob×V.
     value_done: Signal
@@ -153,7 +142,8 @@ class Sequencer(wiring.Component):
             "meta": Out(stream.Signature(slot_meta(c))), "decided": In(stream.Signature(decision_notice(c))),
             "free": In(stream.Signature(slot)), "slot_taken": Out(1), "slot": Out(c.slot_bits),
             "values_ready": Out(2),
-            "listed": In(1), "value_done": In(1), "value_done_half": In(1), "value_done_first": In(c.item_bits),
+            "listed": In(c.max_group.bit_length()), "value_done": In(1), "value_done_half": In(1),
+            "value_done_first": In(c.item_bits),
             "value_done_gang": In(c.max_group.bit_length()), "item_done": In(1), "drained": Out(1),
             "write_idle": In(1),
             "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)),
@@ -200,37 +190,15 @@ class Sequencer(wiring.Component):
             loader.v_lsb.eq(stages.job.v_lsb != 0), self.values_ready.eq(loader.values),
             self.issued.eq(walker.query), self.replayed.eq(walker.replayed),
         ]
-        self._track_items(m, walker, loader, stages)
-        return m
-
-    def _track_items(self, m: Module, walker: Walker, loader: Loader, stages: JobStages) -> None:
-        """Counts items: per half from their issue to the end of Prob×V, and in each stage."""
-        c = self.config
-        # An item has its number until the end of Prob×V; behind that, only the pipeline's storage limits their number.
-        width = clog2(2 * c.items) + 1
-        done = Mux(self.value_done, self.value_done_gang, 0)
-        for h in range(2):
-            in_half = Signal(width, name=f"in_half_{h}")
-            draining = Signal(name=f"draining_{h}")
-            enters = walker.item & (walker.item_half == h)
-            dropped = walker.dropped & (walker.dropped_half == h)
-            leaves = Mux(self.value_done_half == h, done, 0)
-            m.d.sync += in_half.eq((in_half + enters - leaves - dropped)[:width])
-            contract(m, in_half + enters >= leaves + dropped, f"only items of half {h} leave it")
-            contract(m, in_half <= c.items, f"items of half {h} are counted")
-            with m.If(walker.half_done[h]):
-                m.d.sync += draining.eq(1)
-            with m.Elif(draining & (in_half == 0)):
-                m.d.comb += loader.retire[h].eq(1)
-                m.d.sync += draining.eq(0)
-        in_front = Signal(width)
-        in_back = Signal(width)
-        m.d.sync += [
-            in_front.eq((in_front + walker.item - self.listed - walker.dropped)[:width]),
-            in_back.eq((in_back + self.listed - self.item_done)[:width]),
+        m.submodules.counts = counts = ItemCounts(c)
+        m.d.comb += [
+            getattr(counts, name).eq(getattr(walker, name))
+            for name in ("item", "item_half", "dropped", "dropped_half", "half_done")]
+        m.d.comb += [
+            getattr(counts, name).eq(getattr(self, name))
+            for name in ("listed", "value_done", "value_done_half", "value_done_gang", "item_done")]
+        m.d.comb += [
+            loader.retire.eq(counts.retire), stages.scored.eq(counts.scored), stages.drained.eq(counts.drained),
+            self.drained.eq(counts.drained), self.items.eq(Cat(~walker.issued_all, ~counts.scored, ~counts.drained)),
         ]
-        contract(m, in_front + walker.item >= self.listed + walker.dropped, "only items that were issued are scored")
-        contract(m, (in_back != 0) | self.listed, "only items that were scored are done", when=self.item_done)
-        contract(m, (in_front <= c.items) & ~in_back.all(), "items are counted")
-        m.d.comb += [stages.scored.eq(in_front == 0), self.drained.eq(in_back == 0), stages.drained.eq(self.drained),
-                     self.items.eq(Cat(~walker.issued_all, ~stages.scored, ~self.drained))]
+        return m

@@ -16,7 +16,7 @@ class TicketRing(wiring.Component):
 
     `number` is the next one and `available` (a register, since much depends on it) whether it is free; `take` (only
     while available) takes it. `free`: a bit for every number that is given back in this cycle. One take and any number
-    of frees per cycle. A number given back can be taken again two cycles later.
+    of frees per cycle. A number given back can be taken again in the next cycle.
     """
 
     def __init__(self, count: int):
@@ -52,7 +52,7 @@ def gang_bits(m: Module, valid, first, gang, count: int, most: int, name: str) -
     """Bits first … first + gang − 1 (modulo `count`) of `count`, if `valid`; `gang` is at most `most`."""
     bits = Signal(count, name=name)
     members = Signal(most, name=f"{name}_members")
-    m.d.comb += members.eq((Const(1, most + 1) << gang)[:most + 1] - 1)
+    m.d.comb += members.eq(((Const(1, most + 1) << gang) - 1)[:most])
     wide = Signal(2 * count, name=f"{name}_wide")
     m.d.comb += [wide.eq((members << first)[:2 * count]), bits.eq(Mux(valid, wide[:count] | wide[count:], 0))]
     return bits

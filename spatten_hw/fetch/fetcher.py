@@ -89,6 +89,9 @@ class Fetcher(wiring.Component):
     v_chunks: list[stream.Interface]
     #: Chunks of queries and fills, for all slices; always taken.
     shared: stream.Interface
+    #: All items of the front job have slots: K rows go before V rows. Until then V rows go first, as their items must
+    #: leave before others can come; after that the last K rows have the longest way, and V rows fill the time behind.
+    k_first: Signal
     #: Read addresses, one AXI4 channel per memory port.
     ar: list[stream.Interface]
     #: Read data, one AXI4 channel per memory port.
@@ -141,7 +144,7 @@ class Fetcher(wiring.Component):
             "r": In(stream.Signature(r_layout(c))).array(c.channels),
             "beats_q": Out(beats), "beats_other": Out(beats), "beats_k_msb": Out(beats), "beats_k_lsb": Out(beats),
             "beats_v_msb": Out(beats), "beats_v_lsb": Out(beats),
-            "errors": Out(len(ERROR_CLASSES)), "front_clear": In(1), "back_clear": In(1),
+            "k_first": In(1), "errors": Out(len(ERROR_CLASSES)), "front_clear": In(1), "back_clear": In(1),
             "waits": Out(len(ERROR_CLASSES)), "idle": Out(1), "busy": Out(1), "stall": Out(1),
         })
 
@@ -192,6 +195,8 @@ class Fetcher(wiring.Component):
                  back: dict) -> None:
         """One memory port: the requests of its slices and of the shared path, and where the rows go."""
         c = self.config
+        k_first = Signal(name=f"k_first_{n}", reset_less=True)
+        m.d.sync += k_first.eq(self.k_first)
         connect(m, reader.ar, flipped(self.ar[n]))
         connect(m, flipped(self.r[n]), reader.r)
         connect(m, shared.reads[n], reader.shared)
@@ -208,7 +213,7 @@ class Fetcher(wiring.Component):
             *(reader.v_modes[lsb].eq(back[name].mode) for lsb, name in enumerate(("v_msb", "v_lsb"))),
             *(reader.shared_modes[kind].eq(planes[name].mode) for kind, name in enumerate(SHARED_PLANES)),
             reader.k_room.eq(Cat(feed.k_room for feed in feeds)), reader.v_room.eq(Cat(feed.v_room for feed in feeds)),
-            reader.local.ready.eq(1),
+            reader.local.ready.eq(1), reader.k_first.eq(k_first),
         ]
         for k, feed in enumerate(feeds):
             m.d.comb += [

@@ -6,12 +6,12 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from ..bus.row_step import as_key_note, as_value_note, local_note, row_step
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import key_note, operand_chunk, value_note
 from .converter import ChunkConverter
-from .row_step import as_key_note, as_value_note, local_note, row_step
 
 #: Cycles from the choice of a row (`k_begun`) to the one in which the place of its first chunk may be counted as free,
 #: at best: choice, start, step, table, pool, converter (2), queue.

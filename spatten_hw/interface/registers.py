@@ -19,7 +19,7 @@ __all__ = ["COUNTERS", "RO", "RW", "W1C", "WO", "Counter", "ErrorCode", "Field",
 #: 'SPAT' in ASCII.
 ID = 0x53504154
 #: Version of the register interface: major · 2^16 + minor. A driver works with its own major version.
-VERSION = 0x0001_0001
+VERSION = 0x0002_0000
 #: Width of an AXI4-Lite address: 4 KiB of registers.
 ADDRESS_BITS = 12
 PARAMETER_BASE = 0x080

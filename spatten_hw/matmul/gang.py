@@ -17,17 +17,18 @@ from .value_layouts import freed_items, gang_entry, prob_write
 
 
 def gather_latency(c: SpAttenConfig) -> int:
-    """Cycles from taking the last row of a gang to its first entries (idle, sums free): register, queue, and the walk's
-    four."""
+    """Cycles from taking the first row of a gang's last vector to its entries (idle, sums free): register, queue, and
+    the walk's four. Each further row follows a cycle behind."""
     return 5 + never_full_latency(c.items)
 
 
 class GangGather(wiring.Component):
-    """Takes the vectors behind local pruning, members of gangs in any order, and walks every complete gang.
+    """Takes the vectors behind local pruning, members of gangs in any order, and walks every gang as its last one
+    arrives.
 
     Rate: one row per cycle in, one row per cycle out, both at once; gangs follow each other without a gap. A gang is
-    walked after those that were complete before it. Latency `gather_latency`. The probabilities leave one cycle after
-    their row was taken, so they are in the slices' memories long before an entry that needs them is.
+    walked after those whose last vector came before its own. Latency `gather_latency`. The probabilities leave one
+    cycle after their row was taken, so they are in the slices' memories long before an entry that needs them is.
 
     Valid input: rows 0, 1, … of a vector in order, vectors one after the other; all members of a gang have as many
     rows; an item's number comes again only after `freed`.
@@ -46,6 +47,8 @@ class GangGather(wiring.Component):
     gangs: stream.Interface
     #: Pulse: a gang's outputs have been read.
     freed: data.View
+    #: Items that need the class lists no longer, in this cycle.
+    walked: Signal
     #: Item whose tag is on `tag` one cycle later.
     tag_item: Signal
     tag: data.View
@@ -63,7 +66,7 @@ class GangGather(wiring.Component):
             # Work of every slice, `entries[s]`; a slice with nothing to do only gets the gang's last entry.
             "entries": Out(stream.Signature(value_entry(c))).array(c.slices),
             "gangs": Out(stream.Signature(gang_entry(c))),
-            "freed": In(freed_items(c)),
+            "freed": In(freed_items(c)), "walked": Out(c.max_group.bit_length()),
             "tag_item": In(c.item_bits),
             "tag": Out(tag_layout(c)),
             "busy": Out(1),
@@ -73,7 +76,7 @@ class GangGather(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.walk = walk = GangWalk(c)
-        # No more gangs are complete than there are items.
+        # No more gangs wait than there are items.
         m.submodules.complete = complete = never_full(gang_job(c), c.items)
         wiring.connect(m, complete.o, walk.i)
         wiring.connect(m, walk.gangs, wiring.flipped(self.gangs))
@@ -83,20 +86,20 @@ class GangGather(wiring.Component):
         valid = Signal()
         row = Signal(kept_row(c), reset_less=True)
         m.d.sync += [valid.eq(self.kept.valid), row.eq(self.kept.payload)]
-        ends = valid & row.last
-        passed = self._passed(m, ends, row.tag)
+        begins, ends = valid & (row.row == 0), valid & row.last
+        passed = self._passed(m, begins, row.tag)
         m.d.comb += [
             self.kept.ready.eq(1),
             self.write.valid.eq(valid), self.write.item.eq(row.tag.item), self.write.row.eq(row.row),
             self.write.probs.eq(row.probs),
             walk.write.eq(valid), walk.item.eq(row.tag.item), walk.row.eq(row.row), walk.bits.eq(row.kept),
             walk.refetched.eq(row.tag.refetched),
-            complete.i.valid.eq(ends & passed),
+            walk.first.eq(row.tag.first), walk.last.eq(row.last), complete.i.valid.eq(begins & passed),
             complete.i.p.first.eq(row.tag.first), complete.i.p.gang.eq(row.tag.gang),
-            complete.i.p.last_row.eq(row.row), complete.i.p.kv_head.eq(row.tag.kv_head),
+            complete.i.p.kv_head.eq(row.tag.kv_head),
             complete.i.p.half.eq(row.tag.half), complete.i.p.stream.eq(row.tag.stream),
             walk.half_filled.eq(self.half_filled), walk.list_indexes.eq(self.list_indexes),
-            self.list_row.eq(walk.list_row), walk.freed.eq(self.freed),
+            self.list_row.eq(walk.list_row), walk.freed.eq(self.freed), self.walked.eq(walk.walked),
         ]
         m.submodules.tags = tags = Memory(shape=unsigned(tag_layout(c).size), depth=1 << c.item_bits, init=[])
         w, r = tags.write_port(), tags.read_port(transparent_for=())
@@ -111,8 +114,8 @@ class GangGather(wiring.Component):
         contract(m, row.row == follows, "the rows of a vector come in order, none is missing", when=valid)
         return m
 
-    def _passed(self, m: Module, ends: Signal, tag: data.View) -> Signal:
-        """Whether the vector that ends is the last one of its gang: counts the others by their first item."""
+    def _passed(self, m: Module, begins: Signal, tag: data.View) -> Signal:
+        """Whether the vector that begins is the last one of its gang: counts the others by their first item."""
         c = self.config
         self._begun = begun = Signal(1 << c.item_bits)
         count_bits = c.max_group.bit_length()
@@ -121,13 +124,13 @@ class GangGather(wiring.Component):
         m.submodules.counts = memory = Memory(shape=unsigned(count_bits), depth=1 << c.item_bits, init=[])
         w, r = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [
-            r.addr.eq(tag.first), w.addr.eq(tag.first), w.en.eq(ends), w.data.eq(counts),
+            r.addr.eq(tag.first), w.addr.eq(tag.first), w.en.eq(begins), w.data.eq(counts),
             counts.eq(wrap(Mux(begun.bit_select(tag.first, 1), r.data, 0) + 1, count_bits)),
             passed.eq(counts == tag.gang),
         ]
-        with m.If(ends):
+        with m.If(begins):
             m.d.sync += begun.bit_select(tag.first, 1).eq(~passed)
-        contract(m, (tag.gang != 0) & (counts <= tag.gang), "a gang has no more members than it says", when=ends)
+        contract(m, (tag.gang != 0) & (counts <= tag.gang), "a gang has no more members than it says", when=begins)
         offset = wrap(tag.item - tag.first, c.item_bits)
-        contract(m, offset < tag.gang, "an item is a member of its gang", when=ends)
+        contract(m, offset < tag.gang, "an item is a member of its gang", when=begins)
         return passed

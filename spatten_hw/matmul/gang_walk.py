@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
@@ -17,21 +18,24 @@ from .value_layouts import freed_items, gang_entry
 
 
 def gang_job(c: SpAttenConfig) -> data.StructLayout:
-    """A gang that is complete: items first … first + gang − 1 (modulo `items`), rows 0 … last_row."""
+    """A gang whose last vector has begun to arrive: items first … first + gang − 1 (modulo `items`)."""
     return data.StructLayout({
-        "first": unsigned(c.item_bits), "gang": unsigned(c.max_group.bit_length()), "last_row": unsigned(c.row_bits),
-        "kv_head": unsigned(c.head_bits), "half": 1, "stream": 1,
+        "first": unsigned(c.item_bits), "gang": unsigned(c.max_group.bit_length()), "kv_head": unsigned(c.head_bits),
+        "half": 1, "stream": 1,
     })
 
 
 class GangWalk(wiring.Component):
     """Memory of kept bits, and the walk over its rows.
 
-    i: complete gangs. Each takes `gang` consecutive sums of the ring as soon as they are free, which go with it to the
-        slices and to the output tree (`gangs`). entries[s]: one per row in which slice s keeps a row for a member, and
-        one with `last` in the gang's last row. A row leaves for all slices at once, into their skid buffers: the
-        walk stalls while one of them is full.
-    write …: see `KeptBits`. list_row, list_indexes, half_filled, freed: see `GangGather`.
+    i: gangs of which only the newest may still be arriving. The walk follows its rows: what is written in a cycle can
+        be read in the next one. Each takes `gang` consecutive sums of the ring as soon as they are free, which go with
+        it to the slices and to the output tree (`gangs`). entries[s]: one per row in which slice s keeps a row for a
+        member, and one with `last` in the gang's last row. A row leaves for all slices at once, into their skid
+        buffers: the walk stalls while one of them is full.
+    walked: items of a gang whose last row has got its indexes, in that cycle.
+    write …: see `KeptBits`; first, last: the gang of the row that is written, and whether it is its vector's last.
+        list_row, list_indexes, half_filled, freed: see `GangGather`.
     Rate: one row per cycle, no gap between gangs. Latency 4 cycles from `i` to the entries of row 0.
     """
 
@@ -40,12 +44,13 @@ class GangWalk(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(gang_job(c))),
             "write": In(1), "item": In(c.item_bits), "row": In(c.row_bits), "bits": In(c.slices), "refetched": In(1),
+            "first": In(c.item_bits), "last": In(1),
             "half_filled": In(2),
             "list_row": Out(c.row_bits),
             "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
             "entries": Out(stream.Signature(value_entry(c))).array(c.slices),
             "gangs": Out(stream.Signature(gang_entry(c))),
-            "freed": In(freed_items(c)),
+            "freed": In(freed_items(c)), "walked": Out(c.max_group.bit_length()),
             "busy": Out(1),
         })
 
@@ -62,10 +67,23 @@ class GangWalk(wiring.Component):
         total = Signal(c.sum_bits, reset_less=True)
         next_sum, free = Signal(c.sum_bits), Signal(range(c.sums + 1), init=c.sums)
         begin, at_last = Signal(), Signal()
+
+        # The vector that arrives: rows 0 … newest of it are there. Its last row is kept for the walk of its gang.
+        arriving, arriving_first = Signal(), Signal(c.item_bits, reset_less=True)
+        newest = Signal(c.row_bits, reset_less=True)
+        m.submodules.last_rows = last_rows = Memory(shape=unsigned(c.row_bits), depth=1 << c.item_bits, init=[])
+        w, r = last_rows.write_port(), last_rows.read_port(domain="comb")
+        incomplete, there = Signal(), Signal()
+        m.d.comb += [
+            w.addr.eq(self.first), w.data.eq(self.row), w.en.eq(self.write & self.last), r.addr.eq(job.first),
+            incomplete.eq(arriving & (arriving_first == job.first)), there.eq(~incomplete | (row <= newest)),
+        ]
+        with m.If(self.write):
+            m.d.sync += [arriving.eq(~self.last), arriving_first.eq(self.first), newest.eq(self.row)]
         # Compared a cycle ahead: sums that come back in this cycle count from the next one on.
         wanted = self.i.p.gang
         m.d.comb += [
-            at_last.eq(row == job.last_row),
+            at_last.eq(~incomplete & (row == r.data)),
             self.i.ready.eq((~active | (moves & at_last)) & (free >= wanted)
                             & (self.i.p.stream | self.half_filled.bit_select(self.i.p.half, 1))),
             begin.eq(self.i.valid & self.i.ready),
@@ -76,7 +94,7 @@ class GangWalk(wiring.Component):
         with m.If(begin):
             m.d.sync += [active.eq(1), job.eq(self.i.p), row.eq(0), total.eq(next_sum),
                          next_sum.eq(wrap(next_sum + wanted, c.sum_bits))]
-        with m.Elif(active & moves):
+        with m.Elif(active & moves & there):
             m.d.sync += [active.eq(~at_last), row.eq(wrap(row + 1, c.row_bits))]
 
         # The row whose bits and indexes are there.
@@ -84,7 +102,7 @@ class GangWalk(wiring.Component):
         read_job, read_row, read_total = (Signal.like(s, name=f"read_{n}", reset_less=True)
                                           for n, s in (("job", job), ("row", row), ("total", total)))
         with m.If(moves):
-            m.d.sync += [read_valid.eq(active), read_last.eq(at_last), read_job.eq(job), read_row.eq(row),
+            m.d.sync += [read_valid.eq(active & there), read_last.eq(at_last), read_job.eq(job), read_row.eq(row),
                          read_total.eq(total)]
         m.d.comb += [
             kept.write.eq(self.write), kept.item.eq(self.item), kept.row.eq(self.row), kept.bits.eq(self.bits),
@@ -92,6 +110,7 @@ class GangWalk(wiring.Component):
             kept.read.eq(moves), kept.first.eq(job.first), kept.read_row.eq(row),
             # The lists have no enable: while the walk stalls they show the same row again.
             self.list_row.eq(Mux(moves, row, read_row)),
+            self.walked.eq(Mux(read_valid & read_last & moves, read_job.gang, 0)),
         ]
 
         # The entries of a row.

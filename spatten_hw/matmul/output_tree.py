@@ -21,9 +21,20 @@ from .value_sums import DRAIN_LATENCY
 FINISHED_LATENCY = 3
 
 
+def chunk_words(chunks: int) -> int:
+    """Words that the sums of a chunk are spread over (`value_layouts`): cycles that its output takes."""
+    return {1: 4, 2: 2}.get(chunks, 1)
+
+
 def tree_latency(c: SpAttenConfig) -> int:
     """Cycles from a chunk's (last) `drain` into the output queue: slices, tree, sum of its words."""
     return DRAIN_LATENCY + tree_stages(c.slices) + 1
+
+
+def output_queue(c: SpAttenConfig) -> int:
+    """Chunks its queue holds: one that is taken from at once never waits for its own room; one more, since what follows
+    holds only one."""
+    return tree_latency(c) + 4
 
 
 class OutputTree(wiring.Component):
@@ -71,8 +82,7 @@ class OutputTree(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # A queue that is taken from at once never waits for its own room; one more, since what follows holds only one.
-        depth = tree_latency(c) + 4
+        depth = output_queue(c)
         m.submodules.queue = queue = never_full(acc_chunk(c), depth, wide=c.chunk * c.acc_bits)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 

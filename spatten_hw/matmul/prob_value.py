@@ -10,12 +10,19 @@ from ..config import SpAttenConfig
 from ..fetch.plane import plane_of
 from ..primitives.registers import local_copy
 from ..shared import Shared
+from ..stream.fifo import never_full_latency
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import acc_chunk, kept_row, operand_chunk, read_request, shared_note, value_note
-from .gang import GangGather
-from .output_tree import OutputTree
-from .value import ValueSlice
+from .gang import GangGather, gather_latency
+from .output_tree import FINISHED_LATENCY, OutputTree, chunk_words, output_queue, tree_latency
+from .value import VALUE_LATENCY, ValueSlice, entry_latency
 from .value_layouts import freed_items
+
+
+def prob_value_latency(c: SpAttenConfig, chunks: int) -> int:
+    """Cycles from taking the only row of a vector to the first chunk of its sums on `o`, V in the SRAM, idle."""
+    return (gather_latency(c) + entry_latency() + chunks - 1 + VALUE_LATENCY + FINISHED_LATENCY
+            + chunk_words(chunks) - 1 + tree_latency(c) + never_full_latency(output_queue(c)))
 
 
 class ProbValueUnit(wiring.Component):
@@ -43,6 +50,8 @@ class ProbValueUnit(wiring.Component):
     shared: stream.Interface
     #: Exact Σ P·V of work items, `acc_chunk`.
     o: stream.Interface
+    #: Items that need the class lists no longer, in this cycle.
+    walked: Signal
     #: Pulse: a gang has left the slices; its items are free.
     freed: data.View
     #: The half of the V SRAM that it used.
@@ -61,7 +70,8 @@ class ProbValueUnit(wiring.Component):
             "v_chunks": In(stream.Signature(operand_chunk(c, value_note(c)))).array(c.slices),
             "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))),
             "o": Out(stream.Signature(acc_chunk(c))),
-            "freed": Out(freed_items(c)), "freed_half": Out(1), "busy": Out(1), "stall": Out(1),
+            "freed": Out(freed_items(c)), "freed_half": Out(1), "walked": Out(c.max_group.bit_length()),
+             "busy": Out(1), "stall": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -81,7 +91,7 @@ class ProbValueUnit(wiring.Component):
             self.shared.ready.eq(1), gather.half_filled.eq(self.values_ready), self.list_row.eq(gather.list_row),
             gather.list_indexes.eq(self.list_indexes), gather.freed.eq(tree.freed),
             gather.tag_item.eq(tree.tag_item), tree.tag.eq(gather.tag), tree.chunks.eq(job.chunks),
-            self.freed.eq(tree.freed),
+            self.freed.eq(tree.freed), self.walked.eq(gather.walked),
         ]
         m.d.sync += [
             has_lsb.eq(job.v_lsb != 0), chunk.eq(self.shared.payload), chunk_valid.eq(self.shared.valid),

@@ -47,7 +47,8 @@ class CascadeControl(wiring.Component):
     by mistake.
 
     Totals need no initialisation: rows of the totals from `zeroed` on have not been written since the last clear (or
-    reset) and are zeroed before the first job that has tokens there.
+    reset) and are zeroed for the first job that has tokens there, a row per cycle, beside everything that needs no
+    totals (`zeroing`: no probabilities may come).
 
     | operation | states, in order; those in brackets only if the job asks for it | method |
     |---|---|---|
@@ -78,7 +79,7 @@ class CascadeControl(wiring.Component):
             "sums_idle": In(1), "totals_idle": In(1), "heads_idle": In(1), "drained": In(1),
             # Orders to them.
             "restart": Out(1), "forget": Out(1), "clear_totals": Out(1), "clear_sums": Out(1), "commit": Out(1),
-            "zero": Out(1), "zero_row": Out(c.row_bits), "rows": Out(limit_bits(c)),
+            "zero": Out(1), "zeroing": Out(1), "zero_row": Out(c.row_bits), "rows": Out(limit_bits(c)),
             "load_start": Out(1), "loading_ids": Out(1), "store_start": Out(1), "store_ids": Out(1),
             "store_scores": Out(1), "storing": Out(1), "merge_start": Out(1), "merging": Out(1), "build": Out(1),
             "tokens_start": Out(1), "keep_tokens": Out(c.count_bits), "heads_start": Out(1), "keep_heads": Out(heads),
@@ -92,6 +93,10 @@ class CascadeControl(wiring.Component):
             self.keep_tokens.eq(f.keep_tokens), self.keep_heads.eq(f.keep_heads), self.rows.eq(f.needed),
             self.busy.eq(1),
         ]
+        # Zeroing goes on beside all that needs no totals: the first probabilities come long after PREPARE.
+        with m.If(self.zeroing):
+            m.d.comb += self.zero.eq(1)
+            m.d.sync += [f.zeroed.eq(f.zeroed + 1), self.zeroing.eq(f.zeroed + 1 != f.needed)]
         with m.FSM(name="cascade"):
             with m.State("IDLE"):
                 m.d.comb += [self.op.ready.eq(1), self.busy.eq(0)]
@@ -135,14 +140,13 @@ class CascadeControl(wiring.Component):
                 m.d.sync += f.zeroed.eq(0)
                 m.next = "ZERO"
         with m.State("ZERO"):
-            with m.If(f.zeroed < f.needed):
-                m.d.comb += self.zero.eq(1)
-                m.d.sync += f.zeroed.eq(f.zeroed + 1)
-            with m.Elif(job.load_scores):
+            with m.If((f.zeroed < f.needed) & ~self.zeroing):
+                m.d.sync += self.zeroing.eq(1)
+            with m.If(~job.load_scores):
+                m.next = "LIST"
+            with m.Elif((f.zeroed >= f.needed) & ~self.zeroing):
                 m.d.comb += self.load_start.eq(1)
                 m.next = "LOAD_SCORES"
-            with m.Else():
-                m.next = "LIST"
         with m.State("LOAD_SCORES"):
             with m.If(self.load_done):
                 m.next = "LIST"
@@ -181,9 +185,11 @@ class CascadeControl(wiring.Component):
         with m.State("PRUNE_TOKENS"):
             m.next = "PRUNE_HEADS"
             with m.If(f.keep_tokens < self.alive_tokens):
-                m.d.comb += self.tokens_start.eq(1)
-                m.d.sync += f.dense_known.eq(0)
-                m.next = "TOKENS"
+                m.next = "PRUNE_TOKENS"
+                with m.If(~self.zeroing):
+                    m.d.comb += self.tokens_start.eq(1)
+                    m.d.sync += f.dense_known.eq(0)
+                    m.next = "TOKENS"
         with m.State("TOKENS"):
             with m.If(self.tokens_done):
                 m.next = "PRUNE_HEADS"
@@ -212,7 +218,7 @@ class CascadeControl(wiring.Component):
         after = Signal()
         m.d.comb += after.eq(job.store_ids | job.store_scores)
         with m.State("DRAIN"):
-            with m.If(self.sums_idle):
+            with m.If(self.sums_idle & ~self.zeroing):
                 with m.If(self.alive_tokens == 0):
                     m.next = "FAIL"
                 with m.Elif(self.used != 0):

@@ -28,8 +28,8 @@ class ClassLists(wiring.Component):
     * `open` begins a pass: what is read ends at the survivors' (`open_candidates`: the candidates put last) number, and
       putting starts at the lists' beginning. `put` appends `put_indexes` (`put_digits`), one per class and cycle, to
       the candidates, or with `renew` to the survivors, which may be read before: writing never overtakes reading in a
-      pass that drops some. `commit` makes what was put the survivors, `total` of them. No `put` in the cycle of `open`
-      or `commit`.
+      pass that drops some. `commit` makes what was put the survivors, `total` of them. No `put` in the cycle of
+      `commit`; one in the cycle of `open` belongs to the pass before.
     * `restart`: tokens 0 … tokens − 1 survive; sets a flag and writes nothing (index = row). `forget`: none does.
       `tokens` is constant from two cycles before. `fits`: every survivor is below `tokens`; two cycles later.
     """
@@ -105,6 +105,7 @@ class ClassLists(wiring.Component):
             m.d.sync += [self.counts.eq(below), ends.eq(below), self.alive_tokens.eq(self.tokens), identity.eq(1)]
         with m.If(self.forget):
             m.d.sync += [self.counts.eq(0), self.alive_tokens.eq(0)]
-        contract(m, self.put == 0, "nothing is put as a pass begins or ends", when=self.open | self.commit)
+        contract(m, self.put == 0, "nothing is put as survivors begin or end",
+                 when=(self.open & self.renew) | self.commit)
         contract(m, self.tokens <= c.max_tokens, "no more tokens than there can be", when=self.restart)
         return m

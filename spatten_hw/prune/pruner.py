@@ -40,7 +40,8 @@ class Pruner(wiring.Component):
       `drained`: all `head_sums` of the layers whose `probs` have arrived were accepted too; that may be after the next
       PREPARE. `done` {error} once per op. `job` is constant from PREPARE to the `done` of FINISH. `busy`
       from the cycle after an op is taken until its `done` is.
-    * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH; sums also later, until
+    * `probs`, `head_sums`: one row, one sum per cycle, always ready between PREPARE and FINISH (rows of
+      probabilities not while totals are zeroed, ceil(tokens/S) cycles from PREPARE on); sums also later, until
       all have `drained`. `idle`: none is still on its way to a memory (FINISH waits for it by itself).
     * `alive_tokens`, `alive_heads`, `heads_alive`; the lists of the classes (token id mod S): `class_row[i]` →
       `class_indexes[i]` (id div S, ascending) one cycle later, `class_counts` entries each; the dense list, of all
@@ -52,15 +53,20 @@ class Pruner(wiring.Component):
     of ids ≥ tokens and heads ≥ job.heads become 0. A keep count of 0 counts as 1. On an error nothing is alive
     and every later op fails until a restart or a good load_ids. After reset all totals are 0, nothing is alive.
 
-    Cycles without stalls, from op to done: PREPARE `cascade.PREPARE_CYCLES`, ceil(tokens / S) more when it is the first
-    to need totals that must be zeroed; token pruning: see `TokenPruning`; head pruning: see `HeadPruning`; a prompt
-    after any of these (or a load) builds the dense list, one cycle per survivor, at least two per ceil(tokens / S).
-    FINISH `cascade.FINISH_CYCLES`; in a prompt one cycle per survivor and `serial_totals.ROW_CYCLES` per S of them
-    more. Loads of importance take one word per cycle, bitmaps one per 64 / S cycles.
+    Cycles without stalls, from op to done: PREPARE `cascade.PREPARE_CYCLES`, with loads or token pruning ceil(tokens /
+    S) more when it is the first to need totals that must be zeroed; token pruning: see `TokenPruning`; head pruning:
+    see `HeadPruning`; a prompt after any of these (or a load) builds the dense list, one cycle per survivor, at least
+    two per ceil(tokens / S). FINISH `cascade.FINISH_CYCLES`; in a prompt one cycle per survivor and
+    `serial_totals.ROW_CYCLES` per S of them more. Loads of importance take one word per cycle, bitmaps one per 64 / S
+    cycles.
     """
 
     #: The layer; constant from PREPARE to the `done` of FINISH.
     job: data.View
+    #: The job that will follow, with `next_valid`; a hint, never wrong results.
+    next_job: data.View
+    #: `next_job` is known.
+    next_valid: Signal
     #: {finish}: 0 PREPARE before the layer's data moves, 1 FINISH after all `probs`.
     op: stream.Interface
     #: All `head_sums` of the layers whose probabilities have arrived were accepted.
@@ -101,7 +107,7 @@ class Pruner(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "job": In(job_layout(c)),
+            "job": In(job_layout(c)), "next_job": In(job_layout(c)), "next_valid": In(1),
             "op": In(stream.Signature(data.StructLayout({"finish": 1}))), "drained": In(1),
             "done": Out(stream.Signature(data.StructLayout({"error": 1}))),
             "busy": Out(1),
@@ -136,7 +142,12 @@ class Pruner(wiring.Component):
         m.submodules.store = store = StateStore(c)
         for name in ("op", "done"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(control, name))
-        for port, inner in ((self.probs, importance.probs), (self.head_sums, heads.head_sums),
+        m.d.comb += [
+            importance.probs.payload.eq(self.probs.payload),
+            importance.probs.valid.eq(self.probs.valid & ~control.zeroing),
+            self.probs.ready.eq(importance.probs.ready & ~control.zeroing),
+        ]
+        for port, inner in ((self.head_sums, heads.head_sums),
                             (self.state_cmd, load.state_cmd), (self.state_words, load.state_words),
                             (self.state, store.state)):
             wiring.connect(m, wiring.flipped(port), inner)
@@ -194,11 +205,26 @@ class Pruner(wiring.Component):
             head_set.load.eq(load.load_heads), head_set.load_word.eq(load.head_word),
             head_set.load_bits.eq(load.head_bits), head_set.load_total.eq(control.commit),
             head_set.total.eq(load.total_heads),
-            pruning.start.eq(control.tokens_start), pruning.keep.eq(control.keep_tokens),
-            pruning.tokens.eq(job.tokens), pruning.protect_first.eq(job.protect_first),
-            pruning.protect_last.eq(job.protect_last),
-            pruning.live.eq(lists.own_live), pruning.digits.eq(lists.own_digits),
+            pruning.start.eq(control.tokens_start), pruning.live.eq(lists.own_live),
+            pruning.digits.eq(lists.own_digits),
         ]
+        # From a layer's start to its end the pruning that follows is prepared, if it is known.
+        moving = Signal()
+        with m.If(control.op.valid & control.op.ready):
+            m.d.sync += moving.eq(~control.op.p.finish)
+        following = self.next_job
+        m.d.comb += [
+            pruning.follow.eq(moving & ~control.busy & self.next_valid),
+            pruning.spoil.eq(control.restart | control.forget | control.load_start | control.clear_totals | control.zero
+                             | lists.commit | (importance.valid & importance.sums)),
+            pruning.vector.eq(importance.valid & ~importance.sums), pruning.first.eq(importance.row == 0),
+            pruning.last.eq(importance.last), pruning.row_live.eq(importance.write),
+        ]
+        keep_next = Mux(following.keep_tokens == 0, 1, following.keep_tokens)
+        for params, source, keep in ((pruning.params, job, control.keep_tokens),
+                                     (pruning.next, following, keep_next)):
+            m.d.comb += [params.keep.eq(keep), params.tokens.eq(source.tokens),
+                         params.protect_first.eq(source.protect_first), params.protect_last.eq(source.protect_last)]
         for b in range(self.config.slices):
             m.d.comb += [
                 lists.own_rows[b].eq(Mux(walk.busy, walk.places[b],
@@ -235,7 +261,7 @@ class Pruner(wiring.Component):
             totals.forward.eq(importance.valid), totals.row.eq(importance.row), totals.probs.eq(importance.lanes),
             totals.word.eq(one_hot_mux([load.write_token, merge], [load.token_total, one.total])),
             importance.clear.eq(control.clear_sums),
-            pruning.totals.eq(totals.totals), pruning.fetched.eq(totals.fetched),
+            pruning.totals.eq(totals.after), pruning.indexes.eq(totals.after_indexes),
             pruning.accessed.eq(totals.accessed),
             serial.start.eq(control.merge_start | control.store_scores), serial.totals.eq(totals.totals),
             serial.count.eq(Mux(control.merging, lists.alive_tokens, job.tokens)),

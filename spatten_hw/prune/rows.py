@@ -46,6 +46,25 @@ def ids_row(c: SpAttenConfig) -> data.ArrayLayout:
     return data.ArrayLayout(unsigned(c.token_bits), c.slices)
 
 
+def tie_bits(c: SpAttenConfig) -> int:
+    """Bits of a key below those of the total: whole pairs for the index and for the lane."""
+    return 2 * (-(-c.row_bits // 2) - (-class_bits(c) // 2))
+
+
+def key_bits(c: SpAttenConfig) -> int:
+    """Width of a key, the total above the index and the lane, in whole pairs of bits."""
+    return tie_bits(c) + 2 * -(-c.token_score_bits // 2)
+
+
+def pruning_params(c: SpAttenConfig) -> data.StructLayout:
+    """How many tokens are kept, and which are protected: ids below `protect_first`, and the last `protect_last` of
+    `tokens`."""
+    return data.StructLayout({
+        "keep": unsigned(c.count_bits), "tokens": unsigned(c.count_bits), "protect_first": unsigned(c.count_bits),
+        "protect_last": unsigned(c.count_bits),
+    })
+
+
 def bitmap_row(c: SpAttenConfig) -> data.StructLayout:
     """S bits of the survivor bitmap: tokens row · S + lane; `last` row of the job's tokens."""
     return data.StructLayout({"bits": unsigned(c.slices), "row": unsigned(c.row_bits), "last": 1})

@@ -166,7 +166,7 @@ class StateLoad(wiring.Component):
         cmd = self.state_cmd
         m.d.comb += [
             chunk.eq(Mux(ask_left > c.max_tokens, c.max_tokens, ask_left)),
-            cmd.valid.eq(ask_left != 0), cmd.p.addr.eq(ask_addr), cmd.p.words.eq(chunk),
+            cmd.valid.eq(ask_left != 0), cmd.p.addr.eq(ask_addr), cmd.p.words.eq(narrow(chunk, len(cmd.p.words))),
         ]
         with m.If(cmd.valid & cmd.ready):
             m.d.sync += [ask_left.eq(ask_left - chunk), ask_addr.eq(wrap(ask_addr + (chunk << 3), c.addr_bits))]

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
 from ..contract import contract
+from ..primitives.widths import narrow
 from ..stream.layouts import prob_row
 from .rows import class_bits
 
@@ -36,6 +37,7 @@ class TokenImportance(wiring.Component):
             "probs": In(stream.Signature(prob_row(c))), "idle": Out(1), "clear": In(1),
             "used": Out(range(c.max_rows + 1)), "list_row": Out(c.row_bits),
             "valid": Out(1), "sums": Out(1), "row": Out(c.row_bits), "write": Out(c.slices), "fresh": Out(1),
+            "last": Out(1),
             "lanes": Out(data.ArrayLayout(unsigned(PROB_BITS), c.slices)),
         })
 
@@ -47,7 +49,8 @@ class TokenImportance(wiring.Component):
         first = Signal(prob_row(c), reset_less=True)
         first_row = Signal(c.row_bits, reset_less=True)
         m.d.comb += [self.probs.ready.eq(1), self.idle.eq(~(first_valid | self.valid)), self.list_row.eq(first_row)]
-        m.d.sync += [first_valid.eq(self.probs.valid), first.eq(p), first_row.eq(row), first_fresh.eq(row >= self.used)]
+        m.d.sync += [first_valid.eq(self.probs.valid), first.eq(p), first_row.eq(narrow(row, c.row_bits)),
+                     first_fresh.eq(row >= self.used)]
         with m.If(self.probs.valid):
             m.d.sync += row.eq(Mux(p.last, 0, row + 1))
             with m.If(~p.tag.stream & (row >= self.used)):
@@ -67,6 +70,7 @@ class TokenImportance(wiring.Component):
                 turned.append(lane)
             lanes = turned
         m.d.sync += [self.valid.eq(first_valid), self.sums.eq(~first.tag.stream), self.row.eq(first_row),
+                     self.last.eq(first.last),
                      self.fresh.eq(first_fresh & ~first.tag.stream),
                      *[self.lanes[b].eq(lane[:PROB_BITS]) for b, lane in enumerate(lanes)],
                      # Sums are written whole, so that also dead lanes of a fresh row begin at 0.

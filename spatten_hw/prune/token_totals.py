@@ -26,6 +26,8 @@ class TokenTotals(wiring.Component):
     follow `READ_CYCLES` cycles later and stay until those of the next access. Banks in `write` add `probs` (their own)
     and `word` (the same for all) and write the sum back, saturating; `fresh` takes the old value as 0.
 
+    `after_indexes`, `after`: a cycle after `totals`, what the access makes of them, written or not.
+
     `forward`: this access may need what one up to three cycles before wrote, if that had the same `row`: rows of
     probabilities, which in both stages address the same entries whenever their row is the same. Others must not return
     to an entry within `WRITE_CYCLES`. `idle`: no access is inside.
@@ -38,8 +40,8 @@ class TokenTotals(wiring.Component):
             "valid": In(1), "sums": In(1), "indexes": In(class_row(c)), "direct": In(1), "index": In(c.row_bits),
             "write": In(c.slices), "fresh": In(1), "forward": In(1), "row": In(c.row_bits),
             "probs": In(data.ArrayLayout(unsigned(PROB_BITS), c.slices)), "word": In(c.token_score_bits),
-            "fetched": Out(class_row(c)), "accessed": Out(class_row(c)), "totals": Out(self.row_layout),
-            "idle": Out(1),
+            "accessed": Out(class_row(c)), "totals": Out(self.row_layout),
+            "after_indexes": Out(class_row(c)), "after": Out(self.row_layout), "idle": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -57,8 +59,8 @@ class TokenTotals(wiring.Component):
         indexes = [Signal(class_row(c), name=f"{name}_indexes", reset_less=True)
                    for name in ("ask", "fetch", "sum", "write")]
         sum_hit, write_hit, past_hit = Signal(), Signal(), Signal()
-        m.d.comb += [self.idle.eq(~(ask | fetch | add | write)), self.fetched.eq(indexes[1]),
-                     self.accessed.eq(indexes[2])]
+        m.d.comb += [self.idle.eq(~(ask | fetch | add | write)), self.accessed.eq(indexes[2]),
+                     self.after_indexes.eq(indexes[3])]
         m.d.sync += [
             ask.eq(self.valid), fetch.eq(ask), add.eq(fetch), write.eq(add),
             fresh[0].eq(self.fresh), fresh[1].eq(fresh[0]),
@@ -84,7 +86,7 @@ class TokenTotals(wiring.Component):
             written = Signal(width, name=f"written_{b}", reset_less=True)
             past = Signal(width, name=f"past_{b}", reset_less=True)
             m.d.comb += [
-                rd.addr.eq(Cat(indexes[0][b][:low], sums[0])), self.totals[b].eq(base),
+                rd.addr.eq(Cat(indexes[0][b][:low], sums[0])), self.totals[b].eq(base), self.after[b].eq(written),
                 total.eq(Mux(sum_hit, written, base) + addend),
                 wr.en.eq(write & lanes[3][b]), wr.addr.eq(Cat(indexes[3][b][:low], sums[3])), wr.data.eq(written),
             ]

@@ -89,10 +89,10 @@ class BurstBuilder(wiring.Component):
         taken_ready = Signal()
 
         # Holds each beat until it is known whether the next one continues its burst.
-        held = Signal(out_beat(c))
+        held = Signal(out_beat(c), reset_less=True)
         held_valid = Signal()
-        following = Signal(c.axi_addr_bits)  # address right behind the held beat
-        first_addr = Signal(c.axi_addr_bits)
+        following = Signal(c.axi_addr_bits, reset_less=True)  # address right behind the held beat
+        first_addr = Signal(c.axi_addr_bits, reset_less=True)
         length = Signal(range(longest))
         block_end = Signal()
         ends = Signal()

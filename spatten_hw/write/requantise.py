@@ -14,14 +14,14 @@ from amaranth.lib.wiring import In, Out
 from ..config import OUT_BITS, SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..primitives.pipeline import delay
-from ..primitives.products import STRIDE_STAGES, stride_product
 from ..primitives.registers import local_copy
-from ..primitives.widths import narrow, resize, wrap
+from ..primitives.widths import resize
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import job_layout, scale_layout
 from ..stream.layouts import acc_chunk, head_sum, out_beat
 from .beat_packer import BeatPacker
 from .rescale import exact_products, magnitude_stages, magnitude_sum, rounded
+from .row_address import ADDRESS_STAGES, row_address
 
 #: Pipeline registers from the chunk register to the rounded, saturated elements.
 ROUND_STAGES = 7
@@ -74,7 +74,7 @@ class Requantiser(wiring.Component):
     | stage | registers | method |
     |---|---|---|
     | 0 | the chunk, of which one group after the other is chosen | `_chunk` |
-    | 1 | the group; the scale table answers; parts of head and token offset | `exact_products`, `_address` |
+    | 1 | the group; the scale table answers; parts of head and token offset | `exact_products`, `row_address` |
     | 2 | elements, and their scale near each; offsets | |
     | 3 | halves of the products; sum of the offsets | |
     | 4 | products; address of the row | |
@@ -118,7 +118,8 @@ class Requantiser(wiring.Component):
         group = self._chunk(m, room)
         products = exact_products(m, group.elements, group_elements(self.config), self.scale.out_mant)
         out = rounded(m, products, self.scale.out_shift)
-        self._leave(m, group, out, magnitude_sum(m, out), self._address(m, job, group), room)
+        address = row_address(m, self.config, job, group.tag.head, group.tag.query)
+        self._leave(m, group, out, magnitude_sum(m, out), address, room)
         return m
 
     def _chunk(self, m: Module, room: Value) -> _Group:
@@ -152,22 +153,6 @@ class Requantiser(wiring.Component):
         ]
         return _Group(tag, chosen, last, go)
 
-    def _address(self, m: Module, job: data.View, group: _Group) -> Value:
-        """Where the row begins, in stage 4: one addition per stage."""
-        c = self.config
-        bits = c.axi_addr_bits
-        index = group.tag.query[clog2(c.channels):]
-        index = index if len(index) else 0
-        offset_head = stride_product(m, group.tag.head, job.out_head_stride, bits, "offset_head")
-        offset_query = stride_product(m, narrow(index, max(1, c.token_bits - clog2(c.channels))), job.out_token_stride,
-                                      bits, "offset_query")
-        offset = Signal(bits, reset_less=True)
-        address = Signal(bits, reset_less=True)
-        m.d.sync += [
-            offset.eq(wrap(offset_head + offset_query, bits)), address.eq(wrap(job.out_base + offset, bits)),
-        ]
-        return address
-
     def _leave(self, m: Module, group: _Group, out_row: data.View, total_sum: Value, address: Value,
                room: Signal) -> None:
         """Packs groups into beats after rounding, and queues sums at the end of the pipeline; each queue has room."""
@@ -199,7 +184,7 @@ class Requantiser(wiring.Component):
         into, total = packer.i, sum_queue.i
         m.d.comb += [
             into.valid.eq(valid[ROUND_STAGES]), into.p.elements.eq(out_row.as_value()),
-            into.p.addr.eq(delay(m, address, ROUND_STAGES - STRIDE_STAGES - 2, "address")),
+            into.p.addr.eq(delay(m, address, ROUND_STAGES - ADDRESS_STAGES, "address")),
             into.p.channel.eq(delay(m, channel, ROUND_STAGES, "channel")), into.p.last.eq(last[ROUND_STAGES]),
             total.valid.eq(valid[stages]), self.items.eq(valid[stages] & last[stages]),
             total.p.kv_head.eq(delay(m, tag.kv_head, stages, "kv_head")),

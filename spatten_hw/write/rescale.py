@@ -1,6 +1,6 @@
-"""Rescaling of a beat's elements: exact products with their scale, one rounding, and the sum of their magnitudes.
+"""Rescaling of a group of elements: exact products with their scale, one rounding, and the sum of their magnitudes.
 
-Fully pipelined, a beat per cycle, no enable; `Requantiser` has the table of its stages.
+Fully pipelined, a group per cycle, no enable; `Requantiser` has the table of its stages.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ ADDRESS_DEPTH = 4
 class Writer(wiring.Component):
     """Posts `rows` (kind 0, AXI id 0) and `state` (kind 1, AXI id 1) beats to memory.
 
-    `aw`, `w`, `b`: one channel each per memory port; the address map is that of `docs/architecture.md`,
-    "Memory". AWVALID and WVALID depend on no bus signal; a burst's data may be offered before, with or after
-    its address. Each channel has its own FIFOs, and up to `MAX_OUTSTANDING` unanswered bursts. A full channel blocks
-    the others only when a beat for it is at the head. `b` is always taken.
+    `aw`, `w`, `b`: one channel each per memory port; a beat says which, and its address there. AWVALID and WVALID
+    depend on no bus signal; a burst's data may be offered before, with or after its address. Each channel has its own
+    FIFOs, and up to `MAX_OUTSTANDING` unanswered bursts. A full channel blocks the others only when a beat for it is at
+    the head. `b` is always taken.
 
     `idle`: nothing buffered or unanswered (low from the cycle after a beat is taken). `error`: sticky, bit 0
     output rows, bit 1 state: a response was not OKAY; `clear` resets both. `beats_out`, `beats_state`: pulse
@@ -82,7 +82,6 @@ class Writer(wiring.Component):
         wiring.connect(m, wiring.flipped(self.state), builder.state)
         burst = builder.bursts
         channel = burst.p.channel
-
 
         # The first beat of a burst goes together with its address, the others alone.
         begun = Signal()

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Small enough to be generated in seconds.
 TINY = {"multipliers": 16, "chunk": 4, "max_dim": 16, "max_tokens": 32, "sram_tokens": 16, "max_heads": 4,
         "max_group": 2, "slots": 4, "topk_lanes": 4, "channels": 2, "axi_data_bits": 64, "reads": 4,
-        "pool_beats": 8}
+        "pool_beats": 16}
 TINY_ARGS = [a for k, v in TINY.items() for a in ("--set", f"{k}={v}")]
 
 

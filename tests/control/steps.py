@@ -37,10 +37,12 @@ class Steps:
     def step(self, look: Callable[[], None] = lambda: None) -> None:
         """One cycle; `look` is called in it, when all has settled."""
         self.block.set(**self.pulses)
-        look()
-        self.block.idle(1)
-        self.block.set(**dict.fromkeys(self.pulses, 0))
-        self.pulses = {}
+        try:
+            look()
+            self.block.idle(1)
+        finally:
+            self.block.set(**dict.fromkeys(self.pulses, 0))
+            self.pulses = {}
 
 
 def rows(columns: dict) -> list[dict]:

@@ -23,14 +23,14 @@ from spatten_hw.stream.layouts import aux_command, aux_word
 from .jobs import encode, legal_job, random_scales, spoil
 
 TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=20,
-                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, reads=4, pool_beats=8,
+                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, reads=4, pool_beats=16,
                      job_queue=3, axi_addr_bits=20)
 CONFIGS = {
     "tiny": TINY,
     "big-addr": TINY.replace(axi_addr_bits=40, multipliers=32, topk_lanes=8, channels=8, max_tokens=64, sram_tokens=16,
                              max_dim=12, axi_data_bits=256, operand_bits=16),
     "one": TINY.replace(multipliers=8, chunk=8, max_dim=8, topk_lanes=1, max_heads=1, max_group=1,
-                        axi_data_bits=32, channels=1, operand_bits=4, axi_addr_bits=16),
+                        axi_data_bits=32, pool_beats=32, channels=1, operand_bits=4, axi_addr_bits=16),
 }
 
 

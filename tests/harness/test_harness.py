@@ -19,8 +19,8 @@ from spatten_hw.verilog import to_verilog
 from .toy import AXIL, BEATS, FAULTS, Toy, axi
 
 SEED = int(os.environ.get("SEED", "1"))
-NARROW = SMALL.replace(name="narrow", channels=2, axi_data_bits=32, axi_addr_bits=32)
-WIDE = SMALL.replace(name="wide", channels=1, axi_data_bits=1024, axi_addr_bits=40)
+NARROW = SMALL.replace(name="narrow", multipliers=64, channels=2, axi_data_bits=32, axi_addr_bits=32)
+WIDE = SMALL.replace(name="wide", channels=1, axi_data_bits=512, axi_addr_bits=40)
 CONFIGS = {c.name: c for c in (NARROW, WIDE)}
 SOURCE, TARGET = 0x1F00, 0x40_0000
 

@@ -18,7 +18,7 @@ QUAD = SpAttenConfig(
 #: One slice, one dimension, one narrow channel, two slots: the least of everything but context.
 LEAST = SpAttenConfig(
     name="least", multipliers=8, chunk=8, max_dim=8, operand_bits=8, max_tokens=8192, sram_tokens=16, max_heads=4,
-    max_group=2, slots=2, topk_lanes=1, channels=1, axi_data_bits=32, axi_addr_bits=20, reads=2, pool_beats=4,
+    max_group=2, slots=2, topk_lanes=1, channels=1, axi_data_bits=32, axi_addr_bits=20, reads=2, pool_beats=32,
     job_queue=2)
 
 #: 16-bit operands (10+4 and 12+4), up to three chunks, beats of several chunks, a slice per channel; the other top-k

@@ -10,11 +10,19 @@ from collections.abc import Callable
 
 from spatten_hw.config import OUT_BITS, PLANE_WIDTHS, TOPK_ENGINES, SpAttenConfig
 from spatten_hw.engines import TOPK
+from spatten_hw.host.layout import row_bytes
 
 
 def row_beats(c: SpAttenConfig) -> int:
     """Of the longest row of operands in memory."""
     return c.max_row_beats
+
+
+def may_cross_pages(c: SpAttenConfig) -> bool:
+    """Rows of some D and width lie across the pages of a plane without gaps."""
+    beats = {-(-row_bytes(dim, bits) // c.beat_bytes) for dim in c.dims for bits in PLANE_WIDTHS
+             if bits <= c.operand_bits}
+    return any(n & (n - 1) for n in beats)
 
 
 RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
@@ -23,12 +31,12 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "two slices": lambda c: c.slices == 2,
     "many slices": lambda c: c.slices >= 4,
     "one slice per channel": lambda c: c.slices == c.channels > 1,
-    "several slices per channel": lambda c: c.slices_per_channel > 1 and c.channels > 1,
-    "several slices on one channel": lambda c: c.slices > 1 and c.channels == 1,
+    "two slices per channel": lambda c: c.slices_per_channel == 2 and c.channels > 1,
+    "four slices on one channel": lambda c: c.slices == 4 and c.channels == 1,
+    "eight slices or more on one channel": lambda c: c.slices_per_channel >= 8,
     "one D alone": lambda c: c.max_chunks == 1,
-    "chunks that are a power of two": lambda c: c.max_chunks in (2, 4, 8),
-    "chunks that are no power of two": lambda c: c.max_chunks & (c.max_chunks - 1) != 0,
-    "the least chunk": lambda c: c.chunk == 4,
+    **{f"rows of up to {n} chunks": lambda c, n=n: c.max_chunks == n for n in (2, 3, 4, 5)},
+    **{f"chunks of {n}": lambda c, n=n: c.chunk == n for n in (4, 8, 16, 32, 64)},
     # Top-k lanes.
     "one top-k lane": lambda c: c.topk_lanes == 1,
     "as many top-k lanes as lanes": lambda c: c.topk_lanes == c.lanes > 1,
@@ -45,6 +53,7 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "a vector is one row": lambda c: c.max_rows == 1,
     "a vector is one row of top-k": lambda c: c.max_tokens <= c.topk_lanes,
     "a vector is a thousand rows or more": lambda c: c.max_rows >= 1000,
+    "as many tokens as slices": lambda c: c.max_tokens == c.slices > 1,
     "SRAM of one row": lambda c: c.sram_words == c.max_chunks,
     "SRAM for the longest context": lambda c: c.sram_tokens == c.max_tokens,
     "a longer context than SRAM": lambda c: c.sram_tokens < c.max_tokens,
@@ -56,6 +65,8 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "fewer slots than heads": lambda c: c.slots < c.max_heads,
     "one head": lambda c: c.max_heads == 1,
     "no groups": lambda c: c.max_group == 1,
+    "groups of three": lambda c: c.max_group == 3,
+    "groups of eight": lambda c: c.max_group == 8,
     "one group of all heads": lambda c: c.max_group == c.max_heads > 1,
     "heads that are no power of two": lambda c: c.max_heads & (c.max_heads - 1) != 0,
     "a group that is no power of two": lambda c: c.max_group & (c.max_group - 1) != 0,
@@ -72,10 +83,14 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "four channels or eight": lambda c: c.channels in (4, 8),
     "a row is several beats": lambda c: row_beats(c) > 2,
     "a beat is longer than any row": lambda c: c.axi_data_bits > c.max_dim * c.operand_bits,
-    "a beat is several chunks": lambda c: c.axi_data_bits >= 2 * c.chunk * c.operand_bits,
-    "a chunk is several beats": lambda c: c.chunk * 8 > c.axi_data_bits and c.operand_bits >= 8,
+    **{f"bytes of a chunk {what} a beat": lambda c, holds=holds: c.operand_bits >= 8 and holds(c.chunk, c.beat_bytes)
+       for what, holds in (("are less than", int.__lt__), ("are", int.__eq__), ("are twice", lambda n, b: n == 2 * b),
+                           ("are many times", lambda n, b: n > 2 * b))},
+    **{f"nibbles of a chunk {what} a beat": lambda c, holds=holds: holds(c.chunk // 2, c.beat_bytes)
+       for what, holds in (("are less than", int.__lt__), ("are", int.__eq__), ("are more than", int.__gt__))},
+    "rows that may cross pages": may_cross_pages,
     "a beat is longer than an output row": lambda c: c.axi_data_bits > c.chunk * OUT_BITS,
-    "the narrowest beats": lambda c: c.axi_data_bits == 32,
+    **{f"beats of {bits} bits": lambda c, bits=bits: c.axi_data_bits == bits for bits in (32, 64, 128, 256, 512)},
     "the least addresses": lambda c: c.axi_addr_bits == 16,
     # Operands and jobs.
     **{f"operands of {bits} bits": lambda c, bits=bits: c.operand_bits == bits for bits in PLANE_WIDTHS},

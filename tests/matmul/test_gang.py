@@ -76,7 +76,7 @@ def test_one_row_per_cycle():
         job = walk(block, rng, [1] * 16, [rows] * 16, 1.0, (0.0, 0.0))
         kept, out = block.taken("kept"), block.taken("entries__0")
         assert out.fired == kept.fired == 16 * rows and kept.bubbles == out.bubbles == 0
-        assert out.cycles[0] - kept.cycles[rows - 1] == gather_latency(c)
+        assert out.cycles[0] - kept.cycles[0] == gather_latency(c)
     job = walk(block, rng, [8, 8], [c.max_rows] * 2, 1.0, (0.0, 0.0))
     out, n = block.taken("entries__1"), len(job.gangs) * c.max_rows
     assert out.fired == n and np.array_equal(np.diff(out.cycles[:n // 2]), np.ones(n // 2 - 1))

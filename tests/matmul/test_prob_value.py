@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from spatten_hw.matmul.gang import GangGather, gather_latency
-from spatten_hw.matmul.output_tree import FINISHED_LATENCY, OutputTree, tree_latency
-from spatten_hw.matmul.value import VALUE_LATENCY, ValueSlice, entry_latency, request_latency
+from spatten_hw.matmul.output_tree import OutputTree, chunk_words
+from spatten_hw.matmul.prob_value import prob_value_latency
+from spatten_hw.matmul.value import ValueSlice, request_latency
 from spatten_hw.sim.harness.block import Block
-from spatten_hw.stream.fifo import never_full_latency
 from spatten_hw.verilog import to_rtlil
 from tests.seeds import numbers
 
@@ -69,22 +69,16 @@ def test_exact_under_stalls(name, chunks, stream):
             run(block, rng, a_job(rng, name, stream, chunks, 12, has_lsb=has_lsb), stalls)
 
 
-def latency(c, chunks: int, words: int) -> int:
-    """From taking the only row of a vector to its first chunk on `o`, as the parts state it."""
-    return (gather_latency(c) + entry_latency() + chunks - 1 + VALUE_LATENCY
-            + FINISHED_LATENCY + words - 1 + tree_latency(c) + never_full_latency(tree_latency(c) + 3))
-
-
 @pytest.mark.parametrize("name,chunks", [("one", 1), ("two", 2), ("two", 3), ("four", 4)])
 def test_latency_of_a_short_prompt(name, chunks):
     """One row, every slice has its key: stated latency to the first chunk; the others follow at the stated rate."""
     rng, block = numbers("prob_value latency", name, chunks), block_of(name)
-    words = {1: 4, 2: 2}.get(chunks, 1)
+    words = chunk_words(chunks)
     for _ in range(3):
         job = a_job(rng, name, False, chunks, 1, sizes=[1], rows=[1], keep=1.0)
         run(block, rng, job, (0, 0, 0))
         out = block.taken("o").cycles
-        assert out[0] - block.taken("kept").cycles[-1] == latency(CONFIGS[name], chunks, words)
+        assert out[0] - block.taken("kept").cycles[-1] == prob_value_latency(CONFIGS[name], chunks)
         assert (np.diff(out) == words).all()
 
 

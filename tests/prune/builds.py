@@ -10,7 +10,7 @@ def tiny(slices: int, tokens: int = 32, heads: int = 5, data_bits: int = 64, **c
     fields: dict[str, object] = {
         "multipliers": 4 * slices, "chunk": 4, "max_dim": 4, "max_tokens": tokens, "sram_tokens": tokens,
         "max_heads": heads, "max_group": 1, "slots": 2, "topk_lanes": slices, "channels": min(slices, 2),
-        "axi_data_bits": data_bits, "axi_addr_bits": 20, "reads": 2, "pool_beats": 8,
+        "axi_data_bits": data_bits, "axi_addr_bits": 20, "reads": 2, "pool_beats": max(4, 1024 // data_bits),
     }
     return SpAttenConfig(**(fields | changes))  # type: ignore[arg-type]
 

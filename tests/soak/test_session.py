@@ -42,7 +42,7 @@ def two(seed: int) -> tuple[list, list]:
 def interleaved(seed: int, workloads: list) -> Sequences:
     rng = random.Random(seed)
     arena = LooseArena(QUAD, 0, rng)
-    return Sequences([LoosePlan(w, QUAD, arena, True) for w in workloads], rng, 0.3, 0.3)
+    return Sequences([LoosePlan(w, QUAD, arena=arena) for w in workloads], rng, 0.3, 0.3)
 
 
 def as_alone(sequences: Sequences, alone: list) -> bool:
