@@ -31,9 +31,9 @@ QUEUE = 16
 
 
 def group_elements(c: SpAttenConfig) -> int:
-    """Elements rescaled per cycle: a quarter of a chunk, as even a prompt of one row per slice and query brings a chunk
-    in four cycles at most; and no more than a beat holds."""
-    return max(1, min(c.chunk // 4, c.axi_data_bits // OUT_BITS))
+    """Elements rescaled per cycle: half a chunk, as the first queries of a causal prompt have a row per slice, and
+    bring a chunk every other cycle; and no more than a beat holds."""
+    return max(1, min(c.chunk // 2, c.axi_data_bits // OUT_BITS))
 
 
 def sum_stages(c: SpAttenConfig) -> int:
