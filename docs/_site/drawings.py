@@ -10,18 +10,16 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import schemdraw
 from schemdraw import elements
 
-from spatten_hw.host.layout import channel_of
-from spatten_hw.presets import PRESETS
+from spatten_hw.host.layout import Plane
 
 schemdraw.use("svg")
 schemdraw.config(fontsize=9, font="sans-serif")
 
-#: Channels of granules 0 … 7, four channels.
-CHANNEL = channel_of(np.arange(8) * PRESETS["full"].interleave_bytes, PRESETS["full"].replace(channels=4))[0].tolist()
+#: Channels of the rows of (head, token), heads 0 and 1, tokens 0 … 3, four channels.
+CHANNEL = [[int(Plane(0, 0, 0, 0, channels=4).channel(head, token)) for token in range(4)] for head in range(2)]
 STORE, LOGIC, OUTSIDE, CONTROL = "#dbe9f6", "#e4f3e4", "#f3ead7", "#f6dfe0"
 
 
@@ -87,12 +85,12 @@ def datapath() -> bytes:
     boxes = [
         Box("memory", 0, 0, 2.2, 7.4, "memory\n\nC AXI4\nchannels", OUTSIDE),
         Box("fetch", 3.6, 2.6, 2.6, 2.4, "fetch/\nQ-K-V fetcher\n(1)", LOGIC),
-        Box("qk", 7.4, 2.6, 2.6, 2.4, "matmul/\nQ×K, K memory\n(2, 3)", LOGIC),
+        Box("qk", 7.4, 2.6, 2.6, 2.4, "matmul/\nQ×K of S slices,\nK SRAMs (2, 3)", LOGIC),
         Box("softmax", 11.2, 2.6, 2.6, 2.4, "softmax/\nand decision\n(4, 5)", LOGIC),
         Box("local", 15, 2.6, 2.6, 2.4, "topk/local\nlocal values\n(6 – 8)", LOGIC),
-        Box("pv", 18.8, 2.6, 2.6, 2.4, "matmul/\nProb×V, V memory\n(9, 10)", LOGIC),
+        Box("pv", 18.8, 2.6, 2.6, 2.4, "matmul/\nProb×V of S slices,\nV SRAMs (9, 10)", LOGIC),
         Box("write", 18.8, 0, 2.6, 1.4, "write/\nrequantise, write", LOGIC),
-        Box("prune", 7.4, 6, 6.4, 1.4, "prune/\nimportance, shared top-k, survivors", STORE),
+        Box("prune", 7.4, 6, 6.4, 1.4, "prune/\nimportance, token and head pruning, survivors", STORE),
         Box("control", 15, 6, 6.4, 1.4, "control/\nregisters, jobs, two stages, work items", CONTROL),
         Box("host", 22.8, 6, 1.8, 1.4, "host", OUTSIDE),
     ]
@@ -135,15 +133,15 @@ def job_life() -> bytes:
 def key_row() -> bytes:
     """What a row of K passes, and which file it is."""
     steps = [
-        ("survivors", "survivor id\nprune/survivors.py", STORE),
-        ("row", "its address\nfetch/row_generator.py", LOGIC),
-        ("bursts", "bursts per granule\nfetch/splitter.py", LOGIC),
-        ("cross", "channel\nbus/read_crossbar.py", LOGIC),
-        ("order", "beats in order\nfetch/read_port.py", LOGIC),
-        ("align", "words from bit 0\nfetch/aligner.py", LOGIC),
-        ("convert", "operands\nfetch/converter.py", LOGIC),
-        ("collect", "R rows together\nfetch/collector.py", LOGIC),
-        ("score", "n/R cycles of Q×K\nmatmul/score.py", LOGIC),
+        ("survivors", "survivors of a class\nprune/class_lists.py", STORE),
+        ("walk", "a row per slice\nfetch/key_walk.py", LOGIC),
+        ("address", "its address\nfetch/plane_address.py", LOGIC),
+        ("issue", "AXI id, bursts per page\nbus/read_issue.py", LOGIC),
+        ("pool", "beats of whole rows\nbus/beat_pool.py", STORE),
+        ("steps", "steps of a row\nfetch/row_steps.py", LOGIC),
+        ("convert", "chunks of N operands\nfetch/converter.py", LOGIC),
+        ("score", "a product per cycle\nmatmul/score.py", LOGIC),
+        ("slots", "scores by slot and row\nsoftmax/score_slots.py", STORE),
     ]
     boxes = []
     for i, (name, text, colour) in enumerate(steps):
@@ -161,15 +159,11 @@ def key_row() -> bytes:
 
 
 def memory_layout() -> bytes:
-    """A plane, its rows, and the channels that its granules go to."""
-    boxes = [Box(f"g{i}", i * 2.4, 3, 2.4, 1, f"granule {i}\nchannel {CHANNEL[i]}", STORE) for i in range(8)]
-    boxes += [Box(f"row{i}", i * 4, 5.2, 3.4, 1, f"row of token {i}\nD elements, packed", LOGIC) for i in range(4)]
-    boxes += [Box(f"pad{i}", i * 4 + 3.4, 5.2, 0.6, 1, "··", OUTSIDE) for i in range(4)]
-    for i in range(4):
-        granules = ", ".join(str(g) for g in range(8) if CHANNEL[g] == i)
-        boxes.append(Box(f"c{i}", i * 4.9, 0, 4.2, 1, f"channel {i}\ngranules {granules}, …", OUTSIDE))
-    arrows = [Arrow(f"g{i}.S", f"c{i}.N") for i in range(4)]
-    arrows += [Arrow("row0.S@1.2", "g0.N@1.2"), Arrow("row1.S@4.8", "g1.N@4.4"), Arrow("row1.S@6.2", "g2.N@6.2")]
+    """The rows of a plane, and the channels that they are in."""
+    boxes = [Box(f"row{head}{token}", (4 * head + token) * 2.4, 3, 2.2, 1, f"head {head}\ntoken {token}", LOGIC)
+             for head in range(2) for token in range(4)]
+    boxes += [Box(f"c{i}", i * 4.9, 0, 4.2, 1, f"channel {i}", OUTSIDE) for i in range(4)]
+    arrows = [Arrow(f"row{head}{token}.S", f"c{CHANNEL[head][token]}.N") for head in range(2) for token in range(4)]
     return draw(boxes, arrows)
 
 
