@@ -11,11 +11,18 @@ S = `config.slices`, N = `config.chunk`, W = `config.operand_bits`, P = `config.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth import signed, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig, clog2
 from ..interface.descriptor import word_count_bits
+
+if TYPE_CHECKING:
+    import enum  # the same with types
+else:
+    from amaranth.lib import enum
 
 
 def tag_layout(c: SpAttenConfig) -> data.StructLayout:
