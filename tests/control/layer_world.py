@@ -75,7 +75,7 @@ class LayerWorld:
         if j.generate:
             return [j.counts[(s - kv_head) % c.slices] for s in range(c.slices)]
         keys = position + 1 if j.causal else len(j.ids)
-        return [len(range(s, keys, c.slices)) for s in range(c.slices)]
+        return [len(range((s - kv_head) % c.slices, keys, c.slices)) for s in range(c.slices)]
 
     def issue(self, meta: dict) -> None:
         c, j, tag, slot = self.c, self.j, meta["tag"], meta["slot"]

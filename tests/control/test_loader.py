@@ -75,7 +75,8 @@ class World:
                 here.asked = True
                 steps.pulse(lsb_wanted=1)
                 self.block.set(lsb_half=self.at % 2)
-                asked = [{"kv_head": here.head, "rows": self.rows, "half": self.at % 2, "value": v, "lsb": 1, "dense": self.dense}
+                asked = [{"kv_head": here.head, "rows": self.rows, "half": self.at % 2, "value": v, "lsb": 1,
+                          "dense": self.dense}
                          for v in range(1 + self.v_lsb)]
                 self.wanted += asked
                 self.before.append(0)
