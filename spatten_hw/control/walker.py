@@ -122,11 +122,13 @@ class Walker(wiring.Component):
             self.item_half.eq(half), self.lsb_half.eq(half), last_member.eq(member + 1 == job.group),
             replays.first.eq(first_item),
             # Walks for LSBs first: they hold slots.
-            walk.valid.eq(replays.walk.valid), walk.payload.eq(replays.walk.payload),
+            walk.valid.eq(replays.walk.valid),
             replays.walk.ready.eq(walk.ready),
             self.replayed.eq(Mux(replays.walk.valid & walk.ready, balanced_sum(list(replays.walk.payload.members)),
                                  take & again)),
         ]
+        with m.If(replays.walk.valid):
+            m.d.comb += walk.payload.eq(replays.walk.payload)
         m.d.sync += position.eq(next_position)
 
         def next_query_head() -> None:
@@ -171,7 +173,7 @@ class Walker(wiring.Component):
             with m.State("STREAM"), m.If(walk.ready & ~replays.walk.valid):
                 m.d.comb += [
                     walk.valid.eq(1), walk.payload.kv_head.eq(kv_head), walk.payload.slot.eq(first_slot),
-                    walk.payload.members.eq(members_of(c, job.group)), walk.payload.lsb.eq(0), walk.payload.fill.eq(0),
+                    walk.payload.members.eq(members_of(c, job.group)),
                 ]
                 m.next = "HEAD"
             # -- prompts ----------------------------------------------------------------------------------
