@@ -21,8 +21,8 @@ from .interface.registers import COUNTERS
 from .probe import connect_probe, probe_layout
 from .shared import Shared, own_reset
 from .stream.fork import StreamFork
-from .stream.layouts import prob_row
-from .stream.skid import connect_cut
+from .stream.layouts import acc_chunk, prob_row
+from .stream.skid import HalfBuffer, connect_cut
 from .units import ACTIVE, FRONT, UNITS
 
 
@@ -93,6 +93,8 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             seq.jobs.payload.eq(reader.job.payload), seq.jobs.valid.eq(reader.job.valid & ~registers.timed_out),
             reader.job.ready.eq(seq.jobs.ready & ~registers.timed_out),
+            # What the pruner may prepare for.
+            pruner.next_job.eq(reader.job.payload.job), pruner.next_valid.eq(reader.job.valid),
         ]
         connect(m, seq.completion, registers.completion)
         m.d.comb += [
@@ -146,19 +148,21 @@ class Accelerator(wiring.Component):
         for s in range(c.slices):
             connect(m, fetcher.k_chunks[s], score.k_chunks[s])
             connect(m, fetcher.v_chunks[s], value.v_chunks[s])
+            connect(m, fetcher.k_shared[s], score.shared[s])
+            connect(m, fetcher.v_shared[s], value.shared[s])
             connect(m, value.reads[s], fetcher.v_reads[s])
             connect(m, score.o[s], softmax.i[s])
         m.d.comb += [
-            score.shared.payload.eq(fetcher.shared.payload), score.shared.valid.eq(fetcher.shared.valid),
-            value.shared.payload.eq(fetcher.shared.payload), value.shared.valid.eq(fetcher.shared.valid),
-            fetcher.shared.ready.eq(1),
             prob_fork.i.payload.eq(softmax.o.payload), prob_fork.i.valid.eq(softmax.o.valid & seq.open),
             softmax.o.ready.eq(prob_fork.i.ready & seq.open),
         ]
         connect(m, prob_fork.o0, pruner.probs)
         connect(m, prob_fork.o1, topk.probs)
         connect(m, topk.kept, value.kept)
-        connect_cut(m, "value_sums", value.o, requantiser.i)
+        # The widest stream, but slow: the requantiser takes a chunk in four cycles at most, so half the rate is enough.
+        m.submodules.value_sums = value_sums = HalfBuffer(acc_chunk(c))
+        connect(m, value.o, value_sums.i)
+        connect(m, value_sums.o, requantiser.i)
         beats = connect_cut(m, "beats", requantiser.o, writer.rows)
         sums = connect_cut(m, "sums", requantiser.head_sums, pruner.head_sums)
         state = connect_cut(m, "state", pruner.state, writer.state)
@@ -168,7 +172,7 @@ class Accelerator(wiring.Component):
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         # Counted a cycle late, which keeps the blocks' handshakes off the path of the sequencer's adders.
         m.d.sync += [
-            seq.listed.eq(topk.listed), seq.value_done.eq(value.freed.valid),
+            seq.listed.eq(value.walked), seq.value_done.eq(value.freed.valid),
             seq.value_done_half.eq(value.freed_half), seq.value_done_first.eq(value.freed.item),
             seq.value_done_gang.eq(value.freed.gang),
         ]

@@ -16,7 +16,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.builder import JobBuilder, dense_rows_bytes
-from spatten_hw.host.layout import Arena, Plane, Write, pack_rows
+from spatten_hw.host.layout import Arena, Plane, Write
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import quantise
 from spatten_hw.host.shape import LayerShape, Precision, check_fits
@@ -73,7 +73,7 @@ class LayerTask:
     def layer_data(self, layer: int) -> Iterator[Write]:
         """The operand planes."""
         for plane, values, bits in self.planes:
-            yield from plane.images(pack_rows(values, bits))
+            yield from plane.images(plane.pack(values, bits))
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
         """Scores stay in the accelerator from layer to layer."""

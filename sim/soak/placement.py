@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, Write, pack_rows
+from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, Write, nibble_align
 from spatten_hw.host.plan import Plan
 from spatten_hw.interface.descriptor import STRIDE_BITS
 
@@ -32,7 +32,7 @@ class LooseArena(Arena):
         stride = room if room < 1 << STRIDE_BITS else row
         places = tokens if steps else -(-tokens // self.config.channels)
         head_stride = places * stride + beat * self.rng.choice([0, 0, 1, self.rng.randrange(8)])
-        plane = Plane(0, head_stride, stride, nbytes, self.config.channels, steps)
+        plane = Plane(0, head_stride, stride, nbytes, self.config.channels, steps, nibble_align(self.config))
         return dataclasses.replace(plane, base=self.alloc(plane.size(heads)))
 
 
@@ -42,4 +42,4 @@ class LoosePlan(Plan):
     def layer_data(self, layer: int) -> Iterator[Write]:
         """A layer's Q, K and V planes."""
         for name, values, bits in self.builder.parts(**self.codes(layer)):
-            yield from self.planes[layer][name].part(0, pack_rows(values, bits))
+            yield from self.planes[layer][name].part(0, self.planes[layer][name].pack(values, bits))

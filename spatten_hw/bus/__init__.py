@@ -1,5 +1,5 @@
-"""AXI4: signatures of the ports, what may be outstanding, beats in any order. All reads of the accelerator go through
-here, channel by channel; rows leave as steps (`fetch.row_step`).
+"""AXI4: signatures of the ports, and all reads of a memory channel: which go out, room for their beats, beats in any
+order; complete rows leave as steps, from which converters make chunks.
 
-May import: config, contract, fetch, primitives, shared, stream.
+May import: config, contract, primitives, stream.
 """

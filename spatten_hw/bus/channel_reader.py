@@ -8,8 +8,6 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ..config import SpAttenConfig
 from ..contract import contract
-from ..fetch.row_step import ReadClass, local_note, row_step, step_control
-from ..fetch.row_steps import RowSteps, step_command
 from ..primitives.widths import narrow
 from ..stream.layouts import key_note, plane_mode, read_request, shared_note, value_note
 from .axi import ar_layout, r_layout
@@ -17,6 +15,8 @@ from .beat_pool import BeatPool
 from .read_issue import AskedClass, ReadIssue
 from .read_waits import ReadWaits, waits_layout
 from .row_choice import RowChoice
+from .row_step import ReadClass, local_note, row_step, step_control
+from .row_steps import RowSteps, step_command
 
 
 class ChannelReader(wiring.Component):

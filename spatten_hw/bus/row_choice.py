@@ -8,14 +8,14 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import always_taken, contract
-from ..fetch.row_step import ReadClass, read_lsb, read_note
-from ..fetch.row_steps import row_start
 from ..primitives.one_hot import one_hot_mux
 from ..primitives.registers import NO_COLLISIONS
 from ..stream.arbiter import RoundRobin
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import ReadKind, key_note, plane_mode, shared_note, value_note
 from .read_issue import issued_read
+from .row_step import ReadClass, read_lsb, read_note
+from .row_steps import row_start
 
 
 class RowChoice(wiring.Component):

@@ -11,18 +11,19 @@ from ..contract import contract
 
 
 class ItemCounts(wiring.Component):
-    """Follows items from `item` (issued, for `item_half`) over `listed` (probabilities taken) or `dropped` (flat, to
-    come again) and `value_done` (`value_done_gang` of them leave Prob×V) to `item_done` (outputs made).
+    """Follows items from `item` (issued, for `item_half`) over `listed` (probabilities taken, V rows known) or
+    `dropped` (flat, to come again) and `value_done` (`value_done_gang` of them leave Prob×V) to `item_done` (outputs
+    made).
 
     `retire`: a pulse per half, all items of its head have been issued (`half_done`) and have left Prob×V. `scored`: no
-    item is before the top-k; `drained`: none is behind it. All counts are a cycle late.
+    item needs the survivors any more; `drained`: none is behind it. All counts are a cycle late.
     """
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
             "item": In(1), "item_half": In(1), "dropped": In(1), "dropped_half": In(1), "half_done": In(2),
-            "listed": In(1), "value_done": In(1), "value_done_half": In(1),
+            "listed": In(c.max_group.bit_length()), "value_done": In(1), "value_done_half": In(1),
             "value_done_gang": In(c.max_group.bit_length()), "item_done": In(1),
             "retire": Out(2), "scored": Out(1), "drained": Out(1),
         })
@@ -54,7 +55,7 @@ class ItemCounts(wiring.Component):
             in_back.eq((in_back + self.listed - self.item_done)[:width]),
         ]
         contract(m, in_front + self.item >= self.listed + self.dropped, "only items that were issued are scored")
-        contract(m, (in_back != 0) | self.listed, "only items that were scored are done", when=self.item_done)
+        contract(m, (in_back != 0) | (self.listed != 0), "only items that were scored are done", when=self.item_done)
         contract(m, (in_front <= c.items) & ~in_back.all(), "items are counted")
         m.d.comb += [self.scored.eq(in_front == 0), self.drained.eq(in_back == 0)]
         return m

@@ -84,7 +84,7 @@ class Sequencer(wiring.Component):
     slot: Signal
     #: Bit per half: its V SRAM is full.
     values_ready: Signal
-    #: Pulse: an item's last probabilities have been taken.
+    #: Items that need the survivors no longer, in this cycle: probabilities taken, V rows asked for by index.
     listed: Signal
     #: Pulse: a gang leaves Prob×V.
     value_done: Signal
@@ -142,7 +142,8 @@ class Sequencer(wiring.Component):
             "meta": Out(stream.Signature(slot_meta(c))), "decided": In(stream.Signature(decision_notice(c))),
             "free": In(stream.Signature(slot)), "slot_taken": Out(1), "slot": Out(c.slot_bits),
             "values_ready": Out(2),
-            "listed": In(1), "value_done": In(1), "value_done_half": In(1), "value_done_first": In(c.item_bits),
+            "listed": In(c.max_group.bit_length()), "value_done": In(1), "value_done_half": In(1),
+            "value_done_first": In(c.item_bits),
             "value_done_gang": In(c.max_group.bit_length()), "item_done": In(1), "drained": Out(1),
             "write_idle": In(1),
             "fetch_errors": In(len(FETCH_ERRORS)), "write_errors": In(len(WRITE_ERRORS)),
@@ -184,7 +185,8 @@ class Sequencer(wiring.Component):
             self.slot_taken.eq(walker.slot_taken), self.slot.eq(walker.slot),
             self.list_row.eq(walker.list_row), walker.list_ids.eq(self.list_ids),
             loader.start.eq(stages.start & ~stages.job.generate), loader.heads.eq(self.heads_alive),
-            loader.rows.eq(self.alive_tokens), loader.done.eq(walker.half_done),
+            loader.rows.eq(self.alive_tokens),
+            loader.dense.eq(self.alive_tokens == stages.job.tokens), loader.done.eq(walker.half_done),
             loader.lsb_wanted.eq(walker.lsb_wanted), loader.lsb_half.eq(walker.lsb_half),
             loader.v_lsb.eq(stages.job.v_lsb != 0), self.values_ready.eq(loader.values),
             self.issued.eq(walker.query), self.replayed.eq(walker.replayed),

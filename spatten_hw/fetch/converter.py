@@ -6,14 +6,14 @@ from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.planes import SLOTS, covers_beats, piece_beats, piece_units, row_widths, slot_widths, slots_of
+from ..bus.row_step import row_step
 from ..config import SpAttenConfig
 from ..contract import always_taken, contract
 from ..primitives.one_hot import any_of
 from ..primitives.pipeline import PART, copies
 from ..stream.layouts import operand_chunk
 from .operand import cases, decoded, operand, operand_select
-from .planes import SLOTS, covers_beats, piece_beats, piece_units, row_widths, slot_widths, slots_of
-from .row_step import row_step
 
 
 class ChunkConverter(wiring.Component):

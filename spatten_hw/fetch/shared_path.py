@@ -6,6 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bus.row_step import row_step
 from ..config import SpAttenConfig
 from ..contract import always_taken, at_most_one, contract
 from ..primitives.one_hot import one_hot_mux
@@ -14,7 +15,6 @@ from ..stream.arbiter import RoundRobin
 from ..stream.layouts import ReadKind, operand_chunk, shared_note
 from .converter import ChunkConverter
 from .fill_walk import returned_layout
-from .row_steps import row_step
 from .word_reads import word_beat
 
 #: Bits of a step that one copy of the choice selects.

@@ -6,12 +6,12 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from ..bus.row_step import as_key_note, as_value_note, local_note, row_step
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import key_note, operand_chunk, value_note
 from .converter import ChunkConverter
-from .row_step import as_key_note, as_value_note, local_note, row_step
 
 #: Cycles from the choice of a row (`k_begun`) to the one in which the place of its first chunk may be counted as free,
 #: at best: choice, start, step, table, pool, converter (2), queue.
@@ -83,7 +83,8 @@ class SliceFeed(wiring.Component):
         """The queue of one class, and the chunks reserved in it."""
         c = self.config
         out, begun = getattr(self, f"{name}_chunks"), getattr(self, f"{name}_begun")
-        m.submodules[f"{name}_queue"] = queue = StreamFifo(out.payload.shape(), self.depth)
+        m.submodules[f"{name}_queue"] = queue = StreamFifo(out.payload.shape(), self.depth,
+                                                            wide=len(out.payload.data))
         into = queue.i.payload
         connect(m, queue.o, wiring.flipped(out))
         m.d.comb += [queue.i.valid.eq(valid), into.data.eq(chunk.data), into.chunk.eq(chunk.chunk),

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig
 from .job import HeadScale, LayerJob, check, descriptor_bytes
-from .layout import WORD_BYTES, Arena, Plane, Write, pack_rows, row_bytes, survivor_words
+from .layout import WORD_BYTES, Arena, Plane, Write, nibble_align, packed_bytes, row_bytes, survivor_words
 from .quantise import split
 from .scales import out_scale, score_scale
 from .shape import LayerShape, Precision
@@ -48,13 +48,13 @@ class JobBuilder:
     def query_plane(self, rows: int, *, steps: bool = False) -> Plane:
         """A fresh plane of `rows` queries of every query head. `steps`: each is the only query of a generation job,
         which takes the plane of its `step`."""
-        nbytes = row_bytes(self.shape.dim, self.precision.q_bits)
+        nbytes = packed_bytes(self.shape.dim, self.precision.q_bits, nibble_align(self.config))
         return self.arena.plane(self.shape.query_heads, rows, nbytes, steps=steps)
 
     def key_value_planes(self, tokens: int) -> dict[str, Plane]:
         """Fresh planes of K and V."""
         s, p = self.shape, self.precision
-        return {name: self.arena.plane(s.kv_heads, tokens, row_bytes(s.dim, bits))
+        return {name: self.arena.plane(s.kv_heads, tokens, packed_bytes(s.dim, bits, nibble_align(self.config)))
                 for name, bits in p.planes.items() if name != "q"}
 
     def out_plane(self, rows: int) -> Plane:
@@ -78,7 +78,7 @@ class JobBuilder:
     def images(self, planes: Planes, **codes: np.ndarray) -> Iterator[Write]:
         """The bytes of whole planes, from integers `q`, `k`, `v` [heads, rows, D]."""
         for name, values, bits in self.parts(**codes):
-            yield from planes[name].images(pack_rows(values, bits))
+            yield from planes[name].images(planes[name].pack(values, bits))
 
     def parts(self, **codes: np.ndarray) -> Iterator[tuple[str, np.ndarray, int]]:
         """(plane's name, integers, width) of every plane of `q`, `k`, `v`."""

@@ -36,30 +36,57 @@ def row_beats(dim: int, bits: int, config: SpAttenConfig) -> int:
     return -(-row_bytes(dim, bits) // config.beat_bytes)
 
 
-def pack_rows(values: np.ndarray, bits: int) -> np.ndarray:
-    """Integers [..., D] → uint8 [..., row_bytes]; the low `bits` bits of each are stored, in `BIT_PLANES`."""
-    v = np.asarray(values, dtype=np.int64)
-    parts, low = [], bits
+def nibble_align(config: SpAttenConfig) -> int:
+    """Bytes of which the nibbles of 6-bit rows begin on a multiple: those of a chunk, but no more than a beat."""
+    return min(max(1, config.chunk // 2), config.beat_bytes)
+
+
+def _plane_starts(dim: int, bits: int, align: int) -> list[tuple[int, int, int]]:
+    """(first byte, width, lowest bit of an element) of every plane of a row, in memory order.
+
+    The planes follow one another from the top; but of 6 bits the pairs come first, and the nibbles on a multiple of
+    `align` (`nibble_align`): so a beat that begins both planes has what the first chunk needs of them.
+    """
+    low, planes = bits, []
     for width in BIT_PLANES[bits]:
         low -= width
+        planes.append((width, low))
+    if bits == 6:
+        return [(0, *planes[1]), (-(-dim * 2 // 8 // align) * align, *planes[0])]
+    starts = np.cumsum([0, *(dim * width // 8 for width, _ in planes)])
+    return [(int(at), *plane) for at, plane in zip(starts, planes, strict=False)]
+
+
+def packed_bytes(dim: int, bits: int, align: int) -> int:
+    """Bytes of one packed row, with what lies between its planes; it has as many beats as without."""
+    first, width, _ = _plane_starts(dim, bits, align)[-1]
+    return first + dim * width // 8
+
+
+def pack_rows(values: np.ndarray, bits: int, align: int) -> np.ndarray:
+    """Integers [..., D] → uint8 [..., packed_bytes]; the low `bits` bits of each are stored, in `BIT_PLANES`; `align`:
+    `nibble_align` of the build."""
+    v = np.asarray(values, dtype=np.int64)
+    dim = v.shape[-1]
+    rows = np.zeros((*v.shape[:-1], packed_bytes(dim, bits, align)), dtype=np.uint8)
+    for first, width, low in _plane_starts(dim, bits, align):
         fields = (v >> low & ((1 << width) - 1)).astype(np.uint8)
         per_byte = 8 // width
-        grouped = fields.reshape(*v.shape[:-1], v.shape[-1] // per_byte, per_byte)
-        parts.append(np.bitwise_or.reduce(grouped << (width * np.arange(per_byte, dtype=np.uint8)), axis=-1))
-    return np.concatenate(parts, axis=-1).astype(np.uint8)
+        grouped = fields.reshape(*v.shape[:-1], dim // per_byte, per_byte)
+        rows[..., first:first + dim // per_byte] = np.bitwise_or.reduce(
+            grouped << (width * np.arange(per_byte, dtype=np.uint8)), axis=-1)
+    return rows
 
 
-def unpack_rows(rows: np.ndarray, dim: int, bits: int, signed: bool = True) -> np.ndarray:
-    """uint8 [..., row_bytes] → int64 [..., D]: the inverse of `pack_rows`."""
+def unpack_rows(rows: np.ndarray, dim: int, bits: int, align: int, signed: bool = True) -> np.ndarray:
+    """uint8 [..., ≥ packed_bytes] → int64 [..., D]: the inverse of `pack_rows`."""
     raw = np.asarray(rows, dtype=np.uint8)
     v = np.zeros((*raw.shape[:-1], dim), dtype=np.int64)
-    at = 0
-    for width in BIT_PLANES[bits]:
+    for first, width, low in _plane_starts(dim, bits, align):
         per_byte = 8 // width
-        part = raw[..., at:at + dim // per_byte]
-        at += dim // per_byte
+        part = raw[..., first:first + dim // per_byte]
         fields = part[..., None] >> (width * np.arange(per_byte, dtype=np.uint8)) & np.uint8((1 << width) - 1)
-        v = v << width | fields.reshape(v.shape)
+        v |= fields.reshape(v.shape).astype(np.int64) << low
     return v - ((v >> (bits - 1)) << bits) if signed else v
 
 
@@ -81,7 +108,7 @@ class Plane:
 
     `steps`: rows of single queries instead, one for each step of generation; each is token 0 of the job of its step,
     whose plane is `step`. That of (head, step) lies in channel head mod `channels`, at base + head·head_stride +
-    step·token_stride.
+    step·token_stride. `align`: `nibble_align` of the build.
     """
 
     base: int
@@ -90,6 +117,7 @@ class Plane:
     nbytes: int
     channels: int = 1
     steps: bool = False
+    align: int = 1
 
     def channel(self, head: np.ndarray | int, tokens: np.ndarray | int) -> np.ndarray:
         """Channels of the rows of `tokens` of `head`."""
@@ -99,6 +127,10 @@ class Plane:
         """Local byte addresses of the rows of `tokens` of `head`."""
         place = np.asarray(tokens, dtype=np.int64) // (1 if self.steps else self.channels)
         return self.base + np.asarray(head, dtype=np.int64) * self.head_stride + place * self.token_stride
+
+    def pack(self, values: np.ndarray, bits: int) -> np.ndarray:
+        """Integers [..., D] of `bits` bits as rows of this plane, uint8 [..., nbytes]."""
+        return pack_rows(values, bits, self.align)
 
     def step(self, number: int) -> Plane:
         """The plane of a generation job, whose only query is that of step `number`."""
@@ -187,7 +219,7 @@ class Arena:
         """A fresh plane; rows follow one another beat by beat. `steps`: for single queries."""
         stride = self.whole_beats(nbytes)
         places = tokens if steps else -(-tokens // self.config.channels)
-        plane = Plane(0, places * stride, stride, nbytes, self.config.channels, steps)
+        plane = Plane(0, places * stride, stride, nbytes, self.config.channels, steps, nibble_align(self.config))
         return replace(plane, base=self.alloc(plane.size(heads)))
 
     def whole_beats(self, nbytes: int) -> int:

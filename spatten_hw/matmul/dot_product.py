@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..contract import always_taken, contract
+from ..primitives.adder_tree import adder_tree
 from ..primitives.pipeline import Pipeline
 from ..primitives.registers import NO_COLLISIONS
-from ..primitives.tree import registered_tree, tree_stages
+from ..primitives.tree import tree_stages
 from ..primitives.widths import resize
 from ..stream.layouts import score_write
 from .issue import place_layout
@@ -60,7 +59,7 @@ class DotProduct(wiring.Component):
         operands = [pipeline.stage([x.word_select(e, c.operand_bits).as_signed() for e in range(c.chunk)], name)
                     for x, name in ((self.k, "k_"), (self.q, "q_"))]
         products = pipeline.stage([k * q for k, q in zip(*operands, strict=True)], "product")
-        chunk_sum = registered_tree(m, products, self._adder(m), "tree")
+        chunk_sum = adder_tree(m, products, "tree")
 
         # Valid bits and places beside the products: [0] with the operand registers, [-1] with the sum of the chunk.
         steps = dot_product_latency(c) - 1
@@ -116,14 +115,3 @@ class DotProduct(wiring.Component):
                 m.d.comb += self.busy.eq(1)
         always_taken(m, self.o, "scores of a slice")
         return m
-
-    @staticmethod
-    def _adder(m: Module) -> Callable[[Value, Value], Value]:
-        """An addition with a sum of its own. Yosys joins additions that follow each other to one of many numbers and
-        builds it from full adders in LUTs: a quarter more LUTs per slice than a carry chain each."""
-        def add(a: Value, b: Value) -> Value:
-            exact = a + b
-            part = Signal(exact.shape(), name="tree_part", attrs={"keep": 1})
-            m.d.comb += part.eq(exact)
-            return part
-        return add

@@ -47,6 +47,8 @@ class GangGather(wiring.Component):
     gangs: stream.Interface
     #: Pulse: a gang's outputs have been read.
     freed: data.View
+    #: Items that need the class lists no longer, in this cycle.
+    walked: Signal
     #: Item whose tag is on `tag` one cycle later.
     tag_item: Signal
     tag: data.View
@@ -64,7 +66,7 @@ class GangGather(wiring.Component):
             # Work of every slice, `entries[s]`; a slice with nothing to do only gets the gang's last entry.
             "entries": Out(stream.Signature(value_entry(c))).array(c.slices),
             "gangs": Out(stream.Signature(gang_entry(c))),
-            "freed": In(freed_items(c)),
+            "freed": In(freed_items(c)), "walked": Out(c.max_group.bit_length()),
             "tag_item": In(c.item_bits),
             "tag": Out(tag_layout(c)),
             "busy": Out(1),
@@ -97,7 +99,7 @@ class GangGather(wiring.Component):
             complete.i.p.kv_head.eq(row.tag.kv_head),
             complete.i.p.half.eq(row.tag.half), complete.i.p.stream.eq(row.tag.stream),
             walk.half_filled.eq(self.half_filled), walk.list_indexes.eq(self.list_indexes),
-            self.list_row.eq(walk.list_row), walk.freed.eq(self.freed),
+            self.list_row.eq(walk.list_row), walk.freed.eq(self.freed), self.walked.eq(walk.walked),
         ]
         m.submodules.tags = tags = Memory(shape=unsigned(tag_layout(c).size), depth=1 << c.item_bits, init=[])
         w, r = tags.write_port(), tags.read_port(transparent_for=())

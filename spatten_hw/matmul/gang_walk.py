@@ -33,6 +33,7 @@ class GangWalk(wiring.Component):
         it to the slices and to the output tree (`gangs`). entries[s]: one per row in which slice s keeps a row for a
         member, and one with `last` in the gang's last row. A row leaves for all slices at once, into their skid
         buffers: the walk stalls while one of them is full.
+    walked: items of a gang whose last row has got its indexes, in that cycle.
     write …: see `KeptBits`; first, last: the gang of the row that is written, and whether it is its vector's last.
         list_row, list_indexes, half_filled, freed: see `GangGather`.
     Rate: one row per cycle, no gap between gangs. Latency 4 cycles from `i` to the entries of row 0.
@@ -49,7 +50,7 @@ class GangWalk(wiring.Component):
             "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
             "entries": Out(stream.Signature(value_entry(c))).array(c.slices),
             "gangs": Out(stream.Signature(gang_entry(c))),
-            "freed": In(freed_items(c)),
+            "freed": In(freed_items(c)), "walked": Out(c.max_group.bit_length()),
             "busy": Out(1),
         })
 
@@ -109,6 +110,7 @@ class GangWalk(wiring.Component):
             kept.read.eq(moves), kept.first.eq(job.first), kept.read_row.eq(row),
             # The lists have no enable: while the walk stalls they show the same row again.
             self.list_row.eq(Mux(moves, row, read_row)),
+            self.walked.eq(Mux(read_valid & read_last & moves, read_job.gang, 0)),
         ]
 
         # The entries of a row.

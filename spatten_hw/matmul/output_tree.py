@@ -32,8 +32,9 @@ def tree_latency(c: SpAttenConfig) -> int:
 
 
 def output_queue(c: SpAttenConfig) -> int:
-    """Chunks its queue holds: one that is taken from at once never waits for its own room."""
-    return tree_latency(c) + 3
+    """Chunks its queue holds: one that is taken from at once never waits for its own room; one more, since what follows
+    holds only one."""
+    return tree_latency(c) + 4
 
 
 class OutputTree(wiring.Component):
@@ -82,7 +83,7 @@ class OutputTree(wiring.Component):
         m = Module()
         c = self.config
         depth = output_queue(c)
-        m.submodules.queue = queue = never_full(acc_chunk(c), depth)
+        m.submodules.queue = queue = never_full(acc_chunk(c), depth, wide=c.chunk * c.acc_bits)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 
         finished = Signal(c.sums)

@@ -25,9 +25,10 @@ class ThresholdTracking(wiring.Component):
     pruning that will probably follow (the next job's, if it has been read).
 
     A vector counts the digit at bit `window` of the keys, 4 bits, and collects the tokens with a digit of `low` to
-    `high`. `begin` in the cycle before its first row: `window` may be taken over. `decided`, after its last row: the
-    threshold has this `digit`, or is `higher` than all of them. From that the window is chosen that gives digits of 7
-    to 13, and the digit then; the threshold of the same tokens can only rise.
+    `high`. `begin` in the cycle before its first row, which takes over the `window`, `end` with its last. Some cycles
+    later it is `decided`, while the next vector may already be under way: the threshold has this `digit`, or is
+    `higher` than all of them. From that the next window is chosen, one that gives digits of 7 to 13, and the digit
+    then; the threshold of the same tokens can only rise.
 
     `ready`: the last vector found the threshold's digit among the candidates, for just the parameters of `job`, and
     nothing has changed since (`spoil`). `params`: those of `next` (while `follow`), or of the `job` since `start`.
@@ -39,7 +40,7 @@ class ThresholdTracking(wiring.Component):
         super().__init__({
             "next": In(pruning_params(c)), "follow": In(1), "job": In(pruning_params(c)), "start": In(1),
             "params": Out(pruning_params(c)),
-            "begin": In(1), "decided": In(1), "digit": In(DIGIT_BITS), "higher": In(1), "spoil": In(1),
+            "begin": In(1), "end": In(1), "decided": In(1), "digit": In(DIGIT_BITS), "higher": In(1), "spoil": In(1),
             "window": Out(range(key_bits(c))), "low": Out(DIGIT_BITS), "high": Out(DIGIT_BITS), "ready": Out(1),
         })
 
@@ -56,18 +57,22 @@ class ThresholdTracking(wiring.Component):
         with m.Elif(self.follow):
             m.d.sync += params.eq(self.next)
 
-        # `aim`, `center`: window and first digit of the next vector.
+        # `aim`, `center`: window and first digit of the next vector; `used`, `judged`: windows of the one under way and
+        # of the one before, which is decided (vectors of a few rows may be mistaken for each other, here only).
         aim = Signal(range(key_bits(c)), init=(self.lowest + self.highest) // 2)
         center = Signal(DIGIT_BITS)
+        used, judged = (Signal(range(key_bits(c)), name=name, reset_less=True) for name in ("used", "judged"))
         step, then = Signal(range(-4, 5)), Signal(DIGIT_BITS)
         moved = Signal(range(-4, key_bits(c) + 4))
-        m.d.comb += [self.window.eq(aim), step.eq(4), then.eq(1), moved.eq(aim + step)]
+        m.d.comb += [self.window.eq(aim), step.eq(4), then.eq(1),
+                     moved.eq((judged + step)[:len(moved)].as_signed())]
         with m.If(~self.higher), m.Switch(self.digit):
             for digit, (raised, following) in NEXT.items():
                 with m.Case(digit):
                     m.d.comb += [step.eq(raised), then.eq(following)]
         with m.If(self.decided):
-            m.d.sync += [aim.eq(Mux(moved < self.lowest, self.lowest, Mux(moved > self.highest, self.highest, moved))),
+            limited = Mux(moved < self.lowest, self.lowest, Mux(moved > self.highest, self.highest, moved))
+            m.d.sync += [aim.eq(limited[:len(aim)]),      # not negative: between lowest and highest
                          center.eq(Mux((moved < self.lowest) & ~self.higher, self.digit, then))]
 
         whole, found = Signal(), Signal()
@@ -75,9 +80,11 @@ class ThresholdTracking(wiring.Component):
             m.d.sync += found.eq(whole & ~self.higher & (self.digit >= self.low) & (self.digit <= self.high))
         with m.If(self.begin):
             m.d.sync += [
-                self.low.eq(center), whole.eq(steady.all()),
+                used.eq(aim), self.low.eq(center), whole.eq(steady.all()),
                 self.high.eq(Mux(center > Const((1 << DIGIT_BITS) - SPAN), (1 << DIGIT_BITS) - 1, center + SPAN - 1)),
             ]
+        with m.If(self.end):
+            m.d.sync += judged.eq(used)
         with m.If(self.spoil | ~same):
             m.d.sync += [whole.eq(0), found.eq(0)]
         m.d.comb += self.ready.eq(found & matches)

@@ -68,7 +68,7 @@ class BurstBuilder(wiring.Component):
         c = self.config
         longest = burst_beats(c)
         # Room for a burst being read while the next one is collected.
-        m.submodules.beat_fifo = beat_fifo = StreamFifo(beat_layout(c), 2 * longest + 2)
+        m.submodules.beat_fifo = beat_fifo = StreamFifo(beat_layout(c), 2 * longest + 2, wide=c.axi_data_bits)
         m.submodules.burst_fifo = burst_fifo = StreamFifo(burst_layout(c), 4)
 
         # Arbiter: grants one of the two inputs until its row ends.

@@ -101,7 +101,7 @@ class Writer(wiring.Component):
         failed = [Signal(c.channels, name=f"failed_{kind}") for kind in ("output", "state")]
         for n in range(c.channels):
             aw_fifo = StreamFifo(aw_layout(c), ADDRESS_DEPTH)
-            w_fifo = StreamFifo(w_layout(c), max(4, burst_beats(c)))
+            w_fifo = StreamFifo(w_layout(c), max(4, burst_beats(c)), wide=c.axi_data_bits)
             m.submodules[f"aw_fifo_{n}"] = aw_fifo
             m.submodules[f"w_fifo_{n}"] = w_fifo
             wiring.connect(m, aw_fifo.o, wiring.flipped(self.aw[n]))

@@ -138,7 +138,7 @@ class Rig(wiring.Component):
             self.waits.eq(reader.waits), converter.i.payload.eq(shared.payload),
             converter.i.valid.eq(shared.valid & self.shared_steps.ready
                                  & (shared.payload.note.kind != ReadKind.WORDS)),
-            self.r_seen.valid.eq(store.r.valid), self.step_seen.valid.eq(reader.local.valid),
+            reader.k_first.eq(1), self.r_seen.valid.eq(store.r.valid), self.step_seen.valid.eq(reader.local.valid),
             self.ar_seen.valid.eq(reader.ar.valid), self.ar_seen.payload.eq(reader.ar.payload.len),
             self.asked.valid.eq(reader.asked != 0), self.asked.payload.beats.eq(reader.asked),
             self.asked.payload.kind.eq(reader.asked_class), self.feeds_idle.eq(Cat(f.idle for f in self.feeds).all()),
@@ -149,7 +149,8 @@ class Rig(wiring.Component):
             connect(m, feed.k_chunks, flipped(getattr(self, f"k_chunks{n}")))
             connect(m, feed.v_chunks, flipped(getattr(self, f"v_chunks{n}")))
             m.d.comb += [
-                feed.number.eq(n), feed.chunks.eq(self.chunks), feed.i.payload.eq(reader.local.payload),
+                feed.number.eq(n), feed.k_length.eq(self.chunks), feed.v_length.eq(self.chunks),
+                feed.i.payload.eq(reader.local.payload),
                 feed.i.valid.eq(reader.local.valid), feed.k_begun.eq(reader.k_begun[n]),
                 feed.v_begun.eq(reader.v_begun[n]), reader.k_room[n].eq(feed.k_room), reader.v_room[n].eq(feed.v_room),
             ]

@@ -75,7 +75,7 @@ class Job:
         bits, errors = contents(self.c)
         places = np.arange(at, at + beats) % beats_in_memory(self.c)
         width, lsb, shift = mode
-        values = operands(bits[places].ravel(), width, self.dim, lsb, shift) & ((1 << self.c.operand_bits) - 1)
+        values = operands(self.c, bits[places].ravel(), width, self.dim, lsb, shift) & ((1 << self.c.operand_bits) - 1)
         return values.reshape(-1, self.c.chunk), bool(errors[places].any())
 
 

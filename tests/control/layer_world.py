@@ -255,5 +255,6 @@ class LayerWorld:
         assert self.halves_done == (0 if j.generate else len(j.heads))
         keys = [w.position + 1 if j.causal else len(j.ids) for w in self.metas]
         assert self.scores == ([] if j.generate else [
-            {"slot": w.slot, "keys": k, "half": w.tag["half"], "refetched": w.tag["refetched"]}
+            {"slot": w.slot, "keys": k, "half": w.tag["half"], "refetched": w.tag["refetched"],
+             "turn": w.tag["kv_head"] % self.c.slices}
             for w, k in zip(self.metas, keys, strict=True)])

@@ -13,18 +13,27 @@ def beats_of(c: SpAttenConfig, width: int, dim: int) -> int:
     return -(-dim * width // c.axi_data_bits)
 
 
-def elements(bits: np.ndarray, width: int, dim: int) -> np.ndarray:
+def starts(c: SpAttenConfig, width: int, dim: int) -> list[int]:
+    """First bit of every plane of a row, from the top one down. Of 6 bits the pairs come first, and the nibbles begin
+    on a multiple of their piece, or of a beat."""
+    if width == 6:
+        align = min(4 * c.chunk, c.axi_data_bits)
+        return [-(-dim * 2 // align) * align, 0]
+    return [dim * sum(PLANES[width][:n]) for n in range(len(PLANES[width]))]
+
+
+def elements(c: SpAttenConfig, bits: np.ndarray, width: int, dim: int) -> np.ndarray:
     """The `dim` elements (unsigned) of a row given as bits [n]."""
-    value, at = np.zeros(dim, dtype=np.int64), 0
-    for part in PLANES[width]:
+    value = np.zeros(dim, dtype=np.int64)
+    for at, part in zip(starts(c, width, dim), PLANES[width], strict=True):
         plane = bits[at:at + dim * part].reshape(dim, part).astype(np.int64) @ (1 << np.arange(part))
-        value, at = (value << part) | plane, at + dim * part
+        value = (value << part) | plane
     return value
 
 
-def operands(bits: np.ndarray, width: int, dim: int, lsb: bool, shift: bool) -> np.ndarray:
+def operands(c: SpAttenConfig, bits: np.ndarray, width: int, dim: int, lsb: bool, shift: bool) -> np.ndarray:
     """On-chip operands of a row given as bits."""
-    value = elements(bits, width, dim)
+    value = elements(c, bits, width, dim)
     if lsb:
         return value
     value = value - ((value >> width - 1) << width)
@@ -42,15 +51,14 @@ def plan(c: SpAttenConfig, width: int, dim: int) -> int:
     held: dict[int, range] = {}
     steps, beat = 0, c.axi_data_bits
     for chunk in range(dim // c.chunk):
-        loads, start = set(), 0
-        for plane, part in enumerate(PLANES[width]):
+        loads = set()
+        for plane, (start, part) in enumerate(zip(starts(c, width, dim), PLANES[width], strict=True)):
             size = c.chunk * part
             first = (start + chunk * size) // beat
             needed = range(first, first + max(1, size // beat))
             if held.get(plane) != needed:
                 loads |= set(needed)
                 held[plane] = needed
-            start += dim * part
         steps += max(1, len(loads))
     return steps
 

@@ -8,10 +8,10 @@ from amaranth import Cat, Module
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from spatten_hw.bus.row_step import read_note, row_step, step_control
+from spatten_hw.bus.row_steps import RowSteps, row_start
 from spatten_hw.config import SpAttenConfig, clog2
 from spatten_hw.fetch.converter import ChunkConverter
-from spatten_hw.fetch.row_step import read_note, row_step, step_control
-from spatten_hw.fetch.row_steps import RowSteps, row_start
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.stream.layouts import operand_chunk
 from tests.seeds import numbers
@@ -100,7 +100,7 @@ def run(name: str, rows: list[tuple[int, int, bool, bool, int]], stall: float, l
     at = 0
     for row, (i, w, is_lsb, shifted, d) in enumerate(rows):
         n = d // c.chunk
-        want = operands(bits[i].ravel(), w, d, is_lsb, shifted) & ((1 << c.operand_bits) - 1)
+        want = operands(c, bits[i].ravel(), w, d, is_lsb, shifted) & ((1 << c.operand_bits) - 1)
         assert (got[at:at + n] == want.reshape(n, c.chunk)).all(), (row, w, is_lsb, shifted, d)
         assert out["chunk"][at:at + n].tolist() == list(range(n))
         assert out["last"][at:at + n].tolist() == [0] * (n - 1) + [1]

@@ -12,7 +12,15 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import decode
-from spatten_hw.host.layout import Plane, pack_outputs, place_of_words, row_bytes, survivor_words, unpack_rows
+from spatten_hw.host.layout import (
+    Plane,
+    nibble_align,
+    pack_outputs,
+    packed_bytes,
+    place_of_words,
+    survivor_words,
+    unpack_rows,
+)
 from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS
 from spatten_hw.interface.registers import COUNTERS, register_map
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator
@@ -97,10 +105,10 @@ class FakeDevice:
         return Plane(base, head, token, nbytes, self.config.channels)
 
     def _plane(self, job, name, bits, heads, rows, signed=True):
-        plane = self._place(job, name, row_bytes(job.dim, bits))
+        plane = self._place(job, name, packed_bytes(job.dim, bits, nibble_align(self.config)))
         raw = [[np.frombuffer(self.mem_read(int(plane.channel(h, t)), int(plane.address(h, t)), plane.nbytes), np.uint8)
                 for t in range(rows)] for h in range(heads)]
-        return unpack_rows(np.array(raw), job.dim, bits, signed)
+        return unpack_rows(np.array(raw), job.dim, bits, nibble_align(self.config), signed)
 
     def _operand(self, job, name):
         msb, lsb = getattr(job, f"{name}_msb"), getattr(job, f"{name}_lsb")

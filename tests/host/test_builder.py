@@ -62,7 +62,7 @@ def test_images_are_the_integers(builder):
         plane = planes[name]
         found = [[memory[(token + head) % 2, plane.base][head * plane.head_stride + token // 2 * plane.token_stride:]
                   [:plane.nbytes] for token in range(9)] for head in range(heads)]
-        return unpack_rows(np.array(found), SHAPE.dim, job.width(name), signed)
+        return unpack_rows(np.array(found), SHAPE.dim, job.width(name), plane.align, signed)
 
     assert np.array_equal(rows("q", 6), codes["q"]) and np.array_equal(rows("v_msb", 3), codes["v"])
     assert np.array_equal(join(rows("k_msb", 3), rows("k_lsb", 3, signed=False), 4), codes["k"])

@@ -12,6 +12,7 @@ from spatten_hw.host.layout import (
     pack_outputs,
     pack_rows,
     pack_survivors,
+    packed_bytes,
     place_of_words,
     row_beats,
     row_bytes,
@@ -27,13 +28,20 @@ TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=32, sram_to
 
 @pytest.mark.parametrize("bits", PLANE_WIDTHS)
 @pytest.mark.parametrize("dim", [4, 12, 32])
-def test_pack_and_unpack(bits, dim):
+@pytest.mark.parametrize("align", [1, 4])
+def test_pack_and_unpack(bits, dim, align):
     rng = np.random.default_rng(bits)
     x = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), (2, 3, dim))
-    rows = pack_rows(x, bits)
-    assert rows.shape == (2, 3, row_bytes(dim, bits)) and rows.dtype == np.uint8
-    assert np.array_equal(unpack_rows(rows, dim, bits), x)
-    assert np.array_equal(unpack_rows(rows, dim, bits, signed=False), x & ((1 << bits) - 1))
+    rows = pack_rows(x, bits, align)
+    assert rows.shape == (2, 3, packed_bytes(dim, bits, align)) and rows.dtype == np.uint8
+    assert np.array_equal(unpack_rows(rows, dim, bits, align), x)
+    assert np.array_equal(unpack_rows(rows, dim, bits, align, signed=False), x & ((1 << bits) - 1))
+    if bits == 6:       # the pairs first, the nibbles on a multiple of `align`
+        pairs, nibbles = dim * 2 // 8, -(-dim * 2 // 8 // align) * align
+        low = (x & 3).reshape(2, 3, pairs, 4) << [0, 2, 4, 6]
+        assert np.array_equal(rows[..., :pairs], low.sum(axis=-1))
+        assert np.array_equal(rows[..., nibbles:], pack_rows(x >> 2, 4, 1)) and rows.shape[-1] == nibbles + dim // 2
+        return
     # Plane of bits after plane of bits, the top ones first; in each, element 0 in the lowest bits.
     value, at, low = 0, 0, bits
     for width in BIT_PLANES[bits]:
@@ -46,9 +54,9 @@ def test_pack_and_unpack(bits, dim):
 
 
 def test_packing_by_hand():
-    assert pack_rows(np.array([0x123, 0x456, 0x789, 0xABC]), 12).tobytes().hex() == "124578ab" + "63c9"
-    assert pack_rows(np.array([1, 2, 3, -1]), 4).tobytes().hex() == "21f3"
-    assert pack_rows(np.array([0b000001, 0b000110, 0b111111, 0b010000]), 6).tobytes().hex() == "104f" + "39"
+    assert pack_rows(np.array([0x123, 0x456, 0x789, 0xABC]), 12, 1).tobytes().hex() == "124578ab" + "63c9"
+    assert pack_rows(np.array([1, 2, 3, -1]), 4, 1).tobytes().hex() == "21f3"
+    assert pack_rows(np.array([0b000001, 0b000110, 0b111111, 0b010000]), 6, 1).tobytes().hex() == "39" + "104f"
     assert row_beats(16, 12, TINY) == 3 and row_beats(4, 4, TINY) == 1 and row_beats(20, 8, TINY) == 3
 
 

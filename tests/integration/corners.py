@@ -13,6 +13,9 @@ ONE = SpAttenConfig(
     max_group=1, slots=2, topk_lanes=8, channels=1, axi_data_bits=512, axi_addr_bits=20, reads=2, pool_beats=4,
     job_queue=16)
 
+#: A slice per channel and a token per slice: numbers of no bits.
+SPREAD = ONE.replace(name="spread", channels=8, axi_data_bits=64, pool_beats=16)
+
 #: Rows of several beats and up to five chunks, two reads at a time, eight channels, one group.
 SHREDDED = SpAttenConfig(
     name="shredded", multipliers=32, chunk=4, max_dim=20, operand_bits=6, max_tokens=32, sram_tokens=8, max_heads=3,
@@ -28,4 +31,4 @@ FOURTEEN = LEAST.replace(name="fourteen", multipliers=64, chunk=16, max_dim=32, 
                          sram_tokens=32, topk_lanes=4, max_group=1, axi_data_bits=128, reads=8, pool_beats=8,
                          topk="quickselect,waiting=1")
 
-CORNERS = {c.name: c for c in (ONE, SHREDDED, TEN, FOURTEEN)}
+CORNERS = {c.name: c for c in (ONE, SPREAD, SHREDDED, TEN, FOURTEEN)}

@@ -113,7 +113,7 @@ def test_the_example_runs_on_the_simulation(tmp_path):
         # What the second layer left is what the golden model says of the very descriptors the C code wrote.
         golden = GoldenAccelerator(CONFIG)
         for job in recorder.jobs:
-            operands = [unpack_rows(recorder.plane(base, job.heads, job.tokens, job.dim), job.dim, 8)
+            operands = [unpack_rows(recorder.plane(base, job.heads, job.tokens, job.dim), job.dim, 8, 1)
                         for base in (job.q_base, job.k_msb_base, job.v_msb_base)]
             expected = golden.run(job, *operands)
         raw = recorder.plane(job.out_base, job.heads, job.tokens, job.out_token_stride)

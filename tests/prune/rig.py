@@ -29,9 +29,15 @@ class Rig:
         self.bad: set[int] = set()
         self.job = dict(JOB)
         self.block.set(drained=1)
+        self.hint()
 
     def seed(self) -> int:
         return int(self.rng.integers(1, 1000))
+
+    def hint(self, **job: int) -> None:
+        """Says which job will follow; without one, none is known."""
+        whole = JOB | {"keep_tokens": self.c.max_tokens} | job
+        self.block.set(next_job=whole, next_valid=int(bool(job)))
 
     # -- memory -----------------------------------------------------------------------------------------
 

@@ -9,10 +9,7 @@ from spatten_hw.presets import PRESETS
 from spatten_hw.shared import VerilogPlatform
 
 from ..integration.builds import BUILDS
-from ..integration.corners import CORNERS, ONE
-
-#: A slice per channel and a token per slice: numbers of no bits.
-SPREAD = ONE.replace(name="spread", channels=8, axi_data_bits=64, pool_beats=16)
+from ..integration.corners import CORNERS
 
 
 def assignments(statements):
@@ -57,7 +54,7 @@ def looked_at(config):
     return sorted({place for place in found if "amaranth/lib" not in place})
 
 
-@pytest.mark.parametrize("config", [*PRESETS.values(), *BUILDS.values(), *CORNERS.values(), SPREAD],
+@pytest.mark.parametrize("config", [*PRESETS.values(), *BUILDS.values(), *CORNERS.values()],
                          ids=lambda config: config.name)
 def test_no_assignment_drops_bits(config):
     assert looked_at(config) == []

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.host.layout import pack_rows
 from spatten_hw.host.quantise import split
 from spatten_hw.host.workload.fixed_schedule import FixedCounts, FixedRatios
 from spatten_hw.presets import EIGHTH, SMALL
@@ -107,7 +106,7 @@ def test_memory_holds_the_cache(config, progressive):
                     at = int(plane.address(head, token))
                     row = memory[(token + head) % config.channels, at:at + plane.nbytes]
                     if token < tokens:
-                        assert np.array_equal(row, pack_rows(part[head, token], jobs.settings.precision.planes[name]))
+                        assert np.array_equal(row, plane.pack(part[head, token], jobs.settings.precision.planes[name]))
                     else:
                         assert np.all(row == 0xEE), "nothing is written before it is there"
 

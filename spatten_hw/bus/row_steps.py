@@ -6,7 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import SpAttenConfig
+from ..config import SpAttenConfig, clog2
 from ..contract import contract, contracts_on
 from ..primitives.one_hot import any_of, lowest_set, one_hot_mux
 from ..primitives.widths import narrow, wrap
@@ -19,17 +19,13 @@ from .planes import (
     part_bits,
     piece_beats,
     piece_units,
+    plane_starts,
     position_bits,
     row_widths,
     slot_widths,
     slots_of,
-    unit_bits,
 )
-from .row_step import as_key_note as as_key_note
-from .row_step import as_value_note as as_value_note
-from .row_step import local_note as local_note
 from .row_step import read_note, step_control
-from .row_step import row_step as row_step
 
 
 def row_start(c: SpAttenConfig) -> data.StructLayout:
@@ -161,8 +157,8 @@ class RowSteps(wiring.Component):
             done = s.held | (s.load & ((s.part == last) | (row.raw if s.number == used[0].number else 0)))
             complete = complete & (done | ~s.active)
             # A plane that begins inside a beat shares it with the end of the plane before. That one comes to this beat
-            # with its last pieces, so it is read for the last time by the first plane in it.
-            finals = finals | (wants[s] & ~missing & (s.position[:offset_bits(c)] == 0))
+            # with its last pieces, so it is read for the last time for the plane that begins the beat.
+            finals = finals | (s.load & (s.position[:offset_bits(c)] == 0))
             before.append(s)
         return complete, finals
 
@@ -199,14 +195,12 @@ class RowSteps(wiring.Component):
         for s in used:
             active: list[Value] = [width[w] for w in width if s.number in slots_of(w)]
             wide: list[Value] = [width[w] for w in width if slots_of(w).get(s.number) == s.widths[-1]]
-            begins: dict[int, list[Value]] = {}             # bits per element before the plane → widths
+            begins: dict[tuple[int, int], list[Value]] = {}     # (units per chunk, alignment) → widths
             for w, chosen in width.items():
-                parts = slots_of(w)
-                if s.number in parts:
-                    ahead = list(parts.values())[:list(parts).index(s.number)]
-                    begins.setdefault(sum(ahead), []).append(chosen)
-            place = any_of([Mux(any_of(chosen), (i.mode.chunks * (bits * c.chunk // unit_bits(c)))
-                                .as_unsigned(), 0) for bits, chosen in begins.items()])
+                if s.number in slots_of(w):
+                    begins.setdefault(plane_starts(c, w)[s.number], []).append(chosen)
+            place = any_of([Mux(any_of(chosen), _begin_of(i.mode.chunks, *where), 0)
+                            for where, chosen in begins.items()])
             m.d.sync += [
                 s.active.eq(any_of(active) | (i.raw if s is used[0] else 0)), s.wide.eq(any_of(wide)),
                 s.position.eq(wrap(place, len(s.position))), s.held.eq(0), s.part.eq(0),
@@ -226,3 +220,9 @@ class RowSteps(wiring.Component):
             m.d.sync += wanted.eq(self.i.payload.beats)
         contract(m, total == wanted, "a row is as long as was asked for, and each of its beats is released",
                  when=step & ends)
+
+
+def _begin_of(chunks: Value, units: int, align: int) -> Value:
+    """`chunks` · `units`, rounded up to a multiple of `align`, a power of two."""
+    low = clog2(align)
+    return ((chunks * units + (align - 1)).as_unsigned() >> low) << low

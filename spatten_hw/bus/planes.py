@@ -1,8 +1,9 @@
 """How a row lies in memory: planes of power-of-two widths, and where the pieces of a chunk are in its beats.
 
 An element of `width` bits is cut into parts of 8, 4 and 2 bits, from the top (`PLANES`). A row is plane after plane,
-each holding one part of all D elements. A chunk (N elements) needs one *piece* of every plane, N·part bits. Since N,
-parts and beats are powers of two, a piece lies inside one beat or covers whole beats.
+each holding one part of all D elements; of 6 bits the pairs come first: a beat then has what the first chunk needs of
+both planes, and the row is read out in as many steps as it has beats. A chunk (N elements) needs one *piece* of every
+plane, N·part bits. Since N, parts and beats are powers of two, a piece lies inside one beat or covers whole beats.
 
 The converter has a register for the piece (or for the beat that holds it) of up to three planes: `SLOTS`.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from ..config import PLANE_WIDTHS, SpAttenConfig, clog2
 
-#: Widths of the planes, in memory order, by width of an element.
+#: Widths of the planes, from the top, by width of an element; in memory order, but for 6 bits.
 PLANES = {4: (4,), 6: (4, 2), 8: (8,), 10: (8, 2), 12: (8, 4), 14: (8, 4, 2), 16: (8, 4, 4)}
 #: Plane registers: one for bytes, one for the first nibbles, one for what is below (2 bits, or the nibbles of 16 bits).
 SLOTS = 3
@@ -28,6 +29,18 @@ def slots_of(width: int) -> dict[int, int]:
     for part in PLANES[width]:
         slots[0 if part == 8 else 1 if part == 4 and 1 not in slots else 2] = part
     return slots
+
+
+def plane_starts(c: SpAttenConfig, width: int) -> dict[int, tuple[int, int]]:
+    """Slot → where its plane begins in a row of `width` bits: (units per chunk, rounded up to a multiple of units)."""
+    slots = slots_of(width)
+    if width == 6:
+        return {2: (0, 1), 1: (piece_units(c, 2), min(piece_units(c, 4), beat_units(c)))}
+    starts, ahead = {}, 0
+    for slot, part in slots.items():
+        starts[slot] = ahead, 1
+        ahead += piece_units(c, part)
+    return starts
 
 
 def slot_widths(c: SpAttenConfig, slot: int) -> tuple[int, ...]:
