@@ -134,7 +134,10 @@ class Walk:
         item = _item(s)
         self.flats.discard(item)
         begun = self.begun.pop(item, None)
-        return [_event("softmax", s, item, **({} if begun is None else {"latency": s.first - begun}))]
+        event = _event("softmax", s, item)
+        if begun is not None:
+            event.extra["latency"] = s.first - begun
+        return [event]
 
     def _kept(self, s: Span) -> list[Event]:
         self.kept[_item(s)] = s
