@@ -148,12 +148,11 @@ class Accelerator(wiring.Component):
         for s in range(c.slices):
             connect(m, fetcher.k_chunks[s], score.k_chunks[s])
             connect(m, fetcher.v_chunks[s], value.v_chunks[s])
+            connect(m, fetcher.k_shared[s], score.shared[s])
+            connect(m, fetcher.v_shared[s], value.shared[s])
             connect(m, value.reads[s], fetcher.v_reads[s])
             connect(m, score.o[s], softmax.i[s])
         m.d.comb += [
-            score.shared.payload.eq(fetcher.shared.payload), score.shared.valid.eq(fetcher.shared.valid),
-            value.shared.payload.eq(fetcher.shared.payload), value.shared.valid.eq(fetcher.shared.valid),
-            fetcher.shared.ready.eq(1),
             prob_fork.i.payload.eq(softmax.o.payload), prob_fork.i.valid.eq(softmax.o.valid & seq.open),
             softmax.o.ready.eq(prob_fork.i.ready & seq.open),
         ]

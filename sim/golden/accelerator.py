@@ -101,7 +101,7 @@ class _Run:
         token_sums = np.zeros(len(self.ids), dtype=np.int64)
         head_sums = np.zeros(job.heads, dtype=np.int64)
         for head in np.flatnonzero(result.heads_alive).tolist():
-            self.order = vector_order(self.ids, head, self.config, True)[2] if job.generate else None
+            self.order = vector_order(self.ids, head, self.config, bool(job.generate))[2]
             members = [self._query_head(head, head * job.group + member, token_sums, head_sums)
                        for member in range(job.group)]
             self._count_head(np.array([again for again, _ in members]), np.array([kept for _, kept in members]))

@@ -21,7 +21,7 @@ from .batch_cascade import BatchCascade
 from .batch_operands import Rows
 from .batch_part import Part
 from .decision import flat
-from .kept import generation_orders, kept_in_order
+from .kept import generation_orders, kept_in_order, prompt_orders
 from .requantise import requantise
 
 #: Called with the probabilities of every row from K's MSBs and from all bits of K [rows, n], and pmax of the former.
@@ -79,8 +79,10 @@ class BatchAccelerator:
         scores = part.scorer(q, k)
         probs, pmax, again = self._probabilities(part, scores)
         if job.keep_values < ids.shape[1]:
-            order = generation_orders(ids, heads, self.config)[:, :, None, None] if job.generate else None
-            kept = kept_in_order(self.config.engine.golden_mask(), probs, job.keep_values, lengths, order)
+            orders = (generation_orders(ids, heads, self.config) if job.generate
+                      else prompt_orders(ids.shape[1], heads, self.config))
+            kept = kept_in_order(self.config.engine.golden_mask(), probs, job.keep_values, lengths,
+                                 orders[:, :, None, None])
         else:
             kept = np.broadcast_to(np.arange(ids.shape[1]) < lengths[:, None], probs.shape)
         rough, exact = part.weigh(np.where(kept, probs, 0), v)

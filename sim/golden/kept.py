@@ -28,13 +28,23 @@ def generation_orders(ids: np.ndarray, heads: np.ndarray, config: SpAttenConfig)
     return np.argsort(rows[:, None] * s + slices, axis=-1, kind="stable")
 
 
+def prompt_orders(keys: int, heads: np.ndarray, config: SpAttenConfig) -> np.ndarray:
+    """`vector_order` of prompts of `keys` survivors for K/V heads `heads` [sequences, h] at once: [sequences, h, n]."""
+    place = np.arange(keys)
+    slices = (place + heads[..., None]) % config.slices
+    return np.argsort(place // config.slices * config.slices + slices, axis=-1, kind="stable")
+
+
 def kept_in_order(mask: Callable[..., Any], probs: np.ndarray, keep: int, lengths: ArrayLike,
-                  order: np.ndarray | None) -> np.ndarray:
-    """Which probabilities […, n] are kept, by `mask(keys, k, lengths)`, whose ties go to the first of the vector.
-    `order` […, n]: which key is the j-th, None: they are in order; vectors with an order have n keys."""
-    if order is None:
-        return mask(probs, keep, lengths)
+                  order: np.ndarray) -> np.ndarray:
+    """Which probabilities […, n], of which the first `lengths` […] are there, are kept by `mask(keys, k, lengths)`,
+    whose ties go to the first of the vector. `order` […, n]: which key is the j-th."""
+    n = probs.shape[-1]
+    length = np.broadcast_to(np.asarray(lengths), probs.shape[:-1])
+    # Those that are not there come last whatever the order.
+    there = probs if length.min(initial=n) == n else np.where(np.arange(n) < length[..., None], probs, -1)
     order = np.broadcast_to(order, probs.shape)
     kept = np.empty(probs.shape, dtype=bool)
-    np.put_along_axis(kept, order, mask(np.take_along_axis(probs, order, axis=-1), keep, None), axis=-1)
+    found = mask(np.take_along_axis(there, order, axis=-1), np.minimum(max(1, keep), length), None)
+    np.put_along_axis(kept, order, found, axis=-1)
     return kept

@@ -13,14 +13,15 @@ def vector_order(ids: ArrayLike, kv_head: int, config: SpAttenConfig,
     """(rows, slices, order) of the surviving tokens `ids` (ascending) of a K/V head.
 
     Token ids[i] is row rows[i] of slice slices[i]; ids[order] are the tokens by row, then by slice: the order in which
-    the local top-k keeps equal ones. Prompt: position p of the survivor list is row p div S of slice p mod S, so the
-    order is that of the list. Generation: token t belongs to slice (t + kv_head) mod S; its row is its rank among the
+    the local top-k keeps equal ones. Prompt: position p of the survivor list is row p div S of slice
+    (p + kv_head) mod S. Generation: token t belongs to slice (t + kv_head) mod S; its row is its rank among the
     survivors of its class, t mod S.
     """
     tokens, s = np.asarray(ids, dtype=np.int64), config.slices
     position = np.arange(len(tokens))
     if not generate:
-        return position // s, position % s, position
+        rows, slices = position // s, (position + kv_head) % s
+        return rows, slices, np.lexsort((slices, rows))
     classes = tokens % s
     rows = np.zeros(len(tokens), dtype=np.int64)
     for number in range(s):

@@ -113,7 +113,7 @@ class Walk:
             return []
         item = self._owner(s)
         self.begun.setdefault(item, command.last)
-        again = command.key["lsb"] if "lsb" in command.key else item in self.flats
+        again = command.key.get("lsb", item in self.flats)
         return [Event("Q×K", command.last, s.last, "LSB" if again else "", *item)]
 
     def _flat(self, s: Span) -> list[Event]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from ..config import PAGE_BYTES, SpAttenConfig, clog2
@@ -14,6 +16,11 @@ from ..stream.layouts import ReadKind, key_note, read_request, shared_note, valu
 from ..stream.skid import SkidBuffer
 from .axi import LEN_BITS, ar_layout
 from .row_step import ReadClass, read_lsb, read_note
+
+if TYPE_CHECKING:
+    import enum  # the same with types
+else:
+    from amaranth.lib import enum
 
 
 class AskedClass(enum.Enum, shape=3):

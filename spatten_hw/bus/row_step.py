@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth import Value, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from ..config import SpAttenConfig
 from ..stream.layouts import key_note, shared_note, value_note
 from .planes import SLOTS, offset_bits, part_bits
+
+if TYPE_CHECKING:
+    import enum  # the same with types
+else:
+    from amaranth.lib import enum
 
 
 class ReadClass(enum.Enum, shape=2):

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
-from ..primitives.widths import narrow
+from ..primitives.widths import narrow, wrap
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import q_command, score_command, slice_counts, slot_meta
@@ -89,6 +89,7 @@ class ItemIssue(wiring.Component):
             q.valid.eq(self.take), q.payload.head.eq(head), q.payload.token.eq(query), q.payload.slot.eq(self.slot),
             score.valid.eq(self.take & ~job.generate), score.payload.slot.eq(self.slot), score.payload["keys"].eq(keys),
             score.payload.half.eq(place.half), score.payload.refetched.eq(place.again),
+            score.payload.turn.eq(wrap(place.kv_head, clog2(c.slices))),
             metas.counts.eq(self.counts), note.valid.eq(self.take), note.payload.slot.eq(self.slot),
             note.payload["keys"].eq(keys), note.payload.progressive.eq(self.progressive & ~place.again),
             tag.head.eq(head), tag.kv_head.eq(place.kv_head), tag.query.eq(query), tag.half.eq(place.half),

@@ -20,11 +20,11 @@ def filled_notice() -> data.StructLayout:
 class Loader(wiring.Component):
     """Issues `fill` commands: K, then V of every alive head, halves alternating, as halves come free.
 
-    `start` takes `heads` (bitmap) and `rows` (alive tokens). `filled` ends a fill; `ready[h]` is high from the end of
-    K's until `done[h]` (all items that use the half are issued), `values[h]` from the end of V's until `retire[h]` (the
-    items have also left the array), when half h is filled again. `lsb_wanted` (a pulse) asks for the LSBs of the head
-    in half `lsb_half`: K's, and V's if it has some (`v_lsb`), with priority; `lsb_ready` is low until both are there. A
-    command leaves every other cycle at most.
+    `start` takes `heads` (bitmap), `rows` (alive tokens) and `dense` (all of them are). `filled` ends a fill;
+    `ready[h]` is high from the end of K's until `done[h]` (all items that use the half are issued), `values[h]` from
+    the end of V's until `retire[h]` (the items have also left the array), when half h is filled again. `lsb_wanted` (a
+    pulse) asks for the LSBs of the head in half `lsb_half`: K's, and V's if it has some (`v_lsb`), with priority;
+    `lsb_ready` is low until both are there. A command leaves every other cycle at most.
     """
 
     fill: stream.Interface
@@ -36,7 +36,7 @@ class Loader(wiring.Component):
             "start": In(1), "heads": In(c.max_heads), "rows": In(c.count_bits),
             "fill": Out(stream.Signature(fill_command(c))), "filled": In(stream.Signature(filled_notice())),
             "ready": Out(2), "values": Out(2), "done": In(2), "retire": In(2),
-            "lsb_wanted": In(1), "lsb_half": In(1), "v_lsb": In(1), "lsb_ready": Out(1),
+            "dense": In(1), "lsb_wanted": In(1), "lsb_half": In(1), "v_lsb": In(1), "lsb_ready": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -61,6 +61,7 @@ class Loader(wiring.Component):
         with m.If(self.fill.ready):
             m.d.sync += pending.eq(0)
         with m.If(~pending):
+            m.d.sync += p.dense.eq(self.dense)
             with m.If(lsbs != 0):
                 m.d.sync += [
                     pending.eq(1), p.kv_head.eq(heads[lsb_half]), p.rows.eq(self.rows), p.half.eq(lsb_half),

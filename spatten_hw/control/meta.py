@@ -24,7 +24,8 @@ class MetaStage(wiring.Component):
     """`i` (`item_note`) → `o` (`slot_meta`), always taken, `LATENCY` cycles later, one per cycle.
 
     Generation (`tag.stream`): slice s has the survivors of class (s − kv_head) mod S: `counts` (by class, constant
-    while a job's data move) turned by the head, log2 S steps. Prompt: slice s has the keys s, s + S, … of `keys`.
+    while a job's data move) turned by the head, log2 S steps. Prompt: slice s has every S-th of
+    `keys` from (s − kv_head) mod S on.
     """
 
     LATENCY = 2
@@ -47,18 +48,19 @@ class MetaStage(wiring.Component):
         held = Signal(item_note(c), reset_less=True)
         valid = Signal()
         turned = Signal(slice_counts(c), reset_less=True)
-        lanes = rotated([self.counts[s] for s in range(c.slices)], note.tag.kv_head)
+        # By class: a prompt's keys b, b + S, … of `keys`.
+        full = narrow(note["keys"] >> turn_bits, c.max_rows.bit_length())
+        lanes = rotated([Mux(note.tag.stream, self.counts[b], narrow(
+            full + (note["keys"][:turn_bits] > b if turn_bits else 0), len(full))) for b in range(c.slices)],
+            note.tag.kv_head)
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += [valid.eq(self.i.valid), held.eq(note), self.o.valid.eq(valid)]
         m.d.sync += [turned[s].eq(lanes[s]) for s in range(c.slices)]
 
         out = Signal(slot_meta(c), reset_less=True)
-        full = narrow(held["keys"] >> turn_bits, c.max_rows.bit_length())
         m.d.comb += self.o.payload.eq(out)
-        m.d.sync += [out.slot.eq(held.slot), out.progressive.eq(held.progressive), out.tag.eq(held.tag)]
-        for s in range(c.slices):
-            more = held["keys"][:turn_bits] > s if turn_bits else 0
-            m.d.sync += out["keys"][s].eq(Mux(held.tag.stream, turned[s], narrow(full + more, len(full))))
+        m.d.sync += [out.slot.eq(held.slot), out.progressive.eq(held.progressive), out.tag.eq(held.tag),
+                     out["keys"].eq(turned)]
         always_taken(m, self.o, "metas")
         contract(m, note["keys"] != 0, "a vector has keys", when=self.i.valid)
         return m

@@ -171,7 +171,7 @@ class Walker(wiring.Component):
             with m.State("STREAM"), m.If(walk.ready & ~replays.walk.valid):
                 m.d.comb += [
                     walk.valid.eq(1), walk.payload.kv_head.eq(kv_head), walk.payload.slot.eq(first_slot),
-                    walk.payload.members.eq(members_of(c, job.group)), walk.payload.lsb.eq(0),
+                    walk.payload.members.eq(members_of(c, job.group)), walk.payload.lsb.eq(0), walk.payload.fill.eq(0),
                 ]
                 m.next = "HEAD"
             # -- prompts ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Signal, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -30,6 +30,7 @@ from ..stream.layouts import (
 from ..stream.merge import StreamMerge
 from .fill_walk import filled_layout
 from .key_walk import KeyWalk
+from .local_fills import LocalFills
 from .plane import plane_of
 from .shared import SharedFetch
 from .slice_feed import SliceFeed
@@ -87,8 +88,10 @@ class Fetcher(wiring.Component):
     k_chunks: list[stream.Interface]
     #: Per slice, chunks of V rows.
     v_chunks: list[stream.Interface]
-    #: Chunks of queries and fills, for all slices; always taken.
-    shared: stream.Interface
+    #: Per slice, chunks of queries and of fills of the K SRAM; always taken.
+    k_shared: list[stream.Interface]
+    #: Per slice, chunks of fills of the V SRAM (and of queries); always taken.
+    v_shared: list[stream.Interface]
     #: All items of the front job have slots: K rows go before V rows. Until then V rows go first, as their items must
     #: leave before others can come; after that the last K rows have the longest way, and V rows fill the time behind.
     k_first: Signal
@@ -139,7 +142,8 @@ class Fetcher(wiring.Component):
             "v_reads": In(stream.Signature(read_request(c, value_note(c)))).array(c.slices),
             "k_chunks": Out(stream.Signature(operand_chunk(c, key_note(c)))).array(c.slices),
             "v_chunks": Out(stream.Signature(operand_chunk(c, value_note(c)))).array(c.slices),
-            "shared": Out(stream.Signature(operand_chunk(c, shared_note(c)))),
+            "k_shared": Out(stream.Signature(operand_chunk(c, shared_note(c)))).array(c.slices),
+            "v_shared": Out(stream.Signature(operand_chunk(c, shared_note(c)))).array(c.slices),
             "ar": Out(stream.Signature(ar_layout(c))).array(c.channels),
             "r": In(stream.Signature(r_layout(c))).array(c.channels),
             "beats_q": Out(beats), "beats_other": Out(beats), "beats_k_msb": Out(beats), "beats_k_lsb": Out(beats),
@@ -157,6 +161,9 @@ class Fetcher(wiring.Component):
         back = {name: plane_of(m, c, back_job, name, f"back_{name}") for name in ("v_msb", "v_lsb")}
         m.submodules.keys = keys = KeyWalk(c)
         m.submodules.shared_rows = shared = SharedFetch(c)
+        m.submodules.k_fills = k_fills = LocalFills(c, key_note(c), False)
+        m.submodules.v_fills = v_fills = LocalFills(c, value_note(c), True)
+        self._fills(m, keys, shared, k_fills, v_fills)
         self._walks(m, planes, keys, shared)
         readers = [Shared(ChannelReader, c) for _ in range(c.channels)]
         feeds = [Shared(SliceFeed, c) for _ in range(c.slices)]
@@ -165,18 +172,16 @@ class Fetcher(wiring.Component):
             self._channel(m, n, reader, feeds[n::c.channels], keys, shared, planes, back)
         for s, feed in enumerate(feeds):
             m.submodules[f"feed_{s}"] = feed
-            connect(m, feed.k_chunks, flipped(self.k_chunks[s]))
-            connect(m, feed.v_chunks, flipped(self.v_chunks[s]))
+            for name, part in (("k", k_fills), ("v", v_fills)):
+                connect(m, getattr(feed, f"{name}_chunks"), part.feed[s])
+                connect(m, part.rows[s], flipped(getattr(self, f"{name}_chunks")[s]))
+                connect(m, part.fills[s], flipped(getattr(self, f"{name}_shared")[s]))
         self._report(m, readers, feeds, keys, shared)
         return m
 
     def _walks(self, m: Module, planes: dict, keys: KeyWalk, shared: SharedFetch) -> None:
         """Commands, lists and addresses of the two units that make requests here."""
-        connect(m, flipped(self.k_walk), keys.cmd)
         connect(m, flipped(self.q_cmd), shared.q_cmd)
-        connect(m, flipped(self.fill), shared.fill)
-        connect(m, shared.filled, flipped(self.filled))
-        connect(m, shared.chunks, flipped(self.shared))
         for n, name in enumerate(("desc", "state")):
             connect(m, flipped(getattr(self, f"{name}_cmd")), shared.cmd[n])
             connect(m, shared.words[n], flipped(getattr(self, f"{name}_words")))
@@ -184,12 +189,45 @@ class Fetcher(wiring.Component):
             self.k_list_row.eq(keys.list_row), keys.list_indexes.eq(self.k_list_indexes), keys.counts.eq(self.counts),
             self.fill_list_row.eq(shared.list_row), shared.list_ids.eq(self.fill_list_ids),
         ]
-        for lsb, name in enumerate(("k_msb", "k_lsb")):
-            m.d.comb += [getattr(keys, f)[lsb].eq(planes[name][f])
+        for n, name in enumerate(("k_msb", "k_lsb", "v_msb", "v_lsb")):
+            m.d.comb += [getattr(keys, f)[n].eq(planes[name][f])
                          for f in ("base", "head_stride", "token_stride", "beats")]
         for kind, name in enumerate(SHARED_PLANES):
             m.d.comb += [shared.planes[kind][f].eq(planes[name][f])
                          for f in ("base", "head_stride", "token_stride", "beats")]
+
+    def _fills(self, m: Module, keys: KeyWalk, shared: SharedFetch, k_fills: LocalFills, v_fills: LocalFills) -> None:
+        """A fill of a job whose tokens all survive is a walk over the rows of all slices at once, else one over the
+        list, a row per cycle through the shared path."""
+        dense = self.fill.payload.dense
+        walk, fill = keys.cmd, self.fill.payload
+        local = self.fill.valid & dense & ~self.k_walk.valid
+        m.d.comb += [
+            walk.valid.eq(self.k_walk.valid | (self.fill.valid & dense)),
+            walk.payload.eq(self.k_walk.payload), self.k_walk.ready.eq(walk.ready),
+            shared.fill.valid.eq(self.fill.valid & ~dense), shared.fill.payload.eq(fill),
+            self.fill.ready.eq(Mux(dense, walk.ready & ~self.k_walk.valid, shared.fill.ready)),
+        ]
+        with m.If(~self.k_walk.valid):
+            m.d.comb += [
+                walk.payload.kv_head.eq(fill.kv_head), walk.payload.lsb.eq(fill.lsb), walk.payload.fill.eq(1),
+                walk.payload.value.eq(fill.value), walk.payload.half.eq(fill.half),
+            ]
+        for part, of_value in ((k_fills, 0), (v_fills, 1)):
+            m.d.comb += [
+                part.begin.valid.eq(local & walk.ready & (fill.value == of_value)), part.begin.half.eq(fill.half),
+                part.begin.lsb.eq(fill.lsb), part.begin.rows.eq(fill.rows),
+                part.shared.valid.eq(shared.chunks.valid), part.shared.payload.eq(shared.chunks.payload),
+            ]
+        # Reports of the three in turn of priority; the shared path's are taken at once, as local ones wait.
+        ends = [shared.filled, k_fills.filled, v_fills.filled]
+        m.d.comb += [shared.chunks.ready.eq(1), self.filled.valid.eq(Cat(end.valid for end in ends).any())]
+        before: Value = Const(0, 1)
+        for end in ends:
+            m.d.comb += end.ready.eq(~before)
+            with m.If(end.valid & ~before):
+                m.d.comb += self.filled.payload.eq(end.payload)
+            before = before | end.valid
 
     def _channel(self, m: Module, n: int, reader: Shared, feeds: list, keys: KeyWalk, shared: SharedFetch, planes: dict,
                  back: dict) -> None:
@@ -202,8 +240,8 @@ class Fetcher(wiring.Component):
         connect(m, shared.reads[n], reader.shared)
         connect(m, reader.shared_steps, shared.steps[n])
         for name, note, sources in (("k", key_note(c), [keys.reads[s] for s in range(n, c.slices, c.channels)]),
-                                    ("v", value_note(c), [flipped(self.v_reads[s])
-                                                          for s in range(n, c.slices, c.channels)])):
+                                    ("v", value_note(c), [port for s in range(n, c.slices, c.channels)
+                                                          for port in (flipped(self.v_reads[s]), keys.v_fills[s])])):
             m.submodules[f"{name}_requests_{n}"] = merge = StreamMerge(read_request(c, note), len(sources))
             for source, port in zip(sources, merge.i, strict=True):
                 connect(m, source, port)

@@ -10,7 +10,7 @@ from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..primitives.one_hot import lowest_set
 from ..primitives.pipeline import delay
-from ..primitives.widths import narrow
+from ..primitives.widths import narrow, wrap
 from ..stream.layouts import ReadKind, fill_command
 from .row_reads import shared_row
 
@@ -35,9 +35,9 @@ class FillWalk(wiring.Component):
     """`cmd` (`fill_command`) → `row` (`shared_row`), a cycle after each `granted`; `filled` when all rows are there.
 
     Position p = 0 … rows − 1 of the dense survivor list is token `list_ids[p mod S]` of list row p div S; it goes to
-    slice p mod S, row p div S. One position per cycle, at most `MOST_ROWS` outstanding; commands without a gap, but one
-    for a half that is still being filled (K and V each) waits until that is done. `returned` counts rows in; `filled`
-    (always taken) comes `WRITTEN_STAGES` cycles behind a command's last one.
+    slice (p + kv_head) mod S, row p div S. One position per cycle, at most `MOST_ROWS` outstanding; commands without a
+    gap, but one for a half that is still being filled (K and V each) waits until that is done. `returned` counts rows
+    in; `filled` (always taken) comes `WRITTEN_STAGES` cycles behind a command's last one.
     """
 
     #: Fill commands, K and V.
@@ -103,7 +103,8 @@ class FillWalk(wiring.Component):
         m.d.comb += [
             self.row.head.eq(asked.kv_head), self.row.token.eq(self.list_ids[at[:spread]] if spread
                                                                else self.list_ids[0]),
-            self.row.note.half.eq(asked.half), self.row.note.slice.eq(at[:spread]),
+            self.row.note.half.eq(asked.half),
+            self.row.note.slice.eq(wrap(at[:spread] + asked.kv_head, spread) if spread else 0),
             self.row.note.index.eq(narrow(at[spread:], len(self.row.note.index))),
             self.row.note.kind.eq(Mux(asked.value, Mux(asked.lsb, ReadKind.VALUE_LSB, ReadKind.VALUE),
                                       Mux(asked.lsb, ReadKind.KEY_LSB, ReadKind.KEY))),

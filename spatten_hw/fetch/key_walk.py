@@ -19,7 +19,7 @@ from ..primitives.rotate import rotated
 from ..primitives.tree import tree_stages
 from ..primitives.widths import wrap
 from ..stream.fifo import StreamFifo, fifo_latency
-from ..stream.layouts import key_note, key_walk_command, read_request, slice_counts
+from ..stream.layouts import key_note, key_walk_command, read_request, slice_counts, value_note
 from .plane_address import head_stride_bits
 
 #: Payloads that a slice may be ahead of the slowest one.
@@ -48,7 +48,9 @@ class KeyWalk(wiring.Component):
     cmd: stream.Interface
     #: Per slice, its requests, in order of rows.
     reads: list[stream.Interface]
-    #: First byte of the K planes (index: lsb), channel-local.
+    #: Per slice, requests of V rows that fill the SRAM.
+    v_fills: list[stream.Interface]
+    #: First byte of the planes (index: lsb + 2·value), channel-local.
     base: Signal
     #: Bytes from a K/V head to the next one.
     head_stride: Signal
@@ -70,10 +72,11 @@ class KeyWalk(wiring.Component):
         self.depth = depth
 
         def planes(width: int) -> In:
-            return In(data.ArrayLayout(unsigned(width), 2))
+            return In(data.ArrayLayout(unsigned(width), 4))
         super().__init__({
             "cmd": In(stream.Signature(key_walk_command(c))),
             "reads": Out(stream.Signature(read_request(c, key_note(c)))).array(c.slices),
+            "v_fills": Out(stream.Signature(read_request(c, value_note(c)))).array(c.slices),
             "base": planes(c.axi_addr_bits), "head_stride": planes(head_stride_bits(c)),
             "token_stride": planes(STRIDE_BITS), "beats": planes(c.beats_bits),
             "list_row": Out(c.row_bits), "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
@@ -102,14 +105,14 @@ class KeyWalk(wiring.Component):
         # Preparation: command, strides of its plane, product, sum; then the stage whose rows are walked.
         move = Signal()
         prepare = Pipeline(m, move)
-        lsb = self.cmd.payload.lsb
+        plane = Cat(self.cmd.payload.lsb, self.cmd.payload.value)
         command = Signal(key_walk_command(c), reset_less=True)
         plane_base = Signal(addr_bits, reset_less=True)
         head_stride = Signal(head_stride_bits(c) - beat, reset_less=True)
         with m.If(move):
             m.d.sync += [
-                command.eq(self.cmd.payload), plane_base.eq(Mux(lsb, self.base[1], self.base[0])[beat:]),
-                head_stride.eq(Mux(lsb, self.head_stride[1], self.head_stride[0])[beat:]),
+                command.eq(self.cmd.payload), plane_base.eq(self.base[plane][beat:]),
+                head_stride.eq(self.head_stride[plane][beat:]),
             ]
         product = stride_product(m, command.kv_head, head_stride, addr_bits, "head_offset", move)
         head_sum = Signal(addr_bits, reset_less=True)
@@ -140,10 +143,12 @@ class KeyWalk(wiring.Component):
         note = Signal(key_note(c))
         m.d.comb += [
             note.slot.eq(command.slot), note.members.eq(command.members), note.lsb.eq(command.lsb), note.row.eq(row),
+            note.fill.eq(command.fill), note.half.eq(command.half),
         ]
+        value = delay(m, command.value, ROW_STAGES, "row_value")
         note = delay(m, note, ROW_STAGES, "row_note")
         shift = delay(m, command.kv_head[:spread], 1, "shift")
-        stride = delay(m, Mux(command.lsb, self.token_stride[1], self.token_stride[0])[beat:], 2, "token_stride")
+        stride = delay(m, self.token_stride[Cat(command.lsb, command.value)][beat:], 2, "token_stride")
         live = [delay(m, step & (row < count), 1, f"live_{b}", reset=True) for b, count in enumerate(self.counts)]
         indexes = rotated([Cat(live[b], self.list_indexes[b]) for b in range(c.slices)], shift)
         levels = []
@@ -153,7 +158,7 @@ class KeyWalk(wiring.Component):
             offset = delay(m, times_few(stride, place), 1, f"offset_{s}")
             addr = delay(m, wrap(head + offset, addr_bits), 1, f"addr_{s}")
             valid = delay(m, lane[0], ROW_STAGES - 1, f"valid_{s}", reset=True)
-            levels.append(self._queue(m, s, valid, addr, note))
+            levels.append(self._queue(m, s, valid, addr, note, value))
         m.d.sync += [
             room.eq(reduce(and_, [level < self.depth for level in levels])),
             self.idle.eq(~(self.cmd.valid | Cat(waiting).any() | self._moving(m, step)
@@ -168,21 +173,28 @@ class KeyWalk(wiring.Component):
             stages.append(delay(m, stages[-1], 1, f"moving_{n}", reset=True))
         return Cat(stages).any()
 
-    def _queue(self, m: Module, s: int, valid: Value, addr: Value, note: data.View) -> Value:
+    def _queue(self, m: Module, s: int, valid: Value, addr: Value, note: data.View, value: Value) -> Value:
         """The queue of slice `s` between `valid`, `addr`, `note` and its requests; returns its level."""
         c = self.config
         shape = data.StructLayout({"addr": unsigned(len(addr)), "slot": unsigned(c.slot_bits),
-                                   "members": unsigned(c.max_group), "row": unsigned(c.row_bits), "lsb": 1})
+                                   "members": unsigned(c.max_group), "row": unsigned(c.row_bits), "lsb": 1, "fill": 1,
+                                   "half": 1, "value": 1})
         queue = StreamFifo(shape, self.depth + QUEUE_MARGIN, never_full=True)
         m.submodules[f"queue_{s}"] = queue
         entry, read = queue.o.payload, self.reads[s].payload
-        m.d.comb += [queue.i.valid.eq(valid), queue.i.payload.addr.eq(addr)]
-        m.d.comb += [queue.i.payload[name].eq(note[name]) for name in ("slot", "members", "row", "lsb")]
-        m.d.comb += [read.note[name].eq(entry[name]) for name in ("slot", "members", "row", "lsb")]
+        m.d.comb += [queue.i.valid.eq(valid), queue.i.payload.addr.eq(addr), queue.i.payload.value.eq(value)]
+        m.d.comb += [queue.i.payload[name].eq(note[name]) for name in ("slot", "members", "row", "lsb", "fill", "half")]
+        m.d.comb += [read.note[name].eq(entry[name]) for name in ("slot", "members", "row", "lsb", "fill", "half")]
+        fill = self.v_fills[s].payload
+        m.d.comb += [fill.note[name].eq(entry[name]) for name in ("row", "lsb", "fill", "half")]
         m.d.comb += [
-            self.reads[s].valid.eq(queue.o.valid), queue.o.ready.eq(self.reads[s].ready),
-            read.addr.eq(Cat(Const(0, clog2(c.beat_bytes)), entry.addr)),
-            read.beats.eq(Mux(entry.lsb, self.beats[1], self.beats[0])), read.note.slice.eq(s // c.channels),
+            self.reads[s].valid.eq(queue.o.valid & ~entry.value), self.v_fills[s].valid.eq(queue.o.valid & entry.value),
+            queue.o.ready.eq(Mux(entry.value, self.v_fills[s].ready, self.reads[s].ready)),
         ]
+        for request in (read, fill):
+            m.d.comb += [
+                request.addr.eq(Cat(Const(0, clog2(c.beat_bytes)), entry.addr)),
+                request.beats.eq(self.beats[Cat(entry.lsb, entry.value)]), request.note.slice.eq(s // c.channels),
+            ]
         always_taken(m, queue.i, f"queue {s}")
         return queue.level

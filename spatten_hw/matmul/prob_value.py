@@ -46,8 +46,8 @@ class ProbValueUnit(wiring.Component):
     reads: list[stream.Interface]
     #: Per slice, chunks of V rows.
     v_chunks: list[stream.Interface]
-    #: Queries and fills for all slices; always taken.
-    shared: stream.Interface
+    #: Per slice, fills of its SRAM (and queries, which it leaves alone); always taken.
+    shared: list[stream.Interface]
     #: Exact Σ P·V of work items, `acc_chunk`.
     o: stream.Interface
     #: Items that need the class lists no longer, in this cycle.
@@ -68,7 +68,7 @@ class ProbValueUnit(wiring.Component):
             "list_row": Out(c.row_bits), "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
             "reads": Out(stream.Signature(read_request(c, value_note(c)))).array(c.slices),
             "v_chunks": In(stream.Signature(operand_chunk(c, value_note(c)))).array(c.slices),
-            "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))),
+            "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))).array(c.slices),
             "o": Out(stream.Signature(acc_chunk(c))),
             "freed": Out(freed_items(c)), "freed_half": Out(1), "walked": Out(c.max_group.bit_length()),
              "busy": Out(1), "stall": Out(1),
@@ -84,17 +84,15 @@ class ProbValueUnit(wiring.Component):
         connect(m, flipped(self.kept), gather.kept)
         connect(m, gather.gangs, tree.gangs)
         connect(m, tree.o, flipped(self.o))
-        chunk = Signal(self.shared.payload.shape(), reset_less=True)
-        chunk_valid = Signal()
         has_lsb = Signal()
         m.d.comb += [
-            self.shared.ready.eq(1), gather.half_filled.eq(self.values_ready), self.list_row.eq(gather.list_row),
+            gather.half_filled.eq(self.values_ready), self.list_row.eq(gather.list_row),
             gather.list_indexes.eq(self.list_indexes), gather.freed.eq(tree.freed),
             gather.tag_item.eq(tree.tag_item), tree.tag.eq(gather.tag), tree.chunks.eq(job.chunks),
             self.freed.eq(tree.freed), self.walked.eq(gather.walked),
         ]
         m.d.sync += [
-            has_lsb.eq(job.v_lsb != 0), chunk.eq(self.shared.payload), chunk_valid.eq(self.shared.valid),
+            has_lsb.eq(job.v_lsb != 0),
         ]
         # Which half a gang uses, by its first item.
         halves = Array([Signal(name=f"half_{n}", reset_less=True) for n in range(c.items)])
@@ -109,9 +107,9 @@ class ProbValueUnit(wiring.Component):
             connect(m, gather.entries[s], part.entries)
             connect(m, part.reads, flipped(self.reads[s]))
             connect(m, flipped(self.v_chunks[s]), part.v_chunks)
+            connect(m, flipped(self.shared[s]), part.shared)
             m.d.comb += [
                 part.number.eq(Const(s, c.slice_bits)), part.chunks.eq(job.chunks), part.has_lsb.eq(has_lsb),
-                part.shared.payload.eq(chunk), part.shared.valid.eq(chunk_valid),
                 part.write.valid.eq(gather.write.valid), part.write.item.eq(gather.write.item),
                 part.write.row.eq(gather.write.row), part.write.prob.eq(gather.write.probs[s]),
                 tree.finished[s].eq(part.finished), part.drain.eq(tree.drain), tree.partial[s].eq(part.partial),

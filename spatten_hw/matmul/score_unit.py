@@ -29,8 +29,8 @@ class ScoreUnit(wiring.Component):
     cmd: stream.Interface
     #: Per slice, K rows of generation: `operand_chunk` of a `key_note`.
     k_chunks: list[stream.Interface]
-    #: Queries and fills for all slices: `operand_chunk` of a `shared_note`; always taken.
-    shared: stream.Interface
+    #: Per slice, queries and fills: `operand_chunk` of a `shared_note`; always taken.
+    shared: list[stream.Interface]
     #: Pulse: `slot` was given to a new query.
     slot_taken: Signal
     #: That slot.
@@ -48,7 +48,7 @@ class ScoreUnit(wiring.Component):
             "job": In(job_layout(c)),
             "cmd": In(stream.Signature(score_command(c))),
             "k_chunks": In(stream.Signature(operand_chunk(c, key_note(c)))).array(c.slices),
-            "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))),
+            "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))).array(c.slices),
             "slot_taken": In(1), "slot": In(c.slot_bits),
             "o": Out(stream.Signature(score_write(c))).array(c.slices),
             "busy": Out(1), "stall": Out(1),
@@ -59,14 +59,10 @@ class ScoreUnit(wiring.Component):
         c = self.config
         job = local_copy(m, self.job, "job_here")
         has_lsb = Signal()
-        chunk = Signal(self.shared.payload.shape(), reset_less=True)
         slot = Signal(c.slot_bits, reset_less=True)
-        chunk_valid = Signal()
         taken = Signal()
-        m.d.comb += self.shared.ready.eq(1)
         m.d.sync += [
-            has_lsb.eq(job.k_lsb != 0), chunk.eq(self.shared.payload), chunk_valid.eq(self.shared.valid),
-            slot.eq(self.slot), taken.eq(self.slot_taken),
+            has_lsb.eq(job.k_lsb != 0), slot.eq(self.slot), taken.eq(self.slot_taken),
         ]
         m.submodules.commands = commands = SkidBuffer(score_command(c))
         m.submodules.fork = fork = StreamFork(score_command(c), c.slices)
@@ -78,10 +74,10 @@ class ScoreUnit(wiring.Component):
             m.submodules[f"slice_{s}"] = part
             connect(m, fork.outputs[s], part.cmd)
             connect(m, flipped(self.k_chunks[s]), part.k_chunks)
+            connect(m, flipped(self.shared[s]), part.shared)
             connect(m, part.o, flipped(self.o[s]))
             m.d.comb += [
                 part.number.eq(Const(s, c.slice_bits)), part.chunks.eq(job.chunks), part.has_lsb.eq(has_lsb),
-                part.shared.payload.eq(chunk), part.shared.valid.eq(chunk_valid),
                 part.slot_taken.valid.eq(taken), part.slot_taken.payload.slot.eq(slot),
                 busy[s].eq(part.busy), stall[s].eq(part.stall),
             ]

@@ -60,10 +60,11 @@ class SramIssue(wiring.Component):
         m.submodules.queue = queue = StreamFifo(data.StructLayout({
             "slot": unsigned(c.slot_bits), "rows": unsigned(rows_bits), "half": 1, "refetched": 1}), QUEUE)
         keys = self.cmd.p.keys
-        # Rows r with r·S + number < keys; at most max_rows.
-        rows = keys[lane_bits:] + (keys[:lane_bits] > self.number)
+        # Rows r with r·S + place < keys; at most max_rows.
+        place = wrap(self.number - self.cmd.p.turn, lane_bits) if lane_bits else 0
+        rows = keys[lane_bits:] + (keys[:lane_bits] > place)
         m.d.comb += [
-            queue.i.valid.eq(self.cmd.valid & (keys > self.number)),
+            queue.i.valid.eq(self.cmd.valid & (keys > place)),
             queue.i.p.slot.eq(self.cmd.p.slot),
             queue.i.p.rows.eq(narrow(rows, rows_bits)),
             queue.i.p.half.eq(self.cmd.p.half),

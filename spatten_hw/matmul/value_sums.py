@@ -92,7 +92,9 @@ class ValueSums(wiring.Component):
         """A copy of the words, written by `write` (enable, address, word); what was at `address` a cycle ago."""
         c = self.config
         m.submodules[name] = memory = Memory(
-            shape=unsigned(c.chunk * c.acc_bits), depth=1 << len(address), init=[], attrs=NO_COLLISIONS)
+            shape=unsigned(c.chunk * c.acc_bits), depth=1 << len(address), init=[],
+            # Few words, but wide ones: in look-up tables they would take four times the LUTs of the adders.
+            attrs=NO_COLLISIONS | {"ram_style": "block"})
         w, r = memory.write_port(), memory.read_port(transparent_for=())
         enable, at, word = write
         m.d.comb += [w.addr.eq(at), w.data.eq(word), w.en.eq(enable), r.addr.eq(address), r.en.eq(1)]

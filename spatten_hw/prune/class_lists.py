@@ -30,6 +30,7 @@ class ClassLists(wiring.Component):
       the candidates, or with `renew` to the survivors, which may be read before: writing never overtakes reading in a
       pass that drops some. `commit` makes what was put the survivors, `total` of them. No `put` in the cycle of
       `commit`; one in the cycle of `open` belongs to the pass before.
+    * `look` opens the survivors for reading and leaves alone what was put.
     * `restart`: tokens 0 … tokens − 1 survive; sets a flag and writes nothing (index = row). `forget`: none does.
       `tokens` is constant from two cycles before. `fits`: every survivor is below `tokens`; two cycles later.
     """
@@ -40,7 +41,7 @@ class ClassLists(wiring.Component):
             "rows": In(unsigned(c.row_bits)).array(READERS), "indexes": Out(class_row(c)).array(READERS),
             "own_rows": In(class_row(c)), "own_candidates": In(1), "own_indexes": Out(class_row(c)),
             "own_live": Out(c.slices), "own_digits": Out(digit_row(c)),
-            "open": In(1), "open_candidates": In(1), "renew": In(1),
+            "look": In(1), "open": In(1), "open_candidates": In(1), "renew": In(1),
             "put": In(c.slices), "put_indexes": In(class_row(c)), "put_digits": In(digit_row(c)),
             "commit": In(1), "total": In(c.count_bits),
             "restart": In(1), "forget": In(1), "tokens": In(c.count_bits),
@@ -94,6 +95,8 @@ class ClassLists(wiring.Component):
             contract(m, fills[b] < c.max_rows, "a list is no longer than its memory", when=self.put[b])
             contract(m, ~self.renew | (index >= ends[b]), "indexes of a list ascend", when=self.put[b])
 
+        with m.If(self.look):
+            m.d.sync += limits.eq(self.counts)
         with m.If(self.open):
             m.d.sync += [limits.eq(Mux(self.open_candidates, fills.as_value(), self.counts.as_value())),
                          fills.eq(0)]

@@ -193,7 +193,7 @@ class Pruner(wiring.Component):
             walk.indexes.eq(lists.own_indexes), walk.live.eq(lists.own_live), dense.begin.eq(control.build),
             dense.identity.eq(lists.identity),
             lists.tokens.eq(job.tokens), lists.restart.eq(control.restart), lists.forget.eq(control.forget),
-            lists.open.eq(pruning.open | walks | (control.load_start & control.loading_ids)),
+            lists.open.eq(pruning.open | (control.load_start & control.loading_ids)), lists.look.eq(walks),
             lists.open_candidates.eq(pruning.open_candidates),
             lists.own_candidates.eq(pruning.candidates), lists.renew.eq(pruning.renew | control.loading_ids),
             lists.put.eq(pruning.put | load.put), lists.put_digits.eq(pruning.put_digits),

@@ -198,8 +198,9 @@ class StateLoad(wiring.Component):
         word = Signal(WORD_BITS, reset_less=True)
         left = Signal(range(rows_per_word + 1))
         row = Signal(range(max(2, -(-c.max_tokens // WORD_BITS) * rows_per_word + 1)))
-        rows = _Rows(*(Signal(name=f"rows_{name}") for name in ("clear", "load", "last", "idle", "past")),
-                     Signal(range(c.max_tokens + WORD_BITS + 1), name="rows_tokens"),
+        clear, load, last, idle, past = (Signal(name=f"rows_{name}")
+                                         for name in ("clear", "load", "last", "idle", "past"))
+        rows = _Rows(clear, load, last, idle, past, Signal(range(c.max_tokens + WORD_BITS + 1), name="rows_tokens"),
                      Signal(range(c.max_heads + WORD_BITS + 1), name="rows_heads"))
         bits, inside = word[:c.slices], Signal(c.slices)
         tokens = (left != 0) & ~of_heads

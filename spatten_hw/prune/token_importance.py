@@ -19,10 +19,10 @@ FEED_CYCLES = 2
 class TokenImportance(wiring.Component):
     """Turns rows of probabilities into accesses of `TokenTotals`, one row per cycle, always ready.
 
-    Generation (`tag.stream`): slice s of K/V head h holds class (s − h) mod S, so lanes are rotated by the head; row
-    r of a class is its r-th survivor, whose index comes from the class lists: `list_row`, a cycle later `valid` and
-    the rest beside the list's entries. They go straight into the totals. Prompt: lane and row are the position, of
-    which the sums of the layer are kept (`sums`); indexes are the row itself.
+    Slice s of K/V head h holds class (s − h) mod S, of tokens or of positions, so lanes are rotated by the head.
+    Generation (`tag.stream`): row r of a class is its r-th survivor, whose index comes from the class lists:
+    `list_row`, a cycle later `valid` and the rest beside the list's entries. They go straight into the totals. Prompt:
+    class and row are the position, of which the sums of the layer are kept (`sums`); indexes are the row itself.
 
     Rows of sums need no clearing: every vector starts at row 0, so the rows of a layer are a prefix, which `used`
     counts. A row at or past `used` counts as 0 (`fresh`). `clear` sets `used` to 0, which hides the sums of an earlier
@@ -62,7 +62,7 @@ class TokenImportance(wiring.Component):
         live = first.live & first_valid.replicate(c.slices)
         lanes = [Cat(first.probs[s] & live[s].replicate(PROB_BITS), live[s]) for s in range(c.slices)]
         for bit in range(class_bits(c)):
-            turn = first.tag.stream & first.tag.kv_head[bit] if bit < len(first.tag.kv_head) else 0
+            turn = first.tag.kv_head[bit] if bit < len(first.tag.kv_head) else 0
             turned = []
             for b in range(c.slices):
                 lane = Signal(PROB_BITS + 1, name=f"turned_{bit}_{b}")

@@ -1,8 +1,8 @@
 """Payload layouts of the streams between blocks (`docs/architecture.md`, "Streams").
 
 A vector of n keys is spread over the S slices: key (row r, slice s). It travels as rows of one lane per slice; bit s of
-`live` says whether slice s has a key in this row. In a prompt position p of the survivor list is row p div S, slice
-p mod S. In generation token t of K/V head h belongs to slice (t + h) mod S, where its row is its rank among the
+`live` says whether slice s has a key in this row. In a prompt position p of the survivor list is, for K/V head h, row p
+div S of slice (p + h) mod S. In generation token t belongs to slice (t + h) mod S, where its row is its rank among the
 surviving tokens of its class, t mod S; so slices have different numbers of keys. Where order matters (ties), keys are
 ordered by row, then by slice. `last` marks a vector's final row. `tag` says which work item the vector belongs to.
 
@@ -11,11 +11,18 @@ S = `config.slices`, N = `config.chunk`, W = `config.operand_bits`, P = `config.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth import signed, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig, clog2
 from ..interface.descriptor import word_count_bits
+
+if TYPE_CHECKING:
+    import enum  # the same with types
+else:
+    from amaranth.lib import enum
 
 
 def tag_layout(c: SpAttenConfig) -> data.StructLayout:
@@ -49,20 +56,23 @@ class ReadKind(enum.Enum, shape=3):
 
 def key_note(c: SpAttenConfig) -> data.StructLayout:
     """What a K row of generation is for: row `row` of the vectors in slots slot + i (modulo `slots`) for every bit i of
-    `members`. `slice`: which of the channel's slices. `lsb`: LSB plane, its sums are added to the stored scores."""
+    `members`. `slice`: which of the channel's slices. `lsb`: LSB plane, its sums are added to the stored scores.
+    `fill`: of a prompt instead: row `row` of half `half` of the slice's K SRAM."""
     return data.StructLayout({
         "slice": unsigned(clog2(c.slices_per_channel)), "slot": unsigned(c.slot_bits),
-        "members": unsigned(c.max_group), "row": unsigned(c.row_bits), "lsb": 1,
+        "members": unsigned(c.max_group), "row": unsigned(c.row_bits), "lsb": 1, "fill": 1, "half": 1,
     })
 
 
 def value_note(c: SpAttenConfig) -> data.StructLayout:
     """What a V row of generation is for: it is multiplied by probability `row` of items item + i (modulo `items`) for
     every bit i of `members` and added to sums sum + i (modulo `sums`). `refetched`: bit i: item i uses V with its LSBs.
-    `lsb`: this is the LSB plane (only members with `refetched` are set)."""
+    `lsb`: this is the LSB plane (only members with `refetched` are set). `fill`: of a prompt instead: row `row` of half
+    `half` of the slice's V SRAM."""
     return data.StructLayout({
         "slice": unsigned(clog2(c.slices_per_channel)), "item": unsigned(c.item_bits), "sum": unsigned(c.sum_bits),
         "members": unsigned(c.max_group), "refetched": unsigned(c.max_group), "row": unsigned(c.row_bits), "lsb": 1,
+        "fill": 1, "half": 1,
     })
 
 
@@ -111,16 +121,20 @@ def aux_word() -> data.StructLayout:
 
 
 def key_walk_command(c: SpAttenConfig) -> data.StructLayout:
-    """Read the K rows of all surviving tokens of `kv_head` (generation) for slots slot + i, i in `members`."""
+    """Read the K rows of all surviving tokens of `kv_head` (generation) for slots slot + i, i in `members`. `fill`: of
+    a prompt instead: its K rows (`value`: V rows) for half `half` of the SRAMs."""
     return data.StructLayout({
         "kv_head": unsigned(c.head_bits), "slot": unsigned(c.slot_bits), "members": unsigned(c.max_group), "lsb": 1,
+        "fill": 1, "value": 1, "half": 1,
     })
 
 
 def fill_command(c: SpAttenConfig) -> data.StructLayout:
-    """Read the rows of survivor positions 0 … rows − 1 of `kv_head` into half `half` of an SRAM; `lsb`: LSB plane."""
+    """Read the rows of survivor positions 0 … rows − 1 of `kv_head` into half `half` of an SRAM; `lsb`: LSB plane.
+    `dense`: all tokens of the job survive, so that every row lies in the channel of its slice."""
     return data.StructLayout({
         "kv_head": unsigned(c.head_bits), "rows": unsigned(c.count_bits), "half": 1, "value": 1, "lsb": 1,
+        "dense": 1,
     })
 
 
@@ -132,9 +146,11 @@ def q_command(c: SpAttenConfig) -> data.StructLayout:
 
 
 def score_command(c: SpAttenConfig) -> data.StructLayout:
-    """Prompt: score the query in `slot` against `keys` keys of SRAM half `half`; `refetched`: with K's LSBs."""
+    """Prompt: score the query in `slot` against `keys` keys of SRAM half `half`; `refetched`: with K's LSBs. `turn`:
+    the K/V head modulo S: slice s has the keys (s − turn) mod S, S further, and so on."""
     return data.StructLayout({
         "slot": unsigned(c.slot_bits), "keys": unsigned(c.count_bits), "half": 1, "refetched": 1,
+        "turn": unsigned(clog2(c.slices)),
     })
 
 

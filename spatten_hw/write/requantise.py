@@ -31,9 +31,9 @@ QUEUE = 16
 
 
 def group_elements(c: SpAttenConfig) -> int:
-    """Elements rescaled per cycle: a quarter of a chunk, as even a prompt of one row per slice and query brings a chunk
-    in four cycles at most; and no more than a beat holds."""
-    return max(1, min(c.chunk // 4, c.axi_data_bits // OUT_BITS))
+    """Elements rescaled per cycle: half a chunk, as the first queries of a causal prompt have a row per slice, and
+    bring a chunk every other cycle; and no more than a beat holds."""
+    return max(1, min(c.chunk // 2, c.axi_data_bits // OUT_BITS))
 
 
 def sum_stages(c: SpAttenConfig) -> int:
@@ -49,7 +49,7 @@ def latency(c: SpAttenConfig) -> int:
 
 @dataclass
 class _Group:
-    """Stage 0. `go`: the lowest elements of `elements` enter stage 1; `last`: they are the row's last."""
+    """Stage 0. `go`: `elements`, a group of the chunk, enter stage 1; `last`: they are the row's last."""
 
     tag: data.View
     elements: data.View
@@ -73,7 +73,7 @@ class Requantiser(wiring.Component):
 
     | stage | registers | method |
     |---|---|---|
-    | 0 | the chunk, moved down by a group at a time | `_chunk` |
+    | 0 | the chunk, of which one group after the other is chosen | `_chunk` |
     | 1 | the group; the scale table answers; parts of head and token offset | `exact_products`, `row_address` |
     | 2 | elements, and their scale near each; offsets | |
     | 3 | halves of the products; sum of the offsets | |
@@ -144,12 +144,14 @@ class Requantiser(wiring.Component):
         with m.If(take):
             m.d.sync += [full.eq(self.i.valid), tag.eq(self.i.p.tag), row_end.eq(self.i.p.last),
                          elements.eq(self.i.p.acc)]
-        with m.Elif(go):
-            # Nothing reads the elements behind the chunk's last one.
-            m.d.sync += [elements[n].eq(elements[n + size]) for n in range(c.chunk - size)]
+        # A choice rather than a shift: that would take a multiplexer for every element of the chunk.
+        chosen = Signal(data.ArrayLayout(signed(c.acc_bits), size))
         last = Signal()
-        m.d.comb += last.eq(final & row_end)
-        return _Group(tag, elements, last, go)
+        m.d.comb += [
+            chosen.eq(elements.as_value().word_select(number[:clog2(groups)], size * c.acc_bits)),
+            last.eq(final & row_end),
+        ]
+        return _Group(tag, chosen, last, go)
 
     def _leave(self, m: Module, group: _Group, out_row: data.View, total_sum: Value, address: Value,
                room: Signal) -> None:

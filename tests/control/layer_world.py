@@ -75,7 +75,7 @@ class LayerWorld:
         if j.generate:
             return [j.counts[(s - kv_head) % c.slices] for s in range(c.slices)]
         keys = position + 1 if j.causal else len(j.ids)
-        return [len(range(s, keys, c.slices)) for s in range(c.slices)]
+        return [len(range((s - kv_head) % c.slices, keys, c.slices)) for s in range(c.slices)]
 
     def issue(self, meta: dict) -> None:
         c, j, tag, slot = self.c, self.j, meta["tag"], meta["slot"]
@@ -255,5 +255,6 @@ class LayerWorld:
         assert self.halves_done == (0 if j.generate else len(j.heads))
         keys = [w.position + 1 if j.causal else len(j.ids) for w in self.metas]
         assert self.scores == ([] if j.generate else [
-            {"slot": w.slot, "keys": k, "half": w.tag["half"], "refetched": w.tag["refetched"]}
+            {"slot": w.slot, "keys": k, "half": w.tag["half"], "refetched": w.tag["refetched"],
+             "turn": w.tag["kv_head"] % self.c.slices}
             for w, k in zip(self.metas, keys, strict=True)])

@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, block: Block, rng: np.random.Generator, heads: list[int], rows: int, v_lsb: int, quick: bool):
         self.steps, self.rng, self.quick, self.v_lsb = Steps(block), rng, quick, v_lsb
-        self.block, self.heads, self.rows = block, heads, rows
+        self.block, self.heads, self.rows, self.dense = block, heads, rows, int(rng.integers(2))
         self.commands: list[dict] = []
         self.filling: list[dict] = []
         self.halves = [SimpleNamespace(head=None, ready=0, values=0, done=False, asked=False) for _ in range(2)]
@@ -75,7 +75,8 @@ class World:
                 here.asked = True
                 steps.pulse(lsb_wanted=1)
                 self.block.set(lsb_half=self.at % 2)
-                asked = [{"kv_head": here.head, "rows": self.rows, "half": self.at % 2, "value": v, "lsb": 1}
+                asked = [{"kv_head": here.head, "rows": self.rows, "half": self.at % 2, "value": v, "lsb": 1,
+                          "dense": self.dense}
                          for v in range(1 + self.v_lsb)]
                 self.wanted += asked
                 self.before.append(0)
@@ -107,7 +108,7 @@ class World:
 
     def run(self, stall: float) -> None:
         self.steps.receive({"fill": stall}, int(self.rng.integers(1, 1000)))
-        self.block.set(heads=sum(1 << h for h in self.heads), rows=self.rows, v_lsb=self.v_lsb)
+        self.block.set(heads=sum(1 << h for h in self.heads), rows=self.rows, v_lsb=self.v_lsb, dense=self.dense)
         self.steps.pulse(start=1)
         for _ in range(400 * len(self.heads)):
             self.cycle()
@@ -117,7 +118,7 @@ class World:
         for _ in range(10):
             self.cycle()
         plain = [c for c in self.commands if not c["lsb"]]
-        assert plain == [{"kv_head": h, "rows": self.rows, "half": n % 2, "value": v, "lsb": 0}
+        assert plain == [{"kv_head": h, "rows": self.rows, "half": n % 2, "value": v, "lsb": 0, "dense": self.dense}
                          for n, h in enumerate(self.heads) for v in (0, 1)]
         assert [c for c in self.commands if c["lsb"]] == self.wanted
         # The one that was waiting to be taken when they were asked for.

@@ -131,7 +131,7 @@ class Asked:
 
     def fill(self, kv_head, rows, half, value, lsb):
         return [self.row((1 + value) + 2 * lsb, kv_head, int(self.survivors[p]), p // self.c.slices, half,
-                         p % self.c.slices) for p in range(rows)]
+                         (p + kv_head) % self.c.slices) for p in range(rows)]
 
 
 def requests(block, c):

@@ -30,7 +30,7 @@ def test_shared_fetch():
     # Rounds: what was asked for meanwhile comes back, the rows of a channel in any order.
     seen = [0] * c.channels
     rows, words = [], {0: [], 1: []}
-    for _ in range(12):
+    for _ in range(40):
         block.idle(60)
         for n, got in enumerate(requests(block, c)):
             new = got[seen[n]:]

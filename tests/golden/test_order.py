@@ -14,8 +14,8 @@ CONFIG = SpAttenConfig(multipliers=32, chunk=8, max_dim=8, max_tokens=64, sram_t
 def test_prompt():
     rows, slices, order = vector_order([3, 4, 9, 17, 60], 2, CONFIG, generate=False)
     assert rows.tolist() == [0, 0, 0, 0, 1]
-    assert slices.tolist() == [0, 1, 2, 3, 0]
-    assert order.tolist() == [0, 1, 2, 3, 4]
+    assert slices.tolist() == [2, 3, 0, 1, 2]
+    assert order.tolist() == [2, 3, 0, 1, 4]
 
 
 def test_generation():
