@@ -30,8 +30,8 @@ def test_shared_fetch():
     # Rounds: what was asked for meanwhile comes back, the rows of a channel in any order.
     seen = [0] * c.channels
     rows, words = [], {0: [], 1: []}
-    for _ in range(40):
-        block.idle(60)
+    for _ in range(20):
+        block.idle(300)
         for n, got in enumerate(requests(block, c)):
             new = got[seen[n]:]
             seen[n] = len(got)
