@@ -1,4 +1,4 @@
-"""Rows as DESIGN packs them, bit by bit: what a converter must make of a row's beats, and in how many steps."""
+"""Rows as they are packed, bit by bit: what a converter must make of a row's beats, and in how many steps."""
 
 from __future__ import annotations
 
