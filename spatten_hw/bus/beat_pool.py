@@ -96,14 +96,14 @@ class BeatPool(wiring.Component):
         contract(m, ~complete | beat.last, "a read ends with the end of a burst", when=beat_valid)
 
         depth = c.reads << number_bits
-        m.submodules.table = table = memory.Memory(shape=unsigned(place_bits), depth=depth, init=[],
+        m.submodules.places = table = memory.Memory(shape=unsigned(place_bits), depth=depth, init=[],
                                                    attrs=NO_COLLISIONS)
         m.submodules.pool = pool = memory.Memory(shape=pool_beat(c), depth=c.pool_beats, init=[], attrs=NO_COLLISIONS)
         table_in, table_out = table.write_port(), table.read_port(transparent_for=())
         pool_in, pool_out = pool.write_port(), pool.read_port(transparent_for=())
         lookup = self.lookup
         found = Signal()                                         # the table shows a place
-        final = Signal(reset_less=True)
+        final = Signal(name="final_look", reset_less=True)
         id_bits = (c.reads - 1).bit_length()
         m.d.comb += [
             table_in.addr.eq(Cat(number.data, beat.id[:id_bits])), table_in.data.eq(free.o.payload),

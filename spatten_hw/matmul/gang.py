@@ -121,7 +121,7 @@ class GangGather(wiring.Component):
         count_bits = c.max_group.bit_length()
         counts = Signal(count_bits)
         passed = Signal()
-        m.submodules.counts = memory = Memory(shape=unsigned(count_bits), depth=1 << c.item_bits, init=[])
+        m.submodules.member_counts = memory = Memory(shape=unsigned(count_bits), depth=1 << c.item_bits, init=[])
         w, r = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [
             r.addr.eq(tag.first), w.addr.eq(tag.first), w.en.eq(begins), w.data.eq(counts),

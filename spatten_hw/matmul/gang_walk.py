@@ -58,7 +58,7 @@ class GangWalk(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.kept = kept = KeptBits(c)
-        m.submodules.walked = walked = never_full(gang_entry(c), c.sums)
+        m.submodules.walked_gangs = walked = never_full(gang_entry(c), c.sums)
         wiring.connect(m, walked.o, wiring.flipped(self.gangs))
         moves = Signal()
 
@@ -66,7 +66,7 @@ class GangWalk(wiring.Component):
         active, job, row = Signal(), Signal(gang_job(c), reset_less=True), Signal(c.row_bits, reset_less=True)
         total = Signal(c.sum_bits, reset_less=True)
         next_sum, free = Signal(c.sum_bits), Signal(range(c.sums + 1), init=c.sums)
-        begin, at_last = Signal(), Signal()
+        begin, at_last = Signal(name="begins"), Signal()
 
         # The vector that arrives: rows 0 … newest of it are there. Its last row is kept for the walk of its gang.
         arriving, arriving_first = Signal(), Signal(c.item_bits, reset_less=True)

@@ -157,7 +157,7 @@ class OutputTree(wiring.Component):
         m.d.sync += [freed.valid.eq(at["frees"]), freed.item.eq(at["first"]), freed.gang.eq(at["gang"])]
         m.d.comb += [
             self.tag_item.eq(at["item"]), self.freed.eq(freed),
-            queue.i.valid.eq(stages.flag(final, 1, "final")),
+            queue.i.valid.eq(stages.flag(final, 1, "final_chunk")),
             queue.i.p.chunk.eq(stages.delay(at["chunk"], 1, "chunk_out")),
             queue.i.p.last.eq(stages.delay(at["last"], 1, "last_out")),
             queue.i.p.tag.eq(self.tag),

@@ -65,7 +65,7 @@ class ScoreUnit(wiring.Component):
             has_lsb.eq(job.k_lsb != 0), slot.eq(self.slot), taken.eq(self.slot_taken),
         ]
         m.submodules.commands = commands = SkidBuffer(score_command(c))
-        m.submodules.fork = fork = StreamFork(score_command(c), c.slices)
+        m.submodules.command_fork = fork = StreamFork(score_command(c), c.slices)
         connect(m, flipped(self.cmd), commands.i)
         connect(m, commands.o, fork.i)
         busy, stall = Signal(c.slices), Signal(c.slices)

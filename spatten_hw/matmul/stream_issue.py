@@ -84,7 +84,7 @@ class StreamIssue(wiring.Component):
             issue.place.slot.eq(wrap(next_first + one_hot_index(next_pick), c.slot_bits)),
             issue.place.member.eq(one_hot_index(next_pick)),
         ]
-        within = Signal()  # the row of the last chunk that came has more
+        within = Signal(name="within_row")  # the row of the last chunk that came has more
         with m.If(room):
             m.d.sync += [
                 issue.chunk.eq(now.chunk), issue.place.row.eq(note.row), issue.place.replay.eq(note.lsb),

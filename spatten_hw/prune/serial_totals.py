@@ -40,7 +40,7 @@ class SerialTotals(wiring.Component):
         row = Signal(limit_bits(c))
         lane = Signal(c.slice_bits)
         left = Signal(c.count_bits)
-        wait = Signal(range(READ_CYCLES + 1))
+        wait = Signal(range(READ_CYCLES + 1), name="waited")
         row_ends, ends = Signal(), Signal()
         m.d.comb += [
             row_ends.eq(lane == c.slices - 1), self.row.eq(row[:c.row_bits]), self.busy.eq(1),

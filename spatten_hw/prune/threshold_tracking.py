@@ -49,7 +49,7 @@ class ThresholdTracking(wiring.Component):
         c = self.config
         params = Signal(pruning_params(c))
         steady = Signal(STEADY_CYCLES)
-        same, matches = Signal(), Signal()
+        same, matches = Signal(), Signal(name="matches_job")
         m.d.comb += [self.params.eq(params), same.eq(~self.follow | (params == self.next))]
         m.d.sync += [steady.eq(Cat(same, steady)[:STEADY_CYCLES]), matches.eq(params == self.job)]
         with m.If(self.start):

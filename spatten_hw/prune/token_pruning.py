@@ -117,7 +117,7 @@ class TokenPruning(wiring.Component):
             tracking.spoil.eq(self.spoil),
             tracking.decided.eq(tracks & decided), tracking.digit.eq(digit),
         ]
-        protected = Signal(c.slices, reset_less=True)
+        protected = Signal(c.slices, name="protected_lanes", reset_less=True)
         counts_live, apart = Signal(c.slices), Signal(c.slices)
         m.d.comb += [counts.live.eq(counts_live), counts.digits.eq(self.put_digits), counts.apart.eq(apart)]
         for b in range(c.slices):

@@ -106,7 +106,7 @@ class SliceScores(wiring.Component):
         writes = under_way[self.STORE]
         score = delay(m, summed, 1, "followed")
         slot_later = delay(m, slot, 1, "followed_slot")
-        before = Signal(layout, reset_less=True)
+        before = Signal(layout, name="before_this", reset_less=True)
         wanted = Signal(len(self.keys), reset_less=True)
         opens = Signal(reset_less=True)
         updated = Signal(layout)

@@ -106,7 +106,7 @@ class LineRate(TopKEngine):
         lanes, row = self.lanes, self.i.p
         taken = Signal()
         room = Signal(init=1)
-        inside = Signal(range(self.max_vectors + 1))
+        inside = Signal(range(self.max_vectors + 1), name="vectors_inside")
         leaves = Signal()
         full = Signal(len(self.group_depths))
         keys = Signal(data.ArrayLayout(self.key_bits, lanes))

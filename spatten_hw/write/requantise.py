@@ -132,7 +132,7 @@ class Requantiser(wiring.Component):
         row_end = Signal()
         full = Signal()
         number = Signal(range(max(2, groups)))
-        final = Signal()
+        final = Signal(name="final_row")
         go = Signal()
         take = Signal()
         m.d.comb += [
