@@ -22,7 +22,7 @@ class FlatQueries(wiring.Component):
     """Lists the flat queries of a query head as they are decided, and then gives them back, in that order.
 
     `note`: query `note_position` was issued for slot `note_slot`, and will be `decided` (a pulse with `notice`). While
-    `end` (all queries of the query head are issued) either `nothing` is high as soon as all are decided and none is
+    `issued` (all queries of the query head are issued) either `nothing` is high as soon as all are decided and none is
     flat, or `o` gives each flat one, 2 cycles from the one before, once the LSBs are in the SRAMs: `lsb_wanted` (a
     pulse) asks for them, once until `head_end`; `lsb_ready` says so. `dropped`: a pulse, an item was flat and is gone.
     """
@@ -34,7 +34,7 @@ class FlatQueries(wiring.Component):
         super().__init__({
             "note": In(1), "note_slot": In(c.slot_bits), "note_position": In(c.token_bits),
             "decided": In(1), "notice": In(decision_notice(c)),
-            "end": In(1), "nothing": Out(1), "o": Out(stream.Signature(flat_query(c))), "head_end": In(1),
+            "issued": In(1), "nothing": Out(1), "o": Out(stream.Signature(flat_query(c))), "head_end": In(1),
             "lsb_wanted": Out(1), "lsb_ready": In(1),
             "dropped": Out(1), "dropped_item": Out(c.item_bits), "dropped_half": Out(1),
         })
@@ -65,7 +65,7 @@ class FlatQueries(wiring.Component):
         with m.If(self.head_end):
             m.d.sync += have_lsb.eq(0)
         with m.FSM(name="flat") as fsm:
-            with m.State("DECIDE"), m.If(self.end & (undecided == 0)):
+            with m.State("DECIDE"), m.If(self.issued & (undecided == 0)):
                 with m.If(flats == 0):
                     m.d.comb += self.nothing.eq(1)
                 with m.Elif(have_lsb):

@@ -17,9 +17,9 @@ from ..stream.layouts import key_walk_command
 class Replays(wiring.Component):
     """Collects the decisions of a gang (generation), then asks for the LSBs of its flat members at once.
 
-    `begin` (with the number of a gang's `first` item) precedes the gang's first decision. When all `tag.gang` members
+    `opens` (with the number of a gang's `first` item) precedes the gang's first decision. When all `tag.gang` members
     are decided and some are flat, `walk` has one command for them (`lsb`). A gang's slots are consecutive, as its items
-    are. Decisions of prompts pass by. One decision per cycle, none in the cycle of a `begin`.
+    are. Decisions of prompts pass by. One decision per cycle, none in the cycle of a `opens`.
     """
 
     decided: stream.Interface
@@ -29,7 +29,7 @@ class Replays(wiring.Component):
         self.config = c = config
         super().__init__({
             "decided": In(stream.Signature(decision_notice(c))),
-            "begin": In(1), "first": In(c.item_bits),
+            "opens": In(1), "first": In(c.item_bits),
             "walk": Out(stream.Signature(key_walk_command(c))),
         })
 
@@ -49,13 +49,13 @@ class Replays(wiring.Component):
         complete = Signal()
         m.d.comb += [
             member.eq((tag.item - tag.first)[:c.item_bits]),
-            self.decided.ready.eq(~self.begin), take.eq(self.decided.valid & ~self.begin),
+            self.decided.ready.eq(~self.opens), take.eq(self.decided.valid & ~self.opens),
             read.addr.eq(tag.first),
             flat.eq(read.data.flat | Mux(p.flat, (Const(1, c.max_group) << member)[:c.max_group], 0)),
             complete.eq(read.data["count"] + 1 == tag.gang),
-            write.addr.eq(Mux(self.begin, self.first, tag.first)), write.en.eq(self.begin | (take & tag.stream)),
+            write.addr.eq(Mux(self.opens, self.first, tag.first)), write.en.eq(self.opens | (take & tag.stream)),
         ]
-        with m.If(~self.begin):
+        with m.If(~self.opens):
             m.d.comb += [write.data["count"].eq(read.data["count"] + 1), write.data.flat.eq(flat)]
         m.d.comb += [
             walks.i.valid.eq(take & tag.stream & complete & flat.any()),

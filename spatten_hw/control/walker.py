@@ -163,7 +163,7 @@ class Walker(wiring.Component):
                     m.next = "BEGIN"
             # -- generation -------------------------------------------------------------------------------
             with m.State("BEGIN"):
-                m.d.comb += replays.begin.eq(1)
+                m.d.comb += replays.opens.eq(1)
                 m.next = "GANG"
             with m.State("GANG"), m.If(issue.ready):
                 m.d.comb += take.eq(1)
@@ -184,7 +184,7 @@ class Walker(wiring.Component):
                     with m.If(~issue.progressive):
                         next_query_head()
             with m.State("SECOND"):          # the flat queries once more
-                m.d.comb += flats.end.eq(1)
+                m.d.comb += flats.issued.eq(1)
                 with m.If(flats.nothing):
                     next_query_head()
                 with m.Elif(flats.o.valid):

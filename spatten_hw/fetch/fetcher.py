@@ -215,8 +215,8 @@ class Fetcher(wiring.Component):
             ]
         for part, of_value in ((k_fills, 0), (v_fills, 1)):
             m.d.comb += [
-                part.begin.valid.eq(local & walk.ready & (fill.value == of_value)), part.begin.half.eq(fill.half),
-                part.begin.lsb.eq(fill.lsb), part.begin.rows.eq(fill.rows),
+                part.opens.valid.eq(local & walk.ready & (fill.value == of_value)), part.opens.half.eq(fill.half),
+                part.opens.lsb.eq(fill.lsb), part.opens.rows.eq(fill.rows),
                 part.shared.valid.eq(shared.chunks.valid), part.shared.payload.eq(shared.chunks.payload),
             ]
         # Reports of the three in turn of priority; the shared path's are taken at once, as local ones wait.

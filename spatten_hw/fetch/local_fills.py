@@ -23,7 +23,7 @@ class LocalFills(wiring.Component):
 
     `feed`: chunks of the class from every slice's feed; with `note.fill` they go to the SRAM of their slice over
     `fills`, like those of the shared path (`shared`, to all slices; it goes first), else to `rows`. A fill that has
-    `begin`un is `filled` when its last row has left some cycles ago; one per half at a time. No latency; `fills` is
+    `opens` is `filled` when its last row has left some cycles ago; one per half at a time. No latency; `fills` is
     always taken.
     """
 
@@ -31,7 +31,7 @@ class LocalFills(wiring.Component):
     shared: stream.Interface
     rows: list[stream.Interface]
     fills: list[stream.Interface]
-    begin: data.View
+    opens: data.View
     filled: stream.Interface
 
     def __init__(self, config: SpAttenConfig, note: data.StructLayout, value: bool):
@@ -41,7 +41,7 @@ class LocalFills(wiring.Component):
         shared = stream.Signature(operand_chunk(c, shared_note(c)))
         super().__init__({
             "feed": In(chunks).array(c.slices), "shared": In(shared), "rows": Out(chunks).array(c.slices),
-            "fills": Out(shared).array(c.slices), "begin": In(fill_begin(c)),
+            "fills": Out(shared).array(c.slices), "opens": In(fill_begin(c)),
             "filled": Out(stream.Signature(filled_layout())),
         })
 
@@ -84,11 +84,11 @@ class LocalFills(wiring.Component):
             pending = Signal(name=f"pending_{h}")
             left = Signal(c.count_bits, name=f"left_{h}", reset_less=True)
             came = Signal(range(c.slices + 1), name=f"came_{h}")
-            begins = self.begin.valid & (self.begin.half == h)
+            begins = self.opens.valid & (self.opens.half == h)
             reported = self.filled.ready & done[h] & (number == h)
             m.d.sync += came.eq(balanced_sum(list(ended[h])))
             with m.If(begins):
-                m.d.sync += [pending.eq(1), left.eq(self.begin.rows), lsbs[h].eq(self.begin.lsb)]
+                m.d.sync += [pending.eq(1), left.eq(self.opens.rows), lsbs[h].eq(self.opens.lsb)]
             with m.Else():
                 m.d.sync += left.eq(left - came)
                 with m.If(reported):

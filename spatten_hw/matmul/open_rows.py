@@ -13,7 +13,7 @@ from ..contract import contract
 class OpenRows(wiring.Component):
     """Counts the rows of each gang, named by its first sum.
 
-    begin, begin_sum: a row more is on its way. end, end_sum: products of one are stored. last, last_sum: nothing
+    opens, opens_sum: a row more is on its way. closes, closes_sum: products of one are stored. last, last_sum: nothing
     more begins after this cycle. clear, clear_sum: the gang's outputs are read. Each is a pulse.
     finished: bit of each gang that had its `last` and has no open rows, until `clear`; from registers, the cycle after.
     any: a row is open.
@@ -22,8 +22,8 @@ class OpenRows(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            **{name: In(1) for name in ("begin", "end", "last", "clear")},
-            **{f"{name}_sum": In(c.sum_bits) for name in ("begin", "end", "last", "clear")},
+            **{name: In(1) for name in ("opens", "closes", "last", "clear")},
+            **{f"{name}_sum": In(c.sum_bits) for name in ("opens", "closes", "last", "clear")},
             "finished": Out(c.sums), "any": Out(1),
         })
 
@@ -38,7 +38,7 @@ class OpenRows(wiring.Component):
             last = Signal(name=f"last{n}")
             more, less = Signal(name=f"more{n}"), Signal(name=f"less{n}")
             m.d.comb += [
-                more.eq(self.begin & (self.begin_sum == n)), less.eq(self.end & (self.end_sum == n)),
+                more.eq(self.opens & (self.opens_sum == n)), less.eq(self.closes & (self.closes_sum == n)),
                 open_any[n].eq(count != 0), self.finished[n].eq(last & ~open_any[n]),
             ]
             with m.If(more & ~less):

@@ -150,9 +150,9 @@ class ValueSlice(wiring.Component):
         m.d.sync += drain.eq(self.drain)
         ends = stages.flag(op.valid & op.ends, SUMS_LATENCY + 1, "ends")
         m.d.comb += [
-            rows.begin.eq(issue.begin), rows.begin_sum.eq(issue.begin_sum),
-            rows.last.eq(issue.last), rows.last_sum.eq(issue.begin_sum),
-            rows.end.eq(ends), rows.end_sum.eq(stages.delay(op.first_sum, SUMS_LATENCY + 1, "ends_sum")),
+            rows.opens.eq(issue.opens), rows.opens_sum.eq(issue.opens_sum),
+            rows.last.eq(issue.last), rows.last_sum.eq(issue.opens_sum),
+            rows.closes.eq(ends), rows.closes_sum.eq(stages.delay(op.first_sum, SUMS_LATENCY + 1, "ends_sum")),
             rows.clear.eq(drain.valid & drain.first), rows.clear_sum.eq(drain.sum),
             self.finished.eq(rows.finished),
             self.busy.eq(queue.o.valid | (queue.level != 0) | issue.busy | requests.busy | rows.any),

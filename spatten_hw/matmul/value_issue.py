@@ -33,7 +33,7 @@ class ValueIssue(wiring.Component):
 
     entries: in order; one whose rows come from memory is done when its requests (`reads`; the LSB plane's follows the
         MSB plane's) are taken, another one when its products are issued. v_chunks: see `ValueSlice`; first.
-    begin, last, begin_sum: pulses of `OpenRows`. any: a product is issued. busy: an entry or a product is inside.
+    opens, last, opens_sum: pulses of `OpenRows`. any: a product is issued. busy: an entry or a product is inside.
     """
 
     def __init__(self, config: SpAttenConfig):
@@ -44,7 +44,7 @@ class ValueIssue(wiring.Component):
             "v_chunks": In(stream.Signature(operand_chunk(c, value_note(c)))),
             "reads": Out(stream.Signature(value_read(c))),
             "op": Out(product_op(c)), "streamed": Out(c.chunk * c.operand_bits),
-            "begin": Out(1), "last": Out(1), "begin_sum": Out(c.sum_bits), "any": Out(1), "busy": Out(1),
+            "opens": Out(1), "last": Out(1), "opens_sum": Out(c.sum_bits), "any": Out(1), "busy": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -119,8 +119,8 @@ class ValueIssue(wiring.Component):
         m.d.comb += [
             self.any.eq(streamed | multiplies),
             self.op.eq(op), self.op.valid.eq(op_valid), self.streamed.eq(data_register),
-            self.begin.eq(asked | (multiplies & (chunk == 0) & (left["stored"] == 0))),
-            self.begin_sum.eq(entry.sum), self.last.eq(valid & done & entry.last),
+            self.opens.eq(asked | (multiplies & (chunk == 0) & (left["stored"] == 0))),
+            self.opens_sum.eq(entry.sum), self.last.eq(valid & done & entry.last),
             self.busy.eq(valid | op_valid),
         ]
         contract(m, note.members.any(), "a V row is for a member", when=self.v_chunks.valid)

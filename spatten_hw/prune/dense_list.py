@@ -20,7 +20,7 @@ class DenseList(wiring.Component):
     """Position p of the list lies in lane p mod S of row p div S. `rows[i]` → `ids[i]` one cycle later; lanes past the
     end are don't-care. With `identity` position p holds id p, and nothing is read.
 
-    `begin`, then rows of the `bitmap`: one survivor per cycle goes into the list. `done` with the write of the last.
+    `build`, then rows of the `bitmap`: one survivor per cycle goes into the list. `done` with the write of the last.
     """
 
     bitmap: stream.Interface
@@ -29,7 +29,7 @@ class DenseList(wiring.Component):
         self.config = c = config
         super().__init__({
             "rows": In(c.row_bits).array(READERS), "ids": Out(ids_row(c)).array(READERS), "identity": In(1),
-            "begin": In(1), "bitmap": In(stream.Signature(bitmap_row(c))), "done": Out(1),
+            "build": In(1), "bitmap": In(stream.Signature(bitmap_row(c))), "done": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -59,7 +59,7 @@ class DenseList(wiring.Component):
                          left_last.eq(self.bitmap.p.last)]
         with m.If(write):
             m.d.sync += row.eq(row + 1)
-        with m.If(self.begin):
+        with m.If(self.build):
             m.d.sync += [row.eq(0), lane.eq(0), left.eq(0), left_last.eq(0)]
         m.d.comb += self.done.eq(final)
         for i in range(READERS):
@@ -75,5 +75,5 @@ class DenseList(wiring.Component):
             for n in range(c.slices):
                 identical = narrow(class_id(c, row_1[:clog2(c.max_rows)], n), c.token_bits)
                 m.d.comb += self.ids[i][n].eq(Mux(self.identity, identical, rd.data[n]))
-        contract(m, ~(left.any() | left_last | write), "one list at a time", when=self.begin)
+        contract(m, ~(left.any() | left_last | write), "one list at a time", when=self.build)
         return m

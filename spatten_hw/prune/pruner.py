@@ -190,7 +190,7 @@ class Pruner(wiring.Component):
         walks = Signal()
         m.d.comb += [
             walks.eq(control.build | control.store_ids), walk.start.eq(walks), walk.rows.eq(control.rows),
-            walk.indexes.eq(lists.own_indexes), walk.live.eq(lists.own_live), dense.begin.eq(control.build),
+            walk.indexes.eq(lists.own_indexes), walk.live.eq(lists.own_live), dense.build.eq(control.build),
             dense.identity.eq(lists.identity),
             lists.tokens.eq(job.tokens), lists.restart.eq(control.restart), lists.forget.eq(control.forget),
             lists.open.eq(pruning.open | (control.load_start & control.loading_ids)), lists.look.eq(walks),

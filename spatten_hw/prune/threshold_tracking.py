@@ -25,8 +25,8 @@ class ThresholdTracking(wiring.Component):
     pruning that will probably follow (the next job's, if it has been read).
 
     A vector counts the digit at bit `window` of the keys, 4 bits, and collects the tokens with a digit of `low` to
-    `high`. `begin` in the cycle before its first row, which takes over the `window`, `end` with its last. Some cycles
-    later it is `decided`, while the next vector may already be under way: the threshold has this `digit`, or is
+    `high`. `opens` in the cycle before its first row, which takes over the `window`, `closes` with its last. Some
+    cycles later it is `decided`, while the next vector may already be under way: the threshold has this `digit`, or is
     `higher` than all of them. From that the next window is chosen, one that gives digits of 7 to 13, and the digit
     then; the threshold of the same tokens can only rise.
 
@@ -40,7 +40,7 @@ class ThresholdTracking(wiring.Component):
         super().__init__({
             "next": In(pruning_params(c)), "follow": In(1), "job": In(pruning_params(c)), "start": In(1),
             "params": Out(pruning_params(c)),
-            "begin": In(1), "end": In(1), "decided": In(1), "digit": In(DIGIT_BITS), "higher": In(1), "spoil": In(1),
+            "opens": In(1), "closes": In(1), "decided": In(1), "digit": In(DIGIT_BITS), "higher": In(1), "spoil": In(1),
             "window": Out(range(key_bits(c))), "low": Out(DIGIT_BITS), "high": Out(DIGIT_BITS), "ready": Out(1),
         })
 
@@ -78,12 +78,12 @@ class ThresholdTracking(wiring.Component):
         whole, found = Signal(), Signal()
         with m.If(self.decided):
             m.d.sync += found.eq(whole & ~self.higher & (self.digit >= self.low) & (self.digit <= self.high))
-        with m.If(self.begin):
+        with m.If(self.opens):
             m.d.sync += [
                 used.eq(aim), self.low.eq(center), whole.eq(steady.all()),
                 self.high.eq(Mux(center > Const((1 << DIGIT_BITS) - SPAN), (1 << DIGIT_BITS) - 1, center + SPAN - 1)),
             ]
-        with m.If(self.end):
+        with m.If(self.closes):
             m.d.sync += judged.eq(used)
         with m.If(self.spoil | ~same):
             m.d.sync += [whole.eq(0), found.eq(0)]

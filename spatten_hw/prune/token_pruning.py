@@ -113,7 +113,7 @@ class TokenPruning(wiring.Component):
         tail_begins = counts_below(m, c, tail, "tail")
         m.d.comb += [
             tracking.next.eq(self.next), tracking.follow.eq(self.follow), tracking.job.eq(self.params),
-            tracking.start.eq(self.start), tracking.begin.eq(tracks & first), tracking.end.eq(last_key),
+            tracking.start.eq(self.start), tracking.opens.eq(tracks & first), tracking.closes.eq(last_key),
             tracking.spoil.eq(self.spoil),
             tracking.decided.eq(tracks & decided), tracking.digit.eq(digit),
         ]
