@@ -91,7 +91,7 @@ class ValueIssue(wiring.Component):
             here.eq(Mux(streamed, self.v_chunks.p.chunk, chunk)),
         ]
         chosen, rest = lowest_set(members), without_lowest(members)
-        final_chunk, final = Signal(), Signal()
+        final_chunk, final = Signal(), Signal(name="final_member")
         m.d.comb += [
             final.eq(rest == 0), final_chunk.eq(narrow(chunk, c.chunk_count_bits) == self.chunks - 1),
             # Of its own members, not of those chosen: it waits for nothing else.

@@ -39,7 +39,7 @@ class DenseList(wiring.Component):
         row = Signal(c.row_bits)
         lane = Signal(c.slice_bits)
         filling = Signal(ids_row(c), reset_less=True)
-        write, final = Signal(), Signal()
+        write, final = Signal(), Signal(name="final_survivor")
         ends = Signal()
         rest = without_lowest(left)
         m.d.comb += [ends.eq(~rest.any()), self.bitmap.ready.eq(ends & ~left_last)]

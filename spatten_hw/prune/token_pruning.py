@@ -80,7 +80,7 @@ class TokenPruning(wiring.Component):
         tracks = Signal(init=1)                # no pruning runs
         begun = Signal()                       # the digit counted is one of the key, not the magnitude
         scaled = Signal()                      # the threshold has digits beside a magnitude
-        among_protected, final = Signal(), Signal()
+        among_protected, final = Signal(), Signal(name="final_pass")
         row = Signal(range(c.max_rows + 2))
         running, over, read, read_first, ended, give_up = (
             Signal(name=name) for name in ("running", "over", "read", "read_first", "ended", "give_up"))
