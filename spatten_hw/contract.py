@@ -61,7 +61,8 @@ def stream_contract(m: Module, port: stream.Interface, name: str) -> None:
     if not contracts_on():
         return
     payload = Value.cast(port.payload)
-    waits, held = Signal(name=f"{name}_waits"), Signal.like(payload, name=f"{name}_held", reset_less=True)
+    waits = Signal(name=f"{name}_waits")
+    held = Signal.like(payload, name=f"{name}_held", reset_less=True)
     m.d.sync += waits.eq(port.valid & ~port.ready)
     with m.If(port.valid & ~port.ready):
         m.d.sync += held.eq(payload)

@@ -48,7 +48,8 @@ class ReadWaits(wiring.Component):
         waits = []
         for n in range(4):
             reads = Signal(range(c.reads + 1), name=f"reads{n}")
-            goes, comes = Signal(name=f"goes{n}"), Signal(name=f"comes{n}")
+            goes = Signal(name=f"goes{n}")
+            comes = Signal(name=f"comes{n}")
             m.d.comb += [goes.eq(self.issued.valid & (into.data == n)),
                          comes.eq(self.completed_valid & (from_.data == n))]
             m.d.sync += reads.eq(reads + goes - comes)

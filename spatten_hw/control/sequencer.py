@@ -191,7 +191,7 @@ class Sequencer(wiring.Component):
             loader.v_lsb.eq(stages.job.v_lsb != 0), self.values_ready.eq(loader.values),
             self.issued.eq(walker.query), self.replayed.eq(walker.replayed),
         ]
-        m.submodules.counts = counts = ItemCounts(c)
+        m.submodules.item_counts = counts = ItemCounts(c)
         m.d.comb += [
             getattr(counts, name).eq(getattr(walker, name))
             for name in ("item", "item_half", "dropped", "dropped_half", "half_done")]

@@ -78,7 +78,8 @@ class Walker(wiring.Component):
         connect(m, flipped(self.decided), replays.decided)
         for name in ("q_cmd", "score_cmd", "meta"):
             connect(m, getattr(issue, name), flipped(getattr(self, name)))
-        take, again = Signal(), Signal()
+        take = Signal()
+        again = Signal()
         m.d.comb += [
             issue.job.eq(job), issue.alive.eq(self.alive), issue.counts.eq(self.counts),
             issue.list_ids.eq(self.list_ids), issue.take.eq(take), self.item.eq(take),
@@ -105,12 +106,14 @@ class Walker(wiring.Component):
         c, job = self.config, self.job
         place = issue.place
         left = Signal(c.max_heads)
-        kv_head, first_head = Signal(c.head_bits), Signal(c.head_bits)
+        kv_head = Signal(c.head_bits)
+        first_head = Signal(c.head_bits)
         member = Signal(c.max_group.bit_length())
         position = Signal(c.count_bits)
         next_position = Signal(c.count_bits)
         half = Signal()
-        first_slot, first_item = Signal(c.slot_bits), Signal(c.item_bits)
+        first_slot = Signal(c.slot_bits)
+        first_item = Signal(c.item_bits)
         next_head = lowest_index(m, left, "next_head")
         last_member = Signal()
         m.d.comb += [

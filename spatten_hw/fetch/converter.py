@@ -50,7 +50,9 @@ class ChunkConverter(wiring.Component):
 
         # First register: control bits of the chunk, its error so far, its pieces.
         emits = Signal()
-        chunk, last, error = Signal(c.chunk_bits, reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        chunk = Signal(c.chunk_bits, reset_less=True)
+        last = Signal(reset_less=True)
+        error = Signal(reset_less=True)
         note = Signal(self.note.size, reset_less=True)
         parts = -(-c.chunk // PART)
         selects = copies(m, decoded(c, step.width, step.lsb, step.shift & ~step.lsb), parts, "select", reset=False)

@@ -281,7 +281,8 @@ class Fetcher(wiring.Component):
             waits = readers[s % c.channels].waits
             m.d.sync += starved[s].eq((waits.k & ~feed.k_chunks.valid & feed.k_chunks.ready)
                                       | (waits.v & ~feed.v_chunks.valid & feed.v_chunks.ready))
-        error, now = shared.error, Signal(len(ERROR_CLASSES))
+        error = shared.error
+        now = Signal(len(ERROR_CLASSES))
         clear = Cat(self.back_clear if name == "v" else self.front_clear for name in ERROR_CLASSES)
         waits = Signal(len(ERROR_CLASSES))
         idles = Cat(*(reader.idle for reader in readers), *(feed.idle for feed in feeds), keys.idle, shared.idle)

@@ -77,7 +77,9 @@ class FillWalk(wiring.Component):
         active = Signal()
         command = Signal(fill_command(c), reset_less=True)
         position = Signal(c.count_bits)
-        last, free, blocked = Signal(), Signal(), Signal()
+        last = Signal()
+        free = Signal()
+        blocked = Signal()
         pending = Signal(4)                              # by half + 2·value
         rows_out = Signal(range(MOST_ROWS + 1))          # outstanding
         able = Signal(init=1)

@@ -129,7 +129,8 @@ class KeyWalk(wiring.Component):
 
         # Walk: a row per cycle while every queue has room.
         row = Signal(c.row_bits)
-        step, last = Signal(), Signal()
+        step = Signal()
+        last = Signal()
         m.d.comb += [
             last.eq((rows <= 1) | (row + 1 == rows)), step.eq(active & room & (rows != 0)),
             move.eq(~active | (room & last)), self.cmd.ready.eq(move), self.list_row.eq(row),

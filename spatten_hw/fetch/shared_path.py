@@ -67,7 +67,10 @@ class SharedPath(wiring.Component):
         # One channel has the path. `free`: the register behind takes a step.
         after = Signal(c.channels)
         grant, *selects = copies(m, after, 1 + -(-shape.size // SELECTED_BITS), "grant", init=1)
-        free, here, ends, inside = Signal(), Signal(), Signal(), Signal()
+        free = Signal()
+        here = Signal()
+        ends = Signal()
+        inside = Signal()
         valid = Cat(s.valid for s in self.steps)
         m.d.comb += [
             here.eq((grant & valid).any()),

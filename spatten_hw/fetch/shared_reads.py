@@ -90,7 +90,8 @@ class SharedReads(wiring.Component):
 
         queries = Signal(c.slots.bit_length())           # outstanding
         able = Signal()                                  # one more may be
-        query, taken = Signal(), Signal()
+        query = Signal()
+        taken = Signal()
         m.d.comb += [
             words.granted.eq(rows.room & words.wants), query.eq(rows.room & ~words.wants & able),
             self.q_cmd.ready.eq(query), taken.eq(query & self.q_cmd.valid),

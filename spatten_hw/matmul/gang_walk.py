@@ -63,17 +63,23 @@ class GangWalk(wiring.Component):
         moves = Signal()
 
         # The gang that is walked and the row whose kept bits and indexes are read.
-        active, job, row = Signal(), Signal(gang_job(c), reset_less=True), Signal(c.row_bits, reset_less=True)
+        active = Signal()
+        job = Signal(gang_job(c), reset_less=True)
+        row = Signal(c.row_bits, reset_less=True)
         total = Signal(c.sum_bits, reset_less=True)
-        next_sum, free = Signal(c.sum_bits), Signal(range(c.sums + 1), init=c.sums)
-        begin, at_last = Signal(name="begins"), Signal()
+        next_sum = Signal(c.sum_bits)
+        free = Signal(range(c.sums + 1), init=c.sums)
+        begin = Signal(name="begins")
+        at_last = Signal()
 
         # The vector that arrives: rows 0 … newest of it are there. Its last row is kept for the walk of its gang.
-        arriving, arriving_first = Signal(), Signal(c.item_bits, reset_less=True)
+        arriving = Signal()
+        arriving_first = Signal(c.item_bits, reset_less=True)
         newest = Signal(c.row_bits, reset_less=True)
         m.submodules.last_rows = last_rows = Memory(shape=unsigned(c.row_bits), depth=1 << c.item_bits, init=[])
         w, r = last_rows.write_port(), last_rows.read_port(domain="comb")
-        incomplete, there = Signal(), Signal()
+        incomplete = Signal()
+        there = Signal()
         m.d.comb += [
             w.addr.eq(self.first), w.data.eq(self.row), w.en.eq(self.write & self.last), r.addr.eq(job.first),
             incomplete.eq(arriving & (arriving_first == job.first)), there.eq(~incomplete | (row <= newest)),
@@ -98,7 +104,8 @@ class GangWalk(wiring.Component):
             m.d.sync += [active.eq(~at_last), row.eq(wrap(row + 1, c.row_bits))]
 
         # The row whose bits and indexes are there.
-        read_valid, read_last = Signal(), Signal(reset_less=True)
+        read_valid = Signal()
+        read_last = Signal(reset_less=True)
         read_job, read_row, read_total = (Signal.like(s, name=f"read_{n}", reset_less=True)
                                           for n, s in (("job", job), ("row", row), ("total", total)))
         with m.If(moves):
@@ -114,7 +121,8 @@ class GangWalk(wiring.Component):
         ]
 
         # The entries of a row.
-        valid, last = Signal(), Signal(reset_less=True)
+        valid = Signal()
+        last = Signal(reset_less=True)
         common = Signal(value_entry(c), reset_less=True)
         members = Signal(data.ArrayLayout(unsigned(c.max_group), c.slices), reset_less=True)
         indexes = Signal(data.ArrayLayout(unsigned(c.row_bits), c.slices), reset_less=True)

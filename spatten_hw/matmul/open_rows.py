@@ -36,7 +36,8 @@ class OpenRows(wiring.Component):
         for n in range(c.sums):
             count = Signal(range(most + 1), name=f"count{n}")
             last = Signal(name=f"last{n}")
-            more, less = Signal(name=f"more{n}"), Signal(name=f"less{n}")
+            more = Signal(name=f"more{n}")
+            less = Signal(name=f"less{n}")
             m.d.comb += [
                 more.eq(self.opens & (self.opens_sum == n)), less.eq(self.closes & (self.closes_sum == n)),
                 open_any[n].eq(count != 0), self.finished[n].eq(last & ~open_any[n]),

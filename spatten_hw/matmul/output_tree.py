@@ -91,11 +91,17 @@ class OutputTree(wiring.Component):
 
         # One word after the other: the words of a chunk, the chunks of an item, the members of the gang.
         gang = self.gangs.p
-        reads, room = Signal(), Signal(range(depth + 1), init=depth)
-        member, chunk, part = Signal(c.max_group.bit_length()), Signal(c.chunk_bits), Signal(2)
+        reads = Signal()
+        room = Signal(range(depth + 1), init=depth)
+        member = Signal(c.max_group.bit_length())
+        chunk = Signal(c.chunk_bits)
+        part = Signal(2)
         # Words of a chunk, less one: 3, 1 or 0.
         parts = Cat(self.chunks <= 2, self.chunks == 1)
-        issue, last_part, last_chunk, last_member = Signal(), Signal(), Signal(), Signal()
+        issue = Signal()
+        last_part = Signal()
+        last_chunk = Signal()
+        last_member = Signal()
         m.d.comb += [
             last_part.eq(part == parts), last_chunk.eq(chunk == self.chunks - 1),
             last_member.eq(member + 1 == gang.gang),

@@ -100,7 +100,8 @@ class ProbValueUnit(wiring.Component):
             m.d.sync += halves[self.kept.payload.tag.item].eq(self.kept.payload.tag.half)
         m.d.comb += self.freed_half.eq(halves[tree.freed.item])
 
-        busy, stall = Signal(c.slices), Signal(c.slices)
+        busy = Signal(c.slices)
+        stall = Signal(c.slices)
         for s in range(c.slices):
             part = Shared(ValueSlice, c)
             m.submodules[f"slice_{s}"] = part

@@ -68,7 +68,8 @@ class ScoreUnit(wiring.Component):
         m.submodules.command_fork = fork = StreamFork(score_command(c), c.slices)
         connect(m, flipped(self.cmd), commands.i)
         connect(m, commands.o, fork.i)
-        busy, stall = Signal(c.slices), Signal(c.slices)
+        busy = Signal(c.slices)
+        stall = Signal(c.slices)
         for s in range(c.slices):
             part = Shared(ScoreSlice, c)
             m.submodules[f"slice_{s}"] = part

@@ -51,10 +51,12 @@ class ValueIssue(wiring.Component):
         m = Module()
         c = self.config
         # The entry that is worked on.
-        valid, done = Signal(), Signal()
+        valid = Signal()
+        done = Signal()
         entry = Signal(value_entry(c), reset_less=True)
         first_word = Signal(c.row_bits + c.chunk_count_bits, reset_less=True)
-        nothing, both_planes = Signal(reset_less=True), Signal(reset_less=True)
+        nothing = Signal(reset_less=True)
+        both_planes = Signal(reset_less=True)
         following = self.entries.p
         m.d.comb += self.entries.ready.eq(~valid | done)
         with m.If(self.entries.ready):
@@ -66,7 +68,9 @@ class ValueIssue(wiring.Component):
             ]
 
         # Rows from memory: one request, or two.
-        lsb, asks, asked = Signal(), Signal(), Signal()
+        lsb = Signal()
+        asks = Signal()
+        asked = Signal()
         m.d.comb += [
             asks.eq(valid & entry.stream & ~nothing),
             self.reads.valid.eq(asks), self.reads.p.entry.eq(entry), self.reads.p.lsb.eq(lsb),
@@ -76,7 +80,8 @@ class ValueIssue(wiring.Component):
             m.d.sync += lsb.eq(both_planes & ~lsb)
 
         # The product: of a row from memory, else of one in the SRAM. `left`: members that are still to come (0: all).
-        note, chunk = self.v_chunks.p.note, Signal(c.chunk_bits)
+        note = self.v_chunks.p.note
+        chunk = Signal(c.chunk_bits)
         left = {name: Signal(c.max_group, name=f"left_{name}") for name in ("streamed", "stored")}
         multiplies = valid & ~entry.stream & ~nothing & ~self.v_chunks.valid
         streamed = self.v_chunks.valid
@@ -91,7 +96,8 @@ class ValueIssue(wiring.Component):
             here.eq(Mux(streamed, self.v_chunks.p.chunk, chunk)),
         ]
         chosen, rest = lowest_set(members), without_lowest(members)
-        final_chunk, final = Signal(), Signal(name="final_member")
+        final_chunk = Signal()
+        final = Signal(name="final_member")
         m.d.comb += [
             final.eq(rest == 0), final_chunk.eq(narrow(chunk, c.chunk_count_bits) == self.chunks - 1),
             # Of its own members, not of those chosen: it waits for nothing else.
@@ -105,8 +111,10 @@ class ValueIssue(wiring.Component):
             with m.If(final):
                 m.d.sync += chunk.eq(Mux(final_chunk, 0, chunk + 1))
 
-        op, data_register = Signal(product_op(c), reset_less=True), Signal.like(self.streamed, reset_less=True)
-        op_valid, cycle = Signal(), Signal(2)
+        op = Signal(product_op(c), reset_less=True)
+        data_register = Signal.like(self.streamed, reset_less=True)
+        op_valid = Signal()
+        cycle = Signal(2)
         member = narrow(one_hot_index(chosen), max(c.item_bits, c.sum_bits))
         m.d.sync += [
             cycle.eq(cycle + 1), op_valid.eq(self.any), data_register.eq(self.v_chunks.p.data),

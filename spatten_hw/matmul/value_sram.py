@@ -48,7 +48,8 @@ class ValueSram(wiring.Component):
         note, bits = self.shared.p.note, c.operand_bits
         mine = self.shared.valid & ((note.slice == self.number) if c.slices > 1 else 1)
         # Chunk, and first word of its row, one cycle later; then its word.
-        store, lsb = Signal(2), Signal(2, reset_less=True)
+        store = Signal(2)
+        lsb = Signal(2, reset_less=True)
         half = [Signal(name=f"half{n}", reset_less=True) for n in range(2)]
         stored = [Signal(c.chunk * bits, name=f"chunk{n}", reset_less=True) for n in range(2)]
         base = Signal(c.row_bits + c.chunk_count_bits, reset_less=True)

@@ -31,7 +31,8 @@ class BitmapWalk(wiring.Component):
         m = Module()
         c, out = self.config, self.bitmap
         row = Signal(limit_bits(c))
-        running, here = Signal(), Signal()          # `here`: the lists show the entries at `places`
+        running = Signal()          # `here`: the lists show the entries at `places`
+        here = Signal()
         bits = Signal(c.slices)
         payload = Signal(bitmap_row(c), reset_less=True)
         last = Signal()

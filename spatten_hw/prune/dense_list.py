@@ -35,11 +35,14 @@ class DenseList(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        left, left_row, left_last = (Signal(c.slices), Signal(c.row_bits, reset_less=True), Signal())
+        left = Signal(c.slices)
+        left_row = Signal(c.row_bits, reset_less=True)
+        left_last = Signal()
         row = Signal(c.row_bits)
         lane = Signal(c.slice_bits)
         filling = Signal(ids_row(c), reset_less=True)
-        write, final = Signal(), Signal(name="final_survivor")
+        write = Signal()
+        final = Signal(name="final_survivor")
         ends = Signal()
         rest = without_lowest(left)
         m.d.comb += [ends.eq(~rest.any()), self.bitmap.ready.eq(ends & ~left_last)]

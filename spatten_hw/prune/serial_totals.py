@@ -41,7 +41,8 @@ class SerialTotals(wiring.Component):
         lane = Signal(c.slice_bits)
         left = Signal(c.count_bits)
         wait = Signal(range(READ_CYCLES + 1), name="waited")
-        row_ends, ends = Signal(), Signal()
+        row_ends = Signal()
+        ends = Signal()
         m.d.comb += [
             row_ends.eq(lane == c.slices - 1), self.row.eq(row[:c.row_bits]), self.busy.eq(1),
             ends.eq((left == 1) | (row_ends & (row == self.rows - 1))),

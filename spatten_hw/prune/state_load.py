@@ -76,7 +76,8 @@ class StateLoad(wiring.Component):
         m.d.comb += p.section_last.eq(Mux(p.in_tokens, p.tokens_left == 1, p.heads_left == 1))
         ask_left, ask_addr = self._commands(m)
         word = self.state_words.p
-        take, taken_heads = Signal(), Signal()
+        take = Signal()
+        taken_heads = Signal()
         m.d.comb += take.eq(self.state_words.valid & self.state_words.ready)
         write_index = self._importance(m)
         rows = self._rows(m, taken_heads, p)
@@ -202,9 +203,12 @@ class StateLoad(wiring.Component):
                                          for name in ("clear", "load", "last", "idle", "past"))
         rows = _Rows(clear, load, last, idle, past, Signal(range(c.max_tokens + WORD_BITS + 1), name="rows_tokens"),
                      Signal(range(c.max_heads + WORD_BITS + 1), name="rows_heads"))
-        bits, inside = word[:c.slices], Signal(c.slices)
+        bits = word[:c.slices]
+        inside = Signal(c.slices)
         tokens = (left != 0) & ~of_heads
-        more, more_tokens, more_heads = Signal(range(c.slices + 1), reset_less=True), Signal(), Signal()
+        more = Signal(range(c.slices + 1), reset_less=True)
+        more_tokens = Signal()
+        more_heads = Signal()
         m.d.comb += [
             inside.eq(Cat(row < self.below[b] for b in range(c.slices))), rows.last.eq(left == 1),
             self.put.eq(bits & inside & tokens.replicate(c.slices)), self.put_index.eq(row[:c.row_bits]),

@@ -47,7 +47,8 @@ class StateStore(wiring.Component):
         rows_per_word = WORD_BITS // c.slices
         slot = Signal(range(max(2, rows_per_word)))
         word = Signal(WORD_BITS, reset_less=True)
-        full, rows_done = Signal(), Signal()
+        full = Signal()
+        rows_done = Signal()
         b, t, h = self.bitmap, self.token_totals, self.head_totals
         head_words = -(-c.max_heads // WORD_BITS)
         padded = Cat(self.heads_alive, Const(0, head_words * WORD_BITS - c.max_heads))

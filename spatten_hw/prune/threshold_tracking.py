@@ -49,7 +49,8 @@ class ThresholdTracking(wiring.Component):
         c = self.config
         params = Signal(pruning_params(c))
         steady = Signal(STEADY_CYCLES)
-        same, matches = Signal(), Signal(name="matches_job")
+        same = Signal()
+        matches = Signal(name="matches_job")
         m.d.comb += [self.params.eq(params), same.eq(~self.follow | (params == self.next))]
         m.d.sync += [steady.eq(Cat(same, steady)[:STEADY_CYCLES]), matches.eq(params == self.job)]
         with m.If(self.start):
@@ -62,7 +63,8 @@ class ThresholdTracking(wiring.Component):
         aim = Signal(range(key_bits(c)), init=(self.lowest + self.highest) // 2)
         center = Signal(DIGIT_BITS)
         used, judged = (Signal(range(key_bits(c)), name=name, reset_less=True) for name in ("used", "judged"))
-        step, then = Signal(range(-4, 5)), Signal(DIGIT_BITS)
+        step = Signal(range(-4, 5))
+        then = Signal(DIGIT_BITS)
         moved = Signal(range(-4, key_bits(c) + 4))
         m.d.comb += [self.window.eq(aim), step.eq(4), then.eq(1),
                      moved.eq((judged + step)[:len(moved)].as_signed())]
@@ -75,7 +77,8 @@ class ThresholdTracking(wiring.Component):
             m.d.sync += [aim.eq(limited[:len(aim)]),      # not negative: between lowest and highest
                          center.eq(Mux((moved < self.lowest) & ~self.higher, self.digit, then))]
 
-        whole, found = Signal(), Signal()
+        whole = Signal()
+        found = Signal()
         with m.If(self.decided):
             m.d.sync += found.eq(whole & ~self.higher & (self.digit >= self.low) & (self.digit <= self.high))
         with m.If(self.opens):

@@ -45,7 +45,8 @@ class TokenImportance(wiring.Component):
         m = Module()
         c, p = self.config, self.probs.p
         row = Signal(range(c.max_rows + 1))
-        first_valid, first_fresh = Signal(), Signal(reset_less=True)
+        first_valid = Signal()
+        first_fresh = Signal(reset_less=True)
         first = Signal(prob_row(c), reset_less=True)
         first_row = Signal(c.row_bits, reset_less=True)
         m.d.comb += [self.probs.ready.eq(1), self.idle.eq(~(first_valid | self.valid)), self.list_row.eq(first_row)]

@@ -80,7 +80,8 @@ class TokenPruning(wiring.Component):
         tracks = Signal(init=1)                # no pruning runs
         begun = Signal()                       # the digit counted is one of the key, not the magnitude
         scaled = Signal()                      # the threshold has digits beside a magnitude
-        among_protected, final = Signal(), Signal(name="final_pass")
+        among_protected = Signal()
+        final = Signal(name="final_pass")
         row = Signal(range(c.max_rows + 2))
         running, over, read, read_first, ended, give_up = (
             Signal(name=name) for name in ("running", "over", "read", "read_first", "ended", "give_up"))
@@ -118,7 +119,8 @@ class TokenPruning(wiring.Component):
             tracking.decided.eq(tracks & decided), tracking.digit.eq(digit),
         ]
         protected = Signal(c.slices, name="protected_lanes", reset_less=True)
-        counts_live, apart = Signal(c.slices), Signal(c.slices)
+        counts_live = Signal(c.slices)
+        apart = Signal(c.slices)
         m.d.comb += [counts.live.eq(counts_live), counts.digits.eq(self.put_digits), counts.apart.eq(apart)]
         for b in range(c.slices):
             index = self.accessed[b]
@@ -126,7 +128,8 @@ class TokenPruning(wiring.Component):
             key = Signal(self.bits, name=f"key_{b}")
             lane = Const((1 << class_bits(c)) - 1 - b, 2 * -(-class_bits(c) // 2))
             m.d.comb += key.eq(Cat(lane, narrow(~self.indexes[b], tie_bits(c) - len(lane)), self.totals[b]))
-            above, found = Signal(name=f"above_{b}"), Signal(DIGIT_BITS, name=f"digit_{b}")
+            above = Signal(name=f"above_{b}")
+            found = Signal(DIGIT_BITS, name=f"digit_{b}")
             m.d.comb += [above.eq(key >= threshold),
                          found.eq(Mux(begun, key.bit_select(window, DIGIT_BITS),
                                       self._magnitude(m, self.totals[b], b)))]
@@ -147,8 +150,10 @@ class TokenPruning(wiring.Component):
         reach = Signal(VALUES)
         chosen = [reach[v] & ~(reach[v + 1] if v + 1 < VALUES else 0) for v in range(VALUES)]
         values = [counts.counts[v] for v in range(VALUES)]
-        at, beyond = Signal(c.count_bits, reset_less=True), Signal(c.count_bits, reset_less=True)
-        higher, higher_1 = Signal(), Signal()      # as many as are needed are certainly above
+        at = Signal(c.count_bits, reset_less=True)
+        beyond = Signal(c.count_bits, reset_less=True)
+        higher = Signal()      # as many as are needed are certainly above
+        higher_1 = Signal()
         m.d.sync += [reach.eq(Cat(Const(1, 1), *(values[v] >= need for v in range(1, VALUES)))),
                      higher.eq(counts.apart_count >= need)]
         with m.If(chooses):

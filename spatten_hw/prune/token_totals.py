@@ -58,7 +58,9 @@ class TokenTotals(wiring.Component):
         words = [Signal(width, name=f"{name}_word", reset_less=True) for name in ("ask", "fetch")]
         indexes = [Signal(class_row(c), name=f"{name}_indexes", reset_less=True)
                    for name in ("ask", "fetch", "sum", "write")]
-        sum_hit, write_hit, past_hit = Signal(), Signal(), Signal()
+        sum_hit = Signal()
+        write_hit = Signal()
+        past_hit = Signal()
         m.d.comb += [self.idle.eq(~(ask | fetch | add | write)), self.accessed.eq(indexes[2]),
                      self.after_indexes.eq(indexes[3])]
         m.d.sync += [

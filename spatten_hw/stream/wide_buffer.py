@@ -53,7 +53,8 @@ class WideBuffer(wiring.Component):
         level = Signal(self.depth.bit_length())
         last = self.depth - 1
         to, from_, following = (Signal(range(self.depth), name=name) for name in ("to", "from_", "following"))
-        put, get = Signal(), Signal()
+        put = Signal()
+        get = Signal()
         m.d.comb += [
             self.w_rdy.eq(level != self.depth), self.r_rdy.eq(level != 0), self.level.eq(level),
             put.eq(self.w_en & self.w_rdy), get.eq(self.r_en & self.r_rdy),

@@ -17,13 +17,15 @@ def engine_contracts(m: Module, engine: TopKEngine) -> None:
         return
     # k of every vector inside.
     m.submodules.expected = expected = StreamFifo(engine.count_bits, engine.max_vectors)
-    begun, ended = Signal(), Signal()
+    begun = Signal()
+    ended = Signal()
     n = Signal(engine.count_bits + 1)
     rows = Signal(range(engine.max_rows + 2))
     k = Signal(engine.count_bits)
     keep = Signal(engine.count_bits)
     row, found = engine.i.p, engine.o.p
-    total, total_rows = Signal.like(n), Signal(range(engine.max_rows + 3))
+    total = Signal.like(n)
+    total_rows = Signal(range(engine.max_rows + 3))
     comes = engine.i.valid & engine.i.ready
     leaves = engine.o.valid & engine.o.ready
     m.d.comb += [
