@@ -50,7 +50,7 @@ UNITS = (
     Unit("write/requantise", ("write/requantise.py", "write/rescale.py", "write/beat_packer.py"),
          ("tests/primitives/test_rescale.py", "tests/write/test_requantise.py")),
     Unit("write/writer", ("write/",), ("tests/write/test_bursts*.py", "tests/write/test_writer.py")),
-    Unit("control/registers", ("control/csr.py", "control/counters.py", "control/decode.py"),
+    Unit("control/registers", ("control/csr.py", "control/axil.py", "control/counters.py", "control/decode.py"),
          ("tests/control/test_csr.py",)),
     Unit("control/jobs", ("control/job_reader.py", "interface/validate.py", "control/validator.py"),
          ("tests/control/test_validate.py", "tests/control/test_job_reader.py")),
