@@ -17,10 +17,12 @@ from ..interface.activity import describe
 from ..interface.errors import ErrorCode
 from ..interface.registers import COUNTERS, ID, VERSION, Register, register_map
 from .job import LayerJob, check, encode
-from .layout import WORD_BYTES, Write, place_of_words, survivor_words, unpack_outputs
+from .layout import Write
 from .outcome import Completion, Counters, LayerOutcome
 from .plan import LayerPass, Passes
+from .rows import unpack_outputs
 from .transport import Transport
+from .words import WORD_BYTES, place_of_words, survivor_words
 
 #: What output planes hold before a job: rows that still hold it were not written.
 FILL = 0xA5
