@@ -148,11 +148,6 @@ class SpAttenConfig:
         return max(1, clog2(self.max_heads))
 
     @property
-    def lane_count_bits(self) -> int:
-        """Width of a number of live lanes, 0 … lanes."""
-        return self.lanes.bit_length()
-
-    @property
     def slot_bits(self) -> int:
         return max(1, clog2(self.slots))
 

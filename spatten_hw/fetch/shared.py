@@ -10,7 +10,7 @@ from ..bus.row_step import row_step
 from ..config import SpAttenConfig
 from ..stream.layouts import aux_command, aux_word, fill_command, operand_chunk, q_command, read_request, shared_note
 from .fill_walk import filled_layout
-from .plane_address import plane_address
+from .plane import plane_address
 from .row_reads import PLANES
 from .shared_path import SharedPath
 from .shared_reads import SharedReads, read_classes

@@ -11,7 +11,7 @@ from ..contract import contract
 from ..primitives.pipeline import delay
 from ..stream.layouts import ReadKind, aux_command, aux_word, fill_command, q_command, read_request, shared_note
 from .fill_walk import FillWalk, filled_layout, returned_layout
-from .plane_address import plane_address
+from .plane import plane_address
 from .row_reads import PLANES, RowReads, shared_row
 from .word_reads import CLIENTS, WordReads, word_beat
 

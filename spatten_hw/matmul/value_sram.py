@@ -14,9 +14,6 @@ from ..primitives.registers import NO_COLLISIONS
 from ..primitives.widths import narrow
 from ..stream.layouts import ReadKind, operand_chunk, shared_note
 
-#: Cycles from a chunk on `shared` to the first one in which it may be read.
-FILL_LATENCY = 3
-
 
 def sram_word_bits(c: SpAttenConfig) -> int:
     """Width of a word's number in its half of the SRAM."""
@@ -27,7 +24,7 @@ class ValueSram(wiring.Component):
     """2 × `sram_words` words of N operands. Word row·chunks + chunk of a half is a chunk of a row.
 
     shared: chunks of V rows, always taken; only those of slice `number` are stored. VALUE writes a word, VALUE_LSB the
-        low 4 bits of its elements.
+        low 4 bits of its elements. It may be read from the third cycle on.
     read, half, word: `data` follows one cycle later and stays until the next read.
     One chunk in and one out per cycle; the user does not read words that are being filled.
     """

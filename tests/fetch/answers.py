@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from spatten_hw.config import clog2
 from spatten_hw.fetch.fill_walk import filled_layout
-from spatten_hw.fetch.plane_address import plane_address
+from spatten_hw.fetch.plane import plane_address
 from spatten_hw.fetch.row_reads import PLANES
 from spatten_hw.fetch.shared_reads import SharedReads, read_classes
 from spatten_hw.sim.harness.payload import pack_one
