@@ -129,7 +129,8 @@ class ThresholdSearch(wiring.Component):
         m.d.sync += row_valid.eq(arriving)
         with m.If(reading):
             m.d.sync += [
-                rows_left.eq(rows_left - 1), remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
+                rows_left.eq(rows_left - 1), remaining.eq(wrap(remaining - lanes, count_bits)),
+                row_index.eq(row_index + 1),
                 self.buffer_row.eq(next_in_ring(self.buffer_row, self.buffer_depth)),
             ]
         side_row = wrap(row_index, max(1, clog2(self.side_rows)))
