@@ -143,7 +143,8 @@ def read_candidates(m: Module, search: ThresholdSearch, source: Signal, size: Si
     m.d.sync += row_valid.eq(arriving)
     with m.If(reading):
         m.d.sync += [
-            rows_left.eq(rows_left - 1), remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
+            rows_left.eq(rows_left - 1), remaining.eq(wrap(remaining - lanes, count_bits)),
+            row_index.eq(row_index + 1),
             search.buffer_row.eq(next_in_ring(search.buffer_row, search.buffer_depth)),
         ]
     side_row = wrap(row_index, max(1, clog2(search.side_rows)))
