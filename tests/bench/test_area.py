@@ -90,6 +90,8 @@ def test_shares_and_series():
     shares = report.shares()
     assert WHOLE not in shares and sum(s["share"] for s in shares.values()) == pytest.approx(100)
     assert {unit: s["paper"] for unit, s in shares.items()} == FIGURE_13
+    arrays = report.groups()["arrays: score, prob_value"]
+    assert arrays == {"share": pytest.approx(80), "paper": pytest.approx(76.7)} and len(report.groups()) == 2
     series = report.series()
     assert series["small/whole/ecp5/luts"] == 9 and series["small/score/cells/gates"] == 40
     assert not any(name.endswith("mhz") for name in series)
