@@ -31,7 +31,7 @@ UNITS = (
     Unit("bus", ("bus/",), ("tests/bus/test_*.py",)),
     Unit("fetch/converter", ("fetch/converter.py", "fetch/operand.py"),
          ("tests/fetch/test_converter.py", "tests/fetch/test_shared_path.py")),
-    Unit("fetch/key_walk", ("fetch/key_walk.py", "fetch/plane.py", "fetch/plane_address.py", "fetch/planes.py"),
+    Unit("fetch/key_walk", ("fetch/key_walk.py", "fetch/plane.py", "fetch/plane_address.py"),
          ("tests/fetch/test_key_walk.py",)),
     Unit("fetch/shared", ("fetch/",),
          ("tests/fetch/test_shared*.py", "tests/bus/test_channel_reader.py")),
