@@ -9,6 +9,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.axi import ar_layout, r_layout
 from ..bus.channel_reader import ChannelReader
 from ..config import SpAttenConfig, clog2
+<<<<<<< HEAD
+=======
+from ..contract import always_taken, contract
+from ..primitives.adder_tree import adder_tree
+>>>>>>> refs/heads/area
 from ..primitives.registers import local_copy
 from ..shared import Shared
 from ..stream.job_layouts import job_layout
@@ -159,9 +164,13 @@ class Fetcher(wiring.Component):
         back = {name: plane_of(m, c, back_job, name, f"back_{name}") for name in ("v_msb", "v_lsb")}
         m.submodules.keys = keys = KeyWalk(c)
         m.submodules.shared_rows = shared = SharedFetch(c)
+<<<<<<< HEAD
         m.submodules.k_fills = k_fills = LocalFills(c, key_note(c), False)
         m.submodules.v_fills = v_fills = LocalFills(c, value_note(c), True)
         dispatch_fills(m, self, keys, shared, k_fills, v_fills)
+=======
+        fills = self._fills(m, keys, shared)
+>>>>>>> refs/heads/area
         self._walks(m, planes, keys, shared)
         readers = [Shared(ChannelReader, c) for _ in range(c.channels)]
         feeds = [Shared(SliceFeed, c) for _ in range(c.slices)]
@@ -170,11 +179,26 @@ class Fetcher(wiring.Component):
             self._channel(m, n, reader, feeds[n::c.channels], keys, shared, planes, back)
         for s, feed in enumerate(feeds):
             m.submodules[f"feed_{s}"] = feed
+<<<<<<< HEAD
             for name, part in (("k", k_fills), ("v", v_fills)):
                 connect(m, getattr(feed, f"{name}_chunks"), part.feed[s])
                 connect(m, part.rows[s], flipped(getattr(self, f"{name}_chunks")[s]))
                 connect(m, part.fills[s], flipped(getattr(self, f"{name}_shared")[s]))
         report(m, self, readers, feeds, keys, shared)
+=======
+            for name in ("k", "v"):
+                chunks, rows, into = (getattr(part, f"{name}_{end}") for part, end in (
+                    (feed, "chunks"), (self, "chunks"), (self, "shared")))
+                if name not in fills:
+                    connect(m, chunks, flipped(rows[s]))
+                    m.d.comb += [into[s].payload.eq(shared.chunks.payload), into[s].valid.eq(shared.chunks.valid)]
+                    always_taken(m, into[s], f"{name}: fills of slice {s}")
+                    continue
+                connect(m, chunks, fills[name].feed[s])
+                connect(m, fills[name].rows[s], flipped(rows[s]))
+                connect(m, fills[name].fills[s], flipped(into[s]))
+        self._report(m, readers, feeds, keys, shared)
+>>>>>>> refs/heads/area
         return m
 
     def _walks(self, m: Module, planes: dict, keys: KeyWalk, shared: SharedFetch) -> None:
@@ -194,6 +218,54 @@ class Fetcher(wiring.Component):
             m.d.comb += [shared.planes[kind][f].eq(planes[name][f])
                          for f in ("base", "head_stride", "token_stride", "beats")]
 
+<<<<<<< HEAD
+=======
+    def _fills(self, m: Module, keys: KeyWalk, shared: SharedFetch) -> dict[str, LocalFills]:
+        """A fill of a job whose tokens all survive is a walk over the rows of all slices at once, else one over the
+        list, a row per cycle through the shared path. One slice has no use for the former: the same row per cycle."""
+        c = self.config
+        walk, fill = keys.cmd, self.fill.payload
+        m.d.comb += shared.chunks.ready.eq(1)
+        if c.slices == 1:
+            connect(m, flipped(self.k_walk), walk)
+            connect(m, flipped(self.fill), shared.fill)
+            m.d.comb += [shared.filled.ready.eq(1), self.filled.valid.eq(shared.filled.valid),
+                         self.filled.payload.eq(shared.filled.payload)]
+            contract(m, ~self.k_walk.payload.fill & ~self.k_walk.payload.value, "a walk of K rows fills nothing",
+                     when=self.k_walk.valid)
+            return {}
+        m.submodules.k_fills = k_fills = LocalFills(c, key_note(c), False)
+        m.submodules.v_fills = v_fills = LocalFills(c, value_note(c), True)
+        dense = fill.dense
+        local = self.fill.valid & dense & ~self.k_walk.valid
+        m.d.comb += [
+            walk.valid.eq(self.k_walk.valid | (self.fill.valid & dense)),
+            walk.payload.eq(self.k_walk.payload), self.k_walk.ready.eq(walk.ready),
+            shared.fill.valid.eq(self.fill.valid & ~dense), shared.fill.payload.eq(fill),
+            self.fill.ready.eq(Mux(dense, walk.ready & ~self.k_walk.valid, shared.fill.ready)),
+        ]
+        with m.If(~self.k_walk.valid):
+            m.d.comb += [
+                walk.payload.kv_head.eq(fill.kv_head), walk.payload.lsb.eq(fill.lsb), walk.payload.fill.eq(1),
+                walk.payload.value.eq(fill.value), walk.payload.half.eq(fill.half),
+            ]
+        for part, of_value in ((k_fills, 0), (v_fills, 1)):
+            m.d.comb += [
+                part.opens.valid.eq(local & walk.ready & (fill.value == of_value)), part.opens.half.eq(fill.half),
+                part.opens.lsb.eq(fill.lsb), part.opens.rows.eq(fill.rows),
+                part.shared.valid.eq(shared.chunks.valid), part.shared.payload.eq(shared.chunks.payload),
+            ]
+        # Reports of the three in turn of priority; the shared path's are taken at once, as local ones wait.
+        ends = [shared.filled, k_fills.filled, v_fills.filled]
+        m.d.comb += self.filled.valid.eq(Cat(end.valid for end in ends).any())
+        before: Value = Const(0, 1)
+        for end in ends:
+            m.d.comb += end.ready.eq(~before)
+            with m.If(end.valid & ~before):
+                m.d.comb += self.filled.payload.eq(end.payload)
+            before = before | end.valid
+
+>>>>>>> refs/heads/area
     def _channel(self, m: Module, n: int, reader: Shared, feeds: list, keys: KeyWalk, shared: SharedFetch, planes: dict,
                  back: dict) -> None:
         """One memory port: the requests of its slices and of the shared path, and where the rows go."""
@@ -204,9 +276,10 @@ class Fetcher(wiring.Component):
         connect(m, flipped(self.r[n]), reader.r)
         connect(m, shared.reads[n], reader.shared)
         connect(m, reader.shared_steps, shared.steps[n])
-        for name, note, sources in (("k", key_note(c), [keys.reads[s] for s in range(n, c.slices, c.channels)]),
-                                    ("v", value_note(c), [port for s in range(n, c.slices, c.channels)
-                                                          for port in (flipped(self.v_reads[s]), keys.v_fills[s])])):
+        slices = range(n, c.slices, c.channels)
+        local_fills = keys.v_fills if c.slices > 1 else None
+        of_v = [port for s in slices for port in (flipped(self.v_reads[s]), *([local_fills[s]] if local_fills else ()))]
+        for name, note, sources in (("k", key_note(c), [keys.reads[s] for s in slices]), ("v", value_note(c), of_v)):
             m.submodules[f"{name}_requests_{n}"] = merge = StreamMerge(read_request(c, note), len(sources))
             for source, port in zip(sources, merge.i, strict=True):
                 connect(m, source, port)

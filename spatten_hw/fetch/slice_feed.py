@@ -83,8 +83,9 @@ class SliceFeed(wiring.Component):
         """The queue of one class, and the chunks reserved in it."""
         c = self.config
         out, begun = getattr(self, f"{name}_chunks"), getattr(self, f"{name}_begun")
-        m.submodules[f"{name}_queue"] = queue = StreamFifo(out.payload.shape(), self.depth,
-                                                            wide=len(out.payload.data))
+        # One slice fits an FPGA whose look-up tables are many and whose block memories are few.
+        wide = len(out.payload.data) if c.slices > 1 else 0
+        m.submodules[f"{name}_queue"] = queue = StreamFifo(out.payload.shape(), self.depth, wide=wide)
         into = queue.i.payload
         connect(m, queue.o, wiring.flipped(out))
         m.d.comb += [queue.i.valid.eq(valid), into.data.eq(chunk.data), into.chunk.eq(chunk.chunk),
