@@ -9,11 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..bus.axi import ar_layout, r_layout
 from ..bus.channel_reader import ChannelReader
 from ..config import SpAttenConfig, clog2
-<<<<<<< HEAD
-=======
-from ..contract import always_taken, contract
-from ..primitives.adder_tree import adder_tree
->>>>>>> refs/heads/area
+from ..contract import always_taken
 from ..primitives.registers import local_copy
 from ..shared import Shared
 from ..stream.job_layouts import job_layout
@@ -34,7 +30,6 @@ from ..stream.merge import StreamMerge
 from .fill_dispatch import dispatch_fills
 from .fill_walk import filled_layout
 from .key_walk import KeyWalk
-from .local_fills import LocalFills
 from .plane import plane_of
 from .report import ERROR_CLASSES, report
 from .shared import SharedFetch
@@ -164,13 +159,7 @@ class Fetcher(wiring.Component):
         back = {name: plane_of(m, c, back_job, name, f"back_{name}") for name in ("v_msb", "v_lsb")}
         m.submodules.keys = keys = KeyWalk(c)
         m.submodules.shared_rows = shared = SharedFetch(c)
-<<<<<<< HEAD
-        m.submodules.k_fills = k_fills = LocalFills(c, key_note(c), False)
-        m.submodules.v_fills = v_fills = LocalFills(c, value_note(c), True)
-        dispatch_fills(m, self, keys, shared, k_fills, v_fills)
-=======
-        fills = self._fills(m, keys, shared)
->>>>>>> refs/heads/area
+        fills = dispatch_fills(m, self, keys, shared)
         self._walks(m, planes, keys, shared)
         readers = [Shared(ChannelReader, c) for _ in range(c.channels)]
         feeds = [Shared(SliceFeed, c) for _ in range(c.slices)]
@@ -179,13 +168,6 @@ class Fetcher(wiring.Component):
             self._channel(m, n, reader, feeds[n::c.channels], keys, shared, planes, back)
         for s, feed in enumerate(feeds):
             m.submodules[f"feed_{s}"] = feed
-<<<<<<< HEAD
-            for name, part in (("k", k_fills), ("v", v_fills)):
-                connect(m, getattr(feed, f"{name}_chunks"), part.feed[s])
-                connect(m, part.rows[s], flipped(getattr(self, f"{name}_chunks")[s]))
-                connect(m, part.fills[s], flipped(getattr(self, f"{name}_shared")[s]))
-        report(m, self, readers, feeds, keys, shared)
-=======
             for name in ("k", "v"):
                 chunks, rows, into = (getattr(part, f"{name}_{end}") for part, end in (
                     (feed, "chunks"), (self, "chunks"), (self, "shared")))
@@ -197,8 +179,7 @@ class Fetcher(wiring.Component):
                 connect(m, chunks, fills[name].feed[s])
                 connect(m, fills[name].rows[s], flipped(rows[s]))
                 connect(m, fills[name].fills[s], flipped(into[s]))
-        self._report(m, readers, feeds, keys, shared)
->>>>>>> refs/heads/area
+        report(m, self, readers, feeds, keys, shared)
         return m
 
     def _walks(self, m: Module, planes: dict, keys: KeyWalk, shared: SharedFetch) -> None:
@@ -218,54 +199,6 @@ class Fetcher(wiring.Component):
             m.d.comb += [shared.planes[kind][f].eq(planes[name][f])
                          for f in ("base", "head_stride", "token_stride", "beats")]
 
-<<<<<<< HEAD
-=======
-    def _fills(self, m: Module, keys: KeyWalk, shared: SharedFetch) -> dict[str, LocalFills]:
-        """A fill of a job whose tokens all survive is a walk over the rows of all slices at once, else one over the
-        list, a row per cycle through the shared path. One slice has no use for the former: the same row per cycle."""
-        c = self.config
-        walk, fill = keys.cmd, self.fill.payload
-        m.d.comb += shared.chunks.ready.eq(1)
-        if c.slices == 1:
-            connect(m, flipped(self.k_walk), walk)
-            connect(m, flipped(self.fill), shared.fill)
-            m.d.comb += [shared.filled.ready.eq(1), self.filled.valid.eq(shared.filled.valid),
-                         self.filled.payload.eq(shared.filled.payload)]
-            contract(m, ~self.k_walk.payload.fill & ~self.k_walk.payload.value, "a walk of K rows fills nothing",
-                     when=self.k_walk.valid)
-            return {}
-        m.submodules.k_fills = k_fills = LocalFills(c, key_note(c), False)
-        m.submodules.v_fills = v_fills = LocalFills(c, value_note(c), True)
-        dense = fill.dense
-        local = self.fill.valid & dense & ~self.k_walk.valid
-        m.d.comb += [
-            walk.valid.eq(self.k_walk.valid | (self.fill.valid & dense)),
-            walk.payload.eq(self.k_walk.payload), self.k_walk.ready.eq(walk.ready),
-            shared.fill.valid.eq(self.fill.valid & ~dense), shared.fill.payload.eq(fill),
-            self.fill.ready.eq(Mux(dense, walk.ready & ~self.k_walk.valid, shared.fill.ready)),
-        ]
-        with m.If(~self.k_walk.valid):
-            m.d.comb += [
-                walk.payload.kv_head.eq(fill.kv_head), walk.payload.lsb.eq(fill.lsb), walk.payload.fill.eq(1),
-                walk.payload.value.eq(fill.value), walk.payload.half.eq(fill.half),
-            ]
-        for part, of_value in ((k_fills, 0), (v_fills, 1)):
-            m.d.comb += [
-                part.opens.valid.eq(local & walk.ready & (fill.value == of_value)), part.opens.half.eq(fill.half),
-                part.opens.lsb.eq(fill.lsb), part.opens.rows.eq(fill.rows),
-                part.shared.valid.eq(shared.chunks.valid), part.shared.payload.eq(shared.chunks.payload),
-            ]
-        # Reports of the three in turn of priority; the shared path's are taken at once, as local ones wait.
-        ends = [shared.filled, k_fills.filled, v_fills.filled]
-        m.d.comb += self.filled.valid.eq(Cat(end.valid for end in ends).any())
-        before: Value = Const(0, 1)
-        for end in ends:
-            m.d.comb += end.ready.eq(~before)
-            with m.If(end.valid & ~before):
-                m.d.comb += self.filled.payload.eq(end.payload)
-            before = before | end.valid
-
->>>>>>> refs/heads/area
     def _channel(self, m: Module, n: int, reader: Shared, feeds: list, keys: KeyWalk, shared: SharedFetch, planes: dict,
                  back: dict) -> None:
         """One memory port: the requests of its slices and of the shared path, and where the rows go."""
