@@ -10,7 +10,7 @@ from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..primitives.products import times_few
 from ..primitives.widths import narrow
-from ..stream.layouts import ReadKind, operand_chunk, shared_note
+from ..stream.read_layouts import ReadKind, operand_chunk, shared_note
 from .key_sram import word_bits
 
 

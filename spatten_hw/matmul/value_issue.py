@@ -11,7 +11,8 @@ from ..contract import contract
 from ..primitives.one_hot import lowest_set, one_hot_index, without_lowest
 from ..primitives.products import times_few
 from ..primitives.widths import narrow, wrap
-from ..stream.layouts import operand_chunk, value_entry, value_note
+from ..stream.layouts import value_entry
+from ..stream.read_layouts import operand_chunk, value_note
 from .value_layouts import sum_word, word_bits
 from .value_reads import value_read
 from .value_sram import sram_word_bits

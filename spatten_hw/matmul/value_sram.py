@@ -12,7 +12,7 @@ from ..contract import contract
 from ..primitives.products import times_few
 from ..primitives.registers import NO_COLLISIONS
 from ..primitives.widths import narrow
-from ..stream.layouts import ReadKind, operand_chunk, shared_note
+from ..stream.read_layouts import ReadKind, operand_chunk, shared_note
 
 
 def sram_word_bits(c: SpAttenConfig) -> int:
