@@ -106,5 +106,7 @@ def counts_below(m: Module, c: SpAttenConfig, bound: Value, name: str) -> Signal
     more = Signal(limit_bits(c), name=f"{name}_more")
     m.d.comb += more.eq(narrow(part + 1, limit_bits(c)))
     for lane in range(c.slices):
-        m.d.sync += counts[lane].eq(Mux(rest > lane, more, narrow(part, limit_bits(c))))
+        # No remainder is above the last class.
+        above = rest > lane if lane < c.slices - 1 else Const(0)
+        m.d.sync += counts[lane].eq(Mux(above, more, narrow(part, limit_bits(c))))
     return counts

@@ -73,7 +73,7 @@ class TokenPruning(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.counts, m.submodules.tracking = counts, tracking = self.counts, self.tracking
+        m.submodules.digit_counts, m.submodules.tracking = counts, tracking = self.counts, self.tracking
         window = Signal(range(self.bits))
         threshold = Signal(self.bits, reset_less=True)
         need = Signal(c.count_bits, reset_less=True)
