@@ -157,6 +157,11 @@ class SpAttenConfig:
         return max(1, clog2(self.max_rows))
 
     @property
+    def sram_word_bits(self) -> int:
+        """Width of the number of a chunk in its half of the K (V) SRAM."""
+        return max(1, clog2(self.sram_words))
+
+    @property
     def chunk_count_bits(self) -> int:
         """Width of a number of chunks, 1 … max_chunks."""
         return self.max_chunks.bit_length()

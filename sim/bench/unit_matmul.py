@@ -17,7 +17,8 @@ from spatten_hw.sim.golden.score import scores
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.build import Progress
 from spatten_hw.sim.harness.payload import Elements, pack
-from spatten_hw.stream.layouts import ReadKind, kept_row, key_note, operand_chunk, shared_note, value_note
+from spatten_hw.stream.layouts import kept_row
+from spatten_hw.stream.read_layouts import ReadKind, key_note, operand_chunk, shared_note, value_note
 
 from .blocks import Figure, compare, mixes, rows_of, span
 

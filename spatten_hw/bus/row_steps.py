@@ -10,7 +10,7 @@ from ..config import SpAttenConfig
 from ..contract import contract, contracts_on
 from ..primitives.one_hot import any_of, lowest_set, one_hot_mux
 from ..primitives.widths import narrow, wrap
-from ..stream.layouts import plane_mode
+from ..stream.read_layouts import plane_mode
 from .plane_slot import PlaneSlot, begin_of
 from .planes import (
     SLOTS,

@@ -14,7 +14,7 @@ from ..interface.validate import descriptor_address_bad
 from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout, scale_layout
-from ..stream.layouts import aux_command, aux_word
+from ..stream.read_layouts import aux_command, aux_word
 from .decode import decode, fields_layout, store_header, store_scale
 from .scale_table import SET_BITS, SETS
 from .validator import Validator

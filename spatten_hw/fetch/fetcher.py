@@ -13,20 +13,9 @@ from ..contract import always_taken
 from ..primitives.registers import local_copy
 from ..shared import Shared
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import (
-    aux_command,
-    aux_word,
-    fill_command,
-    key_note,
-    key_walk_command,
-    operand_chunk,
-    q_command,
-    read_request,
-    shared_note,
-    slice_counts,
-    value_note,
-)
+from ..stream.layouts import fill_command, key_walk_command, q_command, slice_counts
 from ..stream.merge import StreamMerge
+from ..stream.read_layouts import aux_command, aux_word, key_note, operand_chunk, read_request, shared_note, value_note
 from .fill_dispatch import dispatch_fills
 from .fill_walk import filled_layout
 from .key_walk import KeyWalk
@@ -68,7 +57,7 @@ class Fetcher(wiring.Component):
     fill: stream.Interface
     #: Fills that have ended; always taken.
     filled: stream.Interface
-    #: Row of the dense survivor list that the fills read.
+    #: Row of the dense list that the fills read.
     fill_list_row: Signal
     #: Its ids, one cycle later.
     fill_list_ids: data.View

@@ -8,7 +8,7 @@ from amaranth import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import connect, flipped
 
 from ..contract import contract
-from ..stream.layouts import key_note, value_note
+from ..stream.read_layouts import key_note, value_note
 from .key_walk import KeyWalk
 from .local_fills import LocalFills
 from .shared import SharedFetch

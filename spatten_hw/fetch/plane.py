@@ -10,7 +10,7 @@ from ..interface.descriptor import STRIDE_BITS
 from ..primitives.products import times_few
 from ..primitives.widths import narrow
 from ..stream.job_layouts import head_stride_bits
-from ..stream.layouts import plane_mode
+from ..stream.read_layouts import plane_mode
 
 
 def plane_address(c: SpAttenConfig) -> data.StructLayout:

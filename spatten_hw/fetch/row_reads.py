@@ -18,7 +18,7 @@ from ..primitives.products import STRIDE_STAGES, stride_product, times_few
 from ..primitives.widths import resize, wrap
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import head_stride_bits
-from ..stream.layouts import ReadKind, read_request, shared_note
+from ..stream.read_layouts import ReadKind, read_request, shared_note
 from .plane import plane_address
 
 #: Planes of rows: every kind of shared read but words.

@@ -12,7 +12,8 @@ from ..primitives.pipeline import Pipeline
 from ..primitives.registers import NO_COLLISIONS, local_copy
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import STRIDE_BITS, head_stride_bits
-from ..stream.layouts import operand_chunk, read_request, shared_note, value_entry, value_note
+from ..stream.layouts import value_entry
+from ..stream.read_layouts import operand_chunk, read_request, shared_note, value_note
 from .open_rows import OpenRows
 from .value_issue import ValueIssue
 from .value_layouts import drain_command, partial_sums, planes, prob_lane

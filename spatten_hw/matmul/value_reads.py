@@ -11,7 +11,8 @@ from ..primitives.pipeline import Pipeline
 from ..primitives.products import STRIDE_STAGES, stride_product
 from ..primitives.widths import wrap
 from ..stream.job_layouts import STRIDE_BITS, head_stride_bits
-from ..stream.layouts import read_request, value_entry, value_note
+from ..stream.layouts import value_entry
+from ..stream.read_layouts import read_request, value_note
 from ..stream.skid import SkidBuffer
 from .value_layouts import planes
 

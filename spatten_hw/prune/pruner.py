@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import aux_command, aux_word, head_sum, out_beat, prob_row, slice_counts
+from ..stream.layouts import head_sum, out_beat, prob_row, slice_counts
+from ..stream.read_layouts import aux_command, aux_word
 from ..stream.skid import SkidBuffer
 from .bitmap_walk import BitmapWalk
 from .cascade import CascadeControl

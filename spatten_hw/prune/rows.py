@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
-from ..config import PROB_BITS, SpAttenConfig, clog2
+from ..config import SpAttenConfig, clog2
 from ..primitives.widths import narrow
 
 #: Bits of a key that one pass of the search for a threshold finds.
@@ -20,11 +20,6 @@ def limit_bits(c: SpAttenConfig) -> int:
 def class_bits(c: SpAttenConfig) -> int:
     """Width of a class, token id mod S; 0 if there is only one."""
     return clog2(c.slices)
-
-
-def layer_sum_bits(c: SpAttenConfig) -> int:
-    """Width of Σ P of one position over a layer: at most max_tokens·max_heads probabilities, exact."""
-    return PROB_BITS + clog2(c.max_tokens) + clog2(c.max_heads) + 1
 
 
 def class_row(c: SpAttenConfig) -> data.ArrayLayout:

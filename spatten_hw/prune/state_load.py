@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..primitives.widths import narrow, saturate_unsigned, wrap
-from ..stream.layouts import aux_command, aux_word
+from ..stream.read_layouts import aux_command, aux_word
 from .bitmap_rows import WORD_BITS, cut_rows
 from .rows import class_bits, class_limits, id_parts
 

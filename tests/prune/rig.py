@@ -9,7 +9,8 @@ from spatten_hw.sim.golden.cascade import Cascade, CascadeError, bitmap_words
 from spatten_hw.sim.golden.token_importance import token_importance
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import pack
-from spatten_hw.stream.layouts import aux_word, head_sum, prob_row
+from spatten_hw.stream.layouts import head_sum, prob_row
+from spatten_hw.stream.read_layouts import aux_word
 
 from .builds import JOB
 
