@@ -5,25 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from amaranth import Cat, Elaboratable, Module, Mux, ResetInserter, ResetSignal, Signal
+from amaranth import Elaboratable, Module, ResetInserter, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from .config import SpAttenConfig
 from .contract import contracts_on, stream_contract
-from .control.activity_word import activity_word
-from .control.csr import axil_signature
-from .interface.activity import BackState, FrontState
+from .control.axil import axil_signature
+from .control.unit_activity import connect_activity, connect_events
 from .interface.registers import COUNTERS
 from .probe import connect_probe, probe_layout
 from .shared import Shared, own_reset
 from .stream.fork import StreamFork
 from .stream.layouts import acc_chunk, prob_row
 from .stream.skid import HalfBuffer, connect_cut
-from .units import ACTIVE, FRONT, UNITS
+from .units import FRONT, UNITS
 
 
 class Accelerator(wiring.Component):
@@ -187,8 +184,8 @@ class Accelerator(wiring.Component):
                 ]
             connect(m, flipped(self.r[i]), fetcher.r[i])
             connect(m, flipped(self.b[i]), writer.b[i])
-        self._connect_events(m, units, write_idle)
-        self._connect_activity(m, units)
+        connect_events(m, units, write_idle)
+        connect_activity(m, units)
         if self.probed or contracts_on():
             streams = {
                 "jobs": reader.job, "completions": seq.completion, "prune": seq.op, "pruned": pruner.done,
@@ -224,43 +221,4 @@ class Accelerator(wiring.Component):
             softmax.scale.eq(scales.softmax),
             scales.out_set.eq(seq.back_scales), scales.out_head.eq(requantiser.scale_head),
             requantiser.scale.eq(scales.out),
-        ]
-
-    def _connect_events(self, m: Module, units: Mapping[str, Shared], write_idle: Signal) -> None:
-        """The events of the counters, a cycle late, so that paths to the counters do not extend those of the blocks."""
-        e = units["registers"].events
-        seq, fetcher, writer, kept = units["sequencer"], units["fetcher"], units["writer"], units["local_topk"].kept
-        kept_last = Signal()
-        m.d.comb += kept_last.eq(kept.valid & kept.ready & kept.payload.last)
-        # Reads count only while a job runs, as descriptors are read ahead; writes count from where they are produced.
-        busy = {"fetch": fetcher.busy & seq.busy, "write": ~write_idle}
-        for unit in UNITS:
-            if unit.busy:
-                source = busy[unit.event] if unit.event in busy else units[unit.name].busy
-                m.d.sync += e[f"busy_{unit.event}"].eq(source)
-            if unit.stall:
-                m.d.sync += e[f"stall_{unit.event}"].eq(units[unit.name].stall)
-        m.d.sync += [
-            e.bytes_q.eq(fetcher.beats_q), e.bytes_k_msb.eq(fetcher.beats_k_msb),
-            e.bytes_k_lsb.eq(fetcher.beats_k_lsb), e.bytes_v_msb.eq(fetcher.beats_v_msb),
-            e.bytes_v_lsb.eq(fetcher.beats_v_lsb), e.bytes_out.eq(writer.beats_out),
-            e.bytes_other.eq(fetcher.beats_other + writer.beats_state),
-            e.queries.eq(seq.issued), e.refetches.eq(seq.replayed), e.topk_vectors.eq(kept_last),
-        ]
-
-    def _connect_activity(self, m: Module, units: Mapping[str, Shared]) -> None:
-        """The units that have work, unanswered memory accesses, and the oldest job, for the limit of its cycles."""
-        registers, seq, fetcher, writer = (units[n] for n in ("registers", "sequencer", "fetcher", "writer"))
-        reader, e = units["job_reader"], registers.events
-        # The events of the counters; but fetcher and job reader also show reads for jobs that do not run yet.
-        active = Cat(units[unit.name].busy if unit.name in ("fetcher", "job_reader") else e[f"busy_{unit.event}"]
-                     for unit in ACTIVE)
-        in_front = seq.front_state != FrontState.IDLE
-        in_back = seq.back_state != BackState.IDLE
-        m.d.sync += [
-            registers.activity.eq(activity_word(active, fetcher.waits, writer.waits, seq.front_state, seq.back_state,
-                                                seq.items)),
-            registers.tags.eq(Cat(seq.front_tag, seq.back_tag)),
-            registers.working.eq(seq.busy | reader.busy),
-            registers.oldest.eq(Mux(in_back, seq.back_tag, Mux(in_front, seq.front_tag, reader.tag))),
         ]

@@ -75,9 +75,3 @@ def at_most_one(bits: ValueLike) -> Value:
     value = Value.cast(bits)
     return (value & (value - 1)[:len(value)]) == 0
 
-
-def full_rows(count: ValueLike, last: ValueLike, lanes: int) -> Value:
-    """A row of a vector is well formed: `count` of `lanes` are live; all of them, or in the last row at least one."""
-    n = Value.cast(count)
-    return (n == lanes) | (Value.cast(last) & (n != 0) & (n <= lanes))
-

@@ -82,6 +82,8 @@ def _halved(config: SpAttenConfig) -> Iterator[SpAttenConfig]:
     for name, followers in FIELDS.items():
         value = getattr(config, name) // 2
         changes = {name: value} | {f: min(getattr(config, f), value) for f in followers}
+        if name == "multipliers":       # every channel has a slice
+            changes["channels"] = min(config.channels, max(1, value // min(config.chunk, value)))
         try:
             yield config.replace(**changes)
         except ConfigError:

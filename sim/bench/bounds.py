@@ -24,7 +24,7 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import WORD_BYTES
+from spatten_hw.host.words import WORD_BYTES
 from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.fetch import touched_beats
 

@@ -2,7 +2,7 @@
 
 Every iteration starts again with all tokens of its context; every layer keeps as many as the file says, the most
 important by the probabilities that they have received so far, over all layers and iterations. Nobody but the hardware
-(and its golden model) knows which ones before the layer begins; no list of survivors is loaded or stored in between.
+(and its golden model) knows which ones before the layer begins; no bitmap of survivors is loaded or stored in between.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import WORD_BYTES
+from spatten_hw.host.words import WORD_BYTES
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
 
 from .cases import Target

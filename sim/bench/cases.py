@@ -112,21 +112,21 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
     long, short, prompt, context, few = (32, 16, 24, 64, 12) if quick else (384, 128, 512, 1000, 102)
     if context > c.max_tokens and not quick:
         context = 500
-    layer, steady = Target("ratio", 1.15), Target("roof", 0.95)
+    layer, steady = Target("ratio", 1.06), Target("roof", 0.97)
     cases = [
-        Case("summarise-384-all", long, dim, wide, target=Target("roof", 0.95)),
-        Case("summarise-384-half", long, dim, wide, keep=long // 2, target=Target("roof", 0.95)),
-        Case("summarise-128", short, dim, wide, target=Target("roof", 0.9)),
-        Case("causal-512", prompt, dim, wide, causal=True, target=Target("roof", 0.9)),
+        Case("summarise-384-all", long, dim, wide, target=Target("roof", 0.99)),
+        Case("summarise-384-half", long, dim, wide, keep=long // 2, target=Target("roof", 0.99)),
+        Case("summarise-128", short, dim, wide, target=Target("roof", 0.98)),
+        Case("causal-512", prompt, dim, wide, causal=True, target=Target("roof", 0.99)),
         Case(f"generate-{1000 if quick else context}", context, dim, narrow, keep=context // 5, generate=True,
              target=layer),
         Case(f"generate-{1000 if quick else context}-steady", context, dim, narrow, keep=context // 5, generate=True,
              steady=True, target=steady),
-        Case("generate-102", few, dim, narrow, keep=few // 5, generate=True, target=Target("ratio", 2)),
+        Case("generate-102", few, dim, narrow, keep=few // 5, generate=True, target=Target("ratio", 1.7)),
         Case("generate-102-steady", few, dim, narrow, keep=few // 5, generate=True, steady=True),
     ]
     if half != dim:
-        cases.insert(3, Case("summarise-128-d32", short, half, wide, target=Target("roof", 0.9)))
+        cases.insert(3, Case("summarise-128-d32", short, half, wide, target=Target("roof", 0.98)))
     if quick:
         room = longest_prompt(c, dim)
         cases = [x.shrunk(min(c.max_tokens, x.tokens if x.generate else room)) for x in cases]

@@ -14,10 +14,11 @@ import numpy as np
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.host.builder import JobBuilder, Planes
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import Arena, Write, pack_survivors
+from spatten_hw.host.layout import Arena, Write
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import quantise
 from spatten_hw.host.shape import LayerShape, Precision
+from spatten_hw.host.words import pack_survivors
 
 #: Real value of one unit of an output integer: outputs are averages of V, whose elements are N(0, 1).
 OUT_UNIT = 2.0 ** -11

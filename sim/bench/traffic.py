@@ -10,8 +10,9 @@ import numpy as np
 from spatten_hw.config import PAGE_BYTES, SpAttenConfig
 from spatten_hw.host.builder import dense_rows_bytes
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import Arena, row_bytes
+from spatten_hw.host.layout import Arena
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
+from spatten_hw.host.rows import row_bytes
 from spatten_hw.sim.golden.accelerator import LayerResult
 
 #: Widths of dense attention that a run is compared with.

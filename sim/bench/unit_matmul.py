@@ -17,7 +17,8 @@ from spatten_hw.sim.golden.score import scores
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.build import Progress
 from spatten_hw.sim.harness.payload import Elements, pack
-from spatten_hw.stream.layouts import ReadKind, kept_row, key_note, operand_chunk, shared_note, value_note
+from spatten_hw.stream.layouts import kept_row
+from spatten_hw.stream.read_layouts import ReadKind, key_note, operand_chunk, shared_note, value_note
 
 from .blocks import Figure, compare, mixes, rows_of, span
 
@@ -173,8 +174,10 @@ class _ProbValue:
         p = np.arange(self.room)
         fills = [operand_chunks(c, shared_note(c), v, kind=ReadKind.VALUE.value, half=half, slice=p % c.slices,
                                 index=p // c.slices) for half, v in enumerate(self.values)]
-        block.send("shared", _joined(fills))
-        block.run(10 + 2 * self.room * self.chunks, shared=2 * self.room * self.chunks)
+        ports = [f"shared__{s}" for s in range(c.slices)]
+        for port in ports:
+            block.send(port, _joined(fills))
+        block.run(10 + 2 * self.room * self.chunks, **dict.fromkeys(ports, 2 * self.room * self.chunks))
         block.idle(10)
 
     def run(self, kept: Sequence[np.ndarray], stream: bool) -> list[str]:

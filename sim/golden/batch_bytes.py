@@ -6,8 +6,9 @@ import numpy as np
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import WORD_BYTES, row_beats, survivor_words
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
+from spatten_hw.host.rows import row_beats
+from spatten_hw.host.words import WORD_BYTES, survivor_words
 from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 
 from .fetch import touched_beats

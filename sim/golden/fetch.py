@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spatten_hw.config import LSB_WIDTH, SpAttenConfig
+from spatten_hw.config import SpAttenConfig
 
 
 def touched_beats(addr: ArrayLike, nbytes: ArrayLike, config: SpAttenConfig) -> np.ndarray:
@@ -20,8 +20,3 @@ def msb_operands(msb: ArrayLike, lsb_bits: int, midpoint: bool) -> np.ndarray:
     """On-chip value of operands read from the MSB plane alone; `midpoint`: V's half MSB step."""
     step = 1 << (lsb_bits - 1) if midpoint and lsb_bits else 0
     return (np.asarray(msb, dtype=np.int64) << lsb_bits) + step
-
-
-def joined_operands(msb: ArrayLike, lsb: ArrayLike) -> np.ndarray:
-    """On-chip value of operands read from both planes."""
-    return (np.asarray(msb, dtype=np.int64) << LSB_WIDTH) + np.asarray(lsb, dtype=np.int64)

@@ -13,7 +13,7 @@ def vector_order(ids: ArrayLike, kv_head: int, config: SpAttenConfig,
     """(rows, slices, order) of the surviving tokens `ids` (ascending) of a K/V head.
 
     Token ids[i] is row rows[i] of slice slices[i]; ids[order] are the tokens by row, then by slice: the order in which
-    the local top-k keeps equal ones. Prompt: position p of the survivor list is row p div S of slice
+    the local top-k keeps equal ones. Prompt: position p of the dense list is row p div S of slice
     (p + kv_head) mod S. Generation: token t belongs to slice (t + kv_head) mod S; its row is its rank among the
     survivors of its class, t mod S.
     """

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.layout import place_of_words
+from spatten_hw.host.words import place_of_words
 from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS
 from spatten_hw.interface.registers import register_map
 from spatten_hw.interface.validate import descriptor_address_bad

@@ -7,8 +7,10 @@ import random
 from collections.abc import Iterator
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.layout import WORD_BYTES, Arena, Plane, Write, nibble_align
+from spatten_hw.host.layout import Arena, Plane, Write
 from spatten_hw.host.plan import Plan
+from spatten_hw.host.rows import nibble_align
+from spatten_hw.host.words import WORD_BYTES
 from spatten_hw.interface.descriptor import STRIDE_BITS
 
 

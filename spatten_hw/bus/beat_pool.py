@@ -98,7 +98,7 @@ class BeatPool(wiring.Component):
         depth = c.reads << number_bits
         m.submodules.places = table = memory.Memory(shape=unsigned(place_bits), depth=depth, init=[],
                                                    attrs=NO_COLLISIONS)
-        m.submodules.pool = pool = memory.Memory(shape=pool_beat(c), depth=c.pool_beats, init=[], attrs=NO_COLLISIONS)
+        m.submodules.beats = pool = memory.Memory(shape=pool_beat(c), depth=c.pool_beats, init=[], attrs=NO_COLLISIONS)
         table_in, table_out = table.write_port(), table.read_port(transparent_for=())
         pool_in, pool_out = pool.write_port(), pool.read_port(transparent_for=())
         lookup = self.lookup

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect
 from ..config import SpAttenConfig
 from ..contract import contract
 from ..primitives.widths import narrow
-from ..stream.layouts import key_note, plane_mode, read_request, shared_note, value_note
+from ..stream.read_layouts import key_note, plane_mode, read_request, shared_note, value_note
 from .axi import ar_layout, r_layout
 from .beat_pool import BeatPool
 from .read_issue import AskedClass, ReadIssue

@@ -12,7 +12,7 @@ from ..config import PAGE_BYTES, SpAttenConfig, clog2
 from ..contract import contract
 from ..primitives.widths import narrow, resize, wrap
 from ..stream.fifo import StreamFifo
-from ..stream.layouts import ReadKind, key_note, read_request, shared_note, value_note
+from ..stream.read_layouts import ReadKind, key_note, read_request, shared_note, value_note
 from ..stream.skid import SkidBuffer
 from .axi import LEN_BITS, ar_layout
 from .row_step import ReadClass, read_lsb, read_note

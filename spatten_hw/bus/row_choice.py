@@ -12,7 +12,7 @@ from ..primitives.one_hot import one_hot_mux
 from ..primitives.registers import NO_COLLISIONS
 from ..stream.arbiter import RoundRobin
 from ..stream.fifo import StreamFifo
-from ..stream.layouts import ReadKind, key_note, plane_mode, shared_note, value_note
+from ..stream.read_layouts import ReadKind, key_note, plane_mode, shared_note, value_note
 from .read_issue import issued_read
 from .row_step import ReadClass, read_lsb, read_note
 from .row_steps import row_start

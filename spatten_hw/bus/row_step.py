@@ -8,7 +8,7 @@ from amaranth import Value, unsigned
 from amaranth.lib import data
 
 from ..config import SpAttenConfig
-from ..stream.layouts import key_note, shared_note, value_note
+from ..stream.read_layouts import key_note, shared_note, value_note
 from .planes import SLOTS, offset_bits, part_bits
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import SpAttenConfig, clog2
+from ..config import SpAttenConfig
 from ..contract import contract, contracts_on
 from ..primitives.one_hot import any_of, lowest_set, one_hot_mux
 from ..primitives.widths import narrow, wrap
-from ..stream.layouts import plane_mode
+from ..stream.read_layouts import plane_mode
+from .plane_slot import PlaneSlot, begin_of
 from .planes import (
     SLOTS,
     beat_units,
@@ -20,9 +21,7 @@ from .planes import (
     piece_beats,
     piece_units,
     plane_starts,
-    position_bits,
     row_widths,
-    slot_widths,
     slots_of,
 )
 from .row_step import read_note, step_control
@@ -43,28 +42,6 @@ def step_command(c: SpAttenConfig) -> data.StructLayout:
         "id": unsigned(c.id_bits), "beat": unsigned(c.beats_bits), "read": 1, "final": 1, **step_control(c),
         "note": read_note(c),
     })
-
-
-class _Slot:
-    """The plane register `number` as the steps see it. `position`: where its next piece (or beat of a piece) begins;
-    `held`: the piece of the present chunk is there; `part`: beats of its piece loaded."""
-
-    def __init__(self, c: SpAttenConfig, number: int):
-        self.number = number
-        self.widths = slot_widths(c, number)
-        self.active = Signal(name=f"active{number}", reset_less=True)
-        self.held = Signal(name=f"held{number}", reset_less=True)
-        self.position = Signal(position_bits(c), name=f"position{number}", reset_less=True)
-        self.part = Signal(part_bits(c), name=f"part{number}", reset_less=True)
-        # The piece's size depends on the row only where nibbles or pairs of bits may be in the register.
-        self.wide = Signal(name=f"wide{number}", reset_less=True)
-        self.load = Signal(name=f"load{number}")
-
-    def by_width(self, values: list[int], bits: int) -> Value:
-        """The value for the plane in the register, of `values` per width that may be there."""
-        if len(values) == 1 or values[0] == values[-1]:
-            return Const(values[0], bits)
-        return Mux(self.wide, Const(values[1], bits), Const(values[0], bits))
 
 
 class RowSteps(wiring.Component):
@@ -92,7 +69,7 @@ class RowSteps(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        slots = [_Slot(c, n) for n in range(SLOTS)]
+        slots = [PlaneSlot(c, n) for n in range(SLOTS)]
         busy = Signal()
         row = Signal(row_start(c), reset_less=True)
         count_bits = max(c.chunk_bits, c.beats_bits)
@@ -134,7 +111,7 @@ class RowSteps(wiring.Component):
         self._count_finals(m, step, ends)
         return m
 
-    def _choose(self, m: Module, slots: list[_Slot], row: data.View) -> tuple[Value, Value]:
+    def _choose(self, m: Module, slots: list[PlaneSlot], row: data.View) -> tuple[Value, Value]:
         """The beat to read is that of the first register whose piece is missing. Returns whether the chunk is then
         complete, and whether the beat is not needed again."""
         c = self.config
@@ -142,7 +119,7 @@ class RowSteps(wiring.Component):
         wants = {s: s.active & ~s.held for s in used}
         complete: Value = Const(1, 1)
         finals: Value = Const(0, 1)
-        before: list[_Slot] = []
+        before: list[PlaneSlot] = []
         for s in used:
             beat = s.position[offset_bits(c):]
             # Either it is the first that wants a beat, or it wants the same one.
@@ -162,7 +139,7 @@ class RowSteps(wiring.Component):
             before.append(s)
         return complete, finals
 
-    def _advance(self, m: Module, slots: list[_Slot], row: data.View, emit: Value) -> None:
+    def _advance(self, m: Module, slots: list[PlaneSlot], row: data.View, emit: Value) -> None:
         """Positions move with every beat of pieces that cover whole beats, else with every chunk."""
         c = self.config
         used = [s for s in slots if s.widths]
@@ -185,7 +162,7 @@ class RowSteps(wiring.Component):
             with m.Elif(s.load):
                 m.d.sync += s.held.eq(s.part == last)
 
-    def _begin(self, m: Module, slots: list[_Slot], row: data.View, final_chunk: Signal) -> None:
+    def _begin(self, m: Module, slots: list[PlaneSlot], row: data.View, final_chunk: Signal) -> None:
         """Takes the next row: which registers it uses, and where their planes begin."""
         c = self.config
         i = self.i.payload
@@ -199,7 +176,7 @@ class RowSteps(wiring.Component):
             for w, chosen in width.items():
                 if s.number in slots_of(w):
                     begins.setdefault(plane_starts(c, w)[s.number], []).append(chosen)
-            place = any_of([Mux(any_of(chosen), _begin_of(i.mode.chunks, *where), 0)
+            place = any_of([Mux(any_of(chosen), begin_of(i.mode.chunks, *where), 0)
                             for where, chosen in begins.items()])
             m.d.sync += [
                 s.active.eq(any_of(active) | (i.raw if s is used[0] else 0)), s.wide.eq(any_of(wide)),
@@ -220,9 +197,3 @@ class RowSteps(wiring.Component):
             m.d.sync += wanted.eq(self.i.payload.beats)
         contract(m, total == wanted, "a row is as long as was asked for, and each of its beats is released",
                  when=step & ends)
-
-
-def _begin_of(chunks: Value, units: int, align: int) -> Value:
-    """`chunks` · `units`, rounded up to a multiple of `align`, a power of two."""
-    low = clog2(align)
-    return ((chunks * units + (align - 1)).as_unsigned() >> low) << low

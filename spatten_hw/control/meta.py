@@ -51,7 +51,7 @@ class MetaStage(wiring.Component):
         # By class: a prompt's keys b, b + S, … of `keys`.
         full = narrow(note["keys"] >> turn_bits, c.max_rows.bit_length())
         lanes = rotated([Mux(note.tag.stream, self.counts[b], narrow(
-            full + (note["keys"][:turn_bits] > b if turn_bits else 0), len(full))) for b in range(c.slices)],
+            full + (note["keys"][:turn_bits] > b if b < c.slices - 1 else 0), len(full))) for b in range(c.slices)],
             note.tag.kv_head)
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += [valid.eq(self.i.valid), held.eq(note), self.o.valid.eq(valid)]

@@ -58,7 +58,7 @@ class Sequencer(wiring.Component):
     counts: data.View
     #: Heads that survive, a bit each.
     heads_alive: Signal
-    #: Row of the dense survivor list.
+    #: Row of the dense list.
     list_row: Signal
     #: Its ids, one cycle later.
     list_ids: data.View

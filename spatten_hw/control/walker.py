@@ -72,7 +72,7 @@ class Walker(wiring.Component):
         c, job = self.config, self.job
         m.submodules.issue = issue = ItemIssue(c)
         m.submodules.replays = replays = Replays(c)
-        m.submodules.flats = flats = FlatQueries(c)
+        m.submodules.flat_queries = flats = FlatQueries(c)
         m.submodules.k_fifo = k_fifo = StreamFifo(key_walk_command(c), 4)
         connect(m, k_fifo.o, flipped(self.k_walk))
         connect(m, flipped(self.decided), replays.decided)

@@ -12,7 +12,7 @@ from ..config import SpAttenConfig
 from ..contract import always_taken, contract
 from ..primitives.one_hot import any_of
 from ..primitives.pipeline import PART, copies
-from ..stream.layouts import operand_chunk
+from ..stream.read_layouts import operand_chunk
 from .operand import cases, decoded, operand, operand_select
 
 

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.axi import ar_layout, r_layout
 from ..bus.channel_reader import ChannelReader
-from ..bus.read_issue import AskedClass
 from ..config import SpAttenConfig, clog2
-from ..contract import always_taken, contract
-from ..primitives.adder_tree import adder_tree
+from ..contract import always_taken
 from ..primitives.registers import local_copy
 from ..shared import Shared
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import (
-    aux_command,
-    aux_word,
-    fill_command,
-    key_note,
-    key_walk_command,
-    operand_chunk,
-    q_command,
-    read_request,
-    shared_note,
-    slice_counts,
-    value_note,
-)
+from ..stream.layouts import fill_command, key_walk_command, q_command, slice_counts
 from ..stream.merge import StreamMerge
+from ..stream.read_layouts import aux_command, aux_word, key_note, operand_chunk, read_request, shared_note, value_note
+from .fill_dispatch import dispatch_fills
 from .fill_walk import filled_layout
 from .key_walk import KeyWalk
-from .local_fills import LocalFills
 from .plane import plane_of
+from .report import ERROR_CLASSES, report
 from .shared import SharedFetch
 from .slice_feed import SliceFeed
 
-#: Order of the bits of `errors` and `waits`.
-ERROR_CLASSES = ("q", "k", "v", "desc", "state")
 #: Planes of shared rows, in the order of `ReadKind`.
 SHARED_PLANES = ("q", "k_msb", "v_msb", "k_lsb", "v_lsb")
 
@@ -71,7 +57,7 @@ class Fetcher(wiring.Component):
     fill: stream.Interface
     #: Fills that have ended; always taken.
     filled: stream.Interface
-    #: Row of the dense survivor list that the fills read.
+    #: Row of the dense list that the fills read.
     fill_list_row: Signal
     #: Its ids, one cycle later.
     fill_list_ids: data.View
@@ -162,7 +148,7 @@ class Fetcher(wiring.Component):
         back = {name: plane_of(m, c, back_job, name, f"back_{name}") for name in ("v_msb", "v_lsb")}
         m.submodules.keys = keys = KeyWalk(c)
         m.submodules.shared_rows = shared = SharedFetch(c)
-        fills = self._fills(m, keys, shared)
+        fills = dispatch_fills(m, self, keys, shared)
         self._walks(m, planes, keys, shared)
         readers = [Shared(ChannelReader, c) for _ in range(c.channels)]
         feeds = [Shared(SliceFeed, c) for _ in range(c.slices)]
@@ -182,7 +168,7 @@ class Fetcher(wiring.Component):
                 connect(m, chunks, fills[name].feed[s])
                 connect(m, fills[name].rows[s], flipped(rows[s]))
                 connect(m, fills[name].fills[s], flipped(into[s]))
-        self._report(m, readers, feeds, keys, shared)
+        report(m, self, readers, feeds, keys, shared)
         return m
 
     def _walks(self, m: Module, planes: dict, keys: KeyWalk, shared: SharedFetch) -> None:
@@ -201,51 +187,6 @@ class Fetcher(wiring.Component):
         for kind, name in enumerate(SHARED_PLANES):
             m.d.comb += [shared.planes[kind][f].eq(planes[name][f])
                          for f in ("base", "head_stride", "token_stride", "beats")]
-
-    def _fills(self, m: Module, keys: KeyWalk, shared: SharedFetch) -> dict[str, LocalFills]:
-        """A fill of a job whose tokens all survive is a walk over the rows of all slices at once, else one over the
-        list, a row per cycle through the shared path. One slice has no use for the former: the same row per cycle."""
-        c = self.config
-        walk, fill = keys.cmd, self.fill.payload
-        m.d.comb += shared.chunks.ready.eq(1)
-        if c.slices == 1:
-            connect(m, flipped(self.k_walk), walk)
-            connect(m, flipped(self.fill), shared.fill)
-            m.d.comb += [shared.filled.ready.eq(1), self.filled.valid.eq(shared.filled.valid),
-                         self.filled.payload.eq(shared.filled.payload)]
-            contract(m, ~self.k_walk.payload.fill & ~self.k_walk.payload.value, "a walk of K rows fills nothing",
-                     when=self.k_walk.valid)
-            return {}
-        m.submodules.k_fills = k_fills = LocalFills(c, key_note(c), False)
-        m.submodules.v_fills = v_fills = LocalFills(c, value_note(c), True)
-        dense = fill.dense
-        local = self.fill.valid & dense & ~self.k_walk.valid
-        m.d.comb += [
-            walk.valid.eq(self.k_walk.valid | (self.fill.valid & dense)),
-            walk.payload.eq(self.k_walk.payload), self.k_walk.ready.eq(walk.ready),
-            shared.fill.valid.eq(self.fill.valid & ~dense), shared.fill.payload.eq(fill),
-            self.fill.ready.eq(Mux(dense, walk.ready & ~self.k_walk.valid, shared.fill.ready)),
-        ]
-        with m.If(~self.k_walk.valid):
-            m.d.comb += [
-                walk.payload.kv_head.eq(fill.kv_head), walk.payload.lsb.eq(fill.lsb), walk.payload.fill.eq(1),
-                walk.payload.value.eq(fill.value), walk.payload.half.eq(fill.half),
-            ]
-        for part, of_value in ((k_fills, 0), (v_fills, 1)):
-            m.d.comb += [
-                part.opens.valid.eq(local & walk.ready & (fill.value == of_value)), part.opens.half.eq(fill.half),
-                part.opens.lsb.eq(fill.lsb), part.opens.rows.eq(fill.rows),
-                part.shared.valid.eq(shared.chunks.valid), part.shared.payload.eq(shared.chunks.payload),
-            ]
-        # Reports of the three in turn of priority; the shared path's are taken at once, as local ones wait.
-        ends = [shared.filled, k_fills.filled, v_fills.filled]
-        m.d.comb += self.filled.valid.eq(Cat(end.valid for end in ends).any())
-        before: Value = Const(0, 1)
-        for end in ends:
-            m.d.comb += end.ready.eq(~before)
-            with m.If(end.valid & ~before):
-                m.d.comb += self.filled.payload.eq(end.payload)
-            before = before | end.valid
 
     def _channel(self, m: Module, n: int, reader: Shared, feeds: list, keys: KeyWalk, shared: SharedFetch, planes: dict,
                  back: dict) -> None:
@@ -279,42 +220,3 @@ class Fetcher(wiring.Component):
                 feed.k_begun.eq(reader.k_begun[k]), feed.v_begun.eq(reader.v_begun[k]),
                 feed.k_length.eq(planes["k_msb"].mode.chunks), feed.v_length.eq(back["v_msb"].mode.chunks),
             ]
-
-    def _report(self, m: Module, readers: list, feeds: list, keys: KeyWalk, shared: SharedFetch) -> None:
-        """Counters, errors and whether anything is in flight; registered more than once, as they come from all over."""
-        c = self.config
-        for kind, name in ((AskedClass.Q, "q"), (AskedClass.K_MSB, "k_msb"), (AskedClass.K_LSB, "k_lsb"),
-                           (AskedClass.V_MSB, "v_msb"), (AskedClass.V_LSB, "v_lsb"), (AskedClass.OTHER, "other")):
-            asked = []
-            for n, reader in enumerate(readers):
-                beats = Signal(c.beats_bits, name=f"{name}_{n}")
-                m.d.sync += beats.eq(reader.asked & (reader.asked_class == kind).replicate(c.beats_bits))
-                asked.append(beats)
-            m.d.comb += getattr(self, f"beats_{name}").eq(adder_tree(m, asked, f"beats_{name}", reset=True))
-        failed = {name: Signal(c.slices, name=f"{name}_failed") for name in ("k", "v")}
-        starved = Signal(c.slices)
-        for s, feed in enumerate(feeds):
-            for name, flags in failed.items():
-                port = getattr(feed, f"{name}_chunks")
-                m.d.sync += flags[s].eq(port.valid & port.ready & port.payload.last & port.payload.error)
-            waits = readers[s % c.channels].waits
-            m.d.sync += starved[s].eq((waits.k & ~feed.k_chunks.valid & feed.k_chunks.ready)
-                                      | (waits.v & ~feed.v_chunks.valid & feed.v_chunks.ready))
-        error = shared.error
-        now = Signal(len(ERROR_CLASSES))
-        clear = Cat(self.back_clear if name == "v" else self.front_clear for name in ERROR_CLASSES)
-        waits = Signal(len(ERROR_CLASSES))
-        idles = Cat(*(reader.idle for reader in readers), *(feed.idle for feed in feeds), keys.idle, shared.idle)
-        quiet = Signal(len(idles))
-        m.d.comb += now.eq(Cat(error.q, error.k | failed["k"].any(), error.v | failed["v"].any(), error.desc,
-                               error.state))
-        m.d.sync += [
-            self.errors.eq((self.errors & ~clear) | now),
-            waits.eq(Cat(shared.waits.q, shared.waits.k | Cat(reader.waits.k for reader in readers).any(),
-                         shared.waits.v | Cat(reader.waits.v for reader in readers).any(), shared.waits.desc,
-                         shared.waits.state)),
-            self.waits.eq(waits), quiet.eq(idles),
-            self.idle.eq(quiet.all() & ~self.k_walk.valid & ~self.q_cmd.valid & ~self.fill.valid),
-            self.stall.eq(starved.any()),
-        ]
-        m.d.comb += self.busy.eq(~self.idle)

@@ -11,7 +11,8 @@ from ..contract import contract
 from ..primitives.one_hot import lowest_set
 from ..primitives.pipeline import delay
 from ..primitives.widths import narrow, wrap
-from ..stream.layouts import ReadKind, fill_command
+from ..stream.layouts import fill_command
+from ..stream.read_layouts import ReadKind
 from .row_reads import shared_row
 
 #: Rows of fills outstanding. All shared rows take one way, in order: what fills have in front of a Q row delays it, and
@@ -34,7 +35,7 @@ def returned_layout() -> data.StructLayout:
 class FillWalk(wiring.Component):
     """`cmd` (`fill_command`) → `row` (`shared_row`), a cycle after each `granted`; `filled` when all rows are there.
 
-    Position p = 0 … rows − 1 of the dense survivor list is token `list_ids[p mod S]` of list row p div S; it goes to
+    Position p = 0 … rows − 1 of the dense list is token `list_ids[p mod S]` of list row p div S; it goes to
     slice (p + kv_head) mod S, row p div S. One position per cycle, at most `MOST_ROWS` outstanding; commands without a
     gap, but one for a half that is still being filled (K and V each) waits until that is done. `returned` counts rows
     in; `filled` (always taken) comes `WRITTEN_STAGES` cycles behind a command's last one.
@@ -48,7 +49,7 @@ class FillWalk(wiring.Component):
     granted: Signal
     #: Its row, in the cycle after.
     row: data.View
-    #: Row of the dense survivor list that is wanted …
+    #: Row of the dense list that is wanted …
     list_row: Signal
     #: … and its token ids, a cycle later.
     list_ids: data.View

@@ -19,8 +19,9 @@ from ..primitives.rotate import rotated
 from ..primitives.tree import tree_stages
 from ..primitives.widths import wrap
 from ..stream.fifo import StreamFifo, fifo_latency
-from ..stream.layouts import key_note, key_walk_command, read_request, slice_counts, value_note
-from .plane_address import head_stride_bits
+from ..stream.job_layouts import head_stride_bits
+from ..stream.layouts import key_walk_command, slice_counts
+from ..stream.read_layouts import key_note, read_request, value_note
 
 #: Payloads that a slice may be ahead of the slowest one.
 QUEUE_DEPTH = 64

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import SpAttenConfig
 from ..contract import always_taken, contract
 from ..primitives.adder_tree import balanced_sum
-from ..stream.layouts import ReadKind, operand_chunk, shared_note
+from ..stream.read_layouts import ReadKind, operand_chunk, shared_note
 from .fill_walk import filled_layout
 
 

@@ -1,4 +1,4 @@
-"""What the readers of a plane must know of it, from the job."""
+"""Where the rows of a plane lie and how they are packed, from the job."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ from ..config import LSB_WIDTH, SpAttenConfig, clog2
 from ..interface.descriptor import STRIDE_BITS
 from ..primitives.products import times_few
 from ..primitives.widths import narrow
-from ..stream.layouts import plane_mode
+from ..stream.job_layouts import head_stride_bits
+from ..stream.read_layouts import plane_mode
+
+
+def plane_address(c: SpAttenConfig) -> data.StructLayout:
+    """Channel-local byte address of head 0's token 0, bytes from a head to the next one, bytes from a token to the next
+    one of its channel (multiples of a beat, all of them), and the `beats` of a row."""
+    return data.StructLayout({
+        "base": unsigned(c.axi_addr_bits), "head_stride": unsigned(head_stride_bits(c)),
+        "token_stride": unsigned(STRIDE_BITS), "beats": unsigned(c.beats_bits),
+    })
 
 
 def plane_layout(c: SpAttenConfig) -> data.StructLayout:
-    """Where the rows of a plane lie (channel-local byte addresses), how many beats each has, and how they are
-    packed."""
-    return data.StructLayout({
-        "base": unsigned(c.axi_addr_bits), "head_stride": unsigned(min(32, c.axi_addr_bits)),
-        "token_stride": unsigned(STRIDE_BITS), "beats": unsigned(c.beats_bits), "mode": plane_mode(c),
-    })
+    """Where the rows of a plane lie, and how they are packed."""
+    return data.StructLayout({**plane_address(c).members, "mode": plane_mode(c)})
 
 
 def row_beats(c: SpAttenConfig, chunks: Value, width: Value) -> Value:

@@ -17,8 +17,9 @@ from ..primitives.pipeline import delay
 from ..primitives.products import STRIDE_STAGES, stride_product, times_few
 from ..primitives.widths import resize, wrap
 from ..stream.fifo import StreamFifo, fifo_latency
-from ..stream.layouts import ReadKind, read_request, shared_note
-from .plane_address import head_stride_bits, plane_address
+from ..stream.job_layouts import head_stride_bits
+from ..stream.read_layouts import ReadKind, read_request, shared_note
+from .plane import plane_address
 
 #: Planes of rows: every kind of shared read but words.
 PLANES = (ReadKind.QUERY, ReadKind.KEY, ReadKind.VALUE, ReadKind.KEY_LSB, ReadKind.VALUE_LSB)

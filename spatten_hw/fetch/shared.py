@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.row_step import row_step
 from ..config import SpAttenConfig
-from ..stream.layouts import aux_command, aux_word, fill_command, operand_chunk, q_command, read_request, shared_note
+from ..stream.layouts import fill_command, q_command
+from ..stream.read_layouts import aux_command, aux_word, operand_chunk, read_request, shared_note
 from .fill_walk import filled_layout
-from .plane_address import plane_address
+from .plane import plane_address
 from .row_reads import PLANES
 from .shared_path import SharedPath
 from .shared_reads import SharedReads, read_classes
@@ -42,7 +43,7 @@ class SharedFetch(wiring.Component):
     chunks: stream.Interface
     #: Addresses, by kind; constant while not `idle`.
     planes: data.View
-    #: Row of the dense survivor list …
+    #: Row of the dense list …
     list_row: Signal
     #: … and its token ids, a cycle later.
     list_ids: data.View

@@ -12,7 +12,7 @@ from ..contract import always_taken, at_most_one, contract
 from ..primitives.one_hot import one_hot_mux
 from ..primitives.pipeline import copies
 from ..stream.arbiter import RoundRobin
-from ..stream.layouts import ReadKind, operand_chunk, shared_note
+from ..stream.read_layouts import ReadKind, operand_chunk, shared_note
 from .converter import ChunkConverter
 from .fill_walk import returned_layout
 from .word_reads import word_beat

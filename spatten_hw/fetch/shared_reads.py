@@ -9,9 +9,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..config import SpAttenConfig
 from ..contract import contract
 from ..primitives.pipeline import delay
-from ..stream.layouts import ReadKind, aux_command, aux_word, fill_command, q_command, read_request, shared_note
+from ..stream.layouts import fill_command, q_command
+from ..stream.read_layouts import ReadKind, aux_command, aux_word, read_request, shared_note
 from .fill_walk import FillWalk, filled_layout, returned_layout
-from .plane_address import plane_address
+from .plane import plane_address
 from .row_reads import PLANES, RowReads, shared_row
 from .word_reads import CLIENTS, WordReads, word_beat
 
@@ -37,7 +38,7 @@ class SharedReads(wiring.Component):
     reads: list[stream.Interface]
     #: Addresses, by kind; constant while not `idle`.
     planes: data.View
-    #: Row of the dense survivor list …
+    #: Row of the dense list …
     list_row: Signal
     #: … and its token ids, a cycle later.
     list_ids: data.View
@@ -101,7 +102,7 @@ class SharedReads(wiring.Component):
         ]
         m.d.sync += queries.eq(queries + taken - self.query_returned)
 
-        # A cycle later the survivor list has answered.
+        # A cycle later the dense list has answered.
         asked = Signal(shared_row(c))
         q = delay(m, self.q_cmd.payload, 1, "q")
         m.d.comb += [

@@ -10,7 +10,7 @@ from ..bus.row_step import as_key_note, as_value_note, local_note, row_step
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..stream.fifo import StreamFifo
-from ..stream.layouts import key_note, operand_chunk, value_note
+from ..stream.read_layouts import key_note, operand_chunk, value_note
 from .converter import ChunkConverter
 
 #: Cycles from the choice of a row (`k_begun`) to the one in which the place of its first chunk may be counted as free,

@@ -12,7 +12,7 @@ from ..primitives.pipeline import delay
 from ..primitives.widths import narrow, resize, wrap
 from ..stream.arbiter import RoundRobin
 from ..stream.fifo import never_full
-from ..stream.layouts import ReadKind, aux_command, aux_word
+from ..stream.read_layouts import ReadKind, aux_command, aux_word
 from .row_reads import shared_row
 
 #: Descriptors, state.

@@ -3,7 +3,8 @@
 May import: config, errors, host.workload, interface.
 """
 
-from .driver import DeviceError, Driver, JobError, JobTimeout
+from .device import DeviceError
+from .driver import Driver, JobError, JobTimeout
 from .job import HeadScale, JobRefused, LayerJob
 from .outcome import Completion, Counters
 from .plan import Plan

@@ -13,10 +13,12 @@ import numpy as np
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig
 from .job import HeadScale, LayerJob, check, descriptor_bytes
-from .layout import WORD_BYTES, Arena, Plane, Write, nibble_align, packed_bytes, row_bytes, survivor_words
+from .layout import Arena, Plane, Write
 from .quantise import split
+from .rows import nibble_align, packed_bytes, row_bytes
 from .scales import out_scale, score_scale
 from .shape import LayerShape, Precision
+from .words import WORD_BYTES, survivor_words
 
 #: Planes by the names that the descriptor has for them: "q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out".
 Planes = Mapping[str, Plane]

@@ -10,8 +10,6 @@ from ..errors import UserError
 from ..interface import validate
 from ..interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, Field
 
-WORD_MASK = (1 << 64) - 1
-
 
 class JobRefused(UserError):
     """The job breaks rules of the descriptor or of the build; one line naming all of them."""

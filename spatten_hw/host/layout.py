@@ -1,4 +1,4 @@
-"""Memory layout: packed operand rows, planes over the channels, allocation (`docs/architecture.md`, "Memory layout").
+"""Memory layout: planes over the channels, allocation (`docs/architecture.md`, "Memory layout").
 
 Memory is one space of bytes per channel. A *plane* holds one row per (head, token): D elements of some bits, whole in
 channel (token + head) mod C; it has the same base and strides on all channels. Descriptors, survivors and importance
@@ -14,91 +14,12 @@ import numpy as np
 
 from ..config import OUT_BITS, PAGE_BYTES, SpAttenConfig
 from ..errors import UserError
+from .rows import nibble_align, pack_rows, row_bytes
 
-WORD_BYTES = 8
 #: (channel, local byte address, bytes uint8) to put into memory.
 Write = tuple[int, int, np.ndarray]
 #: Bytes (uint8) of memory: channel, local address, how many.
 Fetch = Callable[[int, int, int], np.ndarray]
-
-#: Rows are stored plane of bits by plane of bits, each of a width that divides a byte, the most significant first.
-BIT_PLANES: dict[int, tuple[int, ...]] = {
-    4: (4,), 6: (4, 2), 8: (8,), 10: (8, 2), 12: (8, 4), 14: (8, 4, 2), 16: (8, 4, 4)}
-
-
-def row_bytes(dim: int, bits: int) -> int:
-    """Bytes of one packed row (D is a multiple of 4 and every width is even, so rows fill whole bytes)."""
-    return -(-dim * bits // 8)
-
-
-def row_beats(dim: int, bits: int, config: SpAttenConfig) -> int:
-    """Beats of one row: it begins on a beat."""
-    return -(-row_bytes(dim, bits) // config.beat_bytes)
-
-
-def nibble_align(config: SpAttenConfig) -> int:
-    """Bytes of which the nibbles of 6-bit rows begin on a multiple: those of a chunk, but no more than a beat."""
-    return min(max(1, config.chunk // 2), config.beat_bytes)
-
-
-def _plane_starts(dim: int, bits: int, align: int) -> list[tuple[int, int, int]]:
-    """(first byte, width, lowest bit of an element) of every plane of a row, in memory order.
-
-    The planes follow one another from the top; but of 6 bits the pairs come first, and the nibbles on a multiple of
-    `align` (`nibble_align`): so a beat that begins both planes has what the first chunk needs of them.
-    """
-    low, planes = bits, []
-    for width in BIT_PLANES[bits]:
-        low -= width
-        planes.append((width, low))
-    if bits == 6:
-        return [(0, *planes[1]), (-(-dim * 2 // 8 // align) * align, *planes[0])]
-    starts = np.cumsum([0, *(dim * width // 8 for width, _ in planes)])
-    return [(int(at), *plane) for at, plane in zip(starts, planes, strict=False)]
-
-
-def packed_bytes(dim: int, bits: int, align: int) -> int:
-    """Bytes of one packed row, with what lies between its planes; it has as many beats as without."""
-    first, width, _ = _plane_starts(dim, bits, align)[-1]
-    return first + dim * width // 8
-
-
-def pack_rows(values: np.ndarray, bits: int, align: int) -> np.ndarray:
-    """Integers [..., D] → uint8 [..., packed_bytes]; the low `bits` bits of each are stored, in `BIT_PLANES`; `align`:
-    `nibble_align` of the build."""
-    v = np.asarray(values, dtype=np.int64)
-    dim = v.shape[-1]
-    rows = np.zeros((*v.shape[:-1], packed_bytes(dim, bits, align)), dtype=np.uint8)
-    for first, width, low in _plane_starts(dim, bits, align):
-        fields = (v >> low & ((1 << width) - 1)).astype(np.uint8)
-        per_byte = 8 // width
-        grouped = fields.reshape(*v.shape[:-1], dim // per_byte, per_byte)
-        rows[..., first:first + dim // per_byte] = np.bitwise_or.reduce(
-            grouped << (width * np.arange(per_byte, dtype=np.uint8)), axis=-1)
-    return rows
-
-
-def unpack_rows(rows: np.ndarray, dim: int, bits: int, align: int, signed: bool = True) -> np.ndarray:
-    """uint8 [..., ≥ packed_bytes] → int64 [..., D]: the inverse of `pack_rows`."""
-    raw = np.asarray(rows, dtype=np.uint8)
-    v = np.zeros((*raw.shape[:-1], dim), dtype=np.int64)
-    for first, width, low in _plane_starts(dim, bits, align):
-        per_byte = 8 // width
-        part = raw[..., first:first + dim // per_byte]
-        fields = part[..., None] >> (width * np.arange(per_byte, dtype=np.uint8)) & np.uint8((1 << width) - 1)
-        v |= fields.reshape(v.shape).astype(np.int64) << low
-    return v - ((v >> (bits - 1)) << bits) if signed else v
-
-
-def pack_outputs(values: np.ndarray) -> np.ndarray:
-    """Outputs [..., D] as they lie in memory: 16 bits each, little endian, not split into planes of bits."""
-    return np.ascontiguousarray(values, dtype="<i2").view(np.uint8)
-
-
-def unpack_outputs(rows: np.ndarray, dim: int) -> np.ndarray:
-    """The inverse; `rows` may be longer."""
-    raw = np.ascontiguousarray(np.asarray(rows, dtype=np.uint8)[..., :dim * OUT_BITS // 8])
-    return raw.view("<i2").astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -229,31 +150,3 @@ class Arena:
     def out_plane(self, heads: int, tokens: int, dim: int) -> Plane:
         """A fresh output plane: rows are written in whole beats."""
         return self.plane(heads, tokens, self.whole_beats(row_bytes(dim, OUT_BITS)))
-
-
-def place_of_words(addr: int, config: SpAttenConfig) -> tuple[int, int]:
-    """(channel, local byte address) of an address of words."""
-    return addr >> config.axi_addr_bits, addr & ((1 << config.axi_addr_bits) - 1)
-
-
-def survivor_words(tokens: int, heads: int) -> int:
-    """64-bit words of saved survivors: their numbers, then a bit for every token, then one for every head."""
-    return 1 + -(-tokens // 64) + -(-heads // 64)
-
-
-def pack_survivors(tokens: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    """The words (uint64) of survivors, bool [tokens] and [heads]: bit i of word w of a bitmap is number 64·w + i."""
-    words = [np.array([int(tokens.sum()) | int(heads.sum()) << 32], dtype=np.uint64)]
-    for alive in (tokens, heads):
-        bits = np.pad(np.asarray(alive, dtype=bool), (0, -len(alive) % 64))
-        words.append(np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64))
-    return np.concatenate(words)
-
-
-def unpack_survivors(words: np.ndarray, tokens: int, heads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of `tokens` tokens and `heads` heads are alive: the inverse of `pack_survivors`."""
-    w = np.asarray(words, dtype="<u8")
-    middle = 1 + -(-tokens // 64)
-    alive_tokens = np.unpackbits(w[1:middle].view(np.uint8), bitorder="little")
-    alive_heads = np.unpackbits(w[middle:survivor_words(tokens, heads)].view(np.uint8), bitorder="little")
-    return alive_tokens[:tokens].astype(bool), alive_heads[:heads].astype(bool)

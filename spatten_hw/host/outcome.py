@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .layout import unpack_survivors
 from .plan import LayerPass
 from .results import BYTE_CLASSES
+from .words import unpack_survivors
 
 
 @dataclass(frozen=True)

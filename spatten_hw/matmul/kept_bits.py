@@ -49,7 +49,7 @@ class KeptBits(wiring.Component):
                 shape=unsigned(c.slices + 1), depth=1 << (upper + c.row_bits), init=[], attrs=NO_COLLISIONS)
             w, r = bank.write_port(), bank.read_port(transparent_for=())
             # Items before the first one in its line of banks are those of the next line.
-            line = wrap(self.first[low:] + (first_low > b), upper)
+            line = wrap(self.first[low:] + (first_low > b if b < banks - 1 else 0), upper)
             m.d.comb += [
                 w.addr.eq(Cat(self.row, self.item[low:])), w.data.eq(Cat(self.bits, self.refetched)),
                 w.en.eq(self.write & (self.item[:low] == b)),

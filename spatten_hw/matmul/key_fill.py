@@ -10,8 +10,7 @@ from ..config import SpAttenConfig, clog2
 from ..contract import contract
 from ..primitives.products import times_few
 from ..primitives.widths import narrow
-from ..stream.layouts import ReadKind, operand_chunk, shared_note
-from .key_sram import word_bits
+from ..stream.read_layouts import ReadKind, operand_chunk, shared_note
 
 
 class KeyFill(wiring.Component):
@@ -42,7 +41,7 @@ class KeyFill(wiring.Component):
             "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))),
             "data": Out(c.chunk * c.operand_bits),
             "query": Out(1), "slot": Out(c.slot_bits), "chunk": Out(c.chunk_bits), "last": Out(1),
-            "key": Out(1), "lsb": Out(1), "half": Out(1), "word": Out(word_bits(c)),
+            "key": Out(1), "lsb": Out(1), "half": Out(1), "word": Out(c.sram_word_bits),
         })
 
     def elaborate(self, platform) -> Module:
@@ -55,19 +54,19 @@ class KeyFill(wiring.Component):
             for name, port in (("slot", self.slot), ("chunk", self.chunk), ("last", self.last), ("half", self.half),
                                ("lsb", self.lsb)))
         data = Signal(len(self.data), reset_less=True)
-        word = Signal(word_bits(c), reset_less=True)
+        word = Signal(c.sram_word_bits, reset_less=True)
         query = Signal()
         key = Signal()
         mine = (note.slice == self.number) if clog2(c.slices) else 1
         # Rows lie one after the other in their half, so that a prompt reads words 0, 1, 2, …
-        row = narrow(note.index, word_bits(c))
+        row = narrow(note.index, c.sram_word_bits)
         place = times_few(row, self.chunks) + now.chunk
         is_key = note.kind == ReadKind.KEY
         is_lsb = note.kind == ReadKind.KEY_LSB
         m.d.sync += [
             query.eq(valid & (note.kind == ReadKind.QUERY)),
             key.eq(valid & (is_key | is_lsb) & mine),
-            lsb.eq(is_lsb), half.eq(note.half), word.eq(narrow(place, word_bits(c))),
+            lsb.eq(is_lsb), half.eq(note.half), word.eq(narrow(place, c.sram_word_bits)),
             slot.eq(narrow(note.index, c.slot_bits)), chunk.eq(now.chunk), last.eq(now.last),
             data.eq(now.data),
         ]

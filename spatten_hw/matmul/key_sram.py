@@ -7,17 +7,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..config import LSB_WIDTH, SpAttenConfig, clog2
+from ..config import LSB_WIDTH, SpAttenConfig
 from ..contract import contract
 from ..primitives.registers import NO_COLLISIONS
 
 #: The narrowest MSB plane that can have an LSB plane below it.
 NARROWEST_MSB = 4
-
-
-def word_bits(c: SpAttenConfig) -> int:
-    """Width of the number of a chunk in its half."""
-    return max(1, clog2(c.sram_words))
 
 
 def low_bits(c: SpAttenConfig) -> int:
@@ -27,7 +22,7 @@ def low_bits(c: SpAttenConfig) -> int:
 
 def read_layout(c: SpAttenConfig) -> data.StructLayout:
     """Chunk `word` of half `half`; `bare`: as if the row's LSBs were 0."""
-    return data.StructLayout({"word": unsigned(word_bits(c)), "half": 1, "bare": 1})
+    return data.StructLayout({"word": unsigned(c.sram_word_bits), "half": 1, "bare": 1})
 
 
 class KeySram(wiring.Component):
@@ -53,7 +48,7 @@ class KeySram(wiring.Component):
         self.config = c = config
         bits = c.chunk * c.operand_bits
         super().__init__({
-            "write_en": In(1), "write_word": In(word_bits(c)), "write_half": In(1), "write_lsb": In(1),
+            "write_en": In(1), "write_word": In(c.sram_word_bits), "write_half": In(1), "write_lsb": In(1),
             "write_data": In(bits),
             "read_en": In(1), "read": In(read_layout(c)), "read_data": Out(bits),
         })
@@ -83,7 +78,7 @@ class KeySram(wiring.Component):
         width = len(parts[0])
         if width == 0:
             return parts
-        depth = (1 << word_bits(c)) + c.sram_words
+        depth = (1 << c.sram_word_bits) + c.sram_words
         m.submodules[name] = memory = Memory(shape=unsigned(c.chunk * width), depth=depth, init=[],
                                              attrs=NO_COLLISIONS)
         write, read = memory.write_port(), memory.read_port(transparent_for=())

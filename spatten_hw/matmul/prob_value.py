@@ -12,7 +12,8 @@ from ..primitives.registers import local_copy
 from ..shared import Shared
 from ..stream.fifo import never_full_latency
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import acc_chunk, kept_row, operand_chunk, read_request, shared_note, value_note
+from ..stream.layouts import acc_chunk, kept_row
+from ..stream.read_layouts import operand_chunk, read_request, shared_note, value_note
 from .gang import GangGather, gather_latency
 from .output_tree import FINISHED_LATENCY, OutputTree, chunk_words, output_queue, tree_latency
 from .value import VALUE_LATENCY, ValueSlice, entry_latency

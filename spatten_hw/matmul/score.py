@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
 from ..contract import always_taken, contract, contracts_on
-from ..stream.layouts import key_note, operand_chunk, score_command, score_write, shared_note
+from ..stream.layouts import score_command, score_write
+from ..stream.read_layouts import key_note, operand_chunk, shared_note
 from .dot_product import DotProduct, dot_product_latency
 from .issue import issue_layout, place_layout
 from .key_fill import KeyFill

@@ -11,7 +11,8 @@ from ..primitives.registers import local_copy
 from ..shared import Shared
 from ..stream.fork import StreamFork
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import key_note, operand_chunk, score_command, score_write, shared_note
+from ..stream.layouts import score_command, score_write
+from ..stream.read_layouts import key_note, operand_chunk, shared_note
 from ..stream.skid import SkidBuffer
 from .score import ScoreSlice
 

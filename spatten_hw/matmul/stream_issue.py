@@ -11,7 +11,7 @@ from ..contract import always_taken, at_most_one, contract
 from ..primitives.one_hot import lowest_set, one_hot_index, without_lowest
 from ..primitives.pipeline import PART, copies
 from ..primitives.widths import wrap
-from ..stream.layouts import key_note, operand_chunk
+from ..stream.read_layouts import key_note, operand_chunk
 from .issue import issue_layout
 
 

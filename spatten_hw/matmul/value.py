@@ -11,8 +11,9 @@ from ..config import PROB_BITS, SpAttenConfig
 from ..primitives.pipeline import Pipeline
 from ..primitives.registers import NO_COLLISIONS, local_copy
 from ..stream.fifo import StreamFifo, fifo_latency
-from ..stream.job_layouts import STRIDE_BITS
-from ..stream.layouts import operand_chunk, read_request, shared_note, value_entry, value_note
+from ..stream.job_layouts import STRIDE_BITS, head_stride_bits
+from ..stream.layouts import value_entry
+from ..stream.read_layouts import operand_chunk, read_request, shared_note, value_note
 from .open_rows import OpenRows
 from .value_issue import ValueIssue
 from .value_layouts import drain_command, partial_sums, planes, prob_lane
@@ -87,7 +88,7 @@ class ValueSlice(wiring.Component):
         super().__init__({
             "number": In(c.slice_bits), "chunks": In(c.chunk_count_bits), "has_lsb": In(1),
             "base": In(planes(c.axi_addr_bits)),
-            "head_stride": In(planes(min(32, c.axi_addr_bits))),
+            "head_stride": In(planes(head_stride_bits(c))),
             "token_stride": In(planes(STRIDE_BITS)),
             "beats": In(planes(c.beats_bits)),
             "write": In(prob_lane(c)),

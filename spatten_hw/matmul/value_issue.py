@@ -11,10 +11,10 @@ from ..contract import contract
 from ..primitives.one_hot import lowest_set, one_hot_index, without_lowest
 from ..primitives.products import times_few
 from ..primitives.widths import narrow, wrap
-from ..stream.layouts import operand_chunk, value_entry, value_note
+from ..stream.layouts import value_entry
+from ..stream.read_layouts import operand_chunk, value_note
 from .value_layouts import sum_word, word_bits
 from .value_reads import value_read
-from .value_sram import sram_word_bits
 
 
 def product_op(c: SpAttenConfig) -> data.StructLayout:
@@ -23,7 +23,7 @@ def product_op(c: SpAttenConfig) -> data.StructLayout:
     gang whose first sum is `first_sum`."""
     return data.StructLayout({
         "valid": 1, "item": unsigned(c.item_bits), "row": unsigned(c.row_bits), "sum": unsigned(c.sum_bits),
-        "word": unsigned(word_bits(c)), "stored": 1, "half": 1, "address": unsigned(sram_word_bits(c)), "half_step": 1,
+        "word": unsigned(word_bits(c)), "stored": 1, "half": 1, "address": unsigned(c.sram_word_bits), "half_step": 1,
         "ends": 1, "first_sum": unsigned(c.sum_bits),
     })
 
@@ -120,7 +120,7 @@ class ValueIssue(wiring.Component):
             cycle.eq(cycle + 1), op_valid.eq(self.any), data_register.eq(self.v_chunks.p.data),
             op.item.eq(wrap(base_item + member, c.item_bits)), op.sum.eq(wrap(base_sum + member, c.sum_bits)),
             op.row.eq(row), op.word.eq(sum_word(c, self.chunks, here, cycle)), op.stored.eq(~streamed),
-            op.half.eq(entry.half), op.address.eq(narrow(first_word + chunk, sram_word_bits(c))),
+            op.half.eq(entry.half), op.address.eq(narrow(first_word + chunk, c.sram_word_bits)),
             op.half_step.eq(self.has_lsb & ~(streamed & note.lsb) & ~(refetched & chosen).any()),
             op.ends.eq(final & Mux(streamed, self.v_chunks.p.last, final_chunk)), op.first_sum.eq(base_sum),
         ]

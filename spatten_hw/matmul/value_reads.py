@@ -10,8 +10,9 @@ from ..config import SpAttenConfig, clog2
 from ..primitives.pipeline import Pipeline
 from ..primitives.products import STRIDE_STAGES, stride_product
 from ..primitives.widths import wrap
-from ..stream.job_layouts import STRIDE_BITS
-from ..stream.layouts import read_request, value_entry, value_note
+from ..stream.job_layouts import STRIDE_BITS, head_stride_bits
+from ..stream.layouts import value_entry
+from ..stream.read_layouts import read_request, value_note
 from ..stream.skid import SkidBuffer
 from .value_layouts import planes
 
@@ -36,7 +37,7 @@ class ValueReads(wiring.Component):
         super().__init__({
             "number": In(c.slice_bits),
             "base": In(planes(c.axi_addr_bits)),
-            "head_stride": In(planes(min(32, c.axi_addr_bits))),
+            "head_stride": In(planes(head_stride_bits(c))),
             "token_stride": In(planes(STRIDE_BITS)),
             "beats": In(planes(c.beats_bits)),
             "i": In(stream.Signature(value_read(c))),

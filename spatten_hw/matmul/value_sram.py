@@ -7,27 +7,19 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..config import LSB_WIDTH, SpAttenConfig, clog2
+from ..config import LSB_WIDTH, SpAttenConfig
 from ..contract import contract
 from ..primitives.products import times_few
 from ..primitives.registers import NO_COLLISIONS
 from ..primitives.widths import narrow
-from ..stream.layouts import ReadKind, operand_chunk, shared_note
-
-#: Cycles from a chunk on `shared` to the first one in which it may be read.
-FILL_LATENCY = 3
-
-
-def sram_word_bits(c: SpAttenConfig) -> int:
-    """Width of a word's number in its half of the SRAM."""
-    return max(1, clog2(c.sram_words))
+from ..stream.read_layouts import ReadKind, operand_chunk, shared_note
 
 
 class ValueSram(wiring.Component):
     """2 × `sram_words` words of N operands. Word row·chunks + chunk of a half is a chunk of a row.
 
     shared: chunks of V rows, always taken; only those of slice `number` are stored. VALUE writes a word, VALUE_LSB the
-        low 4 bits of its elements.
+        low 4 bits of its elements. It may be read from the third cycle on.
     read, half, word: `data` follows one cycle later and stays until the next read.
     One chunk in and one out per cycle; the user does not read words that are being filled.
     """
@@ -38,7 +30,7 @@ class ValueSram(wiring.Component):
             "number": In(c.slice_bits),
             "chunks": In(c.chunk_count_bits),
             "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))),
-            "read": In(1), "half": In(1), "word": In(sram_word_bits(c)),
+            "read": In(1), "half": In(1), "word": In(c.sram_word_bits),
             "data": Out(c.chunk * c.operand_bits),
         })
 
@@ -54,7 +46,7 @@ class ValueSram(wiring.Component):
         stored = [Signal(c.chunk * bits, name=f"chunk{n}", reset_less=True) for n in range(2)]
         base = Signal(c.row_bits + c.chunk_count_bits, reset_less=True)
         chunk = Signal(c.chunk_bits, reset_less=True)
-        word = Signal(sram_word_bits(c), reset_less=True)
+        word = Signal(c.sram_word_bits, reset_less=True)
         fits = Signal(reset_less=True)
         m.d.comb += self.shared.ready.eq(1)
         m.d.sync += [
@@ -64,7 +56,7 @@ class ValueSram(wiring.Component):
             stored[0].eq(self.shared.p.data), stored[1].eq(stored[0]),
             base.eq(times_few(narrow(note.index, c.row_bits), self.chunks)), chunk.eq(self.shared.p.chunk),
             # Rows that fit the half have words below `sram_words`.
-            word.eq(narrow(base + chunk, sram_word_bits(c))), fits.eq(base + chunk < c.sram_words),
+            word.eq(narrow(base + chunk, c.sram_word_bits)), fits.eq(base + chunk < c.sram_words),
         ]
         # Memory of the low bits, and, unless operands have no more, one of the others.
         low = min(LSB_WIDTH, bits)
@@ -72,7 +64,7 @@ class ValueSram(wiring.Component):
             if not width:
                 continue
             m.submodules[f"bits{first}"] = memory = Memory(
-                shape=unsigned(c.chunk * width), depth=2 << sram_word_bits(c), init=[], attrs=NO_COLLISIONS)
+                shape=unsigned(c.chunk * width), depth=2 << c.sram_word_bits, init=[], attrs=NO_COLLISIONS)
             w, r = memory.write_port(), memory.read_port(transparent_for=())
             m.d.comb += [
                 w.addr.eq(Cat(word, half[1])), w.en.eq(store[1] if first == 0 else store[1] & ~lsb[1]),

@@ -12,8 +12,9 @@ from ..primitives.one_hot import lowest_index, without_lowest
 from ..primitives.widths import narrow
 from .rows import bitmap_row, class_id, ids_row
 
-#: Readers: fills, queries, and the pruner's own merge.
-READERS = 3
+#: Readers outside of the pruner: fills, queries. One more is its own merge of sums.
+DENSE_READERS = 2
+OWN = DENSE_READERS
 
 
 class DenseList(wiring.Component):
@@ -28,7 +29,7 @@ class DenseList(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "rows": In(c.row_bits).array(READERS), "ids": Out(ids_row(c)).array(READERS), "identity": In(1),
+            "rows": In(c.row_bits).array(OWN + 1), "ids": Out(ids_row(c)).array(OWN + 1), "identity": In(1),
             "build": In(1), "bitmap": In(stream.Signature(bitmap_row(c))), "done": Out(1),
         })
 
@@ -65,7 +66,7 @@ class DenseList(wiring.Component):
         with m.If(self.build):
             m.d.sync += [row.eq(0), lane.eq(0), left.eq(0), left_last.eq(0)]
         m.d.comb += self.done.eq(final)
-        for i in range(READERS):
+        for i in range(OWN + 1):
             copy = memory.Memory(shape=ids_row(c), depth=c.max_rows, init=[])
             m.submodules[f"list_{i}"] = copy
             wr, rd = copy.write_port(), copy.read_port(transparent_for=())

@@ -36,7 +36,7 @@ class DigitCounts(wiring.Component):
         kinds = [("apart", self.apart, self.apart_count)]
         for v in range(VALUES):
             at_least = Signal(c.slices, name=f"at_least_{v}")
-            m.d.comb += at_least.eq(Cat(self.live[b] & (self.digits[b] >= v) for b in range(c.slices)))
+            m.d.comb += at_least.eq(Cat(self.live[b] & (self.digits[b] >= v if v else 1) for b in range(c.slices)))
             kinds.append((f"value_{v}", at_least, self.counts[v]))
         first = delay(m, self.first, tree_stages(c.slices), "first", reset=True)
         for name, bits, count in kinds:

@@ -10,15 +10,12 @@ from ..config import SpAttenConfig
 from ..contract import always_taken, contract
 from .rows import head_total
 
-#: Cycles of dropping one head beyond those of a scan of the totals, which are the highest surviving head's number and
-#: 4.
-DROP_CYCLES = 3
-
 
 class HeadPruning(wiring.Component):
     """`start` with 1 ≤ `keep` < `count`: one scan of the surviving heads' totals for every head that is dropped, the
-    one with the smallest total, of equal ones the highest. Rare and short (a few heads of a few dozen, once per
-    layer), so one comparator is enough. `done` when `keep` are left, a cycle after the last is dropped.
+    one with the smallest total, of equal ones the highest; a scan and its drop take the highest surviving head's number
+    + 7 cycles. Rare and short (a few heads of a few dozen, once per layer), so one comparator is enough. `done` when
+    `keep` are left, a cycle after the last is dropped.
     """
 
     totals: stream.Interface

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
-from ..contract import at_most_one, contract
-from ..primitives.one_hot import one_hot_mux
-from ..primitives.widths import wrap
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import aux_command, aux_word, head_sum, out_beat, prob_row, slice_counts
+from ..stream.layouts import head_sum, out_beat, prob_row, slice_counts
+from ..stream.read_layouts import aux_command, aux_word
 from ..stream.skid import SkidBuffer
 from .bitmap_walk import BitmapWalk
 from .cascade import CascadeControl
 from .class_lists import READERS, ClassLists
-from .dense_list import DenseList
+from .dense_list import DENSE_READERS, DenseList
 from .head_importance import HeadImportance
 from .head_pruning import HeadPruning
 from .head_set import HeadSet
-from .rows import class_bits, class_row, id_parts, ids_row
+from .rows import class_row, ids_row
 from .serial_totals import SerialTotals
 from .state_load import StateLoad
 from .state_store import StateStore
+from .survivor_ports import connect_survivors
 from .token_importance import TokenImportance
 from .token_pruning import TokenPruning
 from .token_totals import TokenTotals
-
-#: External readers of the dense list; one more is the pruner's own.
-DENSE_READERS = 2
-OWN = DENSE_READERS
+from .total_accesses import connect_totals
 
 
 class Pruner(wiring.Component):
@@ -164,8 +160,8 @@ class Pruner(wiring.Component):
             control.sums_idle.eq(importance.idle & totals.idle), control.totals_idle.eq(totals.idle),
             control.heads_idle.eq(heads.idle), control.drained.eq(self.drained),
         ]
-        self._survivors(m, control, lists, head_set, walk, dense, pruning, load, importance)
-        self._totals(m, control, lists, dense, pruning, load, store, importance, totals, serial)
+        connect_survivors(m, self, control, lists, head_set, walk, dense, pruning, load, importance)
+        connect_totals(m, c, job, control, lists, dense, pruning, load, store, importance, totals, serial)
         self._heads(m, control, head_set, heads, head_pruning, load, store)
         m.d.sync += load.start.eq(control.load_start)   # the control stays in the state that loads
         m.d.comb += [
@@ -183,93 +179,6 @@ class Pruner(wiring.Component):
             walk.bitmap.ready.eq(Mux(control.storing, store.bitmap.ready, dense.bitmap.ready)),
         ]
         return m
-
-    def _survivors(self, m: Module, control, lists, head_set, walk, dense, pruning, load, importance) -> None:
-        """Lists: who reads and who writes them, and when they change."""
-        job = self.job
-        walks = Signal()
-        m.d.comb += [
-            walks.eq(control.build | control.store_ids), walk.start.eq(walks), walk.rows.eq(control.rows),
-            walk.indexes.eq(lists.own_indexes), walk.live.eq(lists.own_live), dense.build.eq(control.build),
-            dense.identity.eq(lists.identity),
-            lists.tokens.eq(job.tokens), lists.restart.eq(control.restart), lists.forget.eq(control.forget),
-            lists.open.eq(pruning.open | (control.load_start & control.loading_ids)), lists.look.eq(walks),
-            lists.open_candidates.eq(pruning.open_candidates),
-            lists.own_candidates.eq(pruning.candidates), lists.renew.eq(pruning.renew | control.loading_ids),
-            lists.put.eq(pruning.put | load.put), lists.put_digits.eq(pruning.put_digits),
-            lists.commit.eq(pruning.commit | control.commit),
-            lists.total.eq(Mux(control.loading_ids, load.total_tokens, control.keep_tokens)),
-            head_set.heads.eq(job.heads), head_set.restart.eq(control.restart),
-            # A bitmap that is loaded may have fewer words than the set.
-            head_set.forget.eq(control.forget | (control.load_start & control.loading_ids)),
-            head_set.load.eq(load.load_heads), head_set.load_word.eq(load.head_word),
-            head_set.load_bits.eq(load.head_bits), head_set.load_total.eq(control.commit),
-            head_set.total.eq(load.total_heads),
-            pruning.start.eq(control.tokens_start), pruning.live.eq(lists.own_live),
-            pruning.digits.eq(lists.own_digits),
-        ]
-        # From a layer's start to its end the pruning that follows is prepared, if it is known.
-        moving = Signal()
-        with m.If(control.op.valid & control.op.ready):
-            m.d.sync += moving.eq(~control.op.p.finish)
-        following = self.next_job
-        m.d.comb += [
-            pruning.follow.eq(moving & ~control.busy & self.next_valid),
-            pruning.spoil.eq(control.restart | control.forget | control.load_start | control.clear_totals | control.zero
-                             | lists.commit | (importance.valid & importance.sums)),
-            pruning.vector.eq(importance.valid & ~importance.sums), pruning.first.eq(importance.row == 0),
-            pruning.last.eq(importance.last), pruning.row_live.eq(importance.write),
-        ]
-        keep_next = Mux(following.keep_tokens == 0, 1, following.keep_tokens)
-        for params, source, keep in ((pruning.params, job, control.keep_tokens),
-                                     (pruning.next, following, keep_next)):
-            m.d.comb += [params.keep.eq(keep), params.tokens.eq(source.tokens),
-                         params.protect_first.eq(source.protect_first), params.protect_last.eq(source.protect_last)]
-        for b in range(self.config.slices):
-            m.d.comb += [
-                lists.own_rows[b].eq(Mux(walk.busy, walk.places[b],
-                                         Mux(pruning.busy, pruning.row, importance.list_row))),
-                lists.put_indexes[b].eq(Mux(control.loading_ids, load.put_index, pruning.put_indexes[b])),
-            ]
-        for i in range(READERS):
-            m.d.comb += [lists.rows[i].eq(self.class_row[i]), self.class_indexes[i].eq(lists.indexes[i])]
-        for i in range(DENSE_READERS):
-            m.d.comb += [dense.rows[i].eq(self.dense_row[i]), self.dense_ids[i].eq(dense.ids[i])]
-        contract(m, (pruning.put == 0) | (load.put == 0), "survivors come from pruning or from memory")
-
-    def _totals(self, m: Module, control, lists, dense, pruning, load, store, importance, totals, serial) -> None:
-        """Accesses of the totals: probabilities, pruning, zeroing, loading, and one by one for merging and storing."""
-        c, job = self.config, self.job
-        one = serial.o.p
-        merge = Signal()
-        merged = Signal(c.token_bits)
-        part, index = id_parts(c, merged)
-        sources = [importance.valid, control.zero, load.write_token, serial.access, merge]
-        m.d.comb += [
-            merge.eq(serial.o.valid & control.merging), dense.rows[OWN].eq(one.row),
-            merged.eq(Array([dense.ids[OWN][b] for b in range(c.slices)])[one.lane]),
-            totals.valid.eq(Cat(*sources, pruning.access).any()), totals.indexes.eq(lists.own_indexes),
-            totals.direct.eq(~pruning.access & ~(importance.valid & ~importance.sums)),
-            totals.index.eq(one_hot_mux(sources, [importance.row, control.zero_row, load.token_index, serial.row,
-                                                  index])),
-            totals.sums.eq((importance.valid & importance.sums) | (serial.access & control.merging)),
-            totals.write.eq(one_hot_mux(
-                [importance.valid, control.zero, load.write_token, merge],
-                [importance.write, Const(-1, c.slices), load.token_class,
-                 wrap(Const(1, c.slices) << part, c.slices) if class_bits(c) else Const(1, 1)])),
-            totals.fresh.eq((importance.valid & importance.fresh) | control.zero | load.write_token),
-            totals.forward.eq(importance.valid), totals.row.eq(importance.row), totals.probs.eq(importance.lanes),
-            totals.word.eq(one_hot_mux([load.write_token, merge], [load.token_total, one.total])),
-            importance.clear.eq(control.clear_sums),
-            pruning.totals.eq(totals.after), pruning.indexes.eq(totals.after_indexes),
-            pruning.accessed.eq(totals.accessed),
-            serial.start.eq(control.merge_start | control.store_scores), serial.totals.eq(totals.totals),
-            serial.count.eq(Mux(control.merging, lists.alive_tokens, job.tokens)),
-            serial.rows.eq(Mux(control.merging, importance.used, control.rows)),
-            store.token_totals.payload.eq(one), store.token_totals.valid.eq(serial.o.valid & ~control.merging),
-            serial.o.ready.eq(control.merging | store.token_totals.ready),
-        ]
-        contract(m, at_most_one(Cat(*sources, pruning.access)), "one access of the totals at a time")
 
     def _heads(self, m: Module, control, head_set, heads, head_pruning, load, store) -> None:
         """Totals of heads go to memory or are compared."""

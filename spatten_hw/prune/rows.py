@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
-from ..config import PROB_BITS, SpAttenConfig, clog2
+from ..config import SpAttenConfig, clog2
 from ..primitives.widths import narrow
 
 #: Bits of a key that one pass of the search for a threshold finds.
@@ -20,11 +20,6 @@ def limit_bits(c: SpAttenConfig) -> int:
 def class_bits(c: SpAttenConfig) -> int:
     """Width of a class, token id mod S; 0 if there is only one."""
     return clog2(c.slices)
-
-
-def layer_sum_bits(c: SpAttenConfig) -> int:
-    """Width of Σ P of one position over a layer: at most max_tokens·max_heads probabilities, exact."""
-    return PROB_BITS + clog2(c.max_tokens) + clog2(c.max_heads) + 1
 
 
 def class_row(c: SpAttenConfig) -> data.ArrayLayout:
@@ -106,5 +101,7 @@ def counts_below(m: Module, c: SpAttenConfig, bound: Value, name: str) -> Signal
     more = Signal(limit_bits(c), name=f"{name}_more")
     m.d.comb += more.eq(narrow(part + 1, limit_bits(c)))
     for lane in range(c.slices):
-        m.d.sync += counts[lane].eq(Mux(rest > lane, more, narrow(part, limit_bits(c))))
+        # No remainder is above the last class.
+        above = rest > lane if lane < c.slices - 1 else Const(0)
+        m.d.sync += counts[lane].eq(Mux(above, more, narrow(part, limit_bits(c))))
     return counts

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig, clog2
 from ..contract import contract
-from ..primitives.adder_tree import balanced_sum
 from ..primitives.widths import narrow, saturate_unsigned, wrap
-from ..stream.layouts import aux_command, aux_word
+from ..stream.read_layouts import aux_command, aux_word
+from .bitmap_rows import WORD_BITS, cut_rows
 from .rows import class_bits, class_limits, id_parts
-
-WORD_BITS = 64
 
 
 @dataclass
@@ -80,7 +78,7 @@ class StateLoad(wiring.Component):
         taken_heads = Signal()
         m.d.comb += take.eq(self.state_words.valid & self.state_words.ready)
         write_index = self._importance(m)
-        rows = self._rows(m, taken_heads, p)
+        rows = cut_rows(m, self, taken_heads)
         # Registered before they are used: the word arrives over a long path.
         wrong = Signal(2)
         m.d.sync += wrong.eq(Cat(_no_count(word.data[:32], self.tokens), _no_count(word.data[32:], self.heads)))
@@ -191,68 +189,6 @@ class StateLoad(wiring.Component):
         contract(m, self.token_index < c.max_rows, "totals lie in the memory", when=self.write_token)
         contract(m, self.head < c.max_heads, "heads are in range", when=self.write_head)
         return write_index
-
-    def _rows(self, m: Module, of_heads: Signal, p: _Place) -> _Rows:
-        """Words of a bitmap cut into rows; what they hold is counted a cycle after it is put."""
-        c = self.config
-        rows_per_word = WORD_BITS // c.slices
-        word = Signal(WORD_BITS, reset_less=True)
-        left = Signal(range(rows_per_word + 1))
-        row = Signal(range(max(2, -(-c.max_tokens // WORD_BITS) * rows_per_word + 1)))
-        clear, load, last, idle, past = (Signal(name=f"rows_{name}")
-                                         for name in ("clear", "load", "last", "idle", "past"))
-        rows = _Rows(clear, load, last, idle, past, Signal(range(c.max_tokens + WORD_BITS + 1), name="rows_tokens"),
-                     Signal(range(c.max_heads + WORD_BITS + 1), name="rows_heads"))
-        bits = word[:c.slices]
-        inside = Signal(c.slices)
-        tokens = (left != 0) & ~of_heads
-        more = Signal(range(c.slices + 1), reset_less=True)
-        more_tokens = Signal()
-        more_heads = Signal()
-        m.d.comb += [
-            inside.eq(Cat(row < self.below[b] for b in range(c.slices))), rows.last.eq(left == 1),
-            self.put.eq(bits & inside & tokens.replicate(c.slices)), self.put_index.eq(row[:c.row_bits]),
-            rows.idle.eq(~(more_tokens | more_heads)),
-        ]
-        m.d.sync += [
-            more.eq(balanced_sum([bits[b] for b in range(c.slices)])),
-            more_tokens.eq(tokens), more_heads.eq((left != 0) & of_heads),
-        ]
-        with m.If(more_tokens):
-            m.d.sync += rows.tokens.eq(rows.tokens + more)
-        with m.If(more_heads):
-            m.d.sync += rows.heads.eq(rows.heads + more)
-        with m.If(tokens & (bits & ~inside).any()):
-            m.d.sync += rows.past.eq(1)
-        with m.If(left != 0):
-            m.d.sync += [word.eq(word >> c.slices), left.eq(left - 1), row.eq(row + 1)]
-        # Heads are not as many as a word has bits: what lies past them is looked for in the word as a whole.
-        parts = -(-c.max_heads // WORD_BITS)
-        none = Cat(~self.head_range, Const((1 << parts * WORD_BITS - c.max_heads) - 1, parts * WORD_BITS - c.max_heads))
-        outside = Signal(WORD_BITS, reset_less=True)
-        with m.If((left == rows_per_word) & of_heads & (word & outside).any()):
-            m.d.sync += rows.past.eq(1)
-        with m.If(rows.load):
-            m.d.sync += [word.eq(self.state_words.p.data), left.eq(rows_per_word),
-                         outside.eq(Array([none[n * WORD_BITS:(n + 1) * WORD_BITS] for n in range(parts)])[
-                             self.head_word])]
-        with m.If(rows.clear):
-            m.d.sync += [row.eq(0), rows.past.eq(0), rows.tokens.eq(0), rows.heads.eq(0)]
-        return rows
-
-
-@dataclass
-class _Rows:
-    """Orders to what cuts words into rows, and what it tells: `last` row of the word, nothing on its way (`idle`), a
-    token `past` the job's, how many bits there were."""
-
-    clear: Signal
-    load: Signal
-    last: Signal
-    idle: Signal
-    past: Signal
-    tokens: Signal
-    heads: Signal
 
 
 def _no_count(field: Value, most: Value) -> Value:

@@ -12,7 +12,8 @@ from ..primitives.one_hot import one_hot_mux
 from ..primitives.pipeline import delay
 from ..primitives.widths import narrow, wrap
 from .digit_counts import VALUES, DigitCounts
-from .rows import DIGIT_BITS, class_bits, class_row, counts_below, digit_row, key_bits, pruning_params, tie_bits
+from .lane_compare import Search, compare_lanes
+from .rows import DIGIT_BITS, class_row, counts_below, digit_row, key_bits, pruning_params, tie_bits
 from .threshold_tracking import ThresholdTracking
 
 #: Cycles of a pass beyond the rows that it reads, if the next one goes on with candidates, and of the last pass.
@@ -72,7 +73,7 @@ class TokenPruning(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.counts, m.submodules.tracking = counts, tracking = self.counts, self.tracking
+        m.submodules.digit_counts, m.submodules.tracking = counts, tracking = self.counts, self.tracking
         window = Signal(range(self.bits))
         threshold = Signal(self.bits, reset_less=True)
         need = Signal(c.count_bits, reset_less=True)
@@ -118,33 +119,8 @@ class TokenPruning(wiring.Component):
             tracking.spoil.eq(self.spoil),
             tracking.decided.eq(tracks & decided), tracking.digit.eq(digit),
         ]
-        protected = Signal(c.slices, name="protected_lanes", reset_less=True)
-        counts_live = Signal(c.slices)
-        apart = Signal(c.slices)
-        m.d.comb += [counts.live.eq(counts_live), counts.digits.eq(self.put_digits), counts.apart.eq(apart)]
-        for b in range(c.slices):
-            index = self.accessed[b]
-            m.d.sync += protected[b].eq((index < first_ends[b]) | (index >= tail_begins[b]))
-            key = Signal(self.bits, name=f"key_{b}")
-            lane = Const((1 << class_bits(c)) - 1 - b, 2 * -(-class_bits(c) // 2))
-            m.d.comb += key.eq(Cat(lane, narrow(~self.indexes[b], tie_bits(c) - len(lane)), self.totals[b]))
-            above = Signal(name=f"above_{b}")
-            found = Signal(DIGIT_BITS, name=f"digit_{b}")
-            m.d.comb += [above.eq(key >= threshold),
-                         found.eq(Mux(begun, key.bit_select(window, DIGIT_BITS),
-                                      self._magnitude(m, self.totals[b], b)))]
-            # What is certainly above the digits counts with the highest, and by itself. In tracking, the threshold is
-            # the end of the window.
-            certain = Mux(tracks, protected[b] | above, protected[b] & ~begun & ~among_protected)
-            among = protected[b] == among_protected
-            kept = Mux(among, above, ~among_protected)
-            near = ~certain & (found >= tracking.low) & (found <= tracking.high)
-            m.d.sync += [
-                self.put_digits[b].eq(found | certain.replicate(DIGIT_BITS)),
-                self.put[b].eq(at_key[b] & ~give_up & Mux(final, kept, Mux(tracks, near, among))),
-                counts_live[b].eq(at_key[b] & (protected[b] | ~among_protected)), apart[b].eq(at_key[b] & certain),
-            ]
-        m.d.sync += self.put_indexes.eq(self.indexes)
+        compare_lanes(m, self, Search(window, threshold, tracks, begun, among_protected, final), at_key, first_ends,
+                      tail_begins, give_up)
 
         # The threshold's digit, from the counts: in how many steps they are compared, chosen, decided.
         reach = Signal(VALUES)
@@ -225,14 +201,6 @@ class TokenPruning(wiring.Component):
         contract(m, fsm.ongoing("TRACK") & (self.params.keep != 0), "one pruning at a time", when=self.start)
         contract(m, ~self.vector | fsm.ongoing("TRACK"), "no vectors while tokens are pruned")
         return m
-
-    def _magnitude(self, m: Module, total: Value, lane: int) -> Signal:
-        """The highest pair of bits of `total` that is not 0, counted from the smallest one that makes a magnitude."""
-        magnitude = Signal(range(VALUES), name=f"magnitude_{lane}")
-        for n in range(self.smallest + 1, self.total_pairs):
-            with m.If(total[2 * n:2 * n + 2].any()):
-                m.d.comb += magnitude.eq(n - self.smallest)
-        return magnitude
 
 
 class _Chain:

@@ -9,6 +9,11 @@ from ..config import SpAttenConfig
 from ..interface.descriptor import FIELDS, SCALE_FIELDS, STRIDE_BITS
 
 
+def head_stride_bits(c: SpAttenConfig) -> int:
+    """Width of the bytes from a head's rows to those of the next one."""
+    return min(32, c.axi_addr_bits)
+
+
 def scale_layout() -> data.StructLayout:
     """One entry of the scale table."""
     return data.StructLayout({f.name: unsigned(f.width) for f in SCALE_FIELDS})
@@ -38,7 +43,7 @@ def job_layout(c: SpAttenConfig) -> data.StructLayout:
         elif f.name.endswith("_token_stride"):
             members[f.name] = unsigned(STRIDE_BITS)
         elif f.name.endswith("_head_stride"):
-            members[f.name] = unsigned(min(32, c.axi_addr_bits))
+            members[f.name] = unsigned(head_stride_bits(c))
         else:
             members[f.name] = unsigned(widths.get(f.name, f.width))
     return data.StructLayout(members)

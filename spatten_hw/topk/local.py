@@ -37,8 +37,6 @@ class LocalTopK(wiring.Component):
     probs: stream.Interface
     #: The same rows and which of them are kept, `kept_row`; may stall.
     kept: stream.Interface
-    #: Pulse: the last row of a vector was taken from `probs` in the cycle before.
-    listed: Signal
     #: A row has come whose vector has not left.
     busy: Signal
 
@@ -55,7 +53,7 @@ class LocalTopK(wiring.Component):
             "job": In(job_layout(c)),
             "probs": In(stream.Signature(prob_row(c))),
             "kept": Out(stream.Signature(kept_row(c))),
-            "listed": Out(1), "busy": Out(1),
+            "busy": Out(1),
         })
 
     def latency(self, n: int, rows: int) -> int | None:
@@ -123,7 +121,7 @@ class LocalTopK(wiring.Component):
         entered = delay(m, self.probs.valid & moves & row.last, 1, "entered", reset=True)
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
         m.d.sync += present.eq(present + entered - leaves)
-        m.d.comb += [self.listed.eq(entered), self.busy.eq((present != 0) | here_valid)]
+        m.d.comb += self.busy.eq((present != 0) | here_valid)
         contract(m, row.live.any(), "a row has a live lane", when=self.probs.valid)
         contract(m, waiting.i.ready, "the memory of rows is never full", when=passes)
         contract(m, here.last | (number != c.max_rows - 1), "no vector has more rows than max_rows", when=passes)

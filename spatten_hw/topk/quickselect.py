@@ -16,10 +16,11 @@ from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import threshold
 from ..stream.skid import HalfBuffer
+from .candidates import buffer_row
 from .interface import TopKEngine
 from .pivot import PivotChooser, RandomBits, RowSampler
 from .rules import engine_contracts
-from .threshold_search import ThresholdSearch, buffer_row, select_command
+from .threshold_search import ThresholdSearch, select_command
 
 
 class QuickSelect(TopKEngine):

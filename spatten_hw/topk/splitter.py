@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..contract import always_taken, contract, contracts_on
 from ..primitives.adder_tree import balanced_sum
+from ..primitives.widths import narrow
 from .packer import Packer, packed_row
 from .zero_eliminator import ZeroEliminator
 
@@ -66,7 +67,8 @@ class Splitter(wiring.Component):
         last = Signal(3)
         row_pass = Signal(3)
         reaching = Signal(lanes)  # lanes with a key not below the pivot
-        above_equal_row = Signal(lanes.bit_length())
+        # A row has as many live keys as a count can hold, even if it has more lanes.
+        above_equal_row = Signal(min(lanes.bit_length(), count_bits))
         pivot_compared = Signal(self.key_bits, reset_less=True)
         pivot_counted = Signal(self.key_bits, reset_less=True)
         pass_through = Signal()
@@ -76,7 +78,7 @@ class Splitter(wiring.Component):
             probe[0].eq(self.probe), probe[1].eq(probe[0]),
             last[0].eq(self.last), last[1].eq(last[0]), last[2].eq(last[1]),
             row_pass[0].eq(pass_through), row_pass[1].eq(row_pass[0]), row_pass[2].eq(row_pass[1]),
-            above_equal_row.eq(balanced_sum(list(reaching))),
+            above_equal_row.eq(narrow(balanced_sum(list(reaching)), len(above_equal_row))),
             pivot_compared.eq(self.pivot), pivot_counted.eq(pivot_compared),
         ]
 
@@ -103,13 +105,13 @@ class Splitter(wiring.Component):
             ]
 
         # Sizes of the sides, ready before the keys have left.
-        above_row = Signal(lanes.bit_length())
+        above_row = Signal.like(above_equal_row)
         above = Signal(count_bits)
         above_equal = Signal(count_bits)
         above_sum = Signal(count_bits)
         above_equal_sum = Signal(count_bits)
         m.d.comb += [
-            above_row.eq(eliminate_above.count_early),
+            above_row.eq(narrow(eliminate_above.count_early, len(above_row))),
             above_sum.eq(above + above_row),
             above_equal_sum.eq(above_equal + above_equal_row),
         ]

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..contract import contract, contracts_on
 from ..primitives.pipeline import delay
-from ..primitives.ring import next_in_ring
-from ..primitives.widths import wrap
 from ..stream.layouts import threshold as threshold_layout
-from .candidates import ABOVE, BELOW, INPUT, behind_memory, choose_row, first_row, store_side
+from .candidates import ABOVE, BELOW, INPUT, buffer_row, first_row, read_candidates
 from .pivot import PivotChooser, RandomBits
 from .splitter import Splitter
-
-
-def buffer_row(key_bits: int, lanes: int) -> data.StructLayout:
-    """A row of the input buffer: keys, those with a bit in `live`."""
-    return data.StructLayout({"keys": data.ArrayLayout(unsigned(key_bits), lanes), "live": unsigned(lanes)})
 
 
 def select_command(key_bits: int, samples: int, count: int, address: int, max_rows: int) -> data.StructLayout:
@@ -105,41 +98,9 @@ class ThresholdSearch(wiring.Component):
         high = Signal(key_bits)
         passes = Signal(range(self.random_passes + 1))
 
-        # Reading: address, and what is left: rows of the input buffer, which bring their live lanes with them, or keys
-        # of a side; the row follows `first_row` cycles later.
-        reading = Signal()
-        first = Signal()
-        row_index = Signal(range(max(2, self.max_rows)))
-        rows_left = Signal(range(self.max_rows + 1))
-        remaining = Signal(count_bits)
-        single = Signal()  # the candidates are in one row
-        live_now = Signal(lanes)
-        last_now = Signal()
-        row_valid = Signal()
-        row_live = Signal(lanes)
-        row_last = Signal()
-        m.d.comb += [
-            last_now.eq(Mux(source == INPUT, rows_left == 1, remaining <= lanes)),
-            single.eq(Mux(source == INPUT, rows_left == 1, size <= lanes)),
-            live_now.eq(Cat(remaining > j for j in range(lanes))),
-        ]
-        arriving = delay(m, reading, self.first_row - 1, "arriving", reset=True)
-        arriving_live = delay(m, live_now, self.first_row - 1, "arriving_live")
-        arriving_last = delay(m, last_now, self.first_row - 1, "arriving_last")
-        m.d.sync += row_valid.eq(arriving)
-        with m.If(reading):
-            m.d.sync += [
-                rows_left.eq(rows_left - 1), remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
-                self.buffer_row.eq(next_in_ring(self.buffer_row, self.buffer_depth)),
-            ]
-        side_row = wrap(row_index, max(1, clog2(self.side_rows)))
-        below = store_side(m, "below", splitter.below_keys, side_row, self.side_rows, self.samples, random.following)
-        above = store_side(m, "above", splitter.above_keys, side_row, self.side_rows, self.samples, ~random.following)
-        buffered = behind_memory(m, self.buffer_out.keys.as_value(), key_bits, "buffer")
-        buffered_live = behind_memory(m, self.buffer_out.live, key_bits, "buffer_live")
-        with m.If(arriving):
-            m.d.sync += [row_live.eq(Mux(source == INPUT, buffered_live, arriving_live)), row_last.eq(arriving_last)]
-        row = choose_row(m, source, arriving, below.row, above.row, buffered, self.buffer_out.keys.shape())
+        # Reading of the candidates, a row per cycle with `reading`.
+        rows = read_candidates(m, self, source, size, splitter, random)
+        reading, remaining, row_index, rows_left = rows.reading, rows.remaining, rows.row_index, rows.rows_left
 
         # The pivot: in a pass from the chooser, in time for the first row; in a try the next candidate.
         pivot = Signal(key_bits)
@@ -147,26 +108,26 @@ class ThresholdSearch(wiring.Component):
         trying = Signal()
         candidate = Signal(range(max(2, lanes)))
         tried = Signal()
-        first_arriving = delay(m, first, self.first_row - 1, "first_arriving", reset=True)
+        first_arriving = delay(m, rows.first, self.first_row - 1, "first_arriving", reset=True)
         m.d.comb += [
             chooser.k.eq(k), chooser.size.eq(size), chooser.low.eq(low), chooser.high.eq(high),
             chooser.middle.eq(passes == self.random_passes),
         ]
         with m.Switch(source):
             with m.Case(BELOW):
-                m.d.comb += chooser.samples.eq(below.samples)
+                m.d.comb += chooser.samples.eq(rows.below.samples)
             with m.Case(ABOVE):
-                m.d.comb += chooser.samples.eq(above.samples)
+                m.d.comb += chooser.samples.eq(rows.above.samples)
             with m.Default():
                 m.d.comb += chooser.samples.eq(self.cmd.p.samples)
         m.d.sync += tried.eq(trying)
         with m.If(trying):
-            m.d.sync += pivot.eq(row[candidate])
+            m.d.sync += pivot.eq(rows.row[candidate])
         with m.Elif(first_arriving & ~probing):
             m.d.sync += pivot.eq(chooser.pivot)
         m.d.comb += [
-            splitter.valid.eq((row_valid & ~probing) | tried), splitter.probe.eq(tried),
-            splitter.keys.eq(row), splitter.live.eq(row_live), splitter.last.eq(row_last),
+            splitter.valid.eq((rows.valid & ~probing) | tried), splitter.probe.eq(tried),
+            splitter.keys.eq(rows.row), splitter.live.eq(rows.live), splitter.last.eq(rows.last),
             splitter.pivot.eq(pivot),
         ]
 
@@ -198,22 +159,22 @@ class ThresholdSearch(wiring.Component):
             with m.State("PREPARE"):
                 contract(m, (k != 0) & (k <= size), "the k-th largest is among the candidates")
                 m.d.sync += [
-                    remaining.eq(size), row_index.eq(0), probing.eq(single), candidate.eq(0),
+                    remaining.eq(size), row_index.eq(0), probing.eq(rows.single), candidate.eq(0),
                 ]
-                with m.If(single):
+                with m.If(rows.single):
                     m.next = "SETTLE"
                 with m.Else():
                     m.next = choosing[0]
-                    m.d.sync += first.eq(choosing[0] == "PASS")
+                    m.d.sync += rows.first.eq(choosing[0] == "PASS")
             # With wide keys, choosing the pivot takes longer than reading the first row.
             for state, following in pairwise(choosing):
                 with m.State(state):
-                    m.d.sync += first.eq(following == "PASS")
+                    m.d.sync += rows.first.eq(following == "PASS")
                     m.next = following
             with m.State("PASS"):
                 m.d.comb += reading.eq(1)
-                m.d.sync += first.eq(0)
-                with m.If(last_now):
+                m.d.sync += rows.first.eq(0)
+                with m.If(rows.last_now):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
                 with m.If(splitter.done):

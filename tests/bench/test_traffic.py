@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from spatten_hw.host.layout import Arena, row_beats, row_bytes
+from spatten_hw.host.layout import Arena
+from spatten_hw.host.rows import row_beats, row_bytes
 from spatten_hw.presets import EIGHTH, FULL, SMALL
 from spatten_hw.sim.bench.memory_side import sustained
 from spatten_hw.sim.bench.operands import BenchPlan

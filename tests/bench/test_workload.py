@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.host.layout import nibble_align, unpack_rows
+from spatten_hw.host.rows import nibble_align, unpack_rows
 from spatten_hw.sim.bench.requests import RequestFile
 from spatten_hw.sim.bench.workload import batches, gathered, plan_requests, spread
 from spatten_hw.sim.golden.integer_engine import golden_results

@@ -14,7 +14,7 @@ from spatten_hw.contract import contract
 from spatten_hw.fetch.converter import ChunkConverter
 from spatten_hw.fetch.slice_feed import SliceFeed
 from spatten_hw.stream.fifo import StreamFifo
-from spatten_hw.stream.layouts import ReadKind, operand_chunk, shared_note
+from spatten_hw.stream.read_layouts import ReadKind, operand_chunk, shared_note
 
 TINY = SpAttenConfig(multipliers=16, chunk=8, max_dim=24, operand_bits=12, max_tokens=512, sram_tokens=64, max_heads=8,
                      max_group=4, slots=8, topk_lanes=2, channels=1, axi_data_bits=64, axi_addr_bits=16, reads=16,

@@ -12,7 +12,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.fetch.slice_feed import SliceFeed
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import pack_one
-from spatten_hw.stream.layouts import ReadKind, key_note, plane_mode, value_note
+from spatten_hw.stream.read_layouts import ReadKind, key_note, plane_mode, value_note
 from tests.fetch.row_model import beats_of, cases, chunk_operands, operands
 from tests.seeds import numbers
 

@@ -55,7 +55,7 @@ def test_presets_table():
     for line, c in zip(lines[1:], PRESETS.values(), strict=True):
         for cell in (f"{c.hash:08x}", f"2 x {c.multipliers}", f"{c.channels} x {c.axi_data_bits}"):
             assert cell in line
-    assert " 16/8/4 " in lines[3] and " 512 " in lines[3]
+    assert " 16/8/5.33/4 " in lines[3] and " 512 " in lines[3]
 
 
 def test_presets_json():

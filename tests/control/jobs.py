@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
-from spatten_hw.host.layout import survivor_words
 from spatten_hw.host.shape import longest_prompt
+from spatten_hw.host.words import survivor_words
 from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
 
 

@@ -18,7 +18,7 @@ from spatten_hw.presets import PRESETS
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.job_layouts import job_layout
-from spatten_hw.stream.layouts import aux_command, aux_word
+from spatten_hw.stream.read_layouts import aux_command, aux_word
 
 from .jobs import encode, legal_job, random_scales, spoil
 

@@ -184,7 +184,8 @@ class World:
         n = self.c.slices
         if j.generate:
             return [j.counts[(s - kv_head) % n] for s in range(n)]
-        return [len(range(s, position + 1 if j.causal else len(j.ids), n)) for s in range(n)]
+        keys = position + 1 if j.causal else len(j.ids)
+        return [len(range((s - kv_head) % n, keys, n)) for s in range(n)]
 
     def issue(self, meta):
         j, slot, tag = self.jobs[self.front], meta["slot"], meta["tag"]

@@ -10,8 +10,9 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.driver import FILL, Driver
 from spatten_hw.host.job import descriptor_bytes
-from spatten_hw.host.layout import WORD_BYTES, Plane, pack_survivors, place_of_words
+from spatten_hw.host.layout import Plane
 from spatten_hw.host.plan import LayerPass, Plan
+from spatten_hw.host.words import WORD_BYTES, pack_survivors, place_of_words
 from spatten_hw.host.workload import make_workload
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import compare_pass

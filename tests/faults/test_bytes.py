@@ -7,9 +7,10 @@ import pytest
 
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.job import descriptor_bytes
-from spatten_hw.host.layout import WORD_BYTES, row_bytes, survivor_words
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.results import BYTE_CLASSES
+from spatten_hw.host.rows import row_bytes
+from spatten_hw.host.words import WORD_BYTES, survivor_words
 from spatten_hw.host.workload import make_workload
 from spatten_hw.sim.engine import compare_counters
 from spatten_hw.sim.golden.integer_engine import golden_results

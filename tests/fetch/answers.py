@@ -9,19 +9,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from spatten_hw.config import clog2
 from spatten_hw.fetch.fill_walk import filled_layout
-from spatten_hw.fetch.plane_address import plane_address
+from spatten_hw.fetch.plane import plane_address
 from spatten_hw.fetch.row_reads import PLANES
 from spatten_hw.fetch.shared_reads import SharedReads, read_classes
 from spatten_hw.sim.harness.payload import pack_one
-from spatten_hw.stream.layouts import (
-    ReadKind,
-    aux_command,
-    aux_word,
-    fill_command,
-    q_command,
-    read_request,
-    shared_note,
-)
+from spatten_hw.stream.layouts import fill_command, q_command
+from spatten_hw.stream.read_layouts import ReadKind, aux_command, aux_word, read_request, shared_note
 
 
 class Answered(wiring.Component):
@@ -106,7 +99,7 @@ class Answered(wiring.Component):
 
 
 class Asked:
-    """Planes and a survivor list at random for `block`, and the requests that commands should become."""
+    """Planes and a dense list at random for `block`, and the requests that commands should become."""
 
     def __init__(self, c, rng, block, survivors):
         self.c, self.survivors = c, survivors

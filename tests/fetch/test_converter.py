@@ -13,7 +13,7 @@ from spatten_hw.bus.row_steps import RowSteps, row_start
 from spatten_hw.config import SpAttenConfig, clog2
 from spatten_hw.fetch.converter import ChunkConverter
 from spatten_hw.sim.harness.block import Block
-from spatten_hw.stream.layouts import operand_chunk
+from spatten_hw.stream.read_layouts import operand_chunk
 from tests.seeds import numbers
 
 from .row_model import beats_of, cases, chunk_operands, operands, plan

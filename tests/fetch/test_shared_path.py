@@ -8,7 +8,7 @@ from spatten_hw.fetch.shared_path import SharedPath
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import Elements
-from spatten_hw.stream.layouts import ReadKind
+from spatten_hw.stream.read_layouts import ReadKind
 from tests.seeds import numbers
 
 #: Elements of 8 bits, chunks of a beat: a step per chunk.

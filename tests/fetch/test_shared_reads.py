@@ -8,7 +8,7 @@ from spatten_hw.fetch.row_reads import QUEUE_DEPTH, QUEUE_MARGIN
 from spatten_hw.fetch.shared_reads import SharedReads
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.harness.block import Block
-from spatten_hw.stream.layouts import ReadKind
+from spatten_hw.stream.read_layouts import ReadKind
 from tests.seeds import numbers
 
 from .answers import Answered, Asked, requests

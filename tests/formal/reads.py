@@ -11,7 +11,7 @@ from spatten_hw.bus.axi import LEN_BITS, ar_layout, r_layout
 from spatten_hw.bus.beat_pool import BeatPool
 from spatten_hw.bus.read_issue import ReadIssue, issued_read
 from spatten_hw.config import PAGE_BYTES, SpAttenConfig, clog2
-from spatten_hw.stream.layouts import key_note, read_request, shared_note, value_note
+from spatten_hw.stream.read_layouts import key_note, read_request, shared_note, value_note
 
 from .harnesses import held
 

@@ -12,15 +12,9 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import decode
-from spatten_hw.host.layout import (
-    Plane,
-    nibble_align,
-    pack_outputs,
-    packed_bytes,
-    place_of_words,
-    survivor_words,
-    unpack_rows,
-)
+from spatten_hw.host.layout import Plane
+from spatten_hw.host.rows import nibble_align, pack_outputs, packed_bytes, unpack_rows
+from spatten_hw.host.words import place_of_words, survivor_words
 from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS
 from spatten_hw.interface.registers import COUNTERS, register_map
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator

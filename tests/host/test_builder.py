@@ -9,8 +9,9 @@ import pytest
 from spatten_hw.errors import UserError
 from spatten_hw.host.builder import JobBuilder, dense_rows_bytes, head_scale
 from spatten_hw.host.job import JobRefused
-from spatten_hw.host.layout import Arena, unpack_rows
+from spatten_hw.host.layout import Arena
 from spatten_hw.host.quantise import join
+from spatten_hw.host.rows import unpack_rows
 from spatten_hw.host.shape import LayerShape, Precision, check_fits, shortfalls
 from spatten_hw.interface.descriptor import FIELDS
 from tests.integration.builds import QUAD

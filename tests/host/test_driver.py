@@ -7,7 +7,8 @@ import pytest
 
 from spatten_hw import PRESETS
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.driver import DeviceError, Driver, JobError, JobTimeout
+from spatten_hw.host.device import DeviceError
+from spatten_hw.host.driver import Driver, JobError, JobTimeout
 from spatten_hw.host.job import HeadScale, JobRefused, LayerJob, decode, encode
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload

@@ -5,22 +5,18 @@ import pytest
 
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.errors import UserError
-from spatten_hw.host.layout import (
+from spatten_hw.host.layout import Arena, Plane
+from spatten_hw.host.rows import (
     BIT_PLANES,
-    Arena,
-    Plane,
     pack_outputs,
     pack_rows,
-    pack_survivors,
     packed_bytes,
-    place_of_words,
     row_beats,
     row_bytes,
-    survivor_words,
     unpack_outputs,
     unpack_rows,
-    unpack_survivors,
 )
+from spatten_hw.host.words import pack_survivors, place_of_words, survivor_words, unpack_survivors
 
 TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=32, sram_tokens=32, max_heads=4, max_group=2,
                      slots=4, topk_lanes=4, channels=4, axi_data_bits=64, axi_addr_bits=20, reads=4, pool_beats=16)

@@ -12,7 +12,7 @@ __all__ = ["BUILDS", "LEAST", "QUAD", "WIDE", "bit_settings", "random_workload",
 #: Four slices, two on each channel; rows of one to four chunks.
 QUAD = SpAttenConfig(
     name="quad", multipliers=32, chunk=8, max_dim=32, operand_bits=12, max_tokens=64, sram_tokens=32, max_heads=8,
-    max_group=4, slots=4, topk_lanes=8, channels=2, axi_data_bits=64, axi_addr_bits=24, reads=8, pool_beats=16,
+    max_group=4, slots=4, topk_lanes=8, channels=2, axi_data_bits=64, axi_addr_bits=24, reads=16, pool_beats=64,
     job_queue=2)
 
 #: One slice, one dimension, one narrow channel, two slots: the least of everything but context.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from spatten_hw.config import OUT_BITS, PLANE_WIDTHS, TOPK_ENGINES, SpAttenConfig
 from spatten_hw.engines import TOPK
-from spatten_hw.host.layout import row_bytes
+from spatten_hw.host.rows import row_bytes
 
 
 def row_beats(c: SpAttenConfig) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spatten_hw.host.job import HeadScale, LayerJob
-from spatten_hw.host.layout import unpack_outputs, unpack_rows
+from spatten_hw.host.rows import unpack_outputs, unpack_rows
 from spatten_hw.interface.cheader import c_header
 from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
 from spatten_hw.interface.registers import register_map

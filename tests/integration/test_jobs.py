@@ -8,8 +8,9 @@ import pytest
 
 from spatten_hw.host.driver import FILL, Driver
 from spatten_hw.host.job import encode
-from spatten_hw.host.layout import Plane, place_of_words
+from spatten_hw.host.layout import Plane
 from spatten_hw.host.plan import Plan
+from spatten_hw.host.words import place_of_words
 from spatten_hw.host.workload import make_workload
 from spatten_hw.interface.descriptor import FIELDS
 from spatten_hw.interface.errors import ErrorCode

@@ -9,7 +9,7 @@ import numpy as np
 
 from spatten_hw.matmul.score import ScoreSlice, issue_latency
 from spatten_hw.sim.harness.block import Block
-from spatten_hw.stream.layouts import ReadKind, key_note, shared_note
+from spatten_hw.stream.read_layouts import ReadKind, key_note, shared_note
 
 from .slice_rows import BUILDS, Chunks, operands
 

@@ -10,7 +10,7 @@ from amaranth.lib import data
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.harness.payload import Elements, pack
-from spatten_hw.stream.layouts import operand_chunk
+from spatten_hw.stream.read_layouts import operand_chunk
 
 _SHARED = {"max_heads": 8, "axi_data_bits": 32, "axi_addr_bits": 20, "reads": 4, "pool_beats": 64}
 

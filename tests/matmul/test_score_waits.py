@@ -5,7 +5,7 @@ import pytest
 
 from spatten_hw.matmul.score import QUERY_ISSUE, issue_latency
 from spatten_hw.sim.harness.block import RuleError
-from spatten_hw.stream.layouts import ReadKind, shared_note
+from spatten_hw.stream.read_layouts import ReadKind, shared_note
 from tests.seeds import numbers
 
 from .score_work import Work, block_of

@@ -15,15 +15,8 @@ from spatten_hw.matmul.value_layouts import planes
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import Elements, pack
 from spatten_hw.stream.job_layouts import STRIDE_BITS
-from spatten_hw.stream.layouts import (
-    ReadKind,
-    acc_chunk,
-    kept_row,
-    operand_chunk,
-    read_request,
-    shared_note,
-    value_note,
-)
+from spatten_hw.stream.layouts import acc_chunk, kept_row
+from spatten_hw.stream.read_layouts import ReadKind, operand_chunk, read_request, shared_note, value_note
 
 from .value_jobs import Job
 

@@ -9,7 +9,8 @@ from spatten_hw.sim.golden.cascade import Cascade, CascadeError, bitmap_words
 from spatten_hw.sim.golden.token_importance import token_importance
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import pack
-from spatten_hw.stream.layouts import aux_word, head_sum, prob_row
+from spatten_hw.stream.layouts import head_sum, prob_row
+from spatten_hw.stream.read_layouts import aux_word
 
 from .builds import JOB
 
@@ -143,7 +144,7 @@ class Rig:
     # -- data -------------------------------------------------------------------------------------------
 
     def prob_rows(self, vectors: list[np.ndarray], heads: list[int]) -> np.ndarray:
-        """Vectors of probabilities by position as packed rows: in generation by class, rotated by the K/V head."""
+        """Vectors of probabilities as packed rows: by position, in generation by class, turned by the K/V head."""
         c, alive = self.c, self.golden.tokens_alive
         probs, live, last, kv = [], [], [], []
         for vector, head in zip(vectors, heads, strict=True):
@@ -155,7 +156,7 @@ class Rig:
                 for s in range(c.slices):
                     rows[classes == s] = np.arange(int((classes == s).sum()))
             else:
-                slices, rows = np.arange(n) % c.slices, np.arange(n) // c.slices
+                slices, rows = (np.arange(n) + head) % c.slices, np.arange(n) // c.slices
             count = int(rows.max()) + 1
             # Dead lanes are 0 in a row of final probabilities, but nothing here relies on it.
             values = self.rng.integers(0, 4096, (count, c.slices))

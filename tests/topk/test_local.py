@@ -55,7 +55,6 @@ def run(block: Block, rng: np.random.Generator, lives: list[np.ndarray], keep: i
     tag = {name: values[vector] for name, values in tags.items()}
     block.set(job={"keep_values": keep})
     block.idle(2)
-    block.high("listed")
     seed = int(rng.integers(1, 1000))
     block.receive("kept", stall=stall_out, seed=seed)
     block.send("probs", {"probs": probs, "live": live @ weights, "last": last, "tag": tag}, stall=stall_in,
@@ -65,7 +64,6 @@ def run(block: Block, rng: np.random.Generator, lives: list[np.ndarray], keep: i
     block.run(int((work + 400) * 1.5 / (1 - stall_in) / (1 - stall_out)), kept=len(live))
     block.idle(4)
     assert block.get("busy") == 0
-    assert block.high("listed") == len(lives)
     want = np.zeros(live.shape, dtype=bool)
     for number, shape in enumerate(lives):
         mine = vector == number

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from spatten_hw.host.job import HeadScale, LayerJob, encode
-from spatten_hw.host.layout import place_of_words
+from spatten_hw.host.words import place_of_words
 from spatten_hw.interface.registers import register_map
 from spatten_hw.sim.harness.job_log import job_log
 from spatten_hw.sim.harness.variant import COVERAGE
