@@ -26,8 +26,10 @@ def test_random_cascades_equal_the_golden_model(name):
     for run in range(RUNS if name in BUILDS else CORNER_RUNS):
         rng = random.Random(f"{SEED} {name} {run}")
         arrays, job = random_workload(rng, config)
-        if config.axi_addr_bits == 16:      # planes begin with pages: 64 KB are enough for two layers
+        if config.axi_addr_bits == 16:      # planes begin with pages: 64 KB are enough for two layers of one step
             arrays = {name: values[:2] for name, values in arrays.items()}
+            if job["stage"] == "generate":
+                arrays["q"] = arrays["q"][:, :, -1:]
             job |= {name: value[:2] for name, value in job.items() if name.startswith("keep_")}
         with transport(config, hostile=run % 2 == 1, seed=run + 1) as port:
             result = run_workload(make_workload(arrays, job), config, "rtl", lambda _, port=port: port,

@@ -93,7 +93,7 @@ async def control_port(dut):
     for offset in [past, unmapped[-1], *random.Random(cocotb.RANDOM_SEED).sample(unmapped, 8)]:
         assert (await pins.axil_read(offset))[1] == AxiResp.SLVERR, hex(offset)
         assert await pins.axil_write(offset, 0xFFFF_FFFF) == AxiResp.SLVERR, hex(offset)
-    for name in ("ID", "VERSION", "CONFIG_HASH", "STATUS", "COMPLETION", "LANES", "CYCLES_LO", "CYCLES_HI"):
+    for name in ("ID", "VERSION", "CONFIG_HASH", "STATUS", "COMPLETION", "SLICES", "CYCLES_LO", "CYCLES_HI"):
         r = table[name]
         assert await pins.axil_write(r.offset, ~r.reset & 0xFFFF_FFFF) == AxiResp.SLVERR, name
         assert await pins.axil_read(r.offset) == (r.reset, AxiResp.OKAY), name
