@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from spatten_hw.interface.descriptor import HEADER_WORDS
 from spatten_hw.sim.bench.bounds import Bound, layer_bound, read_bytes, total
 from spatten_hw.sim.bench.operands import BenchPlan
 from spatten_hw.sim.golden.integer_engine import golden_results
@@ -51,7 +52,7 @@ def test_generation_with_survivors_and_replays():
 def test_bytes_are_those_read(store):
     """Rows of 16 B tight at beats of 8 B over two channels; outputs and stored state are not in it."""
     bound, result, job = bound_of(QUAD, tokens=10, store_ids=store, ids_out=1 << 20)
-    descriptor = 8 * (21 + 2 * 3)
+    descriptor = 8 * (HEADER_WORDS + 2 * 3)
     assert read_bytes(job, result, QUAD) == 3 * 10 * 16 * 3 + descriptor
     assert bound.bytes == (3 * 10 * 16 * 3 + descriptor) / 16
 
