@@ -161,7 +161,8 @@ class _Run:
             again = np.asarray(flat(pmax, job.threshold), dtype=bool)
         near = np.ones(n, dtype=bool)
         if job.lsb_by_key:
-            near = near_keys(rough, self.lengths, *self._scaling(query_head), job.lsb_margin).any(axis=0)
+            found = near_keys(rough, job.lsb_margin, self.lengths, *self._scaling(query_head))
+            near = np.asarray(found.any(axis=0))
         return _First(q, probs, again, near)
 
     def _query_head(self, head: int, query_head: int, first: _First, listed: np.ndarray, token_sums: np.ndarray,

@@ -128,7 +128,8 @@ class BatchAccelerator:
             n = probs.shape[-1]
             self.watch(probs.reshape(-1, n), part.softmax(scores(False))[0].reshape(-1, n), pmax.reshape(-1))
         # The list of a gang that has a flat member.
-        listed = np.broadcast_to(again.any(axis=(2, 3))[..., None], (*again.shape[:2], probs.shape[-1]))
+        flat_gangs = np.asarray(again.any(axis=(2, 3)))
+        listed = np.broadcast_to(flat_gangs[..., None], (*again.shape[:2], probs.shape[-1]))
         if again.any():
             exact = scores(False)
             if job.lsb_by_key:

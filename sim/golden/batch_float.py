@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatten_hw.config import PROB_BITS, SpAttenConfig
+from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 
 from .batch_cascade import BatchCascade
 from .batch_operands import Rows
 from .batch_part import Part
-from .mass import mass_counts_float
-
-#: 1 in the units of a share of the mass.
-ONE = 1 << PROB_BITS
+from .mass import MASS_ONE, mass_counts_float
 
 
 class BatchFloat:
@@ -45,7 +42,7 @@ class BatchFloat:
             golden = self.config.engine.golden_mask()
             keep: int | np.ndarray = min(job.keep_values, ids.shape[1])
             if job.mass_share:
-                keep = np.minimum(keep, mass_counts_float(probs, job.mass_share / ONE))
+                keep = np.minimum(keep, mass_counts_float(probs, job.mass_share / MASS_ONE))
             # Not negative, so their bits are integers in the same order.
             weights = np.where(golden(probs.view(np.int64), keep, lengths), probs, 0.0)
         out, _ = part.weigh(weights, Rows(v, v))

@@ -47,13 +47,14 @@ class Part:
 
     def near(self, scores: np.ndarray, margin: int) -> np.ndarray:
         """Keys near the largest of scores [sequences, heads, group, rows, n]."""
-        return near_keys(scores, *self._scaling(scores.shape[:-1]), margin)
+        return near_keys(scores, margin, *self._scaling(scores.shape[:-1]))
 
-    def _scaling(self, lead: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    def _scaling(self, lead: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Lengths of vectors of shape `lead` and how their scores become exponents."""
         # Scales have no axis of rows, lengths no other one.
-        return tuple(np.broadcast_to(x, lead) for x in (
+        lengths, mant, pre, post = (np.broadcast_to(x, lead) for x in (
             self.lengths, *(self.scale(name) for name in ("score_mant", "score_pre", "score_post"))))
+        return lengths, mant, pre, post
 
     def query_sums(self, q: np.ndarray) -> np.ndarray:
         """Σ of the elements of every alive query head's only query [sequences, heads, group, 1] (generation)."""

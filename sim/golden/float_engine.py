@@ -11,7 +11,7 @@ import numpy as np
 from spatten_hw.host.results import LayerStats, Outputs
 from spatten_hw.host.workload import Workload
 
-from .mass import mass_counts_float
+from .mass import MASS_ONE, mass_counts_float
 
 
 def keep_largest(scores: np.ndarray, candidates: np.ndarray, count: int | None,
@@ -114,7 +114,8 @@ def _layer(w: Workload, step: int, layer: int, alive: np.ndarray, heads: np.ndar
     for head in np.flatnonzero(np.repeat(heads, s.group)):
         kv = head // s.group
         q, k, v = w.real["q"][layer, head, queries], w.real["k"][layer, kv, ids], w.real["v"][layer, kv, ids]
-        values, importance = attend(q, k, v, o.keep_values[step][layer], causal)
+        values, importance = attend(q, k, v, o.keep_values[step][layer], causal,
+                                    o.rules.mass_share / MASS_ONE, o.rules.give_back)
         token_scores[ids] += importance
         head_scores[kv] += np.abs(values).sum()
         out[head, [0] if o.generate else ids] = values

@@ -6,6 +6,9 @@ import numpy as np
 
 from spatten_hw.config import PROB_BITS
 
+#: A share of 1.
+MASS_ONE = 1 << PROB_BITS
+
 
 def mass_counts(probs: np.ndarray, share: int) -> np.ndarray:
     """How many of the largest of `probs` int [..., n] sum to at least ceil(share·Σp / 4096), at least one: [...].

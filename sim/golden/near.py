@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from .softmax import exponents
 
 
-def near_keys(scores: ArrayLike, lengths: ArrayLike, mant: ArrayLike, pre: ArrayLike, post: ArrayLike,
-              margin: int) -> np.ndarray:
+def near_keys(scores: ArrayLike, margin: int, lengths: ArrayLike, mant: ArrayLike, pre: ArrayLike, post: ArrayLike
+              ) -> np.ndarray:
     """Keys whose exponent y, of scores from K's MSBs, is at most `margin` (14 fraction bits, octaves): bool, shapes as
     in `softmax`. The largest key has y = 0, so a vector with keys has a near one."""
     s = np.asarray(scores)

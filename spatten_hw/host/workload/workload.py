@@ -13,6 +13,7 @@ import numpy as np
 
 from ...config import SpAttenConfig
 from ..quantise import MIN_MAGNITUDE, quantise
+from ..rules import Rules
 from ..shape import shortfalls
 from .arrays import ARRAYS, check_array, check_texts, check_vector, shape_of
 from .options import JobOptions, Shape, WorkloadError
@@ -67,7 +68,8 @@ class Workload:
         """The same arrays with every token, head and value kept."""
         o = self.options
         none = tuple((None,) * self.shape.layers for _ in range(self.steps))
-        return replace(self, options=replace(o, keep_tokens=none, keep_heads=none, keep_values=none))
+        rules = Rules(lsb_margin=o.rules.lsb_margin)
+        return replace(self, options=replace(o, keep_tokens=none, keep_heads=none, keep_values=none, rules=rules))
 
 
 def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | None = None,
