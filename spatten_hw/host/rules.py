@@ -37,15 +37,15 @@ class Rules:
         """(field, what is wrong with it, remedy) of everything wrong, for K with `k_lsb` bits in its LSB plane."""
         if self.lsb_margin is not None:
             if not _number(self.lsb_margin) or not 0 <= self.lsb_margin <= MOST_NATS:
-                yield ("lsb_margin", f"is {self.lsb_margin!r}, must be a number 0 … {MOST_NATS} (nats)",
+                yield ("lsb_margin", f"is {_show(self.lsb_margin)}, must be a number 0 … {MOST_NATS} (nats)",
                        "leave it out for the LSBs of all keys")
             elif not k_lsb:
                 yield ("lsb_margin", "is given, but K has no LSBs", "give K some, for example [4, 4], or leave it out")
         if self.keep_mass is not None and (not _number(self.keep_mass) or not 0 < self.keep_mass <= 1):
-            yield ("keep_mass", f"is {self.keep_mass!r}, must be a number above 0, at most 1",
+            yield ("keep_mass", f"is {_show(self.keep_mass)}, must be a number above 0, at most 1",
                    "leave it out to keep values by count alone")
         if not isinstance(self.give_back, bool):
-            yield "give_back", f"is {self.give_back!r}, must be true or false", "use false to leave outputs as they are"
+            yield "give_back", f"is {_show(self.give_back)}, must be true or false", "use false for none of it"
 
     @property
     def mass_share(self) -> int:
@@ -63,7 +63,12 @@ class Rules:
 
 
 def _number(x: object) -> bool:
-    return isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x)
+    return isinstance(x, (int, float)) and not isinstance(x, bool)
+
+
+def _show(x: object) -> str:
+    text = repr(x)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 #: The paper's rules alone.
