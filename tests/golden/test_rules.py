@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spatten_hw.host.job import HeadScale, LayerJob, check
-from spatten_hw.host.layout import row_beats
+from spatten_hw.host.rows import row_beats
 from spatten_hw.host.scales import score_scale
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator
 from spatten_hw.sim.golden.cascade import to_bitmap
