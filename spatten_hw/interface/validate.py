@@ -126,6 +126,8 @@ RULES: tuple[Rule, ...] = (
     Rule(ErrorCode.PROMPT_LSB_BY_KEY, lambda c, f: (f.lsb_by_key != 0) & (f.generate == 0)),
     Rule(ErrorCode.NO_LSB_BY_KEY, lambda c, f: (f.lsb_by_key != 0) & (f.k_lsb == 0)),
     Rule(ErrorCode.BAD_MASS_SHARE, lambda c, f: f.mass_share > 1 << PROB_BITS),
+    Rule(ErrorCode.NO_DECISION_RULES, lambda c, f: (c.decision_rules == 0) & (
+        (f.mass_share != 0) | (f.give_back != 0) | (f.lsb_by_key != 0))),
 )
 
 

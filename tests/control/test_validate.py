@@ -126,8 +126,15 @@ def test_descriptor_address_and_scales():
     assert check(SMALL, BASE | {"tokens": 1 << 32})[:2] == [E.RESERVED_BITS, E.TOO_MANY_TOKENS]
 
 
+def test_a_build_without_the_decision_rules_refuses_them():
+    c = SMALL.replace(decision_rules=0)
+    assert check(c, BASE | {"lsb_margin": 9}) == []
+    for rule in ({"mass_share": 1}, {"give_back": 1}, {"generate": 1, "lsb_by_key": 1}):
+        assert check(c, BASE | rule) == [E.NO_DECISION_RULES] and check(SMALL, BASE | rule) == []
+
+
 def test_every_rule_has_an_example():
-    codes = {code for _, code in ILLEGAL} | {E.SRAM_OVERFLOW, E.RANGE_DESCRIPTOR}
+    codes = {code for _, code in ILLEGAL} | {E.SRAM_OVERFLOW, E.RANGE_DESCRIPTOR, E.NO_DECISION_RULES}
     assert codes == {r.code for r in (*RULES, *RANGES)}
 
 
