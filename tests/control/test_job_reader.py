@@ -291,7 +291,7 @@ async def the_next_job_waits_for_its_set_only(dut):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_job_reader(name):
     # `missing`: codes that so many random jobs may leave out.
-    jobs, missing = (1200, 4) if name == "tiny" else (200, 15)
+    jobs, missing = (1200, 4) if name == "tiny" else (200, 17)
     run_bench(JobReader(CONFIGS[name]), __name__, params={"config": name, "jobs": jobs, "missing": missing})
 
 
