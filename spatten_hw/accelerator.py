@@ -156,6 +156,8 @@ class Accelerator(wiring.Component):
         connect(m, prob_fork.o0, pruner.probs)
         connect(m, prob_fork.o1, topk.probs)
         connect(m, topk.kept, value.kept)
+        if c.decision_rules:
+            connect(m, topk.ratio, requantiser.ratio)
         # The widest stream, but slow: the requantiser takes a chunk in four cycles at most, so half the rate is enough.
         m.submodules.value_sums = value_sums = HalfBuffer(acc_chunk(c))
         connect(m, value.o, value_sums.i)
