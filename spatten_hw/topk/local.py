@@ -175,7 +175,8 @@ class LocalTopK(wiring.Component):
         m.d.sync += wanted.eq(job.give_back)
         m.d.comb += [
             goes.eq(back.room | ~wanted), back.enters.eq(counted.valid & counted.ready & wanted),
-            counted.valid.eq(found.valid & goes), found.ready.eq(counted.ready & goes), counted.payload.eq(found.payload),
+            counted.valid.eq(found.valid & goes), found.ready.eq(counted.ready & goes),
+            counted.payload.eq(found.payload),
             back.valid.eq(out.valid & out.ready & wanted), back.probs.eq(out.p.keys), back.kept.eq(out.p.mask),
             back.last.eq(out.p.last), back.item.eq(out.p.aside.tag.item),
         ]

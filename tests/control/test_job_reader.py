@@ -37,7 +37,8 @@ CONFIGS = {
     "big-addr": TINY.replace(axi_addr_bits=40, multipliers=32, topk_lanes=8, channels=8, max_tokens=64, sram_tokens=16,
                              max_dim=12, axi_data_bits=256, operand_bits=16),
     "one": TINY.replace(multipliers=8, chunk=8, max_dim=8, topk_lanes=1, max_heads=1, max_group=1,
-                        axi_data_bits=32, pool_beats=32, channels=1, operand_bits=4, axi_addr_bits=16, decision_rules=0),
+                        axi_data_bits=32, pool_beats=32, channels=1, operand_bits=4, axi_addr_bits=16,
+                        decision_rules=0),
 }
 
 

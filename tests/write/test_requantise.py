@@ -145,7 +145,8 @@ def run(block: Block, rng: np.random.Generator, rows: Rows, feed=0.0, take=0.0, 
     block.receive("o", stall=take, seed=int(rng.integers(1, 1000)))
     block.receive("head_sums", stall=add, seed=int(rng.integers(1, 1000)))
     block.send("i", rows.chunks, stall=feed, seed=int(rng.integers(1, 1000)))
-    block.run(60 * rows.groups + 400 + (200 * rows.count if rows.ratios else 0), o=len(rows.beats["addr"]), head_sums=rows.groups)
+    block.run(60 * rows.groups + 400 + (200 * rows.count if rows.ratios else 0),
+              o=len(rows.beats["addr"]), head_sums=rows.groups)
     block.idle(20)
     beats, sums = block.taken("o").columns(), block.taken("head_sums").columns()
     for name in ("strobe", "addr", "channel", "kind", "last"):
