@@ -120,7 +120,7 @@ class Accelerator(wiring.Component):
                 softmax.replays.valid.eq(walk.valid & walk.ready & walk.payload.lsb & seq.job.lsb_by_key),
                 softmax.replays.payload.slot.eq(walk.payload.slot),
                 softmax.replays.payload.members.eq(walk.payload.members),
-                softmax.far_row.eq(fetcher.far_row), fetcher.far.eq(softmax.far),
+                softmax.far_row.eq(fetcher.far_row), fetcher.far_keys.eq(softmax.far_keys),
             ]
         connect_cut(m, "fill", seq.fill, fetcher.fill)
         connect_cut(m, "q_cmd", seq.q_cmd, fetcher.q_cmd)

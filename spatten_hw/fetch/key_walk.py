@@ -73,7 +73,7 @@ class KeyWalk(wiring.Component):
     #: Slot and row (above it) of the walk, a cycle after `list_row` …
     far_row: Signal
     #: … and one cycle later, by slice, which keys are far.
-    far: Signal
+    far_keys: Signal
     #: Nothing inside (a cycle late).
     idle: Signal
 
@@ -91,7 +91,7 @@ class KeyWalk(wiring.Component):
             "token_stride": planes(STRIDE_BITS), "beats": planes(c.beats_bits),
             "list_row": Out(c.row_bits), "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
             "counts": In(slice_counts(c)), "idle": Out(1),
-            **({"by_key": In(1), "far_row": Out(c.slot_bits + c.row_bits), "far": In(c.slices)}
+            **({"by_key": In(1), "far_row": Out(c.slot_bits + c.row_bits), "far_keys": In(c.slices)}
                if c.decision_rules else {}),
         })
 
@@ -168,7 +168,7 @@ class KeyWalk(wiring.Component):
         near: list[Value] = [Const(1, 1)] * c.slices
         if c.decision_rules:
             masked = delay(m, command.lsb & ~command.fill & self.by_key, 3, "masked")
-            far = delay(m, self.far, 1, "far_keys")
+            far = delay(m, self.far_keys, 1, "far_here")
             m.d.sync += self.far_row.eq(Cat(command.slot, row))
             near = [~(masked & far[s]) for s in range(c.slices)]
         levels = []

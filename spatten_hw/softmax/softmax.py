@@ -35,7 +35,7 @@ class Softmax(wiring.Component):
     `docs/architecture.md`, "Numbers", has every width and rounding.
 
     *LSBs by key* (`job.lsb_by_key`, generation): the keys that are far for all members of a gang are noted as their
-    first exponents pass (`far_row` → `far`). Of the `replays` only the others come; the far ones' scores stay.
+    first exponents pass (`far_row` → `far_keys`). Of the `replays` only the others come; the far ones' scores stay.
 
     A vector has in slice s the rows 0 … keys[s] − 1. `decided`: the first decision on every vector with `progressive`,
     even if it is not flat. A flat vector gives no rows. In generation (`tag.stream`) its scores come again as `replay`,
@@ -72,7 +72,7 @@ class Softmax(wiring.Component):
     #: Slot and row (above it) of a gang …
     far_row: Signal
     #: … and one cycle later, by slice, which of its keys are far: their LSBs are not wanted.
-    far: Signal
+    far_keys: Signal
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
@@ -95,7 +95,7 @@ class Softmax(wiring.Component):
             "free": Out(stream.Signature(slot_notice(c))),
             "busy": Out(1),
             **({"replays": In(stream.Signature(far_gang(c))), "far_row": In(c.slot_bits + c.row_bits),
-                "far": Out(c.slices)} if c.decision_rules else {}),
+                "far_keys": Out(c.slices)} if c.decision_rules else {}),
         })
 
     def latency(self, rows: int) -> int:
@@ -183,7 +183,7 @@ class Softmax(wiring.Component):
             far_list.enable.eq(job.lsb_by_key), far_list.margin.eq(job.lsb_margin),
             far_list.rows.valid.eq(exponent.o.valid), far_list.rows.payload.eq(exponent.o.payload),
             far_list.info.valid.eq(reader.info.valid), far_list.info.payload.eq(reader.info.payload),
-            far_list.read[0].eq(self.far_row), self.far.eq(far_list.found[0].far),
+            far_list.read[0].eq(self.far_row), self.far_keys.eq(far_list.found[0].far),
             far_list.read[1].eq(untouched.read), untouched.found.eq(far_list.found[1]),
         ]
         with m.If(untouched.busy):
