@@ -82,7 +82,8 @@ def shortfalls(config: SpAttenConfig, shape: LayerShape, precision: Precision, *
             ("max_tokens", tokens, config.max_tokens),
             ("sram_tokens", prompt, longest_prompt(config, shape.dim)),
             ("max_heads", shape.query_heads, config.max_heads), ("max_group", shape.group, config.max_group),
-            ("operand_bits", precision.widest, config.operand_bits)):
+            ("operand_bits", precision.widest, config.operand_bits),
+            ("decision_rules", int(precision.rules != PAPER), config.decision_rules)):
         if need > has:
             yield Shortfall(field, need, has)
 

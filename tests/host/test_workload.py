@@ -9,9 +9,10 @@ import pytest
 
 from spatten_hw import PRESETS
 from spatten_hw.host.plan import Plan
-from spatten_hw.host.rules import BY_KEY, Rules
+from spatten_hw.host.rules import BY_KEY
 from spatten_hw.host.workload import make_workload, read_workload
 from spatten_hw.host.workload.options import WorkloadError
+from spatten_hw.host.workload.workload import check_build
 
 from .malformed import CASES, good, save
 
@@ -122,7 +123,8 @@ def test_rules_become_fields_of_the_job():
     assert w.options.rules == BY_KEY
     j = Plan(w, PRESETS["small"]).passes[0].job
     assert (j.lsb_by_key, j.lsb_margin, j.mass_share, j.give_back) == (1, round(3 / math.log(2) * 2 ** 14), 3686, 1)
-    assert w.without_pruning().options.rules == Rules(lsb_margin=3)
+    with pytest.raises(WorkloadError, match="decision_rules"):
+        check_build(w, PRESETS["small"].replace(decision_rules=0))
     j = Plan(make_workload(good(), {"keep_mass": 1e-9}), PRESETS["small"]).passes[0].job
     assert (j.lsb_by_key, j.lsb_margin, j.mass_share, j.give_back) == (0, 0, 1, 0)
     j = Plan(make_workload(good()), PRESETS["small"]).passes[0].job

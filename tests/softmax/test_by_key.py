@@ -59,8 +59,9 @@ def test_far_for_all_members(name):
         block.set(enable=1, margin=margin)
         ends = np.cumsum(rows["last"])
         tag = {n: np.array(infos[n]) for n in ("item", "first", "gang")}
+        ahead = np.searchsorted(ends, np.arange(len(tag["gang"])) - 8)
         block.send("info", {"slot": np.array(infos["slot"]), "may_refetch": np.array(infos["may_refetch"]),
-                            "tag": tag}, after=("rows", np.maximum(0, np.searchsorted(ends, np.arange(len(tag["gang"])) - 8))))
+                            "tag": tag}, after=("rows", np.maximum(0, ahead)))
         # A vector's info comes some cycles before its first row.
         wait = block.cycle + 12 + np.cumsum(rng.random(len(ends)) < 0.3) + np.arange(len(ends))
         block.send("rows", {"y": np.array(rows["y"]), "info": {
