@@ -13,8 +13,8 @@ from tests.seeds import numbers
 ONE = SMALL.replace(max_tokens=64, sram_tokens=64, max_heads=4)
 TWO = SMALL.replace(multipliers=32, chunk=8, channels=2, max_tokens=64, sram_tokens=64, topk_lanes=4, max_heads=8,
                     axi_data_bits=128)
-FOUR = SMALL.replace(decision_rules=0, multipliers=16, chunk=4, channels=4, max_dim=12, max_tokens=64, sram_tokens=64, topk_lanes=4,
-                     axi_addr_bits=16, axi_data_bits=32, max_group=1)
+FOUR = SMALL.replace(multipliers=16, chunk=4, channels=4, max_dim=12, max_tokens=64, sram_tokens=64, topk_lanes=4,
+                     decision_rules=0, axi_addr_bits=16, axi_data_bits=32, max_group=1)
 DEPTH = 8
 
 
