@@ -114,6 +114,14 @@ class Accelerator(wiring.Component):
         connect(m, seq.op, pruner.op)
         connect(m, pruner.done, seq.op_done)
         connect_cut(m, "k_walk", seq.k_walk, fetcher.k_walk)
+        if c.decision_rules:
+            walk = seq.k_walk
+            m.d.comb += [
+                softmax.replays.valid.eq(walk.valid & walk.ready & walk.payload.lsb & seq.job.lsb_by_key),
+                softmax.replays.payload.slot.eq(walk.payload.slot),
+                softmax.replays.payload.members.eq(walk.payload.members),
+                softmax.far_row.eq(fetcher.far_row), fetcher.far_keys.eq(softmax.far_keys),
+            ]
         connect_cut(m, "fill", seq.fill, fetcher.fill)
         connect_cut(m, "q_cmd", seq.q_cmd, fetcher.q_cmd)
         connect_cut(m, "score_cmd", seq.score_cmd, score.cmd)
@@ -156,6 +164,8 @@ class Accelerator(wiring.Component):
         connect(m, prob_fork.o0, pruner.probs)
         connect(m, prob_fork.o1, topk.probs)
         connect(m, topk.kept, value.kept)
+        if c.decision_rules:
+            connect(m, topk.ratio, requantiser.ratio)
         # The widest stream, but slow: the requantiser takes a chunk in four cycles at most, so half the rate is enough.
         m.submodules.value_sums = value_sums = HalfBuffer(acc_chunk(c))
         connect(m, value.o, value_sums.i)

@@ -57,6 +57,8 @@ class SpAttenConfig(Sizes):
     reads: int = field(default=64, metadata={"doc": "rows outstanding per channel; as many AXI ids"})
     pool_beats: int = field(default=128, metadata={"doc": "beats of outstanding rows that one channel has room for"})
     job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
+    decision_rules: int = field(
+        default=1, metadata={"doc": "1: with the decision rules beside the paper's (descriptor word 21); 0: without"})
 
     def __post_init__(self) -> None:
         # A text becomes the engine choice that it names; one that names none stays, so that the rules report it.

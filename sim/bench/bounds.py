@@ -3,9 +3,9 @@
 Summed over the work items of a layer (a vector of n keys of which k are kept; D/N chunks of a row, of which each of
 the S slices multiplies one per cycle; P top-k lanes):
 
-* `score`: D/N times the keys of the slice that has most of them, once more for a row with LSBs. In a prompt that is
-  ceil(n/S) for every item; in generation slices run ahead of each other, and tokens are spread by their ids: the
-  largest sum over the layer's heads counts;
+* `score`: D/N times the keys of the slice that has most of them, once more for a row with LSBs (by key: of the keys
+  that have them). In a prompt that is ceil(n/S) for every item; in generation slices run ahead of each other, and
+  tokens are spread by their ids: the largest sum over the layer's heads counts;
 * `value`: D/N · k/S, as if the kept values were spread evenly;
 * `topk`: ceil(n/P) on the line-rate engine and where nothing is pruned; quick-select reads a vector at least twice,
   once to choose by a pivot and once to filter: 2·ceil(n/P);
@@ -77,16 +77,16 @@ def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bo
     else:
         keys[result.tokens_alive] = np.arange(1, alive + 1) if job.causal else alive
     heads = result.written.sum(axis=0)
-    kept = np.minimum(keys, max(1, job.keep_values))
-    # A vector none of whose values is pruned passes the engine once.
-    reads = np.where(kept < keys, config.engine.passes, 1)
+    # A vector none of whose values may be pruned passes the engine once.
+    pruned = (job.keep_values < keys) | (job.mass_share > 0)
+    reads = np.where(pruned, config.engine.passes, 1)
 
     def cycles(count: np.ndarray, per_cycle: int, times: np.ndarray) -> float:
         return float((-(-count // per_cycle) * times).sum())
 
     scored = chunks * (fullest_slice(job, result, config) if job.generate
                        else cycles(keys, slices, heads + result.refetched.sum(axis=0)))
-    units = (scored, float((kept * heads).sum()) * chunks / slices,
+    units = (scored, float(result.kept.sum()) * chunks / slices,
              cycles(keys, lanes, heads * reads),
              read_bytes(job, result, config) / (config.channels * config.beat_bytes))
     return Bound(*units, limit=max(units), roof=max(units[0], units[1], units[3]))
@@ -94,12 +94,15 @@ def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bo
 
 def fullest_slice(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> int:
     """Keys that the slice with most of them scores in a generation job: token t of K/V head h is in slice
-    (t + h) mod S, and every query head of the group scores it, once more if it takes LSBs."""
-    classes = np.bincount(np.flatnonzero(result.tokens_alive) % config.slices, minlength=config.slices)
-    passes = result.written[:, 0].astype(np.int64) + result.refetched[:, 0]
+    (t + h) mod S, and every query head of the group scores it, flat ones once more those whose LSBs were read."""
+    def classes(tokens: np.ndarray) -> np.ndarray:
+        return np.bincount(np.flatnonzero(tokens) % config.slices, minlength=config.slices)
+
+    items, flat = (of[:, 0].reshape(job.heads, job.group).sum(axis=1) for of in (result.written, result.refetched))
+    alive = classes(result.tokens_alive)
     keys = np.zeros(config.slices, dtype=np.int64)
-    for head, times in enumerate(passes.reshape(job.heads, job.group).sum(axis=1)):
-        keys += times * np.roll(classes, head)
+    for head, listed in enumerate(result.lsb_keys):
+        keys += np.roll(items[head] * alive + flat[head] * classes(listed), head)
     return int(keys.max())
 
 

@@ -17,6 +17,7 @@ from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import Arena, Write
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import quantise
+from spatten_hw.host.rules import PAPER, Rules
 from spatten_hw.host.shape import LayerShape, Precision
 from spatten_hw.host.words import pack_survivors
 
@@ -89,16 +90,17 @@ class BenchPlan:
         return self.random.spawn(1)[0].normal(size=(heads, rows, dim))[::-1]
 
     def add(self, pool: Pool, q: np.ndarray, q_scales: np.ndarray, q_bits: int, tokens: int, *,
-            ids: np.ndarray | None = None, resume: bool = False, label: str = "", **options: int) -> None:
+            ids: np.ndarray | None = None, resume: bool = False, label: str = "", rules: Rules = PAPER,
+            **options: int) -> None:
         """One job over the first heads and `tokens` tokens of a pool.
 
         `q`: integers [heads, rows, D], rows = 1 in generation, else `tokens`; `ids`: tokens alive (default: all);
-        `resume`: they are those of the job before, with the same heads, so nothing is loaded. `options`: further fields
-        of the job. It stores no state.
+        `resume`: they are those of the job before, with the same heads, so nothing is loaded. `rules`: decision rules,
+        `options`: further fields of the job. It stores no state.
         """
         heads, rows, dim = q.shape
         data, self._next = self._next, []
-        precision = Precision(q_bits, pool.k_bits, pool.v_bits)
+        precision = Precision(q_bits, pool.k_bits, pool.v_bits, rules=rules)
         builder = JobBuilder(self.config, LayerShape(dim, heads), precision, self.arena)
         planes = {**pool.planes, "q": builder.query_plane(rows), "out": builder.out_plane(rows)}
         data += builder.images(planes, q=q)

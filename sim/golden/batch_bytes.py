@@ -25,9 +25,9 @@ class Traffic:
         self.bytes = {name: np.zeros(len(ids), dtype=np.int64) for name in BYTE_CLASSES}
         self.rows = {name: np.zeros(len(ids), dtype=np.int64) for name in OPERAND_CLASSES}
 
-    def all(self, again: np.ndarray, kept: np.ndarray, descriptor: int) -> None:
+    def all(self, again: np.ndarray, kept: np.ndarray, listed: np.ndarray, descriptor: int) -> None:
         """Everything a job moves. `again` [sequences, heads, group, rows]: rows that fetched LSBs; `kept` […, rows,
-        alive]: values used."""
+        alive]: values used; `listed` [sequences, heads, alive]: keys whose LSBs were read."""
         job, c = self.job, self.config
         self._state(descriptor)
         items, keys = again[0].size, self.heads.shape[1] * self.ids.shape[1]
@@ -35,7 +35,7 @@ class Traffic:
         self._add("q", items + (0 if job.generate else again.sum(axis=(1, 2, 3))))
         self._add("k_msb", keys)
         if job.k_lsb:
-            self._add("k_lsb", flat)
+            self._add("k_lsb", listed.sum(axis=(1, 2)))
         self._add("v_msb", kept.any(axis=(2, 3)).sum(axis=(1, 2)) if job.generate else keys)
         if job.v_lsb:
             of_flat = (kept & again[..., None]).any(axis=(2, 3)).sum(axis=(1, 2)) if job.generate else flat

@@ -35,16 +35,16 @@ def prompt_orders(keys: int, heads: np.ndarray, config: SpAttenConfig) -> np.nda
     return np.argsort(place // config.slices * config.slices + slices, axis=-1, kind="stable")
 
 
-def kept_in_order(mask: Callable[..., Any], probs: np.ndarray, keep: int, lengths: ArrayLike,
+def kept_in_order(mask: Callable[..., Any], probs: np.ndarray, keep: ArrayLike, lengths: ArrayLike,
                   order: np.ndarray) -> np.ndarray:
     """Which probabilities […, n], of which the first `lengths` […] are there, are kept by `mask(keys, k, lengths)`,
-    whose ties go to the first of the vector. `order` […, n]: which key is the j-th."""
+    whose ties go to the first of the vector: `keep` […], at least one. `order` […, n]: which key is the j-th."""
     n = probs.shape[-1]
     length = np.broadcast_to(np.asarray(lengths), probs.shape[:-1])
     # Those that are not there come last whatever the order.
     there = probs if length.min(initial=n) == n else np.where(np.arange(n) < length[..., None], probs, -1)
     order = np.broadcast_to(order, probs.shape)
     kept = np.empty(probs.shape, dtype=bool)
-    found = mask(np.take_along_axis(there, order, axis=-1), np.minimum(max(1, keep), length), None)
+    found = mask(np.take_along_axis(there, order, axis=-1), np.minimum(np.maximum(1, keep), length), None)
     np.put_along_axis(kept, order, found, axis=-1)
     return kept

@@ -34,6 +34,7 @@ VALUES: dict[str, Sequence[int | str]] = {
     "reads": [2, 4, 8, 16, 32, 64, 128, 256],
     "pool_beats": [1 << e for e in range(2, 13)],
     "job_queue": range(2, 17),
+    "decision_rules": [0, 1],
 }
 #: What no field may be.
 ILLEGAL: tuple[object, ...] = (-4, 0, 3, 5, 7, 48, 100, 1 << 13, 1 << 17, 2.0, True, "8", "radix", None)
@@ -125,5 +126,5 @@ def _legal(rng: random.Random) -> dict[str, object]:
         "topk_lanes": pow2(slices, 64, 0.6), "topk": _engine(rng),
         "channels": channels, "axi_data_bits": 8 * beat, "axi_addr_bits": rng.randint(16, 48),
         "reads": pow2(2, 256, 0.8), "pool_beats": pow2(max(4, 2 * longest), 4096, 0.6),
-        "job_queue": rng.randint(2, 16),
+        "job_queue": rng.randint(2, 16), "decision_rules": int(rng.random() < 0.8),
     }

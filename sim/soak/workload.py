@@ -66,6 +66,18 @@ def random_workload(rng: random.Random, config: SpAttenConfig, most_tokens: int 
     return arrays, job
 
 
+def random_rules(rng: random.Random, job: dict) -> dict:
+    """The job with some of the decision rules beside the paper's."""
+    rules: dict = {}
+    if job["stage"] == "generate" and job["k_bits"][1] and rng.random() < 0.8:
+        rules |= {"lsb_margin": rng.choice([0, 0.5, 2, 5, 22]), "threshold": rng.choice([0.1, 0.3, 1.0, 1.0])}
+    if rng.random() < 0.7:
+        rules["keep_mass"] = rng.choice([0.01, 0.3, 0.6, 0.9, 0.99, 1])
+    if rng.random() < 0.6:
+        rules["give_back"] = True
+    return job | rules
+
+
 def falling(rng: random.Random, start: int, layers: int) -> list[int | None]:
     """Keep counts that fall layer by layer, now and then "all"."""
     counts: list[int | None] = []

@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
 from ..config import SpAttenConfig, clog2
-from ..interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, STRIDE_BITS, Field
+from ..interface.descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, STRIDE_BITS, Field
 from ..interface.errors import ErrorCode
 from ..interface.validate import reserved_mask
 from ..primitives.widths import narrow
@@ -81,8 +81,10 @@ def store_header(m: Module, c: SpAttenConfig, fields: data.View, word: Signal, r
         m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
 
 
-def store_scale(m: Module, enable: Signal, entry: data.View, odd_word: Signal, read: data.View, error: Signal) -> None:
-    """One scale word: the first of an entry is kept, the second completes it, and `enable`s its write to the table."""
+def store_scale(m: Module, enable: Signal, entry: data.View, odd_word: Signal, read: data.View, give_back: Value,
+                error: Signal) -> None:
+    """One scale word: the first of an entry is kept, the second completes it, and `enable`s its write to the table.
+    `give_back`: of the job; then every output scale must have bits to give away."""
     first = Signal(64, name="first_scale_word")
     reserved = Signal(name="scale_reserved")
     m.d.sync += first.eq(read.data)
@@ -98,3 +100,5 @@ def store_scale(m: Module, enable: Signal, entry: data.View, odd_word: Signal, r
         m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
     with m.Elif(reserved & (error == ErrorCode.OK)):
         m.d.sync += error.eq(ErrorCode.BAD_SCALE)
+    with m.Elif(odd_word & give_back & (entry.out_shift < GIVE_BACK_SHIFT) & (error == ErrorCode.OK)):
+        m.d.sync += error.eq(ErrorCode.BAD_GIVE_BACK)

@@ -178,7 +178,8 @@ class JobReader(wiring.Component):
                     m.next = "SCALES"
             with m.State("SCALES"):
                 with m.If(taken):
-                    store_scale(m, self.scale_en, self.scale_entry, odd_word, read, error)
+                    store_scale(m, self.scale_en, self.scale_entry, odd_word, read, fields.give_back,
+                                error)
                     m.d.sync += [odd_word.eq(~odd_word), head.eq(head + odd_word)]
                     with m.If(read.last):
                         m.next = "OFFER"

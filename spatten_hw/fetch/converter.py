@@ -21,7 +21,8 @@ class ChunkConverter(wiring.Component):
 
     First register: the planes' pieces (`planes.SLOTS`), as whole beats where a beat holds several. Second register: the
     chunk's pieces, each chosen from its beat, put together to operands: a static value with its sign, the value of an
-    MSB plane · 2^4, four unsigned bits of an LSB plane. One step per cycle. Rows of words are not for it.
+    MSB plane · 2^4, four unsigned bits of an LSB plane, or these less 8.
+    One step per cycle. Rows of words are not for it.
     """
 
     LATENCY = 2
@@ -55,7 +56,7 @@ class ChunkConverter(wiring.Component):
         error = Signal(reset_less=True)
         note = Signal(self.note.size, reset_less=True)
         parts = -(-c.chunk // PART)
-        selects = copies(m, decoded(c, step.width, step.lsb, step.shift & ~step.lsb), parts, "select", reset=False)
+        selects = copies(m, decoded(c, step.width, step.lsb, step.shift), parts, "select", reset=False)
         m.d.sync += [emits.eq(self.i.valid & step.emit), chunk.eq(step.chunk), last.eq(step.last),
                      note.eq(Value.cast(step.note))]
         with m.If(self.i.valid):

@@ -51,6 +51,10 @@ class Fetcher(wiring.Component):
     k_list_indexes: data.View
     #: Survivors by class.
     counts: data.View
+    #: With `decision_rules`: slot and row (above it) of a walk for LSBs …
+    far_row: Signal
+    #: … and one cycle later, by slice, which keys are far: not wanted if LSBs come by key.
+    far_keys: Signal
     #: Q rows to read: `q_command`.
     q_cmd: stream.Interface
     #: Fills of the SRAMs: `fill_command`.
@@ -137,6 +141,7 @@ class Fetcher(wiring.Component):
             "beats_v_msb": Out(beats), "beats_v_lsb": Out(beats),
             "k_first": In(1), "errors": Out(len(ERROR_CLASSES)), "front_clear": In(1), "back_clear": In(1),
             "waits": Out(len(ERROR_CLASSES)), "idle": Out(1), "busy": Out(1), "stall": Out(1),
+            **({"far_row": Out(c.slot_bits + c.row_bits), "far_keys": In(c.slices)} if c.decision_rules else {}),
         })
 
     def elaborate(self, platform) -> Module:
@@ -150,6 +155,8 @@ class Fetcher(wiring.Component):
         m.submodules.shared_rows = shared = SharedFetch(c)
         fills = dispatch_fills(m, self, keys, shared)
         self._walks(m, planes, keys, shared)
+        if c.decision_rules:
+            m.d.comb += [keys.by_key.eq(job.lsb_by_key), self.far_row.eq(keys.far_row), keys.far_keys.eq(self.far_keys)]
         readers = [Shared(ChannelReader, c) for _ in range(c.channels)]
         feeds = [Shared(SliceFeed, c) for _ in range(c.slices)]
         for n, reader in enumerate(readers):

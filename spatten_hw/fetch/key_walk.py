@@ -41,6 +41,9 @@ class KeyWalk(wiring.Component):
     (index·(S/C) + b div C)·token_stride of channel s mod C. One row per cycle, commands without a gap; all slices wait
     while the queue of one of them holds `depth` requests. A command without any token ends after one cycle.
 
+    With `by_key` (a build with `decision_rules`) a walk for LSBs asks for those rows alone whose key is not `far` for
+    all members.
+
     Latency from a command to its first requests: `latency` cycles. Addresses and strides are multiples of a beat. All
     plain inputs are constant from a command's cycle until `idle`.
     """
@@ -65,6 +68,12 @@ class KeyWalk(wiring.Component):
     list_indexes: Signal
     #: Survivors of every class.
     counts: Signal
+    #: LSBs come by key.
+    by_key: Signal
+    #: Slot and row (above it) of the walk, a cycle after `list_row` …
+    far_row: Signal
+    #: … and one cycle later, by slice, which keys are far.
+    far_keys: Signal
     #: Nothing inside (a cycle late).
     idle: Signal
 
@@ -82,6 +91,8 @@ class KeyWalk(wiring.Component):
             "token_stride": planes(STRIDE_BITS), "beats": planes(c.beats_bits),
             "list_row": Out(c.row_bits), "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
             "counts": In(slice_counts(c)), "idle": Out(1),
+            **({"by_key": In(1), "far_row": Out(c.slot_bits + c.row_bits), "far_keys": In(c.slices)}
+               if c.decision_rules else {}),
         })
 
     @property
@@ -153,13 +164,21 @@ class KeyWalk(wiring.Component):
         stride = delay(m, self.token_stride[Cat(command.lsb, command.value)][beat:], 2, "token_stride")
         live = [delay(m, step & (row < count), 1, f"live_{b}", reset=True) for b, count in enumerate(self.counts)]
         indexes = rotated([Cat(live[b], self.list_indexes[b]) for b in range(c.slices)], shift)
+        # Far keys are known two cycles behind the lists, registered here.
+        near: list[Value] = [Const(1, 1)] * c.slices
+        if c.decision_rules:
+            masked = delay(m, command.lsb & ~command.fill & self.by_key, 3, "masked")
+            far = delay(m, self.far_keys, 1, "far_here")
+            m.d.sync += self.far_row.eq(Cat(command.slot, row))
+            near = [~(masked & far[s]) for s in range(c.slices)]
         levels = []
         for s, lane in enumerate(indexes):
             group = wrap(Const(s, spread) - shift, spread)[clog2(c.channels):] if spread else Const(0, 0)
             place = delay(m, Cat(group, lane[1:]), 1, f"place_{s}")
             offset = delay(m, times_few(stride, place), 1, f"offset_{s}")
             addr = delay(m, wrap(head + offset, addr_bits), 1, f"addr_{s}")
-            valid = delay(m, lane[0], ROW_STAGES - 1, f"valid_{s}", reset=True)
+            listed = delay(m, lane[0], ROW_STAGES - 2, f"listed_{s}", reset=True)
+            valid = delay(m, listed & near[s], 1, f"valid_{s}", reset=True)
             levels.append(self._queue(m, s, valid, addr, note, value))
         m.d.sync += [
             room.eq(reduce(and_, [level < self.depth for level in levels])),

@@ -45,6 +45,8 @@ def plane_of(m: Module, c: SpAttenConfig, job: data.View, plane: str, name: str)
     chunks = Signal(c.chunk_count_bits, name=f"{name}_chunks", reset_less=True)
     where = Signal(plane_layout(c), name=name, reset_less=True)
     shifted = job[f"{plane[0]}_lsb"] != 0 if plane.endswith("_msb") else 0
+    if plane == "k_lsb" and c.decision_rules:
+        shifted = job.lsb_by_key
     m.d.sync += [
         width.eq(LSB_WIDTH if lsb else job["q_bits" if plane == "q" else plane]), chunks.eq(job.chunks),
         where.base.eq(job[f"{plane}_base"]), where.head_stride.eq(job[f"{plane}_head_stride"]),

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig
+from ..interface.descriptor import GIVE_BACK_SHIFT
 from .job import HeadScale, LayerJob, check, descriptor_bytes
 from .layout import Arena, Plane, Write
 from .quantise import split
@@ -24,11 +25,11 @@ from .words import WORD_BYTES, survivor_words
 Planes = Mapping[str, Plane]
 
 
-def head_scale(q: float, k: float, v: float, dim: int, out_unit: float) -> HeadScale:
+def head_scale(q: float, k: float, v: float, dim: int, out_unit: float, give_back: bool = False) -> HeadScale:
     """The scale-table entry of a query head: `q`, `k`, `v` are the real values of one unit of its operands,
-    `out_unit` that of its output. Scores are scaled by 1/sqrt(dim)."""
+    `out_unit` that of its output. Scores are scaled by 1/sqrt(dim). `give_back`: as such a job needs it."""
     mant, pre, post = score_scale(q * k * math.log2(math.e) / math.sqrt(dim))
-    out_mant, shift = out_scale(v / ((1 << PROB_BITS) * out_unit))
+    out_mant, shift = out_scale(v / ((1 << PROB_BITS) * out_unit), GIVE_BACK_SHIFT if give_back else 0)
     return HeadScale(mant, pre, post, out_mant, shift)
 
 
@@ -98,7 +99,8 @@ class JobBuilder:
         entries are ignored); `out_unit`: of an output."""
         s = self.shape
         q, k, v = (units[name] for name in ("q", "k", "v"))
-        return tuple(head_scale(float(q[h]), float(k[h // s.group]), float(v[h // s.group]), s.dim, out_unit)
+        back = self.precision.rules.give_back
+        return tuple(head_scale(float(q[h]), float(k[h // s.group]), float(v[h // s.group]), s.dim, out_unit, back)
                      for h in range(s.query_heads))
 
     # -- the job ----------------------------------------------------------------------------------------
@@ -106,10 +108,12 @@ class JobBuilder:
     def job(self, planes: Planes, tokens: int, scales: tuple[HeadScale, ...], descriptor: int, *,
             keep_tokens: int | None = None, keep_heads: int | None = None, keep_values: int | None = None,
             **fields: int) -> LayerJob:
-        """The checked job over `tokens` tokens. None keeps all; `fields`: those that shape, widths and planes do not
-        give. Raises `JobRefused`."""
+        """The checked job over `tokens` tokens. None keeps all; `fields`: those that shape, widths, rules and planes do
+        not give. Raises `JobRefused`."""
         keep = {"keep_tokens": keep_tokens, "keep_heads": keep_heads, "keep_values": keep_values}
-        fields = self.precision.fields | fields | {name: count for name, count in keep.items() if count is not None}
+        p = self.precision
+        fields = (p.fields | p.rules.fields(bool(fields.get("generate"))) | fields
+                  | {name: count for name, count in keep.items() if count is not None})
         for name, plane in planes.items():
             fields |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
                        f"{name}_token_stride": plane.token_stride}

@@ -85,6 +85,10 @@ class LayerJob:
     v_lsb_token_stride: int = 0
     out_head_stride: int = 0
     out_token_stride: int = 0
+    lsb_margin: int = 0
+    mass_share: int = 0
+    lsb_by_key: int = 0
+    give_back: int = 0
 
     @property
     def query_heads(self) -> int:

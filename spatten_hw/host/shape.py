@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..config import SpAttenConfig
 from ..errors import UserError
+from .rules import PAPER, Rules
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,13 @@ class LayerShape:
 @dataclass(frozen=True)
 class Precision:
     """Widths of Q, and of K and V as (MSB plane, LSB plane; 0: none). `threshold`: rows whose largest probability from
-    K's MSBs is below it fetch LSBs, in units of 2^−12."""
+    K's MSBs is below it fetch LSBs, in units of 2^−12. `rules`: which LSBs, and which values are used."""
 
     q_bits: int
     k_bits: tuple[int, int]
     v_bits: tuple[int, int]
     threshold: int = 0
+    rules: Rules = PAPER
 
     @property
     def whole(self) -> tuple[int, int, int]:
@@ -80,7 +82,8 @@ def shortfalls(config: SpAttenConfig, shape: LayerShape, precision: Precision, *
             ("max_tokens", tokens, config.max_tokens),
             ("sram_tokens", prompt, longest_prompt(config, shape.dim)),
             ("max_heads", shape.query_heads, config.max_heads), ("max_group", shape.group, config.max_group),
-            ("operand_bits", precision.widest, config.operand_bits)):
+            ("operand_bits", precision.widest, config.operand_bits),
+            ("decision_rules", int(precision.rules != PAPER), config.decision_rules)):
         if need > has:
             yield Shortfall(field, need, has)
 

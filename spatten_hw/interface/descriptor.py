@@ -69,8 +69,15 @@ FIELDS: tuple[Field, ...] = (
     Field("v_lsb_token_stride", 19, 32, 32, ""),
     Field("out_head_stride", 20, 0, 32, "bytes from one query head to the next in the output"),
     Field("out_token_stride", 20, 32, 32, "bytes from a token to the next one of its channel in the output"),
+    # Decision rules beside the paper's; 0: the paper's.
+    Field("lsb_margin", 21, 0, 19, "a key is near if its exponent from the MSBs is at most this, in 2^-14 octaves"),
+    Field("mass_share", 21, 32, 13, "the values kept reach this share of the sum of probabilities, in 2^-12; 0: off"),
+    Field("lsb_by_key", 21, 48, 1, "flat queries take the LSBs of near keys alone (generation)"),
+    Field("give_back", 21, 49, 1, "outputs times the sum of all probabilities / of the kept ones; out_shift ≥ 4"),
 )
-HEADER_WORDS = 21
+HEADER_WORDS = 22
+#: Least `out_shift` of a job that gives back.
+GIVE_BACK_SHIFT = 4
 
 #: Two words per query head after the header: how scores become exponents, how sums become outputs.
 SCALE_FIELDS: tuple[Field, ...] = (

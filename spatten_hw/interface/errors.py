@@ -51,6 +51,11 @@ class ErrorCode(IntEnum):
     RANGE_DESCRIPTOR = 39
     BAD_SCALE = 40
     MISALIGNED_ROWS = 41
+    PROMPT_LSB_BY_KEY = 42
+    NO_LSB_BY_KEY = 43
+    BAD_MASS_SHARE = 44
+    BAD_GIVE_BACK = 45
+    NO_DECISION_RULES = 46
     # A memory access was answered with an error.
     READ_DESCRIPTOR = 64
     READ_STATE = 65
@@ -113,6 +118,11 @@ _TEXTS = {
     ErrorCode.RANGE_DESCRIPTOR: "the descriptor's scale table ends beyond a channel's memory",
     ErrorCode.BAD_SCALE: "a bit of the scale table that has no meaning is not 0",
     ErrorCode.MISALIGNED_ROWS: "a base or a stride of Q, K or V is not a multiple of the memory data width",
+    ErrorCode.PROMPT_LSB_BY_KEY: "lsb_by_key is set in a summarisation job, where LSBs come once for all queries",
+    ErrorCode.NO_LSB_BY_KEY: "lsb_by_key is set, but K has no LSB plane",
+    ErrorCode.BAD_MASS_SHARE: "mass_share exceeds 4096 (all of the probabilities)",
+    ErrorCode.BAD_GIVE_BACK: "give_back is set, but an out_shift of the scale table is below 4",
+    ErrorCode.NO_DECISION_RULES: "mass_share, give_back or lsb_by_key is set, but the build has decision_rules = 0",
     ErrorCode.READ_DESCRIPTOR: "a read of the descriptor was answered with an error",
     ErrorCode.READ_STATE: "a read of survivors or importance was answered with an error",
     ErrorCode.READ_Q: "a read of Q was answered with an error",

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig, clog2
-from .descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, STRIDE_BITS, Field
+from .descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, STRIDE_BITS, Field
 from .errors import ErrorCode
 
 #: Fields of a job (integers or values) by name; besides `FIELDS`: `query_heads` = heads · group and
@@ -123,6 +123,11 @@ RULES: tuple[Rule, ...] = (
          lambda c, f: (f.store_scores != 0) & _multiple(f.scores_out, _state_align(c))),
     Rule(ErrorCode.STRIDE_TOO_LARGE, lambda c, f: _strides(f)),
     Rule(ErrorCode.MISALIGNED_ROWS, _rows),
+    Rule(ErrorCode.PROMPT_LSB_BY_KEY, lambda c, f: (f.lsb_by_key != 0) & (f.generate == 0)),
+    Rule(ErrorCode.NO_LSB_BY_KEY, lambda c, f: (f.lsb_by_key != 0) & (f.k_lsb == 0)),
+    Rule(ErrorCode.BAD_MASS_SHARE, lambda c, f: f.mass_share > 1 << PROB_BITS),
+    Rule(ErrorCode.NO_DECISION_RULES, lambda c, f: (c.decision_rules == 0) & (
+        (f.mass_share != 0) | (f.give_back != 0) | (f.lsb_by_key != 0))),
 )
 
 
@@ -199,6 +204,11 @@ def check(c: SpAttenConfig, fields: Mapping[str, int], scales: Iterable[Mapping[
         end = r.base(c, f) + sum(x(c, f) * max(0, y(c, f) - less) for x, y, less in r.terms)
         if r.used(f) and (r.no_channel(c, f) or end > 1 << c.axi_addr_bits):
             broken.append(r.code)
-    if any(not 0 <= int(s.get(field.name, 0)) < 1 << field.width for s in scales for field in SCALE_FIELDS):
-        broken.append(ErrorCode.BAD_SCALE)
-    return broken
+    # Entry by entry, as the hardware reads them.
+    of_scales: dict[ErrorCode, None] = {}
+    for s in scales:
+        if any(not 0 <= int(s.get(field.name, 0)) < 1 << field.width for field in SCALE_FIELDS):
+            of_scales[ErrorCode.BAD_SCALE] = None
+        if f.give_back and int(s.get("out_shift", 0)) < GIVE_BACK_SHIFT:
+            of_scales[ErrorCode.BAD_GIVE_BACK] = None
+    return broken + list(of_scales)

@@ -17,6 +17,7 @@ from ..stream.fifo import never_full, never_full_latency
 from ..stream.layouts import score_write, slice_counts
 from .rows import ready_vector
 from .slice_scores import SliceScores
+from .untouched import far_score
 
 
 def given_slot(c: SpAttenConfig) -> data.StructLayout:
@@ -27,9 +28,10 @@ def given_slot(c: SpAttenConfig) -> data.StructLayout:
 class ScoreSlots(wiring.Component):
     """`slots` vectors of exact scores, each slice's in a memory of its own (`SliceScores`).
 
-    `i[s]`: scores of slice s, always accepted. `given` (once per vector, at the latest a cycle before its first score):
-    slot and keys of every slice, at least one. `ready`: a vector, as soon as every slice has as many scores as said,
-    with its maximum, `latency` cycles after its last score; again after as many `replay` scores. Of vectors that are
+    `i[s]`: scores of slice s, always accepted. `far[s]` (only with `decision_rules`): keys of a flat vector to whose
+    scores nothing is added, taken when no score comes. `given` (once per vector, at the latest a cycle before its first
+    score): slot and keys of every slice, at least one. `ready`: a vector, as soon as every slice has as many scores as
+    said, with its maximum, `latency` cycles after its last score; again after as many `replay` scores. Of vectors that are
     complete in the same cycle, one goes on per cycle, slots in turn; at most `slots` wait: the queue is never full.
     `read_row` → `read_scores`: row of all slices, one cycle later, any time once `ready` (what a slice does not have is
     noise). `active`: scores or complete vectors under way.
@@ -53,6 +55,7 @@ class ScoreSlots(wiring.Component):
             "read_row": In(c.slot_bits + c.row_bits),
             "read_scores": Out(data.ArrayLayout(signed(c.score_bits), c.slices)),
             "active": Out(1),
+            **({"far": In(stream.Signature(far_score(c))).array(c.slices)} if c.decision_rules else {}),
         })
 
     def elaborate(self, platform) -> Module:
@@ -64,7 +67,10 @@ class ScoreSlots(wiring.Component):
         given = self.given
         for s, part in enumerate(slices):
             m.submodules[f"slice_{s}"] = part
-            wiring.connect(m, wiring.flipped(self.i[s]), part.i)
+            if c.decision_rules:
+                self._score(m, s, part)
+            else:
+                wiring.connect(m, wiring.flipped(self.i[s]), part.i)
             m.d.comb += [
                 part.keys_valid.eq(given.valid), part.keys_slot.eq(given.p.slot), part.keys.eq(given.p["keys"][s]),
                 has_keys[s].eq(given.p["keys"][s] != 0), part.top_slot.eq(chosen),
@@ -127,3 +133,14 @@ class ScoreSlots(wiring.Component):
         contract(m, has_keys.any(), "a vector has keys", when=given.valid)
         contract(m, given.p.slot < c.slots, "slots are in range", when=given.valid)
         return m
+
+    def _score(self, m: Module, s: int, part: SliceScores) -> None:
+        """A score of slice `s`, else a far key of a flat vector: nothing is added to its score."""
+        score, far = self.i[s], self.far[s]
+        m.d.comb += [
+            score.ready.eq(1), far.ready.eq(~score.valid), part.i.valid.eq(score.valid | far.valid),
+            part.i.payload.eq(score.payload),
+        ]
+        with m.If(~score.valid):
+            m.d.comb += [part.i.p.score.eq(0), part.i.p.slot.eq(far.p.slot), part.i.p.row.eq(far.p.row),
+                         part.i.p.replay.eq(1)]

@@ -15,12 +15,14 @@ from ..stream.skid import SkidBuffer, SpareBuffer, connect_cut
 from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
+from .far_list import FarList
 from .normalise import Normalise
 from .reciprocal import Reciprocal
 from .rows import decision_notice, exp_row, header, slot_notice, vector_info
 from .rules import slot_contracts
 from .score_slots import ScoreSlots
 from .sum import ExpSum
+from .untouched import Untouched, far_gang
 from .vector_reader import VectorReader
 
 
@@ -31,6 +33,9 @@ class Softmax(wiring.Component):
     maximum), pass 2 reads a row of all slices per cycle (exponentials, sum), pass 3 gives a row per cycle (normalises).
     No idle cycle between vectors of any lengths; they leave in the order in which they are complete.
     `docs/architecture.md`, "Numbers", has every width and rounding.
+
+    *LSBs by key* (`job.lsb_by_key`, generation): the keys that are far for all members of a gang are noted as their
+    first exponents pass (`far_row` → `far_keys`). Of the `replays` only the others come; the far ones' scores stay.
 
     A vector has in slice s the rows 0 … keys[s] − 1. `decided`: the first decision on every vector with `progressive`,
     even if it is not flat. A flat vector gives no rows. In generation (`tag.stream`) its scores come again as `replay`,
@@ -62,6 +67,12 @@ class Softmax(wiring.Component):
     free: stream.Interface
     #: A pass is at work or a result waits.
     busy: Signal
+    #: With `decision_rules`: gangs whose LSBs are asked for, by key: `far_gang`; always taken.
+    replays: stream.Interface
+    #: Slot and row (above it) of a gang …
+    far_row: Signal
+    #: … and one cycle later, by slice, which of its keys are far: their LSBs are not wanted.
+    far_keys: Signal
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
@@ -83,6 +94,8 @@ class Softmax(wiring.Component):
             "decided": Out(stream.Signature(decision_notice(c))),
             "free": Out(stream.Signature(slot_notice(c))),
             "busy": Out(1),
+            **({"replays": In(stream.Signature(far_gang(c))), "far_row": In(c.slot_bits + c.row_bits),
+                "far_keys": Out(c.slices)} if c.decision_rules else {}),
         })
 
     def latency(self, rows: int) -> int:
@@ -154,5 +167,24 @@ class Softmax(wiring.Component):
             ]
         m.d.comb += decision.free.ready.eq(1)
         m.d.sync += self.busy.eq(slots.active | reader.active | self.o.valid | self.decided.valid)
+        if c.decision_rules:
+            self._by_key(m, job, slots, reader, exponent)
         slot_contracts(m, c, self)
         return m
+
+    def _by_key(self, m: Module, job: data.View, slots: ScoreSlots, reader: VectorReader, exponent: Exponent) -> None:
+        """Which keys' LSBs are wanted, and what becomes of the others."""
+        m.submodules.far_list = far_list = FarList(self.config)
+        m.submodules.untouched = untouched = Untouched(self.config)
+        connect(m, wiring.flipped(self.replays), untouched.i)
+        for far, into in zip(untouched.o, slots.far, strict=True):
+            connect(m, far, into)
+        m.d.comb += [
+            far_list.enable.eq(job.lsb_by_key), far_list.margin.eq(job.lsb_margin),
+            far_list.rows.valid.eq(exponent.o.valid), far_list.rows.payload.eq(exponent.o.payload),
+            far_list.info.valid.eq(reader.info.valid), far_list.info.payload.eq(reader.info.payload),
+            far_list.read[0].eq(self.far_row), self.far_keys.eq(far_list.found[0].far),
+            far_list.read[1].eq(untouched.read), untouched.found.eq(far_list.found[1]),
+        ]
+        with m.If(untouched.busy):
+            m.d.sync += self.busy.eq(1)

@@ -16,6 +16,9 @@ from amaranth.lib import data
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig, clog2
 
+#: Of all probability / that of the values kept: bits, and how many of them are fraction.
+RATIO_BITS, RATIO_FRACTION = 18, 14
+
 
 def tag_layout(c: SpAttenConfig) -> data.StructLayout:
     """Identity of a work item: one query of one query head.
@@ -120,6 +123,12 @@ def threshold(key: int, count: int) -> data.StructLayout:
     """What a top-k engine finds of a vector: keys above `threshold` are kept, and the first `keep_equal` equal to
     it."""
     return data.StructLayout({"threshold": unsigned(key), "keep_equal": unsigned(count)})
+
+
+def kept_ratio(c: SpAttenConfig) -> data.StructLayout:
+    """By how much the probabilities kept of work item `item` fall short: `r` = Σp / Σkept p ≥ 1, `RATIO_FRACTION`
+    fraction bits, saturated; `same`: they do not, and `r` means nothing."""
+    return data.StructLayout({"item": unsigned(c.item_bits), "r": unsigned(RATIO_BITS), "same": 1})
 
 
 def value_entry(c: SpAttenConfig) -> data.StructLayout:

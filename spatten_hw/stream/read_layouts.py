@@ -68,7 +68,7 @@ def read_request(c: SpAttenConfig, note: data.StructLayout) -> data.StructLayout
 
 def plane_mode(c: SpAttenConfig) -> data.StructLayout:
     """How the rows of a plane become operands. `width`: bits per element; `lsb`: 4 unsigned bits; `shift`: an MSB plane
-    above an LSB plane (value · 2^4); `chunks` per row."""
+    above an LSB plane (value · 2^4), or, with `lsb`, less the middle (value − 8); `chunks` per row."""
     return data.StructLayout({"width": unsigned(5), "lsb": 1, "shift": 1, "chunks": unsigned(c.chunk_count_bits)})
 
 

@@ -12,26 +12,33 @@ from ..primitives.pipeline import delay
 from ..primitives.registers import local_copy
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import kept_row, prob_row, tag_layout
+from ..stream.layouts import kept_ratio, kept_row, prob_row, tag_layout
 from ..stream.skid import SkidBuffer, connect_cut
+from .give_back import GiveBack
+from .mass import MassThreshold
 from .threshold_filter import ThresholdFilter, masked_row
 from .wide_rows import WideRows
 
 
 class LocalTopK(wiring.Component):
-    """Marks the `job.keep_values` (0 counts as 1) largest probabilities of every vector.
+    """Marks the `job.keep_values` (0 counts as 1) largest probabilities of every vector; with `job.mass_share` (a build
+    with `decision_rules`) no more than reach this share of their sum.
 
     `kept`: every row of `probs`, in order, with exactly min(k, n) bits of the vector set in `kept`: of the largest;
     among equal ones first those of lower rows, then those of lower slices. `row` numbers a vector's rows. The engine
     sees the rows joined to P lanes; meanwhile they wait in a memory with room for as many as the engine may hold. One
     row per cycle in and out, no gap between vectors, as long as the engine keeps up (always if k ≥ n).
     `probs.ready` depends on registers of this block only, `kept` comes from registers.
+
+    By mass, a search of its own (`MassThreshold`) finds a second threshold, whatever the engine; the one that keeps
+    less counts. It takes its time for each vector and holds up the rows if these come faster. With `job.give_back` the
+    ratio of all probability to that of the kept follows each vector (`GiveBack`).
     """
 
     #: Cycles from a row of `probs` to the wide row at the engine.
     TO_ENGINE = 2 + SkidBuffer.LATENCY
 
-    #: The layer; `keep_values` is used.
+    #: The layer; `keep_values`, `mass_share`, `give_back` are used.
     job: data.View
     #: Probabilities, `prob_row`.
     probs: stream.Interface
@@ -39,6 +46,8 @@ class LocalTopK(wiring.Component):
     kept: stream.Interface
     #: A row has come whose vector has not left.
     busy: Signal
+    #: With `decision_rules`: what a vector's kept values fall short by, `kept_ratio`, in order; only with `give_back`.
+    ratio: stream.Interface
 
     def __init__(self, config: SpAttenConfig):
         c = self.config = config
@@ -54,6 +63,7 @@ class LocalTopK(wiring.Component):
             "probs": In(stream.Signature(prob_row(c))),
             "kept": Out(stream.Signature(kept_row(c))),
             "busy": Out(1),
+            **({"ratio": Out(stream.Signature(kept_ratio(c)))} if c.decision_rules else {}),
         })
 
     def latency(self, n: int, rows: int) -> int | None:
@@ -84,12 +94,13 @@ class LocalTopK(wiring.Component):
         room = Signal(init=1)
         moves = Signal()
         passes = Signal()
+        mass_room = Signal(init=1)
         m.d.comb += [
-            passes.eq(here_valid & room & wide_rows.i.ready),
-            moves.eq(~here_valid | (room & wide_rows.i.ready)), self.probs.ready.eq(moves),
+            passes.eq(here_valid & room & wide_rows.i.ready & mass_room),
+            moves.eq(~here_valid | (room & wide_rows.i.ready & mass_room)), self.probs.ready.eq(moves),
             waiting.i.valid.eq(passes), waiting.i.p.keys.eq(here.probs), waiting.i.p.mask.eq(here.live),
             waiting.i.p.last.eq(here.last), waiting.i.p.aside.row.eq(number), waiting.i.p.aside.tag.eq(here.tag),
-            wide_rows.i.valid.eq(here_valid & room), wide_rows.i.payload.eq(here),
+            wide_rows.i.valid.eq(here_valid & room & mass_room), wide_rows.i.payload.eq(here),
             wide_rows.k.eq(Mux(job.keep_values == 0, 1, job.keep_values)),
         ]
         m.d.sync += room.eq(waiting.level < self.depth - 2)
@@ -105,6 +116,9 @@ class LocalTopK(wiring.Component):
             m.submodules.thresholds = thresholds = StreamFifo(engine.o.p.shape(), c.max_rows)
             connect(m, engine.o, thresholds.i)
             found = thresholds.o
+        if c.decision_rules:
+            found = self._by_mass(m, job, here, passes, mass_room, found)
+            found = self._give_back(m, job, found, row_filter.o)
         connect_cut(m, "threshold", found, row_filter.threshold)
         connect_cut(m, "rows", waiting.o, row_filter.rows)
         out = row_filter.o
@@ -128,3 +142,42 @@ class LocalTopK(wiring.Component):
         contract(m, present != most, "no more vectors are inside than are counted", when=entered & ~leaves)
         contract(m, (present != 0) | entered, "only vectors that came leave", when=leaves)
         return m
+
+    def _by_mass(self, m: Module, job: data.View, here: data.View, passes: Signal, room: Signal,
+                 counted: stream.Interface) -> stream.Interface:
+        """The thresholds `counted` by the engine, or, of a job with a share, the ones that keep less: theirs or those
+        by mass. `room`: for the row that `passes`."""
+        m.submodules.mass = mass = MassThreshold(self.config)
+        by_mass = Signal()
+        joined = stream.Signature(counted.p.shape()).create(path=("joined",))
+        count, share = counted.p, mass.o.p
+        m.d.sync += by_mass.eq(job.mass_share != 0)
+        m.d.comb += [
+            room.eq(~by_mass | mass.i.ready), mass.i.valid.eq(passes & by_mass),
+            mass.i.p.probs.eq(here.probs), mass.i.p.last.eq(here.last), mass.share.eq(job.mass_share),
+            joined.valid.eq(counted.valid & (~by_mass | mass.o.valid)),
+            counted.ready.eq(joined.ready & (~by_mass | mass.o.valid)),
+            mass.o.ready.eq(joined.ready & counted.valid & by_mass),
+            joined.payload.eq(count),
+        ]
+        fewer = (share.threshold == count.threshold) & (share.keep_equal < count.keep_equal)
+        with m.If(by_mass & ((share.threshold > count.threshold) | fewer)):
+            m.d.comb += joined.payload.eq(share)
+        return joined
+
+    def _give_back(self, m: Module, job: data.View, found: stream.Interface, out: stream.Interface) -> stream.Interface:
+        """`ratio` of the rows that leave through `out`, and the thresholds `found` as long as there is room for it."""
+        m.submodules.give_back = back = GiveBack(self.config)
+        connect(m, back.o, wiring.flipped(self.ratio))
+        wanted = Signal()
+        goes = Signal()
+        counted = stream.Signature(found.p.shape()).create(path=("counted",))
+        m.d.sync += wanted.eq(job.give_back)
+        m.d.comb += [
+            goes.eq(back.room | ~wanted), back.enters.eq(counted.valid & counted.ready & wanted),
+            counted.valid.eq(found.valid & goes), found.ready.eq(counted.ready & goes),
+            counted.payload.eq(found.payload),
+            back.valid.eq(out.valid & out.ready & wanted), back.probs.eq(out.p.keys), back.kept.eq(out.p.mask),
+            back.last.eq(out.p.last), back.item.eq(out.p.aside.tag.item),
+        ]
+        return counted

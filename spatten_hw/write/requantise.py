@@ -18,8 +18,9 @@ from ..primitives.registers import local_copy
 from ..primitives.widths import resize
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import job_layout, scale_layout
-from ..stream.layouts import acc_chunk, head_sum, out_beat
+from ..stream.layouts import acc_chunk, head_sum, kept_ratio, out_beat
 from .beat_packer import BeatPacker
+from .given_back import GivenBackScale
 from .rescale import exact_products, magnitude_stages, magnitude_sum, rounded
 from .row_address import ADDRESS_STAGES, row_address
 
@@ -49,10 +50,12 @@ def latency(c: SpAttenConfig) -> int:
 
 @dataclass
 class _Group:
-    """Stage 0. `go`: `elements`, a group of the chunk, enter stage 1; `last`: they are the row's last."""
+    """Stage 0. `full`: there is one; `go`: `elements`, a group of the chunk, enter stage 1; `last`: they are the row's
+    last."""
 
     tag: data.View
     elements: data.View
+    full: Signal
     last: Signal
     go: Signal
 
@@ -67,6 +70,9 @@ class Requantiser(wiring.Component):
     and each sum goes out exactly once; up to `QUEUE` of either wait to be taken. `scale_head`: index into the scale
     table, `scale`: its entry, one cycle later. `items`: pulse in the cycle before a row's last sum is on `head_sums` or
     queued there; its beats are on `o` or queued by then. `job` holds still from two cycles before the first chunk.
+
+    With `job.give_back` (a build with `decision_rules`) each row has a scale of its own, from the `ratio` of its item
+    (`GivenBackScale`): it waits for it, and then for the scale, `GivenBackScale.CYCLES` more per row.
 
     Latency `latency(config)` cycles; one group per cycle, no idle cycle between chunks and rows. The pipeline has no
     clock enable: a group enters only when the output queues will have room for its results.
@@ -98,6 +104,8 @@ class Requantiser(wiring.Component):
     head_sums: stream.Interface
     #: Pulse: a row's last sum enters the queue of `head_sums`.
     items: Signal
+    #: With `decision_rules`: of each item whose job gives back, `kept_ratio`, in any order.
+    ratio: stream.Interface
 
     def __init__(self, config: SpAttenConfig):
         self.config = config
@@ -109,21 +117,39 @@ class Requantiser(wiring.Component):
             "o": Out(stream.Signature(out_beat(config))),
             "head_sums": Out(stream.Signature(head_sum(config))),
             "items": Out(1),
+            **({"ratio": In(stream.Signature(kept_ratio(config)))} if config.decision_rules else {}),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         job = local_copy(m, self.job, "job_here")
         room = Signal()
-        group = self._chunk(m, room)
-        products = exact_products(m, group.elements, group_elements(self.config), self.scale.out_mant)
-        out = rounded(m, products, self.scale.out_shift)
+        scaled = Signal(init=1)
+        group = self._chunk(m, room, scaled)
+        mant, shift = self.scale.out_mant, self.scale.out_shift
+        if self.config.decision_rules:
+            mant, shift = self._given_back(m, job, group, scaled)
+        products = exact_products(m, group.elements, group_elements(self.config), mant)
+        out = rounded(m, products, shift)
         address = row_address(m, self.config, job, group.tag.head, group.tag.query)
         self._leave(m, group, out, magnitude_sum(m, out), address, room)
         return m
 
-    def _chunk(self, m: Module, room: Value) -> _Group:
-        """The chunk register. A group leaves it when both output queues have room for its results."""
+    def _given_back(self, m: Module, job: data.View, group: _Group, scaled: Signal) -> tuple[Value, Value]:
+        """Mantissa and shift of the group in stage 1; `scaled`: that of the row in the chunk register is there."""
+        m.submodules.given_back = back = GivenBackScale(self.config)
+        wiring.connect(m, wiring.flipped(self.ratio), back.ratio)
+        gives = Signal()
+        m.d.sync += gives.eq(job.give_back)
+        m.d.comb += [
+            back.begin.eq(group.full & gives), back.item.eq(group.tag.item), back.scale.eq(self.scale),
+            back.end.eq(group.go & group.last & gives), scaled.eq(back.ready | ~gives),
+        ]
+        return Mux(gives, back.mant, self.scale.out_mant), Mux(gives, back.shift, self.scale.out_shift)
+
+    def _chunk(self, m: Module, room: Value, scaled: Value) -> _Group:
+        """The chunk register. A group leaves it when both output queues have room for its results, and its row is
+        `scaled`."""
         c = self.config
         size = group_elements(c)
         groups = c.chunk // size
@@ -136,7 +162,7 @@ class Requantiser(wiring.Component):
         go = Signal()
         take = Signal()
         m.d.comb += [
-            final.eq(number == groups - 1), go.eq(full & room), take.eq(~full | (go & final)),
+            final.eq(number == groups - 1), go.eq(full & room & scaled), take.eq(~full | (go & final)),
             self.i.ready.eq(take), self.scale_head.eq(tag.head),
         ]
         with m.If(go):
@@ -151,7 +177,7 @@ class Requantiser(wiring.Component):
             chosen.eq(elements.as_value().word_select(number[:clog2(groups)], size * c.acc_bits)),
             last.eq(final & row_end),
         ]
-        return _Group(tag, chosen, last, go)
+        return _Group(tag, chosen, full, last, go)
 
     def _leave(self, m: Module, group: _Group, out_row: data.View, total_sum: Value, address: Value,
                room: Signal) -> None:

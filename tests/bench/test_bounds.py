@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from spatten_hw.interface.descriptor import HEADER_WORDS
 from spatten_hw.sim.bench.bounds import Bound, layer_bound, read_bytes, total
 from spatten_hw.sim.bench.operands import BenchPlan
 from spatten_hw.sim.golden.integer_engine import golden_results
@@ -47,11 +48,31 @@ def test_generation_with_survivors_and_replays():
     assert (replayed.score, replayed.value, replayed.topk) == (2 * 2 * most, 3 * 2 * 2 / 4, 3 * 2)
 
 
+def test_rules_count_what_they_use():
+    """LSBs of the near keys in their slices, values of their mass; bytes of both."""
+    ids = np.array([0, 3, 4, 9, 20])
+    rules = {"threshold": 4096, "lsb_by_key": 1, "lsb_margin": 1 << 14, "mass_share": 2000}
+    bound, result, job = bound_of(QUAD, tokens=21, generate=1, ids=ids, bits=(6, 4), **rules)
+    slices = np.zeros(4, dtype=int)
+    for head, listed in enumerate(result.lsb_keys):
+        for token in (*ids, *np.flatnonzero(listed)):
+            slices[(token + head) % 4] += 1
+    assert 3 <= result.lsb_keys.sum() < 15 and bound.score == 2 * slices.max()
+    assert 3 <= result.kept.sum() < 15 and bound.value == 2 * result.kept.sum() / 4 and bound.topk == 3 * 2
+    bytes_read = read_bytes(job, result, QUAD)
+    assert result.rows["k_lsb"] == result.lsb_keys.sum() and result.rows["v_msb"] == result.kept.sum()
+    row = 16  # of 16 × 6 bits, in beats of 8 bytes; of 16 × 4 bits half
+    lsb_rows = result.rows["k_lsb"] + result.rows["v_lsb"]
+    rest = bytes_read - row * (15 + result.rows["v_msb"]) - row // 2 * lsb_rows
+    plain = read_bytes(job, bound_of(QUAD, tokens=21, generate=1, ids=ids, bits=(6, 4), keep_values=2)[1], QUAD)
+    assert rest == plain - row * (15 + 3 * 2)
+
+
 @pytest.mark.parametrize("store", [0, 1])
 def test_bytes_are_those_read(store):
     """Rows of 16 B tight at beats of 8 B over two channels; outputs and stored state are not in it."""
     bound, result, job = bound_of(QUAD, tokens=10, store_ids=store, ids_out=1 << 20)
-    descriptor = 8 * (21 + 2 * 3)
+    descriptor = 8 * (HEADER_WORDS + 2 * 3)
     assert read_bytes(job, result, QUAD) == 3 * 10 * 16 * 3 + descriptor
     assert bound.bytes == (3 * 10 * 16 * 3 + descriptor) / 16
 

@@ -99,7 +99,7 @@ def test_a_conversation(run, monkeypatch):
 
 @pytest.mark.parametrize("arguments,message", [
     (["--prompt", "  "], "the prompt is empty: give at least one word"),
-    (["--prompt", "a", "--policy", "none"], "there is no such policy; there are default, dense, values, paper"),
+    (["--prompt", "a", "--policy", "none"], "there is no such policy; there are default, dense, values, by-key, paper"),
     (["--prompt", "a" * 600], "more than the model's context of 512"),
     (["--prompt", "a", "--model", "none.gguf"], "none.gguf: there is no such model file"),
     (["--file", "none.txt"], "none.txt: No such file or directory"),

@@ -7,7 +7,7 @@ import random
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.host.shape import longest_prompt
 from spatten_hw.host.words import survivor_words
-from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
+from spatten_hw.interface.descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
 
 
 def encode(fields: dict[str, int], scales: list[dict[str, int]]) -> list[int]:
@@ -21,8 +21,12 @@ def encode(fields: dict[str, int], scales: list[dict[str, int]]) -> list[int]:
     return words
 
 
-def random_scales(rng: random.Random, count: int) -> list[dict[str, int]]:
-    return [{f.name: rng.getrandbits(f.width) for f in SCALE_FIELDS} for _ in range(count)]
+def random_scales(rng: random.Random, count: int, give_back: int = 0) -> list[dict[str, int]]:
+    """`give_back`: of a job that does, which needs output shifts of some bits."""
+    scales = [{f.name: rng.getrandbits(f.width) for f in SCALE_FIELDS} for _ in range(count)]
+    for scale in scales if give_back else []:
+        scale["out_shift"] = max(GIVE_BACK_SHIFT, scale["out_shift"])
+    return scales
 
 
 def legal_job(rng: random.Random, c: SpAttenConfig) -> dict[str, int]:
@@ -49,6 +53,10 @@ def legal_job(rng: random.Random, c: SpAttenConfig) -> dict[str, int]:
     f["keep_tokens"] = rng.choice([max(1, keep), 0xFFFFFFFF, tokens, max(tokens, keep) + 5])
     f["keep_heads"] = rng.choice([1, heads, 0xFFFFFFFF, rng.randrange(1, c.max_heads + 2)])
     f["keep_values"] = rng.choice([1, tokens, 0xFFFFFFFF, rng.randrange(1, tokens + 1)])
+    f |= {"lsb_margin": rng.getrandbits(19), "mass_share": 0, "give_back": 0, "lsb_by_key": 0}
+    if c.decision_rules:
+        f["mass_share"], f["give_back"] = rng.choice([0, 1, 4096, rng.randrange(4097)]), rng.getrandbits(1)
+        f["lsb_by_key"] = rng.getrandbits(1) if generate and f["k_lsb"] else 0
     space = 1 << c.axi_addr_bits
     for name in ("q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out"):
         used = f.get(name, 1) if name.endswith("lsb") else 1

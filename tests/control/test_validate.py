@@ -35,6 +35,8 @@ LEGAL = [
     {"tokens": 448, "load_ids": 1, "ids_in": SPACE - SURVIVORS + 8},
     {"v_lsb": 0, "v_msb": 12, "v_lsb_base": 1, "v_lsb_head_stride": 2, "v_lsb_token_stride": 3},
     {"load_scores": 1, "scores_in": SPACE - STATE}, {"store_scores": 1, "scores_out": SPACE - STATE},
+    {"generate": 1, "lsb_by_key": 1, "lsb_margin": (1 << 19) - 1}, {"k_lsb": 0, "lsb_margin": 5},
+    {"mass_share": 4096, "give_back": 1},
 ]
 ILLEGAL = [
     ({"dim": 0}, E.BAD_DIM), ({"dim": 16}, E.BAD_DIM), ({"dim": 64}, E.BAD_DIM), ({"dim": 33}, E.BAD_DIM),
@@ -65,6 +67,8 @@ ILLEGAL = [
     *[({f"{plane}_{field}": BASE[f"{plane}_{field}"] + 4}, E.MISALIGNED_ROWS)
       for plane in ("q", "k_msb", "k_lsb", "v_msb", "v_lsb") for field in ("base", "head_stride", "token_stride")],
     ({"store_scores": 1, "scores_out": SPACE - STATE + 8}, E.RANGE_SCORES_OUT),
+    ({"lsb_by_key": 1}, E.PROMPT_LSB_BY_KEY), ({"lsb_by_key": 1, "generate": 1, "k_lsb": 0}, E.NO_LSB_BY_KEY),
+    ({"mass_share": 4097}, E.BAD_MASS_SHARE),
 ]
 
 
@@ -116,11 +120,21 @@ def test_descriptor_address_and_scales():
     assert check(SMALL, BASE, descriptor=SPACE)[0] == E.DESCRIPTOR_ADDRESS
     assert check(SMALL, BASE, [{"out_mant": 1 << 16}]) == []
     assert check(SMALL, BASE, [{"out_mant": 1 << 17}]) == [E.BAD_SCALE]
+    back = BASE | {"give_back": 1}
+    assert check(SMALL, back, [{"out_shift": 4}]) == check(SMALL, BASE, [{"out_shift": 3}]) == []
+    assert check(SMALL, back, [{"out_shift": 3}, {"out_mant": 1 << 17}]) == [E.BAD_GIVE_BACK, E.BAD_SCALE]
     assert check(SMALL, BASE | {"tokens": 1 << 32})[:2] == [E.RESERVED_BITS, E.TOO_MANY_TOKENS]
 
 
+def test_a_build_without_the_decision_rules_refuses_them():
+    c = SMALL.replace(decision_rules=0)
+    assert check(c, BASE | {"lsb_margin": 9}) == []
+    for rule in ({"mass_share": 1}, {"give_back": 1}, {"generate": 1, "lsb_by_key": 1}):
+        assert check(c, BASE | rule) == [E.NO_DECISION_RULES] and check(SMALL, BASE | rule) == []
+
+
 def test_every_rule_has_an_example():
-    codes = {code for _, code in ILLEGAL} | {E.SRAM_OVERFLOW, E.RANGE_DESCRIPTOR}
+    codes = {code for _, code in ILLEGAL} | {E.SRAM_OVERFLOW, E.RANGE_DESCRIPTOR, E.NO_DECISION_RULES}
     assert codes == {r.code for r in (*RULES, *RANGES)}
 
 

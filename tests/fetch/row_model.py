@@ -35,7 +35,7 @@ def operands(c: SpAttenConfig, bits: np.ndarray, width: int, dim: int, lsb: bool
     """On-chip operands of a row given as bits."""
     value = elements(c, bits, width, dim)
     if lsb:
-        return value
+        return value - 8 if shift else value
     value = value - ((value >> width - 1) << width)
     return value << 4 if shift else value
 
@@ -67,4 +67,4 @@ def cases(c: SpAttenConfig) -> list[tuple[int, bool, bool]]:
     """(width, lsb, shift) of every kind of plane that the build takes."""
     widths = [w for w in PLANES if w <= c.operand_bits]
     return ([(w, False, False) for w in widths] + [(w, False, True) for w in widths if w + 4 <= c.operand_bits]
-            + [(4, True, False)])
+            + [(4, True, False), (4, True, True)])

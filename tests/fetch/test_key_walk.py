@@ -14,14 +14,15 @@ ONE = SMALL.replace(max_tokens=64, sram_tokens=64, max_heads=4)
 TWO = SMALL.replace(multipliers=32, chunk=8, channels=2, max_tokens=64, sram_tokens=64, topk_lanes=4, max_heads=8,
                     axi_data_bits=128)
 FOUR = SMALL.replace(multipliers=16, chunk=4, channels=4, max_dim=12, max_tokens=64, sram_tokens=64, topk_lanes=4,
-                     axi_addr_bits=16, axi_data_bits=32, max_group=1)
+                     decision_rules=0, axi_addr_bits=16, axi_data_bits=32, max_group=1)
 DEPTH = 8
 
 
 class Walks:
     """A block with class lists and planes at random."""
 
-    def __init__(self, c, rng, alive):
+    def __init__(self, c, rng, alive, by_key=False):
+        """`by_key`: some keys are far for all members; their LSBs are not asked for."""
         self.c, self.rng = c, rng
         beat = c.beat_bytes
         self.block = Block(KeyWalk, c, DEPTH)
@@ -40,6 +41,11 @@ class Walks:
         table = [joined([k[r] if r < len(k) else int(rng.integers(1 << c.row_bits)) for k in self.classes], c.row_bits)
                  for r in range(1 << c.row_bits)]
         self.block.lookup("list_row", "list_indexes", table)
+        self.far = [int(x) * by_key for x in rng.integers(0, 1 << c.slices, 1 << c.slot_bits + c.row_bits)]
+        if c.decision_rules:
+            self.block.set(by_key=int(by_key))
+            self.block.lookup("far_row", "far_keys", self.far if by_key else
+                              rng.integers(0, 1 << c.slices, len(self.far)).tolist())
 
     def commands(self, count):
         c, rng = self.c, self.rng
@@ -55,6 +61,8 @@ class Walks:
             for r, index in enumerate(self.classes[b]):
                 token = index * c.slices + b
                 assert (token + h) % c.channels == s % c.channels
+                if lsb and self.far[r << c.slot_bits | slot] >> s & 1:
+                    continue
                 addr = self.base[lsb] + h * self.head[lsb] + token // c.channels * self.token[lsb]
                 out.append((addr % (1 << c.axi_addr_bits), self.beats[lsb], s // c.channels, slot, members, r, lsb))
         return out
@@ -93,6 +101,22 @@ def test_walks(c):
             walk.block.send("cmd", commands, stall=stall, seed=n)
             walk.block.run(8000, **walk.counts(commands))
             walk.block.idle(12)
+            assert walk.block.get("idle") == 1
+            walk.check(commands)
+
+
+@pytest.mark.parametrize("c", [ONE, TWO], ids=["S1", "S4C2"])
+def test_far_keys_are_left_out(c):
+    rng = numbers("key walk by key", c.slices)
+    for n, alive in enumerate(lists(c, rng)):
+        for stall in (0.0, 0.4):
+            walk = Walks(c, rng, alive, by_key=True)
+            commands = walk.commands(20)
+            for s in range(c.slices):
+                walk.block.receive(f"reads__{s}", stall=stall * rng.random() * 2, seed=n * 10 + s)
+            walk.block.send("cmd", commands, stall=stall, seed=n)
+            walk.block.run(8000, cmd=20, **walk.counts(commands))
+            walk.block.idle(200)
             assert walk.block.get("idle") == 1
             walk.check(commands)
 

@@ -5,7 +5,7 @@ import numpy as np
 from spatten_hw import PRESETS
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
-from spatten_hw.interface.descriptor import scale_command_words
+from spatten_hw.interface.descriptor import HEADER_WORDS, scale_command_words
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator
 from spatten_hw.sim.golden.batch_bytes import Traffic
 from spatten_hw.sim.golden.fetch import touched_beats
@@ -20,7 +20,7 @@ def test_bytes_of_dense_summarisation():
     assert b["q"] == 4 * 12 * 24 and b["k_msb"] == b["v_msb"] == 2 * 12 * 24
     assert b["out"] == 4 * 12 * 32 and b["k_lsb"] == b["v_lsb"] == 0
     # Descriptor, survivors out, scores out.
-    assert b["other"] == 8 * (21 + 2 * 4) + 8 * (1 + 1 + 1) + 8 * (12 + 2)
+    assert b["other"] == 8 * (HEADER_WORDS + 2 * 4) + 8 * (1 + 1 + 1) + 8 * (12 + 2)
 
 
 def test_bytes_of_flat_rows():
@@ -106,10 +106,10 @@ def test_bytes_of_more_scales_than_a_command_reads():
     p, = plan.passes
     assert p.descriptor % 16 == 0
     job = p.job.replace(store_ids=0, store_scores=0)
-    # 21 words; then words 21 … 82, from the middle of a beat to the middle of one, and 83 … 138.
-    beats = 11 + 32 + 29
-    one = GoldenAccelerator(config).run(job, p.q, p.k, p.v, descriptor=p.descriptor)
+    # From the middle of a beat on: 22 words; then words 22 … 83, from middle to middle, and 84 … 139.
+    at, beats = p.descriptor + 8, 12 + 32 + 29
+    one = GoldenAccelerator(config).run(job, p.q, p.k, p.v, descriptor=at)
     assert one.bytes["other"] == 16 * beats
     traffic = Traffic(config, job, np.arange(59)[None], np.zeros((1, 1), dtype=np.int64))
-    traffic._state(p.descriptor)
+    traffic._state(at)
     assert traffic.bytes["other"].tolist() == [16 * beats]

@@ -1,5 +1,6 @@
 """Jobs from shapes, widths and places; whether they fit a build."""
 
+import dataclasses
 import itertools
 import re
 
@@ -8,10 +9,11 @@ import pytest
 
 from spatten_hw.errors import UserError
 from spatten_hw.host.builder import JobBuilder, dense_rows_bytes, head_scale
-from spatten_hw.host.job import JobRefused
+from spatten_hw.host.job import JobRefused, check
 from spatten_hw.host.layout import Arena
 from spatten_hw.host.quantise import join
 from spatten_hw.host.rows import unpack_rows
+from spatten_hw.host.rules import BY_KEY
 from spatten_hw.host.shape import LayerShape, Precision, check_fits, shortfalls
 from spatten_hw.interface.descriptor import FIELDS
 from tests.integration.builds import QUAD
@@ -105,6 +107,17 @@ def test_what_does_not_fit(field, change, says):
 def test_what_fits():
     assert not [*shortfalls(QUAD, **FITS)]
     check_fits("the model", QUAD, **FITS)
+
+
+def test_rules_are_of_every_job_but_by_key_of_steps():
+    rules = JobBuilder(QUAD, SHAPE, dataclasses.replace(PROGRESSIVE, rules=BY_KEY), Arena(QUAD))
+    _, prompt = everything(rules, 9)
+    _, step = everything(rules, 9, generate=1)
+    assert (prompt.lsb_by_key, prompt.lsb_margin, step.lsb_by_key, step.lsb_margin) == (0, 0, 1, 70911)
+    assert prompt.mass_share == step.mass_share == 3686 and prompt.give_back == step.give_back == 1
+    assert all(s.out_shift >= 4 for s in prompt.scales)
+    with pytest.raises(JobRefused, match="out_shift of the scale table is below 4"):
+        check(step.replace(scales=(dataclasses.replace(step.scales[0], out_shift=3), *step.scales[1:])), QUAD)
 
 
 def test_dense_bytes():

@@ -12,7 +12,7 @@ from spatten_hw.host.driver import Driver, JobError, JobTimeout
 from spatten_hw.host.job import HeadScale, JobRefused, LayerJob, decode, encode
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
-from spatten_hw.interface.descriptor import FIELDS
+from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import run_workload
 
@@ -165,7 +165,7 @@ def test_descriptor_round_trip():
                        for _ in range(values["heads"] * values["group"]))
         job = LayerJob(scales=scales, **values)
         data = encode(job)
-        assert len(data) == 8 * (21 + 2 * len(scales)) and decode(data) == job
+        assert len(data) == 8 * (HEADER_WORDS + 2 * len(scales)) and decode(data) == job
 
 
 def test_job_has_exactly_the_fields_of_the_descriptor():

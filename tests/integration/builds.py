@@ -5,9 +5,9 @@ from __future__ import annotations
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.harness.memory_options import HOSTILE
 from spatten_hw.sim.harness.transport import VerilatedTransport
-from spatten_hw.sim.soak.workload import bit_settings, random_workload
+from spatten_hw.sim.soak.workload import bit_settings, random_rules, random_workload
 
-__all__ = ["BUILDS", "LEAST", "QUAD", "WIDE", "bit_settings", "random_workload", "transport"]
+__all__ = ["BUILDS", "LEAST", "QUAD", "WIDE", "bit_settings", "random_rules", "random_workload", "transport"]
 
 #: Four slices, two on each channel; rows of one to four chunks.
 QUAD = SpAttenConfig(

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.golden.give_back import ratio
+from spatten_hw.sim.golden.mass import mass_counts
 from spatten_hw.sim.golden.topk import topk_mask
 from spatten_hw.sim.harness.block import Block, LimitError
 from spatten_hw.topk.local import LocalTopK
@@ -18,7 +20,7 @@ BUILDS = {
     "line rate": TINY.replace(topk="linerate", topk_lanes=4),
     "one slice": TINY.replace(multipliers=4, channels=1, max_tokens=16, topk_lanes=4),
     "queued": TINY.replace(multipliers=4, channels=1, max_tokens=256, topk="linerate", topk_lanes=4),
-    "one row": TINY.replace(multipliers=32, max_tokens=8, sram_tokens=8, topk="linerate"),
+    "one row": TINY.replace(multipliers=32, max_tokens=8, sram_tokens=8, topk="linerate", decision_rules=0),
 }
 
 
@@ -36,8 +38,19 @@ def live_rows(rng: np.random.Generator, c: SpAttenConfig, n: int, ragged: bool) 
     return np.arange(keys.max())[:, None] < keys
 
 
+def like_a_softmax(rng: np.random.Generator, probs: np.ndarray) -> np.ndarray:
+    """Probabilities that sum to about 4096, some vectors of zeros but for a few."""
+    if rng.random() < 0.15:
+        return (rng.random(probs.shape) < 0.1).astype(np.int64)
+    real = np.exp(rng.normal(size=probs.shape) * rng.choice([0.2, 2, 5]))
+    scaled = np.minimum(4095, np.rint(4096 * real / real.sum())).astype(np.int64)
+    return scaled if rng.random() < 0.5 else scaled // 5 * 5
+
+
 def run(block: Block, rng: np.random.Generator, lives: list[np.ndarray], keep: int, stall_in: float = 0.0,
-        stall_out: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        stall_out: float = 0.0, share: int = 0, back: int = 0, stall_ratio: float = 0.0
+        ) -> tuple[np.ndarray, np.ndarray]:
+    """`share`, `back`: the job's `mass_share`, `give_back`."""
     c = block.component.config
     live = np.concatenate(lives)
     rows = np.array([len(v) for v in lives])
@@ -45,30 +58,44 @@ def run(block: Block, rng: np.random.Generator, lives: list[np.ndarray], keep: i
     probs = rng.integers(0, spread, live.shape)
     if rng.random() < 0.3:
         probs[:] = rng.integers(0, 4096)
-    probs[~live] = 0
     vector = np.repeat(np.arange(len(lives)), rows)
+    if share or back:
+        for number, shape in enumerate(lives):
+            mine = np.zeros(shape.shape, dtype=np.int64)
+            mine[shape] = like_a_softmax(rng, mine[shape])
+            probs[vector == number] = mine
+    probs[~live] = 0
     row = np.concatenate([np.arange(n) for n in rows])
     tags = {"head": rng.integers(0, c.max_heads, len(lives)), "query": rng.integers(0, c.max_tokens, len(lives)),
-            "stream": rng.integers(0, 2, len(lives))}
+            "stream": rng.integers(0, 2, len(lives)), "item": rng.integers(0, c.items, len(lives))}
     weights = 1 << np.arange(c.slices)
     last = (row == rows[vector] - 1).astype(int)
     tag = {name: values[vector] for name, values in tags.items()}
-    block.set(job={"keep_values": keep})
-    block.idle(2)
+    block.set(job={"keep_values": keep, "mass_share": share, "give_back": back})
+    block.idle(3)
     seed = int(rng.integers(1, 1000))
+    if c.decision_rules:
+        block.receive("ratio", stall=stall_ratio, seed=seed + 2)
     block.receive("kept", stall=stall_out, seed=seed)
     block.send("probs", {"probs": probs, "live": live @ weights, "last": last, "tag": tag}, stall=stall_in,
                seed=seed + 1)
     engine = block.component.engine
     work = sum(engine.most_cycles(int(v.sum()), -(-len(v) // block.component.wide)) + len(v) for v in lives)
-    block.run(int((work + 400) * 1.5 / (1 - stall_in) / (1 - stall_out)), kept=len(live))
+    if share:
+        work += sum(len(v) + 60 for v in lives)
+    work += 40 * back * len(lives) / (1 - stall_ratio)
+    block.run(int((work + 400) * 1.5 / (1 - stall_in) / (1 - stall_out)), kept=len(live),
+              **({"ratio": len(lives)} if back else {}))
     block.idle(4)
     assert block.get("busy") == 0
     want = np.zeros(live.shape, dtype=bool)
     for number, shape in enumerate(lives):
         mine = vector == number
         kept = np.zeros(shape.shape, dtype=bool)
-        kept[shape] = topk_mask(probs[mine][shape], max(1, keep))
+        count = max(1, keep)
+        if share:
+            count = min(count, int(mass_counts(probs[mine][shape], share)))
+        kept[shape] = topk_mask(probs[mine][shape], count)
         want[mine] = kept
     got = block.taken("kept").columns()
     assert np.array_equal(got["kept"], want @ weights)
@@ -76,6 +103,14 @@ def run(block: Block, rng: np.random.Generator, lives: list[np.ndarray], keep: i
     assert np.array_equal(got["row"], row) and np.array_equal(got["last"], last)
     for name, values in tag.items():
         assert np.array_equal(got["tag"][name], values)
+    if back:
+        ratios = block.taken("ratio").columns()
+        total, used = (np.array([p[vector == n].sum() for n in range(len(lives))]) for p in (probs, probs * want))
+        assert np.array_equal(ratios["item"], tags["item"]) and np.array_equal(ratios["same"], total == used)
+        differs = total != used
+        assert np.array_equal(ratios["r"][differs], ratio(total, used)[differs])
+    elif c.decision_rules:
+        assert not block.taken("ratio").fired
     return block.taken("probs").cycles, block.taken("kept").cycles
 
 
@@ -89,6 +124,21 @@ def test_marks_the_largest(name):
         lives = [live_rows(rng, c, n, rng.random() < 0.5) for n in lengths]
         stalls = ((0.0, 0.0), (0.4, 0.3), (0.0, 0.8), (0.8, 0.0))[turn % 4]
         run(block, rng, lives, keep, *stalls)
+
+
+@pytest.mark.parametrize("name", [name for name, c in BUILDS.items() if c.decision_rules])
+def test_decision_rules(name):
+    """By mass, the fewest that reach the share, or as many as are kept by count; the ratio of all to them."""
+    rng, block = numbers("local rules", name), block_of(name)
+    c = block.component.config
+    for turn in range(16):
+        keep = int(rng.choice([1, 2, 5, c.max_tokens // 2, c.max_tokens, c.max_tokens]))
+        share, back = ((1, 0), (1, 1), (0, 1))[turn % 3]
+        share *= int(rng.choice([1, 1000, 2500, 3686, 4096, rng.integers(1, 4097)]))
+        lengths = [1, c.max_tokens, c.max_tokens - 1, *rng.integers(1, c.max_tokens + 1, 12).tolist(), *[1] * 20]
+        lives = [live_rows(rng, c, n, rng.random() < 0.5) for n in lengths]
+        stalls = ((0.0, 0.0), (0.4, 0.3), (0.0, 0.8), (0.8, 0.0))[turn % 4]
+        run(block, rng, lives, keep, *stalls, share=share, back=back, stall_ratio=(0.0, 0.0, 0.9)[turn // 3 % 3])
 
 
 @pytest.mark.parametrize("name", BUILDS)

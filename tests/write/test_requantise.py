@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
-from spatten_hw.interface.descriptor import STRIDE_BITS
+from spatten_hw.interface.descriptor import GIVE_BACK_SHIFT, STRIDE_BITS
+from spatten_hw.sim.golden.give_back import given_back, ratio
 from spatten_hw.sim.golden.requantise import head_sum as golden_sum
 from spatten_hw.sim.golden.requantise import requantise
 from spatten_hw.sim.harness.block import Block
+from spatten_hw.write.given_back import GivenBackScale
 from spatten_hw.write.requantise import Requantiser, group_elements, latency, sum_stages
 from tests.seeds import numbers
 
@@ -22,7 +24,7 @@ CONFIGS = {
     "4 in 64": TINY,
     "4 in 128": TINY.replace(axi_data_bits=128, channels=4),
     "16 in 32": TINY.replace(chunk=16, max_dim=32, axi_data_bits=32, channels=1, operand_bits=16, axi_addr_bits=20),
-    "4 in 512": TINY.replace(axi_data_bits=512, channels=1, max_dim=4, max_heads=1, max_group=1),
+    "4 in 512": TINY.replace(axi_data_bits=512, channels=1, max_dim=4, max_heads=1, max_group=1, decision_rules=0),
     "32 in 256": TINY.replace(multipliers=64, chunk=32, max_dim=96, axi_data_bits=256),
     "64 in 512": TINY.replace(multipliers=64, chunk=64, max_dim=64, axi_data_bits=512, channels=1),
 }
@@ -44,6 +46,7 @@ class Rows:
     sums: dict[str, list]
     count: int
     groups: int
+    ratios: dict | None = None
 
 
 def edge(rng: np.random.Generator, top: int, mant: int, shift: int) -> int:
@@ -79,8 +82,20 @@ def random_scales(rng: np.random.Generator, c: SpAttenConfig) -> dict[str, np.nd
     return {"out_mant": mant, "out_shift": shift}
 
 
-def random_rows(rng: np.random.Generator, c: SpAttenConfig, dim: int, count: int) -> Rows:
+def random_sums(rng: np.random.Generator) -> tuple[int, int]:
+    """Σp of a vector, and of those kept."""
+    total = int(rng.choice([0, 4095, 4096, 4099, rng.integers(1, 8192)]))
+    kept = int(rng.choice([total, 1, total // 2, total * 9 // 10, rng.integers(0, total + 1)]))
+    return total, max(1, kept) if total else 0
+
+
+def random_rows(rng: np.random.Generator, c: SpAttenConfig, dim: int, count: int, back: bool = False) -> Rows:
+    """`back`: of a job that gives back."""
     job, scales = random_job(rng, c), random_scales(rng, c)
+    ratios = {name: [] for name in ("item", "r", "same")}
+    if back:
+        job["give_back"] = 1
+        scales["out_shift"] = np.maximum(GIVE_BACK_SHIFT, scales["out_shift"])
     per_beat, size, top = c.axi_data_bits // OUT_BITS, group_elements(c), 1 << (c.acc_bits - 1)
     beats = {name: [] for name in ("data", "strobe", "addr", "channel", "kind", "last")}
     sums = {"kv_head": [], "sum": []}
@@ -92,6 +107,12 @@ def random_rows(rng: np.random.Generator, c: SpAttenConfig, dim: int, count: int
                                edge(rng, top, mant, shift)])) for _ in range(dim)]
         accs.append(acc)
         tags.append((head, query))
+        if back:
+            total, kept = random_sums(rng)
+            mant, shift = (int(x) for x in given_back(mant, shift, total, kept))
+            ratios["item"].append(len(ratios["item"]) % c.items)
+            ratios["r"].append(int(ratio(total, kept)) if total != kept else int(rng.integers(1 << 18)))
+            ratios["same"].append(int(total == kept))
         out = requantise(acc, mant, shift)
         at = job["out_base"] + head * job["out_head_stride"] + query // c.channels * job["out_token_stride"]
         for first in range(0, dim, per_beat):
@@ -107,21 +128,25 @@ def random_rows(rng: np.random.Generator, c: SpAttenConfig, dim: int, count: int
             sums["sum"].append(int(golden_sum(out[first:first + size])))
     chunks = dim // c.chunk
     rows = {name: np.repeat([t[n] for t in tags], chunks) for n, name in enumerate(("head", "query"))}
+    rows["item"] = np.repeat(np.arange(count) % c.items, chunks)
     payload = {"acc": np.array(accs).reshape(count * chunks, c.chunk), "chunk": np.tile(np.arange(chunks), count),
                "last": np.tile(np.arange(chunks) == chunks - 1, count).astype(int),
                "tag": rows | {"kv_head": np.repeat(kv_heads, chunks)}}
-    return Rows(job, scales, payload, beats, sums, count, count * dim // size)
+    return Rows(job, scales, payload, beats, sums, count, count * dim // size, ratios if back else None)
 
 
 def run(block: Block, rng: np.random.Generator, rows: Rows, feed=0.0, take=0.0, add=0.0, at=None) -> None:
     block.set(job=rows.job)
     block.lookup("scale_head", "scale", rows.scales)
-    block.idle(2)               # the job holds still from two cycles before the first row
+    block.idle(3)               # the job holds still from two cycles before the first row
+    if rows.ratios:
+        block.send("ratio", rows.ratios, stall=feed, seed=int(rng.integers(1, 1000)))
     block.high("items")
     block.receive("o", stall=take, seed=int(rng.integers(1, 1000)))
     block.receive("head_sums", stall=add, seed=int(rng.integers(1, 1000)))
     block.send("i", rows.chunks, stall=feed, seed=int(rng.integers(1, 1000)))
-    block.run(60 * rows.groups + 400, o=len(rows.beats["addr"]), head_sums=rows.groups)
+    block.run(60 * rows.groups + 400 + (200 * rows.count if rows.ratios else 0),
+              o=len(rows.beats["addr"]), head_sums=rows.groups)
     block.idle(20)
     beats, sums = block.taken("o").columns(), block.taken("head_sums").columns()
     for name in ("strobe", "addr", "channel", "kind", "last"):
@@ -140,6 +165,20 @@ def test_equals_golden_under_stalls(name):
     for feed, take, add in [(0.5, 0.0, 0.0), (0.0, 0.6, 0.1), (0.1, 0.1, 0.7), (0.3, 0.4, 0.4), (0.0, 0.95, 0.0)]:
         for dim in c.dims:
             run(block, rng, random_rows(rng, c, dim, 30), feed, take, add)
+
+
+@pytest.mark.parametrize("name", [name for name, c in CONFIGS.items() if c.decision_rules][:2])
+def test_given_back(name):
+    """Each row by the ratio of its item, whichever comes first; `CYCLES` more per row."""
+    rng, block, c = numbers("requantise back", name), requantiser(name), CONFIGS[name]
+    for feed, take, add in [(0.5, 0.0, 0.0), (0.0, 0.6, 0.1), (0.9, 0.1, 0.2), (0.0, 0.0, 0.0)]:
+        for dim in c.dims:
+            run(block, rng, random_rows(rng, c, dim, 60, back=True), feed, take, add)
+            groups = dim // group_elements(c)
+            if not feed + take + add:
+                ends = block.taken("i").cycles[dim // c.chunk - 1::dim // c.chunk]
+                assert np.all(np.diff(ends)[4:] == groups + GivenBackScale.CYCLES)
+            run(block, rng, random_rows(rng, c, dim, 5), feed, take, add)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -181,5 +181,7 @@ def check_build(w: Workload, c: SpAttenConfig) -> None:
             "max_heads": ("q", f"has {s.query_heads} query heads", most),
             "max_group": ("q", f"has {s.group} query heads per K/V head", most),
             "operand_bits": (f"job.{name}_bits", f"is {bits} bits", most),
+            "decision_rules": ("job", "has lsb_margin, keep_mass or give_back",
+                               f"preset {c.name!r} is built without: use one with decision_rules = 1"),
         }[lack.field]
         raise WorkloadError(w.source, key, rule, remedy)

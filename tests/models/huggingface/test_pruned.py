@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spatten_hw.host import FixedCounts, FixedRatios, PaperSchedule, read_workload
+from spatten_hw.host import BY_KEY, PAPER, FixedCounts, FixedRatios, PaperSchedule, Rules, read_workload
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.engine import run_workload
 from spatten_hw.sim.models.huggingface import SpAttenAttention
@@ -61,10 +61,11 @@ def test_a_prompt_is_a_workload(engine: str, name: str, tmp_path: Path) -> None:
         assert 0 < attention.report.total("refetched") < attention.report.total("queries")
 
 
+@pytest.mark.parametrize("rules", [PAPER, BY_KEY], ids=["paper", "by-key"])
 @pytest.mark.parametrize("engine", ["golden", "float"])
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
-def test_generation_is_a_chain_of_workloads(engine: str, name: str, tmp_path: Path) -> None:
-    with torch.no_grad(), SpAttenAttention("small", engine=engine, **PRUNED, **NARROW) as attention:
+def test_generation_is_a_chain_of_workloads(engine: str, name: str, rules: Rules, tmp_path: Path) -> None:
+    with torch.no_grad(), SpAttenAttention("small", engine=engine, rules=rules, **PRUNED, **NARROW) as attention:
         model(config(name), "spatten").generate(
             tokens(2, 9), attention_mask=padding("left", 9), max_new_tokens=12, min_new_tokens=12, do_sample=False)
     done = compare(attention, tmp_path)
