@@ -31,8 +31,8 @@ class ScoreSlots(wiring.Component):
     `i[s]`: scores of slice s, always accepted. `far[s]` (only with `decision_rules`): keys of a flat vector to whose
     scores nothing is added, taken when no score comes. `given` (once per vector, at the latest a cycle before its first
     score): slot and keys of every slice, at least one. `ready`: a vector, as soon as every slice has as many scores as
-    said, with its maximum, `latency` cycles after its last score; again after as many `replay` scores. Of vectors that are
-    complete in the same cycle, one goes on per cycle, slots in turn; at most `slots` wait: the queue is never full.
+    said, with its maximum, `latency` cycles after its last score; again after as many `replay` scores. Of vectors that
+    are complete in the same cycle, one goes on per cycle, slots in turn; at most `slots` wait: the queue is never full.
     `read_row` → `read_scores`: row of all slices, one cycle later, any time once `ready` (what a slice does not have is
     noise). `active`: scores or complete vectors under way.
     """
