@@ -5,8 +5,9 @@ import pytest
 from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.interface.validate import RANGES, RULES, check, reserved_mask
-from spatten_hw.presets import SMALL
+from spatten_hw.presets import SMALL as PAPER_ALONE
 
+SMALL = PAPER_ALONE.replace(decision_rules=1)
 SPACE = 1 << SMALL.addr_bits
 #: 512 tokens of 4 heads of D = 32, 8 + 4 bits, on the small preset (64-bit memory, 32-bit addresses).
 BASE = {
@@ -127,7 +128,7 @@ def test_descriptor_address_and_scales():
 
 
 def test_a_build_without_the_decision_rules_refuses_them():
-    c = SMALL.replace(decision_rules=0)
+    c = PAPER_ALONE
     assert check(c, BASE | {"lsb_margin": 9}) == []
     for rule in ({"mass_share": 1}, {"give_back": 1}, {"generate": 1, "lsb_by_key": 1}):
         assert check(c, BASE | rule) == [E.NO_DECISION_RULES] and check(SMALL, BASE | rule) == []
