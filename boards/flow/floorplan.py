@@ -31,8 +31,8 @@ ECP5_85 = DspGrid((10, 34, 58), (4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105,
 
 @dataclass(frozen=True)
 class Region:
-    """Multipliers of the cells in whose names `cells` (a pattern) is found go to `rows` (indices in `DspGrid.rows`, the first holds the
-    first half), in blocks from index `first` on."""
+    """Multipliers of the cells in whose names `cells` (a pattern) is found go to `rows` (indices in `DspGrid.rows`, the
+    first holds the first half), in blocks from index `first` on."""
 
     cells: str
     rows: tuple[int, ...]

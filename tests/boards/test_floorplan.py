@@ -50,7 +50,8 @@ def test_regions_do_not_overlap():
 
 
 def test_what_does_not_fit_is_left_to_the_placer():
-    places = floorplan(netlist([*names("score.slice_0.block.dot", 64), *names("prob_value.slice_0.block.sums", 8)]), ECP5_85)
+    cells = [*names("score.slice_0.block.dot", 64), *names("prob_value.slice_0.block.sums", 8)]
+    places = floorplan(netlist(cells), ECP5_85)
     assert len(places) == 8 and all("prob_value" in name for name in places)
 
 
