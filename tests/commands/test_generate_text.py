@@ -68,7 +68,8 @@ def test_rules_save_bytes(run, tmp_path):
     moved = []
     for rules in ([], ["--lsb-margin", 1, "--keep-mass", 0.7, "--give-back"]):
         out = tmp_path / "out.json"
-        assert run("--tokens", 6, "--k-bits", "4+4", "--v-bits", 8, "--threshold", 1, *rules, "--json", out)[0] == 0
+        assert run("--set", "decision_rules=1", "--tokens", 6, "--k-bits", "4+4", "--v-bits", 8, "--threshold", 1,
+                   *rules, "--json", out)[0] == 0
         data = json.loads(out.read_text())
         moved.append({name: sum(job["bytes"][name] for job in data["layers"] if job["step"]) for name in data["bytes"]})
     assert data["settings"]["rules"] == {"lsb_margin": 1.0, "keep_mass": 0.7, "give_back": True}

@@ -10,11 +10,11 @@ from spatten_hw.sim.harness.block import Block
 from tests.seeds import numbers
 
 #: S = C = 1; S = 4, C = 2 (two slices per channel); S = C = 4 with heads above the slices and narrow addresses.
-ONE = SMALL.replace(max_tokens=64, sram_tokens=64, max_heads=4)
-TWO = SMALL.replace(multipliers=32, chunk=8, channels=2, max_tokens=64, sram_tokens=64, topk_lanes=4, max_heads=8,
-                    axi_data_bits=128)
+ONE = SMALL.replace(decision_rules=1, max_tokens=64, sram_tokens=64, max_heads=4)
+TWO = SMALL.replace(decision_rules=1, multipliers=32, chunk=8, channels=2, max_tokens=64, sram_tokens=64, topk_lanes=4,
+                    max_heads=8, axi_data_bits=128)
 FOUR = SMALL.replace(multipliers=16, chunk=4, channels=4, max_dim=12, max_tokens=64, sram_tokens=64, topk_lanes=4,
-                     decision_rules=0, axi_addr_bits=16, axi_data_bits=32, max_group=1)
+                     axi_addr_bits=16, axi_data_bits=32, max_group=1)
 DEPTH = 8
 
 
