@@ -96,6 +96,7 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "the least addresses": lambda c: c.axi_addr_bits == 16,
     # Operands and jobs.
     **{f"operands of {bits} bits": lambda c, bits=bits: c.operand_bits == bits for bits in PLANE_WIDTHS},
+    "the paper's decision rules alone": lambda c: not c.decision_rules,
     "a queue of two jobs": lambda c: c.job_queue == 2,
     "a queue of four jobs": lambda c: c.job_queue == 4,
     "a queue of many jobs": lambda c: c.job_queue >= 8,
