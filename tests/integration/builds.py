@@ -7,7 +7,7 @@ from spatten_hw.sim.harness.memory_options import HOSTILE
 from spatten_hw.sim.harness.transport import VerilatedTransport
 from spatten_hw.sim.soak.workload import bit_settings, random_rules, random_workload
 
-__all__ = ["BUILDS", "LEAST", "QUAD", "WIDE", "bit_settings", "random_rules", "random_workload", "transport"]
+__all__ = ["BUILDS", "LEAST", "QUAD", "WIDE", "bit_settings", "fitting", "random_rules", "random_workload", "transport"]
 
 #: Four slices, two on each channel; rows of one to four chunks.
 QUAD = SpAttenConfig(
@@ -35,3 +35,15 @@ def transport(config: SpAttenConfig, *, hostile: bool = False, seed: int = 1, **
     """A fresh simulation of `config`; `hostile`: delays, stalls and disorder on every memory port."""
     unpleasant = HOSTILE | {"seed": seed} if hostile else {}
     return VerilatedTransport(config, **(unpleasant | options))
+
+
+def fitting(config: SpAttenConfig, arrays: dict, job: dict) -> tuple[dict, dict]:
+    """What of a workload the addresses of `config` reach: planes begin with pages, so that 64 KB are enough for two
+    layers of one step."""
+    if config.axi_addr_bits > 16:
+        return arrays, job
+    arrays = {name: values[:2] for name, values in arrays.items()}
+    if job["stage"] == "generate":
+        arrays["q"] = arrays["q"][:, :, -1:]
+    return arrays, job | {name: value[:2] for name, value in job.items() if isinstance(value, list)
+                          and name.startswith("keep_")}
