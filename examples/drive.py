@@ -24,7 +24,7 @@ codes, units = {}, {}
 for name, x in real.items():
     codes[name], units[name] = quantise(x, 8)
 
-planes = {"q": builder.query_plane(TOKENS), **builder.key_value_planes(TOKENS, generate=False),
+planes = {"q": builder.query_plane(TOKENS), **builder.key_value_planes(TOKENS),
           "out": builder.out_plane(TOKENS)}
 descriptor = builder.descriptor()
 job = builder.job(planes, TOKENS, builder.scales(units, out_unit=2.0 ** -12), descriptor, keep_values=6, restart=1,
@@ -34,8 +34,7 @@ job = builder.job(planes, TOKENS, builder.scales(units, out_unit=2.0 ** -12), de
 def run(transport) -> None:
     """One job, as a host would do it."""
     driver = Driver(config, transport)
-    for address, data in builder.images(planes, **codes):
-        driver.write(address, data)
+    driver.write(builder.images(planes, **codes))
     driver.submit(job, tag=1, at=descriptor)
     done = driver.wait(limit=1_000_000)                  # cycles
     counters = driver.counters()

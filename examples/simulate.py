@@ -10,9 +10,9 @@ from spatten_hw.host.workload import make_workload
 from spatten_hw.sim.engine import run_workload
 
 config = SpAttenConfig(
-    name="tiny", multipliers=32, min_dim=8, max_dim=32, operand_bits=12, max_tokens=64, sram_tokens=32, max_heads=8,
-    max_group=4, slots=4, topk_lanes=8, channels=2, axi_data_bits=64, axi_addr_bits=24, interleave_bytes=32,
-    k_ports=4, v_ports=4, ids_per_port=4, job_queue=2)
+    name="tiny", multipliers=32, chunk=8, max_dim=32, operand_bits=12, max_tokens=64, sram_tokens=32, max_heads=8,
+    max_group=4, slots=4, topk_lanes=8, channels=2, axi_data_bits=64, axi_addr_bits=24, reads=8, pool_beats=16,
+    job_queue=2)
 q, k, v = np.random.default_rng(1).normal(size=(3, 2, 4, 20, 16))    # [layers, heads, tokens, D]
 workload = make_workload({"q": q, "k": k, "v": v}, {"keep_tokens": [20, 12], "keep_values": [10, 6]})
 

@@ -5,25 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from amaranth import Cat, Elaboratable, Module, Mux, ResetInserter, ResetSignal, Signal
+from amaranth import Elaboratable, Module, ResetInserter, ResetSignal, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .bus.axi import ar_layout, aw_layout, b_layout, r_layout, w_layout
 from .config import SpAttenConfig
 from .contract import contracts_on, stream_contract
-from .control.activity_word import activity_word
-from .control.csr import axil_signature
-from .interface.activity import BackState, FrontState
+from .control.axil import axil_signature
+from .control.unit_activity import connect_activity, connect_events
 from .interface.registers import COUNTERS
 from .probe import connect_probe, probe_layout
 from .shared import Shared, own_reset
 from .stream.fork import StreamFork
-from .stream.layouts import kept_row, prob_row, tag_layout
-from .stream.skid import connect_cut
-from .units import ACTIVE, FRONT, UNITS
+from .stream.layouts import acc_chunk, prob_row
+from .stream.skid import HalfBuffer, connect_cut
+from .units import FRONT, UNITS
 
 
 class Accelerator(wiring.Component):
@@ -83,7 +80,6 @@ class Accelerator(wiring.Component):
         value, requantiser, writer, pruner = (units[n] for n in ("prob_value", "requantiser", "writer", "pruner"))
         seq, reader, scales, registers = (units[n] for n in ("sequencer", "job_reader", "scale_table", "registers"))
         m.submodules.prob_fork = prob_fork = StreamFork(prob_row(c), 2)
-        m.submodules.kept_fork = kept_fork = StreamFork(kept_row(c), 2)
 
         # Control.
         self._connect_host(m, registers, quiet)
@@ -94,6 +90,8 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             seq.jobs.payload.eq(reader.job.payload), seq.jobs.valid.eq(reader.job.valid & ~registers.timed_out),
             reader.job.ready.eq(seq.jobs.ready & ~registers.timed_out),
+            # What the pruner may prepare for.
+            pruner.next_job.eq(reader.job.payload.job), pruner.next_valid.eq(reader.job.valid),
         ]
         connect(m, seq.completion, registers.completion)
         m.d.comb += [
@@ -107,7 +105,7 @@ class Accelerator(wiring.Component):
             if unit.job:
                 m.d.comb += units[unit.name].job.eq(seq.job if unit.job == FRONT else seq.back_job)
         # The fetcher reads K and Q of the one and V of the other.
-        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job), fetcher.same.eq(seq.same)]
+        m.d.comb += [fetcher.job.eq(seq.job), fetcher.back_job.eq(seq.back_job), fetcher.k_first.eq(~seq.items[0])]
 
         write_idle = Signal()        # nothing on the way to the writer or in it
         summed = Signal()            # no head sum on the way to the pruner
@@ -115,17 +113,27 @@ class Accelerator(wiring.Component):
         # Sequencer → blocks, and what comes back.
         connect(m, seq.op, pruner.op)
         connect(m, pruner.done, seq.op_done)
-        connect(m, seq.k_cmd, fetcher.k_cmd)
-        connect(m, seq.v_cmd, fetcher.v_cmd)
+        connect_cut(m, "k_walk", seq.k_walk, fetcher.k_walk)
+        if c.decision_rules:
+            walk = seq.k_walk
+            m.d.comb += [
+                softmax.replays.valid.eq(walk.valid & walk.ready & walk.payload.lsb & seq.job.lsb_by_key),
+                softmax.replays.payload.slot.eq(walk.payload.slot),
+                softmax.replays.payload.members.eq(walk.payload.members),
+                softmax.far_row.eq(fetcher.far_row), fetcher.far_keys.eq(softmax.far_keys),
+            ]
+        connect_cut(m, "fill", seq.fill, fetcher.fill)
         connect_cut(m, "q_cmd", seq.q_cmd, fetcher.q_cmd)
-        connect_cut(m, "qk_cmd", seq.qk_cmd, score.cmd)
+        connect_cut(m, "score_cmd", seq.score_cmd, score.cmd)
+        connect(m, fetcher.filled, seq.filled)
         connect(m, seq.meta, softmax.meta)
-        connect_cut(m, "flat", softmax.flat, seq.flat)
+        connect_cut(m, "decided", softmax.decided, seq.decided)
         connect(m, softmax.free, seq.free)
         m.d.comb += [
             seq.alive_tokens.eq(pruner.alive_tokens), seq.heads_alive.eq(pruner.heads_alive),
-            seq.k_filled.eq(score.filled), seq.k_filled_half.eq(score.filled_half),
-            seq.v_filled.eq(value.filled), seq.v_filled_half.eq(value.filled_half),
+            seq.counts.eq(pruner.class_counts), fetcher.counts.eq(pruner.class_counts),
+            score.slot_taken.eq(seq.slot_taken), score.slot.eq(seq.slot),
+            value.values_ready.eq(seq.values_ready),
             seq.item_done.eq(requantiser.items),
             pruner.drained.eq(seq.drained & summed), seq.write_idle.eq(write_idle),
             seq.fetch_errors.eq(fetcher.errors), seq.write_errors.eq(writer.error),
@@ -133,29 +141,35 @@ class Accelerator(wiring.Component):
             writer.clear.eq(seq.back_clear),
         ]
 
-        # Survivor list, four readers.
+        # Survivors: lists by class (walks over K rows, walks over gangs), dense list (fills, queries).
         m.d.comb += [
-            pruner.k_list_row.eq(fetcher.k_list_row), fetcher.k_list_ids.eq(pruner.k_list_ids),
-            pruner.v_list_row.eq(fetcher.v_list_row), fetcher.v_list_ids.eq(pruner.v_list_ids),
-            pruner.q_list_row.eq(seq.list_row), seq.list_ids.eq(pruner.q_list_ids),
-            pruner.p_list_row.eq(topk.list_row), topk.list_ids.eq(pruner.p_list_ids),
+            pruner.class_row[0].eq(fetcher.k_list_row), fetcher.k_list_indexes.eq(pruner.class_indexes[0]),
+            pruner.class_row[1].eq(value.list_row), value.list_indexes.eq(pruner.class_indexes[1]),
+            pruner.dense_row[0].eq(fetcher.fill_list_row), fetcher.fill_list_ids.eq(pruner.dense_ids[0]),
+            pruner.dense_row[1].eq(seq.list_row), seq.list_ids.eq(pruner.dense_ids[1]),
         ]
 
         # Data, left to right.
-        connect(m, fetcher.k_rows, score.k_rows)
-        connect(m, fetcher.q_rows, score.q_rows)
-        connect(m, score.o, softmax.i)
+        for s in range(c.slices):
+            connect(m, fetcher.k_chunks[s], score.k_chunks[s])
+            connect(m, fetcher.v_chunks[s], value.v_chunks[s])
+            connect(m, fetcher.k_shared[s], score.shared[s])
+            connect(m, fetcher.v_shared[s], value.shared[s])
+            connect(m, value.reads[s], fetcher.v_reads[s])
+            connect(m, score.o[s], softmax.i[s])
         m.d.comb += [
             prob_fork.i.payload.eq(softmax.o.payload), prob_fork.i.valid.eq(softmax.o.valid & seq.open),
             softmax.o.ready.eq(prob_fork.i.ready & seq.open),
         ]
         connect(m, prob_fork.o0, pruner.probs)
         connect(m, prob_fork.o1, topk.probs)
-        connect(m, topk.kept, kept_fork.i)
-        connect(m, kept_fork.o0, value.kept)
-        self._connect_kept_ids(m, kept_fork.o1, fetcher.v_kept)
-        connect(m, fetcher.v_rows, value.v_rows)
-        connect(m, value.o, requantiser.i)
+        connect(m, topk.kept, value.kept)
+        if c.decision_rules:
+            connect(m, topk.ratio, requantiser.ratio)
+        # The widest stream, but slow: the requantiser takes a chunk in four cycles at most, so half the rate is enough.
+        m.submodules.value_sums = value_sums = HalfBuffer(acc_chunk(c))
+        connect(m, value.o, value_sums.i)
+        connect(m, value_sums.o, requantiser.i)
         beats = connect_cut(m, "beats", requantiser.o, writer.rows)
         sums = connect_cut(m, "sums", requantiser.head_sums, pruner.head_sums)
         state = connect_cut(m, "state", pruner.state, writer.state)
@@ -165,9 +179,9 @@ class Accelerator(wiring.Component):
         connect_cut(m, "state_words", fetcher.state_words, pruner.state_words)
         # Counted a cycle late, which keeps the blocks' handshakes off the path of the sequencer's adders.
         m.d.sync += [
-            seq.listed.eq(topk.listed),
-            seq.value_done.eq(value.o.valid & value.o.ready),
-            seq.value_done_half.eq(value.o.payload.tag.half),
+            seq.listed.eq(value.walked), seq.value_done.eq(value.freed.valid),
+            seq.value_done_half.eq(value.freed_half), seq.value_done_first.eq(value.freed.item),
+            seq.value_done_gang.eq(value.freed.gang),
         ]
 
         # Memory. AXI forbids requests from the first cycle of a reset on.
@@ -180,16 +194,14 @@ class Accelerator(wiring.Component):
                 ]
             connect(m, flipped(self.r[i]), fetcher.r[i])
             connect(m, flipped(self.b[i]), writer.b[i])
-        self._connect_events(m, units, write_idle)
-        self._connect_activity(m, units)
+        connect_events(m, units, write_idle)
+        connect_activity(m, units)
         if self.probed or contracts_on():
             streams = {
                 "jobs": reader.job, "completions": seq.completion, "prune": seq.op, "pruned": pruner.done,
-                "state": pruner.state, "meta": seq.meta, "flat": softmax.flat, "free": softmax.free,
-                "q_cmd": seq.q_cmd, "k_cmd": seq.k_cmd, "v_cmd": seq.v_cmd, "qk_cmd": seq.qk_cmd,
-                "q_rows": fetcher.q_rows, "k_rows": fetcher.k_rows, "v_rows": fetcher.v_rows, "scores": score.o,
-                "probs": softmax.o, "kept": topk.kept, "v_kept": fetcher.v_kept, "sums": value.o,
-                "beats": requantiser.o,
+                "state": pruner.state, "meta": seq.meta, "flat": softmax.decided, "free": softmax.free,
+                "q_cmd": seq.q_cmd, "k_walk": seq.k_walk, "fill": seq.fill, "score_cmd": seq.score_cmd,
+                "probs": softmax.o, "kept": topk.kept, "sums": value.o, "beats": requantiser.o,
                 **{f"{name}{i}": getattr(self, name)[i] for name in ("ar", "r", "w") for i in range(c.channels)},
             }
             for name, port in streams.items():
@@ -211,15 +223,6 @@ class Accelerator(wiring.Component):
         # A register at the boundary, because the interrupt's path outside is unknown.
         m.d.sync += self.irq.eq(registers.irq)
 
-    def _connect_kept_ids(self, m: Module, source: stream.Interface, sink: stream.Interface) -> None:
-        """Only rows of vectors whose V rows are streamed go to the fetcher; the others end here."""
-        tag = tag_layout(self.config)(source.payload.tag)
-        m.d.comb += [
-            sink.payload.eq(source.payload),
-            sink.valid.eq(source.valid & tag.stream_v),
-            source.ready.eq(sink.ready | ~tag.stream_v),
-        ]
-
     def _connect_scales(self, m: Module, reader, scales, seq, softmax, requantiser) -> None:
         m.d.comb += [
             scales.write_en.eq(reader.scale_en), scales.write_set.eq(reader.scale_set),
@@ -228,43 +231,4 @@ class Accelerator(wiring.Component):
             softmax.scale.eq(scales.softmax),
             scales.out_set.eq(seq.back_scales), scales.out_head.eq(requantiser.scale_head),
             requantiser.scale.eq(scales.out),
-        ]
-
-    def _connect_events(self, m: Module, units: Mapping[str, Shared], write_idle: Signal) -> None:
-        """The events of the counters, a cycle late, so that paths to the counters do not extend those of the blocks."""
-        e = units["registers"].events
-        seq, fetcher, writer, kept = units["sequencer"], units["fetcher"], units["writer"], units["local_topk"].kept
-        kept_last = Signal()
-        m.d.comb += kept_last.eq(kept.valid & kept.ready & kept.payload.last)
-        # Reads count only while a job runs, as descriptors are read ahead; writes count from where they are produced.
-        busy = {"fetch": fetcher.busy & seq.busy, "write": ~write_idle}
-        for unit in UNITS:
-            if unit.busy:
-                source = busy[unit.event] if unit.event in busy else units[unit.name].busy
-                m.d.sync += e[f"busy_{unit.event}"].eq(source)
-            if unit.stall:
-                m.d.sync += e[f"stall_{unit.event}"].eq(units[unit.name].stall)
-        m.d.sync += [
-            e.bytes_q.eq(fetcher.beats_q), e.bytes_k_msb.eq(fetcher.beats_k_msb),
-            e.bytes_k_lsb.eq(fetcher.beats_k_lsb), e.bytes_v_msb.eq(fetcher.beats_v_msb),
-            e.bytes_v_lsb.eq(fetcher.beats_v_lsb), e.bytes_out.eq(writer.beats_out),
-            e.bytes_other.eq(fetcher.beats_other + writer.beats_state),
-            e.queries.eq(seq.issued), e.refetches.eq(seq.replayed), e.topk_vectors.eq(kept_last),
-        ]
-
-    def _connect_activity(self, m: Module, units: Mapping[str, Shared]) -> None:
-        """The units that have work, unanswered memory accesses, and the oldest job, for the limit of its cycles."""
-        registers, seq, fetcher, writer = (units[n] for n in ("registers", "sequencer", "fetcher", "writer"))
-        reader, e = units["job_reader"], registers.events
-        # The events of the counters; but fetcher and job reader also show reads for jobs that do not run yet.
-        active = Cat(units[unit.name].busy if unit.name in ("fetcher", "job_reader") else e[f"busy_{unit.event}"]
-                     for unit in ACTIVE)
-        in_front = seq.front_state != FrontState.IDLE
-        in_back = seq.back_state != BackState.IDLE
-        m.d.sync += [
-            registers.activity.eq(activity_word(active, fetcher.waits, writer.waits, seq.front_state, seq.back_state,
-                                                seq.items)),
-            registers.tags.eq(Cat(seq.front_tag, seq.back_tag)),
-            registers.working.eq(seq.busy | reader.busy),
-            registers.oldest.eq(Mux(in_back, seq.back_tag, Mux(in_front, seq.front_tag, reader.tag))),
         ]

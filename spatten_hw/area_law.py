@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .config import SpAttenConfig
 
-#: What the laws depend on. `mults`: multiplier bits of an array; `ports`: data bits of all read requesters;
-#: `crossing`: those of the crossbar, every requester with every channel; `beat`, `beats`: data bits of one channel, of
-#: all; `multipliers` of an array, `lanes` of the softmax, keys per cycle of `topk`; `ram`: block RAMs of an array's two
-#: halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds.
+#: What the laws depend on. `mults`: multiplier bits of an array; `beat`, `beats`: data bits of one channel, of all;
+#: `multipliers` of an array, `slices`, which are the lanes of the softmax, keys per cycle of `topk`; `ram`: block RAMs
+#: of an array's two halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
-    "ports": lambda c: c.requesters * c.axi_data_bits,
-    "crossing": lambda c: c.requesters * c.channels * c.axi_data_bits,
     "beat": lambda c: c.axi_data_bits,
     "beats": lambda c: c.channels * c.axi_data_bits,
     "multipliers": lambda c: c.multipliers,
-    "lanes": lambda c: c.lanes,
+    "slices": lambda c: c.slices,
     "topk": lambda c: c.topk_lanes,
-    "ram": lambda c: c.multipliers * c.operand_bits * max(512, 2 * c.sram_rows) / 18432,
+    "ram": lambda c: c.multipliers * c.operand_bits * max(512, 2 * c.sram_words) / 18432,
     "vectors": lambda c: c.slots * c.max_tokens / 1024,
 }
 

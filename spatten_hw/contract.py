@@ -61,7 +61,8 @@ def stream_contract(m: Module, port: stream.Interface, name: str) -> None:
     if not contracts_on():
         return
     payload = Value.cast(port.payload)
-    waits, held = Signal(name=f"{name}_waits"), Signal.like(payload, name=f"{name}_held", reset_less=True)
+    waits = Signal(name=f"{name}_waits")
+    held = Signal.like(payload, name=f"{name}_held", reset_less=True)
     m.d.sync += waits.eq(port.valid & ~port.ready)
     with m.If(port.valid & ~port.ready):
         m.d.sync += held.eq(payload)
@@ -73,10 +74,4 @@ def at_most_one(bits: ValueLike) -> Value:
     """At most one of `bits` is set."""
     value = Value.cast(bits)
     return (value & (value - 1)[:len(value)]) == 0
-
-
-def full_rows(count: ValueLike, last: ValueLike, lanes: int) -> Value:
-    """A row of a vector is well formed: `count` of `lanes` are live; all of them, or in the last row at least one."""
-    n = Value.cast(count)
-    return (n == lanes) | (Value.cast(last) & (n != 0) & (n <= lanes))
 

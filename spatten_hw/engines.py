@@ -53,10 +53,11 @@ class TopKChoice:
             if type(value) is not int or not low <= value <= high:
                 yield f"{f.name} = {value!r} must be a whole number in {low} … {high}", f"use {f.default}"
 
-    def make(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int) -> TopKEngine:
-        """The engine for vectors of up to `max_n` keys, `lanes` per cycle."""
+    def make(self, key_bits: int, lanes: int, max_n: int, max_rows: int | None = None) -> TopKEngine:
+        """The engine for vectors of up to `max_n` keys in up to `max_rows` rows (as few as they fit in unless given),
+        a row of `lanes` keys per cycle."""
         component = _load(f"{__package__}.{self.component}")
-        return component(key_bits, payload_bits, tag_bits, lanes, max_n, **self.parameters)
+        return component(key_bits, lanes, max_n, max_rows, **self.parameters)
 
     def golden_mask(self) -> Callable[..., Any]:
         """(keys [n, N], k, lengths) → which are kept [n, N]."""
@@ -78,7 +79,7 @@ class QuickSelectChoice(TopKChoice):
     laws: ClassVar[Laws] = {"luts": law(1780, topk=849), "flip_flops": law(1520, topk=502), "dsps": law(7),
                             "brams": law(5, topk=1.5)}
 
-    waiting: int = _parameter(4, 1, 16, "vectors that may wait loaded, and as many selected")
+    waiting: int = _parameter(4, 1, 16, "vectors that may wait loaded, and as many thresholds")
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,18 @@ from .config import SpAttenConfig
 from .control.csr import completion_layout
 from .control.job_reader import job_offer
 from .interface.registers import COUNTERS
-from .softmax.rows import slot_notice
+from .softmax.rows import decision_notice, slot_notice
 from .stream.layouts import (
-    acc_row,
-    k_command,
+    acc_chunk,
+    fill_command,
     kept_row,
-    operand_row,
+    key_walk_command,
     out_beat,
     prob_row,
     q_command,
-    q_row,
-    qk_command,
-    score_row,
+    score_command,
     slot_meta,
     tag_layout,
-    v_command,
 )
 from .units import HOST, MEMORY
 
@@ -38,7 +35,7 @@ from .units import HOST, MEMORY
 WORD = 64
 
 Layout = Callable[[SpAttenConfig], data.StructLayout]
-_ITEM = ("tag.head", "tag.kv_head", "tag.query", "tag.stream_v", "tag.refetched")
+_ITEM = ("tag.head", "tag.kv_head", "tag.query", "tag.stream", "tag.refetched")
 
 
 @dataclass(frozen=True)
@@ -82,23 +79,18 @@ STREAMS: tuple[Observed, ...] = (
              source="cascade pruner", sink="sequencer"),
     Observed("state", out_beat, last=True, source="cascade pruner", sink="write"),
     # Commands. `meta` gives a slot to a work item, `flat` asks for its LSBs, `free` takes the slot back.
-    Observed("meta", slot_meta, ("slot", "keys", "tag.head", "tag.kv_head", "tag.query"),
+    Observed("meta", slot_meta, ("slot", "tag.head", "tag.kv_head", "tag.query"),
              source="sequencer", sink="softmax"),
-    Observed("flat", slot_notice, ("slot",), source="softmax", sink="sequencer"),
+    Observed("flat", decision_notice, ("slot", "flat"), source="softmax", sink="sequencer"),
     Observed("free", slot_notice, ("slot",), source="softmax", sink="sequencer"),
     Observed("q_cmd", q_command, ("slot", "head", "token"), source="sequencer", sink="fetch"),
-    Observed("k_cmd", k_command, ("kv_head", "rows", "lsb", "fill"), source="sequencer", sink="fetch"),
-    Observed("v_cmd", v_command, ("kv_head", "rows"), source="sequencer", sink="fetch"),
-    Observed("qk_cmd", qk_command, ("slot", "gang", "keys", "stream", "replay"), source="sequencer", sink="score"),
+    Observed("k_walk", key_walk_command, ("kv_head", "slot", "members", "lsb"), source="sequencer", sink="fetch"),
+    Observed("fill", fill_command, ("kv_head", "rows", "value", "lsb"), source="sequencer", sink="fetch"),
+    Observed("score_cmd", score_command, ("slot", "keys"), source="sequencer", sink="score"),
     # Data.
-    Observed("q_rows", q_row, ("slot",), source="fetch", sink="score"),
-    Observed("k_rows", operand_row, ("fill",), last=True, source="fetch", sink="score"),
-    Observed("v_rows", operand_row, ("fill",), last=True, source="fetch", sink="value"),
-    Observed("scores", score_row, ("slot", "replay"), last=True, interleaved=True, source="score", sink="softmax"),
     Observed("probs", prob_row, _ITEM, last=True, source="softmax", sink="top-k"),
     Observed("kept", kept_row, _ITEM, last=True, source="top-k", sink="value"),
-    Observed("v_kept", kept_row, _ITEM, last=True, source="top-k", sink="fetch"),
-    Observed("sums", acc_row, _ITEM, source="value", sink="output"),
+    Observed("sums", acc_chunk, _ITEM, last=True, source="value", sink="output"),
     Observed("beats", out_beat, last=True, source="output", sink="write"),
 )
 

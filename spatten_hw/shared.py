@@ -1,7 +1,7 @@
 """Blocks that occur many times, written to Verilog once.
 
-Amaranth writes one module per instance. `Shared(RowPort, config)` behaves like `RowPort(config)`, but
-`spatten_hw.verilog` converts each different block once and instantiates it: the full preset's 33 row ports are
+Amaranth writes one module per instance. `Shared(ScoreSlice, config)` behaves like `ScoreSlice(config)`, but
+`spatten_hw.verilog` converts each different block once and instantiates it: the full preset's 16 slices are
 one module, which a reader, a synthesiser and the generator process only once.
 """
 

@@ -35,8 +35,8 @@ def _zeros_as_loops(text: str) -> str:
         if last != words - 1 or len(set(re.findall(r"^    (\w+)\[", match[1], re.MULTILINE))) > 1:
             return match[0]
         zero = re.search(r"= (\d+)'h", match[1])[1] + "'h0"  # type: ignore[index]
-        return (f"  initial begin : {name}_zero\n    integer word;\n"
-                f"    for (word = 0; word < {words}; word = word + 1) {name}[word] = {zero};\n  end\n")
+        return (f"  initial begin : {name}_zero\n    integer zeroed;\n"
+                f"    for (zeroed = 0; zeroed < {words}; zeroed = zeroed + 1) {name}[zeroed] = {zero};\n  end\n")
     return _ZEROS.sub(loop, text)
 
 

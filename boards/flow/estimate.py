@@ -22,8 +22,9 @@ _XILINX = {"luts": 0.65, "flip_flops": 0.75, "brams": 0.45}
 FACTORS = {"ecp5": {}, "xc7": _XILINX, "xcup": _XILINX}
 #: Fields that make a design smaller, and others that must follow so that the configuration stays valid.
 FIELDS: dict[str, tuple[str, ...]] = {
-    "channels": (), "multipliers": ("max_dim",), "topk_lanes": (), "k_ports": (), "v_ports": (), "axi_data_bits": (),
-    "max_dim": (), "max_tokens": ("sram_tokens",), "sram_tokens": (), "operand_bits": (), "max_heads": ("max_group",),
+    "channels": (), "multipliers": ("chunk", "topk_lanes"), "chunk": (), "topk_lanes": (), "axi_data_bits": (),
+    "pool_beats": (), "max_dim": (),
+    "max_tokens": ("sram_tokens",), "sram_tokens": (), "operand_bits": (), "max_heads": ("max_group",),
 }
 #: Names in messages.
 TITLES = {"luts": "LUTs", "flip_flops": "flip-flops", "dsps": "DSPs", "brams": "block RAMs"}
@@ -81,6 +82,8 @@ def _halved(config: SpAttenConfig) -> Iterator[SpAttenConfig]:
     for name, followers in FIELDS.items():
         value = getattr(config, name) // 2
         changes = {name: value} | {f: min(getattr(config, f), value) for f in followers}
+        if name == "multipliers":       # every channel has a slice
+            changes["channels"] = min(config.channels, max(1, value // min(config.chunk, value)))
         try:
             yield config.replace(**changes)
         except ConfigError:

@@ -31,8 +31,8 @@ ECP5_85 = DspGrid((10, 34, 58), (4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105,
 
 @dataclass(frozen=True)
 class Region:
-    """Multipliers of the cells whose names contain `cells` go to `rows` (indices in `DspGrid.rows`, the first holds the
-    first half), in blocks from index `first` on."""
+    """Multipliers of the cells in whose names `cells` (a pattern) is found go to `rows` (indices in `DspGrid.rows`, the
+    first holds the first half), in blocks from index `first` on."""
 
     cells: str
     rows: tuple[int, ...]
@@ -41,8 +41,8 @@ class Region:
 
 
 #: Prob×V to the left and at the bottom, the requantiser behind it, Q×K to the right: no block is shared.
-REGIONS = (Region(".prob_value.array.", (0, 1), 1, 4), Region(".requantiser.", (1,), 5, 3),
-           Region(".score.array.", (2, 1), 8, 4))
+REGIONS = (Region(r"\.prob_value\..*\.sums\.", (0, 1), 1, 4), Region(r"\.requantiser\.", (1,), 5, 3),
+           Region(r"\.score\..*\.dot\.", (2, 1), 8, 4))
 
 
 def floorplan(module: Mapping[str, Any], grid: DspGrid) -> dict[str, str]:
@@ -51,7 +51,7 @@ def floorplan(module: Mapping[str, Any], grid: DspGrid) -> dict[str, str]:
     multipliers = [name for name, cell in module["cells"].items() if cell["type"] == "MULT18X18D"]
     places: dict[str, str] = {}
     for region in REGIONS:
-        inside = sorted((name for name in multipliers if region.cells in name), key=_order)
+        inside = sorted((name for name in multipliers if re.search(region.cells, name)), key=_order)
         bels = _bels(region, grid)
         if len(inside) <= len(bels):
             places |= dict(zip(inside, bels, strict=False))

@@ -112,8 +112,8 @@ def _map(synth: str, module: str, edge: Sequence[str], folder: Path, log: str) -
     return run_tool([*yosys_command(), "synth.ys"], folder, log)
 
 
-_ZEROES = re.compile(r"^  initial begin : \S+_zero\n    integer word;\n    for \(word = 0; word < (\d+);.*\n  end\n",
-                     re.MULTILINE)
+_ZEROES = re.compile(r"^  initial begin : \S+_zero\n    integer zeroed;\n"
+                     r"    for \(zeroed = 0; zeroed < (\d+);.*\n  end\n", re.MULTILINE)
 
 
 def without_zeroes(verilog: str) -> str:

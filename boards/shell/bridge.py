@@ -7,7 +7,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.csr import axil_signature
+from spatten_hw.control.axil import axil_signature
 from spatten_hw.host.link.protocol import (
     CYCLES,
     IDENTITY,

@@ -6,7 +6,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spatten_hw.control.csr import OKAY, axil_signature
+from spatten_hw.control.axil import OKAY, axil_signature
 from spatten_hw.interface.registers import ADDRESS_BITS
 
 

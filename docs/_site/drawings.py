@@ -10,18 +10,16 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import schemdraw
 from schemdraw import elements
 
-from spatten_hw.host.layout import channel_of
-from spatten_hw.presets import PRESETS
+from spatten_hw.host.layout import Plane
 
 schemdraw.use("svg")
 schemdraw.config(fontsize=9, font="sans-serif")
 
-#: Channels of granules 0 … 7, four channels.
-CHANNEL = channel_of(np.arange(8) * PRESETS["full"].interleave_bytes, PRESETS["full"].replace(channels=4))[0].tolist()
+#: Channels in the drawing of memory, and rows of a head on each.
+CHANNELS, ROWS = 4, 2
 STORE, LOGIC, OUTSIDE, CONTROL = "#dbe9f6", "#e4f3e4", "#f3ead7", "#f6dfe0"
 
 
@@ -83,28 +81,32 @@ def draw(boxes: Iterable[Box], arrows: Iterable[Arrow]) -> bytes:
 
 
 def datapath() -> bytes:
-    """Data move from left to right once; what flows back are ids and requests for LSBs."""
+    """Rows of K and V stay in their slice; what passes between slices are scalars, and sums of outputs."""
     boxes = [
         Box("memory", 0, 0, 2.2, 7.4, "memory\n\nC AXI4\nchannels", OUTSIDE),
-        Box("fetch", 3.6, 2.6, 2.6, 2.4, "fetch/\nQ-K-V fetcher\n(1)", LOGIC),
-        Box("qk", 7.4, 2.6, 2.6, 2.4, "matmul/\nQ×K, K memory\n(2, 3)", LOGIC),
-        Box("softmax", 11.2, 2.6, 2.6, 2.4, "softmax/\nand decision\n(4, 5)", LOGIC),
-        Box("local", 15, 2.6, 2.6, 2.4, "topk/local\nlocal values\n(6 – 8)", LOGIC),
-        Box("pv", 18.8, 2.6, 2.6, 2.4, "matmul/\nProb×V, V memory\n(9, 10)", LOGIC),
-        Box("write", 18.8, 0, 2.6, 1.4, "write/\nrequantise, write", LOGIC),
-        Box("prune", 7.4, 6, 6.4, 1.4, "prune/\nimportance, shared top-k, survivors", STORE),
-        Box("control", 15, 6, 6.4, 1.4, "control/\nregisters, jobs, two stages, work items", CONTROL),
-        Box("host", 22.8, 6, 1.8, 1.4, "host", OUTSIDE),
+        Box("slice", 3.3, 2.2, 10.6, 3.1, "", "#ffffff"),
+        Box("reader", 3.6, 2.9, 2.8, 1.8, "bus/, fetch/\nreads of a channel,\nconverter (1)"),
+        Box("qk", 8.2, 3.9, 3.4, 1.2, "matmul/ Q×K,\nK memory (2, 3)"),
+        Box("pv", 8.2, 2.4, 3.4, 1.2, "matmul/ Prob×V,\nV memory (9, 10)"),
+        Box("name", 11.8, 2.9, 1.9, 1.6, "S slices,\none or more\nper channel", "#ffffff"),
+        Box("softmax", 16, 3.9, 2.7, 1.2, "softmax/ and\ndecision (4, 5)"),
+        Box("local", 20.4, 3.9, 2.7, 1.2, "topk/local\nvalues (6 – 8)"),
+        Box("gather", 20.4, 2.4, 2.7, 1.2, "matmul/ gather\nof gangs"),
+        Box("write", 12, 0, 4.4, 1.2, "Σ over slices,\nwrite/ requantise, write"),
+        Box("prune", 8.2, 6.6, 6.4, 1.2, "prune/ importance, survivors", STORE),
+        Box("control", 16, 6.6, 5.2, 1.2, "control/ registers, jobs,\ntwo stages, work items", CONTROL),
+        Box("host", 22.2, 6.6, 1.4, 1.2, "host", OUTSIDE),
     ]
     arrows = [
-        Arrow("memory.E@3.8", "fetch.W", "reads"), Arrow("fetch.E", "qk.W", "K, Q"),
-        Arrow("qk.E", "softmax.W", "scores"),
-        Arrow("softmax.E", "local.W", "probs"), Arrow("local.E", "pv.W", "kept"), Arrow("pv.S", "write.N"),
-        Arrow("write.W", "memory.E@0.7", "outputs and state"),
-        Arrow("softmax.N", "prune.S", "", ((12.5, 5.5), (10.6, 5.5))),
-        Arrow("prune.W", "fetch.N", "surviving ids", ((4.9, 6.7),)),
-        Arrow("softmax.S", "fetch.S", "flat row: fetch its LSBs", ((12.5, 1.7), (4.9, 1.7)), 1),
-        Arrow("fetch.S@4.2", "pv.S@19.3", "V", ((4.2, 2.2), (19.3, 2.2)), 1),
+        Arrow("memory.E@3.8", "reader.W", "rows"), Arrow("reader.E@4.4", "qk.W@4.4", "K, Q"),
+        Arrow("reader.E@3.1", "pv.W@3.1", "V"), Arrow("qk.E@4.8", "softmax.W@4.8", "scores", ((14, 4.8),), 1),
+        Arrow("softmax.E", "local.W", "probs"), Arrow("local.S", "gather.N"),
+        Arrow("gather.W@2.6", "pv.E@2.6", "kept rows of V, probabilities", ((14, 2.6),)),
+        Arrow("pv.S@10.4", "write.N@12.8", "", ((10.4, 1.4), (12.8, 1.4))),
+        Arrow("write.W", "memory.E@0.6", "outputs and state"),
+        Arrow("softmax.N@16.6", "prune.S@12.6", "", ((16.6, 6.1), (12.6, 6.1))),
+        Arrow("prune.W", "reader.N@5", "which rows", ((5, 7.2),)),
+        Arrow("softmax.S", "reader.S@4.6", "flat row: read its LSBs", ((17.35, 1.65), (4.6, 1.65)), 1),
         Arrow("host.W", "control.E"), Arrow("control.W", "prune.E"),
     ]
     return draw(boxes, arrows)
@@ -118,7 +120,7 @@ def job_life() -> bytes:
         Box("read", 6.8, 3, 2.8, 1.4, "descriptor read\nand checked", CONTROL),
         Box("prepare", 10.6, 3, 2.8, 1.4, "PREPARE: prune\ntokens, heads", STORE),
         Box("front", 14.4, 3, 3, 1.4, "front stage: K, Q,\nscores, softmax"),
-        Box("finish", 18.4, 3, 2.8, 1.4, "FINISH: merge\nimportance", STORE),
+        Box("finish", 18.4, 3, 2.8, 1.4, "FINISH: importance\nis complete", STORE),
         Box("back", 14.4, 0.6, 3, 1.4, "back stage: top-k,\nV, outputs"),
         Box("done", 18.4, 0.6, 2.8, 1.4, "completion, irq", OUTSIDE),
     ]
@@ -135,15 +137,15 @@ def job_life() -> bytes:
 def key_row() -> bytes:
     """What a row of K passes, and which file it is."""
     steps = [
-        ("survivors", "survivor id\nprune/survivors.py", STORE),
-        ("row", "its address\nfetch/row_generator.py", LOGIC),
-        ("bursts", "bursts per granule\nfetch/splitter.py", LOGIC),
-        ("cross", "channel\nbus/read_crossbar.py", LOGIC),
-        ("order", "beats in order\nfetch/read_port.py", LOGIC),
-        ("align", "words from bit 0\nfetch/aligner.py", LOGIC),
-        ("convert", "operands\nfetch/converter.py", LOGIC),
-        ("collect", "R rows together\nfetch/collector.py", LOGIC),
-        ("score", "n/R cycles of Q×K\nmatmul/score.py", LOGIC),
+        ("survivors", "survivors by class\nprune/class_lists.py", STORE),
+        ("walk", "slice and address\nfetch/key_walk.py", LOGIC),
+        ("issue", "burst, with a note\nbus/read_issue.py", LOGIC),
+        ("pool", "beats, in any order\nbus/beat_pool.py", LOGIC),
+        ("choice", "a row that is complete\nbus/row_choice.py", LOGIC),
+        ("steps", "steps of at most a beat\nbus/row_steps.py", LOGIC),
+        ("convert", "chunks of operands\nfetch/converter.py", LOGIC),
+        ("score", "times q of every member\nmatmul/score.py", LOGIC),
+        ("store", "slot and row of the score\nsoftmax/slice_scores.py", STORE),
     ]
     boxes = []
     for i, (name, text, colour) in enumerate(steps):
@@ -161,16 +163,16 @@ def key_row() -> bytes:
 
 
 def memory_layout() -> bytes:
-    """A plane, its rows, and the channels that its granules go to."""
-    boxes = [Box(f"g{i}", i * 2.4, 3, 2.4, 1, f"granule {i}\nchannel {CHANNEL[i]}", STORE) for i in range(8)]
-    boxes += [Box(f"row{i}", i * 4, 5.2, 3.4, 1, f"row of token {i}\nD elements, packed", LOGIC) for i in range(4)]
-    boxes += [Box(f"pad{i}", i * 4 + 3.4, 5.2, 0.6, 1, "··", OUTSIDE) for i in range(4)]
-    for i in range(4):
-        granules = ", ".join(str(g) for g in range(8) if CHANNEL[g] == i)
-        boxes.append(Box(f"c{i}", i * 4.9, 0, 4.2, 1, f"channel {i}\ngranules {granules}, …", OUTSIDE))
-    arrows = [Arrow(f"g{i}.S", f"c{i}.N") for i in range(4)]
-    arrows += [Arrow("row0.S@1.2", "g0.N@1.2"), Arrow("row1.S@4.8", "g1.N@4.4"), Arrow("row1.S@6.2", "g2.N@6.2")]
-    return draw(boxes, arrows)
+    """The rows of two heads on every channel."""
+    plane = Plane(base=0, head_stride=ROWS, token_stride=1, nbytes=1, channels=CHANNELS)
+    boxes = [Box(f"c{c}", 0, -c * 1.3, 2.4, 1, f"channel {c}", OUTSIDE) for c in range(CHANNELS)]
+    for head, colour in ((0, STORE), (1, LOGIC)):
+        for token in range(CHANNELS * ROWS):
+            channel, place = int(plane.channel(head, token)), int(plane.address(head, token))
+            x, y = 2.8 + place * 4.1 + head * 0.8, -channel * 1.3
+            boxes += [Box(f"row{head}_{token}", x, y, 3.3, 1, f"head {head}, token {token}\nD elements", colour),
+                      Box(f"pad{head}_{token}", x + 3.3, y, 0.6, 1, "··", OUTSIDE)]
+    return draw(boxes, ())
 
 
 def all_drawings() -> dict[str, bytes]:

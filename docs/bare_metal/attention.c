@@ -2,8 +2,9 @@
  *
  * HEADS heads of TOKENS tokens, 8-bit operands. The second layer keeps half of the tokens (cascade token pruning: those
  * that received most attention in the first) and a quarter of the values per query. Outputs of the first layer are
- * compared with attention in double precision. Needs a build with one memory channel, whose logical addresses are bus
- * addresses; with several, bytes are dealt out as docs/layout.md says. C99; compile together with a spatten_hal. */
+ * compared with attention in double precision. Needs a build with one memory channel, whose addresses are bus
+ * addresses; with several, the row of (head, token) lies in channel (token + head) mod C, as docs/layout.md says. C99; compile
+ * together with a spatten_hal. */
 #include <math.h>
 #include <string.h>
 
@@ -13,10 +14,14 @@
 #if SPATTEN_CHANNELS_VALUE != 1
 #error "this example is for builds with one memory channel"
 #endif
+/* Rows begin on whole beats; here they follow each other without padding. */
+#if SPATTEN_CHUNK_VALUE * 8 % SPATTEN_AXI_DATA_BITS_VALUE != 0
+#error "this example is for builds in which a row of 8 bits fills whole beats"
+#endif
 
 #define HEADS 2
 #define TOKENS 24
-#define DIM ((int)SPATTEN_MIN_DIM_VALUE)
+#define DIM ((int)SPATTEN_CHUNK_VALUE)
 #define BITS 8
 /* Where things lie: planes of [head][token] rows, a page apart, from BASE on. */
 #ifndef BASE
@@ -36,7 +41,7 @@ enum { OK, NO_DEVICE, WRONG_BUILD, REFUSED, SILENT, JOB_FAILED, WRONG_RESULT };
 static int8_t q[HEADS][TOKENS][DIM], k[HEADS][TOKENS][DIM], v[HEADS][TOKENS][DIM];
 static int16_t out[HEADS][TOKENS][DIM];
 static uint64_t descriptor[SPATTEN_JOB_HEADER_WORDS + SPATTEN_JOB_SCALE_WORDS * HEADS];
-static uint64_t ids[1 + TOKENS + HEADS];
+static uint64_t ids[1 + (TOKENS + 63) / 64 + (HEADS + 63) / 64];
 
 /* Same numbers on every machine (Numerical Recipes' linear congruential generator, upper bits). */
 static void fill(void *rows, uint32_t seed)

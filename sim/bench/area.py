@@ -25,7 +25,7 @@ AIM = 80.0
 
 EPILOG = """\
 Each unit is synthesised by itself (Yosys), its netlist kept under a digest of its Verilog: a rerun does what changed.
-"whole" is the sum of the units and of "glue", what joins them; blocks that occur often in a unit (33 row ports in
+"whole" is the sum of the units and of "glue", what joins them; blocks that occur often in a unit (the 16 slices of
 full) are synthesised once and counted as often as they occur. LUTs: of 4 inputs on ecp5 (adders and LUT RAM included,
 as nextpnr counts them), of 6 on xc7 and xcup; block RAMs of 18 kbit on ecp5, of 36 kbit on the others.
 --mhz places and routes behind fake pins (everything registered and shifted through five pins) on an LFE5U-85F of speed
@@ -33,7 +33,7 @@ grade 6, once per seed; a placement that misses 80 MHz is routed up to three tim
 MHz are the placer's, and besides the critical path the slowest paths between other signals are named, in half the time.
 --jobs: each of them takes up to 1 GB of memory for `small`, up to 5 GB for `full`.
 --liberty: standard cells; one gate is the file's smallest two-input NAND; memories of more than 16 words are SRAM bits,
-not gates; shares are beside those of the paper's Figure 13.
+not gates; shares, of units and of groups of them, are beside those of the paper's Figure 13.
 
 examples:
   spatten-hw bench area                                              LUTs of small on ECP5, half a minute per unit

@@ -19,6 +19,9 @@ CELLS = "cells"
 #: Unit → % of the area of SpAtten's chip (paper, Figure 13, 40 nm). Ours has two top-k engines: the local one and,
 #: in the pruner, the shared one of the cascade; the figure has one for both.
 FIGURE_13 = {unit.name: unit.share for unit in UNITS if unit.share is not None}
+#: Units that are told together in standard cells, too: the two arrays with their sums, and what is in front of them.
+GROUPS = {"arrays: score, prob_value": ("score", "prob_value"), "AXI to arrays: fetcher": ("fetcher",),
+          "top-k: local_topk, pruner": ("local_topk", "pruner")}
 #: Quantity of a series → which way is better.
 DIRECTIONS = {"luts": SMALLER, "flip_flops": SMALLER, "dsps": SMALLER, "brams": SMALLER, "gates": SMALLER,
               "sram_bits": SMALLER, "mhz": LARGER}
@@ -41,6 +44,7 @@ class PresetReport:
             "clocks": {unit: {"reason": c} if isinstance(c, str) else [p.as_json for p in c]
                        for unit, c in self.clocks.items()},
             "shares": self.shares() if CELLS in self.areas else None,
+            "groups": self.groups() if CELLS in self.areas else None,
         }
 
     def shares(self) -> dict[str, dict[str, float | None]]:
@@ -49,6 +53,12 @@ class PresetReport:
         total = sum(gates.values()) or 1
         return {unit: {"share": round(100 * count / total, 1), "paper": FIGURE_13.get(unit)}
                 for unit, count in gates.items()}
+
+    def groups(self) -> dict[str, dict[str, float | None]]:
+        """The same for `GROUPS` whose units were all measured."""
+        shares = self.shares()
+        return {group: {key: round(sum(shares[unit][key] or 0 for unit in units), 1) for key in ("share", "paper")}
+                for group, units in GROUPS.items() if set(units) <= set(shares)}
 
     def series(self) -> dict[str, float]:
         """Name of a series → value."""
@@ -79,6 +89,8 @@ class PresetReport:
             share = shares.get(unit, {"share": None, "paper": None})
             rows.append([unit, f"{area.gates:,.0f}", *("-" if share[n] is None else f"{share[n]:.1f}"
                                                        for n in ("share", "paper")), f"{area.sram_bits:,}"])
+        for group, share in self.groups().items():
+            rows.append([group, "", f"{share['share']:.1f}", f"{share['paper']:.1f}", ""])
         return table(rows)
 
     def _clocks(self) -> str:

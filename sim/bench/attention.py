@@ -31,7 +31,7 @@ memory's peak. The roof that targets speak of is the same without top-k. Busy an
 A workload is a CSV of requests as the SpAtten authors publish them, one query of one head per row: a context of
 sentence_length_L tokens of which key_fetch_num survive (spread evenly), value_fetch_num values kept, MSBs first. Q, K
 and V are made so that exactly the rows with if_requant fetch LSBs. Requests alike that follow each other become jobs of
-up to max_heads heads, queued back to back; each loads its list of survivors. A second run, NAME-gathered, brings
+up to max_heads heads, queued back to back; each loads its survivors. A second run, NAME-gathered, brings
 requests alike together from anywhere in the file.
 
 examples:

@@ -2,7 +2,7 @@
 
 Every iteration starts again with all tokens of its context; every layer keeps as many as the file says, the most
 important by the probabilities that they have received so far, over all layers and iterations. Nobody but the hardware
-(and its golden model) knows which ones before the layer begins; no list of survivors is loaded or stored in between.
+(and its golden model) knows which ones before the layer begins; no bitmap of survivors is loaded or stored in between.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import WORD_BYTES
+from spatten_hw.host.words import WORD_BYTES
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
 
 from .cases import Target
@@ -121,7 +121,7 @@ def plan_cascade(file: RequestFile, config: SpAttenConfig, limit: int | None = N
     for job, (number, layer) in enumerate((n, layer) for step in steps for n, layer in enumerate(step)):
         shape = layer[0].shape
         if number == len(pools):
-            pools.append(plan.pool(heads, tokens, first.dim, first.k_bits, first.v_bits, generate=True))
+            pools.append(plan.pool(heads, tokens, first.dim, first.k_bits, first.v_bits))
         state: dict[str, Any] = {"clear_scores": int(job == 0), "keep_tokens": shape.keys, "protect_last": PROTECT_LAST}
         alive = _survivors(golden, state | {"tokens": shape.tokens, "heads": heads, "restart": int(number == 0)})
         rows = [query(plan, pools[number], h, alive, request, file.source, pull[alive])

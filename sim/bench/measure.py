@@ -36,7 +36,7 @@ class Measurement:
     host saw the one before end to the moment it saw this one end (they add up to `cycles`); `bounds`: of each
     pass; `mismatches`: where hardware and golden model differ, in words; `seconds`: of simulation.
 
-    If asked for, `window`: cycles from the first command to the K fetcher to the last V row delivered; `reads`: of each
+    If asked for, `window`: cycles from the first command for K rows to the last sums of Prob×V; `reads`: of each
     channel (addresses, sizes), in the order in which they were accepted. `dram`: what each channel of a modelled memory
     did."""
 
@@ -135,4 +135,4 @@ class Bench:
 
     def _window(self) -> int:
         spans = self.transport.spans()
-        return max(s.last for s in spans if s.stream == "v_rows") - min(s.first for s in spans if s.stream == "k_cmd")
+        return max(s.last for s in spans if s.stream == "sums") - min(s.first for s in spans if s.stream == "k_walk")

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
-from spatten_hw.host.builder import JobBuilder, Planes, Write
+from spatten_hw.host.builder import JobBuilder, Planes
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import Arena
+from spatten_hw.host.layout import Arena, Write
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import quantise
+from spatten_hw.host.rules import PAPER, Rules
 from spatten_hw.host.shape import LayerShape, Precision
+from spatten_hw.host.words import pack_survivors
 
 #: Real value of one unit of an output integer: outputs are averages of V, whose elements are N(0, 1).
 OUT_UNIT = 2.0 ** -11
@@ -68,17 +70,16 @@ class BenchPlan:
         return [p.job for p in self.passes]
 
     def layer_data(self, layer: int) -> Iterator[Write]:
-        """(address, bytes) to put into memory before pass number `layer`."""
+        """What to put into memory before pass number `layer`."""
         yield from self._data[layer]
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
         """Benches load no importance."""
 
-    def pool(self, heads: int, tokens: int, dim: int, k_bits: Bits, v_bits: Bits, *, generate: bool = False) -> Pool:
-        """Fresh K and V planes. `generate`: the passes over them will be generation, which can read K's MSB rows of
-        two heads at once; they lie in pairs if that saves beats."""
+    def pool(self, heads: int, tokens: int, dim: int, k_bits: Bits, v_bits: Bits) -> Pool:
+        """Fresh K and V planes."""
         builder = JobBuilder(self.config, LayerShape(dim, heads), Precision(0, k_bits, v_bits), self.arena)
-        planes = builder.key_value_planes(tokens, generate=generate)
+        planes = builder.key_value_planes(tokens)
         k, v = (Operand(*quantise(self.normal(heads, tokens, dim), sum(bits))) for bits in (k_bits, v_bits))
         self._next += builder.images(planes, k=k.codes, v=v.codes)
         return Pool(dim, k, v, k_bits, v_bits, planes)
@@ -89,16 +90,17 @@ class BenchPlan:
         return self.random.spawn(1)[0].normal(size=(heads, rows, dim))[::-1]
 
     def add(self, pool: Pool, q: np.ndarray, q_scales: np.ndarray, q_bits: int, tokens: int, *,
-            ids: np.ndarray | None = None, resume: bool = False, label: str = "", **options: int) -> None:
+            ids: np.ndarray | None = None, resume: bool = False, label: str = "", rules: Rules = PAPER,
+            **options: int) -> None:
         """One job over the first heads and `tokens` tokens of a pool.
 
         `q`: integers [heads, rows, D], rows = 1 in generation, else `tokens`; `ids`: tokens alive (default: all);
-        `resume`: they are those of the job before, with the same heads, so nothing is loaded. `options`: further fields
-        of the job. It stores no state.
+        `resume`: they are those of the job before, with the same heads, so nothing is loaded. `rules`: decision rules,
+        `options`: further fields of the job. It stores no state.
         """
         heads, rows, dim = q.shape
         data, self._next = self._next, []
-        precision = Precision(q_bits, pool.k_bits, pool.v_bits)
+        precision = Precision(q_bits, pool.k_bits, pool.v_bits, rules=rules)
         builder = JobBuilder(self.config, LayerShape(dim, heads), precision, self.arena)
         planes = {**pool.planes, "q": builder.query_plane(rows), "out": builder.out_plane(rows)}
         data += builder.images(planes, q=q)
@@ -106,7 +108,7 @@ class BenchPlan:
         if resume:
             state = {}
         elif ids is not None:
-            words = np.concatenate([[len(ids) | heads << 32], ids, np.arange(heads)]).astype(np.uint64)
+            words = pack_survivors(np.isin(np.arange(tokens), ids), np.ones(heads, dtype=bool))
             state = {"load_ids": 1, "ids_in": builder.ids(tokens)}
         scales = builder.scales({"q": q_scales, "k": pool.k.scales, "v": pool.v.scales}, OUT_UNIT)
         descriptor = builder.descriptor()

@@ -11,12 +11,11 @@ import numpy as np
 from spatten_hw.config import PROB_BITS, SpAttenConfig
 from spatten_hw.engines import TOPK, topk_engine
 from spatten_hw.sim.harness.block import Block
-from spatten_hw.stream.layouts import tag_layout
 from spatten_hw.topk.interface import TopKEngine
 
 from .blocks import compare, rows_of
 
-#: Cycles by which one vector may leave later than another of its length: its last elements may need a row more.
+#: Cycles by which one vector's threshold may be later than another's of its length.
 JITTER = 1
 #: Vectors before the first one counted: the pipeline fills.
 WARM_UP = 3
@@ -56,41 +55,32 @@ class Row:
 
 
 class Engine:
-    """An engine in simulation, with the sizes it has in the local top-k of `config` but for `lanes` and `max_n`."""
+    """An engine in simulation, with the keys of local value pruning, `lanes` per cycle, `max_n` at most."""
 
     def __init__(self, name: str, config: SpAttenConfig, lanes: int, max_n: int,
                  progress: Callable[[str], None] | None = None):
         self.name, self.lanes = name, lanes
-        sizes = (PROB_BITS, config.token_bits, tag_layout(config).size, lanes, max_n)
+        sizes = (PROB_BITS, lanes, max_n)
         self.block = Block(topk_engine, name, *sizes, progress=progress)
         self.stated = self.block.component
         assert isinstance(self.stated, TopKEngine)
 
     def run(self, vectors: Vectors) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """The cycles of every input row and of every vector's last row out, and differences from the golden model."""
-        keys = rows_of([v for v, _ in vectors], self.lanes, fill=(1 << PROB_BITS) - 1)
-        position = rows_of([np.arange(len(v)) for v, _ in vectors], self.lanes)
-        tag_mask = (1 << self.stated.tag_bits) - 1
-        payload_mask = (1 << self.stated.payload_bits) - 1
+        """The cycles of every input row and of every threshold, and differences from the golden model."""
+        rows = rows_of([v for v, _ in vectors], self.lanes, fill=(1 << PROB_BITS) - 1)
         self.block.receive("o")
-        self.block.send("i", {
-            "keys": keys.values, "payloads": position.values & payload_mask, "count": keys.count, "last": keys.last,
-            "k": np.array([k for _, k in vectors])[keys.vector], "tag": keys.vector & tag_mask})
+        self.block.send("i", {"keys": rows.values, "live": (1 << rows.count) - 1, "last": rows.last,
+                              "k": np.array([k for _, k in vectors])[rows.vector]})
         golden = TOPK[self.name]().golden_mask()
-        kept = [golden(v, k) for v, k in vectors]
-        want = rows_of([v[m] for (v, _), m in zip(vectors, kept, strict=True)], self.lanes)
-        want_position = rows_of([np.flatnonzero(m) & payload_mask for m in kept], self.lanes)
         limit = 2000 + sum(self.stated.most_cycles(len(v)) + len(v) for v, _ in vectors)
-        self.block.run(limit, o=len(want))
+        self.block.run(limit, o=len(vectors))
         out = self.block.taken("o")
         got = out.columns()
-        live = np.arange(self.lanes) < want.count[:, None]
         mismatches: list[str] = []
-        for name, values in (("count", want.count), ("last", want.last), ("tag", want.vector & tag_mask)):
-            compare(name, got[name], values, mismatches)
-        compare("keys", np.where(live, got["keys"], 0), want.values, mismatches)
-        compare("payloads", np.where(live, got["payloads"], 0), want_position.values, mismatches)
-        return self.block.taken("i").cycles, out.cycles[want.last == 1], mismatches
+        for (keys, k), bound, quota in zip(vectors, got["threshold"], got["keep_equal"], strict=True):
+            equal = keys == bound
+            compare("kept", (keys > bound) | (equal & (np.cumsum(equal) <= quota)), golden(keys, k), mismatches)
+        return self.block.taken("i").cycles, out.cycles, mismatches
 
     def measure(self, case: str, data: str, vectors: Vectors, target: float | None = None,
                 alone: int | None = None) -> Row:

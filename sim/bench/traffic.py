@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatten_hw.config import SpAttenConfig
+from spatten_hw.config import PAGE_BYTES, SpAttenConfig
 from spatten_hw.host.builder import dense_rows_bytes
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import Arena, channel_of, row_bytes
+from spatten_hw.host.layout import Arena
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
+from spatten_hw.host.rows import row_bytes
 from spatten_hw.sim.golden.accelerator import LayerResult
 
 #: Widths of dense attention that a run is compared with.
@@ -66,19 +67,18 @@ def dense_reads(job: LayerJob, bits: int, config: SpAttenConfig) -> list[Reads]:
     arena, nbytes = Arena(config), row_bytes(job.dim, bits)
     heads = min(job.heads, SAMPLE_HEADS)
     k, v = (arena.plane(heads, job.tokens, nbytes) for _ in range(2))
-    rows = np.concatenate([p.address(h, np.arange(job.tokens)) for h in range(heads) for p in (k, v)])
-    return bursts(rows, nbytes, config)
+    tokens = np.arange(job.tokens)
+    rows = [(p.channel(h, tokens), p.address(h, tokens)) for h in range(heads) for p in (k, v)]
+    return bursts(np.concatenate([c for c, _ in rows]), np.concatenate([a for _, a in rows]), nbytes, config)
 
 
-def bursts(rows: np.ndarray, nbytes: int, config: SpAttenConfig) -> list[Reads]:
-    """The reads of each channel for rows of `nbytes` at these logical addresses, in order: whole beats, cut at
-    granules."""
-    beat, granule = config.beat_bytes, config.interleave_bytes
-    first, end = rows // beat * beat, -(-(rows + nbytes) // beat) * beat
-    count = (end - 1) // granule - first // granule + 1
+def bursts(channels: np.ndarray, rows: np.ndarray, nbytes: int, config: SpAttenConfig) -> list[Reads]:
+    """The reads of each channel for rows of `nbytes` at these local addresses of `channels`, in order: whole beats, cut
+    at pages."""
+    beats = -(-nbytes // config.beat_bytes) * config.beat_bytes
+    count = (rows + beats - 1) // PAGE_BYTES - rows // PAGE_BYTES + 1
     number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    at = (np.repeat(first // granule, count) + number) * granule
-    start, stop = np.maximum(at, np.repeat(first, count)), np.minimum(at + granule, np.repeat(end, count))
-    channel, local = channel_of(start, config)
-    reads = np.column_stack([local, stop - start])
-    return [reads[channel == c] for c in range(config.channels)]
+    first, at = np.repeat(rows, count), (np.repeat(rows // PAGE_BYTES, count) + number) * PAGE_BYTES
+    start, stop = np.maximum(at, first), np.minimum(at + PAGE_BYTES, first + beats)
+    reads = np.column_stack([start, stop - start])
+    return [reads[np.repeat(channels, count) == c] for c in range(config.channels)]

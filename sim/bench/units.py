@@ -33,13 +33,15 @@ Each block is compiled by itself at the size it has in the preset. Inputs are th
 outputs are taken at once; results are compared with the golden model (exit 1 if they differ).
 cycles: from the first to the last transfer on the stream that the block's rate speaks of. stated: what the rate
 promises for these vectors. bubbles: the difference. latency: of the first vector, and as the block states it.
-  score       Q×K, ceil(n/R) per query. "query after slot": a query comes when its slot's last scores are out
-  softmax     R score rows per cycle in; a slot is used again as soon as it is freed
-  topk        L probabilities per cycle in (or the engine's own ⌈n/P⌉); quick-select takes more where it prunes
-  prob-value  streamed ceil(k/R) per query; from SRAM the fullest lane's share: what conflicts of random positions cost
-  requantise  one beat per cycle
-  tokens      token importance, one row of L per cycle
-  heads       head importance, one sum per cycle
+  score       Q×K of a slice, a product of chunks per cycle: D/N cycles per score. "query after slot": a query comes
+              when its slot's last scores are out
+  softmax     a row of S scores per cycle in; a slot is used again as soon as it is freed
+  topk        a row of S probabilities per cycle in (or the engine's own rate); quick-select takes more where it prunes
+  prob-value  a product of chunks per cycle and slice: what the fullest slice takes, which short vectors that wait for
+              sums do not reach; the note says what random positions cost
+  requantise  a group of elements per cycle
+  tokens      token importance, a row of S per cycle
+  heads       head importance, a sum per cycle
 
 examples:
   spatten-hw bench units

@@ -82,7 +82,7 @@ def plan_requests(file: RequestFile, config: SpAttenConfig, heads: int, gather: 
         key = shape.dim, shape.k_bits, shape.v_bits
         if key not in pools:
             tokens = max(r.shape.tokens for r in file.requests if (r.shape.dim, r.shape.k_bits, r.shape.v_bits) == key)
-            pools[key] = plan.pool(most, tokens, *key, generate=True)
+            pools[key] = plan.pool(most, tokens, *key)
         ids = spread(shape.keys, shape.tokens)
         rows = [query(plan, pools[key], h, ids, request, file.source) for h, request in enumerate(job)]
         q = np.stack([codes for codes, _ in rows])[:, None]

@@ -33,6 +33,9 @@ A grid of your own is a TOML file of tables [[point]]; fields and defaults:
   keep_heads = 1 | [1, 0.75]      the same for heads                    front_tokens = 0.15, front_heads = 0.3
   protect_last = 8                newest tokens never pruned (decoder)
   pool_dropped = false            pruned tokens stay in the sentence vector as they were (encoder)
+  lsb_margin = 3                  flat rows fetch the LSBs of keys within so many nats alone (decoder's steps)
+  keep_mass = 0.9                 values per query that make up this part of the probability
+  give_back = false               outputs times all probability / that of the values used
 
 DIR gets evaluate.json, plots as SVG and PNG, and points.jsonl: what is finished there is not measured again.
 

@@ -61,6 +61,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     bits.add_argument("--v-bits", type=_widths, default=(12, 0), metavar="MSB[+LSB]", help="of V")
     bits.add_argument("--threshold", type=float, default=0.0, metavar="P",
                       help="fetch LSBs of rows whose largest probability is below P, 0 … 1 (default 0: never)")
+    rules = parser.add_argument_group("decision rules beside the paper's")
+    rules.add_argument("--lsb-margin", type=float, metavar="NATS",
+                       help="steps fetch the LSBs of keys within NATS of the largest score alone, 0 … 22")
+    rules.add_argument("--keep-mass", type=float, metavar="PART",
+                       help="values per query that make up this part of the probability, at most 1")
+    rules.add_argument("--give-back", action="store_true",
+                       help="outputs times all probability / that of the values used")
     parser.add_argument("--weights", type=Path, metavar="FILE.npz", help="a trained model (default: of `make gpt`)")
     parser.add_argument("--json", type=Path, metavar="OUT.json", help="write text, counts, bytes and cycles per job")
     parser.add_argument("--html", type=Path, metavar="OUT.html",
@@ -78,10 +85,12 @@ def _widths(text: str) -> tuple[int, int]:
 
 def settings_from_args(args: argparse.Namespace) -> DecoderSettings:
     """The settings of the options. Raises `UserError` for what breaks a rule."""
+    from spatten_hw.host.rules import Rules
     from spatten_hw.sim.models.decoder.settings import DecoderSettings
 
+    rules = Rules(args.lsb_margin, args.keep_mass, args.give_back)
     return DecoderSettings(args.q_bits, args.k_bits, args.v_bits, args.threshold, _schedule(args), args.protect_first,
-                       args.protect_last)
+                           args.protect_last, rules)
 
 
 def _schedule(args: argparse.Namespace) -> Schedule:

@@ -11,6 +11,7 @@ from typing import Any
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.rules import PAPER, Rules
 from spatten_hw.host.shape import Precision
 from spatten_hw.host.workload.schedule import PaperSchedule
 from spatten_hw.sim.models.decoder.settings import DecoderSettings
@@ -32,7 +33,8 @@ class Point:
     `keep_tokens`, `keep_heads`: part kept in the first layer after the front and in the last one (`PaperSchedule`);
     `keep_values`: part of the values alive, per query. `bits`: (MSB, LSB) of K and V; None: float64, no bytes.
     `q_bits` 0: all bits of K. `threshold` 0 … 1. `protect_last`: newest tokens that are never pruned (decoder).
-    `pool_dropped`: pruned tokens stay in the sentence vector as they were (encoder).
+    `pool_dropped`: pruned tokens stay in the sentence vector as they were (encoder). `lsb_margin` (nats, decoder),
+    `keep_mass`, `give_back`: decision rules (`Rules`).
     """
 
     model: str
@@ -46,6 +48,13 @@ class Point:
     front_heads: float = 0.30
     protect_last: int = 8
     pool_dropped: bool = False
+    lsb_margin: float | None = None
+    keep_mass: float | None = None
+    give_back: bool = False
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.lsb_margin, self.keep_mass, self.give_back)
 
     @property
     def schedule(self) -> PaperSchedule:
@@ -60,18 +69,20 @@ class Point:
         if self.bits is None:
             raise ValueError("a point in float64 has no bits")
         return Precision(self.q_bits or sum(self.bits), self.bits, self.bits,
-                         round(self.threshold * (1 << PROB_BITS)))
+                         round(self.threshold * (1 << PROB_BITS)), self.rules)
 
     @property
     def gpt_settings(self) -> DecoderSettings:
         """For the GPT's jobs; a point in float64 gets some widths, which mean nothing there."""
         bits = (8, 0) if self.bits is None else self.bits
         return DecoderSettings(self.q_bits or sum(bits), bits, bits, self.threshold, self.schedule, PROTECT_FIRST,
-                           self.protect_last)
+                               self.protect_last, self.rules)
 
     @property
     def prunes(self) -> bool:
-        return (self.keep_tokens, self.keep_heads, self.keep_values) != ((1.0, 1.0), (1.0, 1.0), 1.0)
+        """Whether it saves by more than widths and threshold."""
+        kept = (self.keep_tokens, self.keep_heads, self.keep_values)
+        return kept != ((1.0, 1.0), (1.0, 1.0), 1.0) or self.rules != PAPER
 
     @property
     def bits_name(self) -> str:
@@ -92,6 +103,12 @@ class Point:
                 words.append(f"{name} {last:g}" if first == last else f"{name} {first:g}…{last:g}")
         if self.keep_values != 1.0:
             words.append(f"values {self.keep_values:g}")
+        if self.lsb_margin is not None:
+            words.append(f"by key {self.lsb_margin:g} nats")
+        if self.keep_mass is not None:
+            words.append(f"mass {self.keep_mass:g}")
+        if self.give_back:
+            words.append("given back")
         if self.keep_tokens != (1.0, 1.0) and self.model == "decoder":
             words.append(f"newest {self.protect_last}")
         if self.pool_dropped:
@@ -115,6 +132,10 @@ class Point:
             raise PointError(f"threshold = {self.threshold}: must be 0 … 1")
         if self.protect_last < 1:
             raise PointError(f"protect_last = {self.protect_last}: must be at least 1, the newest token")
+        for name, wrong, remedy in self.rules.broken(0 if self.bits is None else self.bits[1]):
+            raise PointError(f"{name} {wrong}; {remedy}")
+        if self.lsb_margin is not None and self.model == "encoder":
+            raise PointError("lsb_margin is given, but the encoder has no steps of generation; leave it out")
         _ = self.schedule
         if self.bits is None:
             return
@@ -171,7 +192,7 @@ def _value(name: str, kind: str, value: object) -> object:
         what = "a string" if kind == "str" else "a whole number" if "int" in kind else "a number"
         raise PointError(f"{name} = {value!r}: must be {what}{', or two in a list' if pair else ''}")
     if not pair:
-        return float(entries[0]) if kind == "float" else value
+        return float(entries[0]) if kind.startswith("float") else value
     if name == "bits":
         return (entries[0], entries[1] if len(entries) == 2 else 0)
     return float(entries[0]), float(entries[-1])

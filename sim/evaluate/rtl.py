@@ -85,9 +85,7 @@ def _task(jobs: DecoderJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, 
     codes = {"q": q[0], "k": k.full[0].astype(np.int64), "v": v.full[0].astype(np.int64)}
     images = []
     for name, values, bits in jobs.builder.parts(**codes):
-        plane = {**jobs.planes[layer], "q": jobs.q}[name]
-        rows = plane.head_stride // plane.token_stride
-        images.append((plane, np.pad(values, [(0, 0), (0, rows - values.shape[1]), (0, 0)]), bits))
+        images.append(({**jobs.planes[layer], "q": jobs.q}[name], values, bits))
     name = f"{job.tokens} tokens, layer {layer}" if job.generate else f"prompt, layer {layer}"
     # Step 0: planes are written before it.
     layer_pass = LayerPass(0, layer, job, jobs.descriptor, jobs.out[q.shape[2]], codes["q"], codes["k"], codes["v"],

@@ -2,25 +2,32 @@
 
 Joins the golden models of the blocks in the order of `docs/architecture.md`: prepare the cascade, then for each
 alive K/V head its query heads over all queries at once, then finish. A result depends only on the job, the
-operands and the state before; a row's bytes on its address, so the addresses of the job matter.
+operands and the state before; the bytes of words on their address, so the addresses of the job matter.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from spatten_hw.config import SpAttenConfig
+from spatten_hw.config import OUT_BITS, SpAttenConfig
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.layout import WORD_BYTES, row_bytes
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
+from spatten_hw.host.rows import row_beats
+from spatten_hw.host.words import WORD_BYTES, survivor_words
 from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 
 from .cascade import Cascade
 from .decision import flat
-from .fetch import msb_operands, row_beats
+from .fetch import msb_operands, touched_beats
+from .give_back import given_back
 from .head_importance import head_importance
+from .kept import kept_in_order
+from .mass import mass_counts
+from .near import near_keys, partly_joined
+from .order import vector_order
 from .prob_value import prob_value
 from .requantise import requantise
 from .score import scores
@@ -35,7 +42,8 @@ class LayerResult:
     `out` [query_heads, rows, D]: 0 where nothing is written; `written`, `refetched` [query_heads, rows];
     `tokens_alive` [tokens], `heads_alive` [heads]: as this layer used them; `bytes`: by class; `rows`: operand rows
     read, by class; `ids`, `scores`: the 64-bit words stored, if the job stores them. `token_scores` [tokens],
-    `head_scores` [heads] int64: the cascade's totals after the layer, stored or not.
+    `head_scores` [heads] int64: the cascade's totals after the layer, stored or not. `kept` [query_heads, rows]: how
+    many values each query used; `lsb_keys` [heads, tokens]: keys whose LSBs were read.
     """
 
     out: np.ndarray
@@ -49,6 +57,8 @@ class LayerResult:
     scores: np.ndarray | None = None
     token_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     head_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    kept: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
+    lsb_keys: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))
 
     @property
     def queries(self) -> int:
@@ -73,6 +83,16 @@ class GoldenAccelerator:
         return _Run(self, job, np.asarray(q), np.asarray(k), np.asarray(v)).all(descriptor, ids_in, scores_in)
 
 
+class _First(NamedTuple):
+    """The first pass of a query head, with K's MSBs: its Q, probabilities [rows, alive], which rows are flat, and,
+    where LSBs come by key, which keys are near one of its queries [alive]."""
+
+    q: np.ndarray
+    probs: np.ndarray
+    flat: np.ndarray
+    near: np.ndarray
+
+
 class _Run:
     """One job in progress."""
 
@@ -84,7 +104,9 @@ class _Run:
             out=np.zeros((job.query_heads, rows, job.dim), dtype=np.int64),
             written=np.zeros((job.query_heads, rows), dtype=bool),
             refetched=np.zeros((job.query_heads, rows), dtype=bool),
-            tokens_alive=np.zeros(job.tokens, dtype=bool), heads_alive=np.zeros(job.heads, dtype=bool))
+            tokens_alive=np.zeros(job.tokens, dtype=bool), heads_alive=np.zeros(job.heads, dtype=bool),
+            kept=np.zeros((job.query_heads, rows), dtype=np.int64),
+            lsb_keys=np.zeros((job.heads, job.tokens), dtype=bool))
 
     def all(self, descriptor: int, ids_in: np.ndarray | None, scores_in: np.ndarray | None) -> LayerResult:
         job, result = self.job, self.result
@@ -99,11 +121,17 @@ class _Run:
         token_sums = np.zeros(len(self.ids), dtype=np.int64)
         head_sums = np.zeros(job.heads, dtype=np.int64)
         for head in np.flatnonzero(result.heads_alive).tolist():
-            self._count_keys(head)
-            if not job.generate:
-                self._count_rows("v_msb", head, self.ids)
-            for member in range(job.group):
-                self._query_head(head, head * job.group + member, token_sums, head_sums)
+            self.order = vector_order(self.ids, head, self.config, bool(job.generate))[2]
+            query_heads = range(head * job.group, (head + 1) * job.group)
+            first = [self._first(head, query_head) for query_head in query_heads]
+            again = np.array([f.flat for f in first])
+            # The list of the gang: near for one member, flat or not, is near for all.
+            listed = np.any([f.near for f in first], axis=0)
+            kept = np.array([self._query_head(head, query_head, f, listed, token_sums, head_sums)
+                             for query_head, f in zip(query_heads, first, strict=True)])
+            if again.any():
+                result.lsb_keys[head, self.ids] = listed
+            self._count_head(head, again, kept)
         self._finish(token_sums, head_sums)
         return result
 
@@ -112,42 +140,74 @@ class _Run:
 
     # -- one query head -------------------------------------------------------------------------------
 
-    def _query_head(self, head: int, query_head: int, token_sums: np.ndarray, head_sums: np.ndarray) -> None:
-        job, c, result = self.job, self.config, self.result
-        scale = job.scales[query_head]
-        place = np.array([0]) if job.generate else self.ids  # row of the query in Q and in the output
-        q, k, v = self.q[query_head, place], self.k[head, self.ids], self.v[head, self.ids]
+    def _scaling(self, query_head: int) -> tuple[int, int, int]:
+        """How its scores become exponents."""
+        scale = self.job.scales[query_head]
+        return scale.score_mant, scale.score_pre, scale.score_post
 
-        def probabilities(of_q: np.ndarray, keys: np.ndarray, lengths: np.ndarray):
-            return softmax(scores(of_q, keys), lengths, scale.score_mant, scale.score_pre, scale.score_post,
-                           c.max_tokens)
+    @property
+    def _place(self) -> np.ndarray:
+        """Rows of the queries in Q and in the output."""
+        return np.array([0]) if self.job.generate else self.ids
 
+    def _first(self, head: int, query_head: int) -> _First:
+        """The first pass of all its queries."""
+        job, n = self.job, len(self.ids)
+        q, k = self.q[query_head, self._place], self.k[head, self.ids]
         # Half an MSB step is added to V, not to K: see "Numbers" in docs/architecture.md.
-        probs, pmax = probabilities(q, msb_operands(k >> job.k_lsb, job.k_lsb, midpoint=False), self.lengths)
-        again = np.zeros(len(place), dtype=bool)
+        rough = scores(q, msb_operands(k >> job.k_lsb, job.k_lsb, midpoint=False))
+        probs, pmax = softmax(rough, self.lengths, *self._scaling(query_head), self.config.max_tokens)
+        again = np.zeros(len(q), dtype=bool)
         if job.k_lsb:
             again = np.asarray(flat(pmax, job.threshold), dtype=bool)
-            if again.any():
-                # Exactly what the replay's sum of MSB and LSB scores gives; first probabilities are dropped.
-                probs = np.array(probs)
-                probs[again] = probabilities(q[again], k, self.lengths[again])[0]
-        if job.keep_values < len(self.ids):
-            kept = c.engine.golden_mask()(probs, job.keep_values, self.lengths)
-        else:  # the same mask without sorting
-            kept = np.arange(len(self.ids)) < self.lengths[:, None]
+        near = np.ones(n, dtype=bool)
+        if job.lsb_by_key:
+            found = near_keys(rough, job.lsb_margin, self.lengths, *self._scaling(query_head))
+            near = np.asarray(found.any(axis=0))
+        return _First(q, probs, again, near)
+
+    def _query_head(self, head: int, query_head: int, first: _First, listed: np.ndarray, token_sums: np.ndarray,
+                    head_sums: np.ndarray) -> np.ndarray:
+        """The rest of all its queries; `listed` [alive]: keys whose LSBs flat ones take. Returns the values used
+        [rows, alive]."""
+        job, result, again, place = self.job, self.result, first.flat, self._place
+        k, v = self.k[head, self.ids], self.v[head, self.ids]
+        probs = np.array(first.probs)
+        if again.any():
+            # Exactly what the replay's sum of MSB and LSB scores gives; first probabilities are dropped.
+            if job.lsb_by_key:
+                k = partly_joined(k >> job.k_lsb, k & ((1 << job.k_lsb) - 1), listed, job.k_lsb)
+            probs[again] = softmax(scores(first.q[again], k), self.lengths[again], *self._scaling(query_head),
+                                   self.config.max_tokens)[0]
+        kept = self._kept(probs)
         rough = msb_operands(v >> job.v_lsb, job.v_lsb, midpoint=True)
         acc = np.zeros((len(place), job.dim), dtype=np.int64)
         for rows, values in ((~again, rough), (again, v)):
             if rows.any():
                 acc[rows] = prob_value(probs[rows], kept[rows], values)
-        out = requantise(acc, scale.out_mant, scale.out_shift)
+        scale = job.scales[query_head]
+        mant, shift = np.array(scale.out_mant), np.array(scale.out_shift)
+        if job.give_back:
+            mant, shift = given_back(mant, shift, probs.sum(axis=1), np.where(kept, probs, 0).sum(axis=1))
+        out = requantise(acc, mant[..., None], shift[..., None])
 
         token_sums += token_importance(probs)
         head_sums[head] += head_importance(out)
         result.out[query_head, place] = out
         result.written[query_head, place] = True
         result.refetched[query_head, place] = again
-        self._count_query_head(head, query_head, place, again, kept)
+        result.kept[query_head, place] = kept.sum(axis=1)
+        return kept
+
+    def _kept(self, probs: np.ndarray) -> np.ndarray:
+        """Values used [rows, alive]: the most probable, as many as the job keeps or as reach its share of the mass."""
+        job, n = self.job, len(self.ids)
+        if job.keep_values >= n and not job.mass_share:
+            return np.arange(n) < self.lengths[:, None]
+        keep: int | np.ndarray = min(job.keep_values, n)
+        if job.mass_share:
+            keep = np.minimum(keep, mass_counts(probs, job.mass_share))
+        return kept_in_order(self.config.engine.golden_mask(), probs, keep, self.lengths, self.order)
 
     # -- state ----------------------------------------------------------------------------------------
 
@@ -157,10 +217,9 @@ class _Run:
         if job.load_scores:
             self._count_section(job.scores_in, job.tokens + job.heads, self.config.max_tokens)
         if job.load_ids:
-            header = int(np.asarray(ids_in, dtype=np.uint64)[0])
-            # How long the list is, only its first word says: that one is a command of its own.
+            # The numbers are looked at before the bitmaps are asked for.
             self._count_words(job.ids_in, 1)
-            self._count_section(job.ids_in + WORD_BYTES, (header & 0xFFFFFFFF) + (header >> 32),
+            self._count_section(job.ids_in + WORD_BYTES, survivor_words(job.tokens, job.heads) - 1,
                                 self.config.max_tokens)
         result.tokens_alive[self.cascade.tokens_alive] = True
         result.heads_alive[self.cascade.heads_alive] = True
@@ -179,38 +238,29 @@ class _Run:
 
     # -- bytes ----------------------------------------------------------------------------------------
 
-    def _count_query_head(self, head: int, query_head: int, place: np.ndarray, again: np.ndarray,
-                          kept: np.ndarray) -> None:
-        job = self.job
-        self._count_rows("q", query_head, place)
-        for keys in self.lengths[again]:
-            self._count_rows("k_lsb", head, self.ids[:keys])
-        uses = kept.sum(axis=0) if job.generate else kept[again].sum(axis=0)
-        self._count_rows("v_msb", head, self.ids, uses)
-        if job.v_lsb:
-            self._count_rows("v_lsb", head, self.ids, kept[again].sum(axis=0))
-        row = -(-2 * job.dim // self.config.beat_bytes) * self.config.beat_bytes
-        self.result.bytes["out"] += len(place) * row
+    def _count_head(self, head: int, again: np.ndarray, kept: np.ndarray) -> None:
+        """Counts the rows that the query heads of a K/V head read. `again` [group, rows]: queries that fetched LSBs;
+        `kept` [group, rows, alive]: values used. Rows of K and V are shared by all of them, LSBs by key as well."""
+        job, keys = self.job, len(self.ids)
+        flat_queries = int(again.sum())
+        # A flat query of a prompt starts anew, with its Q row.
+        self._count_rows("q", again.size + (0 if job.generate else flat_queries))
+        self._count_rows("k_msb", keys)
+        self._count_rows("k_lsb", int(self.result.lsb_keys[head].sum()))
+        if job.generate:
+            self._count_rows("v_msb", int(kept.any(axis=(0, 1)).sum()))
+            v_lsb = int(kept[again].any(axis=0).sum())
+        else:
+            self._count_rows("v_msb", keys)
+            v_lsb = keys if flat_queries else 0
+        self._count_rows("v_lsb", v_lsb if job.v_lsb else 0)
+        self.result.bytes["out"] += again.size * row_beats(job.dim, OUT_BITS, self.config) * self.config.beat_bytes
 
-    def _count_keys(self, head: int) -> None:
-        """K's MSB rows of a head. Generation reads both rows of a pair at once, if both heads are alive."""
-        job, partner = self.job, head ^ 1
-        if not (job.pair and job.generate and partner < job.heads and self.result.heads_alive[partner]):
-            self._count_rows("k_msb", head, self.ids)
-        elif head < partner:
-            self._count_rows("k_msb", head, self.ids, together=2)
-
-    def _count_rows(self, name: str, head: int, ids: np.ndarray, times: np.ndarray | None = None,
-                    together: int = 1) -> None:
-        """Counts rows `ids` of one plane, each read `times` times, and their bytes. `together`: so many rows that lie
-        side by side from that of `head` on are read as one."""
+    def _count_rows(self, name: str, rows: int) -> None:
+        """Counts rows of one plane and their bytes: whole beats."""
         job, c = self.job, self.config
-        nbytes = together * row_bytes(job.dim, job.width(name))
-        base = getattr(job, f"{name}_base") + job.head_offset(name, head)
-        beats = row_beats(base + ids * getattr(job, f"{name}_token_stride"), nbytes, c)
-        total = beats.sum() if times is None else (beats * times).sum()
-        self.result.bytes[name] += int(total) * c.beat_bytes
-        self.result.rows[name] += together * (len(ids) if times is None else int(times.sum()))
+        self.result.bytes[name] += rows * row_beats(job.dim, job.width(name), c) * c.beat_bytes
+        self.result.rows[name] += rows
 
     def _count_section(self, addr: int, words: int, longest: int) -> None:
         """Adds the bytes of words that are read in commands of at most `longest`."""
@@ -219,5 +269,5 @@ class _Run:
 
     def _count_words(self, addr: int, words: int) -> None:
         """Adds the bytes of `words` 64-bit words read as one command, or written as one section, at `addr`."""
-        beats = int(row_beats(addr, WORD_BYTES * words, self.config))
+        beats = int(touched_beats(addr, WORD_BYTES * words, self.config))
         self.result.bytes["other"] += beats * self.config.beat_bytes

@@ -21,6 +21,9 @@ from .batch_cascade import BatchCascade
 from .batch_operands import Rows
 from .batch_part import Part
 from .decision import flat
+from .give_back import given_back
+from .kept import generation_orders, kept_in_order, prompt_orders
+from .mass import mass_counts
 from .requantise import requantise
 
 #: Called with the probabilities of every row from K's MSBs and from all bits of K [rows, n], and pmax of the former.
@@ -31,7 +34,8 @@ Watch = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 class BatchResult:
     """What a job leaves behind, as `LayerResult` with a leading axis of sequences; bytes and rows are int64
     [sequences]. `pmax` [sequences, alive query heads, rows]: largest probability from K's MSBs alone, LSB 2^−12.
-    `macs`: multiply-accumulates of every sequence in Q×K, again for rows with LSBs, and in Prob×V."""
+    `macs`: multiply-accumulates of every sequence in Q×K, again for rows with LSBs, and in Prob×V. `kept` [sequences,
+    query heads, rows]: values used; `lsb_keys` [sequences, heads, tokens]: keys whose LSBs were read."""
 
     job: LayerJob
     out: np.ndarray
@@ -44,6 +48,8 @@ class BatchResult:
     rows: dict[str, np.ndarray]
     token_scores: np.ndarray
     head_scores: np.ndarray
+    kept: np.ndarray
+    lsb_keys: np.ndarray
     macs: dict[str, np.ndarray] = field(default_factory=dict)
 
     def one(self, sequence: int) -> LayerResult:
@@ -52,7 +58,8 @@ class BatchResult:
         return LayerResult(self.out[b], self.written[b], self.refetched[b], self.tokens_alive[b], self.heads_alive[b],
                            {name: int(n[b]) for name, n in self.bytes.items()},
                            {name: int(n[b]) for name, n in self.rows.items()},
-                           token_scores=self.token_scores[b], head_scores=self.head_scores[b])
+                           token_scores=self.token_scores[b], head_scores=self.head_scores[b], kept=self.kept[b],
+                           lsb_keys=self.lsb_keys[b])
 
 
 class BatchAccelerator:
@@ -76,37 +83,61 @@ class BatchAccelerator:
         lengths = np.arange(1, rows + 1) if causal else np.full(rows, ids.shape[1])
         part = Part(job, self.config, heads, ids, lengths)
         scores = part.scorer(q, k)
-        probs, pmax, again = self._probabilities(part, scores)
-        if job.keep_values < ids.shape[1]:
-            kept = self.config.engine.golden_mask()(probs, job.keep_values, lengths)
-        else:
-            kept = np.broadcast_to(np.arange(ids.shape[1]) < lengths[:, None], probs.shape)
-        rough, exact = part.weigh(np.where(kept, probs, 0), v)
+        probs, pmax, again, listed = self._probabilities(part, scores, q)
+        kept = self._kept(part, probs)
+        weights = np.where(kept, probs, 0)
+        rough, exact = part.weigh(weights, v)
         acc = np.where(again[..., None], exact, rough)
-        out = requantise(acc, part.scale("out_mant")[..., None], part.scale("out_shift")[..., None])
+        mant, shift = part.scale("out_mant"), part.scale("out_shift")
+        if job.give_back:
+            mant, shift = given_back(mant, shift, probs.sum(axis=-1), weights.sum(axis=-1))
+        out = requantise(acc, mant[..., None], shift[..., None])
         self.cascade.finish(probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4)))
         traffic = Traffic(self.config, job, heads, ids)
-        traffic.all(lengths, again, kept, descriptor)
+        traffic.all(again, kept, listed, descriptor)
         tokens, alive_heads = part.masks()
         return BatchResult(
             job, part.spread(out), part.spread(np.ones(again.shape, dtype=bool)), part.spread(again), tokens,
             alive_heads, pmax.reshape(len(ids), -1, rows), traffic.bytes, traffic.rows,
             self.cascade.token_scores[:, :job.tokens].copy(), self.cascade.head_scores[:, :job.heads].copy(),
-            part.macs(again, kept))
+            part.spread(kept.sum(axis=-1)), part.spread_keys(listed), part.macs(again, kept, listed))
 
-    def _probabilities(self, part: Part, scores: Callable[[bool], np.ndarray]
-                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Final probabilities [sequences, heads, group, rows, n], pmax from K's MSBs, and which rows took LSBs."""
+    def _kept(self, part: Part, probs: np.ndarray) -> np.ndarray:
+        """Values used [sequences, heads, group, rows, n]."""
+        job, lengths, n = part.job, part.lengths, probs.shape[-1]
+        if job.keep_values >= n and not job.mass_share:
+            return np.broadcast_to(np.arange(n) < lengths[:, None], probs.shape)
+        orders = (generation_orders(part.ids, part.heads, self.config) if job.generate
+                  else prompt_orders(n, part.heads, self.config))
+        keep: int | np.ndarray = min(job.keep_values, n)
+        if job.mass_share:
+            keep = np.minimum(keep, mass_counts(probs, job.mass_share))
+        return kept_in_order(self.config.engine.golden_mask(), probs, keep, lengths, orders[:, :, None, None])
+
+    def _probabilities(self, part: Part, scores: Callable[[bool], np.ndarray], q: np.ndarray
+                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Final probabilities [sequences, heads, group, rows, n], pmax from K's MSBs, which rows took LSBs, of which
+        keys [sequences, heads, n]."""
         job = part.job
-        probs, pmax = part.softmax(scores(True))
+        rough = scores(True)
+        probs, pmax = part.softmax(rough)
         again = np.zeros(pmax.shape, dtype=bool)
         if job.k_lsb:
             again = np.asarray(flat(pmax, job.threshold), dtype=bool)
         if self.watch is not None:
             n = probs.shape[-1]
             self.watch(probs.reshape(-1, n), part.softmax(scores(False))[0].reshape(-1, n), pmax.reshape(-1))
-        if again.all():
-            probs, _ = part.softmax(scores(False))
-        elif again.any():
-            probs[again] = part.softmax(scores(False), again)[0]
-        return probs, pmax, again
+        # The list of a gang that has a flat member.
+        flat_gangs = np.asarray(again.any(axis=(2, 3)))
+        listed = np.broadcast_to(flat_gangs[..., None], (*again.shape[:2], probs.shape[-1]))
+        if again.any():
+            exact = scores(False)
+            if job.lsb_by_key:
+                listed = listed & part.near(rough, job.lsb_margin).any(axis=(2, 3))
+                middle = part.query_sums(q)[..., None] << job.k_lsb >> 1
+                exact = np.where(listed[:, :, None, None], exact - middle, rough)
+            if again.all():
+                probs, _ = part.softmax(exact)
+            else:
+                probs[again] = part.softmax(exact, again)[0]
+        return probs, pmax, again, listed

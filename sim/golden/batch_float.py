@@ -14,6 +14,7 @@ from spatten_hw.host.job import LayerJob
 from .batch_cascade import BatchCascade
 from .batch_operands import Rows
 from .batch_part import Part
+from .mass import MASS_ONE, mass_counts_float
 
 
 class BatchFloat:
@@ -37,10 +38,15 @@ class BatchFloat:
         e = np.exp(scores - scores.max(axis=-1, keepdims=True))
         probs = e / e.sum(axis=-1, keepdims=True)
         weights = probs
-        if job.keep_values < ids.shape[1]:
+        if job.keep_values < ids.shape[1] or job.mass_share:
             golden = self.config.engine.golden_mask()
+            keep: int | np.ndarray = min(job.keep_values, ids.shape[1])
+            if job.mass_share:
+                keep = np.minimum(keep, mass_counts_float(probs, job.mass_share / MASS_ONE))
             # Not negative, so their bits are integers in the same order.
-            weights = np.where(golden(probs.view(np.int64), job.keep_values, lengths), probs, 0.0)
+            weights = np.where(golden(probs.view(np.int64), keep, lengths), probs, 0.0)
         out, _ = part.weigh(weights, Rows(v, v))
+        if job.give_back:
+            out *= (probs.sum(axis=-1) / weights.sum(axis=-1))[..., None]
         self.cascade.finish(probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4)))
         return part.spread(out)

@@ -11,6 +11,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 
 from .batch_operands import Rows, pick
+from .near import near_keys
 from .softmax import softmax
 
 
@@ -39,13 +40,26 @@ class Part:
 
     def softmax(self, scores: np.ndarray, chosen: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities and pmax of scores [sequences, heads, group, rows, n]; `chosen` [… , rows]: of those rows."""
-        lead = scores.shape[:-1]
-        # Scales have no axis of rows, lengths no other one.
-        lengths, mant, pre, post = (np.broadcast_to(x, lead) for x in (
-            self.lengths, *(self.scale(name) for name in ("score_mant", "score_pre", "score_post"))))
+        lengths, mant, pre, post = self._scaling(scores.shape[:-1])
         if chosen is not None:
             scores, lengths, mant, pre, post = (x[chosen] for x in (scores, lengths, mant, pre, post))
         return softmax(scores, lengths, mant, pre, post, self.config.max_tokens)
+
+    def near(self, scores: np.ndarray, margin: int) -> np.ndarray:
+        """Keys near the largest of scores [sequences, heads, group, rows, n]."""
+        return near_keys(scores, margin, *self._scaling(scores.shape[:-1]))
+
+    def _scaling(self, lead: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Lengths of vectors of shape `lead` and how their scores become exponents."""
+        # Scales have no axis of rows, lengths no other one.
+        lengths, mant, pre, post = (np.broadcast_to(x, lead) for x in (
+            self.lengths, *(self.scale(name) for name in ("score_mant", "score_pre", "score_post"))))
+        return lengths, mant, pre, post
+
+    def query_sums(self, q: np.ndarray) -> np.ndarray:
+        """Σ of the elements of every alive query head's only query [sequences, heads, group, 1] (generation)."""
+        sums = q.sum(axis=-1).reshape(len(q), self.job.heads, self.job.group, 1)
+        return sums[np.arange(len(q))[:, None], self.heads]
 
     def scorer(self, q: np.ndarray, k: Rows) -> Callable[[bool], np.ndarray]:
         """A function that gives the exact scores of what is alive, from K's MSBs (True) or from all its bits."""
@@ -112,9 +126,19 @@ class Part:
         np.put_along_axis(heads, self.heads, True, axis=1)
         return tokens, heads
 
-    def macs(self, again: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:
+    def spread_keys(self, listed: np.ndarray) -> np.ndarray:
+        """Masks [sequences, alive heads, alive tokens] at their places: [sequences, heads, tokens]."""
+        full = np.zeros((len(self.ids), self.job.heads, self.job.tokens), dtype=bool)
+        full[np.arange(len(self.ids))[:, None, None], self.heads[:, :, None], self.ids[:, None, :]] = listed
+        return full
+
+    def macs(self, again: np.ndarray, kept: np.ndarray, listed: np.ndarray) -> dict[str, np.ndarray]:
         """Multiply-accumulates [sequences] of Q×K, of its replays with LSBs, and of Prob×V."""
+        if self.job.generate:  # one query per head: the keys of its list
+            replays = (again.sum(axis=(2, 3)) * listed.sum(axis=2)).sum(axis=1)
+        else:
+            replays = (again * self.lengths).sum(axis=(1, 2, 3))
         keys = self.heads.shape[1] * self.job.group * int(self.lengths.sum())
         return {"scores": np.full(len(self.ids), keys * self.job.dim),
-                "replays": (again * self.lengths).sum(axis=(1, 2, 3)) * self.job.dim,
+                "replays": replays * self.job.dim,
                 "values": kept.sum(axis=(1, 2, 3, 4)) * self.job.dim}

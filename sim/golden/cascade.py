@@ -7,7 +7,6 @@ min(total, maximum), so the order of adds does not matter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,10 +26,29 @@ def keep_best(scores: ArrayLike, keep: int, protected: ArrayLike | None = None) 
     return np.sort(order[:keep])
 
 
+def bitmap_words(limit: int) -> int:
+    """64-bit words of a bitmap of `limit` bits."""
+    return -(-limit // 64)
+
+
+def to_bitmap(ids: ArrayLike, limit: int) -> list[int]:
+    """Words of the bitmap of `ids` below `limit`: bit i of word w is id 64·w + i."""
+    words = [0] * bitmap_words(limit)
+    for n in np.asarray(ids, dtype=np.int64).tolist():
+        words[n // 64] |= 1 << n % 64
+    return words
+
+
+def from_bitmap(words: list[int]) -> np.ndarray:
+    """Ascending int64 ids of a bitmap's words."""
+    return np.array([64 * at + n for at, word in enumerate(words) for n in range(64) if word >> n & 1], dtype=np.int64)
+
+
 class Cascade:
     """State of one accelerator between layers.
 
     `tokens_alive`, `heads_alive`: ascending int64 arrays (empty after reset and after an error).
+    `tokens`, `heads`: those of the job prepared last, as many bits as bitmaps that are saved have.
     `token_scores` int64 `[max_tokens]`, `head_scores` int64 `[max_heads]`: totals by id, 0 after reset.
     A job is an object or mapping with the names of `descriptor.FIELDS`.
     """
@@ -41,6 +59,7 @@ class Cascade:
         self.head_max = (1 << config.head_score_bits) - 1
         self.token_scores = np.zeros(config.max_tokens, dtype=np.int64)
         self.head_scores = np.zeros(config.max_heads, dtype=np.int64)
+        self.tokens = self.heads = 0
         self.forget()
 
     def forget(self) -> None:
@@ -57,7 +76,7 @@ class Cascade:
             raise
 
     def _prepare(self, job: object, ids: ArrayLike | None, scores: ArrayLike | None) -> None:
-        tokens, heads = _get(job, "tokens"), _get(job, "heads")
+        tokens, heads = self.tokens, self.heads = _get(job, "tokens"), _get(job, "heads")
         if _get(job, "clear_scores"):
             self.clear_scores()
         if _get(job, "load_scores"):
@@ -100,9 +119,10 @@ class Cascade:
         self.head_scores[:] = 0
 
     def save_ids(self) -> np.ndarray:
-        """uint64 words as stored at ids_out."""
+        """uint64 words as stored at ids_out: counts, then the bitmap of the job's tokens, then that of its heads."""
         header = len(self.tokens_alive) | len(self.heads_alive) << 32
-        return np.concatenate([[header], self.tokens_alive, self.heads_alive]).astype(np.uint64)
+        return np.array([header, *to_bitmap(self.tokens_alive, self.tokens),
+                         *to_bitmap(self.heads_alive, self.heads)], dtype=np.uint64)
 
     def save_scores(self, tokens: int, heads: int) -> np.ndarray:
         """uint64 words as stored at scores_out."""
@@ -111,15 +131,18 @@ class Cascade:
     def load_ids(self, words: ArrayLike, tokens: int, heads: int) -> None:
         """The inverse of `save_ids`, checked against the job; extra words are ignored."""
         w = [int(x) for x in np.asarray(words, dtype=np.uint64)]
-        n_tokens, n_heads = w[0] & 0xFFFFFFFF, w[0] >> 32
-        if not (1 <= n_tokens <= tokens and 1 <= n_heads <= heads):
-            raise CascadeError(f"saved state has {n_tokens} tokens and {n_heads} heads, job {tokens} and {heads}")
-        lists = (("token", w[1:1 + n_tokens], tokens), ("head", w[1 + n_tokens:1 + n_tokens + n_heads], heads))
-        for what, ids, limit in lists:
-            if any(b <= a for a, b in pairwise(ids)) or ids[-1] >= limit:
-                raise CascadeError(f"saved {what}s are not strictly ascending below {limit}")
-        self.tokens_alive = np.array(lists[0][1], dtype=np.int64)
-        self.heads_alive = np.array(lists[1][1], dtype=np.int64)
+        counts = w[0] & 0xFFFFFFFF, w[0] >> 32
+        if not (1 <= counts[0] <= tokens and 1 <= counts[1] <= heads):
+            raise CascadeError(f"saved state has {counts[0]} tokens and {counts[1]} heads, job {tokens} and {heads}")
+        at, alive = 1, []
+        for what, count, limit in (("token", counts[0], tokens), ("head", counts[1], heads)):
+            size = bitmap_words(limit)
+            ids = from_bitmap(w[at:at + size])
+            if len(ids) != count or ids[-1] >= limit:
+                raise CascadeError(f"saved {what}s are not {count} below {limit}")
+            alive.append(ids)
+            at += size
+        self.tokens_alive, self.heads_alive = alive
 
     def load_scores(self, words: ArrayLike, tokens: int, heads: int) -> None:
         """The inverse of `save_scores`; totals past `tokens` and `heads` become 0, words saturate."""

@@ -11,6 +11,8 @@ import numpy as np
 from spatten_hw.host.results import LayerStats, Outputs
 from spatten_hw.host.workload import Workload
 
+from .mass import MASS_ONE, mass_counts_float
+
 
 def keep_largest(scores: np.ndarray, candidates: np.ndarray, count: int | None,
                  protected: np.ndarray | None = None) -> np.ndarray:
@@ -49,22 +51,35 @@ def attention_probabilities(q: np.ndarray, k: np.ndarray, causal: bool) -> np.nd
     return e / e.sum(axis=1, keepdims=True)
 
 
-def prune_values(probs: np.ndarray, count: int | None, causal: bool) -> np.ndarray:
-    """Mask of the `count` largest probabilities of every row, ties to the lowest key, masked keys never."""
+def prune_values(probs: np.ndarray, count: int | None, causal: bool, mass: float = 0.0) -> np.ndarray:
+    """Mask of the `count` largest probabilities of every row, ties to the lowest key, masked keys never; with `mass` of
+    no more than reach this share of the row's sum."""
     visible = not_later(*probs.shape) if causal else np.ones(probs.shape, dtype=bool)
-    if count is None or count >= probs.shape[1]:
+    n = probs.shape[1]
+    if not mass and (count is None or count >= n):
         return visible
-    order = np.argsort(np.where(visible, -probs, np.inf), axis=1, kind="stable")[:, :count]
+    keep = np.full(len(probs), n if count is None else count)
+    if mass:
+        keep = np.minimum(keep, mass_counts_float(probs, mass))
+    order = np.argsort(np.where(visible, -probs, np.inf), axis=1, kind="stable")
     kept = np.zeros(probs.shape, dtype=bool)
-    np.put_along_axis(kept, order, True, axis=1)
+    np.put_along_axis(kept, order, np.arange(n) < keep[:, None], axis=1)
     return kept & visible
 
 
-def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, keep_values: int | None, causal: bool
-           ) -> tuple[np.ndarray, np.ndarray]:
+def weigh(probs: np.ndarray, v: np.ndarray, keep_values: int | None, causal: bool, mass: float = 0.0,
+          give_back: bool = False) -> np.ndarray:
+    """Outputs [nq, D] of probabilities [nq, n] over rows v [n, D]; `give_back`: times all of them / the kept ones."""
+    kept = np.where(prune_values(probs, keep_values, causal, mass), probs, 0.0)
+    out = kept @ v
+    return out * (probs.sum(axis=1) / kept.sum(axis=1))[:, None] if give_back else out
+
+
+def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, keep_values: int | None, causal: bool, mass: float = 0.0,
+           give_back: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Outputs [nq, D] of a head over alive rows q [nq, D], k, v [n, D], and the importance [n] it gives the tokens."""
     probs = attention_probabilities(q, k, causal)
-    return np.where(prune_values(probs, keep_values, causal), probs, 0.0) @ v, probs.sum(axis=0)
+    return weigh(probs, v, keep_values, causal, mass, give_back), probs.sum(axis=0)
 
 
 def run_float(w: Workload) -> Outputs:
@@ -99,7 +114,8 @@ def _layer(w: Workload, step: int, layer: int, alive: np.ndarray, heads: np.ndar
     for head in np.flatnonzero(np.repeat(heads, s.group)):
         kv = head // s.group
         q, k, v = w.real["q"][layer, head, queries], w.real["k"][layer, kv, ids], w.real["v"][layer, kv, ids]
-        values, importance = attend(q, k, v, o.keep_values[step][layer], causal)
+        values, importance = attend(q, k, v, o.keep_values[step][layer], causal,
+                                    o.rules.mass_share / MASS_ONE, o.rules.give_back)
         token_scores[ids] += importance
         head_scores[kv] += np.abs(values).sum()
         out[head, [0] if o.generate else ids] = values

@@ -42,6 +42,23 @@ def softmax(scores: ArrayLike, lengths: ArrayLike, mant: ArrayLike, pre: ArrayLi
     return probs.reshape(s.shape), pmax.reshape(lead)
 
 
+def exponents(scores: ArrayLike, lengths: ArrayLike, mant: ArrayLike, pre: ArrayLike, post: ArrayLike) -> np.ndarray:
+    """y of every score, 14 fraction bits: how far it lies below its row's largest, in octaves, saturated. Arguments as
+    in `softmax`; scores that are not there have no meaning."""
+    s = np.asarray(scores, dtype=np.int64)
+    length, mant_, pre_, post_ = (
+        np.broadcast_to(np.asarray(a, dtype=np.int64), s.shape[:-1])[..., None] for a in (lengths, mant, pre, post))
+    live = np.arange(s.shape[-1]) < length
+    top = np.where(live, s, np.iinfo(np.int64).min).max(axis=-1, keepdims=True)
+    return _exponents(np.where(live, top - s, 0), mant_, pre_, post_)
+
+
+def _exponents(below: np.ndarray, mant: np.ndarray, pre: np.ndarray, post: np.ndarray) -> np.ndarray:
+    scaled = np.minimum(round_shift(below, pre), (1 << D_BITS) - 1)
+    scaled *= mant
+    return np.minimum(round_shift(scaled, post), (1 << Y_BITS) - 1)
+
+
 def _rows(scores: np.ndarray, length: np.ndarray, mant: np.ndarray, pre: np.ndarray, post: np.ndarray,
           max_tokens: int) -> tuple[np.ndarray, np.ndarray]:
     filled = length > 0
@@ -51,9 +68,7 @@ def _rows(scores: np.ndarray, length: np.ndarray, mant: np.ndarray, pre: np.ndar
     else:
         top = np.where(live, scores, np.iinfo(np.int64).min).max(axis=1, keepdims=True)
         below = np.where(live, top - scores, 0)
-    scaled = np.minimum(round_shift(below, pre[:, None]), (1 << D_BITS) - 1)
-    scaled *= mant[:, None]
-    y = np.minimum(round_shift(scaled, post[:, None]), (1 << Y_BITS) - 1)
+    y = _exponents(below, mant[:, None], pre[:, None], post[:, None])
     fraction = sum_fraction(max_tokens)
     terms = _terms(fraction)[y]
     if live is not None:

@@ -39,8 +39,3 @@ def topk_mask(keys: ArrayLike, k: ArrayLike, lengths: ArrayLike | None = None) -
     mask = np.zeros(values.shape, dtype=bool)
     np.put_along_axis(mask, order, kept, axis=-1)
     return mask
-
-
-def topk_indices(keys: ArrayLike, k: int) -> np.ndarray:
-    """Indices kept of one vector, ascending."""
-    return np.flatnonzero(topk_mask(np.asarray(keys), k))

@@ -20,26 +20,12 @@
 struct DesignRules {
     uint64_t longest_read = 0, longest_write = 0;  // beats of a burst
     uint64_t read_ids = 0, write_ids = 0;          // ids are below
-    uint64_t unique_reads = 0;   // an id is free, on all channels, until the last beat of its burst has come back
+    uint64_t reads_per_id = 0;   // bursts of a channel with the same id that are open together
     uint64_t open_writes = 0;    // bursts of a channel without a response
     uint64_t write_lead = 0;     // bursts whose data end before their address is taken
 };
 
-// Read ids in use on any channel of a design.
-struct OpenReads {
-    std::vector<uint8_t> busy;
-    bool take(uint64_t id) {
-        if (id >= busy.size()) busy.resize(id + 1);
-        bool taken = busy[id];
-        busy[id] = 1;
-        return !taken;
-    }
-    void give(uint64_t id) {
-        if (id < busy.size()) busy[id] = 0;
-    }
-};
-
-// `Pins` holds pointers to the signals of one port. `rules`, `reads`: shared by the ports of a design.
+// `Pins` holds pointers to the signals of one port. `rules`: shared by the ports of a design.
 template <class Pins, unsigned BEAT_BYTES>
 class AxiChecker {
 public:
@@ -49,14 +35,14 @@ public:
 
     std::string error;  // the first rule broken
 
-    AxiChecker(const Pins& pins, const DesignRules& rules, OpenReads& reads, unsigned number)
-        : p_(pins), rules_(rules), open_reads_(reads), name_("m_axi_" + std::to_string(number)) {}
+    AxiChecker(const Pins& pins, const DesignRules& rules, unsigned number)
+        : p_(pins), rules_(rules), name_("m_axi_" + std::to_string(number)) {}
 
     void fail(uint64_t now, const std::string& what) {
         if (error.empty()) error = "cycle " + std::to_string(now) + ", " + name_ + ": " + what;
     }
 
-    // Forgets everything in flight. (Ids in use are the owner's, who resets all ports of a design at once.)
+    // Forgets everything in flight.
     void reset() {
         ar_.reset(), aw_.reset(), w_.reset(), r_.reset(), b_.reset();
         reads_.clear(), answers_.clear(), writes_.clear(), early_.clear();
@@ -117,7 +103,7 @@ private:
         held(ar_, valid, ready, a, "AR");
         if (!valid || !ready) return;
         check_address(a, "AR", rules_.longest_read, rules_.read_ids);
-        if (rules_.unique_reads && !open_reads_.take(a.id))
+        if (rules_.reads_per_id && pending(reads_, a.id).size() >= rules_.reads_per_id)
             say("AR at " + hex(a.addr) + ": id " + std::to_string(a.id) + " is still in use");
         pending(reads_, a.id).push_back(a.len + 1);
     }
@@ -198,7 +184,6 @@ private:
         std::vector<unsigned>& left = reads_[id];
         if (--left.front()) return;
         left.erase(left.begin());
-        open_reads_.give(id);
     }
 
     bool check_b() {
@@ -218,7 +203,6 @@ private:
 
     const Pins& p_;
     const DesignRules& rules_;
-    OpenReads& open_reads_;
     std::string name_;
     uint64_t now_ = 0;
     Held<AxiAddress> ar_, aw_;

@@ -27,7 +27,6 @@
 struct Shared {
     Options options;
     DesignRules rules;
-    OpenReads reads;
     Classes classes;
 };
 
@@ -47,7 +46,7 @@ public:
 
     Channel(Pins pins, Shared& shared, unsigned number)
         : pins_(pins), shared_(shared), options_(shared.options), number_(number), random_(0),
-          checker_(pins_, shared.rules, shared.reads, number) { restart(); }
+          checker_(pins_, shared.rules, number) { restart(); }
 
     std::string& error() { return checker_.error; }  // the first rule broken
 

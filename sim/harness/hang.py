@@ -5,7 +5,6 @@ Names of units and streams are those of `spatten_hw/probe.py`.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,12 +38,12 @@ def slow_patience(config: SpAttenConfig, patience: int = PATIENCE) -> int:
 @dataclass(frozen=True)
 class OpenAccesses:
     """What is open on a memory port: channels on which something is `offered` ("AR", "AW", "W") and not taken; reads
-    without their last beat (operand, address, beats left, age in cycles); addresses of complete writes without an
+    without their last beat (id, address, beats left, age in cycles); addresses of complete writes without an
     answer; numbers of write addresses without all their data, and of beats without an address."""
 
     channel: int
     offered: tuple[str, ...]
-    reads: tuple[tuple[str, int, int, int], ...]
+    reads: tuple[tuple[int, int, int, int], ...]
     writes: tuple[int, ...]
     no_data: int
     no_address: int
@@ -103,10 +102,10 @@ class Hang:
             lines.append(f"{unit}: {'; '.join(waits) or 'has work and waits for nobody seen from outside'}")
         lines.append(f"nothing offered: {', '.join(self.idle)}")
         for m in self.memory:
-            kinds = Counter(kind for kind, *_ in m.reads)
-            reads = ", ".join(f"{n} of {kind}" for kind, n in kinds.items()) or "none"
+            reads = str(len(m.reads) or "none")
             if m.reads:
-                reads += f" (the oldest for {max(age for *_, age in m.reads)} cycles)"
+                oldest = max(m.reads, key=lambda read: read[3])
+                reads += f" (the oldest, of {oldest[1]:#x}, for {oldest[3]} cycles)"
             lines.append(f"{memory(m.channel)}: reads unanswered: {reads}; writes unanswered: {len(m.writes)}, without "
                          f"all data: {m.no_data}, beats without address: {m.no_address}; offered and not taken: "
                          f"{', '.join(m.offered) or 'nothing'}")
@@ -121,24 +120,15 @@ class HangError(UserError, HarnessError):
         super().__init__(hang.summary)
 
 
-def open_accesses(config: SpAttenConfig, channel: int, words: list[int]) -> OpenAccesses:
+def open_accesses(channel: int, words: list[int]) -> OpenAccesses:
     """From the words of `Channel::open` of channel.h."""
     ar, aw, w, reads, writes, no_data, no_address = words[:7]
     rest = words[7:]
     of_reads = [rest[4 * n:4 * n + 4] for n in range(reads)]
     offered = tuple(name for name, on in (("AR", ar), ("AW", aw), ("W", w)) if on)
     return OpenAccesses(
-        channel, offered, tuple((operand(config, id_), address, left, age) for id_, address, left, age in of_reads),
+        channel, offered, tuple((id_, address, left, age) for id_, address, left, age in of_reads),
         tuple(rest[4 * reads + 1::2][:writes]), no_data, no_address)
-
-
-def operand(config: SpAttenConfig, read_id: int) -> str:
-    """What a read of this AXI id fetches: the fetcher numbers its ports so."""
-    port = read_id // config.ids_per_port
-    if port < config.k_ports:
-        return "K"
-    port -= config.k_ports
-    return "V" if port < config.v_ports else "Q" if port == config.v_ports else "descriptors and state"
 
 
 def find_waits(config: SpAttenConfig, shown: np.ndarray, ports: tuple[OpenAccesses, ...]) -> tuple[
@@ -170,8 +160,7 @@ def _memory_waits(ports: tuple[OpenAccesses, ...], valid: dict[str, bool]) -> li
         name = memory(p.channel)
         # A beat that is offered and not taken: fetch is to blame.
         if p.reads and not valid[f"r{p.channel}"]:
-            kinds = " and ".join(dict.fromkeys(kind for kind, *_ in p.reads))
-            found.setdefault(("fetch", f"reads of {kinds} are unanswered"), []).append(name)
+            found.setdefault(("fetch", "reads are unanswered"), []).append(name)
         for on, why in ((p.writes, "writes are unanswered"), ("AW" in p.offered, "it does not take write addresses")):
             if on:
                 found.setdefault(("write", why), []).append(name)

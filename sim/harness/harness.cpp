@@ -35,7 +35,7 @@ enum Access { WRITE = 1, READ = 2 };
 struct Harness {
     VerilatedContext context;
     std::unique_ptr<Top> top;
-    Shared shared{{}, {}, {}, Classes(CHANNELS, BEAT_BYTES)};
+    Shared shared{{}, {}, Classes(CHANNELS, BEAT_BYTES)};
     Options& options = shared.options;
     std::vector<std::unique_ptr<Memory>> memories;
     Random random{1};
@@ -149,7 +149,6 @@ struct Harness {
         top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
         top->s_axil_bready = top->s_axil_rready = 0;
         for (auto& m : memories) m->reset();
-        shared.reads.busy.clear();
         control_b.reset(), control_r.reset();
         probe.reset(cycles);
         hung = 0;

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.layout import scatter
+from spatten_hw.host.words import place_of_words
 from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS
 from spatten_hw.interface.registers import register_map
+from spatten_hw.interface.validate import descriptor_address_bad
 
 from .variant import COVERAGE
 
@@ -40,12 +41,9 @@ class JobLog:
             self._note(self._address["JOB_ADDR_HI"] << 32 | self._address["JOB_ADDR_LO"])
 
     def _note(self, address: int) -> None:
-        header = bytearray(8 * HEADER_WORDS)
-        if address + len(header) > 1 << self.config.addr_bits:
+        if descriptor_address_bad(self.config, address):
             return  # such a job is refused
-        for piece in scatter(address, len(header), self.config):
-            for at, byte in zip(piece.index, self._read(piece.channel, piece.local, len(piece.index)), strict=True):
-                header[at] = byte
+        header = self._read(*place_of_words(address, self.config), 8 * HEADER_WORDS)
         words = [int.from_bytes(header[i:i + 8], "little") for i in range(0, len(header), 8)]
         fields = {f.name: words[f.word] >> f.lsb & ((1 << f.width) - 1) for f in FIELDS}
         with self._file.open("a") as out:

@@ -34,7 +34,7 @@ class Observer(Simulation):
         ports = []
         for channel in range(self.config.channels):
             count = self._lib.spatten_open(self._open(), channel, ctypes.byref(words))
-            ports.append(open_accesses(self.config, channel, array_at(words.value, count, np.uint64).tolist()))
+            ports.append(open_accesses(channel, array_at(words.value, count, np.uint64).tolist()))
         count = self._lib.spatten_shown(self._open(), ctypes.byref(words))
         shown = array_at(words.value, count, np.uint64)
         keys = (ctypes.c_uint64 * MOST_JOBS)()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.write.bursts import burst_beats
-from spatten_hw.write.writer import ADDRESS_DEPTH, MAX_OUTSTANDING
 
 
 @dataclass(frozen=True)
@@ -17,7 +15,7 @@ class DesignRules:
     longest_write: int = 0
     read_ids: int = 0        # ids are below
     write_ids: int = 0
-    unique_reads: int = 0    # 1: an id is free, on all channels, until the last beat of its burst has come back
+    reads_per_id: int = 0    # bursts of a channel with the same id that are open together
     open_writes: int = 0     # bursts of a channel without a response
     write_lead: int = 0      # bursts whose data end before their address is taken
 
@@ -28,6 +26,10 @@ NO_RULES = DesignRules()
 
 def rules_of(c: SpAttenConfig) -> DesignRules:
     """The promises of the accelerator of `c`: `bus/`, `fetch/` and `write/` in docs/architecture.md."""
+    from spatten_hw.write.bursts import burst_beats
+    from spatten_hw.write.writer import ADDRESS_DEPTH, MAX_OUTSTANDING
+
+    # An id is a read in flight, which is two bursts where it crosses a page.
     return DesignRules(
-        longest_read=c.granule_beats, longest_write=burst_beats(c), read_ids=c.requesters * max(2, c.ids_per_port),
-        write_ids=2, unique_reads=1, open_writes=MAX_OUTSTANDING, write_lead=ADDRESS_DEPTH)
+        longest_read=c.most_beats, longest_write=burst_beats(c), read_ids=c.reads, write_ids=2, reads_per_id=2,
+        open_writes=MAX_OUTSTANDING, write_lead=ADDRESS_DEPTH)

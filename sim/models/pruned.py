@@ -16,7 +16,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.builder import JobBuilder, dense_rows_bytes
-from spatten_hw.host.layout import Arena, Plane, pack_rows
+from spatten_hw.host.layout import Arena, Plane, Write
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import quantise
 from spatten_hw.host.shape import LayerShape, Precision, check_fits
@@ -70,10 +70,10 @@ class LayerTask:
     def passes(self) -> list[LayerPass]:
         return [self.layer_pass]
 
-    def layer_data(self, layer: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(address, bytes) of the operand planes."""
+    def layer_data(self, layer: int) -> Iterator[Write]:
+        """The operand planes."""
         for plane, values, bits in self.planes:
-            yield plane.base, plane.image(pack_rows(values, bits))
+            yield from plane.images(plane.pack(values, bits))
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
         """Scores stay in the accelerator from layer to layer."""
@@ -163,8 +163,7 @@ class _Layout:
     def __init__(self, config: SpAttenConfig, model: MiniLM, tokens: int, precision: Precision):
         self.tokens = tokens
         self.builder = builder = JobBuilder(config, LayerShape(model.dim, model.heads), precision, Arena(config))
-        # Summarisation reads every row alone.
-        self.planes = {"q": builder.query_plane(tokens), **builder.key_value_planes(tokens, generate=False),
+        self.planes = {"q": builder.query_plane(tokens), **builder.key_value_planes(tokens),
                        "out": builder.out_plane(tokens)}
         self.ids, self.descriptor = builder.ids(tokens), builder.descriptor()
 

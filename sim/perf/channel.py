@@ -57,8 +57,8 @@ class Channel:
         # A layer begins half an interval after the first channel's refresh.
         spread = number * machine.refresh_every // machine.channels if machine.refresh_spread else 0
         self.phase = machine.refresh_every // 2 + spread
-        #: Beats read, and cycles of Prob×V.
-        self.beats = self.worked = 0
+        #: Beats read, steps out of the pool, and cycles of Prob×V.
+        self.beats = self.steps = self.worked = 0
 
     def step(self, now: int) -> None:
         """One cycle."""
@@ -115,6 +115,7 @@ class Channel:
         """The way of a row from the pool through the multipliers."""
         steps = max(row.beats, row.chunks)
         self.pool_free = now + steps
+        self.steps += steps
         self.releases.append((self.pool_free, row.beats))
         ready = now + self.machine.latencies.convert
         if row.kind == QUERY:

@@ -58,7 +58,8 @@ class Generation:
                 raise RuntimeError(f"nothing moves since cycle {last}")
         return Run(self.end + self.lat.finish, {name: count / self.machine.slices for name, count in (
             ("bytes", sum(c.beats for c in self.channels) * self.machine.slices / len(self.channels)),
-            ("Q×K", sum(sum(g.keys) * (g.members + g.flat) for g in self.work) * self.chunks),
+            ("steps", sum(c.steps for c in self.channels) * self.machine.slices / len(self.channels)),
+            ("Q×K", sum(sum(g.keys) * g.members + g.replayed_keys * g.flat for g in self.work) * self.chunks),
             ("Prob×V", sum(c.worked for c in self.channels)))})
 
     def at(self, time: int, what: Callable[[], None]) -> None:
@@ -101,11 +102,14 @@ class Generation:
         self.walker_free = self.now + self.lat.walker + (g if self.lat.walker else 0)
 
     def walk(self) -> None:
-        """The key walk: one row of the lists per cycle into the request queues, if all have room."""
+        """The key walk: one row of the lists per cycle into the request queues, if all have room. LSBs by key are a
+        list like the kept values: a row of it in which nothing is near costs a cycle or, with `skip`, none."""
         if not self.walks or self.now < self.walk_free:
             return
         gang, replay = self.walks[0]
-        live = [s for s, keys in enumerate(gang.keys) if self.walk_row < keys]
+        while replay and self.lat.skip and self.walk_row < gang.rows - 1 and not gang.listed[self.walk_row]:
+            self.walk_row += 1
+        live = gang.listed[self.walk_row] if replay else [s for s, keys in enumerate(gang.keys) if self.walk_row < keys]
         if any(self.waiting(KEY, s) >= self.machine.key_queue for s in live):
             return
         for s in live:
@@ -147,7 +151,7 @@ class Generation:
 
     def replay(self, gang: Gang) -> None:
         """K's LSBs for the flat members."""
-        gang.replayed, gang.scored = True, sum(gang.keys)
+        gang.replayed, gang.scored = True, gang.replayed_keys
         # Behind the walk that is going on.
         self.walks.insert(min(1, len(self.walks)), (gang, True))
 
@@ -174,7 +178,7 @@ class Generation:
         for s, members, flat in row:
             self.put(VALUE, s, gang, self.beats["key"], members)
             gang.due += 1
-            if flat:
+            if flat and not self.layer.static_values:
                 self.put(VALUE, s, gang, self.beats["lsb"], flat)
                 gang.due += 1
         self.gather_row += 1

@@ -20,6 +20,9 @@ class Layer:
     bits: int = 8               # of K and V rows (MSB plane)
     lsb_bits: int = 0           # of their LSB planes; 0: there are none
     flat: float = 0.0           # share of the queries that fetch them
+    near: float = 0.0           # LSBs by key: share of the keys near a query; 0: LSBs of all keys
+    static_values: bool = False     # V has no LSB plane
+    uneven: float = 0.0         # values by mass: standard deviation of the number kept, of `keep`; 0: all keep as many
     query_bits: int = 12
     group: int = 1              # query heads per K/V head
     context: int = 0            # tokens before pruning, of which `tokens` survive at random; 0: nothing is pruned
@@ -48,6 +51,7 @@ class Gang:
     flat: int                               # members that fetch LSBs
     query_channels: list[int]
     keys: list[int]                         # K rows per slice
+    listed: list[list[int]]                 # per row: slices whose K LSBs flat members take
     values: list[list[tuple[int, int, int]]]    # per row: (slice, members that kept it, flat ones of these)
     scored: int = 0                         # K rows that are still to be multiplied
     score_time: int = 0                     # when the latest was
@@ -59,6 +63,11 @@ class Gang:
     due: int = 0                            # V rows that are still to be multiplied
     value_time: int = 0
     walked: bool = False
+
+    @property
+    def replayed_keys(self) -> int:
+        """K rows whose LSBs flat members take."""
+        return sum(map(len, self.listed))
 
     @property
     def rows(self) -> int:
@@ -91,11 +100,25 @@ def gang(number: int, layer: Layer, machine: Machine, tokens: np.ndarray, rng: n
     flat = int(rng.binomial(layer.group, layer.flat)) if layer.lsb_bits else 0
     kept, refetched = np.zeros((2, len(tokens)), dtype=int)
     for member in range(layer.group):
-        chosen = rng.choice(len(tokens), layer.kept, replace=False) if layer.pruned else slice(None)
+        count = layer.kept
+        if layer.uneven:
+            count = int(np.clip(round(rng.normal(count, layer.uneven * count)), 1, len(tokens)))
+        chosen = rng.choice(len(tokens), count, replace=False) if layer.pruned else slice(None)
         kept[chosen] += 1
         refetched[chosen] += member < flat
+    listed: list[list[int]] = [[] for _ in range(int(keys.max()))]
+    for i in _near(layer, len(tokens), rng):
+        listed[row[i]].append(int(at[i]))
     values: list[list[tuple[int, int, int]]] = [[] for _ in range(int(keys.max()))]
     for i in np.flatnonzero(kept):
         values[row[i]].append((int(at[i]), int(kept[i]), int(refetched[i])))
     channels = [(number * layer.group + m) % machine.channels for m in range(layer.group)]
-    return Gang(number, layer.group, flat, channels, keys.tolist(), values, queries_due=layer.group)
+    return Gang(number, layer.group, flat, channels, keys.tolist(), listed, values, queries_due=layer.group)
+
+
+def _near(layer: Layer, keys: int, rng: np.random.Generator) -> np.ndarray:
+    """Keys of a gang's list, ascending: near one of its members, which look at different keys."""
+    if not layer.near:
+        return np.arange(keys)
+    count = max(1, round(layer.near * keys))
+    return np.unique(np.concatenate([rng.choice(keys, count, replace=False) for _ in range(layer.group)]))

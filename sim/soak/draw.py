@@ -18,8 +18,8 @@ CHANGED, APART, LARGE = 0.12, 0.06, 0.02
 #: Values out of which fields are drawn: all legal ones, for fields of many values the least, the most and some between.
 VALUES: dict[str, Sequence[int | str]] = {
     "multipliers": [1 << e for e in range(2, 10)],
-    "min_dim": [4, 8, 16, 32, 64, 128],
-    "max_dim": [4, 8, 16, 32, 64, 128, 256],
+    "chunk": [4, 8, 16, 32, 64, 128],
+    "max_dim": [4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256],
     "operand_bits": PLANE_WIDTHS,
     "max_tokens": [1 << e for e in range(3, 17)],
     "sram_tokens": [1 << e for e in range(17)],
@@ -29,13 +29,12 @@ VALUES: dict[str, Sequence[int | str]] = {
     "topk_lanes": [1, 2, 4, 8, 16, 32, 64],
     "topk": TOPK_ENGINES,
     "channels": [1, 2, 4, 8, 16, 32],
-    "axi_data_bits": [32, 64, 128, 256, 512, 1024],
+    "axi_data_bits": [32, 64, 128, 256, 512],
     "axi_addr_bits": range(16, 49),
-    "interleave_bytes": [1 << e for e in range(2, 13)],
-    "k_ports": [1, 2, 4, 8, 16, 32, 64],
-    "v_ports": [1, 2, 4, 8, 16, 32, 64],
-    "ids_per_port": [2, 4, 8, 16, 32, 64],
+    "reads": [2, 4, 8, 16, 32, 64, 128, 256],
+    "pool_beats": [1 << e for e in range(2, 13)],
     "job_queue": range(2, 17),
+    "decision_rules": [0, 1],
 }
 #: What no field may be.
 ILLEGAL: tuple[object, ...] = (-4, 0, 3, 5, 7, 48, 100, 1 << 13, 1 << 17, 2.0, True, "8", "radix", None)
@@ -83,13 +82,11 @@ def legal(rng: random.Random, most: float) -> dict[str, object]:
 
 def cost(fields: dict) -> float:
     """About what a configuration takes to generate and compile, in seconds of one core."""
-    lanes = fields["multipliers"] // fields["min_dim"]
-    ports = fields["k_ports"] + fields["v_ports"] + 2
+    slices = fields["multipliers"] // fields["chunk"]
     beat = 1 + fields["axi_data_bits"] / 256
     comparator = 1.0 if str(fields["topk"]).startswith("linerate") else 0.5
-    return (15 + 0.15 * fields["multipliers"] * fields["operand_bits"] / 12 + 1.5 * lanes
-            + comparator * fields["topk_lanes"] + 0.7 * ports * beat + 0.08 * ports * fields["channels"] * beat
-            + 0.5 * fields["channels"] * beat)
+    return (10 + 0.15 * fields["multipliers"] * fields["operand_bits"] / 12 + 0.8 * slices
+            + comparator * fields["topk_lanes"] + 0.5 * fields["channels"] * beat)
 
 
 def _engine(rng: random.Random) -> str:
@@ -107,25 +104,27 @@ def _legal(rng: random.Random) -> dict[str, object]:
         values = [1 << e for e in range((low - 1).bit_length(), high.bit_length())]
         return rng.choices(values, [fall**i for i in range(len(values))])[0]
 
-    min_dim = pow2(4, 128, 0.6)
-    max_dim = pow2(min_dim, min(256, 64 * min_dim), 0.55)
-    # There are at most 64 lanes, since each needs a comparator and ports.
-    multipliers = pow2(max_dim, min(512, 64 * min_dim), 0.55)
-    lanes = multipliers // min_dim
-    max_tokens = pow2(max(8, lanes), 65536)
-    least = max(1, multipliers // max_dim)
-    sram_tokens = least if rng.random() < 0.1 else pow2(max(least, min(4, max_tokens)), max_tokens)
+    chunk = pow2(4, 128, 0.6)
+    max_dim = chunk * rng.choice([n for n in (1, 1, 2, 2, 2, 3, 4, 4, 5, 8) if n * chunk <= 256])
+    channels = pow2(1, min(32, 512 // chunk), 0.7)
+    # There are at most 64 slices, since each needs a comparator.
+    multipliers = pow2(chunk * channels, min(512, 64 * chunk), 0.45)
+    slices = multipliers // chunk
+    max_tokens = pow2(max(8, slices), 65536)
+    sram_tokens = slices if rng.random() < 0.1 else pow2(max(slices, min(4, max_tokens)), max_tokens)
     slots = pow2(2, 64, 0.7)
     # Wide ones have more settings of widths to run.
     operand_bits = rng.choice([*PLANE_WIDTHS, 12, 16, 16])
     max_heads = rng.choice([1, 2, 3, rng.randint(1, 12), rng.randint(1, 128), 128])
-    beat = pow2(4, 128, 0.7)
+    beat = pow2(4, 64, 0.7)
+    # Of a row, or of eight words of a descriptor.
+    longest = max(-(-max_dim * operand_bits // (8 * beat)), 64 // beat)
     return {
-        "multipliers": multipliers, "min_dim": min_dim, "max_dim": max_dim, "operand_bits": operand_bits,
+        "multipliers": multipliers, "chunk": chunk, "max_dim": max_dim, "operand_bits": operand_bits,
         "max_tokens": max_tokens, "sram_tokens": sram_tokens, "max_heads": max_heads,
         "max_group": min(rng.choice([1, 2, rng.randint(1, 32)]), slots, max_heads), "slots": slots,
-        "topk_lanes": pow2(lanes, 64, 0.6), "topk": _engine(rng),
-        "channels": pow2(1, 32, 0.6), "axi_data_bits": 8 * beat, "axi_addr_bits": rng.randint(16, 48),
-        "interleave_bytes": pow2(beat, min(4096, 256 * beat)), "k_ports": pow2(lanes, 64, 0.5),
-        "v_ports": pow2(lanes, 64, 0.5), "ids_per_port": pow2(2, 64), "job_queue": rng.randint(2, 16),
+        "topk_lanes": pow2(slices, 64, 0.6), "topk": _engine(rng),
+        "channels": channels, "axi_data_bits": 8 * beat, "axi_addr_bits": rng.randint(16, 48),
+        "reads": pow2(2, 256, 0.8), "pool_beats": pow2(max(4, 2 * longest), 4096, 0.6),
+        "job_queue": rng.randint(2, 16), "decision_rules": int(rng.random() < 0.8),
     }

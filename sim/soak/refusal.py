@@ -68,8 +68,11 @@ def _follow(fields: dict[str, Any], line: re.Match[str], rng: random.Random) -> 
         text, number = rng.choice(values)
         fields[name] = text or int(number)
     else:
-        way = rng.choice(remedy.split(" or "))
-        match = re.fullmatch(r"(raise|lower) (\w+)(?: to (\d+))?", way)
+        # "raise A to 8, or lower B or C": the verb goes on.
+        ways: list[str] = []
+        for part in re.split(r",? or ", remedy):
+            ways.append(part if " " in part else f"{ways[-1].split()[0]} {part}")
+        match = re.fullmatch(r"(raise|lower) (\w+)(?: to (\d+))?", rng.choice(ways))
         if match is None or match[2] not in fields:
             raise ValueError(f"a remedy that names no field: {line[0]}")
         step = fields[match[2]] * 2 if match[1] == "raise" else fields[match[2]] // 2

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.layout import WORD_BYTES
 from spatten_hw.host.outcome import LayerOutcome
 from spatten_hw.host.plan import LayerPass, Plan, Write
+from spatten_hw.host.words import WORD_BYTES
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
 
 

@@ -141,25 +141,24 @@ def _draw(config: SpAttenConfig, name: str, rng: random.Random, longest: int, me
         jobs.append(job)
         workloads.append(make_workload(a, job))
         features += _features(a, job, kind)
-    loose, pairs, high = rng.random() < 0.5, rng.random() < 0.8, rng.random() < 0.3
+    loose, high = rng.random() < 0.5, rng.random() < 0.3
     moves, barriers = rng.choice([0.0, 0.0, 0.3]), rng.choice([0.0, 0.2])
     seed = rng.randrange(1 << 32)
 
     def place(base: int) -> tuple[Sequences, int]:
         where = random.Random(seed)
         arena: Arena = LooseArena(config, base, where) if loose else Arena(config, base)
-        sequences = Sequences([LoosePlan(w, config, arena, pairs) for w in workloads], where, moves, barriers)
+        sequences = Sequences([LoosePlan(w, config, arena=arena) for w in workloads], where, moves, barriers)
         return sequences, arena.next
 
     sequences, end = place(0)
     if high:
         align = Arena(config).align
-        sequences, end = place(((1 << config.addr_bits) - end - 2 * align) // align * align)
+        sequences, end = place(((1 << config.axi_addr_bits) - end - 2 * align) // align * align)
     features.update(sequences.features)
     features["loose" if loose else "aligned"] += 1
     features["top of the address space"] += high
     features["two workloads"] += count > 1
-    features["pair"] += any(p.job.pair for p in sequences.passes)
     features[f"memory {memory.dram or memory.kind}"] += 1
     return Case(name, arrays, jobs, sequences, memory, golden(sequences, config), features)
 
@@ -179,7 +178,7 @@ def _features(arrays: dict[str, np.ndarray], job: dict[str, Any], values: str) -
 def _cycles(case: Case, config: SpAttenConfig) -> int:
     """About the cycles of a case: beats on the busiest channel, rows of scores, a little per query and job."""
     beats = sum(sum(r.bytes.values()) for r in case.golden) // config.beat_bytes
-    rows = sum(r.queries * -(-int(r.tokens_alive.sum()) // config.rows_per_cycle(p.job.dim))
+    rows = sum(r.queries * -(-int(r.tokens_alive.sum()) // config.slices) * (p.job.dim // config.chunk)
                for p, r in zip(case.sequences.passes, case.golden, strict=True))
     beats = beats if case.memory.slowness > 2 else beats // min(2, config.channels)
     return case.memory.slowness * beats + 2 * rows + 30 * case.queries + 500 * len(case.golden)
@@ -216,8 +215,7 @@ def _reset_in_the_middle(case: Case, config: SpAttenConfig, port: VerilatedTrans
     """Starts the first job of a case again and resets after some cycles."""
     driver = Driver(config, port)
     p = case.sequences.passes[0]
-    for addr, data in case.sequences.layer_data(p.layer):
-        driver.write(addr, data)
+    driver.write(case.sequences.layer_data(p.layer))
     driver.submit(p.job, 0, p.descriptor)
     port.run(cycles)
     port.reset()

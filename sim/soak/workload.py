@@ -7,6 +7,7 @@ import random
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.shape import longest_prompt
 
 #: Longest workload unless the caller says otherwise.
 MOST_TOKENS = 64
@@ -33,7 +34,7 @@ def random_workload(rng: random.Random, config: SpAttenConfig, most_tokens: int 
         heads, generate, layers = max(1, config.max_heads // group), False, 4
     most = min(config.max_tokens, most_tokens)
     if not generate:
-        most = min(most, config.sram_tokens * config.max_dim // dim)
+        most = min(most, longest_prompt(config, dim))
     tokens = rng.choice([1, 2, rng.randint(1, most), rng.randint(1, most), most])
     tokens = most if bulk else min(tokens, most)
     queries = rng.randint(1, min(3, tokens)) if generate else tokens
@@ -63,6 +64,18 @@ def random_workload(rng: random.Random, config: SpAttenConfig, most_tokens: int 
     if rng.random() < 0.6:
         job["keep_values"] = [rng.randint(1, tokens) for _ in range(layers)]
     return arrays, job
+
+
+def random_rules(rng: random.Random, job: dict) -> dict:
+    """The job with some of the decision rules beside the paper's."""
+    rules: dict = {}
+    if job["stage"] == "generate" and job["k_bits"][1] and rng.random() < 0.8:
+        rules |= {"lsb_margin": rng.choice([0, 0.5, 2, 5, 22]), "threshold": rng.choice([0.1, 0.3, 1.0, 1.0])}
+    if rng.random() < 0.7:
+        rules["keep_mass"] = rng.choice([0.01, 0.3, 0.6, 0.9, 0.99, 1])
+    if rng.random() < 0.6:
+        rules["give_back"] = True
+    return job | rules
 
 
 def falling(rng: random.Random, start: int, layers: int) -> list[int | None]:

@@ -31,13 +31,11 @@ class AxiError(AssertionError):
 
 
 class AxiChecker:
-    """Watches one port of `beat_bytes` per beat. `channels`: those there are. `open_ids`: read ids in use on any port
-    of the design, shared by its checkers (`rules.unique_reads`)."""
+    """Watches one port of `beat_bytes` per beat. `channels`: those there are."""
 
-    def __init__(self, name: str, beat_bytes: int, rules: DesignRules = NO_RULES, open_ids: set[int] | None = None,
+    def __init__(self, name: str, beat_bytes: int, rules: DesignRules = NO_RULES,
                  channels: Iterable[str] = tuple(_FIELDS)):
         self.name, self.beat_bytes, self.rules = name, beat_bytes, rules
-        self.open_ids = set() if open_ids is None else open_ids
         self.channels = tuple(channels)
         self.cycle = 0
         self.bursts = 0                 # addresses taken: a checker that saw none has checked nothing
@@ -51,7 +49,6 @@ class AxiChecker:
         self._writes: deque[tuple[int, int, int]] = deque()        # (id, addr, beats) whose data are not complete
         self._early: deque[int] = deque()                          # last flags of beats whose address is unknown
         self._beats = self._open_writes = self._no_address = self._no_data = 0
-        self.open_ids.clear()
 
     def _fail(self, what: str) -> None:
         raise AxiError(f"cycle {self.cycle}, {self.name}: {what}")
@@ -114,10 +111,8 @@ class AxiChecker:
         if seen is None or not seen[0]:
             return
         id_, addr, beats = self._address("ar", seen[1], self.rules.longest_read, self.rules.read_ids)
-        if self.rules.unique_reads:
-            if id_ in self.open_ids:
-                self._fail(f"AR at {addr:#x}: id {id_} is still in use")
-            self.open_ids.add(id_)
+        if 0 < self.rules.reads_per_id <= len(self._reads[id_]):
+            self._fail(f"AR at {addr:#x}: id {id_} is still in use")
         self._reads[id_].append(beats)
 
     def _aw(self, seen: tuple[bool, dict[str, int]] | None) -> None:
@@ -175,7 +170,6 @@ class AxiChecker:
         left[0] -= 1
         if not left[0]:
             left.popleft()
-            self.open_ids.discard(id_)
 
     def _b(self, seen: tuple[bool, dict[str, int]] | None) -> int | None:
         """Id of the response that is taken now."""

@@ -65,20 +65,17 @@ class StreamMonitor:
 def watch_streams(bench: Bench, config: SpAttenConfig, rules: DesignRules | None = None) -> list[AxiChecker]:
     """Checkers of the memory ports whose channels are streams of `bench`, called in each of its steps."""
     names = {**bench.inputs, **bench.outputs}
-    open_ids: set[int] = set()
     checkers = []
     for n in range(config.channels):
         channels = [k for k in _LAYOUTS if f"{k}__{n}" in names]
-        checkers.append(AxiChecker(f"port {n}", config.beat_bytes, rules or rules_of(config), open_ids, channels))
+        checkers.append(AxiChecker(f"port {n}", config.beat_bytes, rules or rules_of(config), channels))
         bench.monitors.append(StreamMonitor(bench, config, n, checkers[-1]))
     return checkers
 
 
 def watch_pins(dut: Any, config: SpAttenConfig) -> list[AxiChecker]:
     """Checkers of a top's memory ports, called in every cycle from now on."""
-    open_ids: set[int] = set()
-    checkers = [AxiChecker(f"m_axi_{n}", config.beat_bytes, rules_of(config), open_ids)
-                for n in range(config.channels)]
+    checkers = [AxiChecker(f"m_axi_{n}", config.beat_bytes, rules_of(config)) for n in range(config.channels)]
     cocotb.start_soon(_watch(dut, checkers))
     return checkers
 

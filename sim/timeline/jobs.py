@@ -14,7 +14,7 @@ from spatten_hw.sim.harness.transport import VerilatedTransport
 from .events import Event, Walk
 
 #: Those behind the softmax, which may still have one job while the others have the next (`control/stages.py`).
-BACK_UNITS = ("fetch V", "top-k", "P×V", "write")
+BACK_UNITS = ("top-k", "P×V", "write")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def build(config: SpAttenConfig, spans: Sequence[Span], counts: Sequence[JobCoun
             bounds.append((job.last, s.last, bool(job.key["generate"])))
         elif s.stream == RESET:
             started.clear()
-    events = sorted(Walk().events(spans), key=lambda e: (e.first, e.last))
+    events = sorted(Walk(config).events(spans), key=lambda e: (e.first, e.last))
     per_job: list[list[Event]] = [[] for _ in bounds]
     starts, ends = [b[0] for b in bounds], [b[1] for b in bounds]
     for e in events:

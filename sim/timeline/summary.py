@@ -10,8 +10,8 @@ from .jobs import Job, Timeline
 #: Per unit: the stream that leaves it, its state bit, its bit for "wanted data is missing" (performance counters).
 _MEASURES: dict[str, tuple[str, str, str]] = {
     "cascade": ("", "busy_cascade", ""),
-    "fetch Q": ("q_rows", "", ""), "fetch K": ("k_rows", "", ""), "fetch V": ("v_rows", "", ""),
-    "Q×K": ("scores", "busy_score", "stall_score"), "softmax": ("probs", "busy_softmax", ""),
+    "fetch Q": ("q_cmd", "", ""), "fetch K": ("", "", ""), "fetch V": ("", "", ""),
+    "Q×K": ("", "busy_score", "stall_score"), "softmax": ("probs", "busy_softmax", ""),
     "top-k": ("kept", "busy_topk", ""), "P×V": ("sums", "busy_value", "stall_value"),
     "write": ("beats", "busy_write", ""),
 }
@@ -89,8 +89,8 @@ def _pause(timeline: Timeline, unit: str) -> str:
 def _phases(timeline: Timeline) -> list[str]:
     """Where the cycles of each layer went; the five parts add up to the layer, which may begin before the one before it
     ends."""
-    columns = ("cycles", "items", "replays", "prepare", "fill", "scoring", "drain", "finish", "Q×K in scoring")
-    lines = ["layer".ljust(12) + "".join(f"{c:>9}" for c in columns[:-1]) + f"{columns[-1]:>17}"]
+    columns = ("cycles", "items", "replays", "prepare", "fill", "scoring", "drain", "finish", "Q×K busy")
+    lines = ["layer".ljust(12) + "".join(f"{c:>9}" for c in columns[:-1]) + f"{columns[-1]:>11}"]
     return lines + _cut(timeline, lambda job: _phase_line(job))
 
 
@@ -103,8 +103,10 @@ def _phase_line(job: Job) -> str:
         return line + "  (no work)"
     first, last = scores[0].first, max(e.last for e in scores)
     parts = (prepared - job.first + 1, first - prepared - 1, last - first + 1, written - last, job.last - written)
-    share = 100 * sum(e.rows for e in scores) / parts[2]
-    return line + "".join(f"{p:>9}" for p in parts) + f"{share:>15.1f} %"
+    line += "".join(f"{p:>9}" for p in parts)
+    if job.counts is None:
+        return line
+    return line + f"{100 * job.counts.streams['busy_score'].fired / job.counts.cycles:>9.1f} %"
 
 
 def _last(job: Job, unit: str, what: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 PROGRESSIVE = tuple((msb, 4) for msb in (4, 6, 8, 10, 12))
 STATIC = tuple((bits, 0) for bits in (4, 6, 8, 10, 12, 14, 16))
 WIDTHS = PROGRESSIVE + STATIC
-STAGES, MASKS, GROUPS, PAIRS = ("summarise", "generate"), ("none", "causal"), ("1", "2 and more"), ("apart", "pair")
+STAGES, MASKS, GROUPS = ("summarise", "generate"), ("none", "causal"), ("1", "2 and more")
 PRUNINGS = ("none", "tokens", "heads", "values", "tokens heads", "tokens values", "heads values", "tokens heads values")
 
 
@@ -24,7 +24,7 @@ def features(entry: Mapping[str, Any]) -> dict[str, str]:
     return {
         "D": str(job["dim"]), "K": f"{job['k_msb']}+{job['k_lsb']}", "V": f"{job['v_msb']}+{job['v_lsb']}",
         "stage": STAGES[job["generate"]], "mask": MASKS[job["causal"]],
-        "group": GROUPS[min(1, job["group"] - 1)] if job["group"] else "none", "pair": PAIRS[job["pair"]],
+        "group": GROUPS[min(1, job["group"] - 1)] if job["group"] else "none",
         "pruning": " ".join(pruned) or "none", "state": _state(job),
     }
 
@@ -34,16 +34,16 @@ def _state(job: Mapping[str, int]) -> str:
     return " ".join(used) or "none"
 
 
-#: What is crossed with what, and the bins that there are. Generation has no mask, and only K of two heads is paired.
+#: What is crossed with what, and the bins that there are. Generation has no mask.
 CROSSES: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
     ("K",): tuple((f"{m}+{n}",) for m, n in WIDTHS),
     ("V",): tuple((f"{m}+{n}",) for m, n in WIDTHS),
     ("D", "K"): tuple(product(("8", "16", "32"), (f"{m}+{n}" for m, n in WIDTHS))),
     ("D", "V"): tuple(product(("8", "16", "32"), (f"{m}+{n}" for m, n in WIDTHS))),
-    ("D", "stage", "group", "pair"): tuple(product(("8", "16", "32"), STAGES, GROUPS, PAIRS)),
+    ("D", "stage", "group"): tuple(product(("8", "16", "24", "32"), STAGES, GROUPS)),
     ("stage", "mask", "pruning"): tuple(
         (s, m, p) for s, m, p in product(STAGES, MASKS, PRUNINGS) if (s, m) != ("generate", "causal")),
-    ("stage", "group", "pair", "pruning"): tuple(product(STAGES, GROUPS, PAIRS, PRUNINGS)),
+    ("stage", "group", "pruning"): tuple(product(STAGES, GROUPS, PRUNINGS)),
 }
 
 

@@ -16,15 +16,14 @@ from spatten_hw.verilog import to_rtlil
 from .sites import Mutant, Site, sites
 from .units import UNITS, unit_of
 
-#: Builds whose designs have between them every site: both top-k engines, grouped queries, several lanes and ports.
+#: Builds whose designs have between them every site: both top-k engines, grouped queries, several slices and channels.
 _TINY = SpAttenConfig(
-    name="tiny", multipliers=16, min_dim=8, max_dim=16, operand_bits=16, max_tokens=64, sram_tokens=64, max_heads=6,
-    max_group=3, slots=8, topk_lanes=4, channels=4, axi_data_bits=256, axi_addr_bits=20, interleave_bytes=32,
-    k_ports=8, v_ports=2, ids_per_port=8, job_queue=4)
+    name="tiny", multipliers=32, chunk=8, max_dim=24, operand_bits=16, max_tokens=64, sram_tokens=64, max_heads=6,
+    max_group=3, slots=8, topk_lanes=4, channels=4, axi_data_bits=256, axi_addr_bits=20, reads=16, pool_beats=16,
+    job_queue=4)
 REFERENCES = (
-    _TINY.replace(name="quad", multipliers=32, max_dim=32, operand_bits=12, sram_tokens=32, max_heads=8, max_group=4,
-                  slots=4, topk_lanes=8, channels=2, axi_data_bits=64, axi_addr_bits=24, k_ports=4, v_ports=4,
-                  ids_per_port=4, job_queue=2),
+    _TINY.replace(name="quad", max_dim=32, operand_bits=12, sram_tokens=32, max_heads=8, max_group=4, slots=4,
+                  topk_lanes=8, channels=2, axi_data_bits=64, axi_addr_bits=24, reads=8, job_queue=2),
     _TINY.replace(name="wide", topk="linerate"),
 )
 

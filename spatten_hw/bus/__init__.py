@@ -1,5 +1,5 @@
-"""AXI4: signatures of the ports, how addresses are spread over channels, read and write crossbars, what may be
-outstanding. All accesses of the accelerator to memory go through here.
+"""AXI4: signatures of the ports, and all reads of a memory channel: which go out, room for their beats, beats in any
+order; complete rows leave as steps, from which converters make chunks.
 
-May import: config, contract, primitives, shared, stream.
+May import: config, contract, primitives, stream.
 """

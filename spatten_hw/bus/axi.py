@@ -2,7 +2,7 @@
 
 Fixed for every transfer, so not part of a payload: size = the whole data width, burst = INCR, no lock, no
 cache or protection hints. Addresses are channel-local byte addresses, multiples of a beat. `len` is AXI's:
-beats − 1. A read's id names its requester and burst (`read_crossbar`); writers choose their ids.
+beats − 1. A read's id is its number among those in flight (`read_issue`); writers choose their ids.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def summary(c: SpAttenConfig) -> dict[str, object]:
     return {
         "multipliers_per_array": c.multipliers,
         "dims": list(c.dims),
-        "keys_per_cycle": {str(d): c.rows_per_cycle(d) for d in c.dims},
+        "keys_per_cycle": {str(d): round(c.multipliers / d, 2) for d in c.dims},
         "max_tokens": c.max_tokens,
         "channels": c.channels,
         "axi_data_bits": c.axi_data_bits,
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     for name, c in PRESETS.items():
         rows.append([
             name, f"2 x {c.multipliers}", "/".join(map(str, c.dims)),
-            "/".join(str(c.rows_per_cycle(d)) for d in c.dims), str(c.max_tokens),
+            "/".join(f"{c.multipliers / d:.3g}" for d in c.dims), str(c.max_tokens),
             f"{c.channels} x {c.axi_data_bits} bit", str(c.channels * c.beat_bytes),
             f"{4 * c.sram_tokens * c.max_dim * c.operand_bits // 8 / 1024:.0f} KB", str(c.topk_lanes), f"{c.hash:08x}"])
     print_columns(rows)

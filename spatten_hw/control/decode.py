@@ -1,12 +1,14 @@
-"""From descriptor words to a job: what is stored of each field, and how it becomes `job_layout`."""
+"""From descriptor words to a job: what is stored of each word, and how fields become `job_layout`."""
 
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
-from ..config import SpAttenConfig
-from ..interface.descriptor import FIELDS, STRIDE_BITS, Field
+from ..config import SpAttenConfig, clog2
+from ..interface.descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, STRIDE_BITS, Field
+from ..interface.errors import ErrorCode
+from ..interface.validate import reserved_mask
 from ..primitives.widths import narrow
 from ..stream.job_layouts import job_layout
 
@@ -53,10 +55,8 @@ def decode(m: Module, c: SpAttenConfig, fields: data.View) -> data.View:
     for f in FIELDS:
         value = fields[f.name]
         if f.name == "dim":
-            with m.Switch(value):
-                for e, dim in enumerate(c.dims):
-                    with m.Case(dim):
-                        m.d.comb += job.dim_log2.eq(e)
+            # A multiple of the chunk, which is a power of two.
+            m.d.comb += job.chunks.eq(narrow(value[clog2(c.chunk):], c.chunk_count_bits))
             continue
         if f.name in CLAMPED_FIELDS:
             limit = c.max_heads if f.name in HEAD_FIELDS else c.max_tokens
@@ -64,3 +64,41 @@ def decode(m: Module, c: SpAttenConfig, fields: data.View) -> data.View:
         # The value fits, since it has passed validation.
         m.d.comb += job[f.name].eq(narrow(value, len(Value.cast(job[f.name]))))
     return job
+
+
+def store_header(m: Module, c: SpAttenConfig, fields: data.View, word: Signal, read: data.View, error: Signal) -> None:
+    """One header word: its fields, and whether bits without meaning are 0. A read error has priority."""
+    for n in range(HEADER_WORDS):
+        with m.If(word[n]):
+            for f in FIELDS:
+                if f.word == n:
+                    m.d.sync += fields[f.name].eq(stored(c, f, read.data))
+            mask = reserved_mask(FIELDS, n)
+            if mask:
+                with m.If(((read.data & mask) != 0) & (error == ErrorCode.OK)):
+                    m.d.sync += error.eq(ErrorCode.RESERVED_BITS)
+    with m.If(read.error):
+        m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
+
+
+def store_scale(m: Module, enable: Signal, entry: data.View, odd_word: Signal, read: data.View, give_back: Value,
+                error: Signal) -> None:
+    """One scale word: the first of an entry is kept, the second completes it, and `enable`s its write to the table.
+    `give_back`: of the job; then every output scale must have bits to give away."""
+    first = Signal(64, name="first_scale_word")
+    reserved = Signal(name="scale_reserved")
+    m.d.sync += first.eq(read.data)
+    m.d.comb += [
+        reserved.eq(Mux(odd_word, (read.data & reserved_mask(SCALE_FIELDS, 1)) != 0,
+                        (read.data & reserved_mask(SCALE_FIELDS, 0)) != 0)),
+        enable.eq(odd_word),
+    ]
+    for f in SCALE_FIELDS:
+        source: Value = read.data if f.word else first
+        m.d.comb += entry[f.name].eq(source[f.lsb:f.lsb + f.width])
+    with m.If(read.error):
+        m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
+    with m.Elif(reserved & (error == ErrorCode.OK)):
+        m.d.sync += error.eq(ErrorCode.BAD_SCALE)
+    with m.Elif(odd_word & give_back & (entry.out_shift < GIVE_BACK_SHIFT) & (error == ErrorCode.OK)):
+        m.d.sync += error.eq(ErrorCode.BAD_GIVE_BACK)

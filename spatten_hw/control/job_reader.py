@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth import C, Cat, Module, Mux, Signal, Value, unsigned
+from amaranth import C, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
 from ..contract import at_most_one, contract
-from ..interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, scale_command_words
+from ..interface.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 from ..interface.errors import ErrorCode
-from ..interface.validate import descriptor_address_bad, reserved_mask
+from ..interface.validate import descriptor_address_bad
 from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout, scale_layout
-from ..stream.layouts import aux_command, aux_word
-from .decode import decode, fields_layout, stored
+from ..stream.read_layouts import aux_command, aux_word
+from .decode import decode, fields_layout, store_header, store_scale
 from .scale_table import SET_BITS, SETS
 from .validator import Validator
 
@@ -112,7 +112,7 @@ class JobReader(wiring.Component):
         remaining = Signal(range(SCALE_WORDS * c.max_heads + 1))
         chunk = Signal.like(self.cmd.p.words)
         odd_word = Signal()
-        m.d.comb += chunk.eq(Mux(remaining > longest, longest, remaining))
+        m.d.comb += chunk.eq(narrow(Mux(remaining > longest, longest, remaining), len(chunk)))
 
         # A word is registered before it is decoded, and `ready` comes from a register: 64 bits from memory lead to a
         # thousand flip-flops here, so decoding must not lengthen that path.
@@ -146,7 +146,7 @@ class JobReader(wiring.Component):
             with m.State("HEADER"):
                 with m.If(taken):
                     m.d.sync += word.eq(Cat(C(0, 1), word[:-1]))
-                    self._store_header(m, fields, word, read, error)
+                    store_header(m, c, fields, word, read, error)
                     with m.If(read.last):
                         m.next = "READ_CHECK"
             with m.State("READ_CHECK"):
@@ -178,7 +178,8 @@ class JobReader(wiring.Component):
                     m.next = "SCALES"
             with m.State("SCALES"):
                 with m.If(taken):
-                    self._store_scale(m, odd_word, read, error)
+                    store_scale(m, self.scale_en, self.scale_entry, odd_word, read, fields.give_back,
+                                error)
                     m.d.sync += [odd_word.eq(~odd_word), head.eq(head + odd_word)]
                     with m.If(read.last):
                         m.next = "OFFER"
@@ -200,35 +201,3 @@ class JobReader(wiring.Component):
         contract(m, head < c.max_heads, "scales are a head's", when=self.scale_en)
         contract(m, sets_used != SETS, "a set that a job uses is not written", when=self.scale_en)
         return m
-
-    def _store_header(self, m: Module, fields: data.View, word: Signal, read: data.View, error: Signal) -> None:
-        """One header word: its fields, and whether bits without meaning are 0. A read error has priority."""
-        for n in range(HEADER_WORDS):
-            with m.If(word[n]):
-                for f in FIELDS:
-                    if f.word == n:
-                        m.d.sync += fields[f.name].eq(stored(self.config, f, read.data))
-                mask = reserved_mask(FIELDS, n)
-                if mask:
-                    with m.If(((read.data & mask) != 0) & (error == ErrorCode.OK)):
-                        m.d.sync += error.eq(ErrorCode.RESERVED_BITS)
-        with m.If(read.error):
-            m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
-
-    def _store_scale(self, m: Module, odd_word: Signal, read: data.View, error: Signal) -> None:
-        """One scale word: the first of an entry is kept, the second completes it."""
-        first = Signal(64, name="first_scale_word")
-        reserved = Signal(name="scale_reserved")
-        m.d.sync += first.eq(read.data)
-        m.d.comb += [
-            reserved.eq(Mux(odd_word, (read.data & reserved_mask(SCALE_FIELDS, 1)) != 0,
-                            (read.data & reserved_mask(SCALE_FIELDS, 0)) != 0)),
-            self.scale_en.eq(odd_word),
-        ]
-        for f in SCALE_FIELDS:
-            source: Value = read.data if f.word else first
-            m.d.comb += self.scale_entry[f.name].eq(source[f.lsb:f.lsb + f.width])
-        with m.If(read.error):
-            m.d.sync += error.eq(ErrorCode.READ_DESCRIPTOR)
-        with m.Elif(reserved & (error == ErrorCode.OK)):
-            m.d.sync += error.eq(ErrorCode.BAD_SCALE)

@@ -31,7 +31,7 @@ class JobStages(wiring.Component):
     """`jobs` one after the other through a front and a back stage, one job in each; `completion`s in order.
 
     Front (`job`, `scales`; survivors, K, Q, scores, softmax): PREPARE (pruner `op`) → `start` → until all items are
-    `issued_all` and `scored` (probabilities out, list of survivors read) → FINISH (pruner: merge scores, store state).
+    `issued_all` and `scored` (probabilities out, class lists read) → FINISH (pruner: merge scores, store state).
     Back (`back_job`, `back_scales`; top-k, V, Prob×V, outputs): takes the front's job once its own has ended; `open`
     lets probabilities pass; ends when FINISH is done, all items have `drained` and all writes are answered.
     `same`: both have the same job, or the back has none.

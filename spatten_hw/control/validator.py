@@ -94,14 +94,15 @@ class Validator(wiring.Component):
         return error
 
     def _ranges(self, m: Module, names: SimpleNamespace, step: Signal) -> Value:
-        """Code of the first range that leaves the address space."""
+        """Code of the first range that leaves its channel."""
         c = self.config
-        terms = [(r, n, x(names), y(names), less) for r in RANGES for n, (x, y, less) in enumerate(r.terms)]
+        terms = [(r, n, x(c, names), y(c, names), less) for r in RANGES for n, (x, y, less) in enumerate(r.terms)]
         x_bits = max(len(Value.cast(x)) for _, _, x, _, _ in terms)
         y_bits = max(len(Value.cast(y)) for _, _, _, y, _ in terms)
         base_bits = c.addr_bits + 1
         end_bits = max(base_bits, x_bits + y_bits) + 2
-        extra = data.StructLayout({"first": 1, "closes": 1, "used": 1, "code": 8, "base": unsigned(base_bits)})
+        extra = data.StructLayout({"first": 1, "closes": 1, "used": 1, "no_channel": 1, "code": 8,
+                                   "base": unsigned(base_bits)})
 
         # Select, multiply in two halves, join them, add, compare: a pipeline without enable.
         x = Signal(x_bits, name="range_x", reset_less=True)
@@ -131,7 +132,8 @@ class Validator(wiring.Component):
             selected.closes.eq(of_turn(n == len(r.terms) - 1 for r, n, _, _, _ in terms)),
             selected.used.eq(of_turn(r.used(names) for r, _, _, _, _ in terms)),
             selected.code.eq(of_turn(r.code for r, _, _, _, _ in terms)),
-            selected.base.eq(of_turn(r.base(names) for r, _, _, _, _ in terms)),
+            selected.no_channel.eq(of_turn(r.no_channel(c, names) for r, _, _, _, _ in terms)),
+            selected.base.eq(of_turn(r.base(c, names) for r, _, _, _, _ in terms)),
         ]
         m.d.sync += [
             low.eq(x[:half] * y), high.eq(x[half:] * y), halves.eq(selected),
@@ -141,6 +143,7 @@ class Validator(wiring.Component):
         ]
         with m.If(self.start):
             m.d.sync += error.eq(ErrorCode.OK)
-        with m.Elif(added.closes & added.used & (range_end > (1 << c.addr_bits)) & (error == ErrorCode.OK)):
+        beyond = added.no_channel | (range_end > (1 << c.axi_addr_bits))
+        with m.Elif(added.closes & added.used & beyond & (error == ErrorCode.OK)):
             m.d.sync += error.eq(added.code)
         return error

@@ -1,160 +1,150 @@
-"""Walks a layer: alive head → query → query head of the group, and issues one work item each.
-
-Also issues the replays of flat rows, before new items, because they hold a slot each.
-"""
+"""Walks a layer: alive head → query head of the group → query, and issues one work item each."""
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig, clog2
-from ..contract import always_taken, contract
+from ..contract import contract
+from ..primitives.adder_tree import balanced_sum
 from ..primitives.one_hot import lowest_index, without_lowest
 from ..primitives.products import times_few
 from ..primitives.widths import narrow
+from ..softmax.rows import decision_notice
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import k_command, q_command, qk_command, slot_meta
-from .slots import SlotRing
-
-#: Commands for Q rows that can wait.
-Q_COMMANDS = 4
+from ..stream.layouts import key_walk_command, q_command, score_command, slice_counts, slot_meta
+from .flat_queries import FlatQueries
+from .item_issue import ItemIssue
+from .replays import Replays, members_of
+from .tickets import gang_bits, one_bit
 
 
 class Walker(wiring.Component):
-    """Issues q_command, slot_meta, qk_command (and k_command where K streams) for every work item.
+    """Issues what a work item needs: a slot and an item number, `q_cmd`, `meta`, and `k_walk` (generation, once per
+    gang) or `score_cmd` (prompts).
 
-    `start` takes `heads` (bitmap) and `alive` (tokens); `issued_all` is high from the last item on until the
-    next start. Summarisation: the items of a head start once `half_ready[half]`; `half_done[half]` pulses when
-    its last item is issued. An item may be issued every cycle; a head costs two cycles more. Generation: the
-    `group` queries of a head take one cycle each, then one cycle issues the head's K stream; with `job.pair`, heads
-    2j and 2j + 1 are issued together in this way if both are alive, with one K stream for both.
-    `item`, `item_half`: an item was issued; `replayed`: a replay was.
-    `meta` and `free` pass one payload per cycle, without back-pressure.
-    A flat row's replay is issued as soon as both command streams take it, before anything else.
+    `start` takes `heads` (bitmap) and `alive` (tokens); `issued_all` is high from the last item on until the next
+    start. Generation: the `group` queries of a head are a gang: one item per cycle, then one cycle issues the walk over
+    the head's K rows. LSB walks of gangs with flat members go first. Prompts: the items of a head start once
+    `half_ready[half]`, one per cycle, query head by query head. Where LSBs exist, the flat queries of a query head
+    follow after its last decision, as new items with `refetched`, once the head's LSBs are in the SRAMs: `lsb_wanted`
+    asks for them, `lsb_ready` says so. `half_done[half]` pulses when the head's last item is issued.
+
+    `slot_taken` pulses with `slot` as a slot is given to an item. `free` gives slots back, `items_freed` (a pulse)
+    `items_gang` item numbers from `items_first` on. `item`, `item_half`: an item was issued, `query`: the first one of
+    a query; `dropped`, `dropped_half`: a flat one is gone; `replayed`: queries whose LSBs are asked for in this cycle.
+    `meta`, `free` and `slot_taken` are always taken.
     """
 
     q_cmd: stream.Interface
-    k_cmd: stream.Interface
-    qk_cmd: stream.Interface
+    k_walk: stream.Interface
+    score_cmd: stream.Interface
     meta: stream.Interface
-    flat: stream.Interface
+    decided: stream.Interface
     free: stream.Interface
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
-        slot = data.StructLayout({"slot": c.slot_bits})
         super().__init__({
             "job": In(job_layout(c)),
-            "start": In(1), "heads": In(c.max_heads), "alive": In(c.count_bits),
-            "half_ready": In(2), "half_done": Out(2),
-            "list_row": Out(max(1, clog2(c.max_rows))),
-            "list_ids": In(data.ArrayLayout(c.token_bits, c.lanes)),
+            "start": In(1), "heads": In(c.max_heads), "alive": In(c.count_bits), "counts": In(slice_counts(c)),
+            "half_ready": In(2), "half_done": Out(2), "lsb_wanted": Out(1), "lsb_ready": In(1),
+            "lsb_half": Out(1),
+            "list_row": Out(c.row_bits), "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.slices)),
             "q_cmd": Out(stream.Signature(q_command(c))),
-            "k_cmd": Out(stream.Signature(k_command(c))),
-            "qk_cmd": Out(stream.Signature(qk_command(c))),
+            "k_walk": Out(stream.Signature(key_walk_command(c))),
+            "score_cmd": Out(stream.Signature(score_command(c))),
             "meta": Out(stream.Signature(slot_meta(c))),
-            "flat": In(stream.Signature(slot)), "free": In(stream.Signature(slot)),
-            "issued_all": Out(1), "item": Out(1), "item_half": Out(1), "replayed": Out(1),
+            "decided": In(stream.Signature(decision_notice(c))),
+            "free": In(stream.Signature(data.StructLayout({"slot": c.slot_bits}))),
+            "items_freed": In(1), "items_first": In(c.item_bits), "items_gang": In(c.max_group.bit_length()),
+            "slot_taken": Out(1), "slot": Out(c.slot_bits),
+            "issued_all": Out(1), "item": Out(1), "item_half": Out(1), "query": Out(1),
+            "replayed": Out(c.max_group.bit_length()),
+            "dropped": Out(1), "dropped_half": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         c, job = self.config, self.job
-        m.submodules.ring = ring = SlotRing(c)
+        m.submodules.issue = issue = ItemIssue(c)
+        m.submodules.replays = replays = Replays(c)
+        m.submodules.flat_queries = flats = FlatQueries(c)
+        m.submodules.k_fifo = k_fifo = StreamFifo(key_walk_command(c), 4)
+        connect(m, k_fifo.o, flipped(self.k_walk))
+        connect(m, flipped(self.decided), replays.decided)
+        for name in ("q_cmd", "score_cmd", "meta"):
+            connect(m, getattr(issue, name), flipped(getattr(self, name)))
+        take = Signal()
+        again = Signal()
+        m.d.comb += [
+            issue.job.eq(job), issue.alive.eq(self.alive), issue.counts.eq(self.counts),
+            issue.list_ids.eq(self.list_ids), issue.take.eq(take), self.item.eq(take),
+            self.slot_taken.eq(take), self.slot.eq(issue.slot), self.query.eq(take & ~again),
+            issue.slots_freed.eq(one_bit(self.free.valid, self.free.payload.slot, c.slots)), self.free.ready.eq(1),
+        ]
+        freed = gang_bits(m, self.items_freed, self.items_first, self.items_gang, c.items, c.max_group, "freed")
+        m.d.comb += issue.items_freed.eq(freed | one_bit(flats.dropped, flats.dropped_item, c.items))
+        decided = self.decided
+        m.d.comb += [
+            flats.note.eq(take & issue.progressive & ~again & ~job.generate), flats.note_slot.eq(issue.slot),
+            flats.note_position.eq(narrow(issue.place.position, c.token_bits)),
+            flats.decided.eq(decided.valid & decided.ready & ~decided.payload.tag.stream),
+            flats.notice.eq(decided.payload), flats.head_end.eq(self.half_done.any()),
+            flats.lsb_ready.eq(self.lsb_ready), self.lsb_wanted.eq(flats.lsb_wanted),
+            self.dropped.eq(flats.dropped), self.dropped_half.eq(flats.dropped_half),
+        ]
+        self._walk(m, issue, replays, flats, k_fifo.i, take, again)
+        return m
 
+    def _walk(self, m: Module, issue: ItemIssue, replays: Replays, flats: FlatQueries, walk: stream.Interface,
+              take: Signal, again: Signal) -> None:
+        """Where the walk is, and where it goes next."""
+        c, job = self.config, self.job
+        place = issue.place
         left = Signal(c.max_heads)
         kv_head = Signal(c.head_bits)
-        first_query_head = Signal(c.head_bits)
+        first_head = Signal(c.head_bits)
         member = Signal(c.max_group.bit_length())
         position = Signal(c.count_bits)
         next_position = Signal(c.count_bits)
         half = Signal()
-        gang_slot = Signal(c.slot_bits)
+        first_slot = Signal(c.slot_bits)
+        first_item = Signal(c.item_bits)
         next_head = lowest_index(m, left, "next_head")
+        last_member = Signal()
         m.d.comb += [
-            ring.free_valid.eq(self.free.valid), ring.free_slot.eq(self.free.payload.slot),
-            self.free.ready.eq(1),
-            ring.look_slot.eq(self.flat.payload.slot),
+            place.kv_head.eq(kv_head), place.first_head.eq(first_head), place.member.eq(member),
+            place.position.eq(position), place.half.eq(half), place.again.eq(again), place.first_item.eq(first_item),
             # The row of the next position is read now, so that its ids are there with the position.
             next_position.eq(position),
-            self.list_row.eq(narrow(next_position >> clog2(c.lanes), len(self.list_row))),
+            self.list_row.eq(narrow(next_position >> clog2(c.slices), c.row_bits)),
+            self.item_half.eq(half), self.lsb_half.eq(half), last_member.eq(member + 1 == job.group),
+            replays.first.eq(first_item),
+            # Walks for LSBs first: they hold slots.
+            walk.valid.eq(replays.walk.valid),
+            replays.walk.ready.eq(walk.ready),
+            self.replayed.eq(Mux(replays.walk.valid & walk.ready, balanced_sum(list(replays.walk.payload.members)),
+                                 take & again)),
         ]
+        with m.If(replays.walk.valid):
+            m.d.comb += walk.payload.eq(replays.walk.payload)
         m.d.sync += position.eq(next_position)
 
-        # Commands leave through FIFOs, so issuing may look at `ready` and the ports still keep the contract.
-        # This one is one deeper than it is filled: `q_room` is a cycle late, since an issue reaches the whole block.
-        m.submodules.q_fifo = q_fifo = StreamFifo(q_command(c), Q_COMMANDS + 1)
-        q_room = Signal(init=1)
-        m.d.sync += q_room.eq(q_fifo.level < Q_COMMANDS)
-        m.submodules.k_fifo = k_fifo = StreamFifo(k_command(c), 4)
-        m.submodules.qk_fifo = qk_fifo = StreamFifo(qk_command(c), 2 * c.slots)
-        connect(m, q_fifo.o, flipped(self.q_cmd))
-        connect(m, k_fifo.o, flipped(self.k_cmd))
-        connect(m, qk_fifo.o, flipped(self.qk_cmd))
-
-        # What an item is; every field is stable while the item waits to be issued.
-        # Two heads whose K rows lie side by side are a gang of two, each with a K/V head of its own.
-        paired = Signal()
-        rest = Signal(c.max_heads)
-        gang = Signal(c.max_group.bit_length())
-        item_head = Signal(c.head_bits)
-        m.d.comb += [
-            rest.eq(without_lowest(left)),
-            gang.eq(Mux(paired, 2, job.group)), item_head.eq(kv_head + (paired & member[0])),
-        ]
-        lane = position[:clog2(c.lanes)] if c.lanes > 1 else 0
-        query = Mux(job.generate, 0, self.list_ids[lane])
-        query_head = narrow(first_query_head + member, c.head_bits)  # < max_heads by the job's validation
-        keys = Mux(job.causal, position + 1, self.alive)
-        last_member = Signal()
-        last_query = Signal()
-        m.d.comb += [
-            last_member.eq(member + 1 == gang),
-            last_query.eq(job.generate | (position + 1 == self.alive)),
-            q_fifo.i.payload.head.eq(query_head),
-            q_fifo.i.payload.token.eq(query),
-            q_fifo.i.payload.slot.eq(ring.slot),
-            self.meta.payload.slot.eq(ring.slot),
-            self.meta.payload.keys.eq(keys),
-            self.meta.payload.progressive.eq(job.k_lsb != 0),
-            self.meta.payload.tag.head.eq(query_head),
-            self.meta.payload.tag.kv_head.eq(item_head),
-            self.meta.payload.tag.query.eq(query),
-            self.meta.payload.tag.half.eq(half),
-            self.meta.payload.tag.stream_v.eq(job.generate),
-            ring.entry.kv_head.eq(item_head),
-            ring.entry.keys.eq(keys),
-            self.item_half.eq(half),
-        ]
-
-        # Replays first. A command pair leaves in one cycle, so that K rows and Q×K commands keep the same order.
-        q, k, qk = q_fifo.i, k_fifo.i, qk_fifo.i
-        replay = Signal()
-        pair_ready = Signal()
-        m.d.comb += [
-            pair_ready.eq(qk.ready & k.ready),
-            replay.eq(self.flat.valid & pair_ready),
-            self.flat.ready.eq(pair_ready),
-            self.replayed.eq(replay),
-        ]
-        with m.If(self.flat.valid):
-            m.d.comb += [
-                qk.valid.eq(pair_ready), k.valid.eq(pair_ready),
-                qk.payload.slot.eq(self.flat.payload.slot), qk.payload.gang.eq(1),
-                qk.payload.keys.eq(ring.look.keys), qk.payload.stream.eq(1), qk.payload.replay.eq(1),
-                k.payload.kv_head.eq(ring.look.kv_head), k.payload.rows.eq(ring.look.keys),
-                k.payload.lsb.eq(1),
-            ]
-
-        take = Signal()
-        item_ready = Signal()
-        m.d.comb += [
-            item_ready.eq(ring.available & q_room),
-            q.valid.eq(take), self.meta.valid.eq(take), ring.take.eq(take), self.item.eq(take),
-        ]
+        def next_query_head() -> None:
+            """The head's next query head, or the next head."""
+            m.d.sync += again.eq(0)
+            m.d.comb += next_position.eq(0)
+            with m.If(last_member):
+                m.d.comb += self.half_done.eq(Cat(~half, half))
+                m.d.sync += half.eq(~half)
+                m.next = "HEAD"
+            with m.Else():
+                m.d.sync += member.eq(member + 1)
+                m.next = "ITEMS"
 
         with m.FSM(name="walk") as fsm:
             with m.State("IDLE"):
@@ -164,56 +154,50 @@ class Walker(wiring.Component):
                     m.next = "HEAD"
             with m.State("HEAD"):
                 m.d.sync += [
-                    kv_head.eq(next_head),
-                    first_query_head.eq(narrow(times_few(next_head, job.group), c.head_bits)),
-                    left.eq(rest), member.eq(0), paired.eq(0),
+                    kv_head.eq(next_head), left.eq(without_lowest(left)), member.eq(0),
+                    first_head.eq(narrow(times_few(next_head, job.group), c.head_bits)),
+                    first_slot.eq(issue.slot), first_item.eq(issue.item),
                 ]
-                if c.max_group > 1:
-                    with m.If(job.pair & job.generate & ~next_head[0] & rest.bit_select(next_head | 1, 1)):
-                        m.d.sync += [paired.eq(1), left.eq(without_lowest(rest))]
                 m.d.comb += next_position.eq(0)
+                m.next = "ITEMS"
                 with m.If(left == 0):
                     m.next = "IDLE"
                 with m.Elif(job.generate):
-                    m.d.sync += gang_slot.eq(ring.slot)
-                    m.next = "GANG"
-                with m.Else():
-                    m.next = "ITEMS"
-            with m.State("ITEMS"):
-                with m.If(self.half_ready.bit_select(half, 1) & item_ready & qk.ready & ~self.flat.valid):
-                    m.d.comb += [
-                        take.eq(1), qk.valid.eq(1),
-                        qk.payload.slot.eq(ring.slot), qk.payload.gang.eq(1), qk.payload.keys.eq(keys),
-                        qk.payload.half.eq(half),
-                    ]
-                    with m.If(last_member):
-                        m.d.sync += member.eq(0)
-                        m.d.comb += next_position.eq(position + 1)
-                        with m.If(last_query):
-                            m.d.comb += self.half_done.eq(Cat(~half, half))
-                            m.d.sync += half.eq(~half)
-                            m.next = "HEAD"
-                    with m.Else():
-                        m.d.sync += member.eq(member + 1)
-            with m.State("GANG"), m.If(item_ready):
+                    m.next = "BEGIN"
+            # -- generation -------------------------------------------------------------------------------
+            with m.State("BEGIN"):
+                m.d.comb += replays.opens.eq(1)
+                m.next = "GANG"
+            with m.State("GANG"), m.If(issue.ready):
                 m.d.comb += take.eq(1)
                 m.d.sync += member.eq(member + 1)
                 with m.If(last_member):
                     m.next = "STREAM"
-            with m.State("STREAM"), m.If(pair_ready & ~self.flat.valid):
+            with m.State("STREAM"), m.If(walk.ready & ~replays.walk.valid):
                 m.d.comb += [
-                    qk.valid.eq(1), k.valid.eq(1),
-                    qk.payload.slot.eq(gang_slot), qk.payload.gang.eq(gang), qk.payload.pair.eq(paired),
-                    qk.payload.keys.eq(keys), qk.payload.stream.eq(1),
-                    k.payload.kv_head.eq(kv_head), k.payload.rows.eq(keys), k.payload.pair.eq(paired),
+                    walk.valid.eq(1), walk.payload.kv_head.eq(kv_head), walk.payload.slot.eq(first_slot),
+                    walk.payload.members.eq(members_of(c, job.group)),
                 ]
                 m.next = "HEAD"
-        always_taken(m, q, "commands for Q rows")
-        always_taken(m, self.meta, "metas")
-        contract(m, query_head < c.max_heads, "query heads are in range", when=take)
-        contract(m, (position < self.alive) & (keys != 0) & (keys <= self.alive), "keys of a query are alive",
-                 when=take)
-        contract(m, member < gang, "queries are the group's", when=take)
+            # -- prompts ----------------------------------------------------------------------------------
+            with m.State("ITEMS"), m.If(self.half_ready.bit_select(half, 1) & issue.ready):
+                m.d.comb += [take.eq(1), next_position.eq(position + 1)]
+                with m.If(position + 1 == self.alive):
+                    m.next = "SECOND"
+                    with m.If(~issue.progressive):
+                        next_query_head()
+            with m.State("SECOND"):          # the flat queries once more
+                m.d.comb += flats.issued.eq(1)
+                with m.If(flats.nothing):
+                    next_query_head()
+                with m.Elif(flats.o.valid):
+                    m.d.comb += next_position.eq(flats.o.payload.position)
+                    m.d.sync += again.eq(1)
+                    m.next = "AGAIN"
+            with m.State("AGAIN"), m.If(issue.ready):
+                m.d.comb += [take.eq(1), flats.o.ready.eq(1)]
+                m.next = "SECOND"
+                with m.If(flats.o.payload.last):
+                    next_query_head()
         contract(m, fsm.ongoing("IDLE"), "a job starts when all items of the one before are issued", when=self.start)
         contract(m, (self.heads != 0) & (self.alive != 0), "a job that starts has heads and tokens", when=self.start)
-        return m

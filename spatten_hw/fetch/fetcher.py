@@ -2,87 +2,69 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.axi import ar_layout, r_layout
-from ..bus.read_crossbar import ReadCrossbar
-from ..config import LSB_WIDTH, SpAttenConfig, clog2
+from ..bus.channel_reader import ChannelReader
+from ..config import SpAttenConfig, clog2
+from ..contract import always_taken
 from ..primitives.registers import local_copy
-from ..primitives.widths import narrow
+from ..shared import Shared
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import (
-    aux_command,
-    aux_word,
-    k_command,
-    kept_row,
-    operand_row,
-    q_command,
-    q_row,
-    v_command,
-)
-from .aligner import max_row_bytes
-from .group_fetcher import GroupFetcher, port_beats_bits
-from .head_base import HeadBase
-from .query_fetcher import QueryFetcher
-from .row_generator import plane_layout
-from .value_walk import ValueWalk
-from .word_reader import WordReader
+from ..stream.layouts import fill_command, key_walk_command, q_command, slice_counts
+from ..stream.merge import StreamMerge
+from ..stream.read_layouts import aux_command, aux_word, key_note, operand_chunk, read_request, shared_note, value_note
+from .fill_dispatch import dispatch_fills
+from .fill_walk import filled_layout
+from .key_walk import KeyWalk
+from .plane import plane_of
+from .report import ERROR_CLASSES, report
+from .shared import SharedFetch
+from .slice_feed import SliceFeed
 
-#: Order of the bits of `errors`.
-ERROR_CLASSES = ("q", "k", "v", "desc", "state")
+#: Planes of shared rows, in the order of `ReadKind`.
+SHARED_PLANES = ("q", "k_msb", "v_msb", "k_lsb", "v_lsb")
 
 
 class Fetcher(wiring.Component):
-    """Reads Q and K rows of `job`, V rows of `back_job`, and words for two auxiliary clients, over C AXI4 channels.
+    """Reads of C channels: a `ChannelReader` for each, a `SliceFeed` for each slice, `KeyWalk` and `SharedFetch`.
 
-    * `k_cmd` (`k_command`) → `k_rows` (`operand_row`), ids of the survivor list through `k_list_row`/`k_list_ids` (one
-      cycle later).
-    * `v_cmd` (`v_command`, fills) and `v_kept` (`kept_row`s of vectors whose V rows are streamed; never others) →
-      `v_rows`, in the order of `ValueWalk`, told apart by `fill`; list ports as for K.
-    * `q_cmd` (`q_command`) → `q_rows` (`q_row`).
-    * `desc_cmd`, `state_cmd` (`aux_command`) → `desc_words`, `state_words` (`aux_word`).
-
-    Rows come in the order of their commands, K and V at R = lanes >> dim_log2 per cycle while the channels deliver.
-    K and V rows are live up to `count`. A command with 0 rows gives one empty group with `last`.
-    `beats_*`: beats requested, per class, a few cycles ago. `errors`: sticky bits in the order of
-    `ERROR_CLASSES` until `front_clear`, V's until `back_clear`; a row with an error is delivered like any other.
-    `waits`, in the order of `ERROR_CLASSES`: the next data wanted of that class were requested and have not come; a
-    few cycles late. `idle`: nothing in flight (a few cycles late); `busy` = ~idle; `stall`: a consumer is ready
-    and its rows are under way, but none is there. A job must be constant from four cycles before its first command
-    until its last row is out. `same`: both are one job. If not, V rows are not held back in favour of K rows, since
-    `job` waits for the end of `back_job`.
+    K and V rows of generation go to the slice of their channel, in any order; Q rows, the rows of prompts and words
+    take the shared path. K and Q are those of `job`, V rows of generation those of `back_job`. `beats_*`: beats
+    requested, per class, a few cycles ago. `errors`: sticky bits in the order of `ERROR_CLASSES` until `front_clear`,
+    V's until `back_clear`; a row with an error is delivered like any other. `waits`, in the same order: reads are
+    outstanding, a few cycles late. `idle`: nothing in flight (a few cycles late); `busy` = ~idle. A job is constant
+    from four cycles before its first command until its last row is out.
     """
 
-    #: Layer whose K and Q rows are read.
+    #: Layer whose K and Q rows are read, and the V rows of prompts.
     job: data.View
-    #: Layer whose V rows are read.
+    #: Layer whose V rows of generation are read.
     back_job: data.View
-    #: `job` and `back_job` are one job.
-    same: Signal
-    #: K rows to read: `k_command`, in order.
-    k_cmd: stream.Interface
-    #: K rows, `operand_row`, R per cycle, in the order of the commands.
-    k_rows: stream.Interface
-    #: Row of the survivor list that K's walk reads.
+    #: Walks over the K rows of a head: `key_walk_command`.
+    k_walk: stream.Interface
+    #: Row of the class lists that the walk reads.
     k_list_row: Signal
-    #: Its ids, one cycle later.
-    k_list_ids: data.View
-    #: V rows to fill the V SRAM with: `v_command`.
-    v_cmd: stream.Interface
-    #: Kept values whose V rows are to be read: `kept_row`, only of vectors with `stream_v`.
-    v_kept: stream.Interface
-    #: V rows, `operand_row`; `fill` says which of the two they are for.
-    v_rows: stream.Interface
-    #: Row of the survivor list that V's walk reads.
-    v_list_row: Signal
-    #: Its ids, one cycle later.
-    v_list_ids: data.View
+    #: Its token indexes by class, one cycle later.
+    k_list_indexes: data.View
+    #: Survivors by class.
+    counts: data.View
+    #: With `decision_rules`: slot and row (above it) of a walk for LSBs …
+    far_row: Signal
+    #: … and one cycle later, by slice, which keys are far: not wanted if LSBs come by key.
+    far_keys: Signal
     #: Q rows to read: `q_command`.
     q_cmd: stream.Interface
-    #: Q rows, `q_row`, one per cycle.
-    q_rows: stream.Interface
+    #: Fills of the SRAMs: `fill_command`.
+    fill: stream.Interface
+    #: Fills that have ended; always taken.
+    filled: stream.Interface
+    #: Row of the dense list that the fills read.
+    fill_list_row: Signal
+    #: Its ids, one cycle later.
+    fill_list_ids: data.View
     #: Words of descriptors to read: `aux_command`.
     desc_cmd: stream.Interface
     #: These words, `aux_word`, in order.
@@ -91,6 +73,19 @@ class Fetcher(wiring.Component):
     state_cmd: stream.Interface
     #: These words, `aux_word`, in order.
     state_words: stream.Interface
+    #: Per slice, V rows to read.
+    v_reads: list[stream.Interface]
+    #: Per slice, chunks of K rows.
+    k_chunks: list[stream.Interface]
+    #: Per slice, chunks of V rows.
+    v_chunks: list[stream.Interface]
+    #: Per slice, chunks of queries and of fills of the K SRAM; always taken.
+    k_shared: list[stream.Interface]
+    #: Per slice, chunks of fills of the V SRAM (and of queries); always taken.
+    v_shared: list[stream.Interface]
+    #: All items of the front job have slots: K rows go before V rows. Until then V rows go first, as their items must
+    #: leave before others can come; after that the last K rows have the longest way, and V rows fill the time behind.
+    k_first: Signal
     #: Read addresses, one AXI4 channel per memory port.
     ar: list[stream.Interface]
     #: Read data, one AXI4 channel per memory port.
@@ -99,7 +94,7 @@ class Fetcher(wiring.Component):
     beats_q: Signal
     #: Beats of descriptors and state requested.
     beats_other: Signal
-    #: Beats of K's MSB plane requested, all ports.
+    #: Beats of K's MSB plane requested, all channels.
     beats_k_msb: Signal
     #: Beats of K's LSB plane requested.
     beats_k_lsb: Signal
@@ -113,176 +108,122 @@ class Fetcher(wiring.Component):
     front_clear: Signal
     #: Forgets V's errors.
     back_clear: Signal
-    #: One bit per class of `ERROR_CLASSES`: the next data wanted were requested and have not come.
+    #: One bit per class of `ERROR_CLASSES`: reads are outstanding.
     waits: Signal
     #: Nothing in flight, a few cycles late.
     idle: Signal
     #: ~idle.
     busy: Signal
-    #: A consumer is ready and its rows are under way, but none is there.
+    #: A slice's K or V rows are outstanding, and none is there.
     stall: Signal
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
-        list_row = max(1, clog2(c.max_rows))
-        ids = data.ArrayLayout(unsigned(c.token_bits), c.lanes)
-        one = c.granule_beats.bit_length()
+        beats = (c.channels * c.most_beats).bit_length()
         super().__init__({
-            "job": In(job_layout(c)), "back_job": In(job_layout(c)), "same": In(1),
-            "k_cmd": In(stream.Signature(k_command(c))), "k_rows": Out(stream.Signature(operand_row(c))),
-            "k_list_row": Out(list_row), "k_list_ids": In(ids),
-            "v_cmd": In(stream.Signature(v_command(c))), "v_kept": In(stream.Signature(kept_row(c))),
-            "v_rows": Out(stream.Signature(operand_row(c))),
-            "v_list_row": Out(list_row), "v_list_ids": In(ids),
-            "q_cmd": In(stream.Signature(q_command(c))), "q_rows": Out(stream.Signature(q_row(c))),
+            "job": In(job_layout(c)), "back_job": In(job_layout(c)),
+            "k_walk": In(stream.Signature(key_walk_command(c))),
+            "k_list_row": Out(c.row_bits), "k_list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
+            "counts": In(slice_counts(c)),
+            "q_cmd": In(stream.Signature(q_command(c))), "fill": In(stream.Signature(fill_command(c))),
+            "filled": Out(stream.Signature(filled_layout())),
+            "fill_list_row": Out(c.row_bits), "fill_list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.slices)),
             "desc_cmd": In(stream.Signature(aux_command(c))), "desc_words": Out(stream.Signature(aux_word())),
             "state_cmd": In(stream.Signature(aux_command(c))), "state_words": Out(stream.Signature(aux_word())),
+            "v_reads": In(stream.Signature(read_request(c, value_note(c)))).array(c.slices),
+            "k_chunks": Out(stream.Signature(operand_chunk(c, key_note(c)))).array(c.slices),
+            "v_chunks": Out(stream.Signature(operand_chunk(c, value_note(c)))).array(c.slices),
+            "k_shared": Out(stream.Signature(operand_chunk(c, shared_note(c)))).array(c.slices),
+            "v_shared": Out(stream.Signature(operand_chunk(c, shared_note(c)))).array(c.slices),
             "ar": Out(stream.Signature(ar_layout(c))).array(c.channels),
             "r": In(stream.Signature(r_layout(c))).array(c.channels),
-            "beats_q": Out(one), "beats_other": Out(one),
-            "beats_k_msb": Out(port_beats_bits(c, c.k_ports)), "beats_k_lsb": Out(port_beats_bits(c, c.k_ports)),
-            "beats_v_msb": Out(port_beats_bits(c, c.v_ports)), "beats_v_lsb": Out(port_beats_bits(c, c.v_ports)),
-            "errors": Out(len(ERROR_CLASSES)), "front_clear": In(1), "back_clear": In(1),
+            "beats_q": Out(beats), "beats_other": Out(beats), "beats_k_msb": Out(beats), "beats_k_lsb": Out(beats),
+            "beats_v_msb": Out(beats), "beats_v_lsb": Out(beats),
+            "k_first": In(1), "errors": Out(len(ERROR_CLASSES)), "front_clear": In(1), "back_clear": In(1),
             "waits": Out(len(ERROR_CLASSES)), "idle": Out(1), "busy": Out(1), "stall": Out(1),
+            **({"far_row": Out(c.slot_bits + c.row_bits), "far_keys": In(c.slices)} if c.decision_rules else {}),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        # V rows of a query are needed long after its K rows, so they get the bandwidth that K leaves. K cannot starve
-        # them: K is requested only with a slot, and only kept values free a slot.
-        m.submodules.crossbar = crossbar = ReadCrossbar(c, patient=((1 << c.v_ports) - 1) << c.k_ports)
-        # A row of two heads is as long as one of twice the head dimension, so the build needs two dimensions.
-        m.submodules.keys = keys = GroupFetcher(c, c.k_ports, 0, pairs=len(c.dims) > 1)
-        m.submodules.values = values = GroupFetcher(c, c.v_ports, c.topk_lanes)
-        m.submodules.queries = queries = QueryFetcher(c)
-        m.submodules.words = words = WordReader(c)
-
-        requesters = [*zip(keys.req, keys.rsp, strict=True), *zip(values.req, values.rsp, strict=True),
-                      (queries.req, queries.rsp), (words.req, words.rsp)]
-        for n, (req, rsp) in enumerate(requesters):
-            connect(m, req, crossbar.req[n])
-            for bank, answers in enumerate(rsp):
-                connect(m, crossbar.rsp[n][bank], answers)
-        for ch in range(c.channels):
-            connect(m, crossbar.ar[ch], flipped(self.ar[ch]))
-            connect(m, flipped(self.r[ch]), crossbar.r[ch])
-
         job = local_copy(m, self.job, "job_here")
         back_job = local_copy(m, self.back_job, "back_job_here")
-        self._planes(m, job, back_job, keys, values, queries)
-        keys_ahead = self._key_walk(m, job, keys)
-        keys_first = Signal()
-        m.d.sync += keys_first.eq(keys.asking & self.same)
-        values_ahead = self._value_walk(m, back_job, values, keys_first)
-        # Few V bursts at a time while K is requested: each delays K's next burst on its channel. K rows leave in step,
-        # so the most delayed channel would delay all of them.
-        m.d.sync += values.modest.eq(keys_first & job.generate)
-        connect(m, flipped(self.q_cmd), queries.cmd)
-        connect(m, queries.rows, flipped(self.q_rows))
-        for k, name in enumerate(("desc", "state")):
-            connect(m, flipped(getattr(self, f"{name}_cmd")), words.cmd[k])
-            connect(m, words.words[k], flipped(getattr(self, f"{name}_words")))
-
-        now = Signal(len(ERROR_CLASSES))
-        clear = Cat(self.back_clear if name == "v" else self.front_clear for name in ERROR_CLASSES)
-        m.d.comb += [
-            now.eq(Cat(queries.error, keys.error, values.error, words.error)),
-            self.beats_q.eq(queries.beats), self.beats_other.eq(words.beats),
-            self.beats_k_msb.eq(keys.beats_msb), self.beats_k_lsb.eq(keys.beats_lsb),
-            self.beats_v_msb.eq(values.beats_msb), self.beats_v_lsb.eq(values.beats_lsb),
-            self.busy.eq(~self.idle),
-        ]
-        quiet = Signal(4)
-        starved = Signal(3)
-        waiting = [(keys.idle & keys_ahead, self.k_rows), (values.idle & values_ahead, self.v_rows),
-                   (queries.idle, self.q_rows)]
-        m.d.sync += [
-            self.errors.eq((self.errors & ~clear) | now),
-            self.waits.eq(Cat(queries.waits, keys.waits, values.waits, words.waits)),
-            # Two register stages: they come from the whole fetcher.
-            quiet.eq(Cat(keys.idle & keys_ahead, values.idle & values_ahead, queries.idle, words.idle)),
-            starved.eq(Cat(~idle & s.ready & ~s.valid for idle, s in waiting)),
-            self.idle.eq(quiet.all()), self.stall.eq(starved.any()),
-        ]
+        planes = {name: plane_of(m, c, job, name, f"front_{name}") for name in SHARED_PLANES}
+        back = {name: plane_of(m, c, back_job, name, f"back_{name}") for name in ("v_msb", "v_lsb")}
+        m.submodules.keys = keys = KeyWalk(c)
+        m.submodules.shared_rows = shared = SharedFetch(c)
+        fills = dispatch_fills(m, self, keys, shared)
+        self._walks(m, planes, keys, shared)
+        if c.decision_rules:
+            m.d.comb += [keys.by_key.eq(job.lsb_by_key), self.far_row.eq(keys.far_row), keys.far_keys.eq(self.far_keys)]
+        readers = [Shared(ChannelReader, c) for _ in range(c.channels)]
+        feeds = [Shared(SliceFeed, c) for _ in range(c.slices)]
+        for n, reader in enumerate(readers):
+            m.submodules[f"channel_{n}"] = reader
+            self._channel(m, n, reader, feeds[n::c.channels], keys, shared, planes, back)
+        for s, feed in enumerate(feeds):
+            m.submodules[f"feed_{s}"] = feed
+            for name in ("k", "v"):
+                chunks, rows, into = (getattr(part, f"{name}_{end}") for part, end in (
+                    (feed, "chunks"), (self, "chunks"), (self, "shared")))
+                if name not in fills:
+                    connect(m, chunks, flipped(rows[s]))
+                    m.d.comb += [into[s].payload.eq(shared.chunks.payload), into[s].valid.eq(shared.chunks.valid)]
+                    always_taken(m, into[s], f"{name}: fills of slice {s}")
+                    continue
+                connect(m, chunks, fills[name].feed[s])
+                connect(m, fills[name].rows[s], flipped(rows[s]))
+                connect(m, fills[name].fills[s], flipped(into[s]))
+        report(m, self, readers, feeds, keys, shared)
         return m
 
-    def _planes(self, m: Module, front: data.View, back: data.View, keys: GroupFetcher, values: GroupFetcher,
-                queries: QueryFetcher) -> None:
-        """Parameters of each plane from the jobs, as `plane_layout`; registered, since they are constant."""
-
-        def row_bytes(job: data.View, width: Value) -> Value:
-            row_bits = (width * self.config.min_dim) << job.dim_log2
-            return narrow(row_bits >> 3, max_row_bytes(self.config).bit_length())
-
-        for fetcher, job, x in ((keys, front, "k"), (values, back, "v")):
-            msb, lsb = fetcher.planes
-            shifted = job[f"{x}_lsb"] != 0
-            m.d.comb += fetcher.dim_log2.eq(job.dim_log2)
-            planes = Signal(data.ArrayLayout(plane_layout(self.config), 2), name=f"{x}_planes")
-            m.d.comb += [msb.eq(planes[0]), lsb.eq(planes[1])]
-            m.d.sync += [
-                planes[0].stride.eq(job[f"{x}_msb_token_stride"]), planes[0].bytes.eq(row_bytes(job, job[f"{x}_msb"])),
-                planes[0].mode.width.eq(job[f"{x}_msb"]), planes[0].mode.shift.eq(shifted),
-                planes[1].stride.eq(job[f"{x}_lsb_token_stride"]), planes[1].mode.lsb.eq(1),
-                planes[1].mode.width.eq(LSB_WIDTH),
-                planes[1].bytes.eq(row_bytes(job, job[f"{x}_lsb"])),
-            ]
-            if x == "v":
-                m.d.sync += planes[0].mode.mid.eq(shifted)
-        job = front
-        plane = Signal(plane_layout(self.config), name="q_plane")
-        m.d.sync += [
-            plane.stride.eq(job.q_token_stride), plane.bytes.eq(row_bytes(job, job.q_bits)),
-            plane.mode.width.eq(job.q_bits),
-        ]
+    def _walks(self, m: Module, planes: dict, keys: KeyWalk, shared: SharedFetch) -> None:
+        """Commands, lists and addresses of the two units that make requests here."""
+        connect(m, flipped(self.q_cmd), shared.q_cmd)
+        for n, name in enumerate(("desc", "state")):
+            connect(m, flipped(getattr(self, f"{name}_cmd")), shared.cmd[n])
+            connect(m, shared.words[n], flipped(getattr(self, f"{name}_words")))
         m.d.comb += [
-            queries.plane.eq(plane), queries.base.eq(job.q_base), queries.head_stride.eq(job.q_head_stride),
+            self.k_list_row.eq(keys.list_row), keys.list_indexes.eq(self.k_list_indexes), keys.counts.eq(self.counts),
+            self.fill_list_row.eq(shared.list_row), shared.list_ids.eq(self.fill_list_ids),
         ]
+        for n, name in enumerate(("k_msb", "k_lsb", "v_msb", "v_lsb")):
+            m.d.comb += [getattr(keys, f)[n].eq(planes[name][f])
+                         for f in ("base", "head_stride", "token_stride", "beats")]
+        for kind, name in enumerate(SHARED_PLANES):
+            m.d.comb += [shared.planes[kind][f].eq(planes[name][f])
+                         for f in ("base", "head_stride", "token_stride", "beats")]
 
-    def _key_walk(self, m: Module, job: data.View, keys: GroupFetcher) -> Value:
-        """`k_cmd` → head address → K side. Returns whether that path is empty."""
+    def _channel(self, m: Module, n: int, reader: Shared, feeds: list, keys: KeyWalk, shared: SharedFetch, planes: dict,
+                 back: dict) -> None:
+        """One memory port: the requests of its slices and of the shared path, and where the rows go."""
         c = self.config
-        rest = data.StructLayout({"rows": unsigned(c.count_bits), "lsb": 1, "fill": 1, "half": 1, "pair": 1})
-        m.submodules.key_heads = heads = HeadBase(c, rest)
-        cmd, i, o, walk = self.k_cmd, heads.i, heads.o, keys.cmd
-        # In a pair of heads side by side, a row of the second begins where the row of the first ends.
-        second_base = Signal(c.addr_bits)
-        m.d.sync += second_base.eq(job.k_msb_base + keys.planes[0].bytes)
-        m.d.comb += i.payload.head.eq(cmd.payload.kv_head)
-        with m.If(cmd.payload.lsb):
-            m.d.comb += [i.payload.base.eq(job.k_lsb_base), i.payload.stride.eq(job.k_lsb_head_stride)]
-        with m.Else():
-            m.d.comb += [i.payload.base.eq(job.k_msb_base), i.payload.stride.eq(job.k_msb_head_stride)]
-            with m.If(job.pair):
-                m.d.comb += i.payload.head.eq(cmd.payload.kv_head >> 1)
-                with m.If(cmd.payload.kv_head[0]):
-                    m.d.comb += i.payload.base.eq(second_base)
+        k_first = Signal(name=f"k_first_{n}", reset_less=True)
+        m.d.sync += k_first.eq(self.k_first)
+        connect(m, reader.ar, flipped(self.ar[n]))
+        connect(m, flipped(self.r[n]), reader.r)
+        connect(m, shared.reads[n], reader.shared)
+        connect(m, reader.shared_steps, shared.steps[n])
+        slices = range(n, c.slices, c.channels)
+        local_fills = keys.v_fills if c.slices > 1 else None
+        of_v = [port for s in slices for port in (flipped(self.v_reads[s]), *([local_fills[s]] if local_fills else ()))]
+        for name, note, sources in (("k", key_note(c), [keys.reads[s] for s in slices]), ("v", value_note(c), of_v)):
+            m.submodules[f"{name}_requests_{n}"] = merge = StreamMerge(read_request(c, note), len(sources))
+            for source, port in zip(sources, merge.i, strict=True):
+                connect(m, source, port)
+            connect(m, merge.o, getattr(reader, name))
         m.d.comb += [
-            i.valid.eq(cmd.valid), cmd.ready.eq(i.ready), i.payload.user.pair.eq(cmd.payload.pair),
-            i.payload.user.rows.eq(cmd.payload.rows), i.payload.user.lsb.eq(cmd.payload.lsb),
-            i.payload.user.fill.eq(cmd.payload.fill), i.payload.user.half.eq(cmd.payload.half),
-            walk.valid.eq(o.valid), o.ready.eq(walk.ready), walk.payload.last.eq(1),
-            walk.payload.bases[0].eq(o.payload.base), walk.payload.bases[1].eq(o.payload.base),
-            walk.payload.planes.eq(Cat(~o.payload.user.lsb, o.payload.user.lsb)),
-            walk.payload.rows.eq(o.payload.user.rows), walk.payload.fill.eq(o.payload.user.fill),
-            walk.payload.half.eq(o.payload.user.half), walk.payload.pair.eq(o.payload.user.pair),
-            keys.list_ids.eq(self.k_list_ids), self.k_list_row.eq(keys.list_row),
+            *(reader.k_modes[lsb].eq(planes[name].mode) for lsb, name in enumerate(("k_msb", "k_lsb"))),
+            *(reader.v_modes[lsb].eq(back[name].mode) for lsb, name in enumerate(("v_msb", "v_lsb"))),
+            *(reader.shared_modes[kind].eq(planes[name].mode) for kind, name in enumerate(SHARED_PLANES)),
+            reader.k_room.eq(Cat(feed.k_room for feed in feeds)), reader.v_room.eq(Cat(feed.v_room for feed in feeds)),
+            reader.local.ready.eq(1), reader.k_first.eq(k_first),
         ]
-        connect(m, keys.rows, flipped(self.k_rows))
-        return heads.idle & ~cmd.valid
-
-    def _value_walk(self, m: Module, job: data.View, values: GroupFetcher, keys_wanted: Value) -> Value:
-        """`v_cmd`, `v_kept` → V side. Returns whether that path is empty."""
-        m.submodules.value_walk = walk = ValueWalk(self.config)
-        connect(m, flipped(self.v_cmd), walk.fills)
-        connect(m, flipped(self.v_kept), walk.kept)
-        connect(m, walk.o, values.cmd)
-        connect(m, values.rows, flipped(self.v_rows))
-        m.d.comb += [
-            walk.msb_base.eq(job.v_msb_base), walk.lsb_base.eq(job.v_lsb_base),
-            walk.msb_stride.eq(job.v_msb_head_stride), walk.lsb_stride.eq(job.v_lsb_head_stride),
-            walk.has_lsb.eq(job.v_lsb != 0), walk.keys_wanted.eq(keys_wanted),
-            values.list_ids.eq(self.v_list_ids), self.v_list_row.eq(values.list_row),
-        ]
-        return walk.idle
+        for k, feed in enumerate(feeds):
+            m.d.comb += [
+                feed.i.valid.eq(reader.local.valid), feed.i.payload.eq(reader.local.payload),
+                feed.number.eq(Const(k, max(1, clog2(c.slices_per_channel)))),
+                feed.k_begun.eq(reader.k_begun[k]), feed.v_begun.eq(reader.v_begun[k]),
+                feed.k_length.eq(planes["k_msb"].mode.chunks), feed.v_length.eq(back["v_msb"].mode.chunks),
+            ]

@@ -12,23 +12,24 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from ..config import OUT_BITS, PROB_BITS, SpAttenConfig
+from ..interface.descriptor import GIVE_BACK_SHIFT
 from .job import HeadScale, LayerJob, check, descriptor_bytes
-from .layout import WORD_BYTES, Arena, Plane, pack_rows, pairs_save, row_bytes
+from .layout import Arena, Plane, Write
 from .quantise import split
+from .rows import nibble_align, packed_bytes, row_bytes
 from .scales import out_scale, score_scale
 from .shape import LayerShape, Precision
+from .words import WORD_BYTES, survivor_words
 
-#: (address, bytes uint8) to put into memory.
-Write = tuple[int, np.ndarray]
 #: Planes by the names that the descriptor has for them: "q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out".
 Planes = Mapping[str, Plane]
 
 
-def head_scale(q: float, k: float, v: float, dim: int, out_unit: float) -> HeadScale:
+def head_scale(q: float, k: float, v: float, dim: int, out_unit: float, give_back: bool = False) -> HeadScale:
     """The scale-table entry of a query head: `q`, `k`, `v` are the real values of one unit of its operands,
-    `out_unit` that of its output. Scores are scaled by 1/sqrt(dim)."""
+    `out_unit` that of its output. Scores are scaled by 1/sqrt(dim). `give_back`: as such a job needs it."""
     mant, pre, post = score_scale(q * k * math.log2(math.e) / math.sqrt(dim))
-    out_mant, shift = out_scale(v / ((1 << PROB_BITS) * out_unit))
+    out_mant, shift = out_scale(v / ((1 << PROB_BITS) * out_unit), GIVE_BACK_SHIFT if give_back else 0)
     return HeadScale(mant, pre, post, out_mant, shift)
 
 
@@ -47,16 +48,16 @@ class JobBuilder:
 
     # -- places -----------------------------------------------------------------------------------------
 
-    def query_plane(self, rows: int) -> Plane:
-        """A fresh plane of `rows` queries of every query head."""
-        return self.arena.plane(self.shape.query_heads, rows, row_bytes(self.shape.dim, self.precision.q_bits))
+    def query_plane(self, rows: int, *, steps: bool = False) -> Plane:
+        """A fresh plane of `rows` queries of every query head. `steps`: each is the only query of a generation job,
+        which takes the plane of its `step`."""
+        nbytes = packed_bytes(self.shape.dim, self.precision.q_bits, nibble_align(self.config))
+        return self.arena.plane(self.shape.query_heads, rows, nbytes, steps=steps)
 
-    def key_value_planes(self, tokens: int, *, generate: bool) -> dict[str, Plane]:
-        """Fresh planes of K and V. `generate`: for generation, which can read K's MSB rows of two heads at once; they
-        lie side by side where that saves beats."""
+    def key_value_planes(self, tokens: int) -> dict[str, Plane]:
+        """Fresh planes of K and V."""
         s, p = self.shape, self.precision
-        pair = generate and s.group == 1 and pairs_save(self.config, s.kv_heads, s.dim, p.k_bits[0])
-        return {name: self.arena.plane(s.kv_heads, tokens, row_bytes(s.dim, bits), pair=pair and name == "k_msb")
+        return {name: self.arena.plane(s.kv_heads, tokens, packed_bytes(s.dim, bits, nibble_align(self.config)))
                 for name, bits in p.planes.items() if name != "q"}
 
     def out_plane(self, rows: int) -> Plane:
@@ -64,8 +65,8 @@ class JobBuilder:
         return self.arena.out_plane(self.shape.query_heads, rows, self.shape.dim)
 
     def ids(self, tokens: int) -> int:
-        """The address of a fresh list of survivors: their number, tokens, heads."""
-        return self.arena.alloc(WORD_BYTES * (1 + tokens + self.shape.kv_heads))
+        """The address of fresh survivors: their numbers, bitmaps of tokens and heads."""
+        return self.arena.alloc(WORD_BYTES * survivor_words(tokens, self.shape.kv_heads))
 
     def scores(self, tokens: int) -> int:
         """The address of fresh importance of tokens and heads."""
@@ -80,7 +81,7 @@ class JobBuilder:
     def images(self, planes: Planes, **codes: np.ndarray) -> Iterator[Write]:
         """The bytes of whole planes, from integers `q`, `k`, `v` [heads, rows, D]."""
         for name, values, bits in self.parts(**codes):
-            yield planes[name].base, planes[name].image(pack_rows(values, bits))
+            yield from planes[name].images(planes[name].pack(values, bits))
 
     def parts(self, **codes: np.ndarray) -> Iterator[tuple[str, np.ndarray, int]]:
         """(plane's name, integers, width) of every plane of `q`, `k`, `v`."""
@@ -98,7 +99,8 @@ class JobBuilder:
         entries are ignored); `out_unit`: of an output."""
         s = self.shape
         q, k, v = (units[name] for name in ("q", "k", "v"))
-        return tuple(head_scale(float(q[h]), float(k[h // s.group]), float(v[h // s.group]), s.dim, out_unit)
+        back = self.precision.rules.give_back
+        return tuple(head_scale(float(q[h]), float(k[h // s.group]), float(v[h // s.group]), s.dim, out_unit, back)
                      for h in range(s.query_heads))
 
     # -- the job ----------------------------------------------------------------------------------------
@@ -106,14 +108,16 @@ class JobBuilder:
     def job(self, planes: Planes, tokens: int, scales: tuple[HeadScale, ...], descriptor: int, *,
             keep_tokens: int | None = None, keep_heads: int | None = None, keep_values: int | None = None,
             **fields: int) -> LayerJob:
-        """The checked job over `tokens` tokens. None keeps all; `fields`: those that shape, widths and planes do not
-        give. Raises `JobRefused`."""
+        """The checked job over `tokens` tokens. None keeps all; `fields`: those that shape, widths, rules and planes do
+        not give. Raises `JobRefused`."""
         keep = {"keep_tokens": keep_tokens, "keep_heads": keep_heads, "keep_values": keep_values}
-        fields = self.precision.fields | fields | {name: count for name, count in keep.items() if count is not None}
+        p = self.precision
+        fields = (p.fields | p.rules.fields(bool(fields.get("generate"))) | fields
+                  | {name: count for name, count in keep.items() if count is not None})
         for name, plane in planes.items():
             fields |= {f"{name}_base": plane.base, f"{name}_head_stride": plane.head_stride,
                        f"{name}_token_stride": plane.token_stride}
         job = LayerJob(dim=self.shape.dim, tokens=tokens, scales=scales, heads=self.shape.kv_heads,
-                       group=self.shape.group, pair=int(planes["k_msb"].pair), **fields)
+                       group=self.shape.group, **fields)
         check(job, self.config, descriptor)
         return job

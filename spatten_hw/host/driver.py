@@ -1,4 +1,4 @@
-"""The driver: memory at logical addresses, layer jobs, completions and counters, over any `Transport`.
+"""The driver: memory, layer jobs and completions, over any `Transport`.
 
 It refuses to talk to hardware of another configuration, and refuses illegal jobs before anything of them is
 written.
@@ -7,29 +7,26 @@ written.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..config import OUT_BITS, SpAttenConfig
+from ..config import SpAttenConfig
 from ..errors import UserError
-from ..interface.activity import describe
 from ..interface.errors import ErrorCode
-from ..interface.registers import COUNTERS, ID, VERSION, Register, register_map
+from .device import Device, DeviceError
 from .job import LayerJob, check, encode
-from .layout import WORD_BYTES, scatter, unpack_rows
-from .outcome import Completion, Counters, LayerOutcome
+from .layout import Write
+from .outcome import Completion, LayerOutcome
 from .plan import LayerPass, Passes
+from .rows import unpack_outputs
 from .transport import Transport
+from .words import WORD_BYTES, place_of_words, survivor_words
 
 #: What output planes hold before a job: rows that still hold it were not written.
 FILL = 0xA5
 #: Both events.
 JOB_DONE, JOB_ERROR = 1, 2
-
-
-class DeviceError(UserError):
-    """This is not the accelerator that the driver was made for, or it does not answer."""
 
 
 class JobError(UserError):
@@ -47,7 +44,7 @@ class JobTimeout(UserError):
     """No job finished in the cycles that the host was ready to wait."""
 
 
-class Driver:
+class Driver(Device):
     """One accelerator behind a transport. Raises `DeviceError` if it was built from another configuration.
 
     `job_limit`: cycles after which the accelerator itself ends a job with TIMEOUT (register JOB_LIMIT; 0: any number),
@@ -55,98 +52,41 @@ class Driver:
     """
 
     def __init__(self, config: SpAttenConfig, transport: Transport, *, job_limit: int | None = None):
-        self.config = config
-        self.transport = transport
-        self.registers: dict[str, Register] = register_map(config)
+        super().__init__(config, transport)
         self._completions: deque[Completion] = deque()
         self._outstanding = 0
-        self._check_device()
         self._write("IRQ_ENABLE", JOB_DONE)
         if job_limit is not None:
             self._limit_jobs(job_limit)
 
-    # -- registers ------------------------------------------------------------------------------------
-
-    def _read(self, name: str) -> int:
-        return self.transport.read32(self.registers[name].offset)
-
-    def _write(self, name: str, value: int) -> None:
-        self.transport.write32(self.registers[name].offset, value)
-
-    def _field(self, register: str, name: str, word: int) -> int:
-        f = next(f for f in self.registers[register].fields if f.name == name)
-        return word >> f.lsb & ((1 << f.width) - 1)
-
-    def _check_device(self) -> None:
-        found = self._read("ID")
-        if found != ID:
-            raise DeviceError(f"ID register is 0x{found:08x}, not 0x{ID:08x}: there is no SpAtten accelerator at "
-                              "this address")
-        version = self._read("VERSION")
-        if version >> 16 != VERSION >> 16:
-            raise DeviceError(f"the accelerator has register interface {version >> 16}.{version & 0xFFFF}, this "
-                              f"driver speaks {VERSION >> 16}.x: use the driver of the same release")
-        self._minor = version & 0xFFFF
-        found = self._read("CONFIG_HASH")
-        if found != self.config.hash:
-            raise DeviceError(f"the accelerator was built from configuration {found:08x}, the driver has "
-                              f"{self.config.hash:08x} ({self.config.name!r}): give the driver the configuration "
-                              "of the build")
-
-    def _limit_jobs(self, cycles: int) -> None:
-        if not 0 <= cycles < 1 << 32:
-            raise DeviceError(f"job_limit is {cycles}: it must be 0 … {(1 << 32) - 1} cycles")
-        if not self._minor:
-            raise DeviceError("the accelerator has register interface 1.0, which knows no limit of cycles per job: "
-                              "build it again, or leave out job_limit")
-        self._write("JOB_LIMIT", cycles)
-
-    def activity(self) -> str:
-        """In words: what the accelerator is doing, and which accesses to memory are unanswered."""
-        return describe(self._read("ACTIVITY"), self._read("JOB_TAGS")) if self._minor else "what it does is unknown"
-
-    def counters(self) -> Counters:
-        """All performance counters."""
-        values = {}
-        for c in COUNTERS:
-            low = self._read(f"{c.name.upper()}_LO")
-            values[c.name] = low | self._read(f"{c.name.upper()}_HI") << 32
-        return Counters(values)
-
-    def clear_counters(self) -> None:
-        self._write("COUNTER_CLEAR", 1)
-
-    def _cycles(self) -> int:
-        low = self._read("CYCLES_LO")
-        return low | self._read("CYCLES_HI") << 32
-
     # -- memory ---------------------------------------------------------------------------------------
 
-    def write(self, addr: int, data: bytes | np.ndarray) -> None:
-        """Writes bytes at a logical address."""
-        image = np.frombuffer(bytes(data), dtype=np.uint8)
-        for piece in scatter(addr, len(image), self.config):
-            self.transport.mem_write(piece.channel, piece.local, image[piece.index].tobytes())
+    def write(self, writes: Iterable[Write]) -> None:
+        """Writes bytes at local addresses of channels."""
+        for channel, address, data in writes:
+            self.transport.mem_write(channel, address, data.tobytes())
 
-    def read(self, addr: int, nbytes: int) -> np.ndarray:
-        """Bytes (uint8) at a logical address."""
-        image = np.zeros(nbytes, dtype=np.uint8)
-        for piece in scatter(addr, nbytes, self.config):
-            raw = self.transport.mem_read(piece.channel, piece.local, len(piece.index))
-            image[piece.index] = np.frombuffer(raw, dtype=np.uint8)
-        return image
+    def fetch(self, channel: int, address: int, nbytes: int) -> np.ndarray:
+        """Bytes (uint8) at a local address of a channel."""
+        return np.frombuffer(self.transport.mem_read(channel, address, nbytes), dtype=np.uint8)
+
+    def write_words(self, addr: int, words: bytes | np.ndarray) -> None:
+        """Writes 64-bit words (or their bytes) at an address of words."""
+        data = words if isinstance(words, bytes) else words.astype("<u8").tobytes()
+        self.transport.mem_write(*place_of_words(addr, self.config), data)
 
     def read_words(self, addr: int, words: int) -> np.ndarray:
-        """64-bit words (uint64) at a logical address."""
-        return self.read(addr, WORD_BYTES * words).view("<u8").astype(np.uint64)
+        """64-bit words (uint64) at an address of words."""
+        raw = self.fetch(*place_of_words(addr, self.config), WORD_BYTES * words)
+        return raw.view("<u8").astype(np.uint64)
 
     # -- jobs -----------------------------------------------------------------------------------------
 
     def submit(self, job: LayerJob, tag: int, at: int) -> None:
-        """Checks `job`, writes its descriptor at logical address `at` and queues it; waits while the queue is
-        full. `at` must stay untouched until the job has finished. Raises `JobRefused` with nothing written."""
+        """Checks `job`, writes its descriptor at `at` (an address of words) and queues it; waits while the queue
+        is full. `at` must stay untouched until the job has finished. Raises `JobRefused` with nothing written."""
         check(job, self.config, at)
-        self.write(at, encode(job))
+        self.write_words(at, encode(job))
         self._write("JOB_ADDR_LO", at & 0xFFFFFFFF)
         self._write("JOB_ADDR_HI", at >> 32)
         self._write("JOB_PUSH", tag & 0xFFFF)
@@ -220,18 +160,17 @@ class Driver:
 
         for tag, p in enumerate(plan.passes):
             if p.step == 0:
-                for addr, data in plan.layer_data(p.layer):
-                    self.write(addr, data)
+                self.write(plan.layer_data(p.layer))
             if p.scores is not None or p.new_token is not None:
                 # The scores to load depend on those that earlier jobs store.
                 while waiting:
                     yield finish()
                 words = plan.scores_to_load(p, stored)
                 assert words is not None
-                self.write(p.job.scores_in, words.astype("<u8").tobytes())
+                self.write_words(p.job.scores_in, words)
             if p.ids is not None:
-                self.write(p.job.ids_in, p.ids.astype("<u8").tobytes())
-            self.write(p.out.base, bytes([FILL]) * (p.out.head_stride * p.job.query_heads))
+                self.write_words(p.job.ids_in, p.ids)
+            self.write(p.out.fill(p.job.query_heads, FILL))
             self.submit(p.job, tag, p.descriptor)
             waiting.append(p)
             while len(waiting) > self.config.job_queue:
@@ -241,16 +180,11 @@ class Driver:
 
     def _outcome(self, p: LayerPass, cycles: int) -> LayerOutcome:
         job = p.job
-        rows = 1 if job.generate else job.tokens
-        raw = self.read(p.out.base, p.out.head_stride * job.query_heads)
-        planes = raw.reshape(job.query_heads, rows, p.out.token_stride)
-        ids = None
-        if job.store_ids:
-            header = int(self.read_words(job.ids_out, 1)[0])
-            ids = self.read_words(job.ids_out, 1 + min(header & 0xFFFFFFFF, job.tokens) + min(header >> 32, job.heads))
+        rows = p.out.rows(self.fetch, job.query_heads, 1 if job.generate else job.tokens)
+        ids = self.read_words(job.ids_out, survivor_words(job.tokens, job.heads)) if job.store_ids else None
         scores = self.read_words(job.scores_out, job.tokens + job.heads) if job.store_scores else None
         return LayerOutcome(
-            p, unpack_rows(planes, job.dim, OUT_BITS), np.any(planes != FILL, axis=-1), ids, scores, cycles)
+            p, unpack_outputs(rows, job.dim), np.any(rows != FILL, axis=-1), ids, scores, cycles)
 
 
 def default_limit(job: LayerJob) -> int:

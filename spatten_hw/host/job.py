@@ -9,9 +9,6 @@ from ..config import SpAttenConfig
 from ..errors import UserError
 from ..interface import validate
 from ..interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, Field
-from .layout import row_bytes
-
-WORD_MASK = (1 << 64) - 1
 
 
 class JobRefused(UserError):
@@ -37,7 +34,8 @@ class HeadScale:
 class LayerJob:
     """One layer (or one layer of one generation step). Fields are those of the descriptor, all integers.
 
-    `scales` has one entry per query head. Addresses and strides are bytes, logical.
+    `scales` has one entry per query head. Addresses and strides are bytes: those of planes local to a channel, those of
+    words with the channel's number above.
     """
 
     dim: int
@@ -52,7 +50,6 @@ class LayerJob:
     store_ids: int = 0
     store_scores: int = 0
     barrier: int = 0
-    pair: int = 0
     q_bits: int = 12
     k_msb: int = 12
     k_lsb: int = 0
@@ -88,6 +85,10 @@ class LayerJob:
     v_lsb_token_stride: int = 0
     out_head_stride: int = 0
     out_token_stride: int = 0
+    lsb_margin: int = 0
+    mass_share: int = 0
+    lsb_by_key: int = 0
+    give_back: int = 0
 
     @property
     def query_heads(self) -> int:
@@ -96,13 +97,6 @@ class LayerJob:
     def width(self, operands: str) -> int:
         """Bits of an element of the plane "q", "k_msb", "k_lsb", "v_msb" or "v_lsb"."""
         return self.q_bits if operands == "q" else int(getattr(self, operands))
-
-    def head_offset(self, plane: str, head: int) -> int:
-        """Bytes from the base of a plane ("out" or one that has a width) to the row of token 0 of `head`."""
-        stride = int(getattr(self, f"{plane}_head_stride"))
-        if plane == "k_msb" and self.pair:
-            return head // 2 * stride + head % 2 * row_bytes(self.dim, self.k_msb)
-        return head * stride
 
     def replace(self, **changes: object) -> LayerJob:
         """A copy with some fields changed."""

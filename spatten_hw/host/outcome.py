@@ -8,6 +8,7 @@ import numpy as np
 
 from .plan import LayerPass
 from .results import BYTE_CLASSES
+from .words import unpack_survivors
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Counters:
 @dataclass(frozen=True)
 class LayerOutcome:
     """What one pass left in memory: `out` integers [query_heads, rows, D] and which rows were `touched`; the
-    words of the survivor list and of the scores (if stored; without a list, `tokens_alive` and `heads_alive` are
+    words of the survivors and of the scores (if stored; without survivors, `tokens_alive` and `heads_alive` are
     empty); `cycles` since the job before ended."""
 
     layer_pass: LayerPass
@@ -61,10 +62,7 @@ class LayerOutcome:
 
     def __post_init__(self) -> None:
         job = self.layer_pass.job
-        words = np.zeros(1, dtype=np.uint64) if self.ids is None else self.ids
-        count = int(words[0]) & 0xFFFFFFFF
-        for name, ids, size in (("tokens_alive", words[1:1 + count], job.tokens),
-                                ("heads_alive", words[1 + count:], job.heads)):
-            alive = np.zeros(0 if self.ids is None else size, dtype=bool)
-            alive[[int(i) for i in ids if i < size]] = True
-            object.__setattr__(self, name, alive)
+        nobody = np.zeros(0, dtype=bool)
+        alive = (nobody, nobody) if self.ids is None else unpack_survivors(self.ids, job.tokens, job.heads)
+        object.__setattr__(self, "tokens_alive", alive[0])
+        object.__setattr__(self, "heads_alive", alive[1])

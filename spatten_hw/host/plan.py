@@ -7,15 +7,15 @@ that even the bytes, which depend on alignment, can be compared.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from ..config import SpAttenConfig
-from .builder import JobBuilder, Planes, Write
+from .builder import JobBuilder, Planes
 from .job import LayerJob
-from .layout import Arena, Plane
+from .layout import Arena, Plane, Write
 from .workload import TOKEN_SCORE_UNIT, Workload, check_build
 from .workload.options import WorkloadError
 
@@ -59,7 +59,7 @@ class Passes(Protocol):
         """The passes in the order in which they run."""
 
     def layer_data(self, layer: int, /) -> Iterator[Write]:
-        """(address, bytes) to put into memory before the first pass (step 0) of `layer`."""
+        """What to put into memory before the first pass (step 0) of `layer`."""
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None, /) -> np.ndarray | None:
         """The 64-bit words to put at scores_in before pass `p`, given what the pass before stored."""
@@ -124,11 +124,11 @@ class Plan:
     def _planes(self) -> Planes:
         """Q rows of all queries, K and V rows of all tokens of a layer."""
         w = self.workload
-        return {"q": self.builder.query_plane(w.shape.queries),
-                **self.builder.key_value_planes(w.shape.tokens, generate=w.options.generate)}
+        return {"q": self.builder.query_plane(w.shape.queries, steps=w.options.generate),
+                **self.builder.key_value_planes(w.shape.tokens)}
 
     def layer_data(self, layer: int) -> Iterator[Write]:
-        """(address, bytes) of a layer's Q, K and V planes."""
+        """A layer's Q, K and V planes."""
         yield from self.builder.images(self.planes[layer], **self.codes(layer))
 
     def codes(self, layer: int) -> dict[str, np.ndarray]:
@@ -147,7 +147,7 @@ class Plan:
         stored = last or (layer == s.layers - 1 and self._scores_to_start(step + 1)[1] is not None)
         planes = dict(self.planes[layer], out=builder.out_plane(1 if o.generate else tokens))
         if o.generate:
-            planes["q"] = replace(planes["q"], base=planes["q"].base + step * planes["q"].token_stride)
+            planes["q"] = planes["q"].step(step)
         ids, descriptor = builder.ids(tokens), builder.descriptor()
         scales = builder.scales({name: w.scales[name][layer] for name in codes}, w.out_unit)
         job = builder.job(

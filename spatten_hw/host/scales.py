@@ -47,6 +47,6 @@ def score_scale_value(mant: int, pre: int, post: int) -> float:
     return math.ldexp(mant, -(pre + post + Y_FRACTION))
 
 
-def out_scale(x: float) -> tuple[int, int]:
-    """(mant, shift) with x ≈ mant·2^−shift, x ≥ 0; saturates at 2^17 − 1, underflows gradually to 0."""
-    return _normalise(x, 0, MAX_OUT_SHIFT)
+def out_scale(x: float, least: int = 0) -> tuple[int, int]:
+    """(mant, shift ≥ `least`) with x ≈ mant·2^−shift, x ≥ 0; saturates at 2^17 − 1, underflows gradually to 0."""
+    return _normalise(x, least, MAX_OUT_SHIFT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..config import SpAttenConfig
 from ..errors import UserError
+from .rules import PAPER, Rules
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,13 @@ class LayerShape:
 @dataclass(frozen=True)
 class Precision:
     """Widths of Q, and of K and V as (MSB plane, LSB plane; 0: none). `threshold`: rows whose largest probability from
-    K's MSBs is below it fetch LSBs, in units of 2^−12."""
+    K's MSBs is below it fetch LSBs, in units of 2^−12. `rules`: which LSBs, and which values are used."""
 
     q_bits: int
     k_bits: tuple[int, int]
     v_bits: tuple[int, int]
     threshold: int = 0
+    rules: Rules = PAPER
 
     @property
     def whole(self) -> tuple[int, int, int]:
@@ -65,6 +67,11 @@ class Shortfall:
     has: int | tuple[int, ...]
 
 
+def longest_prompt(config: SpAttenConfig, dim: int) -> int:
+    """Tokens of head dimension `dim` that one half of the K/V memories holds."""
+    return config.slices * (config.sram_words // max(1, dim // config.chunk))
+
+
 def shortfalls(config: SpAttenConfig, shape: LayerShape, precision: Precision, *, tokens: int = 0,
                prompt: int = 0) -> Iterator[Shortfall]:
     """What the build lacks. `tokens`: length of the longest context; `prompt`: length of the longest one that is
@@ -73,9 +80,10 @@ def shortfalls(config: SpAttenConfig, shape: LayerShape, precision: Precision, *
         yield Shortfall("dims", shape.dim, config.dims)
     for field, need, has in (
             ("max_tokens", tokens, config.max_tokens),
-            ("sram_tokens", prompt, config.sram_tokens * config.max_dim // shape.dim),
+            ("sram_tokens", prompt, longest_prompt(config, shape.dim)),
             ("max_heads", shape.query_heads, config.max_heads), ("max_group", shape.group, config.max_group),
-            ("operand_bits", precision.widest, config.operand_bits)):
+            ("operand_bits", precision.widest, config.operand_bits),
+            ("decision_rules", int(precision.rules != PAPER), config.decision_rules)):
         if need > has:
             yield Shortfall(field, need, has)
 
@@ -88,11 +96,10 @@ def check_fits(who: str, config: SpAttenConfig, shape: LayerShape, precision: Pr
         if field == "sram_tokens":
             raise UserError(f"the prompt of {who} has {prompt} tokens, the K/V memories of '{config.name}' hold {has}: "
                             "shorten it or raise sram_tokens")
-        if field == "dims" and config.min_dim < shape.dim < config.max_dim:
+        if field == "dims" and shape.dim < config.max_dim:
             raise UserError(f"{who} has heads of {shape.dim}, '{config.name}' takes "
                             f"{', '.join(map(str, config.dims))}: pad them to one of these")
         if field == "dims":
-            field, need, has = ("max_dim", need, config.max_dim) if shape.dim > config.max_dim else (
-                "min_dim", f"≤ {shape.dim}", config.min_dim)
+            field, has = "max_dim", config.max_dim
         raise UserError(f"{who} needs {field} {need}, '{config.name}' has {has}: use another preset or --set "
                         f"{field}={lack.need}")

@@ -32,8 +32,7 @@ FIELDS: tuple[Field, ...] = (
     Field("store_ids", 0, 6, 1, "alive tokens and heads of this layer written to ids_out"),
     Field("store_scores", 0, 7, 1, "importance after this layer written to scores_out"),
     Field("barrier", 0, 8, 1, "begins when every job before it has ended, its outputs in memory"),
-    Field("pair", 0, 9, 1, "K's MSB rows of heads 2j and 2j + 1 of a token lie side by side"),
-    Field("dim", 0, 16, 16, "head dimension D, a power of two, min_dim … max_dim"),
+    Field("dim", 0, 16, 16, "head dimension D, a multiple of chunk, at most max_dim"),
     Field("q_bits", 0, 32, 8, "width of Q"),
     Field("k_msb", 0, 40, 8, "width of K's MSB plane"),
     Field("k_lsb", 0, 48, 8, "width of K's LSB plane: 4, or 0 for static"),
@@ -48,20 +47,20 @@ FIELDS: tuple[Field, ...] = (
     Field("keep_values", 3, 32, 32, "values kept per query; ≥ keys keeps all"),
     Field("protect_first", 4, 0, 32, "first tokens that are never pruned"),
     Field("protect_last", 4, 32, 32, "last tokens that are never pruned"),
-    Field("q_base", 5, 0, 64, "byte address of the Q plane"),
+    Field("q_base", 5, 0, 64, "byte address of the Q plane in every channel, a multiple of the data width"),
     Field("k_msb_base", 6, 0, 64, "byte address of K's MSB plane"),
     Field("k_lsb_base", 7, 0, 64, "byte address of K's LSB plane"),
     Field("v_msb_base", 8, 0, 64, "byte address of V's MSB plane"),
     Field("v_lsb_base", 9, 0, 64, "byte address of V's LSB plane"),
     Field("out_base", 10, 0, 64, "byte address of the output plane, a multiple of the data width"),
-    Field("ids_in", 11, 0, 64, "byte address of the alive list to load, multiple of 8"),
-    Field("ids_out", 12, 0, 64, "byte address of the alive list to store, a multiple of the data width"),
-    Field("scores_in", 13, 0, 64, "byte address of the importance to load, multiple of 8"),
-    Field("scores_out", 14, 0, 64, "byte address of the importance to store, a multiple of the data width"),
+    Field("ids_in", 11, 0, 64, "address of the survivors to load, multiple of 8 (channel above the local address)"),
+    Field("ids_out", 12, 0, 64, "address of the survivors to store, a multiple of the data width"),
+    Field("scores_in", 13, 0, 64, "address of the importance to load, multiple of 8"),
+    Field("scores_out", 14, 0, 64, "address of the importance to store, a multiple of the data width"),
     Field("q_head_stride", 15, 0, 32, "bytes from one query head to the next in Q"),
-    Field("q_token_stride", 15, 32, 32, "bytes from one token to the next in Q"),
+    Field("q_token_stride", 15, 32, 32, "bytes from a token to the next one of its channel (token + C) in Q"),
     Field("k_msb_head_stride", 16, 0, 32, "bytes from one K/V head to the next"),
-    Field("k_msb_token_stride", 16, 32, 32, "bytes from one token to the next"),
+    Field("k_msb_token_stride", 16, 32, 32, "bytes from a token to the next one of its channel"),
     Field("k_lsb_head_stride", 17, 0, 32, ""),
     Field("k_lsb_token_stride", 17, 32, 32, ""),
     Field("v_msb_head_stride", 18, 0, 32, ""),
@@ -69,9 +68,16 @@ FIELDS: tuple[Field, ...] = (
     Field("v_lsb_head_stride", 19, 0, 32, ""),
     Field("v_lsb_token_stride", 19, 32, 32, ""),
     Field("out_head_stride", 20, 0, 32, "bytes from one query head to the next in the output"),
-    Field("out_token_stride", 20, 32, 32, "bytes from one token to the next in the output, multiple of data width"),
+    Field("out_token_stride", 20, 32, 32, "bytes from a token to the next one of its channel in the output"),
+    # Decision rules beside the paper's; 0: the paper's.
+    Field("lsb_margin", 21, 0, 19, "a key is near if its exponent from the MSBs is at most this, in 2^-14 octaves"),
+    Field("mass_share", 21, 32, 13, "the values kept reach this share of the sum of probabilities, in 2^-12; 0: off"),
+    Field("lsb_by_key", 21, 48, 1, "flat queries take the LSBs of near keys alone (generation)"),
+    Field("give_back", 21, 49, 1, "outputs times the sum of all probabilities / of the kept ones; out_shift ≥ 4"),
 )
-HEADER_WORDS = 21
+HEADER_WORDS = 22
+#: Least `out_shift` of a job that gives back.
+GIVE_BACK_SHIFT = 4
 
 #: Two words per query head after the header: how scores become exponents, how sums become outputs.
 SCALE_FIELDS: tuple[Field, ...] = (

@@ -50,14 +50,19 @@ class ErrorCode(IntEnum):
     RANGE_SCORES_OUT = 38
     RANGE_DESCRIPTOR = 39
     BAD_SCALE = 40
-    BAD_PAIR = 41
+    MISALIGNED_ROWS = 41
+    PROMPT_LSB_BY_KEY = 42
+    NO_LSB_BY_KEY = 43
+    BAD_MASS_SHARE = 44
+    BAD_GIVE_BACK = 45
+    NO_DECISION_RULES = 46
     # A memory access was answered with an error.
     READ_DESCRIPTOR = 64
     READ_STATE = 65
     READ_Q = 66
     READ_K = 67
     READ_V = 68
-    #: The list of alive tokens and heads that was read does not fit the job.
+    #: The survivors that were read do not fit the job.
     BAD_STATE = 72
     WRITE_OUTPUT = 80
     WRITE_STATE = 81
@@ -72,9 +77,9 @@ class ErrorCode(IntEnum):
 
 _TEXTS = {
     ErrorCode.OK: "job finished",
-    ErrorCode.DESCRIPTOR_ADDRESS: "the descriptor's address is not a multiple of 8 or beyond the address space",
+    ErrorCode.DESCRIPTOR_ADDRESS: "the descriptor's address is not a multiple of 8 or not inside a channel's memory",
     ErrorCode.RESERVED_BITS: "a bit of the descriptor that has no meaning is not 0",
-    ErrorCode.BAD_DIM: "dim is not a power of two in the build's min_dim … max_dim",
+    ErrorCode.BAD_DIM: "dim is not a multiple of the build's chunk, or exceeds max_dim",
     ErrorCode.BAD_Q_BITS: "q_bits is not a plane width or exceeds the build's operand_bits",
     ErrorCode.BAD_K_BITS: "k_msb is not a plane width, or k_lsb is neither 0 nor 4",
     ErrorCode.K_TOO_WIDE: "k_msb + k_lsb exceeds the build's operand_bits",
@@ -93,33 +98,38 @@ _TEXTS = {
     ErrorCode.PROTECTED_EXCEED_KEEP: "protect_first + protect_last exceeds keep_tokens while tokens are pruned",
     ErrorCode.CAUSAL_GENERATION: "causal is set in a generation job",
     ErrorCode.RESTART_AND_LOAD: "restart and load_ids are both set",
-    ErrorCode.SRAM_OVERFLOW: "tokens × dim of a summarisation job exceeds the build's sram_tokens × max_dim",
+    ErrorCode.SRAM_OVERFLOW: "K and V of a summarisation job's tokens do not fit in the build's sram_tokens × max_dim",
     ErrorCode.MISALIGNED_OUTPUT: "out_base or an output stride is not a multiple of the memory data width",
     ErrorCode.MISALIGNED_IDS_IN: "ids_in is not a multiple of 8",
     ErrorCode.MISALIGNED_IDS_OUT: "ids_out is not a multiple of the memory data width (at least 8)",
     ErrorCode.MISALIGNED_SCORES_IN: "scores_in is not a multiple of 8",
     ErrorCode.MISALIGNED_SCORES_OUT: "scores_out is not a multiple of the memory data width (at least 8)",
     ErrorCode.STRIDE_TOO_LARGE: "a token stride does not fit in 16 bits",
-    ErrorCode.RANGE_Q: "the Q plane ends beyond the address space",
-    ErrorCode.RANGE_K_MSB: "K's MSB plane ends beyond the address space",
-    ErrorCode.RANGE_K_LSB: "K's LSB plane ends beyond the address space",
-    ErrorCode.RANGE_V_MSB: "V's MSB plane ends beyond the address space",
-    ErrorCode.RANGE_V_LSB: "V's LSB plane ends beyond the address space",
-    ErrorCode.RANGE_OUTPUT: "the output plane ends beyond the address space",
-    ErrorCode.RANGE_IDS_IN: "the alive list to load ends beyond the address space",
-    ErrorCode.RANGE_IDS_OUT: "the alive list to store ends beyond the address space",
-    ErrorCode.RANGE_SCORES_IN: "the importance to load ends beyond the address space",
-    ErrorCode.RANGE_SCORES_OUT: "the importance to store ends beyond the address space",
-    ErrorCode.RANGE_DESCRIPTOR: "the descriptor's scale table ends beyond the address space",
+    ErrorCode.RANGE_Q: "the Q plane ends beyond a channel's memory",
+    ErrorCode.RANGE_K_MSB: "K's MSB plane ends beyond a channel's memory",
+    ErrorCode.RANGE_K_LSB: "K's LSB plane ends beyond a channel's memory",
+    ErrorCode.RANGE_V_MSB: "V's MSB plane ends beyond a channel's memory",
+    ErrorCode.RANGE_V_LSB: "V's LSB plane ends beyond a channel's memory",
+    ErrorCode.RANGE_OUTPUT: "the output plane ends beyond a channel's memory",
+    ErrorCode.RANGE_IDS_IN: "the survivors to load end beyond a channel's memory",
+    ErrorCode.RANGE_IDS_OUT: "the survivors to store end beyond a channel's memory",
+    ErrorCode.RANGE_SCORES_IN: "the importance to load ends beyond a channel's memory",
+    ErrorCode.RANGE_SCORES_OUT: "the importance to store ends beyond a channel's memory",
+    ErrorCode.RANGE_DESCRIPTOR: "the descriptor's scale table ends beyond a channel's memory",
     ErrorCode.BAD_SCALE: "a bit of the scale table that has no meaning is not 0",
-    ErrorCode.BAD_PAIR: "pair is set with group ≠ 1 or 2·dim > the build's max_dim, or the build's max_group is 1",
+    ErrorCode.MISALIGNED_ROWS: "a base or a stride of Q, K or V is not a multiple of the memory data width",
+    ErrorCode.PROMPT_LSB_BY_KEY: "lsb_by_key is set in a summarisation job, where LSBs come once for all queries",
+    ErrorCode.NO_LSB_BY_KEY: "lsb_by_key is set, but K has no LSB plane",
+    ErrorCode.BAD_MASS_SHARE: "mass_share exceeds 4096 (all of the probabilities)",
+    ErrorCode.BAD_GIVE_BACK: "give_back is set, but an out_shift of the scale table is below 4",
+    ErrorCode.NO_DECISION_RULES: "mass_share, give_back or lsb_by_key is set, but the build has decision_rules = 0",
     ErrorCode.READ_DESCRIPTOR: "a read of the descriptor was answered with an error",
-    ErrorCode.READ_STATE: "a read of alive lists or importance was answered with an error",
+    ErrorCode.READ_STATE: "a read of survivors or importance was answered with an error",
     ErrorCode.READ_Q: "a read of Q was answered with an error",
     ErrorCode.READ_K: "a read of K was answered with an error",
     ErrorCode.READ_V: "a read of V was answered with an error",
     ErrorCode.BAD_STATE: "the loaded alive tokens or heads do not fit the job",
     ErrorCode.WRITE_OUTPUT: "a write of outputs was answered with an error",
-    ErrorCode.WRITE_STATE: "a write of alive lists or importance was answered with an error",
+    ErrorCode.WRITE_STATE: "a write of survivors or importance was answered with an error",
     ErrorCode.TIMEOUT: "the job took more cycles than JOB_LIMIT; the accelerator must be reset",
 }

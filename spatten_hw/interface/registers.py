@@ -19,7 +19,7 @@ __all__ = ["COUNTERS", "RO", "RW", "W1C", "WO", "Counter", "ErrorCode", "Field",
 #: 'SPAT' in ASCII.
 ID = 0x53504154
 #: Version of the register interface: major · 2^16 + minor. A driver works with its own major version.
-VERSION = 0x0001_0001
+VERSION = 0x0002_0000
 #: Width of an AXI4-Lite address: 4 KiB of registers.
 ADDRESS_BITS = 12
 PARAMETER_BASE = 0x080
@@ -28,36 +28,34 @@ COUNTER_BASE = 0x200
 
 @dataclass(frozen=True)
 class Counter:
-    """A 64-bit performance counter. `unit`: "cycles" (one event bit), "count" (events counted, `bits` per
-    cycle), "bytes" (beats counted, shown times the beat size). `ports`: number of read ports, or the configuration's
-    field that holds it; each port may request a whole burst of `granule_beats` in a cycle, and a write in the same
-    cycle may add one beat."""
+    """A 64-bit performance counter. `unit`: "cycles" (one event bit), "count" (events counted, `bits` per cycle),
+    "bytes" (beats counted, shown times the beat size). `reads`: every channel may ask for a whole row in a cycle, and a
+    write in the same cycle may add one beat."""
 
     name: str
     unit: str
     doc: str
     bits: int = 1
-    ports: str | int = 0
+    reads: bool = False
 
     def width(self, c: SpAttenConfig) -> int:
         """Width of the number counted in one cycle."""
-        ports = getattr(c, self.ports) if isinstance(self.ports, str) else self.ports
-        return (ports * c.granule_beats + 1).bit_length() if ports else self.bits
+        return (c.channels * c.most_beats + 1).bit_length() if self.reads else self.bits
 
 
 COUNTERS: tuple[Counter, ...] = (
     Counter("cycles", "cycles", "cycles in which a job ran"),
     *(Counter(f"busy_{unit.event}", "cycles", unit.busy) for unit in UNITS if unit.busy),
     *(Counter(f"stall_{unit.event}", "cycles", unit.stall) for unit in UNITS if unit.stall),
-    Counter("bytes_q", "bytes", "bytes of Q read", ports=1),
-    Counter("bytes_k_msb", "bytes", "bytes of K's MSB plane read", ports="k_ports"),
-    Counter("bytes_k_lsb", "bytes", "bytes of K's LSB plane read", ports="k_ports"),
-    Counter("bytes_v_msb", "bytes", "bytes of V's MSB plane read", ports="v_ports"),
-    Counter("bytes_v_lsb", "bytes", "bytes of V's LSB plane read", ports="v_ports"),
+    Counter("bytes_q", "bytes", "bytes of Q read", reads=True),
+    Counter("bytes_k_msb", "bytes", "bytes of K's MSB plane read", reads=True),
+    Counter("bytes_k_lsb", "bytes", "bytes of K's LSB plane read", reads=True),
+    Counter("bytes_v_msb", "bytes", "bytes of V's MSB plane read", reads=True),
+    Counter("bytes_v_lsb", "bytes", "bytes of V's LSB plane read", reads=True),
     Counter("bytes_out", "bytes", "bytes of outputs written"),
-    Counter("bytes_other", "bytes", "bytes of descriptors and state read and written", ports=1),
+    Counter("bytes_other", "bytes", "bytes of descriptors and state read and written", reads=True),
     Counter("queries", "count", "queries of query heads finished"),
-    Counter("refetches", "count", "flat rows replayed with LSBs"),
+    Counter("refetches", "count", "flat rows scored again with LSBs", bits=6),
     Counter("topk_vectors", "count", "vectors that went through a top-k engine", bits=2),
 )
 
@@ -71,8 +69,8 @@ def _parameters(c: SpAttenConfig) -> dict[str, tuple[int, str]]:
     own = {f: v for f, v in c.fields.items() if isinstance(v, int)}
     docs = {f.name: str(f.metadata.get("doc", "")) for f in c.__dataclass_fields__.values()}
     derived = {
-        "lanes": (c.lanes, "keys scored per cycle at D = min_dim (L)"),
-        "addr_bits": (c.addr_bits, "width of a logical byte address"),
+        "slices": (c.slices, "slices of `chunk` multipliers per array (S)"),
+        "addr_bits": (c.addr_bits, "width of an address of words: channel number above a local address"),
     }
     return {n: (v, docs[n]) for n, v in own.items()} | derived
 

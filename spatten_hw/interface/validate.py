@@ -1,7 +1,7 @@
 """The rules that a job must obey, each written once, for hardware and host.
 
 A rule is an expression over named fields that means the same for Python integers and for Amaranth values:
-comparisons, `+`, `&`, `|` only. `check` evaluates the rules on the fields a driver wants to encode;
+comparisons, `+`, `&`, `|`, `>>` by a constant only. `check` evaluates the rules on the fields a driver wants to encode;
 `validator.py` makes one comparator from each. Fields that a job does not use (addresses of planes it does not
 have, of state it does not load or store) may hold anything.
 """
@@ -15,8 +15,8 @@ from functools import reduce
 from types import SimpleNamespace
 from typing import Any
 
-from ..config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig
-from .descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, STRIDE_BITS, Field
+from ..config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig, clog2
+from .descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, STRIDE_BITS, Field
 from .errors import ErrorCode
 
 #: Fields of a job (integers or values) by name; besides `FIELDS`: `query_heads` = heads · group and
@@ -32,17 +32,24 @@ class Rule:
     broken: Callable[[SpAttenConfig, Fields], Any]
 
 
+#: A factor of a product.
+Term = Callable[[SpAttenConfig, Fields], Any]
+
+
 @dataclass(frozen=True)
 class Range:
-    """Bytes that must end inside the address space: Σ x·(y − less) of them from `base` on, `terms`: (x, y, less).
+    """Bytes that must end inside a channel: Σ x·(y − less) of them from local address `base` on, `terms`:
+    (x, y, less).
 
-    Checked if `used`. `less` is 1 where y counts rows of stride x, 0 where x·y is a size.
+    Checked if `used`. `less` is 1 where y counts rows of stride x, 0 where x·y is a size. `no_channel` is true for an
+    address of a channel that is not there.
     """
 
     code: ErrorCode
     used: Callable[[Fields], Any]
-    base: Callable[[Fields], Any]
-    terms: tuple[tuple[Callable[[Fields], Any], Callable[[Fields], Any], int], ...]
+    base: Callable[[SpAttenConfig, Fields], Any]
+    no_channel: Callable[[SpAttenConfig, Fields], Any]
+    terms: tuple[tuple[Term, Term, int], ...]
 
 
 def one_of(value: Any, choices: Iterable[int]) -> Any:
@@ -55,7 +62,8 @@ def _widths(msb: Any, lsb: Any) -> Any:
 
 
 def _sram(c: SpAttenConfig, f: Fields) -> Any:
-    too_long = ((f.dim == d) & (f.tokens > c.sram_tokens * c.max_dim // d) for d in c.dims)
+    # A slice has ceil(tokens / S) rows of dim / chunk words.
+    too_long = ((f.dim == d) & (f.tokens > c.slices * (c.sram_words // (d // c.chunk))) for d in c.dims)
     return (f.generate == 0) & reduce(operator.or_, too_long)
 
 
@@ -66,6 +74,15 @@ def _multiple(value: Any, size: int) -> Any:
 
 def _state_align(c: SpAttenConfig) -> int:
     return max(8, c.beat_bytes)
+
+
+def _rows(c: SpAttenConfig, f: Fields) -> Any:
+    def bad(name: str) -> Any:
+        return _multiple(getattr(f, f"{name}_base") | getattr(f, f"{name}_head_stride")
+                         | getattr(f, f"{name}_token_stride"), c.beat_bytes)
+
+    return (bad("q") | bad("k_msb") | bad("v_msb") | ((f.k_lsb != 0) & bad("k_lsb"))
+            | ((f.v_lsb != 0) & bad("v_lsb")))
 
 
 def _strides(f: Fields) -> Any:
@@ -105,29 +122,38 @@ RULES: tuple[Rule, ...] = (
     Rule(ErrorCode.MISALIGNED_SCORES_OUT,
          lambda c, f: (f.store_scores != 0) & _multiple(f.scores_out, _state_align(c))),
     Rule(ErrorCode.STRIDE_TOO_LARGE, lambda c, f: _strides(f)),
-    # dim + dim, as rules know no multiplication.
-    Rule(ErrorCode.BAD_PAIR,
-         lambda c, f: (f.pair != 0) & ((f.group != 1) | (f.dim + f.dim > c.max_dim) | int(c.max_group < 2))),
+    Rule(ErrorCode.MISALIGNED_ROWS, _rows),
+    Rule(ErrorCode.PROMPT_LSB_BY_KEY, lambda c, f: (f.lsb_by_key != 0) & (f.generate == 0)),
+    Rule(ErrorCode.NO_LSB_BY_KEY, lambda c, f: (f.lsb_by_key != 0) & (f.k_lsb == 0)),
+    Rule(ErrorCode.BAD_MASS_SHARE, lambda c, f: f.mass_share > 1 << PROB_BITS),
+    Rule(ErrorCode.NO_DECISION_RULES, lambda c, f: (c.decision_rules == 0) & (
+        (f.mass_share != 0) | (f.give_back != 0) | (f.lsb_by_key != 0))),
 )
 
 
 def _plane(code: ErrorCode, name: str, heads: str, bits: str, used: Callable[[Fields], Any]) -> Range:
-    """A plane of `tokens` rows of dim · width bits for each of `heads`. dim is a multiple of 4, widths are
-    even, so the row's bytes are (dim / 4) · (width / 2)."""
+    """A plane of rows of dim · width bits for each of `heads`, of which a channel has those of every C-th token. dim is
+    a multiple of 4, widths are even, so the row's bytes are (dim / 4) · (width / 2)."""
 
-    def tokens(f: Fields) -> Any:  # Q and output of a generation job have the one row of query 0
-        return f.query_tokens if heads == "query_heads" else f.tokens
+    def places(c: SpAttenConfig, f: Fields) -> Any:  # Q and output of a generation job have the one row of query 0
+        return (f.query_tokens if heads == "query_heads" else f.tokens) + (c.channels - 1) >> clog2(c.channels)
 
-    return Range(code, used, lambda f: getattr(f, f"{name}_base"), (
-        (lambda f: getattr(f, f"{name}_head_stride"), lambda f: getattr(f, heads), 1),
-        (lambda f: getattr(f, f"{name}_token_stride"), tokens, 1),
-        (lambda f: f.dim >> 2, (lambda f: getattr(f, bits) >> 1) if bits else (lambda f: 8), 0),
+    return Range(code, used, lambda c, f: getattr(f, f"{name}_base"), lambda c, f: 0, (
+        (lambda c, f: getattr(f, f"{name}_head_stride"), lambda c, f: getattr(f, heads), 1),
+        (lambda c, f: getattr(f, f"{name}_token_stride"), places, 1),
+        (lambda c, f: f.dim >> 2, lambda c, f: getattr(f, bits) >> 1 if bits else 8, 0),
     ))
 
 
 def _words(code: ErrorCode, flag: str, base: str, words: Callable[[Fields], Any]) -> Range:
-    return Range(code, lambda f: getattr(f, flag) if flag else 1, lambda f: getattr(f, base),
-                 ((lambda f: 8, words, 0),))
+    return Range(code, lambda f: getattr(f, flag) if flag else 1,
+                 lambda c, f: getattr(f, base) & ((1 << c.axi_addr_bits) - 1),
+                 lambda c, f: getattr(f, base) >= 1 << c.addr_bits, ((lambda c, f: 8, lambda c, f: words(f), 0),))
+
+
+def _survivors(f: Fields) -> Any:
+    """Words of the survivors: their numbers, a bit for every token, a bit for every head."""
+    return (f.tokens + 63 >> 6) + (f.heads + 63 >> 6) + 1
 
 
 RANGES: tuple[Range, ...] = (
@@ -137,8 +163,8 @@ RANGES: tuple[Range, ...] = (
     _plane(ErrorCode.RANGE_V_MSB, "v_msb", "heads", "v_msb", lambda f: 1),
     _plane(ErrorCode.RANGE_V_LSB, "v_lsb", "heads", "v_lsb", lambda f: f.v_lsb != 0),
     _plane(ErrorCode.RANGE_OUTPUT, "out", "query_heads", "", lambda f: 1),
-    _words(ErrorCode.RANGE_IDS_IN, "load_ids", "ids_in", lambda f: f.tokens + f.heads + 1),
-    _words(ErrorCode.RANGE_IDS_OUT, "store_ids", "ids_out", lambda f: f.tokens + f.heads + 1),
+    _words(ErrorCode.RANGE_IDS_IN, "load_ids", "ids_in", _survivors),
+    _words(ErrorCode.RANGE_IDS_OUT, "store_ids", "ids_out", _survivors),
     _words(ErrorCode.RANGE_SCORES_IN, "load_scores", "scores_in", lambda f: f.tokens + f.heads),
     _words(ErrorCode.RANGE_SCORES_OUT, "store_scores", "scores_out", lambda f: f.tokens + f.heads),
     _words(ErrorCode.RANGE_DESCRIPTOR, "", "descriptor",
@@ -147,8 +173,9 @@ RANGES: tuple[Range, ...] = (
 
 
 def descriptor_address_bad(c: SpAttenConfig, addr: Any) -> Any:
-    """The descriptor's header would not lie at a multiple of 8 inside the address space."""
-    return _multiple(addr, 8) | (addr > (1 << c.addr_bits) - 8 * HEADER_WORDS)
+    """The descriptor's header would not lie at a multiple of 8 inside a channel."""
+    beyond = (addr & ((1 << c.axi_addr_bits) - 1)) > (1 << c.axi_addr_bits) - 8 * HEADER_WORDS
+    return _multiple(addr, 8) | beyond | (addr >= 1 << c.addr_bits)
 
 
 def reserved_mask(fields: Iterable[Field], word: int) -> int:
@@ -174,9 +201,14 @@ def check(c: SpAttenConfig, fields: Mapping[str, int], scales: Iterable[Mapping[
         broken.append(ErrorCode.RESERVED_BITS)
     broken += [rule.code for rule in RULES if rule.broken(c, f)]
     for r in RANGES:
-        end = r.base(f) + sum(x(f) * max(0, y(f) - less) for x, y, less in r.terms)
-        if r.used(f) and end > 1 << c.addr_bits:
+        end = r.base(c, f) + sum(x(c, f) * max(0, y(c, f) - less) for x, y, less in r.terms)
+        if r.used(f) and (r.no_channel(c, f) or end > 1 << c.axi_addr_bits):
             broken.append(r.code)
-    if any(not 0 <= int(s.get(field.name, 0)) < 1 << field.width for s in scales for field in SCALE_FIELDS):
-        broken.append(ErrorCode.BAD_SCALE)
-    return broken
+    # Entry by entry, as the hardware reads them.
+    of_scales: dict[ErrorCode, None] = {}
+    for s in scales:
+        if any(not 0 <= int(s.get(field.name, 0)) < 1 << field.width for field in SCALE_FIELDS):
+            of_scales[ErrorCode.BAD_SCALE] = None
+        if f.give_back and int(s.get("out_shift", 0)) < GIVE_BACK_SHIFT:
+            of_scales[ErrorCode.BAD_GIVE_BACK] = None
+    return broken + list(of_scales)

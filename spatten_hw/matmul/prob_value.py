@@ -1,135 +1,124 @@
-"""Prob×V: sums of the kept V rows, from the V SRAM or from the V stream, weighted by probability."""
+"""Prob×V: gangs, all slices, and the tree that adds their outputs (SpAtten, Figure 8, blocks 9 and 10)."""
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Array, Cat, Const, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import SpAttenConfig, clog2
-from ..contract import contract
+from ..config import SpAttenConfig
+from ..fetch.plane import plane_of
 from ..primitives.registers import local_copy
-from ..stream.fifo import StreamFifo, fifo_latency
-from ..stream.job_layouts import dim_case, job_layout
-from ..stream.layouts import acc_row, kept_depth, kept_row, operand_row
-from .lane_scheduler import SCHEDULER_LATENCY, LaneScheduler
-from .operand_buffer import row_bits
-from .value_array import ValueArray, value_array_latency
-from .value_buffer import ValueBuffer
+from ..shared import Shared
+from ..stream.fifo import never_full_latency
+from ..stream.job_layouts import job_layout
+from ..stream.layouts import acc_chunk, kept_row
+from ..stream.read_layouts import operand_chunk, read_request, shared_note, value_note
+from .gang import GangGather, gather_latency
+from .output_tree import FINISHED_LATENCY, OutputTree, chunk_words, output_queue, tree_latency
+from .value import VALUE_LATENCY, ValueSlice, entry_latency
+from .value_layouts import freed_items
 
 
-def prob_value_latency(c: SpAttenConfig) -> int:
-    """Cycles from taking the kept row of a one-step vector to its sums on `o` (all idle, V there): FIFO,
-    scheduler, memory read, array."""
-    return fifo_latency(kept_depth(c)) + SCHEDULER_LATENCY + 1 + value_array_latency(c)
+def prob_value_latency(c: SpAttenConfig, chunks: int) -> int:
+    """Cycles from taking the only row of a vector to the first chunk of its sums on `o`, V in the SRAM, idle."""
+    return (gather_latency(c) + entry_latency() + chunks - 1 + VALUE_LATENCY + FINISHED_LATENCY
+            + chunk_words(chunks) - 1 + tree_latency(c) + never_full_latency(output_queue(c)))
 
 
 class ProbValueUnit(wiring.Component):
-    """Σ p·v per vector, exact, in the order of the vectors.
+    """`GangGather` → S `ValueSlice`s → `OutputTree`.
 
-    kept: rows of 12-bit probabilities with positions (tag.stream_v = 0: V from SRAM half tag.half) or of
-        streamed vectors (tag.stream_v = 1), k ≥ 1, every row count ≥ 1; queue of `kept_depth`.
-    v_rows: from the fetcher. Fill rows go to the V SRAM even if the array stalls; the others are the kept V rows
-        of the streamed vectors, in order, R per group, last group of a vector not full. A fill waits for
-        streamed rows only if they came before it. `v_rows.ready` follows the array's clock enable.
-    o: one row per vector; elements from D on are 0.
-    filled, filled_half: see `OperandBuffer`.
-    busy: anything in the unit. stall: a streamed vector waits for its V rows (a part of busy).
-
-    Rate: streamed vectors R rows per cycle; buffered ones as in `LaneScheduler` (ceil(k/R) if positions are spread
-    evenly); no gap between vectors as long as `o` is taken, but one of a single step takes two cycles. Waiting for V
-    never delays sums of earlier vectors. No deadlock: the unit only waits for V rows whose kept rows it has taken.
-    (SpAtten, section IV-G.)
+    `kept`: what local pruning keeps, always taken. Rates and latencies are those of the parts; probabilities and
+    `shared` reach the slices a cycle late.
     """
 
-    #: The layer.
+    #: The layer; constant while its data are inside.
     job: data.View
-    #: Kept probabilities with positions or ids, `kept_row`.
+    #: Rows of probabilities behind local pruning, `kept_row`; always taken.
     kept: stream.Interface
-    #: V rows from the fetcher, `operand_row`: fills for the SRAM, the others for streamed vectors.
-    v_rows: stream.Interface
-    #: Exact Σ p·v, `acc_row`, one row per vector.
+    #: Bit per half: its V SRAM is full.
+    values_ready: Signal
+    #: Row of the class lists that the walk over a gang reads.
+    list_row: Signal
+    #: Its token indexes by class, one cycle later.
+    list_indexes: data.View
+    #: Per slice, V rows to read.
+    reads: list[stream.Interface]
+    #: Per slice, chunks of V rows.
+    v_chunks: list[stream.Interface]
+    #: Per slice, fills of its SRAM (and queries, which it leaves alone); always taken.
+    shared: list[stream.Interface]
+    #: Exact Σ P·V of work items, `acc_chunk`.
     o: stream.Interface
-    #: Pulse: a half of the V SRAM is full.
-    filled: Signal
-    #: Which half.
-    filled_half: Signal
-    #: Anything is in the unit.
+    #: Items that need the class lists no longer, in this cycle.
+    walked: Signal
+    #: Pulse: a gang has left the slices; its items are free.
+    freed: data.View
+    #: The half of the V SRAM that it used.
+    freed_half: Signal
+    #: A gang is incomplete, waits, or is worked on.
     busy: Signal
-    #: A streamed vector waits for its V rows.
+    #: V rows are on their way to a slice that has nothing to multiply.
     stall: Signal
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "job": In(job_layout(c)),
-            "kept": In(stream.Signature(kept_row(c))),
-            "v_rows": In(stream.Signature(operand_row(c))),
-            "o": Out(stream.Signature(acc_row(c))),
-            "filled": Out(1),
-            "filled_half": Out(1),
-            "busy": Out(1),
-            "stall": Out(1),
+            "job": In(job_layout(c)), "kept": In(stream.Signature(kept_row(c))), "values_ready": In(2),
+            "list_row": Out(c.row_bits), "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
+            "reads": Out(stream.Signature(read_request(c, value_note(c)))).array(c.slices),
+            "v_chunks": In(stream.Signature(operand_chunk(c, value_note(c)))).array(c.slices),
+            "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))).array(c.slices),
+            "o": Out(stream.Signature(acc_chunk(c))),
+            "freed": Out(freed_items(c)), "freed_half": Out(1), "walked": Out(c.max_group.bit_length()),
+             "busy": Out(1), "stall": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.queue = queue = StreamFifo(kept_row(c), kept_depth(c))
-        m.submodules.scheduler = scheduler = LaneScheduler(c)
-        m.submodules.values = values = ValueBuffer(c)
-        m.submodules.array = array = ValueArray(c)
-        wiring.connect(m, wiring.flipped(self.kept), queue.i)
-        wiring.connect(m, queue.o, scheduler.kept)
-        wiring.connect(m, wiring.flipped(self.v_rows), values.rows)
-        wiring.connect(m, array.o, wiring.flipped(self.o))
-
         job = local_copy(m, self.job, "job_here")
-        # The stage of the memories' output registers.
-        read_valid = Signal()
-        read_last = Signal()
-        read_tag = Signal.like(scheduler.o.p.tag, reset_less=True)
-        read_probs = Signal.like(scheduler.o.p.probs, reset_less=True)
-        streamed = Signal.like(values.read_data, reset_less=True)
-        en = Signal()
-        v_there = Signal()
-        take = Signal()
-        step = scheduler.o.p
+        planes = [plane_of(m, c, job, name, name) for name in ("v_msb", "v_lsb")]
+        m.submodules.gather = gather = GangGather(c)
+        m.submodules.tree = tree = OutputTree(c)
+        connect(m, flipped(self.kept), gather.kept)
+        connect(m, gather.gangs, tree.gangs)
+        connect(m, tree.o, flipped(self.o))
+        has_lsb = Signal()
         m.d.comb += [
-            scheduler.job.eq(job),
-            array.job.eq(job),
-            self.filled.eq(values.filled),
-            self.filled_half.eq(values.filled_half),
-            en.eq(array.i.ready),
-            v_there.eq(~step.tag.stream_v | values.stream.valid),
-            scheduler.o.ready.eq(en & v_there),
-            take.eq(scheduler.o.valid & scheduler.o.ready),
-            values.stream.ready.eq(scheduler.o.valid & en & step.tag.stream_v),
-            values.read_en.eq(take & ~step.tag.stream_v),
-            self.stall.eq(scheduler.o.valid & en & ~v_there),
-            self.busy.eq(queue.o.valid | (queue.level != 0) | scheduler.busy | read_valid | array.busy),
+            gather.half_filled.eq(self.values_ready), self.list_row.eq(gather.list_row),
+            gather.list_indexes.eq(self.list_indexes), gather.freed.eq(tree.freed),
+            gather.tag_item.eq(tree.tag_item), tree.tag.eq(gather.tag), tree.chunks.eq(job.chunks),
+            self.freed.eq(tree.freed), self.walked.eq(gather.walked),
         ]
-        for s in range(c.slices):
-            row = Signal.like(step.rows[0], name=f"row{s}")
-            with m.Switch(job.dim_log2):
-                for e in range(clog2(c.max_dim // c.min_dim) + 1):
-                    with dim_case(m, c, e):
-                        m.d.comb += row.eq(step.rows[s >> e])
-            m.d.comb += values.read_addr[s].eq(Cat(row[:row_bits(c)], step.tag.half))
+        m.d.sync += [
+            has_lsb.eq(job.v_lsb != 0),
+        ]
+        # Which half a gang uses, by its first item.
+        halves = Array([Signal(name=f"half_{n}", reset_less=True) for n in range(c.items)])
+        with m.If(self.kept.valid & self.kept.ready):
+            m.d.sync += halves[self.kept.payload.tag.item].eq(self.kept.payload.tag.half)
+        m.d.comb += self.freed_half.eq(halves[tree.freed.item])
 
-        with m.If(en):
-            m.d.sync += read_valid.eq(take)
-        with m.If(take):
-            m.d.sync += [read_last.eq(step.last), read_tag.eq(step.tag), read_probs.eq(step.probs)]
-            with m.If(step.tag.stream_v):
-                m.d.sync += streamed.eq(values.stream.p.slices)
-        m.d.comb += [
-            array.i.valid.eq(read_valid),
-            array.i.p.probs.eq(read_probs),
-            array.i.p.values.eq(Mux(read_tag.stream_v, streamed.as_value(), values.read_data.as_value())),
-            array.i.p.last.eq(read_last),
-            array.i.p.tag.eq(read_tag),
-        ]
-        contract(m, values.stream.p.last == step.last, "V rows of a vector end with its last step",
-                 when=take & step.tag.stream_v)
+        busy = Signal(c.slices)
+        stall = Signal(c.slices)
+        for s in range(c.slices):
+            part = Shared(ValueSlice, c)
+            m.submodules[f"slice_{s}"] = part
+            connect(m, gather.entries[s], part.entries)
+            connect(m, part.reads, flipped(self.reads[s]))
+            connect(m, flipped(self.v_chunks[s]), part.v_chunks)
+            connect(m, flipped(self.shared[s]), part.shared)
+            m.d.comb += [
+                part.number.eq(Const(s, c.slice_bits)), part.chunks.eq(job.chunks), part.has_lsb.eq(has_lsb),
+                part.write.valid.eq(gather.write.valid), part.write.item.eq(gather.write.item),
+                part.write.row.eq(gather.write.row), part.write.prob.eq(gather.write.probs[s]),
+                tree.finished[s].eq(part.finished), part.drain.eq(tree.drain), tree.partial[s].eq(part.partial),
+                busy[s].eq(part.busy), stall[s].eq(part.stall),
+            ]
+            for lsb, plane in enumerate(planes):
+                m.d.comb += [getattr(part, f)[lsb].eq(plane[f])
+                             for f in ("base", "head_stride", "token_stride", "beats")]
+        m.d.sync += [self.busy.eq(Cat(busy, gather.busy, tree.busy).any()), self.stall.eq(stall.any())]
         return m

@@ -1,77 +1,93 @@
-"""Q×K: scores of queries against the keys of the K SRAM or of the K stream, R per cycle."""
+"""Q×K of a slice: N multipliers, the slice's K SRAM, and every query."""
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import SpAttenConfig
-from ..contract import contract, contracts_on
-from ..primitives.registers import local_copy
-from ..stream.job_layouts import job_layout
-from ..stream.layouts import operand_row, q_row, qk_command, score_row
-from ..stream.skid import SpareBuffer
-from .key_buffer import KeyBuffer
-from .operand_buffer import row_bits
-from .row_issue import RowIssue, issue_layout
-from .score_array import ScoreArray, score_array_latency
+from ..contract import always_taken, contract, contracts_on
+from ..stream.layouts import score_command, score_write
+from ..stream.read_layouts import key_note, operand_chunk, shared_note
+from .dot_product import DotProduct, dot_product_latency
+from .issue import issue_layout, place_layout
+from .key_fill import KeyFill
+from .key_sram import KeySram
+from .query_memory import QueryMemory, slot_layout
+from .sram_issue import SramIssue
+from .stream_issue import StreamIssue
+
+#: Cycles from a command taken by an idle slice to its first issue, and from a K chunk taken to its first issue.
+COMMAND_ISSUE = 2
+CHUNK_ISSUE = 1
+#: Cycles from a q row's last chunk on `shared` until what waits for it is issued.
+QUERY_ISSUE = 3
 
 
-def score_latency(c: SpAttenConfig) -> int:
-    """Cycles from taking a command (q rows and K there, output ready) to its first score row on `o`:
-    command register, memory read, array."""
-    return 2 + score_array_latency(c)
+def issue_latency(c: SpAttenConfig) -> int:
+    """Cycles from the issue of a score's last chunk to the score on `o`: memories, then the dot product."""
+    return 1 + dot_product_latency(c)
 
 
-class ScoreUnit(wiring.Component):
-    """Executes `qk_command`s in order: exact scores, one row group of R = M/D per cycle.
+def score_latency(c: SpAttenConfig, chunks: int) -> int:
+    """Cycles from a command taken by an idle slice, its q and keys there, to its first score on `o`."""
+    return COMMAND_ISSUE + chunks - 1 + issue_latency(c)
 
-    k_rows: K rows from the fetcher; fills go to the K SRAM at any time, the others are used in order by the
-        commands with `stream`, each for `gang` cycles (with `pair`: for one). q_rows: always taken, kept per slot
-        until overwritten; they arrive in the order of the slots of the commands that are not replays.
-    o: rows of n keys take ceil(n/R) cycles per query with no gap between rows, queries or commands as long as
-        q rows (before the command's turn) and K rows are there. A row that is not taken waits in a spare register
-        and stalls the whole pipeline (a clock enable). Fills never wait for it. `job` is constant from two cycles
-        before the first command.
-    filled, filled_half: see `OperandBuffer`.
-    busy: a command waits or runs, or scores are in the pipe. stall: K or q rows are wanted and missing
-        (a part of busy).
 
-    Valid input: keys ≥ 1, 1 ≤ gang ≤ max_group, ceil(keys/R) ≤ sram_rows for SRAM commands; the rows of a `k_command`
-    are those that its `qk_command`s score. (SpAtten, section IV-E.)
+def stream_latency(c: SpAttenConfig) -> int:
+    """Cycles from a row's last K chunk taken, q there, to the score of its first member on `o`."""
+    return CHUNK_ISSUE + issue_latency(c)
+
+
+class ScoreSlice(wiring.Component):
+    """Exact scores of the keys of slice `number`, one product of chunks per cycle.
+
+    Prompt: `cmd` scores a query against the slice's keys in the K SRAM, which `shared` fills. Generation: rows from
+    `k_chunks` are scored against the queries of a gang, `members` cycles per chunk. The two are never here at the same
+    time. Either goes on without a gap, across rows and commands, as long as the queries are there; it waits for them in
+    order. Scores come in that order, those of a K row by member. Latencies: `score_latency`, `stream_latency`. A q row
+    can be used `QUERY_ISSUE` cycles after its last chunk, a fill by every command taken with or after its last chunk.
+
+    Valid input: `chunks`, `has_lsb` and `number` constant while anything is inside; rows whole; members not 0. A slot
+    is taken (`slot_taken`) when nothing of it is here, in a cycle before its first K chunk or command, and not after
+    the first chunk of its q. A command has no more keys than its half was filled with; a half is filled while no
+    command that reads it is here. Errors of rows are others' business.
+    (SpAtten, section IV-E.)
     """
 
-    #: The layer; constant from two cycles before its first command.
-    job: data.View
-    #: One query's scores, or a gang's: `qk_command`, in order.
+    #: Which slice this is; a constant.
+    number: Signal
+    #: Chunks of a row, D / N.
+    chunks: Signal
+    #: K has an LSB plane.
+    has_lsb: Signal
+    #: K rows of generation; `ready` is a register.
+    k_chunks: stream.Interface
+    #: Q rows and fills of the SRAM for all slices; always taken.
+    shared: stream.Interface
+    #: A slot whose q is not there any more; always taken.
+    slot_taken: stream.Interface
+    #: Queries of prompts, in order; a queue of `sram_issue.QUEUE`.
     cmd: stream.Interface
-    #: K rows from the fetcher, `operand_row`: fills for the SRAM, the others used in order of arrival.
-    k_rows: stream.Interface
-    #: Queries, `q_row`, in the order of the slots of the commands; always taken.
-    q_rows: stream.Interface
-    #: Exact scores, `score_row`, R per cycle.
+    #: Scores, at most one per cycle; always taken.
     o: stream.Interface
-    #: Pulse: a half of the K SRAM is full.
-    filled: Signal
-    #: Which half.
-    filled_half: Signal
-    #: A command waits or runs, or scores are in the pipe.
+    #: A command, a K row or a score is here or at the door.
     busy: Signal
-    #: K or Q rows are wanted and missing.
+    #: There is work, but no q for it, or the next chunk of a K row that has begun is missing.
     stall: Signal
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "job": In(job_layout(c)),
-            "cmd": In(stream.Signature(qk_command(c))),
-            "k_rows": In(stream.Signature(operand_row(c))),
-            "q_rows": In(stream.Signature(q_row(c))),
-            "o": Out(stream.Signature(score_row(c))),
-            "filled": Out(1),
-            "filled_half": Out(1),
+            "number": In(c.slice_bits),
+            "chunks": In(c.chunk_count_bits),
+            "has_lsb": In(1),
+            "k_chunks": In(stream.Signature(operand_chunk(c, key_note(c)))),
+            "shared": In(stream.Signature(operand_chunk(c, shared_note(c)))),
+            "slot_taken": In(stream.Signature(slot_layout(c))),
+            "cmd": In(stream.Signature(score_command(c))),
+            "o": Out(stream.Signature(score_write(c))),
             "busy": Out(1),
             "stall": Out(1),
         })
@@ -79,79 +95,55 @@ class ScoreUnit(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        m.submodules.issue = issue = RowIssue(c)
-        m.submodules.keys = keys = KeyBuffer(c)
-        m.submodules.queries = queries = Memory(shape=unsigned(c.max_dim * c.operand_bits), depth=c.slots,
-                                                init=[])
-        m.submodules.array = array = ScoreArray(c)
-        q_write = queries.write_port()
-        q_read = queries.read_port(transparent_for=())
-        wiring.connect(m, wiring.flipped(self.cmd), issue.cmd)
-        wiring.connect(m, wiring.flipped(self.k_rows), keys.rows)
+        m.submodules.fill = fill = KeyFill(c)
+        m.submodules.keys = keys = KeySram(c)
+        m.submodules.queries = queries = QueryMemory(c)
+        m.submodules.rows = rows = StreamIssue(c)
+        m.submodules.prompt = prompt = SramIssue(c)
+        m.submodules.dot = dot = DotProduct(c)
+        connect(m, flipped(self.shared), fill.shared)
+        connect(m, flipped(self.slot_taken), queries.slot_taken)
+        connect(m, flipped(self.k_chunks), rows.i)
+        connect(m, flipped(self.cmd), prompt.cmd)
+        connect(m, dot.o, flipped(self.o))
 
-        m.submodules.out = out = SpareBuffer(score_row(c))
-        wiring.connect(m, out.o, wiring.flipped(self.o))
-        job = local_copy(m, self.job, "job_here")
-        en = Signal()
-        take = Signal()
-        k_there = Signal()
-        now = issue.o.p
+        streamed = rows.o.valid
+        issue = Signal(issue_layout(c))
+        place = issue.place
         m.d.comb += [
-            en.eq(out.i.ready),
-            issue.job.eq(job),
-            issue.q_arrived.eq(self.q_rows.valid),
-            self.q_rows.ready.eq(1),
-            q_write.addr.eq(self.q_rows.p.slot),
-            q_write.data.eq(self.q_rows.p.row),
-            q_write.en.eq(self.q_rows.valid),
-            self.filled.eq(keys.filled),
-            self.filled_half.eq(keys.filled_half),
+            fill.number.eq(self.number), fill.chunks.eq(self.chunks),
+            keys.write_en.eq(fill.key), keys.write_word.eq(fill.word), keys.write_half.eq(fill.half),
+            keys.write_lsb.eq(fill.lsb), keys.write_data.eq(fill.data),
+            queries.write_en.eq(fill.query), queries.write_slot.eq(fill.slot), queries.write_chunk.eq(fill.chunk),
+            queries.write_last.eq(fill.last), queries.write_data.eq(fill.data),
 
-            k_there.eq(~now.stream | keys.stream.valid),
-            issue.o.ready.eq(en & k_there),
-            take.eq(issue.o.valid & issue.o.ready),
-            keys.stream.ready.eq(issue.o.valid & en & now.stream & now.spent),
-            keys.read_en.eq(take & ~now.stream),
-            keys.read_addr[0].eq(Cat(now.row[:row_bits(c)], now.half)),
-            q_read.addr.eq(now.slot),
-            q_read.en.eq(take),
+            rows.there.eq(queries.there), rows.o.ready.eq(1),
+            prompt.there.eq(queries.there), prompt.o.ready.eq(1),
+            prompt.number.eq(self.number), prompt.chunks.eq(self.chunks), prompt.has_lsb.eq(self.has_lsb),
+
+            issue.eq(Mux(streamed, rows.o.payload, prompt.o.payload)),
+            queries.read_en.eq(rows.o.valid | prompt.o.valid), queries.read_slot.eq(place.slot),
+            queries.read_chunk.eq(issue.chunk),
+            keys.read_en.eq(prompt.o.valid), keys.read.eq(prompt.read),
         ]
 
-        # In the stage of the memories' output registers: the row from the stream, and whether it is the one used.
-        streamed = Signal.like(keys.read_data, reset_less=True)
-        from_stream = Signal()
-        with m.If(take):
-            m.d.sync += from_stream.eq(now.stream)
-            with m.If(now.stream):
-                m.d.sync += streamed.eq(keys.stream.p.slices)
+        # In the cycle of the memories' outputs.
+        issued = Signal()
+        from_stream = Signal(reset_less=True)
+        issued_place = Signal(place_layout(c), reset_less=True)
+        m.d.sync += [issued.eq(queries.read_en), from_stream.eq(streamed), issued_place.eq(place)]
         m.d.comb += [
-            array.en.eq(en),
-            array.dim_log2.eq(job.dim_log2),
-            array.k.eq(Mux(from_stream, streamed.as_value(), keys.read_data.as_value())),
-            array.q.eq(q_read.data),
+            dot.valid.eq(issued), dot.place.eq(issued_place),
+            dot.k.eq(Mux(from_stream, rows.data, keys.read_data)), dot.q.eq(queries.read_data),
+            self.busy.eq(self.cmd.valid | self.k_chunks.valid | rows.busy | prompt.busy | issued | dot.busy),
+            self.stall.eq(rows.starved | prompt.starved),
         ]
-
-        depth = 1 + score_array_latency(c)
-        valid = Signal(depth)
-        about = [Signal(issue_layout(c), name=f"about{i}", reset_less=True) for i in range(depth)]
-        with m.If(en):
-            m.d.sync += valid.eq(Cat(take, valid[:-1]))
-            m.d.sync += [b.eq(a) for a, b in zip([now, *about[:-1]], about, strict=True)]
-        done = about[-1]
-        m.d.comb += [
-            out.i.valid.eq(valid[-1]),
-            out.i.p.scores.eq(array.scores),
-            out.i.p.count.eq(done.count),
-            out.i.p.last.eq(done.last),
-            out.i.p.row.eq(done.row),
-            out.i.p.slot.eq(done.slot),
-            out.i.p.replay.eq(done.replay),
-            self.busy.eq(issue.o.valid | self.cmd.valid | valid.any() | self.o.valid),
-            self.stall.eq((issue.o.valid & en & ~k_there) | issue.starved),
-        ]
-        contract(m, now.count == keys.stream.p.count, "as many K rows come as keys are scored", when=take & now.stream)
+        contract(m, ~(rows.busy & prompt.busy), "K rows of generation and commands of a prompt do not meet")
+        always_taken(m, self.shared, "chunks of the shared path")
+        always_taken(m, self.slot_taken, "slots taken")
         if contracts_on():
-            dim_before = Signal.like(job.dim_log2)
-            m.d.sync += dim_before.eq(job.dim_log2)
-            contract(m, job.dim_log2 == dim_before, "D holds still while scores are in the pipe", when=valid.any())
+            before = Signal.like(self.chunks)
+            m.d.sync += before.eq(self.chunks)
+            contract(m, before == self.chunks, "D holds still while work is inside",
+                     when=rows.busy | prompt.busy | issued | dot.busy)
         return m

@@ -18,25 +18,12 @@ PART = 8
 class Pipeline:
     """Registers of `m` that move in every cycle with `enable`.
 
-    Data registers have no reset; valid bits have one (`flag`). With `parts` (see `Pipeline.ahead`) the enable has as
-    many copies, and `part(n)` is the pipeline that the n-th copy moves.
+    Data registers have no reset; valid bits have one (`flag`).
     """
 
-    def __init__(self, m: Module, enable: ValueLike = 1, parts: Sequence[Signal] = ()):
+    def __init__(self, m: Module, enable: ValueLike = 1):
         self.m = m
         self.enable = Value.cast(enable)
-        self.parts = list(parts)
-
-    @classmethod
-    def ahead(cls, m: Module, moves: Value, parts: int, name: str, init: int = 0) -> Pipeline:
-        """A pipeline that moves in the cycle *after* each one with `moves`: its enable is a register. Each of `parts`
-        has its own copy, since no net reaches all of a wide row in a cycle. `init`: it moves in the first cycle."""
-        enable, *others = copies(m, moves, 1 + parts, name, init=init)
-        return cls(m, enable, others)
-
-    def part(self, number: int) -> Pipeline:
-        """The pipeline of part `number` of a wide row."""
-        return Pipeline(self.m, self.parts[number])
 
     def stage(self, values: Sequence[Value], name: str, reset: bool = False) -> list[Signal]:
         """`values` one step later, each in a register `name` + number; `reset`: it is 0 after one."""

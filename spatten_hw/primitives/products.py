@@ -23,6 +23,8 @@ def times_few(number: Value, few: Value) -> Value:
     blocks are few and lie in rows across an FPGA.
     """
     width = len(number) + len(few)
+    if not len(few):        # the number of what there is one of
+        return unsigned_const(0, width)
     if len(few) > FEW_BITS:
         return (number * few)[:width]
     return narrow(balanced_sum([Cat(unsigned_const(0, n), number & few[n].replicate(len(number)))

@@ -14,7 +14,8 @@ WORD_BITS = 64
 
 
 class BeatPacker(wiring.Component):
-    """Packs the words of a section into consecutive beats from `addr` on (taken at `start`, while idle).
+    """Packs the words of a section into consecutive beats from `addr` on (taken at `start`, while idle; channel number
+    above the channel-local address, which does not wrap within a section).
 
     Beats of 64 bits and more hold the words in order from bit 0; strobes mark a section's last beat if it is
     partial. A 32-bit beat holds half a word, low half first. Rate: one word per cycle, or one beat per
@@ -41,7 +42,7 @@ class BeatPacker(wiring.Component):
         accept = Signal()
         addr = Signal(c.addr_bits)
         m.d.comb += [
-            out.kind.eq(1), out.addr.eq(addr),
+            out.kind.eq(1), out.addr.eq(addr[:c.axi_addr_bits]), out.channel.eq(addr[c.axi_addr_bits:]),
             taken.eq(self.beats.valid & self.beats.ready), accept.eq(self.words.valid & self.words.ready),
         ]
         with m.If(taken):

@@ -1,75 +1,80 @@
-"""Σ P per position over one layer (paper section III-B, "importance accumulators")."""
+"""Token importance: every final probability is added to the total, or the layer's sum, of its token (paper III-B)."""
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
-from ..contract import contract, full_rows
+from ..contract import contract
+from ..primitives.widths import narrow
 from ..stream.layouts import prob_row
-from .accumulate import RowAccumulator
-from .rows import layer_sum_bits, row_bits
+from .rows import class_bits
+
+#: Cycles from a row on `probs` until it is a request to the totals.
+FEED_CYCLES = 2
 
 
 class TokenImportance(wiring.Component):
-    """Adds every final probability row to the L sums of its positions; sums are exact within a layer.
+    """Turns rows of probabilities into accesses of `TokenTotals`, one row per cycle, always ready.
 
-    `probs`: one row per cycle, always ready except while `scan`; vectors back to back, same rows or not.
-    `idle`: all accepted rows are in the memory. Row i of a vector holds positions i·L … .
+    Slice s of K/V head h holds class (s − h) mod S, of tokens or of positions, so lanes are rotated by the head.
+    Generation (`tag.stream`): row r of a class is its r-th survivor, whose index comes from the class lists:
+    `list_row`, a cycle later `valid` and the rest beside the list's entries. They go straight into the totals. Prompt:
+    class and row are the position, of which the sums of the layer are kept (`sums`); indexes are the row itself.
 
-    Rows need no clearing: every vector starts at row 0, so the rows of a layer are a prefix, and `used`
-    counts them. A row at or past `used` counts as 0, both when it is added to and when it is read. `clear`
-    (and reset at any time) sets `used` to 0, which hides the sums of an earlier layer, even of one that was
-    longer or that a reset cut short.
-
-    While `scan` (only when idle), `sums` follows `read_row` by two cycles with `read_enable`.
+    Rows of sums need no clearing: every vector starts at row 0, so the rows of a layer are a prefix, which `used`
+    counts. A row at or past `used` counts as 0 (`fresh`). `clear` sets `used` to 0, which hides the sums of an earlier
+    layer, even of one that was longer. `idle`: no row is inside.
     """
 
     probs: stream.Interface
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
-        self.accumulator = RowAccumulator(c.max_rows, c.lanes, PROB_BITS, layer_sum_bits(c), saturate=False)
         super().__init__({
             "probs": In(stream.Signature(prob_row(c))), "idle": Out(1), "clear": In(1),
-            "scan": In(1), "read_enable": In(1), "read_row": In(row_bits(c)),
-            "sums": Out(data.ArrayLayout(layer_sum_bits(c), c.lanes)),
+            "used": Out(range(c.max_rows + 1)), "list_row": Out(c.row_bits),
+            "valid": Out(1), "sums": Out(1), "row": Out(c.row_bits), "write": Out(c.slices), "fresh": Out(1),
+            "last": Out(1),
+            "lanes": Out(data.ArrayLayout(unsigned(PROB_BITS), c.slices)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        c = self.config
-        m.submodules.accumulator = acc = self.accumulator
-        p = self.probs.p
-        row = Signal(row_bits(c))
-        used = Signal(range(c.max_rows + 1))
-        take = Signal()
-        fresh = Signal()
-        m.d.comb += [
-            self.probs.ready.eq(~self.scan),
-            take.eq(self.probs.valid & self.probs.ready),
-            fresh.eq(row >= used),
-            acc.add.eq(take), acc.add_row.eq(row), acc.add_fresh.eq(fresh),
-            self.idle.eq(acc.idle),
-            acc.scan.eq(self.scan), acc.read_enable.eq(self.read_enable), acc.read_row.eq(self.read_row),
-        ]
-        for lane in range(c.lanes):
-            m.d.comb += acc.addends[lane].eq(Mux(lane < p.count, p.probs[lane], 0))
-        with m.If(take):
+        c, p = self.config, self.probs.p
+        row = Signal(range(c.max_rows + 1))
+        first_valid = Signal()
+        first_fresh = Signal(reset_less=True)
+        first = Signal(prob_row(c), reset_less=True)
+        first_row = Signal(c.row_bits, reset_less=True)
+        m.d.comb += [self.probs.ready.eq(1), self.idle.eq(~(first_valid | self.valid)), self.list_row.eq(first_row)]
+        m.d.sync += [first_valid.eq(self.probs.valid), first.eq(p), first_row.eq(narrow(row, c.row_bits)),
+                     first_fresh.eq(row >= self.used)]
+        with m.If(self.probs.valid):
             m.d.sync += row.eq(Mux(p.last, 0, row + 1))
-            with m.If(fresh):
-                m.d.sync += used.eq(row + 1)
+            with m.If(~p.tag.stream & (row >= self.used)):
+                m.d.sync += self.used.eq(row + 1)
         with m.If(self.clear):
-            m.d.sync += used.eq(0)
+            m.d.sync += [self.used.eq(0), row.eq(0)]
 
-        live = Signal(2)
-        with m.If(self.read_enable):
-            m.d.sync += live.eq(Cat(self.read_row < used, live[0]))
-        for lane in range(c.lanes):
-            m.d.comb += self.sums[lane].eq(Mux(live[1], acc.totals[lane], 0))
-        contract(m, full_rows(p.count, p.last, c.lanes), "rows of probabilities are full but for the last",
-                 when=self.probs.valid)
+        # Nothing is added while no row comes: others use the same adders.
+        live = first.live & first_valid.replicate(c.slices)
+        lanes = [Cat(first.probs[s] & live[s].replicate(PROB_BITS), live[s]) for s in range(c.slices)]
+        for bit in range(class_bits(c)):
+            turn = first.tag.kv_head[bit] if bit < len(first.tag.kv_head) else 0
+            turned = []
+            for b in range(c.slices):
+                lane = Signal(PROB_BITS + 1, name=f"turned_{bit}_{b}")
+                m.d.comb += lane.eq(Mux(turn, lanes[(b + (1 << bit)) % c.slices], lanes[b]))
+                turned.append(lane)
+            lanes = turned
+        m.d.sync += [self.valid.eq(first_valid), self.sums.eq(~first.tag.stream), self.row.eq(first_row),
+                     self.last.eq(first.last),
+                     self.fresh.eq(first_fresh & ~first.tag.stream),
+                     *[self.lanes[b].eq(lane[:PROB_BITS]) for b, lane in enumerate(lanes)],
+                     # Sums are written whole, so that also dead lanes of a fresh row begin at 0.
+                     self.write.eq(Cat(lane[PROB_BITS] | ~first.tag.stream for lane in lanes))]
         contract(m, row < c.max_rows, "no vector is longer than the memory", when=self.probs.valid)
         return m

@@ -13,7 +13,7 @@ from ..primitives.rounding import guarded_shift, round_guarded, sticky_shift
 from ..primitives.widths import saturate
 from ..stream.fifo import never_full
 from .formats import M_FRACTION, PROB_SHIFT
-from .rows import header, inverse, slot_notice, vector_info
+from .rows import decision_notice, header, inverse, slot_notice, vector_info
 
 
 class Decision(wiring.Component):
@@ -22,8 +22,9 @@ class Decision(wiring.Component):
     max(P) is the normalisation of m = 2^16, i = 0. A vector is flat if its LSBs exist and are not in its scores
     yet (`may_refetch`) and max(P) < `threshold` (SpAtten section III-D). `inverse`: reciprocals, always accepted;
     `info`: the vectors in the same order, each before its reciprocal. `header` follows LATENCY cycles
-    later, one vector per cycle; its consumer must always accept (credits upstream). A flat vector's slot goes to
-    `flat`, which may stall; the slot of a vector that might have been flat but is not is in `free` for one cycle.
+    later, one vector per cycle; its consumer must always accept (credits upstream). Each vector that may refetch is
+    in `decided`, which may stall. When that is taken, its slot is in `free` a cycle later, for one cycle, unless the
+    same scores come again (flat, in generation). So at most one notice per slot waits, and the queue is never full.
     """
 
     LATENCY = 2
@@ -31,7 +32,7 @@ class Decision(wiring.Component):
     inverse: stream.Interface
     info: stream.Interface
     header: stream.Interface
-    flat: stream.Interface
+    decided: stream.Interface
     free: stream.Interface
     threshold: Signal
 
@@ -42,7 +43,7 @@ class Decision(wiring.Component):
             "inverse": In(stream.Signature(inverse(config))),
             "info": In(stream.Signature(vector_info(config))),
             "header": Out(stream.Signature(header(config))),
-            "flat": Out(stream.Signature(slot_notice(config))),
+            "decided": Out(stream.Signature(decision_notice(config))),
             "free": Out(stream.Signature(slot_notice(config))),
         })
 
@@ -66,8 +67,7 @@ class Decision(wiring.Component):
         ]
         m.d.sync += moved.eq(sticky_shift(m, guarded_r, self.inverse.p.k, 1, "moved"))
 
-        # At most one notice per slot is ever in here.
-        m.submodules.flat_slots = flat_slots = never_full(slot_notice(c), c.slots)
+        m.submodules.notices = notices = never_full(decision_notice(c), c.slots)
         decided = delay(m, valid, 1, "decided", reset=True)
         drop = delay(m, is_flat, 1, "drop")
         info = delay(m, self.info.payload, 1, "info")
@@ -76,13 +76,16 @@ class Decision(wiring.Component):
             self.header.p.inverse.eq(delay(m, inverse_1, 1, "inverse_2")),
             self.header.p.drop.eq(drop),
             self.header.p.tag.eq(info.tag),
-            flat_slots.i.valid.eq(decided & drop),
-            flat_slots.i.p.slot.eq(info.slot),
-            self.flat.valid.eq(flat_slots.o.valid),
-            self.flat.payload.eq(flat_slots.o.payload),
-            flat_slots.o.ready.eq(self.flat.ready),
-            self.free.valid.eq(decided & ~drop & info.may_refetch),
-            self.free.p.slot.eq(info.slot),
+            notices.i.valid.eq(decided & info.may_refetch),
+            notices.i.p.slot.eq(info.slot), notices.i.p.flat.eq(drop), notices.i.p.tag.eq(info.tag),
+            self.decided.valid.eq(notices.o.valid), self.decided.payload.eq(notices.o.payload),
+            notices.o.ready.eq(self.decided.ready),
+        ]
+        notice = notices.o.p
+        given_back = notices.o.valid & self.decided.ready & ~(notice.flat & notice.tag.stream)
+        m.d.comb += [
+            self.free.valid.eq(delay(m, given_back, 1, "given_back", reset=True)),
+            self.free.p.slot.eq(delay(m, notice.slot, 1, "given_back_slot")),
         ]
         contract(m, self.info.valid, "a vector's info is there before its reciprocal", when=valid)
         always_taken(m, self.header, "headers")

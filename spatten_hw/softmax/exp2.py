@@ -27,7 +27,7 @@ from .rows import exp_row, exponent_row
 
 
 class Exp2(wiring.Component):
-    """Mantissas and exponents of 2^−y, L lanes per cycle (SpAtten section IV-C, the exponential).
+    """Mantissas and exponents of 2^−y, S lanes per cycle (SpAtten section IV-C, the exponential).
 
     m (17 bits, 2^16 = 1.0, 2^15 < m ≤ 2^16) from the 14 fraction bits of y, i = y's integer part: 2^−y is
     m·2^−(16 + i) within 1.75·2^−16 relative. Latency `LATENCY` cycles, one row per cycle, no back-pressure (`i` is
@@ -48,7 +48,7 @@ class Exp2(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        lanes = self.config.lanes
+        lanes = self.config.slices
         entry = data.StructLayout({"base": unsigned(BASE_BITS), "slope": unsigned(SLOPE_BITS)})
         table = Array(Const(base | slope << BASE_BITS, entry.size) for base, slope in exp2_table())
 

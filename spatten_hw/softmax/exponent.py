@@ -16,7 +16,7 @@ from .rows import exponent_row, score_exponents
 
 
 class Exponent(wiring.Component):
-    """y = saturate19(round_shift(d'·mant, post)), d' = saturate18(round_shift(top − score, pre)); L lanes per cycle.
+    """y = saturate19(round_shift(d'·mant, post)), d' = saturate18(round_shift(top − score, pre)); S lanes per cycle.
 
     d' is 18 bits so that one 18×18 multiplier per lane is enough. Both shifts are cut into a coarse and a fine stage
     with a sticky bit; both roundings are half to even. Latency `LATENCY` cycles, one row per cycle, each with its
@@ -52,7 +52,7 @@ class Exponent(wiring.Component):
             self.o.valid.eq(delay(m, self.i.valid, self.LATENCY, "valid", reset=True)),
             self.o.p.info.eq(delay(m, self.i.p.info, self.LATENCY, "info")),
         ]
-        for lane in range(c.lanes):
+        for lane in range(c.slices):
             below = Signal(c.score_bits, name=f"below_{lane}", reset_less=True)
             below_coarse = Signal(c.score_bits + 2, name=f"below_coarse_{lane}", reset_less=True)
             below_fine = Signal(c.score_bits + 2, name=f"below_fine_{lane}", reset_less=True)
@@ -74,9 +74,9 @@ class Exponent(wiring.Component):
             ]
             m.d.comb += self.o.p.y[lane].eq(y)
         if contracts_on():
-            count = delay(m, self.i.p.info.count, 1, "checked_count")
+            live = delay(m, self.i.p.info.live, 1, "checked_live")
             valid = delay(m, self.i.valid, 1, "checked", reset=True)
-            contract(m, Cat((scores[lane] <= top) | (count <= lane) for lane in range(c.lanes)).all(),
+            contract(m, Cat((scores[lane] <= top) | ~live[lane] for lane in range(c.slices)).all(),
                      "no live score is above its vector's maximum", when=valid)
         always_taken(m, self.o, "exponents")
         return m

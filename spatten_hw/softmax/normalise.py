@@ -23,10 +23,10 @@ TOP_BITS = M_FRACTION + (R_BITS - 1) + 1 - PROB_SHIFT
 class Normalise(wiring.Component):
     """Probabilities of one row per cycle, p = saturate(round_shift(m·r, PROB_SHIFT + i + k)), 12 bits unsigned.
 
-    `header`: one per vector, in order; `rows`: its exponentials, the last one marked. Vectors whose header says
-    `drop` are taken at one row per cycle and give no output (while `o` is full, they wait like all others, so that
-    taking a row depends on no payload). Latency `LATENCY` cycles from both valid to `o`; one row per cycle, no idle
-    cycle between vectors. `o` may stall (ends in a FIFO with credits, which also cuts the ready path).
+    Dead lanes are 0. `header`: one per vector, in order; `rows`: its exponentials, the last one marked. Vectors whose
+    header says `drop` are taken at one row per cycle and give no output (while `o` is full, they wait like all others,
+    so that taking a row depends on no payload). Latency `LATENCY` cycles from both valid to `o`; one row per cycle, no
+    idle cycle between vectors. `o` may stall (ends in a FIFO with credits, which also cuts the ready path).
     `popped`/`vector_popped`: a row / a header was taken in this cycle.
     """
 
@@ -82,7 +82,7 @@ class Normalise(wiring.Component):
         m.submodules.out_rows = out_rows = never_full(prob_row(c), self.CREDITS)
         m.d.comb += [
             out_rows.i.valid.eq(done),
-            out_rows.i.p.count.eq(aside_done.info.count),
+            out_rows.i.p.live.eq(aside_done.info.live),
             out_rows.i.p.last.eq(aside_done.info.last),
             out_rows.i.p.tag.eq(aside_done.tag),
             self.o.valid.eq(out_rows.o.valid),
@@ -92,9 +92,10 @@ class Normalise(wiring.Component):
 
         r = delay(m, head.inverse.r, 1, "r")
         k = delay(m, head.inverse.k, 1, "k")
-        for lane in range(c.lanes):
+        for lane in range(c.slices):
             mantissa = delay(m, row.m[lane], 1, f"m_{lane}")
             exponent = delay(m, row.i[lane], 1, f"i_{lane}")
+            live = delay(m, row.info.live[lane], self.STAGES - 1, f"live_{lane}")
             product = Signal(M_BITS + R_BITS, name=f"product_{lane}", reset_less=True)
             extra = Signal(unsigned(max(len(exponent), len(k)) + 1), name=f"extra_{lane}")
             shift = Signal(range(TOP_BITS + 2), name=f"shift_{lane}", reset_less=True)
@@ -111,7 +112,7 @@ class Normalise(wiring.Component):
                 # At most one more than the width: all bits, the half included, then move below the guard bit.
                 shift.eq(narrow(Mux(extra > TOP_BITS, TOP_BITS + 1, extra), len(shift))),
                 moved.eq(sticky_shift(m, top, shift, 1, f"moved_{lane}")),
-                probability.eq(saturate(round_guarded(moved), unsigned(PROB_BITS))),
+                probability.eq(Mux(live, saturate(round_guarded(moved), unsigned(PROB_BITS)), 0)),
             ]
         contract(m, credits <= self.CREDITS, "no more credits come back than there are")
         contract(m, credits != 0, "a row is taken only on a credit", when=keep)

@@ -11,13 +11,13 @@ from .formats import INTEGER_BITS, M_BITS, R_BITS, Y_BITS, k_bits
 
 
 def ready_vector(c: SpAttenConfig) -> data.StructLayout:
-    """All scores of the vector in `slot` are stored; `top` is their maximum, `replay`: with LSBs."""
+    """All scores of the vector in `slot` are stored; `top` is their maximum, `replay`: partial sums were added."""
     return data.StructLayout({"slot": unsigned(c.slot_bits), "top": signed(c.score_bits), "replay": 1})
 
 
 def row_info(c: SpAttenConfig) -> data.StructLayout:
-    """Live lanes of a row and its place in the vector."""
-    return data.StructLayout({"count": unsigned(c.lane_count_bits), "first": 1, "last": 1})
+    """Live lanes of a row, bit s that of slice s, and its place in the vector."""
+    return data.StructLayout({"live": unsigned(c.slices), "first": 1, "last": 1})
 
 
 def scaling(c: SpAttenConfig) -> data.StructLayout:
@@ -28,22 +28,22 @@ def scaling(c: SpAttenConfig) -> data.StructLayout:
 
 
 def score_exponents(c: SpAttenConfig) -> data.StructLayout:
-    """L scores with the scaling of their vector."""
+    """S scores with the scaling of their vector."""
     return data.StructLayout({
-        "scores": data.ArrayLayout(signed(c.score_bits), c.lanes), "scaling": scaling(c), "info": row_info(c),
+        "scores": data.ArrayLayout(signed(c.score_bits), c.slices), "scaling": scaling(c), "info": row_info(c),
     })
 
 
 def exponent_row(c: SpAttenConfig) -> data.StructLayout:
-    """L exponents y."""
-    return data.StructLayout({"y": data.ArrayLayout(unsigned(Y_BITS), c.lanes), "info": row_info(c)})
+    """S exponents y."""
+    return data.StructLayout({"y": data.ArrayLayout(unsigned(Y_BITS), c.slices), "info": row_info(c)})
 
 
 def exp_row(c: SpAttenConfig) -> data.StructLayout:
-    """L exponentials m·2^−(16 + i)."""
+    """S exponentials m·2^−(16 + i)."""
     return data.StructLayout({
-        "m": data.ArrayLayout(unsigned(M_BITS), c.lanes),
-        "i": data.ArrayLayout(unsigned(INTEGER_BITS), c.lanes), "info": row_info(c),
+        "m": data.ArrayLayout(unsigned(M_BITS), c.slices),
+        "i": data.ArrayLayout(unsigned(INTEGER_BITS), c.slices), "info": row_info(c),
     })
 
 
@@ -63,5 +63,12 @@ def header(c: SpAttenConfig) -> data.StructLayout:
 
 
 def slot_notice(c: SpAttenConfig) -> data.StructLayout:
-    """Payload of `flat` and `free`."""
+    """Payload of `free`."""
     return data.StructLayout({"slot": unsigned(c.slot_bits)})
+
+
+def decision_notice(c: SpAttenConfig) -> data.StructLayout:
+    """The first decision on the vector in `slot`, whose LSBs exist; `flat`: they are wanted. Then, in generation
+    (`tag.stream`), the slot stays in use, and its scores come again as partial sums; in a prompt the query comes again
+    as a new vector."""
+    return data.StructLayout({"slot": unsigned(c.slot_bits), "flat": 1, "tag": tag_layout(c)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Signal
 from amaranth.lib import wiring
 
 from ..config import SpAttenConfig
@@ -10,33 +10,41 @@ from ..contract import always_taken, contract, contracts_on
 
 
 def slot_contracts(m: Module, c: SpAttenConfig, softmax: wiring.Component) -> None:
-    """Adds to `m`, the body of `softmax`, the rules of its slots: a slot is given once (`meta`), gets as many scores as
-    `meta` says, gets them once more after `flat`, and is freed once."""
+    """Adds to `m`, the body of `softmax`, the rules of its slots: a slot is given once (`meta`), gets as many scores in
+    every slice as `meta` says, gets them once more if it is flat in generation, and is freed once."""
     if not contracts_on():
         return
 
     def per_slot(width: int, name: str) -> Array:
         return Array([Signal(width, name=f"slot{s}_{name}") for s in range(c.slots)])
 
-    given, flat = per_slot(1, "given"), per_slot(1, "flat")
-    keys, scores = per_slot(c.count_bits, "wanted"), per_slot(c.count_bits, "come")
-    meta, row = softmax.meta, softmax.i
-    total = Signal(c.count_bits + 1)
-    m.d.comb += total.eq(scores[row.p.slot] + row.p.count)
-    with m.If(row.valid):
-        m.d.sync += scores[row.p.slot].eq(Mux(row.p.last, 0, total))
-    with m.If(softmax.flat.valid & softmax.flat.ready):
-        m.d.sync += flat[softmax.flat.p.slot].eq(1)
-    with m.If(softmax.free.valid):
-        m.d.sync += [given[softmax.free.p.slot].eq(0), flat[softmax.free.p.slot].eq(0)]
+    given, again = per_slot(1, "given"), per_slot(1, "again")
+    meta, decided, free = softmax.meta, softmax.decided, softmax.free
+    repeats = decided.valid & decided.ready & decided.p.flat & decided.p.tag.stream
+    with m.If(repeats):
+        m.d.sync += again[decided.p.slot].eq(1)
+    with m.If(free.valid):
+        m.d.sync += [given[free.p.slot].eq(0), again[free.p.slot].eq(0)]
     with m.If(meta.valid):
-        m.d.sync += [given[meta.p.slot].eq(1), keys[meta.p.slot].eq(meta.p["keys"])]
+        m.d.sync += given[meta.p.slot].eq(1)
     contract(m, ~given[meta.p.slot], "no slot is handed out twice", when=meta.valid)
-    contract(m, (meta.p["keys"] != 0) & (meta.p["keys"] <= c.max_tokens), "a vector has 1 to max_tokens keys",
-             when=meta.valid)
-    contract(m, given[row.p.slot], "scores come only for a slot that was handed out", when=row.valid)
-    contract(m, flat[row.p.slot] == row.p.replay, "scores come again after flat, and only then", when=row.valid)
-    contract(m, row.p.last == (total == keys[row.p.slot]), "as many scores come as meta says", when=row.valid)
-    contract(m, given[softmax.flat.p.slot] & ~flat[softmax.flat.p.slot], "a slot is flat once", when=softmax.flat.valid)
-    contract(m, given[softmax.free.p.slot], "a slot is freed once", when=softmax.free.valid)
-    always_taken(m, softmax.free, "freed slots")
+    contract(m, Cat(keys != 0 for keys in meta.p["keys"]).any(), "a vector has keys", when=meta.valid)
+    contract(m, ~(meta.p.progressive & meta.p.tag.refetched), "a refetched vector has no more LSBs", when=meta.valid)
+    contract(m, given[decided.p.slot] & ~again[decided.p.slot], "a slot is decided once", when=decided.valid)
+    contract(m, given[free.p.slot], "a slot is freed once", when=free.valid)
+    always_taken(m, free, "freed slots")
+    for s in range(c.slices):
+        keys, come = (per_slot(c.max_rows.bit_length(), f"slice{s}_{name}") for name in ("keys", "come"))
+        score = softmax.i[s]
+        with m.If(score.valid):
+            m.d.sync += come[score.p.slot].eq(come[score.p.slot] + 1)
+        with m.If(repeats):
+            m.d.sync += come[decided.p.slot].eq(0)
+        with m.If(meta.valid):
+            m.d.sync += [keys[meta.p.slot].eq(meta.p["keys"][s]), come[meta.p.slot].eq(0)]
+        contract(m, meta.p["keys"][s] <= c.max_rows, "a slice has at most max_rows keys", when=meta.valid)
+        contract(m, given[score.p.slot], "scores come only for a slot that was handed out", when=score.valid)
+        contract(m, again[score.p.slot] == score.p.replay, "scores come again after a flat decision, and only then",
+                 when=score.valid)
+        contract(m, (come[score.p.slot] < keys[score.p.slot]) & (score.p.row < keys[score.p.slot]),
+                 "no more scores come than meta says, none of other rows", when=score.valid)

@@ -10,57 +10,69 @@ from ..config import SpAttenConfig
 from ..primitives.registers import local_copy
 from ..stream.fifo import never_full, never_full_latency
 from ..stream.job_layouts import job_layout, scale_layout
-from ..stream.layouts import prob_row, score_row, slot_meta
+from ..stream.layouts import prob_row, score_write, slot_meta
 from ..stream.skid import SkidBuffer, SpareBuffer, connect_cut
 from .decision import Decision
 from .exp2 import Exp2
 from .exponent import Exponent
+from .far_list import FarList
 from .normalise import Normalise
 from .reciprocal import Reciprocal
-from .rows import exp_row, header, slot_notice, vector_info
+from .rows import decision_notice, exp_row, header, slot_notice, vector_info
 from .rules import slot_contracts
 from .score_slots import ScoreSlots
 from .sum import ExpSum
+from .untouched import Untouched, far_gang
 from .vector_reader import VectorReader
 
 
 class Softmax(wiring.Component):
-    """Exact scores in, final 12-bit probabilities out; flat vectors are handed back for their LSBs.
+    """Exact scores in, final 12-bit probabilities out; of flat vectors the decision alone.
 
-    Three passes work on different vectors at the same time: pass 1 takes one R-lane score row per cycle (stores it,
-    maximum), pass 2 reads one L-lane row per cycle (exponentials, sum), pass 3 gives one L-lane row per cycle
-    (normalises). No idle cycle between vectors of any lengths; vectors leave in the order in which their last
-    score rows came. `docs/architecture.md`, "Numbers", has every width and rounding.
+    Three passes work on different vectors at the same time: pass 1 takes a score of every slice per cycle (stores it,
+    maximum), pass 2 reads a row of all slices per cycle (exponentials, sum), pass 3 gives a row per cycle (normalises).
+    No idle cycle between vectors of any lengths; they leave in the order in which they are complete.
+    `docs/architecture.md`, "Numbers", has every width and rounding.
 
-    `job`: only `dim_log2` and `threshold` are used. `meta`: always accepted; a slot's meta precedes its first
-    score row. `i`: always accepted; rows of different slots in any interleaving, in order within a slot, `replay` rows
-    only after `flat`. `scale_head` → `scale` one cycle later (a synchronous memory outside). `o` may stall for any
-    time. `flat`: the slot stays in use, its score rows come again as LSB passes; may stall. `free`: the slot may be
-    handed out again; valid for one cycle, must be taken. It comes when the scores have been read if no refetch is
-    possible, else at the decision. `busy`: a pass is at work or a result waits.
+    *LSBs by key* (`job.lsb_by_key`, generation): the keys that are far for all members of a gang are noted as their
+    first exponents pass (`far_row` → `far_keys`). Of the `replays` only the others come; the far ones' scores stay.
 
-    Latency, idle and unstalled: `latency(rows)` cycles from the last score row to the first probability row of a
-    vector of `rows` L-lane rows. Valid input: keys ≥ 1, as many scores as `meta` says.
+    A vector has in slice s the rows 0 … keys[s] − 1. `decided`: the first decision on every vector with `progressive`,
+    even if it is not flat. A flat vector gives no rows. In generation (`tag.stream`) its scores come again as `replay`,
+    after which it is `refetched`; in a prompt its slot is freed, and the query comes as a new vector, whose tag is
+    `refetched` and which is not `progressive`. `scale_head` → `scale` one cycle later (a synchronous memory outside).
+    `free`: valid for one cycle, must be taken. It comes when the scores have been read if no refetch is possible, else
+    a cycle after `decided` was taken (which may wait for any time, but not for a free slot). `busy`: a pass is at work
+    or a result waits.
+
+    Latency, idle and unstalled: `latency(rows)` cycles from the last score to the first probability row of a vector of
+    `rows` rows. Valid input: at least one key in a vector, as many scores as `meta` says, each row of a slice once.
     """
 
-    #: The layer; `dim_log2` and `threshold` are used.
+    #: The layer; `threshold` is used.
     job: data.View
-    #: What is in a slot: `slot_meta`, before its first score row; always taken.
+    #: What comes to a slot, `slot_meta`, at the latest a cycle before its first score; always taken.
     meta: stream.Interface
-    #: Scores, `score_row`, rows of different slots in any order; always taken.
-    i: stream.Interface
+    #: Scores of each slice, `score_write`, slots and rows in any order; always taken.
+    i: list[stream.Interface]
     #: Head whose scale is wanted.
     scale_head: Signal
     #: Its scale, one cycle later.
     scale: data.View
-    #: Final probabilities, `prob_row`, L per cycle; may stall.
+    #: Final probabilities, `prob_row`; may stall.
     o: stream.Interface
-    #: Slots whose vectors are flat: their LSBs are wanted; may stall.
-    flat: stream.Interface
+    #: First decisions, `decision_notice`; may stall.
+    decided: stream.Interface
     #: Slots that may be handed out again; taken at once.
     free: stream.Interface
     #: A pass is at work or a result waits.
     busy: Signal
+    #: With `decision_rules`: gangs whose LSBs are asked for, by key: `far_gang`; always taken.
+    replays: stream.Interface
+    #: Slot and row (above it) of a gang …
+    far_row: Signal
+    #: … and one cycle later, by slice, which of its keys are far: their LSBs are not wanted.
+    far_keys: Signal
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
@@ -76,16 +88,18 @@ class Softmax(wiring.Component):
         super().__init__({
             "job": In(job_layout(c)),
             "meta": In(stream.Signature(slot_meta(c))),
-            "i": In(stream.Signature(score_row(c))),
+            "i": In(stream.Signature(score_write(c))).array(c.slices),
             "scale_head": Out(c.head_bits), "scale": In(scale_layout()),
             "o": Out(stream.Signature(prob_row(c))),
-            "flat": Out(stream.Signature(slot_notice(c))),
+            "decided": Out(stream.Signature(decision_notice(c))),
             "free": Out(stream.Signature(slot_notice(c))),
             "busy": Out(1),
+            **({"replays": In(stream.Signature(far_gang(c))), "far_row": In(c.slot_bits + c.row_bits),
+                "far_keys": Out(c.slices)} if c.decision_rules else {}),
         })
 
     def latency(self, rows: int) -> int:
-        """Cycles from a vector's last score row to its first probability row when nothing stalls."""
+        """Cycles from a vector's last score to its first probability row when nothing stalls."""
         return self.slots.latency + VectorReader.LOOKUP + (rows - 1) + self.pass_2 + Normalise.LATENCY
 
     def elaborate(self, platform) -> Module:
@@ -104,7 +118,8 @@ class Softmax(wiring.Component):
         m.submodules.header_fifo = header_fifo = never_full(header(c), self.vectors_inside)
         m.submodules.done_fifo = done_fifo = never_full(slot_notice(c), c.slots)
 
-        connect(m, wiring.flipped(self.i), slots.i)
+        for s in range(c.slices):
+            connect(m, wiring.flipped(self.i[s]), slots.i[s])
         connect(m, wiring.flipped(self.meta), reader.meta)
         connect(m, slots.ready, reader.ready)
         connect(m, reader.info, info_fifo.i)
@@ -117,14 +132,15 @@ class Softmax(wiring.Component):
         connect_cut(m, "header", header_fifo.o, normalise.header)
         # Rows arrive before their header, so this register adds no latency.
         connect_cut(m, "rows", row_fifo.o, normalise.rows)
-        # Two distant consumers (pruner and local top-k) take the rows: a spare register cuts their `ready`.
+        # Two distant consumers (token importance and local top-k) take the rows: a spare register cuts their `ready`.
         m.submodules.catch = spare = SpareBuffer(prob_row(c))
         connect(m, normalise.o, spare.i)
         connect(m, spare.o, wiring.flipped(self.o))
-        connect(m, decision.flat, wiring.flipped(self.flat))
+        connect(m, decision.decided, wiring.flipped(self.decided))
         connect(m, reader.done, done_fifo.i)
         m.d.comb += [
-            slots.dim_log2.eq(job.dim_log2),
+            slots.given.valid.eq(self.meta.valid), slots.given.p.slot.eq(self.meta.p.slot),
+            slots.given.p["keys"].eq(self.meta.p["keys"]),
             decision.threshold.eq(job.threshold),
             self.scale_head.eq(reader.scale_head),
             reader.scale.eq(self.scale),
@@ -150,6 +166,25 @@ class Softmax(wiring.Component):
                 done_fifo.o.ready.eq(1),
             ]
         m.d.comb += decision.free.ready.eq(1)
-        m.d.sync += self.busy.eq(slots.active | reader.active | self.o.valid | self.flat.valid)
+        m.d.sync += self.busy.eq(slots.active | reader.active | self.o.valid | self.decided.valid)
+        if c.decision_rules:
+            self._by_key(m, job, slots, reader, exponent)
         slot_contracts(m, c, self)
         return m
+
+    def _by_key(self, m: Module, job: data.View, slots: ScoreSlots, reader: VectorReader, exponent: Exponent) -> None:
+        """Which keys' LSBs are wanted, and what becomes of the others."""
+        m.submodules.far_list = far_list = FarList(self.config)
+        m.submodules.untouched = untouched = Untouched(self.config)
+        connect(m, wiring.flipped(self.replays), untouched.i)
+        for far, into in zip(untouched.o, slots.far, strict=True):
+            connect(m, far, into)
+        m.d.comb += [
+            far_list.enable.eq(job.lsb_by_key), far_list.margin.eq(job.lsb_margin),
+            far_list.rows.valid.eq(exponent.o.valid), far_list.rows.payload.eq(exponent.o.payload),
+            far_list.info.valid.eq(reader.info.valid), far_list.info.payload.eq(reader.info.payload),
+            far_list.read[0].eq(self.far_row), self.far_keys.eq(far_list.found[0].far),
+            far_list.read[1].eq(untouched.read), untouched.found.eq(far_list.found[1]),
+        ]
+        with m.If(untouched.busy):
+            m.d.sync += self.busy.eq(1)

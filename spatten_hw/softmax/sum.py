@@ -18,9 +18,9 @@ from .rows import exp_row
 
 
 class ExpSum(wiring.Component):
-    """Σ round_shift(m·2^(E − 16), i) over a vector's live lanes, E fraction bits; one L-lane row per cycle.
+    """Σ round_shift(m·2^(E − 16), i) over a vector's live lanes, E fraction bits; one S-lane row per cycle.
 
-    `o` holds the sum for one cycle, `latency` = 4 + ceil(log2(L) / 2) cycles after the vector's last row. Vectors
+    `o` holds the sum for one cycle, `latency` = 4 + ceil(log2(S) / 2) cycles after the vector's last row. Vectors
     follow each other without a gap, whatever their lengths. No back-pressure. Never overflows: at most max_tokens
     keys of at most 1.0. Valid input: at least one live lane per vector.
     """
@@ -31,7 +31,7 @@ class ExpSum(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = config
         #: Two shifts, rounding, two levels of adders at a time, accumulator.
-        self.latency = 3 + tree_stages(config.lanes) + 1
+        self.latency = 3 + tree_stages(config.slices) + 1
         super().__init__({
             "i": In(stream.Signature(exp_row(config))),
             "o": Out(stream.Signature(unsigned(sum_bits(config)))),
@@ -43,22 +43,19 @@ class ExpSum(wiring.Component):
         row = self.i.p
         width = sum_fraction(c.max_tokens) + 1
         terms: list[Value] = []
-        for lane in range(c.lanes):
+        for lane in range(c.slices):
             wide = Signal(width, name=f"wide_{lane}")
             coarse = Signal(width + 2, name=f"coarse_{lane}", reset_less=True)
             fine = Signal(width + 2, name=f"fine_{lane}", reset_less=True)
             term = Signal(width, name=f"term_{lane}", reset_less=True)
-            live = Signal(name=f"live_{lane}")
             fine_amount = delay(m, row.i[lane][:3], 1, f"fine_amount_{lane}")
-            m.d.comb += [
-                wide.eq(Cat(Const(0, width - M_BITS), row.m[lane])),
-                live.eq(row.info.count > lane),
-            ]
+            live = delay(m, row.info.live[lane], 2, f"live_{lane}")
+            m.d.comb += wide.eq(Cat(Const(0, width - M_BITS), row.m[lane]))
             m.d.sync += [
                 coarse.eq(sticky_shift(m, guarded(wide), row.i[lane][3:], 8, f"coarse_{lane}")),
                 fine.eq(sticky_shift(m, coarse, fine_amount, 1, f"fine_{lane}")),
                 # 1.0 is the largest term and has no bits to round, so rounding never carries out.
-                term.eq(Mux(delay(m, live, 2, f"live_{lane}"), narrow(round_guarded(fine), width), 0)),
+                term.eq(Mux(live, narrow(round_guarded(fine), width), 0)),
             ]
             terms.append(term)
 
@@ -76,7 +73,7 @@ class ExpSum(wiring.Component):
             self.o.valid.eq(delay(m, valid & last, 1, "done", reset=True)),
             self.o.payload.eq(total),
         ]
-        contract(m, (row.info.count != 0) & (row.info.count <= c.lanes), "every row has a live lane", when=self.i.valid)
+        contract(m, row.info.live.any(), "every row has a live lane", when=self.i.valid)
         contract(m, total <= c.max_tokens << sum_fraction(c.max_tokens), "a sum is at most that of all tokens",
                  when=self.o.valid)
         always_taken(m, self.o, "sums")

@@ -7,13 +7,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..config import SpAttenConfig, clog2
+from ..config import SpAttenConfig
 from ..contract import always_taken, contract
+from ..primitives.compare_tree import max_tree
 from ..primitives.pipeline import delay
+from ..primitives.tree import tree_stages
 from ..primitives.widths import narrow
 from ..stream.fifo import never_full, never_full_latency
 from ..stream.job_layouts import scale_layout
-from ..stream.layouts import slot_meta
+from ..stream.layouts import slice_counts, slot_meta
 from .rows import ready_vector, row_info, scaling, slot_notice, vector_info
 
 
@@ -23,9 +25,10 @@ def scaled_row(c: SpAttenConfig) -> data.StructLayout:
 
 
 class VectorReader(wiring.Component):
-    """Reads ready vectors back to back, one L-lane row per cycle, no idle cycle even between one-row vectors.
+    """Reads ready vectors back to back, one row of all slices per cycle, no idle cycle even between one-row vectors.
 
-    `meta` is always accepted and must precede the first score row of its slot. Vectors are looked up ahead: `meta`,
+    Row r has the lanes of the slices with more than r keys. `meta` is always accepted and must precede the first score
+    of its slot. Vectors are looked up ahead: `meta`,
     then the scale of the head (`scale_head`, answered in `scale` one cycle later). A row is read only if a row credit
     is left, a vector begun only if a vector credit is left, so no later stage has to stall; `row_popped` and
     `vector_popped` give credits back. `read_row` addresses the slots; `rows` goes with the scores that arrive one cycle
@@ -56,12 +59,11 @@ class VectorReader(wiring.Component):
         self.config = c = config
         self.row_credits = row_credits
         self.vector_credits = vector_credits
-        self.row_bits = clog2(c.max_rows)
         super().__init__({
             "meta": In(stream.Signature(slot_meta(c))),
             "ready": In(stream.Signature(ready_vector(c))),
             "scale_head": Out(c.head_bits), "scale": In(scale_layout()),
-            "read_row": Out(c.slot_bits + self.row_bits),
+            "read_row": Out(c.slot_bits + c.row_bits),
             "rows": Out(stream.Signature(scaled_row(c))),
             "info": Out(stream.Signature(vector_info(c))),
             "done": Out(stream.Signature(slot_notice(c))),
@@ -71,38 +73,44 @@ class VectorReader(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        lane_bits = clog2(c.lanes)
         prepared_layout = data.StructLayout({
-            "scaling": scaling(c), "info": vector_info(c),
-            "last_row": unsigned(max(1, self.row_bits)), "last_count": unsigned(c.lane_count_bits),
+            "scaling": scaling(c), "info": vector_info(c), "keys": slice_counts(c), "last_row": unsigned(c.row_bits),
         })
         m.submodules.prepared = prepared = never_full(prepared_layout, self.AHEAD)
 
+        # Kept with the number of its last row, which takes a tree over the slices: still in time for the first score.
+        meta_layout = data.StructLayout({"meta": slot_meta(c), "last_row": unsigned(c.row_bits)})
+        longest = max_tree(m, list(self.meta.p["keys"]), "longest")
+        known = Signal(meta_layout)
+        m.d.comb += [
+            known.meta.eq(delay(m, self.meta.payload, tree_stages(c.slices), "given")),
+            known.last_row.eq(narrow(longest - 1, c.row_bits)),
+        ]
+
         # Look-up: meta by slot, then scale by head. Credits keep room in `prepared`.
-        m.submodules.metas = metas = Memory(shape=slot_meta(c), depth=c.slots, init=[])
+        m.submodules.metas = metas = Memory(shape=meta_layout, depth=c.slots, init=[])
         meta_write = metas.write_port()
         meta_read = metas.read_port(domain="sync", transparent_for=())
         ahead = Signal(range(self.AHEAD + 1), init=self.AHEAD)
         look = Signal()
         m.d.comb += [
             self.meta.ready.eq(1),
-            meta_write.addr.eq(self.meta.p.slot), meta_write.data.eq(self.meta.payload),
-            meta_write.en.eq(self.meta.valid),
+            meta_write.addr.eq(known.meta.slot), meta_write.data.eq(known),
+            meta_write.en.eq(delay(m, self.meta.valid, tree_stages(c.slices), "gives", reset=True)),
             look.eq(self.ready.valid & (ahead != 0)),
             self.ready.ready.eq(ahead != 0),
             meta_read.addr.eq(self.ready.p.slot), meta_read.en.eq(1),
         ]
         m.d.sync += ahead.eq(ahead - look + (prepared.o.valid & prepared.o.ready))
         found_meta = meta_read.data
-        m.d.comb += self.scale_head.eq(found_meta.tag.head)
+        m.d.comb += self.scale_head.eq(found_meta.meta.tag.head)
         looked = delay(m, look, 2, "looked", reset=True)
         vector = delay(m, self.ready.payload, 2, "vector")
-        meta = delay(m, found_meta, 1, "meta")
-        last_key = Signal(c.count_bits)
+        later_meta = delay(m, found_meta, 1, "meta")
+        meta = later_meta.meta
         entry = prepared.i.p
         m.d.comb += [
             prepared.i.valid.eq(looked),
-            last_key.eq(narrow(meta["keys"] - 1, c.count_bits)),
             entry.scaling.top.eq(vector.top),
             entry.scaling.mant.eq(self.scale.score_mant),
             entry.scaling.pre.eq(self.scale.score_pre),
@@ -110,16 +118,15 @@ class VectorReader(wiring.Component):
             entry.info.slot.eq(vector.slot),
             entry.info.may_refetch.eq(meta.progressive & ~vector.replay),
             entry.info.tag.eq(meta.tag),
-            entry.last_row.eq(narrow(last_key >> lane_bits, max(1, self.row_bits))),
-            entry.last_count.eq(narrow(last_key[:lane_bits] + 1, c.lane_count_bits)),
+            entry["keys"].eq(meta["keys"]), entry.last_row.eq(later_meta.last_row),
         ]
         # A replayed vector has K's LSBs in its scores and fetches V rows with theirs.
         with m.If(vector.replay):
-            m.d.comb += [entry.info.tag.refetched.eq(1), entry.info.tag.stream_v.eq(1)]
+            m.d.comb += entry.info.tag.refetched.eq(1)
 
         # Walk: one row per cycle while there are credits.
         front = prepared.o.p
-        row = Signal(max(1, self.row_bits))
+        row = Signal(c.row_bits)
         row_credits = Signal(range(self.row_credits + 1), init=self.row_credits)
         vector_credits = Signal(range(self.vector_credits + 1), init=self.vector_credits)
         row_back = Signal()
@@ -142,7 +149,7 @@ class VectorReader(wiring.Component):
             row_back.eq(self.row_popped), vector_back.eq(self.vector_popped),
             row_credits.eq(row_credits - go + row_back),
             vector_credits.eq(vector_credits - (go & first) + vector_back),
-            self.read_row.eq(Cat(row[:self.row_bits], front.info.slot)),
+            self.read_row.eq(Cat(row, front.info.slot)),
         ]
         with m.If(go):
             m.d.sync += row.eq(Mux(last, 0, row + 1))
@@ -152,7 +159,7 @@ class VectorReader(wiring.Component):
             walked.scaling.eq(front.scaling),
             walked.info.first.eq(first),
             walked.info.last.eq(last),
-            walked.info.count.eq(Mux(last, front.last_count, c.lanes)),
+            walked.info.live.eq(Cat(keys > row for keys in front["keys"])),
             self.rows.valid.eq(delay(m, go, 2, "walked", reset=True)),
             self.rows.payload.eq(delay(m, walked, 2, "walked_row")),
             self.active.eq((ahead != self.AHEAD) | self.ready.valid | (vector_credits != self.vector_credits)),
@@ -161,7 +168,7 @@ class VectorReader(wiring.Component):
         contract(m, (row_credits != self.row_credits) | go, "no more rows come back than were read", when=row_back)
         contract(m, (vector_credits != self.vector_credits) | go, "no more vectors come back than were begun",
                  when=vector_back)
-        contract(m, meta["keys"] != 0, "a vector has keys", when=looked)
+        contract(m, walked.info.live.any(), "every row has a live lane", when=go)
         contract(m, row <= front.last_row, "rows read are the vector's", when=prepared.o.valid)
         always_taken(m, self.rows, "rows")
         always_taken(m, self.info, "infos")

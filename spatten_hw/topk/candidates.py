@@ -1,18 +1,31 @@
-"""Storage of quick-select's candidates: two FIFO memories, samples of what is in them, and the row that is read."""
+"""Quick-select's candidates: two FIFO memories, samples of what is in them, and how they are read row by row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 
+from ..config import clog2
 from ..primitives.pipeline import copies, delay
-from .pivot import PivotChooser, RowSampler
+from ..primitives.ring import next_in_ring
+from ..primitives.widths import wrap
+from .pivot import PivotChooser, RandomBits, RowSampler
+from .splitter import Splitter
+
+if TYPE_CHECKING:
+    from .threshold_search import ThresholdSearch
 
 #: What a pass reads: the input buffer, or one of the FIFO memories.
 INPUT, BELOW, ABOVE = range(3)
+
+
+def buffer_row(key_bits: int, lanes: int) -> data.StructLayout:
+    """A row of the input buffer: keys, those with a bit in `live`."""
+    return data.StructLayout({"keys": data.ArrayLayout(unsigned(key_bits), lanes), "live": unsigned(lanes)})
 
 
 def first_row(key_bits: int) -> int:
@@ -49,7 +62,9 @@ def store_side(m: Module, name: str, side: stream.Interface, address: Value, max
     row = behind_memory(m, read.data, width, name)
     m.submodules[f"{name}_sampler"] = sampler = RowSampler(width, keys.length, count, max_rows)
     m.d.comb += [
-        sampler.valid.eq(side.valid), sampler.full.eq(side.p.count == keys.length), sampler.last.eq(side.p.last),
+        # Only full rows: what lies behind the last keys is left over.
+        sampler.valid.eq(side.valid), sampler.live.eq((side.p.count == keys.length).replicate(keys.length)),
+        sampler.last.eq(side.p.last),
         sampler.keys.eq(side.p.elements), sampler.random.eq(random),
     ]
     return Side(row, sampler.samples)
@@ -76,3 +91,69 @@ def choose_row(m: Module, source: Value, arriving: Value, below: Value, above: V
             m.d.sync += row[lane].eq(Mux(from_below[lane], below[key],
                                          Mux(from_above[lane], above[key], buffered[key])))
     return row
+
+
+@dataclass(frozen=True)
+class CandidateRows:
+    """The candidates, read row by row with `reading`: `first` comes with the first row's address, `row_index` is its
+    number, `rows_left` of the input buffer and `remaining` keys of a side are still to be read, `single`: they are all
+    in one row, `last_now`: this is the last one. `first_row` cycles later `row` is `valid`, with `live` lanes; `last`.
+    """
+
+    reading: Signal
+    first: Signal
+    row_index: Signal
+    rows_left: Signal
+    remaining: Signal
+    single: Signal
+    last_now: Signal
+    row: data.View
+    valid: Signal
+    live: Signal
+    last: Signal
+    below: Side
+    above: Side
+
+
+def read_candidates(m: Module, search: ThresholdSearch, source: Signal, size: Signal, splitter: Splitter,
+                    random: RandomBits) -> CandidateRows:
+    """The path of the rows from the memories to the splitter."""
+    lanes, count_bits, key_bits = search.lanes, search.count_bits, search.key_bits
+    # Reading: address, and what is left: rows of the input buffer, which bring their live lanes with them, or keys
+    # of a side; the row follows `first_row` cycles later.
+    reading = Signal()
+    first = Signal()
+    row_index = Signal(range(max(2, search.max_rows)))
+    rows_left = Signal(range(search.max_rows + 1))
+    remaining = Signal(count_bits)
+    single = Signal()  # the candidates are in one row
+    live_now = Signal(lanes)
+    last_now = Signal()
+    row_valid = Signal()
+    row_live = Signal(lanes)
+    row_last = Signal()
+    m.d.comb += [
+        last_now.eq(Mux(source == INPUT, rows_left == 1, remaining <= lanes)),
+        single.eq(Mux(source == INPUT, rows_left == 1, size <= lanes)),
+        live_now.eq(Cat(remaining > j for j in range(lanes))),
+    ]
+    arriving = delay(m, reading, search.first_row - 1, "arriving", reset=True)
+    arriving_live = delay(m, live_now, search.first_row - 1, "arriving_live")
+    arriving_last = delay(m, last_now, search.first_row - 1, "arriving_last")
+    m.d.sync += row_valid.eq(arriving)
+    with m.If(reading):
+        m.d.sync += [
+            rows_left.eq(rows_left - 1), remaining.eq(wrap(remaining - lanes, count_bits)),
+            row_index.eq(row_index + 1),
+            search.buffer_row.eq(next_in_ring(search.buffer_row, search.buffer_depth)),
+        ]
+    side_row = wrap(row_index, max(1, clog2(search.side_rows)))
+    below = store_side(m, "below", splitter.below_keys, side_row, search.side_rows, search.samples, random.following)
+    above = store_side(m, "above", splitter.above_keys, side_row, search.side_rows, search.samples, ~random.following)
+    buffered = behind_memory(m, search.buffer_out.keys.as_value(), key_bits, "buffer")
+    buffered_live = behind_memory(m, search.buffer_out.live, key_bits, "buffer_live")
+    with m.If(arriving):
+        m.d.sync += [row_live.eq(Mux(source == INPUT, buffered_live, arriving_live)), row_last.eq(arriving_last)]
+    row = choose_row(m, source, arriving, below.row, above.row, buffered, search.buffer_out.keys.shape())
+    return CandidateRows(reading, first, row_index, rows_left, remaining, single, last_now, row, row_valid, row_live,
+                         row_last, below, above)

@@ -5,46 +5,58 @@ from __future__ import annotations
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..stream.layouts import topk_row
+from ..stream.layouts import key_row, threshold
 
 
 class TopKEngine(wiring.Component):
-    """Keeps the k elements with the largest keys of every vector.
+    """Finds of every vector the threshold that keeps its k largest keys.
 
-    Ports `i`, `o`: streams of `layouts.topk_row`. In: dense rows (`lanes` elements, fewer only in the last
-    row, never none), `k` ≥ 1 on a vector's first row, `tag` on every row, at most `max_n` elements. Out:
-    exactly min(k, n) elements, the largest by unsigned comparison, among equal ones the first; in their
-    original order, in dense rows, `tag` on every row, `k` = 0. Vectors keep their order.
+    `i`: rows of `lanes` keys (`layouts.key_row`); a key without a bit in `live` does not exist, and rows may be partly
+    or wholly dead. Valid input: 1 to `max_n` live keys in at most `max_rows` rows, k ≥ 1 on a vector's first row. `o`:
+    one `layouts.threshold` per vector, in order: exactly min(k, n) keys are above the threshold (unsigned comparison)
+    or among the first `keep_equal` (1 … k) equal to it. With k ≥ n these are all keys; which threshold says so, 0 or
+    the smallest key, is up to the engine.
     """
 
+    #: Vectors' keys, `key_row`.
     i: stream.Interface
+    #: Thresholds, `threshold`, one per vector.
     o: stream.Interface
-    #: Most vectors whose last row has entered and that have not left.
+    #: Most vectors whose last row has entered and whose threshold has not left.
     max_vectors: int
+    #: Thresholds that may wait at `o`.
+    thresholds: int
+    #: Rows that a user keeps for filtering them, so that this room is never what stops the engine.
+    row_depth: int
 
-    def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int):
-        if min(key_bits, lanes, max_n) < 1:
-            raise ValueError("key_bits, lanes and max_n must be at least 1, "
-                             f"not {key_bits}, {lanes} and {max_n}")
+    def __init__(self, key_bits: int, lanes: int, max_n: int, max_rows: int | None = None):
+        #: Rows of the longest vector: more than ⌈max_n / lanes⌉ if rows may be partly dead.
+        self.max_rows = -(-max_n // max(1, lanes)) if max_rows is None else max_rows
+        if min(key_bits, lanes, max_n, self.max_rows) < 1:
+            raise ValueError("key_bits, lanes, max_n and max_rows must be at least 1, "
+                             f"not {key_bits}, {lanes}, {max_n} and {self.max_rows}")
         self.key_bits = key_bits
-        self.payload_bits = payload_bits
-        self.tag_bits = tag_bits
         self.lanes = lanes
         self.max_n = max_n
         self.count_bits = max_n.bit_length()
-        #: Rows that the longest vector takes.
-        self.max_rows = -(-max_n // lanes)
-        row = topk_row(lanes, key_bits, payload_bits, tag_bits, self.count_bits)
-        super().__init__({"i": In(stream.Signature(row)), "o": Out(stream.Signature(row))})
+        super().__init__({
+            "i": In(stream.Signature(key_row(lanes, key_bits, self.count_bits))),
+            "o": Out(stream.Signature(threshold(key_bits, self.count_bits))),
+        })
 
-    def most_cycles(self, n: int) -> int:
-        """Most cycles from one vector of up to n keys to the next, with input and output always ready."""
+    def rows(self, n: int) -> int:
+        """Rows of a vector of n keys without dead lanes."""
+        return -(-n // self.lanes)
+
+    def most_cycles(self, n: int, rows: int | None = None) -> int:
+        """Most cycles from one vector of up to n keys to the next, with input and output always ready. `rows`: how many
+        rows they are in; unless given, as few as hold them."""
         raise NotImplementedError
 
-    def cycles(self, n: int) -> int | None:
+    def cycles(self, n: int, rows: int | None = None) -> int | None:
         """The same, exact, while the input never waits; None: it depends on the keys."""
         return None
 
-    def latency(self, n: int) -> int | None:
-        """Cycles from the first row of a vector of n keys to its last row at `o`, alone; None: depends on the keys."""
+    def latency(self, n: int, rows: int | None = None) -> int | None:
+        """Cycles from the first row of a vector of n keys to its threshold at `o`, alone; None: depends on the keys."""
         return None

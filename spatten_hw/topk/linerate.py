@@ -6,19 +6,16 @@ each digit of the threshold is decided by a stage of its own, and the stages wor
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 
 from ..contract import always_taken, contract
 from ..primitives.widths import narrow
-from ..stream.fifo import StreamFifo
 from ..stream.low_latency_fifo import LowLatencyFifo
-from ..stream.skid import connect_cut
 from .digit_histogram import DigitHistogram
 from .digit_stage import DigitStage, digit_command
 from .interface import TopKEngine
 from .key_groups import KeyGroups
-from .row_filter import RowFilter
 from .rules import engine_contracts
 
 
@@ -44,11 +41,11 @@ def plan(key_bits: int, digit_bits: int, digit_stages: int) -> tuple[list[int], 
 class LineRate(TopKEngine):
     """`TopKEngine` whose time depends on the vectors' lengths only: one row per cycle, without a gap.
 
-    The key is cut into digits of at most `digit_bits`. Arriving rows are counted by the first digit and stored, once
-    per later stage (`DigitStage`, only the key bits it needs) and once for the filter. A stage reads `wide` rows
-    per cycle, so that it adds ⌈rows / wide⌉ cycles to a vector's latency; the last reader (`RowFilter`) lets the
-    kept elements through. Memories are deep enough for any mix of lengths; a queue in front of a reader is as
-    deep as the reader's memory, so nothing but the filter ever stalls. Keys of more than `digit_stages` digits: the
+    The key is cut into digits of at most `digit_bits`. Arriving rows are counted by the first digit and stored once
+    per later stage (`DigitStage`, only the key bits it needs), dead lanes as zeros, which no stage counts. A stage
+    reads `wide` rows per cycle, so that it adds ⌈rows / wide⌉ cycles to a vector's latency. Memories are deep enough
+    for any mix of lengths; a queue in front of a stage is as deep as the stage's memory, that at `o` holds all vectors
+    that may be inside, so nothing but `o` ever stalls. Keys of more than `digit_stages` digits: the
     later stages take several passes per vector (`cycles`). `i.ready` depends on registers only; `o` comes from
     registers.
 
@@ -57,78 +54,71 @@ class LineRate(TopKEngine):
     and 3 × 7 wide ones. Each later stage also costs a memory, a queue and four cycles.
     """
 
-    def __init__(self, key_bits: int, payload_bits: int, tag_bits: int, lanes: int, max_n: int, *,
+    def __init__(self, key_bits: int, lanes: int, max_n: int, max_rows: int | None = None, *,
                  digit_bits: int = 4, digit_stages: int = 3, wide: int = 4):
         if wide < 1:
             raise ValueError(f"wide must be at least 1, not {wide}")
-        super().__init__(key_bits, payload_bits, tag_bits, lanes, max_n)
+        super().__init__(key_bits, lanes, max_n, max_rows)
         self.digits, self.passes = plan(key_bits, digit_bits, digit_stages)
         #: Rows that a later stage reads per cycle.
         self.wide = min(wide, self.max_rows)
         # A vector occupies a single-pass stage no longer than it took to arrive. So one longest vector is the most
         # work that waits for a stage, and a vector is decided at most `within` cycles after its last row. Until then
-        # the memory holds its groups (or rows), and one more per cycle.
-        longest = self.groups(max_n)
+        # the memory holds its groups, and one more per cycle.
+        longest = self.groups(self.max_rows)
         within = DigitHistogram.LATENCY + LowLatencyFifo.LATENCY
         #: Groups of `wide` rows that each later stage keeps.
         self.group_depths: list[int] = []
-        #: Rows that wait for the filter.
+        # Rows of the vector that is filtered.
         self.row_depth = self.max_rows
         for passes in self.passes[1:]:
             within += longest + DigitStage.LATENCY
             self.group_depths.append(longest + within + KeyGroups.SPARE)
             # Several passes: room for the vector that the stage works on.
             self.row_depth += self.max_rows if passes > 1 else 0
-        # One more: `room` is a cycle late.
         self.row_depth += within + LowLatencyFifo.LATENCY + 1
-        self.max_vectors = self.row_depth + RowFilter.DEPTH
+        # As many as there are rows to filter; two more, since `room` is a cycle late and a last row may be on its way.
+        self.thresholds = self.max_vectors = self.row_depth + 2
 
-    def rows(self, n: int) -> int:
-        """Rows of a vector of n keys."""
-        return -(-n // self.lanes)
+    def groups(self, rows: int) -> int:
+        """Cycles that one pass of a later stage over `rows` rows takes."""
+        return -(-rows // self.wide)
 
-    def groups(self, n: int) -> int:
-        """Cycles that one pass of a later stage over n keys takes."""
-        return -(-self.rows(n) // self.wide)
-
-    def cycles(self, n: int) -> int:
+    def cycles(self, n: int, rows: int | None = None) -> int:
         """From one vector of n keys to the next while the input never waits."""
-        return max(self.rows(n), *(p * (self.groups(n) + DigitStage.LATENCY) for p in self.passes if p > 1), 1)
+        rows = self.rows(n) if rows is None else rows
+        return max(rows, *(p * (self.groups(rows) + DigitStage.LATENCY) for p in self.passes if p > 1), 1)
 
-    def most_cycles(self, n: int) -> int:
+    def most_cycles(self, n: int, rows: int | None = None) -> int:
         """See `TopKEngine`."""
-        return self.cycles(n)
+        return self.cycles(n, rows)
 
-    def latency(self, n: int) -> int:
-        """Cycles from the first row of a vector of n keys to its last row at `o`, if nothing else is inside.
-
-        One more if the kept elements of its last row do not fit into the output row they would complete.
-        """
-        decided = self.rows(n) - 1 + DigitHistogram.LATENCY + LowLatencyFifo.LATENCY
+    def latency(self, n: int, rows: int | None = None) -> int:
+        """Cycles from the first row of a vector of n keys to its threshold at `o`, if nothing else is inside."""
+        rows = self.rows(n) if rows is None else rows
+        decided = rows - 1 + DigitHistogram.LATENCY + LowLatencyFifo.LATENCY
         for passes in self.passes[1:]:
-            decided += passes * (self.groups(n) + DigitStage.LATENCY) - 1 + LowLatencyFifo.LATENCY
-        return decided + self.rows(n) - 1 + RowFilter.LATENCY
+            decided += passes * (self.groups(rows) + DigitStage.LATENCY) - 1 + LowLatencyFifo.LATENCY
+        return decided
 
     def elaborate(self, platform) -> Module:
         m = Module()
         lanes, row = self.lanes, self.i.p
-        m.submodules.filter = row_filter = RowFilter(
-            self.key_bits, self.payload_bits, self.tag_bits, lanes, self.max_n)
-        m.submodules.elements = elements = StreamFifo(row_filter.rows.p.shape(), self.row_depth)
-
         taken = Signal()
         room = Signal(init=1)
+        inside = Signal(range(self.max_vectors + 1), name="vectors_inside")
+        leaves = Signal()
         full = Signal(len(self.group_depths))
         keys = Signal(data.ArrayLayout(self.key_bits, lanes))
-        m.d.sync += room.eq(elements.level < self.row_depth - 1)
+        m.d.sync += [
+            inside.eq(inside + (taken & row.last) - leaves), room.eq(inside < self.max_vectors - 1),
+        ]
         m.d.comb += [
             self.i.ready.eq(room & ~full.any()),
             taken.eq(self.i.valid & self.i.ready),
-            elements.i.valid.eq(taken), elements.i.p.count.eq(row.count), elements.i.p.last.eq(row.last),
-            elements.i.p.tag.eq(row.tag),
-            Cat(elements.i.p.elements).eq(Cat(Cat(row.keys[j], row.payloads[j]) for j in range(lanes))),
-            # Lanes without an element get a key of 0, which no counter counts.
-            *[keys[j].eq(Mux(row.count > j, row.keys[j], 0)) for j in range(lanes)],
+            leaves.eq(self.o.valid & self.o.ready),
+            # Dead lanes get a key of 0, which no counter counts.
+            *[keys[j].eq(Mux(row.live[j], row.keys[j], 0)) for j in range(lanes)],
         ]
 
         def queue(number: int, valid, result, depth: int) -> stream.Interface:
@@ -149,16 +139,16 @@ class LineRate(TopKEngine):
             ]
             done, result, decided, digit = stage.result_valid, stage.result, stage.key_bits, digit + passes
 
-        found = queue(len(self.passes), done, result, self.row_depth)
+        found = queue(len(self.passes), done, result, self.max_vectors)
         m.d.comb += [
-            row_filter.cmd.valid.eq(found.valid), found.ready.eq(row_filter.cmd.ready),
-            row_filter.cmd.p.threshold.eq(found.p.prefix),
-            row_filter.cmd.p.keep_equal.eq(narrow(-found.p.balance, self.count_bits)),
+            self.o.valid.eq(found.valid), found.ready.eq(self.o.ready),
+            self.o.p.threshold.eq(found.p.prefix),
+            self.o.p.keep_equal.eq(narrow(-found.p.balance, self.count_bits)),
         ]
-        connect_cut(m, "rows", elements.o, row_filter.rows)
-        wiring.connect(m, row_filter.o, wiring.flipped(self.o))
         engine_contracts(m, self)
-        contract(m, elements.i.ready, "the queue of elements is never full", when=taken)
+        contract(m, inside != self.max_vectors, "no more vectors are inside than there is room for",
+                 when=taken & row.last)
+        contract(m, inside != 0, "only vectors that came leave", when=leaves)
         return m
 
     def _first_digit(self, m: Module, taken: Signal, keys: data.View):

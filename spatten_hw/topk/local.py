@@ -1,149 +1,183 @@
-"""Local value pruning: the largest probabilities of a query with the V rows they belong to (Figure 8, 8)."""
+"""Local value pruning: the largest probabilities of a query (SpAtten, Figure 8, module 8)."""
 
 from __future__ import annotations
 
 from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
-from ..config import PROB_BITS, SpAttenConfig, clog2
-from ..contract import contract, full_rows
+from ..config import PROB_BITS, SpAttenConfig
+from ..contract import contract
 from ..primitives.pipeline import delay
 from ..primitives.registers import local_copy
+from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import job_layout
-from ..stream.layouts import kept_row, prob_row
-from ..stream.skid import SkidBuffer
+from ..stream.layouts import kept_ratio, kept_row, prob_row, tag_layout
+from ..stream.skid import SkidBuffer, connect_cut
+from .give_back import GiveBack
+from .mass import MassThreshold
+from .threshold_filter import ThresholdFilter, masked_row
+from .wide_rows import WideRows
 
 
 class LocalTopK(wiring.Component):
-    """Keeps the `job.keep_values` (0 counts as 1) largest of every `probs` vector, as a `kept` vector.
+    """Marks the `job.keep_values` (0 counts as 1) largest probabilities of every vector; with `job.mass_share` (a build
+    with `decision_rules`) no more than reach this share of their sum.
 
-    The payload is the token id if the tag says `stream_v`, else the position in the survivor list.
-    `list_row` reads the survivor list, L ids per row, `list_ids` is valid one cycle later. L lanes per
-    cycle in, no gap between vectors, as long as the engine keeps up (`quickselect.py`); rows are widened
-    from L to P lanes on the way. `probs.ready` depends on registers of this block only.
-    `listed` pulses when the last row of a vector has got its ids. `busy`: a row has come whose vector has not left.
+    `kept`: every row of `probs`, in order, with exactly min(k, n) bits of the vector set in `kept`: of the largest;
+    among equal ones first those of lower rows, then those of lower slices. `row` numbers a vector's rows. The engine
+    sees the rows joined to P lanes; meanwhile they wait in a memory with room for as many as the engine may hold. One
+    row per cycle in and out, no gap between vectors, as long as the engine keeps up (always if k ≥ n).
+    `probs.ready` depends on registers of this block only, `kept` comes from registers.
+
+    By mass, a search of its own (`MassThreshold`) finds a second threshold, whatever the engine; the one that keeps
+    less counts. It takes its time for each vector and holds up the rows if these come faster. With `job.give_back` the
+    ratio of all probability to that of the kept follows each vector (`GiveBack`).
     """
 
     #: Cycles from a row of `probs` to the wide row at the engine.
-    LATENCY = 3 + SkidBuffer.LATENCY
+    TO_ENGINE = 2 + SkidBuffer.LATENCY
 
-    #: The layer; `keep_values` is used.
+    #: The layer; `keep_values`, `mass_share`, `give_back` are used.
     job: data.View
     #: Probabilities, `prob_row`.
     probs: stream.Interface
-    #: Row of the survivor list whose ids are wanted.
-    list_row: Signal
-    #: These ids, one cycle later.
-    list_ids: data.View
-    #: What is kept of each vector, `kept_row`, P per cycle.
+    #: The same rows and which of them are kept, `kept_row`; may stall.
     kept: stream.Interface
-    #: Pulse: a vector's last row has got its ids.
-    listed: Signal
     #: A row has come whose vector has not left.
     busy: Signal
+    #: With `decision_rules`: what a vector's kept values fall short by, `kept_ratio`, in order; only with `give_back`.
+    ratio: stream.Interface
 
     def __init__(self, config: SpAttenConfig):
         c = self.config = config
+        #: Rows that make a row of the engine.
+        self.wide = c.topk_lanes // c.slices
+        self.engine = c.engine.make(PROB_BITS, c.topk_lanes, c.max_tokens, -(-c.max_rows // self.wide))
+        #: While a long vector leaves, as many short ones as it has rows may be decided. Not every engine keeps so many.
+        self.queues = self.engine.thresholds < c.max_rows
+        #: Rows that wait for their threshold; two more, since room is counted a cycle late.
+        self.depth = self.wide * (self.engine.row_depth + self.TO_ENGINE) + 2
         super().__init__({
             "job": In(job_layout(c)),
             "probs": In(stream.Signature(prob_row(c))),
-            "list_row": Out(max(1, clog2(c.max_rows))),
-            "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.lanes)),
             "kept": Out(stream.Signature(kept_row(c))),
-            "listed": Out(1), "busy": Out(1),
+            "busy": Out(1),
+            **({"ratio": Out(stream.Signature(kept_ratio(c)))} if c.decision_rules else {}),
         })
+
+    def latency(self, n: int, rows: int) -> int | None:
+        """Cycles from the first row of a vector to its first row at `kept`, alone; None: it depends on the values."""
+        found = self.engine.latency(n, -(-rows // self.wide))
+        # The engine's rows come as slowly as `wide` narrow ones, the last of them with the vector's last row.
+        if found is None:
+            return None
+        joined = rows - 1 - (-(-rows // self.wide) - 1)
+        queued = fifo_latency(self.config.max_rows) if self.queues else 0
+        return self.TO_ENGINE + joined + found + queued + SkidBuffer.LATENCY + ThresholdFilter.LATENCY
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        c = self.config
-        lanes, wide_lanes = c.lanes, c.topk_lanes
-        parts = wide_lanes // lanes
-        tag_bits = len(self.probs.p.tag.as_value())
-        m.submodules.engine = engine = c.engine.make(
-            PROB_BITS, c.token_bits, tag_bits, wide_lanes, c.max_tokens)
+        c, row = self.config, self.probs.p
+        aside = data.StructLayout({"row": unsigned(c.row_bits), "tag": tag_layout(c)})
+        waiting_layout = masked_row(c.slices, PROB_BITS, aside)
+        m.submodules.engine = engine = self.engine
+        m.submodules.waiting = waiting = StreamFifo(waiting_layout, self.depth)
+        m.submodules.wide_rows = wide_rows = WideRows(c)
+        m.submodules.filter = row_filter = ThresholdFilter(PROB_BITS, c.slices, engine.count_bits, aside)
 
-        # One row waits for its ids; the list is read for the row that comes next, or again for the waiting one.
-        waiting = Signal()
-        row = Signal(self.probs.p.shape(), reset_less=True)
-        row_number = Signal.like(self.list_row)
-        next_number = Signal.like(self.list_row)
-        position = Signal(c.token_bits)
-        next_position = Signal(c.token_bits)
+        # A row is taken into a register, from there into the memory and the joiner at once, when both have room.
+        job = local_copy(m, self.job, "job_here")
+        here = Signal(row.shape(), reset_less=True)
+        here_valid = Signal()
+        number = Signal(c.row_bits)
+        room = Signal(init=1)
         moves = Signal()
-        taken = Signal()
+        passes = Signal()
+        mass_room = Signal(init=1)
         m.d.comb += [
-            self.probs.ready.eq(moves),
-            taken.eq(self.probs.valid & moves),
-            self.list_row.eq(Mux(moves, next_number, row_number)),
+            passes.eq(here_valid & room & wide_rows.i.ready & mass_room),
+            moves.eq(~here_valid | (room & wide_rows.i.ready & mass_room)), self.probs.ready.eq(moves),
+            waiting.i.valid.eq(passes), waiting.i.p.keys.eq(here.probs), waiting.i.p.mask.eq(here.live),
+            waiting.i.p.last.eq(here.last), waiting.i.p.aside.row.eq(number), waiting.i.p.aside.tag.eq(here.tag),
+            wide_rows.i.valid.eq(here_valid & room & mass_room), wide_rows.i.payload.eq(here),
+            wide_rows.k.eq(Mux(job.keep_values == 0, 1, job.keep_values)),
         ]
+        m.d.sync += room.eq(waiting.level < self.depth - 2)
         with m.If(moves):
             # Stored whether valid or not: the wide clock enable then does not depend on `probs.valid`.
-            m.d.sync += [waiting.eq(self.probs.valid), row.eq(self.probs.payload)]
-        with m.If(taken):
-            m.d.sync += [
-                row_number.eq(next_number), position.eq(next_position),
-                next_number.eq(Mux(self.probs.p.last, 0, next_number + 1)),
-                next_position.eq(Mux(self.probs.p.last, 0, next_position + lanes)),
-            ]
-        # Then a register for the row with its ids: the list is block RAM, and far away.
-        payloads = Signal(data.ArrayLayout(unsigned(c.token_bits), lanes), reset_less=True)
-        found = Signal(self.probs.p.shape(), reset_less=True)
-        found_valid = Signal()
-        finds = Signal()
-        gathers = Signal()
-        m.d.comb += [finds.eq(~found_valid | gathers), moves.eq(~waiting | finds)]
-        with m.If(finds):
-            m.d.sync += [found_valid.eq(waiting), found.eq(row)]
-            for j in range(lanes):
-                m.d.sync += payloads[j].eq(Mux(row.tag.stream_v, self.list_ids[j], position + j))
+            m.d.sync += [here_valid.eq(self.probs.valid), here.eq(row)]
+        with m.If(passes):
+            m.d.sync += number.eq(Mux(here.last, 0, number + 1))
 
-        # Joins `parts` narrow rows into a wide one. The engine's `ready` comes too late in a cycle to reach the
-        # softmax: a skid buffer in front of the engine cuts it.
-        m.submodules.wide_skid = front = SkidBuffer(engine.i.p.shape())
-        wiring.connect(m, front.o, engine.i)
-        part = Signal(range(max(2, parts)))
-        full = Signal()
-        wide = Signal(engine.i.p.shape(), reset_less=True)
-        wide_valid = Signal()
+        connect(m, wide_rows.o, engine.i)
+        found = engine.o
+        if self.queues:
+            m.submodules.thresholds = thresholds = StreamFifo(engine.o.p.shape(), c.max_rows)
+            connect(m, engine.o, thresholds.i)
+            found = thresholds.o
+        if c.decision_rules:
+            found = self._by_mass(m, job, here, passes, mass_room, found)
+            found = self._give_back(m, job, found, row_filter.o)
+        connect_cut(m, "threshold", found, row_filter.threshold)
+        connect_cut(m, "rows", waiting.o, row_filter.rows)
+        out = row_filter.o
         m.d.comb += [
-            full.eq(found.last | (part == parts - 1)),
-            # While the wide row waits, not even a first part may be written over it.
-            gathers.eq(found_valid & (~wide_valid | front.i.ready)),
-            front.i.payload.eq(wide), front.i.valid.eq(wide_valid),
-            self.listed.eq(waiting & moves & row.last),
+            self.kept.valid.eq(out.valid), out.ready.eq(self.kept.ready),
+            self.kept.p.probs.eq(out.p.keys), self.kept.p.kept.eq(out.p.mask), self.kept.p.last.eq(out.p.last),
+            self.kept.p.row.eq(out.p.aside.row), self.kept.p.tag.eq(out.p.aside.tag),
         ]
-        job = local_copy(m, self.job, "job_here")
-        with m.If(front.i.ready):
-            m.d.sync += wide_valid.eq(0)
-        with m.If(gathers):
-            m.d.sync += [
-                wide_valid.eq(full), part.eq(Mux(full, 0, part + 1)),
-                wide.count.eq(Mux(part == 0, 0, wide.count) + found.count), wide.last.eq(found.last),
-                wide.tag.eq(found.tag.as_value()),
-            ]
-            # The engine looks at k in the first row only.
-            m.d.sync += wide.k.eq(Mux(job.keep_values == 0, 1, job.keep_values))
-            for p in range(parts):
-                with m.If(part == p):
-                    for j in range(lanes):
-                        m.d.sync += [
-                            wide.keys[p * lanes + j].eq(found.probs[j]),
-                            wide.payloads[p * lanes + j].eq(payloads[j]),
-                        ]
-        wiring.connect(m, engine.o, wiring.flipped(self.kept))
 
-        # Vectors inside: in the engine or one of the five rows in front of it.
-        present = Signal(range(engine.max_vectors + 6))
-        # Counted a cycle late, while the row waits: `taken` is on a long path.
-        enters = delay(m, taken & self.probs.p.last, 1, "entered", reset=True)
+        # Vectors inside: no more than rows in the memory, the registers around it, and the filter.
+        most = self.depth + 16
+        present = Signal(range(most + 1))
+        # Counted a cycle late, while the row waits: that it is taken is on a long path.
+        entered = delay(m, self.probs.valid & moves & row.last, 1, "entered", reset=True)
         leaves = self.kept.valid & self.kept.ready & self.kept.p.last
-        m.d.sync += present.eq(present + enters - leaves)
-        m.d.comb += self.busy.eq((present != 0) | waiting)
-        contract(m, full_rows(self.probs.p.count, self.probs.p.last, lanes),
-                 "rows of probabilities are full but for the last", when=self.probs.valid)
-        contract(m, present != engine.max_vectors + 5, "no more vectors are inside than are counted",
-                 when=enters & ~leaves)
-        contract(m, present != 0, "only vectors that came leave", when=leaves & ~enters)
-        contract(m, front.i.ready | ~wide_valid, "a wide row that waits is not written over", when=gathers)
+        m.d.sync += present.eq(present + entered - leaves)
+        m.d.comb += self.busy.eq((present != 0) | here_valid)
+        contract(m, row.live.any(), "a row has a live lane", when=self.probs.valid)
+        contract(m, waiting.i.ready, "the memory of rows is never full", when=passes)
+        contract(m, here.last | (number != c.max_rows - 1), "no vector has more rows than max_rows", when=passes)
+        contract(m, present != most, "no more vectors are inside than are counted", when=entered & ~leaves)
+        contract(m, (present != 0) | entered, "only vectors that came leave", when=leaves)
         return m
+
+    def _by_mass(self, m: Module, job: data.View, here: data.View, passes: Signal, room: Signal,
+                 counted: stream.Interface) -> stream.Interface:
+        """The thresholds `counted` by the engine, or, of a job with a share, the ones that keep less: theirs or those
+        by mass. `room`: for the row that `passes`."""
+        m.submodules.mass = mass = MassThreshold(self.config)
+        by_mass = Signal()
+        joined = stream.Signature(counted.p.shape()).create(path=("joined",))
+        count, share = counted.p, mass.o.p
+        m.d.sync += by_mass.eq(job.mass_share != 0)
+        m.d.comb += [
+            room.eq(~by_mass | mass.i.ready), mass.i.valid.eq(passes & by_mass),
+            mass.i.p.probs.eq(here.probs), mass.i.p.last.eq(here.last), mass.share.eq(job.mass_share),
+            joined.valid.eq(counted.valid & (~by_mass | mass.o.valid)),
+            counted.ready.eq(joined.ready & (~by_mass | mass.o.valid)),
+            mass.o.ready.eq(joined.ready & counted.valid & by_mass),
+            joined.payload.eq(count),
+        ]
+        fewer = (share.threshold == count.threshold) & (share.keep_equal < count.keep_equal)
+        with m.If(by_mass & ((share.threshold > count.threshold) | fewer)):
+            m.d.comb += joined.payload.eq(share)
+        return joined
+
+    def _give_back(self, m: Module, job: data.View, found: stream.Interface, out: stream.Interface) -> stream.Interface:
+        """`ratio` of the rows that leave through `out`, and the thresholds `found` as long as there is room for it."""
+        m.submodules.give_back = back = GiveBack(self.config)
+        connect(m, back.o, wiring.flipped(self.ratio))
+        wanted = Signal()
+        goes = Signal()
+        counted = stream.Signature(found.p.shape()).create(path=("counted",))
+        m.d.sync += wanted.eq(job.give_back)
+        m.d.comb += [
+            goes.eq(back.room | ~wanted), back.enters.eq(counted.valid & counted.ready & wanted),
+            counted.valid.eq(found.valid & goes), found.ready.eq(counted.ready & goes),
+            counted.payload.eq(found.payload),
+            back.valid.eq(out.valid & out.ready & wanted), back.probs.eq(out.p.keys), back.kept.eq(out.p.mask),
+            back.last.eq(out.p.last), back.item.eq(out.p.aside.tag.item),
+        ]
+        return counted

@@ -38,15 +38,16 @@ class RandomBits(wiring.Component):
 
 
 class RowSampler(wiring.Component):
-    """Keeps `count` keys of the full rows that pass, every row about as likely as any other.
+    """Keeps `count` of the live keys of the rows that pass, every row about as likely as any other.
 
     Reservoir sampling with the probability 1/t of replacing a sample by one of row t rounded to a power of
-    two. Ports: `valid`, `keys`, `full` (only full rows count), `last` (the next row starts a new vector),
-    `random` (for the next cycle's row). `samples` are registers: they show a row one cycle later.
+    two; a sample is of a lane of its own, and the first live key there is always taken. Ports: `valid`, `keys`, `live`
+    lanes, `last` (the next row starts a new vector), `random` (for the next cycle's row). `samples` are registers: they
+    show a row one cycle later. Where a lane has no live key in a vector, its sample is left over from an earlier one.
     """
 
     valid: Signal
-    full: Signal
+    live: Signal
     last: Signal
     random: Signal
     keys: data.View
@@ -57,7 +58,7 @@ class RowSampler(wiring.Component):
         self.count = count
         self.max_rows = max_rows
         super().__init__({
-            "valid": In(1), "full": In(1), "last": In(1), "random": In(RandomBits.WIDTH),
+            "valid": In(1), "live": In(lanes), "last": In(1), "random": In(RandomBits.WIDTH),
             "keys": In(data.ArrayLayout(unsigned(key_bits), lanes)),
             "samples": Out(data.ArrayLayout(unsigned(key_bits), count)),
         })
@@ -68,21 +69,21 @@ class RowSampler(wiring.Component):
         # Ones below the leading one of the row number: these bits of a random word are all 0 once in 2^ones times.
         mask = Signal(min(RandomBits.WIDTH, max(1, clog2(self.max_rows + 1))))
         next_mask = Signal.like(mask)
-        passes = Signal()
-        m.d.comb += [
-            next_mask.eq(mask | Mux((rows + 2) > Cat(1, mask), narrow(Cat(1, mask), len(mask)), 0)),
-            passes.eq(self.valid & (self.full | self.last)),
-        ]
-        with m.If(passes):
+        m.d.comb += next_mask.eq(mask | Mux((rows + 2) > Cat(1, mask), narrow(Cat(1, mask), len(mask)), 0))
+        with m.If(self.valid):
             m.d.sync += [rows.eq(Mux(self.last, 0, rows + 1)), mask.eq(Mux(self.last, 0, next_mask))]
         for j in range(self.count):
             offset = j * RandomBits.WIDTH // self.count
             rotated = Cat(self.random[offset:], self.random[:offset])[:len(mask)]
             # Drawn a cycle ahead, since samples are wide: with this cycle's row and without, as `valid` comes late.
             replaces = Signal(name=f"replaces_{j}", init=1)
-            m.d.sync += replaces.eq(Mux(passes, self.last | ((rotated & next_mask) == 0), (rotated & mask) == 0))
-            with m.If(self.valid & self.full & replaces):
-                m.d.sync += self.samples[j].eq(self.keys[j * self.lanes // self.count])
+            m.d.sync += replaces.eq(Mux(self.valid, self.last | ((rotated & next_mask) == 0), (rotated & mask) == 0))
+            lane = j * self.lanes // self.count
+            held = Signal(name=f"held_{j}")  # a key of this vector
+            with m.If(self.valid):
+                m.d.sync += held.eq(~self.last & (held | self.live[lane]))
+            with m.If(self.valid & self.live[lane] & (replaces | ~held)):
+                m.d.sync += self.samples[j].eq(self.keys[lane])
         contract(m, rows <= self.max_rows, "no vector has more rows than max_rows", when=self.valid)
         return m
 

@@ -7,6 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..contract import always_taken, contract, contracts_on
+from ..primitives.adder_tree import balanced_sum
+from ..primitives.widths import narrow
 from .packer import Packer, packed_row
 from .zero_eliminator import ZeroEliminator
 
@@ -14,7 +16,7 @@ from .zero_eliminator import ZeroEliminator
 class Splitter(wiring.Component):
     """Keys below the pivot leave through `below_keys`, keys above it through `above_keys`, both as dense rows.
 
-    One row per cycle. In: `valid`, `keys`, `count` live lanes, `last` row of a pass, `pivot` (constant
+    One row per cycle. In: `valid`, `keys`, `live` lanes, `last` row of a pass, `pivot` (constant
     over a pass), `probe`. `LATENCY` = 3 cycles after a pass's last row, `done` is high with `above`
     (keys > pivot), `above_equal` (keys ≥ pivot) and `done_pivot`. `below_keys` and `above_keys` end 5 cycles after
     the last row, both with a `last` row (empty if nothing went there).
@@ -29,7 +31,7 @@ class Splitter(wiring.Component):
     probe: Signal
     clear: Signal
     last: Signal
-    count: Signal
+    live: Signal
     pivot: Signal
     keys: data.View
     done: Signal
@@ -46,7 +48,7 @@ class Splitter(wiring.Component):
         side = stream.Signature(packed_row(key_bits, lanes, 0), always_ready=True)
         super().__init__({
             "valid": In(1), "probe": In(1), "clear": In(1), "last": In(1), "pivot": In(key_bits),
-            "keys": In(data.ArrayLayout(unsigned(key_bits), lanes)), "count": In(lanes.bit_length()),
+            "keys": In(data.ArrayLayout(unsigned(key_bits), lanes)), "live": In(lanes),
             "done": Out(1), "above": Out(count_bits), "above_equal": Out(count_bits),
             "done_pivot": Out(key_bits), "below_keys": Out(side), "above_keys": Out(side),
         })
@@ -64,8 +66,9 @@ class Splitter(wiring.Component):
         probe = Signal(2)
         last = Signal(3)
         row_pass = Signal(3)
-        live = Signal(lanes.bit_length())
-        live_next = Signal(lanes.bit_length())
+        reaching = Signal(lanes)  # lanes with a key not below the pivot
+        # A row has as many live keys as a count can hold, even if it has more lanes.
+        above_equal_row = Signal(min(lanes.bit_length(), count_bits))
         pivot_compared = Signal(self.key_bits, reset_less=True)
         pivot_counted = Signal(self.key_bits, reset_less=True)
         pass_through = Signal()
@@ -75,7 +78,7 @@ class Splitter(wiring.Component):
             probe[0].eq(self.probe), probe[1].eq(probe[0]),
             last[0].eq(self.last), last[1].eq(last[0]), last[2].eq(last[1]),
             row_pass[0].eq(pass_through), row_pass[1].eq(row_pass[0]), row_pass[2].eq(row_pass[1]),
-            live.eq(self.count), live_next.eq(live),
+            above_equal_row.eq(narrow(balanced_sum(list(reaching)), len(above_equal_row))),
             pivot_compared.eq(self.pivot), pivot_counted.eq(pivot_compared),
         ]
 
@@ -86,8 +89,9 @@ class Splitter(wiring.Component):
         m.d.sync += keys.eq(self.keys)
         for j in range(lanes):
             m.d.sync += [
-                smaller[j].eq((self.keys[j] < self.pivot) & (self.count > j)),
-                larger[j].eq((self.keys[j] > self.pivot) & (self.count > j)),
+                smaller[j].eq((self.keys[j] < self.pivot) & self.live[j]),
+                larger[j].eq((self.keys[j] > self.pivot) & self.live[j]),
+                reaching[j].eq((self.keys[j] >= self.pivot) & self.live[j]),
             ]
 
         for mask, eliminate, pack, out in (
@@ -101,15 +105,13 @@ class Splitter(wiring.Component):
             ]
 
         # Sizes of the sides, ready before the keys have left.
-        above_row = Signal(lanes.bit_length())
-        above_equal_row = Signal(lanes.bit_length())
+        above_row = Signal.like(above_equal_row)
         above = Signal(count_bits)
         above_equal = Signal(count_bits)
         above_sum = Signal(count_bits)
         above_equal_sum = Signal(count_bits)
         m.d.comb += [
-            above_row.eq(eliminate_above.count_early),
-            above_equal_row.eq(live_next - eliminate_below.count_early),
+            above_row.eq(narrow(eliminate_above.count_early, len(above_row))),
             above_sum.eq(above + above_row),
             above_equal_sum.eq(above_equal + above_equal_row),
         ]
@@ -125,7 +127,6 @@ class Splitter(wiring.Component):
         ]
         for name, pack in (("below", pack_below), ("above", pack_above)):
             always_taken(m, pack.i, f"{name} keys")
-        contract(m, self.count <= lanes, "count is at most the lanes of a row", when=self.valid)
         if contracts_on():
             ended = Signal()
             m.d.sync += ended.eq(self.valid & self.last & ~self.probe)

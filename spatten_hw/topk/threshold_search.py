@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from amaranth import Module, Mux, Signal, Value, unsigned
+from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import clog2
 from ..contract import contract, contracts_on
 from ..primitives.pipeline import delay
-from ..primitives.ring import next_in_ring
-from ..primitives.widths import narrow
-from .candidates import ABOVE, BELOW, INPUT, behind_memory, choose_row, first_row, store_side
+from ..stream.layouts import threshold as threshold_layout
+from .candidates import ABOVE, BELOW, INPUT, buffer_row, first_row, read_candidates
 from .pivot import PivotChooser, RandomBits
-from .row_filter import filter_command
 from .splitter import Splitter
 
 
-def select_command(key_bits: int, samples: int, count: int, address: int) -> data.StructLayout:
-    """A loaded vector: n keys from buffer row `start`, k to keep; `keep_all` if k ≥ n; random `samples`."""
+def select_command(key_bits: int, samples: int, count: int, address: int, max_rows: int) -> data.StructLayout:
+    """A loaded vector: n live keys in `rows` rows from buffer row `start`, k to keep; `keep_all` if k ≥ n; random
+    `samples`."""
     return data.StructLayout({
-        "start": unsigned(address), "n": unsigned(count), "k": unsigned(count), "keep_all": 1,
+        "start": unsigned(address), "rows": range(max_rows + 1), "n": unsigned(count), "k": unsigned(count),
+        "keep_all": 1,
         "samples": data.ArrayLayout(unsigned(key_bits), samples),
     })
 
@@ -37,8 +37,8 @@ class ThresholdSearch(wiring.Component):
     random samples of the candidates; after `random_passes` of them, each is the middle of the remaining key
     range, which bounds the number of passes: `worst_case_cycles`.
 
-    `buffer_row` addresses the input buffer's keys (`buffer_depth` rows, a ring); `buffer_keys` is valid one
-    cycle later. A vector with `keep_all` takes one cycle.
+    `buffer_row` addresses the input buffer (`buffer_depth` rows, a ring); `buffer_out`, its keys and live lanes, is
+    valid one cycle later. A vector with `keep_all` takes one cycle.
     """
 
     #: Cycles of the final tries beyond one per candidate and the latency of their row.
@@ -49,12 +49,14 @@ class ThresholdSearch(wiring.Component):
     cmd: stream.Interface
     result: stream.Interface
     buffer_row: Signal
-    buffer_keys: data.View
+    buffer_out: data.View
 
-    def __init__(self, key_bits: int, lanes: int, max_n: int, buffer_depth: int, samples: int):
+    def __init__(self, key_bits: int, lanes: int, max_n: int, max_rows: int, buffer_depth: int, samples: int):
         self.key_bits = key_bits
         self.lanes = lanes
-        self.max_rows = -(-max_n // lanes)
+        #: Rows of the longest vector in the input buffer, and of its candidates later.
+        self.max_rows = max_rows
+        self.side_rows = min(max_rows, -(-max_n // lanes))
         self.count_bits = max_n.bit_length()
         self.buffer_depth = buffer_depth
         self.samples = samples
@@ -66,18 +68,19 @@ class ThresholdSearch(wiring.Component):
         self.pass_cycles = 4 + self._chooser.latency
         address = max(1, clog2(buffer_depth))
         super().__init__({
-            "cmd": In(stream.Signature(select_command(key_bits, samples, self.count_bits, address))),
-            "result": Out(stream.Signature(filter_command(key_bits, self.count_bits))),
+            "cmd": In(stream.Signature(select_command(key_bits, samples, self.count_bits, address, max_rows))),
+            "result": Out(stream.Signature(threshold_layout(key_bits, self.count_bits))),
             "buffer_row": Out(address),
-            "buffer_keys": In(data.ArrayLayout(unsigned(key_bits), lanes)),
+            "buffer_out": In(buffer_row(key_bits, lanes)),
         })
 
-    def worst_case_cycles(self, n: int) -> int:
-        """No vector of n keys takes more cycles: each pivot in the middle halves the range of the keys."""
+    def worst_case_cycles(self, n: int, rows: int | None = None) -> int:
+        """No vector of n keys takes more cycles: each pivot in the middle halves the range of the keys. `rows` that it
+        is in, without dead lanes unless given; later passes never read more."""
         passes = self.random_passes + self.key_bits + 1
-        if n <= self.lanes:
+        rows = -(-n // self.lanes) if rows is None else rows
+        if rows == 1:
             passes = 0
-        rows = -(-n // self.lanes)
         return passes * (rows + self.pass_cycles) + self.first_row + self.PROBE_CYCLES + self.lanes + self.VECTOR_CYCLES
 
     def elaborate(self, platform) -> Module:
@@ -95,35 +98,9 @@ class ThresholdSearch(wiring.Component):
         high = Signal(key_bits)
         passes = Signal(range(self.random_passes + 1))
 
-        # Reading: address and number of keys left; the row follows `first_row` cycles later.
-        reading = Signal()
-        first = Signal()
-        row_index = Signal(range(max(2, self.max_rows)))
-        remaining = Signal(count_bits)
-        live_now = Signal(lanes.bit_length())
-        last_now = Signal()
-        row_valid = Signal()
-        row_live = Signal(lanes.bit_length())
-        row_last = Signal()
-        m.d.comb += [
-            last_now.eq(remaining <= lanes),
-            live_now.eq(narrow(Mux(last_now, remaining, lanes), len(live_now))),
-        ]
-        arriving = delay(m, reading, self.first_row - 1, "arriving", reset=True)
-        arriving_live = delay(m, live_now, self.first_row - 1, "arriving_live")
-        arriving_last = delay(m, last_now, self.first_row - 1, "arriving_last")
-        m.d.sync += row_valid.eq(arriving)
-        with m.If(reading):
-            m.d.sync += [
-                remaining.eq(remaining - lanes), row_index.eq(row_index + 1),
-                self.buffer_row.eq(next_in_ring(self.buffer_row, self.buffer_depth)),
-            ]
-        below = store_side(m, "below", splitter.below_keys, row_index, self.max_rows, self.samples, random.following)
-        above = store_side(m, "above", splitter.above_keys, row_index, self.max_rows, self.samples, ~random.following)
-        buffered = behind_memory(m, Value.cast(self.buffer_keys), key_bits, "buffer")
-        with m.If(arriving):
-            m.d.sync += [row_live.eq(arriving_live), row_last.eq(arriving_last)]
-        row = choose_row(m, source, arriving, below.row, above.row, buffered, self.buffer_keys.shape())
+        # Reading of the candidates, a row per cycle with `reading`.
+        rows = read_candidates(m, self, source, size, splitter, random)
+        reading, remaining, row_index, rows_left = rows.reading, rows.remaining, rows.row_index, rows.rows_left
 
         # The pivot: in a pass from the chooser, in time for the first row; in a try the next candidate.
         pivot = Signal(key_bits)
@@ -131,26 +108,26 @@ class ThresholdSearch(wiring.Component):
         trying = Signal()
         candidate = Signal(range(max(2, lanes)))
         tried = Signal()
-        first_arriving = delay(m, first, self.first_row - 1, "first_arriving", reset=True)
+        first_arriving = delay(m, rows.first, self.first_row - 1, "first_arriving", reset=True)
         m.d.comb += [
             chooser.k.eq(k), chooser.size.eq(size), chooser.low.eq(low), chooser.high.eq(high),
             chooser.middle.eq(passes == self.random_passes),
         ]
         with m.Switch(source):
             with m.Case(BELOW):
-                m.d.comb += chooser.samples.eq(below.samples)
+                m.d.comb += chooser.samples.eq(rows.below.samples)
             with m.Case(ABOVE):
-                m.d.comb += chooser.samples.eq(above.samples)
+                m.d.comb += chooser.samples.eq(rows.above.samples)
             with m.Default():
                 m.d.comb += chooser.samples.eq(self.cmd.p.samples)
         m.d.sync += tried.eq(trying)
         with m.If(trying):
-            m.d.sync += pivot.eq(row[candidate])
+            m.d.sync += pivot.eq(rows.row[candidate])
         with m.Elif(first_arriving & ~probing):
             m.d.sync += pivot.eq(chooser.pivot)
         m.d.comb += [
-            splitter.valid.eq((row_valid & ~probing) | tried), splitter.probe.eq(tried),
-            splitter.keys.eq(row), splitter.count.eq(row_live), splitter.last.eq(row_last),
+            splitter.valid.eq((rows.valid & ~probing) | tried), splitter.probe.eq(tried),
+            splitter.keys.eq(rows.row), splitter.live.eq(rows.live), splitter.last.eq(rows.last),
             splitter.pivot.eq(pivot),
         ]
 
@@ -173,7 +150,8 @@ class ThresholdSearch(wiring.Component):
                 m.d.comb += self.result.valid.eq(self.cmd.valid & self.cmd.p.keep_all)
                 m.d.comb += self.cmd.ready.eq(self.cmd.p.keep_all & self.result.ready)
                 m.d.sync += [
-                    source.eq(INPUT), size.eq(self.cmd.p.n), k.eq(self.cmd.p.k), passes.eq(0),
+                    source.eq(INPUT), size.eq(self.cmd.p.n), rows_left.eq(self.cmd.p.rows), k.eq(self.cmd.p.k),
+                    passes.eq(0),
                     low.eq(0), high.eq((1 << key_bits) - 1), self.buffer_row.eq(self.cmd.p.start),
                 ]
                 with m.If(self.cmd.valid & ~self.cmd.p.keep_all):
@@ -181,22 +159,22 @@ class ThresholdSearch(wiring.Component):
             with m.State("PREPARE"):
                 contract(m, (k != 0) & (k <= size), "the k-th largest is among the candidates")
                 m.d.sync += [
-                    remaining.eq(size), row_index.eq(0), probing.eq(size <= lanes), candidate.eq(0),
+                    remaining.eq(size), row_index.eq(0), probing.eq(rows.single), candidate.eq(0),
                 ]
-                with m.If(size <= lanes):
+                with m.If(rows.single):
                     m.next = "SETTLE"
                 with m.Else():
                     m.next = choosing[0]
-                    m.d.sync += first.eq(choosing[0] == "PASS")
+                    m.d.sync += rows.first.eq(choosing[0] == "PASS")
             # With wide keys, choosing the pivot takes longer than reading the first row.
             for state, following in pairwise(choosing):
                 with m.State(state):
-                    m.d.sync += first.eq(following == "PASS")
+                    m.d.sync += rows.first.eq(following == "PASS")
                     m.next = following
             with m.State("PASS"):
                 m.d.comb += reading.eq(1)
-                m.d.sync += first.eq(0)
-                with m.If(last_now):
+                m.d.sync += rows.first.eq(0)
+                with m.If(rows.last_now):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
                 with m.If(splitter.done):
@@ -230,7 +208,8 @@ class ThresholdSearch(wiring.Component):
             with m.State("TRY"):
                 m.d.comb += trying.eq(1)
                 m.d.sync += candidate.eq(candidate + 1)
-                with m.If(candidate == (row_live - 1)[:len(candidate)]):
+                # A dead lane as the pivot does no harm: it counts as none, and if a live key equals it, it may be it.
+                with m.If(candidate == lanes - 1):
                     m.next = "TRIED"
                 _leave_if_found(m, splitter, found, threshold, keep_equal, k)
             with m.State("TRIED"):
@@ -243,14 +222,17 @@ class ThresholdSearch(wiring.Component):
                 with m.If(self.result.ready):
                     m.next = "IDLE"
         if contracts_on():
-            worst = self.worst_case_cycles(self.max_rows * lanes)
+            worst = self.worst_case_cycles(self.max_rows * lanes, self.max_rows)
             spent = Signal(range(worst + 2))
             m.d.sync += spent.eq(Mux(self.cmd.valid & ~self.cmd.ready & ~self.result.valid, spent + 1, 0))
             contract(m, spent <= worst, "no search takes longer than the worst case")
         contract(m, (self.cmd.p.k != 0) & (self.cmd.p.n != 0), "k and n are at least 1", when=self.cmd.valid)
         contract(m, (self.cmd.p.k >= self.cmd.p.n) == self.cmd.p.keep_all, "all are kept if k is n or more",
                  when=self.cmd.valid)
-        contract(m, (remaining != 0) & (row_index < self.max_rows), "only rows of candidates are read", when=reading)
+        contract(m, Mux(source == INPUT, rows_left != 0, remaining != 0), "only rows of candidates are read",
+                 when=reading)
+        contract(m, row_index < Mux(source == INPUT, self.max_rows, self.side_rows), "rows read are there",
+                 when=reading)
         return m
 
 

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import LEN_BITS
-from ..config import SpAttenConfig, clog2
+from ..config import PAGE_BYTES, SpAttenConfig, clog2
 from ..contract import contract
 from ..stream.fifo import StreamFifo
 from ..stream.layouts import out_beat
@@ -18,13 +18,15 @@ MAX_BURST_BEATS = 16
 
 
 def burst_beats(c: SpAttenConfig) -> int:
-    """Longest burst: beats of an aligned block. A burst stays inside one block, and so on one channel."""
-    return min(c.granule_beats, MAX_BURST_BEATS)
+    """Longest burst: beats of an aligned block, which lies inside one 4-KB page."""
+    return min(PAGE_BYTES // c.beat_bytes, MAX_BURST_BEATS)
 
 
 def burst_layout(c: SpAttenConfig) -> data.StructLayout:
-    """A burst of len + 1 beats to logical address `addr`; `kind` as in `out_beat`."""
-    return data.StructLayout({"addr": unsigned(c.addr_bits), "len": unsigned(LEN_BITS), "kind": 1})
+    """A burst of len + 1 beats to local address `addr` of `channel`; `kind` as in `out_beat`."""
+    return data.StructLayout({
+        "addr": unsigned(c.axi_addr_bits), "channel": unsigned(clog2(c.channels)), "len": unsigned(LEN_BITS), "kind": 1,
+    })
 
 
 def beat_layout(c: SpAttenConfig) -> data.StructLayout:
@@ -66,7 +68,7 @@ class BurstBuilder(wiring.Component):
         c = self.config
         longest = burst_beats(c)
         # Room for a burst being read while the next one is collected.
-        m.submodules.beat_fifo = beat_fifo = StreamFifo(beat_layout(c), 2 * longest + 2)
+        m.submodules.beat_fifo = beat_fifo = StreamFifo(beat_layout(c), 2 * longest + 2, wide=c.axi_data_bits)
         m.submodules.burst_fifo = burst_fifo = StreamFifo(burst_layout(c), 4)
 
         # Arbiter: grants one of the two inputs until its row ends.
@@ -87,10 +89,10 @@ class BurstBuilder(wiring.Component):
         taken_ready = Signal()
 
         # Holds each beat until it is known whether the next one continues its burst.
-        held = Signal(out_beat(c))
+        held = Signal(out_beat(c), reset_less=True)
         held_valid = Signal()
-        following = Signal(c.addr_bits)  # address right behind the held beat
-        first_addr = Signal(c.addr_bits)
+        following = Signal(c.axi_addr_bits, reset_less=True)  # address right behind the held beat
+        first_addr = Signal(c.axi_addr_bits, reset_less=True)
         length = Signal(range(longest))
         block_end = Signal()
         ends = Signal()
@@ -111,14 +113,14 @@ class BurstBuilder(wiring.Component):
             beat_fifo.i.p.strobe.eq(held.strobe),
             beat_fifo.i.p.last.eq(ends),
             burst_fifo.i.valid.eq(emit & ends),
-            burst_fifo.i.p.addr.eq(first_addr),
+            burst_fifo.i.p.addr.eq(first_addr), burst_fifo.i.p.channel.eq(held.channel),
             burst_fifo.i.p.len.eq(length),
             burst_fifo.i.p.kind.eq(held.kind),
         ]
         with m.If(taken_ready):
             m.d.sync += held_valid.eq(taken_valid)
             with m.If(taken_valid):
-                m.d.sync += [held.eq(taken), following.eq((taken.addr + c.beat_bytes)[:c.addr_bits])]
+                m.d.sync += [held.eq(taken), following.eq((taken.addr + c.beat_bytes)[:c.axi_addr_bits])]
                 with m.If(held_valid & ~ends):
                     m.d.sync += length.eq(length + 1)
                 with m.Else():

@@ -1,6 +1,6 @@
-"""Rescaling of a beat's elements: exact products with their scale, one rounding, and the sum of their magnitudes.
+"""Rescaling of a group of elements: exact products with their scale, one rounding, and the sum of their magnitudes.
 
-Fully pipelined, a beat per cycle, no enable; `Requantiser` has the table of its stages.
+Fully pipelined, a group per cycle, no enable; `Requantiser` has the table of its stages.
 """
 
 from __future__ import annotations
@@ -41,9 +41,8 @@ def exact_products(m: Module, row: data.View, lanes: int, mant: Value) -> data.V
     return product
 
 
-def rounded(m: Module, product: data.View, shift: Value, row_lanes: Value) -> data.View:
-    """Stages 5 to 7: `product` (stage 4) · 2^−`shift` (there in stage 1), rounded once, saturated to `OUT_BITS`;
-    elements from `row_lanes` on are 0."""
+def rounded(m: Module, product: data.View, shift: Value) -> data.View:
+    """Stages 5 to 7: `product` (stage 4) · 2^−`shift` (there in stage 1), rounded once, saturated to `OUT_BITS`."""
     lanes = product.shape().length
     bits = product.shape().elem_shape.width + GUARD_BITS
     shift = delay(m, shift, 3, "shift")
@@ -55,7 +54,7 @@ def rounded(m: Module, product: data.View, shift: Value, row_lanes: Value) -> da
         m.d.sync += [
             coarse_row[n].eq(sticky_shift(m, guarded(product[n]), shift[FINE_BITS:], 1 << FINE_BITS, f"coarse_{n}")),
             fine_row[n].eq(sticky_shift(m, coarse_row[n], fine, 1, f"fine_{n}")),
-            out_row[n].eq(Mux(n < row_lanes, round_saturate(m, fine_row[n], OUT_BITS, f"out_{n}"), 0)),
+            out_row[n].eq(round_saturate(m, fine_row[n], OUT_BITS, f"out_{n}")),
         ]
     return out_row
 

@@ -7,7 +7,6 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bus.axi import aw_layout, b_layout, w_layout
-from ..bus.interleave import channel_of, local_address
 from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..stream.fifo import StreamFifo
@@ -23,10 +22,10 @@ ADDRESS_DEPTH = 4
 class Writer(wiring.Component):
     """Posts `rows` (kind 0, AXI id 0) and `state` (kind 1, AXI id 1) beats to memory.
 
-    `aw`, `w`, `b`: one channel each per memory port; the address map is that of `docs/architecture.md`,
-    "Memory". AWVALID and WVALID depend on no bus signal; a burst's data may be offered before, with or after
-    its address. Each channel has its own FIFOs, and up to `MAX_OUTSTANDING` unanswered bursts. A full channel blocks
-    the others only when a beat for it is at the head. `b` is always taken.
+    `aw`, `w`, `b`: one channel each per memory port; a beat says which, and its address there. AWVALID and WVALID
+    depend on no bus signal; a burst's data may be offered before, with or after its address. Each channel has its own
+    FIFOs, and up to `MAX_OUTSTANDING` unanswered bursts. A full channel blocks the others only when a beat for it is at
+    the head. `b` is always taken.
 
     `idle`: nothing buffered or unanswered (low from the cycle after a beat is taken). `error`: sticky, bit 0
     output rows, bit 1 state: a response was not OKAY; `clear` resets both. `beats_out`, `beats_state`: pulse
@@ -81,14 +80,8 @@ class Writer(wiring.Component):
         m.submodules.builder = builder = BurstBuilder(c)
         wiring.connect(m, wiring.flipped(self.rows), builder.rows)
         wiring.connect(m, wiring.flipped(self.state), builder.state)
-
-        # Channel and local address of the burst at the head. Sizes are powers of two, so this needs no arithmetic.
         burst = builder.bursts
-        channel = Signal(max(1, clog2(c.channels)))
-        local_addr = Signal(c.axi_addr_bits)
-        m.d.comb += [
-            channel.eq(channel_of(c, burst.p.addr)), local_addr.eq(local_address(c, burst.p.addr)),
-        ]
+        channel = burst.p.channel
 
         # The first beat of a burst goes together with its address, the others alone.
         begun = Signal()
@@ -108,7 +101,7 @@ class Writer(wiring.Component):
         failed = [Signal(c.channels, name=f"failed_{kind}") for kind in ("output", "state")]
         for n in range(c.channels):
             aw_fifo = StreamFifo(aw_layout(c), ADDRESS_DEPTH)
-            w_fifo = StreamFifo(w_layout(c), max(4, burst_beats(c)))
+            w_fifo = StreamFifo(w_layout(c), max(4, burst_beats(c)), wide=c.axi_data_bits)
             m.submodules[f"aw_fifo_{n}"] = aw_fifo
             m.submodules[f"w_fifo_{n}"] = w_fifo
             wiring.connect(m, aw_fifo.o, wiring.flipped(self.aw[n]))
@@ -117,10 +110,10 @@ class Writer(wiring.Component):
             opened = Signal(name=f"opened_{n}")
             unanswered = Signal(range(MAX_OUTSTANDING + 1), name=f"unanswered_{n}")
             m.d.comb += [
-                own_beat.eq(channel == n),
+                own_beat.eq(channel == n if c.channels > 1 else 1),
                 opened.eq(move & own_beat & ~begun),
                 aw_fifo.i.valid.eq(opened),
-                aw_fifo.i.p.addr.eq(local_addr),
+                aw_fifo.i.p.addr.eq(burst.p.addr),
                 aw_fifo.i.p.id.eq(burst.p.kind),
                 aw_fifo.i.p.len.eq(burst.p.len),
                 w_fifo.i.valid.eq(move & own_beat),

@@ -67,15 +67,15 @@ def test_sums():
 
 
 def test_repeated_blocks_are_found():
-    """A quarter of full's ports: the row port is a block of its own, and the units have the names of their modules."""
+    """A slice is a block of its own where there are many, and the units have the names of their modules."""
     from spatten_hw.boards.flow.units import repeated_modules, unit_modules
-    config = SpAttenConfig(**TINY)
+    config = SpAttenConfig(**TINY).replace(multipliers=32, chunk=8, max_dim=16, topk_lanes=4, channels=1)
+    assert config.slices == 4
     measured = Measured(config, None)
     assert set(unit_modules().values()) <= set(measured.design.modules)
     found = repeated_modules(measured.design, unit_modules().values())
-    assert "spatten_row_port" in found
-    # K ports, V ports and that of the queries.
-    assert measured.modules("fetcher")["spatten_row_port"] == config.k_ports + config.v_ports + 1
+    assert {"spatten_score_slice", "spatten_value_slice", "spatten_slice_feed"} <= set(found)
+    assert measured.modules("score")["spatten_score_slice"] == config.slices
 
 
 def area(unit: str, gates: float = 0, **used: int) -> Area:
@@ -90,6 +90,8 @@ def test_shares_and_series():
     shares = report.shares()
     assert WHOLE not in shares and sum(s["share"] for s in shares.values()) == pytest.approx(100)
     assert {unit: s["paper"] for unit, s in shares.items()} == FIGURE_13
+    arrays = report.groups()["arrays: score, prob_value"]
+    assert arrays == {"share": pytest.approx(80), "paper": pytest.approx(76.7)} and len(report.groups()) == 2
     series = report.series()
     assert series["small/whole/ecp5/luts"] == 9 and series["small/score/cells/gates"] == 40
     assert not any(name.endswith("mhz") for name in series)

@@ -73,11 +73,10 @@ def test_every_case(folder, capsys):
         assert 0 < rate <= 16 and figures(found[name])["of the ports' peak"] == pytest.approx(rate / 16)
     for case in (found["pruned8"], *cases("pruned.json").values()):
         f = figures(case)
-        # No run takes fewer cycles than memory alone. The difference of two runs may, by what the shorter one loses
-        # and the longer one does not: one cycle here.
-        lost = 1 if "steady" in case["name"] else 0
-        moved = f["bytes read per cycle"] * case["cycles"]
-        assert f["bytes read per cycle"] <= moved / (moved / f["memory and ports alone"] - lost)
+        # No run takes fewer cycles than memory alone. The difference of two runs of few heads may, by what the shorter
+        # one loses and the longer one does not.
+        if "steady" not in case["name"]:
+            assert f["bytes read per cycle"] <= f["memory and ports alone"]
         assert f["memory and ports alone"] <= 16
         parts = [x["value"] for x in case["figures"] if x["what"] == "of these"]
         assert parts == pytest.approx([f["bytes read per cycle"] / f[what] for what in (
@@ -100,8 +99,9 @@ def test_memories_differ(folder, capsys):
         model = report()["memory"]
         assert model["model"] == {"ddr3": "ddr3-1600"}.get(arguments[0], arguments[0])
         assert (cases()["dense12"]["dram"] is None) == (arguments[0] == "perfect")
-    # HBM2 is far away at 1 GHz and near at 100 MHz; DDR3 answers last.
-    assert taken["perfect",] < taken["hbm2", "--clock", "10"] < taken["hbm2",] < taken["ddr3",]
+    # HBM2 is far away at 1 GHz and at 100 MHz as near as perfect memory; DDR3 answers last.
+    assert taken["hbm2", "--clock", "10"] == pytest.approx(taken["perfect",], rel=0.02)
+    assert taken["perfect",] < taken["hbm2",] < taken["ddr3",]
     assert "rows hit" in capsys.readouterr().out
 
 
@@ -116,9 +116,9 @@ def test_a_workload_three_times(folder, capsys):
     assert [(p["name"], p["queries"]) for p in cascade["parts"]] == [
         ("40 keys, 8 values", 4), ("30 keys, 6 values", 2), ("37 keys, 7 values", 2), ("30 keys, 30 values", 2),
         ("24 keys, 1 values", 2)]
-    # 12-byte rows on 8-byte beats: K's of two heads side by side are three beats, V's two beats each.
+    # 12-byte rows on 8-byte beats are two beats each.
     over = cascade["traffic"]["over_fetch_by_class"]
-    assert over["k_msb"] == 1 and over["v_msb"] == pytest.approx(16 / 12)
+    assert over["k_msb"] == over["v_msb"] == pytest.approx(16 / 12)
     assert "6 layers of 2 heads" in capsys.readouterr().out
     assert bench("--workload", "c.csv", "--case", "c-cascade", "--memory", "ddr4", "--json", "o.json") == 0
     assert cases()["c-cascade"]["queries"] == 18

@@ -11,9 +11,9 @@ from spatten_hw.presets import SMALL
 from spatten_hw.sim.bench import unit_matmul, unit_output, unit_softmax, units
 from spatten_hw.sim.bench.blocks import compare, mixes, rows_of
 
-#: Two lanes, two D, enough slots for vectors of one key at full rate.
-TINY = {"multipliers": 8, "min_dim": 4, "max_dim": 8, "max_tokens": 64, "sram_tokens": 64, "max_heads": 4,
-        "max_group": 2, "slots": 32, "topk_lanes": 4, "k_ports": 2, "v_ports": 2, "operand_bits": 6}
+#: Two slices, D of one and of two chunks, enough slots for vectors of one key at full rate.
+TINY = {"multipliers": 8, "chunk": 4, "max_dim": 8, "max_tokens": 64, "sram_tokens": 64, "max_heads": 4,
+        "max_group": 2, "slots": 32, "topk_lanes": 4, "operand_bits": 6}
 CONFIG = SMALL.replace(name="custom", **TINY)
 ARGUMENTS = ["--preset", "small", *(word for name, value in TINY.items() for word in ("--set", f"{name}={value}"))]
 
@@ -32,17 +32,20 @@ def test_stated_rates_and_latencies(tmp_path, capsys):
     found = {case["unit"] for case in report["cases"]}
     assert found == {"Q×K", "softmax", "local top-k", "Prob×V", "requantise", "token importance", "head importance"}
     for case in report["cases"]:
-        # The lanes' share is a bound from below where positions are random.
-        exact = "random" not in case["case"] or case["unit"] != "Prob×V"
-        assert case["cycles"] == case["stated_cycles"] or not exact, case
-        assert case["stated_cycles"] <= case["cycles"] <= 1.1 * case["stated_cycles"], case
+        stated = case["stated_cycles"]
+        if case["unit"] == "Prob×V" and not case["case"].endswith("n = 64"):
+            # A bound: short vectors and gangs wait for the few sums of so small a build.
+            assert 0.95 * stated <= case["cycles"] <= 1.8 * stated, case
+        else:
+            assert case["cycles"] == stated or case["case"].endswith(("query after slot", "n < R")), case
+            assert stated <= case["cycles"] <= 1.1 * stated, case
         assert case["latency"] == case["stated_latency"], case
 
 
 def test_too_few_slots_show():
     figures = units.measure(CONFIG.replace(slots=2), ["softmax"], 20, 1, lambda _: None)
     short = [f for f in figures if f.case.endswith("n = 1")]
-    assert len(short) == 2 and all(f.bubbles > 2 * f.stated for f in short)
+    assert short and all(f.bubbles > 2 * f.stated for f in short)
     assert not any(f.mismatches for f in figures)
 
 
@@ -69,7 +72,7 @@ def test_a_difference_is_found(unit, module, function, monkeypatch, capsys):
 def test_a_difference_of_the_local_topk_is_found(monkeypatch):
     monkeypatch.setattr(golden_topk, "topk_mask", lambda keys, k: np.arange(keys.shape[1]) < k + 0 * keys)
     figures = units.measure(CONFIG.replace(topk="linerate"), ["topk"], 4, 1, lambda _: None)
-    assert any("local top-k, n=43, k=9: keys" in m for f in figures for m in f.mismatches)
+    assert any("local top-k, n=43, k=9: kept" in m for f in figures for m in f.mismatches)
 
 
 @pytest.mark.parametrize("arguments,what", [

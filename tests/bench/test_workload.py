@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.host.layout import unpack_rows
+from spatten_hw.host.rows import nibble_align, unpack_rows
 from spatten_hw.sim.bench.requests import RequestFile
 from spatten_hw.sim.bench.workload import batches, gathered, plan_requests, spread
 from spatten_hw.sim.golden.integer_engine import golden_results
@@ -62,7 +62,7 @@ def test_jobs_of_a_file(config, tmp_path):
         assert len({getattr(j, name) for j in jobs}) == len(jobs), name
     assert len({p.descriptor for p in planned.plan.passes}) == len(jobs)
     p = planned.plan.passes[1]
-    assert p.ids is not None and p.ids.tolist() == [25 | 2 << 32, *spread(25, 61).tolist(), 0, 1]
+    assert p.ids is not None and p.ids.tolist() == [25 | 2 << 32, sum(1 << int(t) for t in spread(25, 61)), 3]
     results = golden_results(planned.plan, config)
     assert [bool(f) for r in results for f in r.refetched[:, 0]] == SMALL_FLAT
     assert [int(r.tokens_alive.sum()) for r in results] == [60, 25, 9, 9, 1]
@@ -70,16 +70,16 @@ def test_jobs_of_a_file(config, tmp_path):
 
 def test_operands_lie_where_the_jobs_look(tmp_path):
     plan = plan_requests(requests(tmp_path, SMALL_FILE), QUAD, 4).plan
-    data = dict(item for n in range(len(plan.passes)) for item in plan.layer_data(n))
+    data = {(channel, base): image for n in range(len(plan.passes)) for channel, base, image in plan.layer_data(n)}
     for p in plan.passes:
         for name, bits, codes in (("q", p.job.q_bits, p.q), ("k_msb", p.job.k_msb, p.k >> p.job.k_lsb),
                                   ("v_msb", p.job.v_msb, p.v >> p.job.v_lsb)):
-            image = data[getattr(p.job, f"{name}_base")]
-            nbytes = p.job.dim * bits // 8
+            token = codes.shape[1] - 1
             for h in range(p.job.heads):
-                at = p.job.head_offset(name, h)
-                last = at + (codes.shape[1] - 1) * getattr(p.job, f"{name}_token_stride")
-                assert np.array_equal(unpack_rows(image[last:last + nbytes], p.job.dim, bits), codes[h, -1])
+                image = data[(token + h) % 2, getattr(p.job, f"{name}_base")]
+                at = h * getattr(p.job, f"{name}_head_stride")
+                last = at + token // 2 * getattr(p.job, f"{name}_token_stride")
+                assert np.array_equal(unpack_rows(image[last:], p.job.dim, bits, nibble_align(QUAD)), codes[h, -1])
 
 
 def test_flat_rows_exactly_as_asked(tmp_path):

@@ -1,10 +1,15 @@
 """Places of the arrays' multipliers in a netlist."""
 
 import json
+import re
 
 from spatten_hw.boards.flow.devices import LFE5U_85F
 from spatten_hw.boards.flow.floorplan import ECP5_85, REGIONS, floorplan
 from spatten_hw.boards.flow.netlist import prepare
+from spatten_hw.hierarchy import modules
+from spatten_hw.presets import SMALL
+from spatten_hw.top import Top
+from spatten_hw.verilog import to_verilog
 
 
 def netlist(cells: list[str]):
@@ -20,8 +25,8 @@ def names(unit: str, count: int) -> list[str]:
 
 
 def test_every_array_gets_its_rows(tmp_path):
-    others = [*names("pruner.chooser", 3), "dut.score.array.LUT"]
-    cells = [*names("score.array", 32), *names("prob_value.array", 32), *others]
+    others = [*names("pruner.chooser", 3), "dut.score.slice_0.block.dot.LUT"]
+    cells = [*names("score.slice_0.block.dot", 32), *names("prob_value.slice_0.block.sums", 32), *others]
     file = tmp_path / "netlist.json"
     file.write_text(json.dumps({"modules": {"top": netlist(cells)}}))
     prepare(file, LFE5U_85F)
@@ -31,10 +36,10 @@ def test_every_array_gets_its_rows(tmp_path):
     assert written == places
     assert all(cell["attributes"].keys() - {"BEL"} == {"keep"} for cell in kept.values())
     assert len(places) == 64 == len(set(places.values())) and not places.keys() & set(others)
-    rows = [places[f"dut.score.array.${n}_MULT18X18D_P9"].split("/")[1] for n in range(32)]
+    rows = [places[f"dut.score.slice_0.block.dot.${n}_MULT18X18D_P9"].split("/")[1] for n in range(32)]
     assert rows == ["Y58"] * 16 + ["Y34"] * 16
     # The sixteenth and the seventeenth are above one another.
-    assert [places[f"dut.prob_value.array.${n}_MULT18X18D_P9"] for n in (0, 1, 15, 16)] == [
+    assert [places[f"dut.prob_value.slice_0.block.sums.${n}_MULT18X18D_P9"] for n in (0, 1, 15, 16)] == [
         "X13/Y10/MULT18_0", "X14/Y10/MULT18_1", "X45/Y10/MULT18_5", "X45/Y34/MULT18_5"]
 
 
@@ -45,5 +50,17 @@ def test_regions_do_not_overlap():
 
 
 def test_what_does_not_fit_is_left_to_the_placer():
-    places = floorplan(netlist([*names("score.array", 64), *names("prob_value.array", 8)]), ECP5_85)
+    cells = [*names("score.slice_0.block.dot", 64), *names("prob_value.slice_0.block.sums", 8)]
+    places = floorplan(netlist(cells), ECP5_85)
     assert len(places) == 8 and all("prob_value" in name for name in places)
+
+
+def test_the_design_has_what_the_regions_name():
+    """A region that names nothing would leave its multipliers to the placer, and the router to jam."""
+    found = modules(to_verilog(Top(SMALL), "spatten", jobs=2))
+
+    def paths(module: str, path: str) -> list[str]:
+        inside = found[module].instances.items() if module in found else ()
+        return [path, *(deeper for name, of in inside for deeper in paths(of, f"{path}{name}."))]
+    every = paths("spatten", ".")
+    assert not [region.cells for region in REGIONS if not any(re.search(region.cells, path) for path in every)]

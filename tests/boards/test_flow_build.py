@@ -77,7 +77,8 @@ def test_refusals(capsys, tmp_path):
     assert "has no such memory; memories: bram" in refused(capsys, "--board", "arty_a7", "--memory", "ddr", *out)
     error = refused(capsys, "--board", "ulx3s_85f", "--preset", "full", *out)
     assert "too big for LFE5U-85F" in error and "LUTs" in error and "of 83,640" in error and "lower " in error
-    assert "channels" in refused(capsys, "--board", "genesys2", "--set", "channels=2", *out)
+    assert "channels" in refused(capsys, "--board", "genesys2", "--set", "channels=2",
+                               "--set", "multipliers=64", *out)
     assert "a bit must last at least 4 clocks" in refused(capsys, "--board", "ulx3s_85f", "--frequency", "3", *out)
     error = refused(capsys, "--board", "ulx3s_85f", "--memory", "sdram", "--frequency", "80", *out)
     assert "the SDRAM's pins take at most 50 MHz" in error

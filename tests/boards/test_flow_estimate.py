@@ -27,7 +27,8 @@ def test_presets_as_measured(preset, family):
 def test_more_is_bigger():
     """Every field that can be lowered counts; presets are in order."""
     assert estimate(SMALL).luts < estimate(EIGHTH).luts < estimate(FULL).luts
-    for changes in ({"topk_lanes": 8}, {"axi_data_bits": 128}, {"operand_bits": 16}, {"k_ports": 2}):
+    for changes in ({"topk_lanes": 8}, {"axi_data_bits": 128}, {"operand_bits": 16},
+                    {"multipliers": 64}):
         assert estimate(SMALL.replace(**changes)).luts > estimate(SMALL).luts, changes
     assert estimate(SMALL.replace(sram_tokens=256)).brams < estimate(SMALL).brams
 

@@ -132,6 +132,6 @@ class Memories(wiring.Component):
 def test_large_memories_lose_their_zeroes_alone():
     text = to_verilog(Memories(), "memories")
     kept = without_zeroes(text)
-    assert f"word < {LARGE};" in text and "word < 4;" in text
-    assert f"word < {LARGE};" not in kept and "word < 4;" in kept and "= 8'h01;" in kept
+    assert f"zeroed < {LARGE};" in text and "zeroed < 4;" in text
+    assert f"zeroed < {LARGE};" not in kept and "zeroed < 4;" in kept and "= 8'h01;" in kept
     assert len(text) - len(kept) < 200

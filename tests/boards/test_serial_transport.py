@@ -9,7 +9,7 @@ import pytest
 
 from spatten_hw.cli import main
 from spatten_hw.errors import UserError
-from spatten_hw.host.driver import DeviceError
+from spatten_hw.host.device import DeviceError
 from spatten_hw.host.link.protocol import (
     MAX_PAYLOAD,
     PROTOCOL_VERSION,

@@ -21,9 +21,9 @@ from spatten_hw.sim.bench.digest import verilog_digest
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Small enough to be generated in seconds.
-TINY = {"multipliers": 16, "min_dim": 4, "max_dim": 16, "max_tokens": 32, "sram_tokens": 16, "max_heads": 4,
-        "max_group": 2, "slots": 4, "topk_lanes": 4, "channels": 2, "axi_data_bits": 64, "k_ports": 4, "v_ports": 4,
-        "ids_per_port": 2}
+TINY = {"multipliers": 16, "chunk": 4, "max_dim": 16, "max_tokens": 32, "sram_tokens": 16, "max_heads": 4,
+        "max_group": 2, "slots": 4, "topk_lanes": 4, "channels": 2, "axi_data_bits": 64, "reads": 4,
+        "pool_beats": 16}
 TINY_ARGS = [a for k, v in TINY.items() for a in ("--set", f"{k}={v}")]
 
 
@@ -55,7 +55,7 @@ def test_presets_table():
     for line, c in zip(lines[1:], PRESETS.values(), strict=True):
         for cell in (f"{c.hash:08x}", f"2 x {c.multipliers}", f"{c.channels} x {c.axi_data_bits}"):
             assert cell in line
-    assert " 16/8/4 " in lines[3] and " 512 " in lines[3]
+    assert " 16/8/5.33/4 " in lines[3] and " 512 " in lines[3]
 
 
 def test_presets_json():

@@ -29,7 +29,7 @@ MARK = codecs.BOM_UTF8
 
 def config(path):
     c = config_from_args(SimpleNamespace(preset=None, config=path, settings=[], default_preset="small"))
-    return c.name, c.channels
+    return c.name, c.reads
 
 
 def job(path):
@@ -53,7 +53,7 @@ REQUEST = dict.fromkeys(COLUMNS, 1) | {"embedding_length_D": 32, "quant_key_bit"
 
 #: Reader → a text that it takes, of two lines or more, and what comes of it.
 READERS = {
-    "configuration": (config, 'name = "größer"\nchannels = 2\n', ("größer", 2)),
+    "configuration": (config, 'name = "größer"\nreads = 8\n', ("größer", 8)),
     "job": (job, "threshold = 0.25\nk_bits = [8, 4]\n", 0.25),
     "points": (lambda path: [p.bits for p in read_points(path)], '[[point]]\nmodel = "encoder"\nbits = 8\n', [(8, 0)]),
     "schedule": (schedule, "[schedule]\nkind = \"ratios\"\nkeep_tokens = 0.5\n", FixedRatios(keep_tokens=0.5)),

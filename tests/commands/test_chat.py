@@ -32,7 +32,7 @@ def run(capsys, model):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_an_answer_and_its_statistics(run, policy, tmp_path):
     out, page = tmp_path / "out.json", tmp_path / "out.html"
-    code, text, _ = run("--tokens", 6, "--policy", policy, "--json", out, "--html", page)
+    code, text, _ = run("--tokens", 6, "--policy", policy, "--set", "decision_rules=1", "--json", out, "--html", page)
     data = json.loads(out.read_text())
     assert code == 0 and "tokens of prompt, " in text and "steps: DRAM bytes" in text
     assert data["engine"] == "golden" and data["settings"]["k_bits"] == list(POLICIES[policy].settings.k_bits)
@@ -99,7 +99,7 @@ def test_a_conversation(run, monkeypatch):
 
 @pytest.mark.parametrize("arguments,message", [
     (["--prompt", "  "], "the prompt is empty: give at least one word"),
-    (["--prompt", "a", "--policy", "none"], "there is no such policy; there are default, dense, values, paper"),
+    (["--prompt", "a", "--policy", "none"], "there is no such policy; there are default, dense, values, by-key, paper"),
     (["--prompt", "a" * 600], "more than the model's context of 512"),
     (["--prompt", "a", "--model", "none.gguf"], "none.gguf: there is no such model file"),
     (["--file", "none.txt"], "none.txt: No such file or directory"),

@@ -64,6 +64,18 @@ def test_sampled_text_is_that_of_the_library(run, weights):
     assert run("--tokens", 12, "--temperature", 0.8, "--top-k", 5, "--seed", 4, engine="float")[1] != text
 
 
+def test_rules_save_bytes(run, tmp_path):
+    moved = []
+    for rules in ([], ["--lsb-margin", 1, "--keep-mass", 0.7, "--give-back"]):
+        out = tmp_path / "out.json"
+        assert run("--set", "decision_rules=1", "--tokens", 6, "--k-bits", "4+4", "--v-bits", 8, "--threshold", 1,
+                   *rules, "--json", out)[0] == 0
+        data = json.loads(out.read_text())
+        moved.append({name: sum(job["bytes"][name] for job in data["layers"] if job["step"]) for name in data["bytes"]})
+    assert data["settings"]["rules"] == {"lsb_margin": 1.0, "keep_mass": 0.7, "give_back": True}
+    assert all((moved[1][name] < moved[0][name]) == (name in ("k_lsb", "v_msb")) for name in moved[0])
+
+
 def test_schedule_file(run, tmp_path):
     file = tmp_path / "s.toml"
     file.write_text('[schedule]\nkind = "counts"\nkeep_tokens = [9, 4]\nkeep_heads = 3\n')
@@ -88,7 +100,8 @@ def test_hardware_that_differs(run, monkeypatch):
     (["--k-bits", "5+4"], "k_bits"), (["--k-bits", "a"], "MSB+LSB"),
     (["--threshold", 7], "threshold"), (["--top-k", 0], "top_k"),
     (["--schedule", "none.toml"], "none.toml"), (["--schedule", "x", "--keep-heads", 0.5], "--keep-heads"),
-    (["--json", "none/x"], "no folder"),
+    (["--json", "none/x"], "no folder"), (["--lsb-margin", 3], "no LSBs"), (["--keep-mass", 2], "keep_mass is 2"),
+    (["--k-bits", "4+4", "--lsb-margin", 40], "0 … 22"),
     (["--tokens", 9, "--set", "max_heads=3", "--set", "max_group=1"], "max_heads"),
 ])
 def test_bad_input_is_one_line(run, args, said, monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ def test_presets_are_valid_and_named(name):
 
 def test_paper_figures_of_the_full_preset():
     full = PRESETS["full"]
-    assert full.rows_per_cycle(64) == 8
+    assert full.multipliers == 512 and full.slices == full.channels == 16
     assert full.channels * full.beat_bytes == 512
     # 2 × 1024 × 64 × 12 bit = 196 KB for each of K and V.
     assert 2 * full.sram_tokens * full.max_dim * full.operand_bits == 2 * 1024 * 64 * 12
@@ -30,9 +30,10 @@ def test_every_violation_is_listed_with_field_value_rule_remedy():
 
 
 @pytest.mark.parametrize("changes", [
-    {"multipliers": "many"}, {"multipliers": True}, {"multipliers": 0}, {"multipliers": -4}, {"min_dim": 0},
-    {"topk_lanes": 1}, {"k_ports": 1}, {"interleave_bytes": 4}, {"interleave_bytes": 8192}, {"topk": "none"},
-    {"sram_tokens": 2048}, {"max_dim": 1024}, {"min_dim": 64, "max_dim": 32}, {"axi_data_bits": 8},
+    {"multipliers": "many"}, {"multipliers": True}, {"multipliers": 0}, {"multipliers": -4}, {"chunk": 0},
+    {"topk_lanes": 1}, {"channels": 32}, {"reads": 1}, {"reads": 24}, {"topk": "none"}, {"pool_beats": 8},
+    {"sram_tokens": 2048}, {"max_dim": 1024}, {"max_dim": 48}, {"chunk": 64, "max_dim": 32}, {"axi_data_bits": 8},
+    {"chunk": 24}, {"max_tokens": 8, "sram_tokens": 8}, {"sram_tokens": 8}, {"max_group": 32}, {"job_queue": 1},
 ])
 def test_bad_values_raise_config_errors(changes):
     with pytest.raises(ConfigError):

@@ -62,7 +62,7 @@ def test_written_on_a_command_line_and_in_a_file(tmp_path, capsys):
 @pytest.mark.parametrize("name", TOPK)
 def test_what_a_choice_brings(name):
     choice = TOPK[name]()
-    engine = choice.make(12, 10, 5, 4, 64)
+    engine = choice.make(12, 4, 64)
     only_asked(engine)
     assert isinstance(engine, TopKEngine) and choice.name == name and choice.title
     keys = np.array([[3, 9, 9, 1]])
@@ -77,7 +77,7 @@ def test_what_a_choice_brings(name):
 
 
 def test_an_engine_by_name():
-    engine = topk_engine("linerate", 12, 10, 5, 4, 64)
+    engine = topk_engine("linerate", 12, 4, 64)
     only_asked(engine)
     assert engine.digits == [4, 4, 4]
     assert topk_choice("none") is None

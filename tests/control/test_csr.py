@@ -12,10 +12,9 @@ from spatten_hw.interface.registers import COUNTERS, ID, counter_offset, registe
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
 
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=16, sram_tokens=16, max_heads=4,
-                     max_group=2, slots=2, topk_lanes=4, channels=2, axi_data_bits=64, interleave_bytes=32,
-                     k_ports=4, v_ports=4, job_queue=2)
-CONFIGS = {"tiny": TINY, "wide": TINY.replace(axi_data_bits=256, axi_addr_bits=40, channels=4, job_queue=5, k_ports=16)}
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=16, sram_tokens=16, max_heads=4,
+                     max_group=2, slots=2, topk_lanes=4, channels=2, axi_data_bits=64, job_queue=2)
+CONFIGS = {"tiny": TINY, "wide": TINY.replace(axi_data_bits=256, axi_addr_bits=40, channels=4, job_queue=5)}
 OKAY, SLVERR = 0, 2
 
 

@@ -11,25 +11,34 @@ from spatten_hw.control.decode import CLAMPED_FIELDS, HEAD_FIELDS
 from spatten_hw.control.job_reader import JobReader, job_offer, push_layout
 from spatten_hw.control.scale_table import SETS
 from spatten_hw.control.validator import VALIDATE_CYCLES
-from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, scale_command_words
+from spatten_hw.interface.descriptor import (
+    FIELDS,
+    GIVE_BACK_SHIFT,
+    HEADER_WORDS,
+    SCALE_FIELDS,
+    SCALE_WORDS,
+    scale_command_words,
+)
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.interface.validate import RANGES, RULES, check, reserved_mask
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
 from spatten_hw.stream.job_layouts import job_layout
-from spatten_hw.stream.layouts import aux_command, aux_word
+from spatten_hw.stream.read_layouts import aux_command, aux_word
 
 from .jobs import encode, legal_job, random_scales, spoil
 
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=20,
-                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, interleave_bytes=32,
-                     k_ports=4, v_ports=4, job_queue=3, axi_addr_bits=20)
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=20,
+                     max_group=3, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, reads=4, pool_beats=16,
+                     job_queue=3, axi_addr_bits=20)
 CONFIGS = {
     "tiny": TINY,
-    "big-addr": TINY.replace(axi_addr_bits=40, channels=8, max_tokens=64, axi_data_bits=256, operand_bits=16),
-    "one": TINY.replace(multipliers=8, min_dim=8, max_dim=8, topk_lanes=1, max_heads=1, max_group=1,
-                        axi_data_bits=32, channels=1, operand_bits=4, axi_addr_bits=16),
+    "big-addr": TINY.replace(axi_addr_bits=40, multipliers=32, topk_lanes=8, channels=8, max_tokens=64, sram_tokens=16,
+                             max_dim=12, axi_data_bits=256, operand_bits=16),
+    "one": TINY.replace(multipliers=8, chunk=8, max_dim=8, topk_lanes=1, max_heads=1, max_group=1,
+                        axi_data_bits=32, pool_beats=32, channels=1, operand_bits=4, axi_addr_bits=16,
+                        decision_rules=0),
 }
 
 
@@ -43,8 +52,8 @@ def expected_job(c, f):
     for name, field in job_layout(c):
         if name.endswith("_head_stride") and name not in unused:
             job[name] = f[name] & ((1 << field.width) - 1)  # more bits are legal with a single head, which is 0
-        elif name == "dim_log2":
-            job[name] = c.dims.index(f["dim"])
+        elif name == "chunks":
+            job[name] = f["dim"] // c.chunk
         elif name in CLAMPED_FIELDS:
             job[name] = min(f[name], c.max_heads if name in HEAD_FIELDS else c.max_tokens)
         elif name not in unused:
@@ -129,8 +138,8 @@ class Rig:
 
 
 def descriptor_address(rng, c, words):
-    last = (1 << c.addr_bits) // 8 - words
-    return 8 * rng.choice([0, last, rng.randrange(last + 1)])
+    last = (1 << c.axi_addr_bits) // 8 - words
+    return 8 * rng.choice([0, last, rng.randrange(last + 1)]) + (rng.randrange(c.channels) << c.axi_addr_bits)
 
 
 @cocotb.test()
@@ -149,7 +158,7 @@ async def jobs_legal_and_not(dut):
         if n % 4:
             fields = spoil(rng, c, fields)
         heads = fields["heads"] * fields["group"]
-        scales = random_scales(rng, heads if heads <= c.max_heads else 1)
+        scales = random_scales(rng, heads if heads <= c.max_heads else 1, fields["give_back"])
         words = encode(fields, scales)
         addr = descriptor_address(rng, c, len(words))
         if n % 16 == 1:  # a scale table that would begin inside, but end beyond the address space
@@ -190,11 +199,11 @@ async def read_errors_and_reserved_bits(dut):
     reached = set()
     for n in range(60):
         fields = legal_job(rng, c)
-        scales = random_scales(rng, fields["heads"] * fields["group"])
+        scales = random_scales(rng, fields["heads"] * fields["group"], fields["give_back"])
         words = encode(fields, scales)
         addr = descriptor_address(rng, c, len(words))
         want = ErrorCode.OK
-        kind, in_header = n % 3, n % 2
+        kind, in_header = n % 4, n // 4 % 2
         masks = [reserved_mask(FIELDS, w) if w < HEADER_WORDS
                  else reserved_mask(SCALE_FIELDS, (w - HEADER_WORDS) % SCALE_WORDS) for w in range(len(words))]
         at = rng.choice([w for w, mask in enumerate(masks) if (w < HEADER_WORDS) == in_header and (mask or kind != 1)])
@@ -204,6 +213,11 @@ async def read_errors_and_reserved_bits(dut):
         elif kind == 1:
             words[at] |= 1 << rng.choice([b for b in range(64) if masks[at] >> b & 1])
             want = ErrorCode.RESERVED_BITS if in_header else ErrorCode.BAD_SCALE
+        elif kind == 2 and fields["give_back"]:
+            head = rng.randrange(len(scales))
+            scales[head]["out_shift"] = rng.choice([0, GIVE_BACK_SHIFT - 1])
+            words, at, want = encode(fields, scales), HEADER_WORDS + SCALE_WORDS * head, ErrorCode.BAD_GIVE_BACK
+            assert check(c, fields, scales, addr) == [want]
         rig.put(addr, words)
         rig.reads = 0
         offer = await rig.one(addr, n)
@@ -214,7 +228,8 @@ async def read_errors_and_reserved_bits(dut):
         if want == ErrorCode.OK:
             await rig.retire()
     assert reached >= {(ErrorCode.READ_DESCRIPTOR, True), (ErrorCode.RESERVED_BITS, True),
-                       (ErrorCode.READ_DESCRIPTOR, False), (ErrorCode.BAD_SCALE, False)}, reached
+                       (ErrorCode.READ_DESCRIPTOR, False), (ErrorCode.BAD_SCALE, False),
+                       *([(ErrorCode.BAD_GIVE_BACK, False)] if c.decision_rules else [])}, reached
     assert ErrorCode.OK in {code for code, _ in reached}
 
 
@@ -240,7 +255,7 @@ async def the_next_job_waits_for_its_set_only(dut):
     total = c.job_queue + 3
     for n in range(total):
         fields = legal_job(rng, c)
-        scales = random_scales(rng, fields["heads"] * fields["group"])
+        scales = random_scales(rng, fields["heads"] * fields["group"], fields["give_back"])
         at[n] = SimpleNamespace(addr=n * step, fields=fields, scales=scales)
         rig.memory |= {n * step + 8 * i: w for i, w in enumerate(encode(fields, scales))}
     push = rig.bench.send("push", [pack(push_layout(c), {"addr": j.addr, "tag": n}) for n, j in at.items()])
@@ -277,7 +292,7 @@ async def the_next_job_waits_for_its_set_only(dut):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_job_reader(name):
     # `missing`: codes that so many random jobs may leave out.
-    jobs, missing = (1200, 4) if name == "tiny" else (200, 15)
+    jobs, missing = (1200, 4) if name == "tiny" else (200, 17)
     run_bench(JobReader(CONFIGS[name]), __name__, params={"config": name, "jobs": jobs, "missing": missing})
 
 

@@ -8,9 +8,8 @@ from spatten_hw.control.scale_table import READ_LATENCY, SETS, ScaleTable
 from spatten_hw.sim.testbench import Bench
 from spatten_hw.sim.testbench.runner import params, run_bench
 
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=16, sram_tokens=16, max_heads=5,
-                     max_group=2, slots=2, topk_lanes=4, channels=1, axi_data_bits=64, interleave_bytes=32,
-                     k_ports=4, v_ports=4)
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=16, sram_tokens=16, max_heads=5,
+                     max_group=2, slots=2, topk_lanes=4, channels=1, axi_data_bits=64)
 
 
 @cocotb.test()

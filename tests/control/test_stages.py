@@ -14,8 +14,8 @@ from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import run_bench
 
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=4, max_group=2,
-                     slots=4, topk_lanes=4, channels=1, axi_data_bits=64, interleave_bytes=32, k_ports=4, v_ports=4)
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=8, sram_tokens=4, max_heads=4, max_group=2,
+                     slots=4, topk_lanes=4, channels=1, axi_data_bits=64)
 V = FETCH_ERRORS.index(ErrorCode.READ_V)
 STATE = FETCH_ERRORS.index(ErrorCode.READ_STATE)
 FLAGS = ("generate", "barrier", "load_ids", "load_scores", "store_ids", "store_scores")

@@ -24,7 +24,7 @@ int main(int, char** argv) {
     for (uint64_t& w : words)
         if (std::scanf("%lu", &w) != 1) return 3;
     std::memcpy(&timing, words, sizeof timing);
-    Shared shared{{}, {}, {}, Classes(1, BEAT)};
+    Shared shared{{}, {}, Classes(1, BEAT)};
     Options& options = shared.options;
     options.reorder = std::atoi(argv[1]), options.interleave = std::atoi(argv[2]), options.extra = std::atoi(argv[3]);
     uint8_t b[24] = {}, rdata[BEAT] = {}, wdata[BEAT] = {}, wstrb[BEAT / 8] = {};

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,7 @@ from tests.integration.builds import QUAD, transport
 WINDOWS, CONTEXT = 3, 32
 HARD = Point("decoder", (6, 4), threshold=0.3, keep_tokens=(0.8, 0.5), keep_heads=(1.0, 0.5), keep_values=0.5,
              protect_last=4, front_tokens=0.0, front_heads=0.0)
+RULES = replace(HARD, bits=(4, 4), threshold=0.9, lsb_margin=0.5, keep_mass=0.6, give_back=True)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,14 @@ def test_pruned_float_tells_pruning_apart(bench):
     dense, exact, quantised = (bench.measure(p)["cross_entropy"] for p in (
         Point("decoder", None), Point("decoder", None, **pruned), Point("decoder", (12, 0), **pruned)))
     assert abs(exact - dense) > 1e-2 and quantised == pytest.approx(exact, rel=5e-3)
+
+
+def test_rules_in_float_tell_rules_apart(bench):
+    """Mass and what was dropped mean the same without bits; twelve of them are close."""
+    rules = {"keep_mass": 0.6, "give_back": True}
+    dense, exact, quantised = (bench.measure(p)["cross_entropy"] for p in (
+        Point("decoder", None), Point("decoder", None, **rules), Point("decoder", (12, 0), **rules)))
+    assert abs(exact - dense) > 1e-3 and quantised == pytest.approx(exact, rel=5e-3)
 
 
 def test_dense_counts(bench):
@@ -119,15 +130,16 @@ def test_batches_do_not_mix(bench):
         assert np.allclose(one.losses(jobs, GoldenAttention(jobs, 1)), together[i], atol=1e-4)
 
 
-def test_is_generation(bench):
+@pytest.mark.parametrize("point", [HARD, RULES], ids=["paper", "by-key"])
+def test_is_generation(bench, point):
     """One window is what a session of `generate-text` computes when it is fed the same tokens."""
-    session = Session(bench.model, QUAD, HARD.gpt_settings, integer_attention(GoldenEngine(QUAD)))
+    session = Session(bench.model, QUAD, point.gpt_settings, integer_attention(GoldenEngine(QUAD)))
     ids = [int(i) for i in bench.windows[0]]
     logits = [session.prompt(tuple(ids[:bench.prompt]))]
     logits += [session.step(i) for i in ids[bench.prompt:CONTEXT]]
     one = DecoderBench(bench.model, QUAD, bench.windows[:1])
-    attention = GoldenAttention(one.jobs(HARD), 1)
-    losses = one.losses(one.jobs(HARD), attention)
+    attention = GoldenAttention(one.jobs(point), 1)
+    losses = one.losses(one.jobs(point), attention)
     expected = cross_entropy(np.array(logits[1:]), np.array(ids[bench.prompt + 1:]))
     assert np.allclose(losses[0], expected, atol=1e-4)
     moved = (attention.tallies["prompt"] + attention.tallies["steps"]).bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spatten_hw.errors import UserError
+from spatten_hw.host.rules import BY_KEY
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.evaluate.grid import default_grid, unique
 from spatten_hw.sim.evaluate.point import Point, PointError, read_points
@@ -26,9 +27,19 @@ keep_tokens = 0.5
 keep_heads = [1, 0.75]
 [[point]]
 bits = "float"
+[[point]]
+model = "decoder"
+bits = [4, 4]
+threshold = 1
+lsb_margin = 3
+keep_mass = 0.9
+give_back = true
 """)
     assert got == [Point("decoder", (6, 4), threshold=0.25, keep_tokens=(0.5, 0.5), keep_heads=(1.0, 0.75)),
-                   Point("encoder", None), Point("decoder", None)]
+                   Point("encoder", None), Point("decoder", None),
+                   Point("decoder", (4, 4), threshold=1.0, lsb_margin=3.0, keep_mass=0.9, give_back=True)]
+    assert got[3].gpt_settings.rules == got[3].precision.rules == BY_KEY and got[3].prunes
+    assert got[3].label == "4+4 bit, threshold 1, by key 3 nats, mass 0.9, given back"
     assert got[0].precision.whole == (10, 10, 10) and got[0].precision.threshold == 1024
     assert got[0].label == "6+4 bit, threshold 0.25, tokens 0.5, heads 1…0.75, newest 8"
 
@@ -46,7 +57,8 @@ def test_schedule_keeps_what_is_said():
     ("[[point]]\nbits = 8\n[[point]]\nbits = \"8\"", "point 2: bits = '8'"),
     ("[[point]]\nkeep_tokens = [1, 0.5, 0.2]", "or two in a list"),
     ("[[point]]\nkeep_values = true", "keep_values = True: must be a number"),
-    ("[[point]]\npool_dropped = 1", "must be true or false"),
+    ("[[point]]\npool_dropped = 1", "must be true or false"), ("[[point]]\ngive_back = 1", "must be true or false"),
+    ("[[point]]\nlsb_margin = \"3\"", "lsb_margin = '3': must be a number"),
 ])
 def test_bad_file(tmp_path, text, message):
     with pytest.raises(UserError) as error:
@@ -63,13 +75,16 @@ def test_missing_file(tmp_path):
     ({"bits": (7, 0)}, "use one of"), ({"bits": (8, 2)}, "use one of"), ({"bits": (12, 4)}, "operand_bits = 12"),
     ({"q_bits": 5}, "q_bits = 5"), ({"threshold": 1.5}, "threshold"), ({"keep_tokens": (0.5, 0.8)}, "not rise"),
     ({"keep_heads": (0.5, 0.0)}, "above 0"), ({"keep_values": 0.0}, "keep_values"), ({"protect_last": 0}, "at least 1"),
-    ({"front_tokens": 2.0}, "front_tokens"),
+    ({"front_tokens": 2.0}, "front_tokens"), ({"lsb_margin": 3.0}, "no LSBs"), ({"keep_mass": 0.0}, "above 0"),
+    ({"bits": (6, 4), "lsb_margin": -1.0}, "lsb_margin is -1.0"), ({"bits": None, "lsb_margin": 1.0}, "no LSBs"),
 ])
 def test_refused(fields, message):
     with pytest.raises(UserError, match=message):
         Point("decoder", **fields).check(SMALL)
     with pytest.raises(PointError, match="encoder or decoder"):
         Point("gru").check(SMALL)
+    with pytest.raises(PointError, match="no steps of generation"):
+        Point("encoder", (4, 4), lsb_margin=1.0).check(SMALL)
 
 
 @pytest.mark.parametrize("model", ["encoder", "decoder"])

@@ -10,16 +10,17 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.driver import FILL, Driver
 from spatten_hw.host.job import descriptor_bytes
-from spatten_hw.host.layout import WORD_BYTES, scatter
+from spatten_hw.host.layout import Plane
 from spatten_hw.host.plan import LayerPass, Plan
+from spatten_hw.host.words import WORD_BYTES, pack_survivors, place_of_words
 from spatten_hw.host.workload import make_workload
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import compare_pass
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
 from spatten_hw.sim.harness.transport import VerilatedTransport
 
-#: (first, end) logical byte addresses.
-Ranges = list[tuple[int, int]]
+#: (channel, first, end) in local byte addresses.
+Ranges = list[tuple[int, int, int]]
 
 #: Class of access → code of a job in which one fails.
 READS = {
@@ -48,8 +49,7 @@ class Solo:
         p = self.plan.passes[0]
         arena = self.plan.arena
         count = p.job.tokens + p.job.heads
-        self.ids = np.concatenate([[p.job.tokens | p.job.heads << 32], np.arange(p.job.tokens),
-                                   np.arange(p.job.heads)]).astype(np.uint64)
+        self.ids = pack_survivors(np.ones(p.job.tokens, dtype=bool), np.ones(p.job.heads, dtype=bool))
         self.scores = numbers.integers(0, 1 << 12, size=count).astype(np.uint64)
         job = p.job.replace(restart=0, clear_scores=0, load_ids=1, load_scores=1,
                             ids_in=arena.alloc(WORD_BYTES * len(self.ids)), scores_in=arena.alloc(WORD_BYTES * count),
@@ -62,12 +62,11 @@ class Solo:
 
     def load(self, driver: Driver) -> None:
         """Puts everything it reads, and an untouched output plane, into memory."""
-        for addr, data in self.plan.layer_data(0):
-            driver.write(addr, data)
+        driver.write(self.plan.layer_data(0))
         job = self.run.job
-        driver.write(job.ids_in, self.ids.astype("<u8").tobytes())
-        driver.write(job.scores_in, self.scores.astype("<u8").tobytes())
-        driver.write(self.run.out.base, bytes([FILL]) * (self.run.out.head_stride * job.query_heads))
+        driver.write_words(job.ids_in, self.ids)
+        driver.write_words(job.scores_in, self.scores)
+        driver.write(self.run.out.fill(job.query_heads, FILL))
 
     def submit(self, driver: Driver, tag: int) -> None:
         self.load(driver)
@@ -78,42 +77,39 @@ class Solo:
         return compare_pass(driver._outcome(self.run, 0), self.expected)
 
     def places(self) -> dict[str, Ranges]:
-        """Logical ranges by class of access."""
+        """Ranges by class of access, for `set_classes`."""
         job = self.run.job
-        count = WORD_BYTES * (job.tokens + job.heads)
-        ids = count + WORD_BYTES
-        found = {"descriptor": _at(self.run.descriptor, descriptor_bytes(job.query_heads)),
-                 "state_in": _at(job.ids_in, ids) + _at(job.scores_in, count),
-                 "state_out": _at(job.ids_out, ids) + _at(job.scores_out, count)}
+        count, ids = WORD_BYTES * (job.tokens + job.heads), WORD_BYTES * len(self.ids)
+
+        def at(addr: int, size: int) -> Ranges:
+            channel, local = place_of_words(addr, self.config)
+            return [(channel, local, local + size)]
+
+        found = {"descriptor": at(self.run.descriptor, descriptor_bytes(job.query_heads)),
+                 "state_in": at(job.ids_in, ids) + at(job.scores_in, count),
+                 "state_out": at(job.ids_out, ids) + at(job.scores_out, count)}
         return found | operand_places(self.plan)
 
 
 def operand_places(plan: Plan) -> dict[str, Ranges]:
-    """Logical ranges of all operand and output planes of a plan, by class."""
+    """Ranges of all operand and output planes of a plan, by class."""
     shape = plan.workload.shape
     found: dict[str, Ranges] = {name: [] for name in ("q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out")}
     for planes in plan.planes:
         for name, plane in planes.items():
-            found[name] += _at(plane.base, plane.size(shape.query_heads if name == "q" else shape.kv_heads))
+            found[name] += _plane(plane, shape.query_heads if name == "q" else shape.kv_heads)
     for p in plan.passes:
-        found["out"] += _at(p.out.base, p.job.query_heads * p.out.head_stride)
+        found["out"] += _plane(p.out, p.job.query_heads)
     return found
 
 
-def _at(base: int, size: int) -> Ranges:
-    return [(base, base + size)]
-
-
-def on_channels(places: dict[str, Ranges], config: SpAttenConfig) -> dict[str, list[tuple[int, int, int]]]:
-    """The same as (channel, first, end) with channel-local addresses, for `set_classes`."""
-    return {name: [(s.channel, s.local, s.local + len(s.index))
-                   for lo, hi in ranges for s in scatter(lo, hi - lo, config)]
-            for name, ranges in places.items()}
+def _plane(plane: Plane, heads: int) -> Ranges:
+    return [(channel, plane.base, plane.base + plane.size(heads)) for channel in range(plane.channels)]
 
 
 def watch(port: VerilatedTransport, job: Solo) -> None:
     """Counts traffic by the job's classes from now on."""
-    port.set_classes(on_channels(job.places(), port.config))
+    port.set_classes(job.places())
 
 
 def finish(driver: Driver, count: int, limit: int) -> list[tuple[int, int]]:

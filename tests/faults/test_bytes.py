@@ -7,15 +7,16 @@ import pytest
 
 from spatten_hw.host.driver import Driver
 from spatten_hw.host.job import descriptor_bytes
-from spatten_hw.host.layout import WORD_BYTES, row_bytes
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.results import BYTE_CLASSES
+from spatten_hw.host.rows import row_bytes
+from spatten_hw.host.words import WORD_BYTES, survivor_words
 from spatten_hw.host.workload import make_workload
 from spatten_hw.sim.engine import compare_counters
 from spatten_hw.sim.golden.integer_engine import golden_results
 
 from ..integration.builds import BUILDS, random_workload, transport
-from .jobs import on_channels, operand_places
+from .jobs import operand_places
 
 SEED = int(os.environ.get("SEED", "1"))
 RUNS = 10
@@ -23,14 +24,13 @@ LIMIT = 400_000
 
 
 def places(plan):
-    """Logical ranges of everything that the jobs of `plan` may touch."""
+    """Ranges of everything that the jobs of `plan` may touch; words lie on channel 0."""
     other = set()
     for p in plan.passes:
-        count = WORD_BYTES * (p.job.tokens + p.job.heads)
-        other.add((p.descriptor, p.descriptor + descriptor_bytes(p.job.query_heads)))
-        other.add((p.job.ids_out, p.job.ids_out + WORD_BYTES + count))
+        other.add((0, p.descriptor, p.descriptor + descriptor_bytes(p.job.query_heads)))
+        other.add((0, p.job.ids_out, p.job.ids_out + WORD_BYTES * survivor_words(p.job.tokens, p.job.heads)))
     scores = plan.scores_address
-    other.add((scores, scores + WORD_BYTES * (plan.workload.shape.tokens + plan.workload.shape.kv_heads)))
+    other.add((0, scores, scores + WORD_BYTES * (plan.workload.shape.tokens + plan.workload.shape.kv_heads)))
     return operand_places(plan) | {"other": sorted(other)}
 
 
@@ -49,7 +49,7 @@ def test_counters_equal_what_the_memories_carried(name):
         plan = Plan(make_workload(arrays, job), config)
         golden = golden_results(plan, config)
         with transport(config, hostile=run % 3 == 0, seed=run + 1) as port:
-            port.set_classes(on_channels(places(plan), config))
+            port.set_classes(places(plan))
             driver = Driver(config, port)
             for _ in driver.run_layers(plan, LIMIT):
                 pass

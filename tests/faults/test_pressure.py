@@ -28,13 +28,14 @@ USUAL = ((1, 512, 8), (4, 32, 64))
 
 
 def build(channels: int, width: int, ids: int) -> SpAttenConfig:
-    """The least accelerator behind such ports; two lanes if it has few channels."""
-    wide = channels <= 2
+    """The least accelerator behind such ports; two slices on each if they are few, chunks of four if they are many."""
+    few = channels <= 2
+    chunk = 8 if channels <= 4 else 4
+    slices = channels * (2 if few else 1)
     return QUAD.replace(
-        name=f"{channels}x{width}-{ids}", multipliers=16 if wide else 8, max_dim=16 if wide else 8, max_tokens=32,
-        sram_tokens=16, max_heads=3, max_group=2, slots=2, topk_lanes=2, channels=channels, axi_data_bits=width,
-        interleave_bytes=max(64 if ids > 2 else 16, width // 8), k_ports=2 if wide else 1, v_ports=2 if wide else 1,
-        ids_per_port=ids)
+        name=f"{channels}x{width}-{ids}", multipliers=chunk * slices, chunk=chunk, max_dim=chunk * (2 if few else 1),
+        max_tokens=32, sram_tokens=16, max_heads=3, max_group=2, slots=2, topk_lanes=slices, channels=channels,
+        axi_data_bits=width, reads=ids, pool_beats=max(4, 1024 // width))
 
 
 @pytest.mark.parametrize("ports", [

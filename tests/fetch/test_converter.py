@@ -1,136 +1,161 @@
-"""Bit-width converter: every width, plane and head dimension, against the golden model's operands."""
+"""RowSteps and ChunkConverter together: every width, plane and head dimension, at every geometry of chunk and beat."""
 
-from itertools import accumulate
+from functools import cache
 
-import cocotb
+import numpy as np
 import pytest
+from amaranth import Cat, Module
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from spatten_hw.config import LSB_WIDTH, SpAttenConfig
-from spatten_hw.fetch.aligner import row_mode
-from spatten_hw.fetch.chunk import chunk_elements, chunk_places, chunk_words, section_elements
-from spatten_hw.fetch.conversion import has_lsbs, plane_widths
-from spatten_hw.fetch.converter import BitWidthConverter
-from spatten_hw.sim.testbench import Bench
-from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.bus.row_step import read_note, row_step, step_control
+from spatten_hw.bus.row_steps import RowSteps, row_start
+from spatten_hw.config import SpAttenConfig, clog2
+from spatten_hw.fetch.converter import ChunkConverter
+from spatten_hw.sim.harness.block import Block
+from spatten_hw.stream.read_layouts import operand_chunk
+from tests.seeds import numbers
 
-from .rows import TINY, both_rows, elements, lsb_row, msb_row, pack_fields, pack_mode
+from .row_model import beats_of, cases, chunk_operands, operands, plan
 
-KINDS = ("plain", "pair", "msb", "mid", "lsb", "both")
-
-
-def words(rng, c, row: bytes, error: bool, **mode) -> list[int]:
-    """`row_word`s of the row; what is beyond it, and what its words but the last say of errors, is anything."""
-    out = []
-    for at in range(0, len(row), c.beat_bytes):
-        word = (row[at:at + c.beat_bytes] + rng.randbytes(c.beat_bytes))[:c.beat_bytes]
-        last = at + c.beat_bytes >= len(row)
-        out.append(pack_fields((int.from_bytes(word, "little"), c.axi_data_bits), (last, 1),
-                               (error if last else rng.getrandbits(1), 1), (pack_mode(**mode), row_mode().size)))
-    return out
-
-
-def random_row(rng, c, kinds):
-    """(words, operands, error, what) of one row."""
-    dim = rng.choice(c.dims)
-    kind = rng.choice([kind for kind in kinds if has_lsbs(c) or kind in KINDS[:2]])
-    joined = kind in ("msb", "mid", "both")
-    width = 4 if kind == "lsb" else rng.choice([w for w in plane_widths(c) if w + 4 * joined <= c.operand_bits])
-    if kind == "pair":                                       # two heads' rows, side by side
-        dim = min(2 * dim, c.max_dim)
-    msb, lsb = rng.randbytes(dim * width // 8), rng.randbytes(dim * LSB_WIDTH // 8)
-    error, error_lsb = rng.random() < 0.1, rng.random() < 0.1
-    what = (kind, width, dim)
-    if kind == "lsb":
-        return words(rng, c, lsb, error, width=4, lsb=1), lsb_row(lsb, 0, dim), error, what
-    if kind == "both":
-        return (words(rng, c, msb, error, width=width, shift=1, hold=1)
-                + words(rng, c, lsb, error_lsb, width=4, lsb=1, join=1),
-                both_rows(msb + lsb, 0, len(msb), dim, width), error or error_lsb, what)
-    shift = kind in ("msb", "mid")
-    return (words(rng, c, msb, error, width=width, shift=shift, mid=kind == "mid"),
-            msb_row(msb, 0, dim, width, LSB_WIDTH * shift, kind == "mid"), error, what)
-
-
-async def exchange(dut, count, kinds=KINDS, *, source=0.0, sink=0.0):
-    """`count` rows of `kinds` through the converter, checked. Returns rows, source and sink."""
-    c = SpAttenConfig(**params()["config"])
-    bench = Bench(dut, ["i"], ["o"])
-    await bench.start()
-    rows = [random_row(bench.rng, c, kinds) for _ in range(count)]
-    sent = bench.send("i", [word for row in rows for word in row[0]], stall=source)
-    out = bench.receive("o", stall=sink)
-    ends = list(accumulate(len(row[0]) for row in rows))
-
-    before = [0, 0]                                          # words in, rows out, up to the last edge
-
-    def looks():
-        # A row is inside from its first word to the cycle in which it is taken.
-        taken, done = before
-        if taken > (ends[done - 1] if done else 0):
-            assert not int(dut.idle.value), f"{taken} words taken, {done} rows gone"
-        before[:] = len(sent.cycles), len(out.items)
-
-    await bench.run(lambda: len(out.items) >= len(rows), len(rows) * 100 + 100, looks)
-    for number, ((_, want, error, what), got) in enumerate(zip(rows, out.items, strict=True)):
-        assert elements(got, len(want), c.operand_bits) == want, (number, what)
-        assert got >> (c.max_dim * c.operand_bits) == error, (number, what)
-    for _ in range(3):
-        await bench.step()
-    assert int(dut.idle.value)
-    return rows, sent, out
-
-
-@cocotb.test()
-async def rows_of_every_kind(dut):
-    await exchange(dut, 300)
-
-
-@cocotb.test()
-async def rows_under_stalls(dut):
-    await exchange(dut, 150, source=0.3, sink=0.4)
-
-
-@cocotb.test()
-async def one_word_per_cycle(dut):
-    """Rows without a pause leave without one, `LATENCY` cycles behind their last words."""
-    rows, sent, out = await exchange(dut, 100, ("plain",))
-    taken = sent.cycles
-    assert taken[-1] - taken[0] == len(taken) - 1
-    ends, at = [], -1
-    for row in rows:
-        at += len(row[0])
-        ends.append(taken[at])
-    assert {o - e for o, e in zip(out.cycles, ends, strict=True)} == {BitWidthConverter.LATENCY}
-
-
-CASES = {
-    "12 bits": TINY,
-    "16 bits, three dimensions": TINY.replace(multipliers=64, min_dim=4, max_dim=16, operand_bits=16, topk_lanes=16,
-                                              k_ports=16, v_ports=16),
-    "16 bits, words of 32": TINY.replace(operand_bits=16, axi_data_bits=32),
-    "words longer than rows": TINY.replace(axi_data_bits=256),
-    "narrow operands": TINY.replace(operand_bits=6, channels=1),
+TINY = SpAttenConfig(multipliers=8, chunk=8, max_dim=24, operand_bits=16, max_tokens=64, sram_tokens=16, max_heads=4,
+                     max_group=2, slots=2, topk_lanes=1, channels=1, axi_data_bits=32, axi_addr_bits=16, reads=16,
+                     pool_beats=64)
+#: N × 8 bits equal to a beat; pieces of several beats; several pieces in a beat.
+BUILDS = {
+    "N 8, 32 bits": TINY,
+    "N 32, 256 bits": TINY.replace(multipliers=32, chunk=32, max_dim=128, operand_bits=12, axi_data_bits=256),
+    "N 32, 64 bits": TINY.replace(multipliers=32, chunk=32, max_dim=32, operand_bits=12, axi_data_bits=64),
+    "N 16, 512 bits": TINY.replace(multipliers=16, chunk=16, max_dim=80, axi_data_bits=512),
+    "N 4, 6 bits": TINY.replace(multipliers=4, chunk=4, max_dim=20, operand_bits=6),
+    "N 16, 256 bits": TINY.replace(multipliers=16, chunk=16, max_dim=48, operand_bits=14, axi_data_bits=256),
 }
+ERRORS = 7                                                   # one beat in so many has an error
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_chunks(case):
-    """Bit by bit, for rows of every width and length: a word completes one chunk at most, and every chunk is, where it
-    is taken, in the words that are kept, within the bits that are chosen there."""
-    c = CASES[case]
-    for width in plane_widths(c):
-        for dim in (*c.dims, *(2 * d for d in c.dims if 2 * d <= c.max_dim)):
-            size = chunk_elements(c, width) * width
-            ends = [min(end, dim * width) for end in range(size, dim * width + size, size)]
-            words = [-(-end // c.axi_data_bits) for end in ends]        # words read when the chunk is there
-            assert len(set(words)) == len(words), (width, dim)
-            for chunk, seen in enumerate(words):
-                start = chunk * size - (seen - chunk_words(c)) * c.axi_data_bits
-                quarters, rest = divmod(start, c.axi_data_bits // 4)
-                assert rest == 0 and chunk_places(c)[quarters] >= ends[chunk] - chunk * size, (width, dim, chunk)
-    assert c.max_dim % section_elements(c) == 0
+def contents(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Beats [ids, beats, bits] of the rows, and their errors [ids, beats]."""
+    c = BUILDS[name]
+    rng = np.random.default_rng(len(name))
+    shape = (c.reads, 1 << clog2(c.most_beats))
+    bits = rng.integers(0, 2, (*shape, c.axi_data_bits), dtype=np.uint8)
+    bits[:2] = np.array([0, 1], dtype=np.uint8)[:, None, None]
+    return bits, (rng.integers(0, ERRORS, shape) == 0).astype(np.uint8)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_converter(case):
-    run_bench(BitWidthConverter(CASES[case]), __name__, params={"config": CASES[case].fields})
+class Rig(wiring.Component):
+    """Row starts → operand chunks; beats from a memory without latency. `steps` shows every step."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.config = c = BUILDS[name]
+        super().__init__({"i": In(stream.Signature(row_start(c))),
+                          "steps": Out(stream.Signature(row_step(c, read_note(c)))),
+                          "o": Out(stream.Signature(operand_chunk(c, read_note(c))))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.steps = steps = RowSteps(c)
+        m.submodules.converter = converter = ChunkConverter(c, read_note(c))
+        bits, errors = contents(self.name)
+        words = [int.from_bytes(np.packbits(row, bitorder="little").tobytes(), "little") | int(e) << c.axi_data_bits
+                 for row, e in zip(bits.reshape(-1, c.axi_data_bits), errors.ravel(), strict=True)]
+        m.submodules.rows = rows = memory.Memory(shape=c.axi_data_bits + 1, depth=len(words), init=words)
+        read = rows.read_port(domain="comb")
+        step, command = self.steps.payload, steps.o.payload
+        beat = command.beat[:clog2(c.most_beats)]
+        connect(m, flipped(self.i), steps.i)
+        connect(m, converter.o, flipped(self.o))
+        m.d.comb += [
+            read.addr.eq(Cat(beat, command.id)), Cat(step.data, step.error).eq(read.data),
+            *[getattr(step, key).eq(getattr(command, key)) for key in step_control(c)], step.note.eq(command.note),
+            self.steps.valid.eq(steps.o.valid), steps.o.ready.eq(self.steps.ready),
+            converter.i.valid.eq(self.steps.valid & self.steps.ready & ~command.note.bits[0]),
+            converter.i.payload.eq(step),
+        ]
+        return m
+
+
+@cache
+def block_of(name: str) -> Block:
+    return Block(Rig, name)
+
+
+def run(name: str, rows: list[tuple[int, int, bool, bool, int]], stall: float, limit: int):
+    """`rows`: (id, width, lsb, shift, dim), checked. Returns the transfers of rows, steps and chunks."""
+    c = BUILDS[name]
+    bits, errors = contents(name)
+    block = block_of(name)
+    ids, width, lsb, shift, dim = (np.array(column) for column in zip(*rows, strict=True))
+    chunks = dim // c.chunk
+    block.receive("steps", stall=stall, seed=len(rows))
+    block.receive("o")
+    block.send("i", {"id": ids, "beats": np.array([beats_of(c, w, d) for w, d in zip(width, dim, strict=True)]),
+                     "mode": {"width": width, "lsb": lsb, "shift": shift, "chunks": chunks},
+                     "note": {"origin": np.arange(len(rows)) % 3}}, stall=stall, seed=3)
+    block.run(limit, o=int(chunks.sum()))
+    out = block.taken("o").columns()
+    got = chunk_operands(c, out["data"])
+    at = 0
+    for row, (i, w, is_lsb, shifted, d) in enumerate(rows):
+        n = d // c.chunk
+        want = operands(c, bits[i].ravel(), w, d, is_lsb, shifted) & ((1 << c.operand_bits) - 1)
+        assert (got[at:at + n] == want.reshape(n, c.chunk)).all(), (row, w, is_lsb, shifted, d)
+        assert out["chunk"][at:at + n].tolist() == list(range(n))
+        assert out["last"][at:at + n].tolist() == [0] * (n - 1) + [1]
+        assert out["error"][at + n - 1] == errors[i, :beats_of(c, w, d)].any()
+        assert (np.diff(out["error"][at:at + n]) >= 0).all()
+        assert (out["note"]["origin"][at:at + n] == row % 3).all()
+        at += n
+    return block.taken("i"), block.taken("steps"), block.taken("o")
+
+
+@pytest.mark.parametrize("name", BUILDS)
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_rows_of_every_kind(name, stall):
+    c = BUILDS[name]
+    rng = numbers("rows", name, stall)
+    kinds = [(*kind, d) for kind in cases(c) for d in c.dims]
+    order = rng.permutation(np.repeat(np.arange(len(kinds)), 6))
+    rows = [(int(rng.integers(c.reads)), *kinds[k]) for k in order]
+    total = sum(plan(c, w, d) for _, w, _, _, d in rows)
+    sent, steps, out = run(name, rows, stall, 6 * total + 200)
+    if stall == 0:
+        # Steps as few as planned, back to back, one cycle behind the row; chunks two cycles behind their steps.
+        assert steps.fired == total and steps.bubbles == 0
+        assert steps.cycles[0] == sent.cycles[0] + 1
+        emits = steps.cycles[steps.columns()["emit"] == 1]
+        assert (out.cycles == emits + ChunkConverter.LATENCY).all()
+
+
+@pytest.mark.parametrize(("name", "width", "dim", "steps"), [
+    ("N 32, 256 bits", 8, 128, 4), ("N 32, 256 bits", 12, 64, 3), ("N 32, 256 bits", 12, 128, 6),
+    ("N 32, 256 bits", 4, 128, 4), ("N 32, 256 bits", 10, 128, 5), ("N 32, 64 bits", 12, 32, 6),
+    ("N 32, 64 bits", 6, 32, 3), ("N 8, 32 bits", 16, 24, 12), ("N 8, 32 bits", 14, 24, 11),
+])
+def test_steps_of_a_row(name, width, dim, steps):
+    """As many as beats or chunks, whichever is more."""
+    c = BUILDS[name]
+    assert plan(c, width, dim) == steps == max(beats_of(c, width, dim), dim // c.chunk)
+
+
+def test_words_pass_in_order():
+    """Rows of words: every beat in order, one per step."""
+    name = "N 8, 32 bits"
+    c = BUILDS[name]
+    rng = numbers("words")
+    beats = rng.integers(1, c.most_beats + 1, 40)
+    ids = rng.integers(0, c.reads, 40)
+    block = block_of(name)
+    block.receive("steps", stall=0.3)
+    block.send("i", {"id": ids, "raw": 1, "beats": beats, "note": {"bits": 1}})
+    block.run(2000, steps=int(beats.sum()))
+    out = block.taken("steps").columns()
+    bits, errors = contents(name)
+    want = np.concatenate([bits[i, :n] for i, n in zip(ids, beats, strict=True)]).astype(np.int64)
+    assert (out["data"] == want @ (1 << np.arange(c.axi_data_bits))).all()
+    assert (out["error"] == np.concatenate([errors[i, :n] for i, n in zip(ids, beats, strict=True)])).all()
+    assert (out["loads"] != 0).all() and (out["emit"] == 1).all()
+    assert (np.flatnonzero(out["last"]) == np.cumsum(beats) - 1).all()
+    assert (np.flatnonzero(out["first"]) == np.cumsum(beats) - beats).all()

@@ -8,8 +8,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.control.axil import axil_signature
 from spatten_hw.control.counters import READ_CYCLES
-from spatten_hw.control.csr import ControlRegisters, axil_signature
+from spatten_hw.control.csr import ControlRegisters
 
 #: Accesses are counted to this many bits; at most two of a kind are open.
 BITS = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -52,9 +52,15 @@ class WriteHarness(wiring.Component):
             wiring.connect(m, wiring.flipped(port), inner)
             with m.If(port.valid):
                 m.d.comb += [
-                    Assume(port.p.data == _mark(c, port.p.addr, port.p.kind)), Assume(port.p.kind == kind),
+                    Assume(port.p.data == _mark(c, port.p.addr, port.p.channel, port.p.kind)),
+                    Assume(port.p.kind == kind),
                     Assume(port.p.addr[:low] == 0), Assume(port.p.addr < SPACE), Assume(port.p.strobe.all()),
                 ]
+            # A row is of one channel.
+            inside, channel = Signal(name=f"inside_{kind}"), Signal.like(port.p.channel, name=f"channel_{kind}")
+            with m.If(port.valid & port.ready):
+                m.d.sync += [inside.eq(~port.p.last), channel.eq(port.p.channel)]
+            m.d.comb += Assume(~port.valid | ~inside | (port.p.channel == channel))
         taken = [p.valid & p.ready for p in (self.rows, self.state)]
         m.d.sync += into.eq(into + taken[0] + taken[1])
 
@@ -131,11 +137,7 @@ class WriteHarness(wiring.Component):
         with m.If(have_address & have_data):
             m.d.comb += Assert(last_beat == length)
         with m.If(have_address & have_beat):
-            expected = _mark(c, here, kind)
-            if c.channels == 1:
-                m.d.comb += Assert(mark == expected)
-            else:  # where a channel's address has the bits of the logical one
-                m.d.comb += Assert((mark ^ expected)[:clog2(c.interleave_bytes) - low + 1] == 0)
+            m.d.comb += Assert(mark == _mark(c, here, n, kind))
         m.d.comb += [
             Cover(have_address & have_data & (last_beat == longest - 1) & (self.which == 1)),
             Cover(have_data & ~have_address), Cover(have_address & ~have_data),
@@ -144,6 +146,7 @@ class WriteHarness(wiring.Component):
         return w_moves
 
 
-def _mark(c: SpAttenConfig, addr, kind):
-    """Data of a beat at `addr`: its kind, then its address in beats."""
-    return Cat(kind, addr[clog2(c.beat_bytes):])[:c.axi_data_bits]
+def _mark(c: SpAttenConfig, addr, channel, kind):
+    """Data of a beat at `addr` of `channel`: its kind, its channel, then its address in beats."""
+    channel = Const(channel, clog2(c.channels)) if isinstance(channel, int) else channel
+    return Cat(kind, channel, addr[clog2(c.beat_bytes):])[:c.axi_data_bits]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from spatten_hw.stream.arbiter import RoundRobin
 from spatten_hw.stream.fifo import StreamFifo
 from spatten_hw.stream.fork import StreamFork
+from spatten_hw.stream.merge import StreamMerge
 from spatten_hw.stream.skid import HalfBuffer, SkidBuffer, SpareBuffer
 from spatten_hw.topk.packer import Packer
 from spatten_hw.topk.prefix_sum import PrefixSum
@@ -131,6 +132,47 @@ class ForkHarness(wiring.Component):
                 Assert(~port.valid | (port.payload == self.i.payload)),
                 Assert(~into | done | takes), Cover(into & done),
             ]
+        return m
+
+
+class MergeHarness(wiring.Component):
+    """What leaves is what came, of each input in order; nothing is lost but what may still be inside."""
+
+    def __init__(self, n: int):
+        self.n = n
+        super().__init__({**{f"i{j}": In(stream.Signature(4)) for j in range(n)}, "o": Out(stream.Signature(4))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.dut = dut = StreamMerge(4, self.n)
+        wiring.connect(m, dut.o, wiring.flipped(self.o))
+        held(m, self.o, Assert)
+        inside = []
+        leaves = self.o.valid & self.o.ready
+        for j in range(self.n):
+            port = getattr(self, f"i{j}")
+            wiring.connect(m, wiring.flipped(port), dut.i[j])
+            held(m, port, Assume)
+            # A payload is its input's number and its own, as far as they can be told apart.
+            into, out = Signal(2, name=f"into_{j}"), Signal(2, name=f"out_{j}")
+            here = Signal(2, name=f"inside_{j}")
+            mine = self.o.p[:2] == j
+            m.d.comb += [
+                Assume(~port.valid | (port.p == Cat(Const(j, 2), into))),
+                Assert(~self.o.valid | ~mine | ((self.o.p[2:] == out) & (here != 0))),
+            ]
+            comes = port.valid & port.ready
+            m.d.sync += [into.eq(into + comes), out.eq(out + (leaves & mine)),
+                         here.eq(here + comes - (leaves & mine))]
+            inside.append(here)
+        total = Signal(4)
+        ports = [getattr(self, f"i{j}") for j in range(self.n)]
+        m.d.comb += [
+            total.eq(sum(inside)), Assert(total <= 2), Assert(self.o.valid == (total != 0)),
+            # One is taken whenever there is room, and no more than one.
+            Assert(sum(p.valid & p.ready for p in ports) == (Cat(p.valid for p in ports).any() & (total != 2))),
+            Cover((total == 2) & Cat(p.valid for p in ports).all()),
+        ]
         return m
 
 

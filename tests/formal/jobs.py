@@ -1,4 +1,4 @@
-"""Slots, and jobs on their way through the two stages."""
+"""Numbers of slots and items, and jobs on their way through the two stages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.control.job_reader import job_offer
-from spatten_hw.control.slots import SlotRing, slot_entry
 from spatten_hw.control.stages import FETCH_ERRORS, WRITE_ERRORS, JobStages
+from spatten_hw.control.tickets import TicketRing
 from spatten_hw.interface.errors import ErrorCode
 
 from .harnesses import held
@@ -19,58 +19,32 @@ from .harnesses import held
 TAG = 3
 
 
-class SlotHarness(wiring.Component):
-    """No slot is given out twice, all are in turn, and a free one is there two cycles after it came back."""
+class TicketHarness(wiring.Component):
+    """No number is given out twice, all are in turn, and one that came back is there in the next cycle."""
 
-    def __init__(self, config: SpAttenConfig):
-        self.config = c = config
-        super().__init__({
-            "take": In(1), "entry": In(slot_entry(c)), "free_valid": In(1), "free_slot": In(c.slot_bits),
-            "look_slot": In(c.slot_bits), "which": In(c.slot_bits),
-        })
+    def __init__(self, count: int):
+        self.count = count
+        super().__init__({"take": In(1), "free": In(count)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        c = self.config
-        m.submodules.dut = dut = SlotRing(c)
-        held_slots = Signal(c.slots)
+        m.submodules.dut = dut = TicketRing(self.count)
+        held_numbers = Signal(self.count)
+        turn = Signal(range(self.count))
         m.d.comb += [
-            dut.take.eq(self.take), dut.entry.eq(self.entry), dut.free_valid.eq(self.free_valid),
-            dut.free_slot.eq(self.free_slot), dut.look_slot.eq(self.look_slot),
-            Assume(~self.take | dut.available),
-            Assume(~self.free_valid | ((self.free_slot < c.slots) & held_slots.bit_select(self.free_slot, 1))),
-            Assume((self.look_slot < c.slots) & (self.which < c.slots)),
+            dut.take.eq(self.take), dut.free.eq(self.free),
+            Assume(~self.take | dut.available), Assume((self.free & ~held_numbers) == 0),
+            Assert(dut.number == turn), Assert(dut.number < self.count),
+            Assert(dut.available == ~held_numbers.bit_select(turn, 1)),
+            Cover(held_numbers.all() & self.free.all()), Cover(self.take & self.free.any()),
         ]
-        for s in range(c.slots):
-            with m.If(self.free_valid & (self.free_slot == s)):
-                m.d.sync += held_slots[s].eq(0)
-            with m.If(self.take & (dut.slot == s)):
-                m.d.sync += held_slots[s].eq(1)
-        turn = Signal(range(max(2, c.slots)))
-        waited = Signal(2)
+        for n in range(self.count):
+            with m.If(self.free[n]):
+                m.d.sync += held_numbers[n].eq(0)
+            with m.If(self.take & (turn == n)):
+                m.d.sync += held_numbers[n].eq(1)
         with m.If(self.take):
-            m.d.sync += turn.eq(Mux(turn == c.slots - 1, 0, turn + 1))
-        with m.If(held_slots.bit_select(turn, 1) | self.take):
-            m.d.sync += waited.eq(0)
-        with m.Elif(~dut.available & (waited != 3)):
-            m.d.sync += waited.eq(waited + 1)
-        m.d.comb += [
-            Assert(dut.slot == turn), Assert(dut.slot < c.slots),
-            Assert(~dut.available | ~held_slots.bit_select(dut.slot, 1)),
-            Assert(dut.empty == (held_slots == 0)),
-            # One cycle in which it is free and not yet said to be.
-            Assert(waited <= 1),
-            Cover(held_slots.all() & self.free_valid), Cover(self.take & self.free_valid),
-        ]
-        # What is kept for a slot is what came when it was taken.
-        started, which = Signal(), Signal(c.slot_bits)
-        entry = Signal(slot_entry(c))
-        m.d.sync += [started.eq(1), which.eq(self.which)]
-        m.d.comb += Assume(~started | (which == self.which))
-        with m.If(self.take & (dut.slot == self.which)):
-            m.d.sync += entry.eq(self.entry)
-        with m.If(held_slots.bit_select(self.which, 1) & (self.look_slot == self.which)):
-            m.d.comb += Assert(dut.look == entry)
+            m.d.sync += turn.eq(Mux(turn == self.count - 1, 0, turn + 1))
         return m
 
 

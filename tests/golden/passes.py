@@ -7,10 +7,10 @@ from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
 from spatten_hw.sim.golden.integer_engine import run_golden
 
-#: Wide enough for 12+4, otherwise small.
-WIDE = SpAttenConfig(multipliers=32, min_dim=8, max_dim=32, operand_bits=16, max_tokens=64, sram_tokens=64,
-                     max_heads=8, max_group=4, slots=4, topk_lanes=4, channels=2, axi_data_bits=64,
-                     interleave_bytes=64, k_ports=4, v_ports=4)
+#: Wide enough for 12+4, otherwise small: four slices on two channels.
+WIDE = SpAttenConfig(multipliers=32, chunk=8, max_dim=32, operand_bits=16, max_tokens=64, sram_tokens=64,
+                     max_heads=8, max_group=4, slots=4, topk_lanes=4, channels=2, axi_data_bits=64, reads=8,
+                     pool_beats=32)
 
 
 def arrays(seed, layers=2, heads=4, kv=2, queries=12, tokens=12, dim=16, spread=1.0):

@@ -277,7 +277,7 @@ def test_job_fields_are_all_used_somewhere():
     p = plan.passes[0]
     base = GoldenAccelerator(WIDE).run(p.job, p.q, p.k, p.v)
     changes = [{"causal": 1}, {"threshold": 0}, {"keep_tokens": 3}, {"keep_heads": 1}, {"keep_values": 2},
-               {"k_lsb": 0}, {"v_lsb": 0}, {"generate": 1}, {"q_token_stride": 25}, {"k_msb_base": 4},
+               {"k_lsb": 0}, {"v_lsb": 0}, {"generate": 1},
                {"scales": tuple(dataclasses.replace(s, out_mant=s.out_mant // 2) for s in p.job.scales)},
                {"scales": tuple(dataclasses.replace(s, score_mant=s.score_mant // 2) for s in p.job.scales)}]
     for change in changes:

@@ -1,16 +1,14 @@
 """The golden accelerator's bytes: each against arithmetic on the rows it must read and write."""
 
-
 import numpy as np
-import pytest
 
 from spatten_hw import PRESETS
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
-from spatten_hw.interface.descriptor import scale_command_words
+from spatten_hw.interface.descriptor import HEADER_WORDS, scale_command_words
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator
 from spatten_hw.sim.golden.batch_bytes import Traffic
-from spatten_hw.sim.golden.fetch import row_beats
+from spatten_hw.sim.golden.fetch import touched_beats
 
 from .passes import WIDE, arrays, golden
 
@@ -21,122 +19,97 @@ def test_bytes_of_dense_summarisation():
     b = run.outputs.bytes
     assert b["q"] == 4 * 12 * 24 and b["k_msb"] == b["v_msb"] == 2 * 12 * 24
     assert b["out"] == 4 * 12 * 32 and b["k_lsb"] == b["v_lsb"] == 0
-    # Descriptor, alive list out, scores out.
-    assert b["other"] == 8 * (21 + 2 * 4) + 8 * (1 + 12 + 2) + 8 * (12 + 2)
+    # Descriptor, survivors out, scores out.
+    assert b["other"] == 8 * (HEADER_WORDS + 2 * 4) + 8 * (1 + 1 + 1) + 8 * (12 + 2)
 
 
 def test_bytes_of_flat_rows():
+    """Every query is flat: its Q row again, the LSB planes once per K/V head."""
     job = {"k_bits": [8, 4], "v_bits": [8, 4], "threshold": 1.0, "mask": "causal", "keep_values": [5]}
     _, _, run = golden(arrays(18, layers=1), job)
     b = run.outputs.bytes
-    lengths, kept = sum(range(1, 13)), sum(min(5, n) for n in range(1, 13))
-    assert b["k_msb"] == 2 * 12 * 16 and b["k_lsb"] == 4 * lengths * 8
-    assert b["v_msb"] == 2 * 12 * 16 + 4 * kept * 16 and b["v_lsb"] == 4 * kept * 8
+    assert b["q"] == 2 * 4 * 12 * 24
+    assert b["k_msb"] == b["v_msb"] == 2 * 12 * 16 and b["k_lsb"] == b["v_lsb"] == 2 * 12 * 8
+
+
+def test_bytes_of_few_flat_rows():
+    """LSB planes of a head are read if any of its queries is flat; K alone may have one."""
+    a = arrays(18, layers=1, spread=3.0)
+    job = {"k_bits": [8, 4], "v_bits": [8, 4], "threshold": 0.4, "keep_values": [5]}
+    for kept in (job, job | {"v_bits": [8, 0]}):
+        _, _, run = golden(a, kept)
+        flat = run.results[0].refetched
+        heads = int(flat.reshape(2, -1).any(axis=1).sum())
+        assert 0 < flat.sum() < flat.size // 4 and heads
+        b = run.outputs.bytes
+        assert b["q"] == (4 * 12 + int(flat.sum())) * 24 and b["k_lsb"] == heads * 12 * 8
+        assert b["v_lsb"] == (b["k_lsb"] if kept is job else 0) and b["v_msb"] == 2 * 12 * 16
+
+
+def generated(a, job):
+    """A generation step, and for every query head which values it used: those whose outputs change without them."""
+    _, plan, run = golden(a, job)
+    p, (result,) = plan.passes[0], run.results
+    used = np.zeros((p.job.query_heads, p.job.tokens), dtype=bool)
+    for token in range(p.job.tokens):
+        v = p.v.copy()
+        v[:, token] = -v[:, token] - 16
+        out = GoldenAccelerator(WIDE).run(p.job, p.q, p.k, v).out
+        used[:, token] = (out != result.out).any(axis=(1, 2))
+    return result, used
 
 
 def test_bytes_of_generation():
-    """K rows once per K/V head for its whole group, V rows only those kept, per query head."""
+    """K rows once per K/V head for its whole group, V rows those that any of the group keeps."""
     job = {"stage": "generate", "keep_values": [3], "keep_tokens": [8], "k_bits": [8, 4], "v_bits": [8, 4]}
     a = arrays(19, layers=1, queries=1)
-    _, _, few = golden(a, job)
-    assert few.outputs.bytes["k_msb"] == 2 * 8 * 16 and few.outputs.bytes["v_msb"] == 4 * 3 * 16
-    assert few.outputs.bytes["q"] == 4 * 24 and few.outputs.bytes["v_lsb"] == 0
-    _, _, all_flat = golden(a, job | {"threshold": 1.0})
-    b = all_flat.outputs.bytes
-    assert b["k_msb"] == 2 * 8 * 16 and b["k_lsb"] == 4 * 8 * 8
-    assert b["v_msb"] == 4 * 3 * 16 and b["v_lsb"] == 4 * 3 * 8
+    few, used = generated(a, job)
+    union = int(used.reshape(2, 2, -1).any(axis=1).sum())
+    assert 2 * 3 < union <= 4 * 3 and used.sum() == 4 * 3
+    assert few.bytes["k_msb"] == 2 * 8 * 16 and few.bytes["v_msb"] == union * 16 and few.rows["v_msb"] == union
+    assert few.bytes["q"] == 4 * 24 and few.bytes["v_lsb"] == few.bytes["k_lsb"] == 0
+    flat, used = generated(a, job | {"threshold": 1.0})
+    union = int(used.reshape(2, 2, -1).any(axis=1).sum())
+    assert flat.bytes["k_msb"] == 2 * 8 * 16 and flat.bytes["k_lsb"] == 2 * 8 * 8 and flat.bytes["q"] == 4 * 24
+    assert flat.bytes["v_msb"] == union * 16 and flat.bytes["v_lsb"] == union * 8
 
 
-def paired(heads, job=None, **change):
-    """A generation step over rows of 6 bits, D = 16: 12 bytes, two beats of 8 alone, three for a pair."""
-    a = arrays(21, layers=1, heads=heads, kv=heads, queries=1) | change
-    return golden(a, {"stage": "generate", "k_bits": 6, "v_bits": 6} | (job or {}))
-
-
-@pytest.mark.parametrize(("heads", "per_token"), [(1, 16), (2, 24), (3, 24 + 16), (4, 48)])
-def test_bytes_of_pairs(heads, per_token):
-    """Two heads of a token are read at once; the last of an odd number alone."""
-    _, plan, run = paired(heads)
-    result, = run.results
-    assert plan.passes[0].job.pair == (heads > 1)
-    assert result.bytes["k_msb"] == 12 * per_token and result.bytes["v_msb"] == heads * 12 * 16
-    assert result.rows["k_msb"] == heads * 12
-
-
-@pytest.mark.parametrize(("scores", "keep", "per_token"), [
-    ([1.0, 0, 0, 0], 1, 16),            # bytes 0 … 11 of a pair
-    ([0, 1.0, 0, 0], 1, 16),            # bytes 12 … 23: the second beat and the third
-    ([2.0, 1.0, 0, 0], 2, 24), ([0, 2.0, 1.0, 0], 2, 32), ([0, 2.0, 1.0, 3.0], 3, 16 + 24)], ids=str)
-def test_bytes_of_pairs_that_lost_a_head(scores, keep, per_token):
-    """The partner of a pruned head is read alone; five tokens."""
-    _, _, run = paired(4, {"keep_heads": [keep], "keep_tokens": [5]}, head_scores=np.array(scores))
-    result, = run.results
-    assert np.flatnonzero(result.heads_alive).tolist() == [h for h, s in enumerate(scores) if s]
-    assert result.bytes["k_msb"] == 5 * per_token and result.rows["k_msb"] == 5 * keep
-
-
-def test_a_lone_row_of_a_pair_may_take_a_beat_more():
-    """Rows of 4 bytes share a beat; rows of 10 lie in bytes 0 … 9 and 10 … 19."""
-    for dim, bits, both, first, second in ((8, 4, 8, 8, 8), (8, 10, 24, 16, 16), (16, 10, 40, 24, 24)):
-        a = arrays(22, layers=1, heads=2, kv=2, queries=1, dim=dim)
-        for scores, keep, want in (([1.0, 1.0], 2, both), ([1.0, 0], 1, first), ([0, 1.0], 1, second)):
-            _, _, run = golden(a | {"head_scores": np.array(scores)},
-                               {"stage": "generate", "k_bits": bits, "keep_heads": [keep]})
-            assert run.outputs.bytes["k_msb"] == 12 * want, (dim, bits, scores)
-
-
-def test_pairs_change_bytes_alone():
-    """The same operands with and without pairs, progressive: all but K's bytes is equal."""
-    job = {"k_bits": [6, 4], "v_bits": [6, 4], "threshold": 0.3, "keep_values": [4], "keep_tokens": [9]}
-    _, plan, run = paired(4, job)
-    p, (result,) = plan.passes[0], run.results
-    assert p.job.pair
-    alone = GoldenAccelerator(WIDE).run(p.job.replace(pair=0, k_msb_token_stride=16, k_msb_head_stride=12 * 16),
-                                        p.q, p.k, p.v, descriptor=p.descriptor)
-    assert np.array_equal(alone.out, result.out) and np.array_equal(alone.scores, result.scores)
-    assert result.bytes["k_msb"] == 9 * 48 and alone.bytes == result.bytes | {"k_msb": 9 * 64}
-    assert alone.rows == result.rows and result.bytes["k_lsb"] > 0
-
-
-def test_summarisation_reads_rows_of_pairs_alone():
-    """A prompt over paired planes: legal, every row by itself. Bytes 0 … 11 and 12 … 23 are two beats each."""
-    _, plan, run = golden(arrays(23, layers=1, heads=2), {"k_bits": 6, "v_bits": 6})
-    p = plan.passes[0]
-    assert not p.job.pair and run.outputs.bytes["k_msb"] == 2 * 12 * 16
-    job = p.job.replace(pair=1, group=1, heads=2, scales=p.job.scales[:2], k_msb_token_stride=24)
-    result = GoldenAccelerator(WIDE).run(job, p.q[:2], p.k, p.v)
-    assert result.bytes["k_msb"] == 2 * 12 * 16 and result.rows["k_msb"] == 2 * 12
-    # Tight at 20 bytes the second head's 12 … 23 begin at 12 + 20 t: three beats every other token.
-    tight = GoldenAccelerator(WIDE).run(job.replace(k_msb_token_stride=20), p.q[:2], p.k, p.v)
-    starts = [h * 12 + 20 * t for h in range(2) for t in range(12)]
-    assert tight.bytes["k_msb"] == sum(8 * ((a + 11) // 8 - a // 8 + 1) for a in starts)
+def test_bytes_of_generation_with_one_flat_member():
+    """K's LSBs once for the group of a flat query, V's LSBs for what the flat ones keep."""
+    a = arrays(25, layers=1, queries=1, spread=2.0)
+    job = {"stage": "generate", "keep_values": [3], "k_bits": [8, 4], "v_bits": [8, 4], "threshold": 0.34}
+    result, used = generated(a, job)
+    flat = result.refetched[:, 0]
+    assert 0 < flat.sum() < 4
+    groups = int(flat.reshape(2, 2).any(axis=1).sum())
+    assert result.bytes["k_lsb"] == groups * 12 * 8
+    assert result.bytes["v_msb"] == int(used.reshape(2, 2, -1).any(axis=1).sum()) * 16
+    assert result.bytes["v_lsb"] == int((used & flat[:, None]).reshape(2, 2, -1).any(axis=1).sum()) * 8
 
 
 def test_bytes_count_whole_beats():
-    """Rows cost the beats they touch; the plan begins them on whole beats."""
-    _, _, run = golden(arrays(20, layers=1, dim=8), {"k_bits": 10}, PRESETS["eighth"].replace(min_dim=8, k_ports=8,
-                                                                                              v_ports=8))
-    assert run.outputs.bytes["k_msb"] == 32 * 24
-    inside = np.arange(24) * 10
-    assert int(row_beats(inside, 10, PRESETS["eighth"]).sum()) == 30
+    """Rows of 24 × 10 bits are 30 bytes: 4 beats of 8; words cost the beats that they touch."""
+    _, _, run = golden(arrays(20, layers=1, dim=24), {"k_bits": 10})
+    assert run.outputs.bytes["k_msb"] == 2 * 12 * 32
+    assert int(touched_beats(np.arange(24) * 10, 10, PRESETS["eighth"]).sum()) == 30
 
 
 def test_bytes_of_more_scales_than_a_command_reads():
     """A build for 16 tokens counts 62 words of scales in a command: those of 59 heads are two, and the beat of two
     words in which the second one starts is read by both."""
     config = WIDE.replace(
-        multipliers=8, min_dim=8, max_dim=8, max_tokens=16, sram_tokens=16, max_heads=104, max_group=1, slots=2,
-        topk_lanes=1, channels=4, axi_data_bits=128, interleave_bytes=64, k_ports=1, v_ports=1)
+        multipliers=32, max_dim=8, max_tokens=16, sram_tokens=16, max_heads=104, max_group=1, slots=2, channels=4,
+        axi_data_bits=128)
     assert scale_command_words(config) == 62
     numbers = np.random.default_rng(22)
     plan = Plan(make_workload({n: numbers.normal(size=(1, 59, 1, 8)) for n in "qkv"}, {"stage": "summarise"}), config)
     p, = plan.passes
     assert p.descriptor % 16 == 0
     job = p.job.replace(store_ids=0, store_scores=0)
-    # 21 words; then words 21 … 82, from the middle of a beat to the middle of one, and 83 … 138.
-    beats = 11 + 32 + 29
-    one = GoldenAccelerator(config).run(job, p.q, p.k, p.v, descriptor=p.descriptor)
+    # From the middle of a beat on: 22 words; then words 22 … 83, from middle to middle, and 84 … 139.
+    at, beats = p.descriptor + 8, 12 + 32 + 29
+    one = GoldenAccelerator(config).run(job, p.q, p.k, p.v, descriptor=at)
     assert one.bytes["other"] == 16 * beats
     traffic = Traffic(config, job, np.arange(59)[None], np.zeros((1, 1), dtype=np.int64))
-    traffic._state(p.descriptor)
+    traffic._state(at)
     assert traffic.bytes["other"].tolist() == [16 * beats]

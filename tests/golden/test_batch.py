@@ -16,7 +16,7 @@ from spatten_hw.sim.golden.batch_operands import Rows, key_rows, score_type, val
 from spatten_hw.sim.golden.cascade import CascadeError
 from spatten_hw.sim.golden.float_engine import run_float
 from spatten_hw.sim.golden.integer_engine import golden_results
-from tests.integration.builds import QUAD, WIDE, random_workload
+from tests.integration.builds import QUAD, WIDE, random_rules, random_workload
 
 SEQUENCES = 3
 
@@ -32,6 +32,8 @@ def random_plans(seed, config):
     """Plans of one job over several sequences. Scales and output unit are theirs in common."""
     rng = random.Random(seed)
     arrays, job = random_workload(rng, config)
+    if seed % 2:
+        job = random_rules(rng, job)
     numbers = np.random.default_rng(seed)
     bits = {"q": job["q_bits"], "k": sum(job["k_bits"]), "v": sum(job["v_bits"])}
     levels = rng.choice([1, 3, 1 << 15])
@@ -66,14 +68,16 @@ def test_equals_golden(seed, config):
         result = batch.run(p.job, q, k, v, descriptor=p.descriptor)
         for b in range(SEQUENCES):
             got, want = result.one(b), expected[b][i]
-            for name in ("tokens_alive", "heads_alive", "written", "refetched", "out", "token_scores", "head_scores"):
+            for name in ("tokens_alive", "heads_alive", "written", "refetched", "out", "token_scores", "head_scores",
+                         "kept", "lsb_keys"):
                 assert np.array_equal(getattr(got, name), getattr(want, name)), (seed, p.name, b, name)
             assert got.bytes == want.bytes and got.rows == want.rows, (seed, p.name, b)
 
 
 def test_random_jobs_reach_every_path():
     jobs = [p.passes[-1].job for seed in range(60) for p in random_plans(seed, WIDE)[:1]]
-    for name in ("generate", "causal", "k_lsb", "v_lsb", "pair", "protect_first", "protect_last"):
+    for name in ("generate", "causal", "k_lsb", "v_lsb", "protect_first", "protect_last", "lsb_by_key", "mass_share",
+                 "give_back"):
         assert {bool(getattr(j, name)) for j in jobs} == {False, True}, name
     assert any(j.group > 1 for j in jobs) and any(j.keep_values < j.tokens for j in jobs)
     assert any(j.keep_tokens < j.tokens and j.keep_heads < j.heads and j.threshold > 0 for j in jobs)
@@ -95,8 +99,12 @@ def test_macs(seed):
             keys = [t + 1 for t in range(alive)] if job.causal else [alive] * (1 if job.generate else alive)
             heads = int(r.heads_alive.sum()) * job.group
             assert macs["scores"][b] == heads * sum(keys) * job.dim
-            assert macs["replays"][b] == r.rows["k_lsb"] * job.dim
-            assert macs["values"][b] == heads * sum(min(n, job.keep_values) for n in keys) * job.dim
+            flat = r.refetched[:, r.tokens_alive if not job.generate else slice(None)]
+            listed = np.repeat(r.lsb_keys.sum(axis=1), job.group)[:, None] if job.generate else np.array(keys)
+            assert macs["replays"][b] == int((flat * listed).sum()) * job.dim
+            assert macs["values"][b] == int(r.kept.sum()) * job.dim
+            if not job.mass_share:
+                assert r.kept.sum() == heads * sum(min(n, job.keep_values) for n in keys)
 
 
 def test_watch_sees_both_probabilities():
@@ -117,6 +125,8 @@ def test_float_equals_float_engine(seed):
     """The float twin against `run_float`, one sequence at a time (operands without ties)."""
     rng = random.Random(seed)
     arrays, job = random_workload(rng, QUAD)
+    if seed % 2:
+        job = random_rules(rng, job)
     numbers = np.random.default_rng(seed)
     works = [make_workload({n: numbers.normal(size=arrays[n].shape) for n in "qkv"}, job) for _ in range(SEQUENCES)]
     plans = [Plan(w, QUAD) for w in works]

@@ -14,7 +14,7 @@ from spatten_hw.sim.testbench.axi_checker import PATIENCE, AxiChecker, AxiError
 
 HERE = Path(__file__).resolve().parent
 HARNESS = HERE.parents[1] / "sim" / "harness"
-RULES = DesignRules(longest_read=4, longest_write=4, read_ids=8, write_ids=2, unique_reads=1, open_writes=3,
+RULES = DesignRules(longest_read=4, longest_write=4, read_ids=8, write_ids=2, reads_per_id=1, open_writes=3,
                     write_lead=2)
 
 

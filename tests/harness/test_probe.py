@@ -47,8 +47,14 @@ def test_counts_agree_with_the_hardware(queries, hostile):
             if level.name not in ("running", "queued"):
                 assert streams[level.name].fired == counters[level.name], level.name
         assert streams["running"].fired == counters["cycles"] == result.cycles
-        assert streams["sums"].fired == streams["meta"].fired == streams["free"].fired == counters["queries"]
-        assert streams["flat"].fired == counters["refetches"] > 0
+        queries_, again = counters["queries"], counters["refetches"]
+        # A flat query of a prompt comes again, in a slot of its own; in generation it keeps its slot.
+        slots = queries_ + (again if queries is None else 0)
+        assert streams["meta"].fired == streams["q_cmd"].fired == streams["free"].fired == slots
+        assert streams["score_cmd"].fired == (slots if queries is None else 0)
+        assert streams["sums"].fired == queries_ * (16 // QUAD.chunk)
+        assert streams["flat"].fired == queries_ and again > 0
+        assert sum(s.key["flat"] for s in spans if s.stream == "flat") == again
         beat = QUAD.beat_bytes
         assert sum(streams[f"r{i}"].fired for i in range(2)) * beat == traffic.bytes_read
         assert sum(streams[f"ar{i}"].fired for i in range(2)) == traffic.read_bursts
@@ -69,22 +75,24 @@ def test_counts_agree_with_the_hardware(queries, hostile):
         taken = [s.last for s in spans if s.stream == "jobs"]
         ends = [0, *(j.last for j in jobs)]
         assert [j.first for j in jobs] == [max(t, e + 1) for t, e in zip(taken, ends, strict=False)]
-        for name in ("scores", "kept", "k_rows", "busy_topk", "stall_score"):
+        for name in ("probs", "kept", "sums", "busy_topk", "stall_score"):
             assert sum(j.streams[name].fired for j in jobs) == streams[name].fired
         assert all(s.cycles == j.cycles for j in jobs for s in j.streams.values())
 
 
-def test_queries_of_a_gang_interleave():
-    """Q×K uses each K row for all queries of a group: every slot's vector has all its rows nevertheless."""
+def test_queries_of_a_gang_go_together():
+    """One walk over K rows for all queries of a group, as they have their slots; no row of a vector is missing."""
     numbers = np.random.default_rng(8)
     arrays = {n: numbers.normal(size=(1, heads, rows, 16)) for n, heads, rows in
               (("q", 3, 1), ("k", 1, 10), ("v", 1, 10))}
     with transport(QUAD) as port:
         port.record()
         run(port, make_workload(arrays, {"stage": "generate", "k_bits": [8, 0], "v_bits": [8, 0]}))
-        spans = [s for s in port.spans() if s.stream == "scores"]
-    assert [s.key["slot"] for s in spans] == [0, 1, 2] and {s.rows for s in spans} == {5}
-    assert spans[1].first == spans[0].first + 1 and spans[0].last > spans[2].first
+        spans = port.spans()
+    walks, slots, vectors = ([s for s in spans if s.stream == name] for name in ("k_walk", "meta", "probs"))
+    assert [s.key for s in walks] == [{"kv_head": 0, "slot": 0, "members": 0b111, "lsb": 0}]
+    assert [s.key["slot"] for s in slots] == [0, 1, 2] and slots[-1].last <= walks[0].first
+    assert [s.key["head"] for s in vectors] == [0, 1, 2] and {s.rows for s in vectors} == {-(-10 // QUAD.slices)}
 
 
 def test_reset_ends_everything_unfinished():
@@ -95,8 +103,8 @@ def test_reset_ends_everything_unfinished():
         driver = Driver(QUAD, port)
         load(driver, plan, plan.passes[0])
         driver.submit(plan.passes[0].job, 0, plan.passes[0].descriptor)
-        port.run(400)
-        assert port.streams()["scores"].fired > 0 and port.job_streams() == []
+        port.run(900)
+        assert port.streams()["probs"].fired > 0 and port.job_streams() == []
         port.reset()
         again = port.cycles
         run(port, workload)
@@ -140,9 +148,9 @@ def test_layout(config):
 
 def test_decode():
     names = [o.name for o in observed(QUAD)]
-    record = np.array([(5, 9, 0b1_0011 | 1 << 30, names.index("scores"), 3, 1, 0), (7, 7, 0, 2**32 - 1, 0, 0, 0)],
+    record = np.array([(5, 9, 0b1_0011 | 1 << 30, names.index("flat"), 3, 1, 0), (7, 7, 0, 2**32 - 1, 0, 0, 0)],
                       dtype=SPAN)
     spans = decode_spans(QUAD, record)
-    assert spans[0][:5] == ("scores", 5, 9, 3, 1) and spans[0].idle == 1
-    assert spans[0].key == {"slot": 0b11, "replay": 0}
+    assert spans[0][:5] == ("flat", 5, 9, 3, 1) and spans[0].idle == 1
+    assert spans[0].key == {"slot": 0b11, "flat": 0}
     assert spans[1].stream == RESET

@@ -20,7 +20,7 @@ def test_folders_are_there(folder):
     assert list((TESTS / folder).glob("test_*.py"))
 
 
-@pytest.mark.parametrize("name", quick.NAMED)
+@pytest.mark.parametrize("name", [*quick.NAMED, *quick.SLOW])
 def test_named_tests_are_there(name):
     file, _, rest = name.partition("::")
     text = (TESTS.parent / file).read_text()

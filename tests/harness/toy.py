@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from spatten_hw.config import SpAttenConfig, clog2
 
 BEATS = 4
-FAULTS = ("", "wlast", "size", "cross", "drop", "change", "stray", "lite_b", "lite_r")
+FAULTS = ("", "wlast", "size", "cross", "drop", "change", "stray", "lite_b", "lite_r", "one_id")
 
 #: The contract of names and directions, written down a second time: tests compare it with the real top's.
 AXIL = {"awaddr": (In, 12), "awprot": (In, 3), "awvalid": (In, 1), "awready": (Out, 1), "wdata": (In, 32),
@@ -108,6 +108,8 @@ class Toy(wiring.Component):
         m.d.comb += [p("araddr").eq(read_at + half), p("awaddr").eq(write_at + half),
                      p("wdata").eq(store[which][beat]), p("wstrb").eq(-1),
                      p("wlast").eq(beat == Mux(broken("wlast"), BEATS - 2, BEATS - 1)), p("rready").eq(1)]
+        with m.If(broken("one_id")):
+            m.d.comb += p("arid").eq(0)
         with m.If(broken("cross")):
             m.d.comb += p("araddr").eq(4096 - self.config.beat_bytes)
         with m.If(broken("stray")):

@@ -12,7 +12,9 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import decode
-from spatten_hw.host.layout import channel_of, pack_rows, row_bytes, unpack_rows
+from spatten_hw.host.layout import Plane
+from spatten_hw.host.rows import nibble_align, pack_outputs, packed_bytes, unpack_rows
+from spatten_hw.host.words import place_of_words, survivor_words
 from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS
 from spatten_hw.interface.registers import COUNTERS, register_map
 from spatten_hw.sim.golden.accelerator import GoldenAccelerator
@@ -87,23 +89,20 @@ class FakeDevice:
     # -- the job --------------------------------------------------------------------------------------
 
     def _bytes(self, addr, nbytes):
-        channel, local = channel_of(addr + np.arange(nbytes), self.config)
-        return bytes(self.memory[c][a] for c, a in zip(channel.tolist(), local.tolist(), strict=True))
-
-    def _put(self, addr, data):
-        channel, local = channel_of(addr + np.arange(len(data)), self.config)
-        for c, a, b in zip(channel.tolist(), local.tolist(), data, strict=True):
-            self.memory[c][a] = b
+        return self.mem_read(*place_of_words(addr, self.config), nbytes)
 
     def _words(self, addr, count):
         return np.frombuffer(self._bytes(addr, 8 * count), dtype="<u8")
 
+    def _place(self, job, name, nbytes):
+        base, head, token = (getattr(job, f"{name}_{x}") for x in ("base", "head_stride", "token_stride"))
+        return Plane(base, head, token, nbytes, self.config.channels)
+
     def _plane(self, job, name, bits, heads, rows, signed=True):
-        base, token = (getattr(job, f"{name}_{x}") for x in ("base", "token_stride"))
-        size = row_bytes(job.dim, bits)
-        first = [base + job.head_offset(name, h) for h in range(heads)]
-        raw = [[np.frombuffer(self._bytes(at + t * token, size), np.uint8) for t in range(rows)] for at in first]
-        return unpack_rows(np.array(raw), job.dim, bits, signed)
+        plane = self._place(job, name, packed_bytes(job.dim, bits, nibble_align(self.config)))
+        raw = [[np.frombuffer(self.mem_read(int(plane.channel(h, t)), int(plane.address(h, t)), plane.nbytes), np.uint8)
+                for t in range(rows)] for h in range(heads)]
+        return unpack_rows(np.array(raw), job.dim, bits, nibble_align(self.config), signed)
 
     def _operand(self, job, name):
         msb, lsb = getattr(job, f"{name}_msb"), getattr(job, f"{name}_lsb")
@@ -123,14 +122,15 @@ class FakeDevice:
         r = self.golden.run(
             job, self._plane(job, "q", job.q_bits, job.query_heads, rows), self._operand(job, "k"),
             self._operand(job, "v"), descriptor=at,
+            ids_in=self._words(job.ids_in, survivor_words(job.tokens, job.heads)) if job.load_ids else None,
             scores_in=self._words(job.scores_in, job.tokens + job.heads) if job.load_scores else None)
+        plane = self._place(job, "out", 2 * job.dim)
         for h, row in np.argwhere(r.written).tolist():
             out = r.out[h, row] ^ (1 if self.break_output and (h, row) == (0, 0) else 0)
-            self._put(job.out_base + h * job.out_head_stride + row * job.out_token_stride,
-                      pack_rows(out, 16).tobytes())
+            self.mem_write(int(plane.channel(h, row)), int(plane.address(h, row)), pack_outputs(out).tobytes())
         for wanted, base, words in ((job.store_ids, job.ids_out, r.ids), (job.store_scores, job.scores_out, r.scores)):
             if wanted:
-                self._put(base, words.astype("<u8").tobytes())
+                self.mem_write(*place_of_words(base, self.config), words.astype("<u8").tobytes())
         for name, count in r.bytes.items():
             self.counts[f"bytes_{name}"] += count
         self.counts["queries"] += r.queries

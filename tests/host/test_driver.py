@@ -7,19 +7,20 @@ import pytest
 
 from spatten_hw import PRESETS
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.driver import DeviceError, Driver, JobError, JobTimeout
+from spatten_hw.host.device import DeviceError
+from spatten_hw.host.driver import Driver, JobError, JobTimeout
 from spatten_hw.host.job import HeadScale, JobRefused, LayerJob, decode, encode
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import make_workload
-from spatten_hw.interface.descriptor import FIELDS
+from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import run_workload
 
 from .fake_device import FakeDevice
 
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, operand_bits=16, max_tokens=32, sram_tokens=32,
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, operand_bits=16, max_tokens=32, sram_tokens=32,
                      max_heads=8, max_group=4, slots=4, topk_lanes=4, channels=4, axi_data_bits=64,
-                     axi_addr_bits=20, interleave_bytes=16, k_ports=4, v_ports=4, job_queue=2)
+                     axi_addr_bits=20, reads=4, pool_beats=16, job_queue=2)
 
 
 def arrays(seed, layers=3, heads=4, kv=2, queries=10, tokens=10, dim=8):
@@ -66,20 +67,14 @@ def test_a_wrong_bit_is_found():
 
 
 @pytest.mark.parametrize("register,value,words", [
-    ("ID", 0, "no SpAtten"), ("VERSION", 0x20000, "2.0"), ("CONFIG_HASH", 1, "00000001")])
+    ("ID", 0, "no SpAtten"), ("VERSION", 0x10001, "1.1"), ("CONFIG_HASH", 1, "00000001")])
 def test_wrong_device(register, value, words):
     with pytest.raises(DeviceError, match=words):
         Driver(TINY, FakeDevice(TINY, overrides={register: value}))
 
 
 def test_minor_versions_may_differ():
-    Driver(TINY, FakeDevice(TINY, overrides={"VERSION": 0x10007}))
-    # The first one had neither a limit of cycles nor anything to say about what it does.
-    old = Driver(TINY, FakeDevice(TINY, hang=True, overrides={"VERSION": 0x10000}))
-    with pytest.raises(JobTimeout, match="what it does is unknown"):
-        list(old.run_layers(Plan(make_workload(arrays(3), {}), TINY), cycle_limit=5000))
-    with pytest.raises(DeviceError, match="no limit of cycles per job"):
-        Driver(TINY, FakeDevice(TINY, overrides={"VERSION": 0x10000}), job_limit=5)
+    Driver(TINY, FakeDevice(TINY, overrides={"VERSION": 0x20007}))
 
 
 def test_a_limit_of_cycles_per_job():
@@ -128,7 +123,7 @@ def test_illegal_jobs_write_nothing():
     good = Plan(make_workload(arrays(4), {}), TINY).passes[0].job
     for change, words in (({"dim": 32}, "dim"), ({"tokens": 0}, "tokens is 0"), ({"k_msb": 5}, "k_msb"),
                           ({"threshold": 5000}, "threshold"), ({"out_base": 4}, "out_base"),
-                          ({"q_base": (1 << 22) - 8}, "Q plane"), ({"heads": 9}, "scales has"),
+                          ({"q_base": (1 << 20) - 8}, "Q plane"), ({"heads": 9}, "scales has"),
                           ({"keep_tokens": 0}, "keep_tokens"), ({"causal": 1, "generate": 1}, "causal")):
         with pytest.raises(JobRefused, match=words):
             driver.submit(good.replace(**change), 1, 4096)
@@ -149,12 +144,16 @@ def test_nothing_to_wait_for():
         Driver(TINY, FakeDevice(TINY)).wait(10)
 
 
-def test_memory_at_logical_addresses():
+def test_memory_of_channels_and_words():
     driver = Driver(TINY, FakeDevice(TINY))
     data = np.random.default_rng(5).integers(0, 256, 1000).astype(np.uint8)
-    driver.write(4999, data)
-    assert np.array_equal(driver.read(4999, 1000), data)
-    assert driver.read(4998, 1)[0] == 0xEE == driver.read(5999, 1)[0]
+    driver.write([(1, 4999, data), (2, 5000, data[:10])])
+    assert np.array_equal(driver.fetch(1, 4999, 1000), data) and np.array_equal(driver.fetch(2, 5000, 10), data[:10])
+    assert driver.fetch(1, 4998, 1)[0] == 0xEE == driver.fetch(1, 5999, 1)[0] == driver.fetch(0, 5000, 1)[0]
+    words = np.arange(5, dtype=np.uint64)
+    driver.write_words((3 << 20) + 8, words)
+    assert np.array_equal(driver.read_words((3 << 20) + 8, 5), words)
+    assert driver.fetch(3, 16, 1)[0] == 1 and driver.fetch(0, 16, 1)[0] == 0xEE
 
 
 def test_descriptor_round_trip():
@@ -166,7 +165,7 @@ def test_descriptor_round_trip():
                        for _ in range(values["heads"] * values["group"]))
         job = LayerJob(scales=scales, **values)
         data = encode(job)
-        assert len(data) == 8 * (21 + 2 * len(scales)) and decode(data) == job
+        assert len(data) == 8 * (HEADER_WORDS + 2 * len(scales)) and decode(data) == job
 
 
 def test_job_has_exactly_the_fields_of_the_descriptor():

@@ -9,22 +9,26 @@ from .builds import LEAST
 
 #: A vector is one row everywhere, SRAM holds one row, there is one head, and a beat is longer than all that is read.
 ONE = SpAttenConfig(
-    name="one", multipliers=32, min_dim=4, max_dim=4, operand_bits=4, max_tokens=8, sram_tokens=8, max_heads=1,
-    max_group=1, slots=2, topk_lanes=8, channels=1, axi_data_bits=256, axi_addr_bits=20, interleave_bytes=32,
-    k_ports=8, v_ports=8, ids_per_port=2, job_queue=16)
+    name="one", multipliers=32, chunk=4, max_dim=4, operand_bits=4, max_tokens=8, sram_tokens=8, max_heads=1,
+    max_group=1, slots=2, topk_lanes=8, channels=1, axi_data_bits=512, axi_addr_bits=20, reads=2, pool_beats=4,
+    job_queue=16)
 
-#: Rows of three bursts for ports with two ids, more channels than ports, more ports of V than of K, one group.
+#: A slice per channel and a token per slice: numbers of no bits.
+SPREAD = ONE.replace(name="spread", channels=8, axi_data_bits=64, pool_beats=16)
+
+#: Rows of several beats and up to five chunks, two reads at a time, eight channels, one group.
 SHREDDED = SpAttenConfig(
-    name="shredded", multipliers=16, min_dim=4, max_dim=16, operand_bits=6, max_tokens=32, sram_tokens=8, max_heads=3,
-    max_group=3, slots=4, topk_lanes=4, topk="linerate,digit_bits=2,digit_stages=2,wide=3", channels=8,
-    axi_data_bits=32, axi_addr_bits=16, interleave_bytes=4, k_ports=4, v_ports=8, ids_per_port=2, job_queue=2)
+    name="shredded", multipliers=32, chunk=4, max_dim=20, operand_bits=6, max_tokens=32, sram_tokens=8, max_heads=3,
+    max_group=3, slots=4, topk_lanes=8, topk="linerate,digit_bits=2,digit_stages=2,wide=3", channels=8,
+    axi_data_bits=32, axi_addr_bits=16, reads=2, pool_beats=32, job_queue=2)
 
-#: 6+4 bits; many more slots than heads.
-TEN = LEAST.replace(name="ten", operand_bits=10, max_tokens=64, topk_lanes=8, topk="linerate", slots=32,
-                    ids_per_port=64, job_queue=4)
+#: 6+4 bits in chunks of many beats; groups of eight, and many more slots than heads.
+TEN = LEAST.replace(name="ten", multipliers=64, chunk=64, max_dim=64, operand_bits=10, max_tokens=64, max_heads=8,
+                    max_group=8, topk_lanes=8, topk="linerate", slots=32, reads=64, pool_beats=512, job_queue=4)
 
-#: 10+4 bits in two lanes.
-FOURTEEN = LEAST.replace(name="fourteen", multipliers=16, operand_bits=14, max_tokens=64, sram_tokens=32, topk_lanes=2,
-                         max_group=1, k_ports=2, v_ports=2, topk="quickselect,waiting=1")
+#: 10+4 bits in four slices of one channel; the paper's decision rules alone.
+FOURTEEN = LEAST.replace(name="fourteen", multipliers=64, chunk=16, max_dim=32, operand_bits=14, max_tokens=64,
+                         sram_tokens=32, topk_lanes=4, max_group=1, axi_data_bits=128, reads=8, pool_beats=8,
+                         topk="quickselect,waiting=1", decision_rules=0)
 
-CORNERS = {c.name: c for c in (ONE, SHREDDED, TEN, FOURTEEN)}
+CORNERS = {c.name: c for c in (ONE, SPREAD, SHREDDED, TEN, FOURTEEN)}

@@ -10,29 +10,33 @@ from collections.abc import Callable
 
 from spatten_hw.config import OUT_BITS, PLANE_WIDTHS, TOPK_ENGINES, SpAttenConfig
 from spatten_hw.engines import TOPK
+from spatten_hw.host.rows import row_bytes
 
 
-def row_bytes(c: SpAttenConfig) -> int:
+def row_beats(c: SpAttenConfig) -> int:
     """Of the longest row of operands in memory."""
-    return c.max_dim * c.operand_bits // 8
+    return c.max_row_beats
 
 
-def row_bursts(c: SpAttenConfig) -> int:
-    """Most bursts of one row: granules that it touches, begun on a beat."""
-    return -(-row_bytes(c) // c.interleave_bytes) + (c.granule_beats > 1)
+def may_cross_pages(c: SpAttenConfig) -> bool:
+    """Rows of some D and width lie across the pages of a plane without gaps."""
+    beats = {-(-row_bytes(dim, bits) // c.beat_bytes) for dim in c.dims for bits in PLANE_WIDTHS
+             if bits <= c.operand_bits}
+    return any(n & (n - 1) for n in beats)
 
 
 RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
-    # Lanes and head dimensions.
-    "one lane": lambda c: c.lanes == 1,
-    "two lanes": lambda c: c.lanes == 2,
-    "many lanes": lambda c: c.lanes >= 4,
-    "one D alone": lambda c: c.min_dim == c.max_dim,
-    "two D": lambda c: len(c.dims) == 2,
-    "three D or more": lambda c: len(c.dims) >= 3,
-    "the least D": lambda c: c.min_dim == 4,
-    "one key per cycle at the largest D": lambda c: c.rows_per_cycle(c.max_dim) == 1,
-    "several keys per cycle at every D": lambda c: c.rows_per_cycle(c.max_dim) > 1,
+    # Slices, chunks and head dimensions.
+    "one slice": lambda c: c.slices == 1,
+    "two slices": lambda c: c.slices == 2,
+    "many slices": lambda c: c.slices >= 4,
+    "one slice per channel": lambda c: c.slices == c.channels > 1,
+    "two slices per channel": lambda c: c.slices_per_channel == 2 and c.channels > 1,
+    "four slices on one channel": lambda c: c.slices == 4 and c.channels == 1,
+    "eight slices or more on one channel": lambda c: c.slices_per_channel >= 8,
+    "one D alone": lambda c: c.max_chunks == 1,
+    **{f"rows of up to {n} chunks": lambda c, n=n: c.max_chunks == n for n in (2, 3, 4, 5)},
+    **{f"chunks of {n}": lambda c, n=n: c.chunk == n for n in (4, 8, 16, 32, 64)},
     # Top-k lanes.
     "one top-k lane": lambda c: c.topk_lanes == 1,
     "as many top-k lanes as lanes": lambda c: c.topk_lanes == c.lanes > 1,
@@ -49,7 +53,9 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "a vector is one row": lambda c: c.max_rows == 1,
     "a vector is one row of top-k": lambda c: c.max_tokens <= c.topk_lanes,
     "a vector is a thousand rows or more": lambda c: c.max_rows >= 1000,
-    "SRAM of one row": lambda c: c.sram_rows == 1,
+    "as many tokens as slices": lambda c: c.max_tokens == c.slices > 1,
+    "a token per slice and a slice per channel": lambda c: c.max_tokens == c.slices == c.channels > 1,
+    "SRAM of one row": lambda c: c.sram_words == c.max_chunks,
     "SRAM for the longest context": lambda c: c.sram_tokens == c.max_tokens,
     "a longer context than SRAM": lambda c: c.sram_tokens < c.max_tokens,
     # Slots, heads, groups.
@@ -58,42 +64,40 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "more slots than a group": lambda c: c.slots > c.max_group,
     "more slots than heads": lambda c: c.slots > c.max_heads,
     "fewer slots than heads": lambda c: c.slots < c.max_heads,
+    "fewer heads than slices": lambda c: 1 < c.max_heads <= c.slices // 2,
     "one head": lambda c: c.max_heads == 1,
     "no groups": lambda c: c.max_group == 1,
+    "groups of three": lambda c: c.max_group == 3,
+    "groups of eight": lambda c: c.max_group == 8,
     "one group of all heads": lambda c: c.max_group == c.max_heads > 1,
     "heads that are no power of two": lambda c: c.max_heads & (c.max_heads - 1) != 0,
     "a group that is no power of two": lambda c: c.max_group & (c.max_group - 1) != 0,
     "the most heads": lambda c: c.max_heads == 128,
-    # Fetchers' ports and what they have outstanding.
-    "one port of K and one of V": lambda c: c.k_ports == c.v_ports == 1,
-    "as many ports as rows at the least D": lambda c: c.k_ports == c.lanes > 1,
-    "more ports of K than rows": lambda c: c.k_ports > c.lanes,
-    "more ports of V than rows": lambda c: c.v_ports > c.lanes,
-    "fewer ports of V than of K": lambda c: c.v_ports < c.k_ports,
-    "fewer ports of K than of V": lambda c: c.k_ports < c.v_ports,
-    "more ports than channels": lambda c: c.k_ports > c.channels,
-    "fewer ports than channels": lambda c: c.k_ports < c.channels,
-    "two ids per port": lambda c: c.ids_per_port == 2,
-    "fewer ids than bursts of a row": lambda c: c.ids_per_port < row_bursts(c),
-    "ids for many rows": lambda c: c.ids_per_port >= 8 * row_bursts(c),
-    "the most ids per port": lambda c: c.ids_per_port == 64,
-    # Channels, granules, beats.
+    # What the channel readers have outstanding.
+    "two reads at a time": lambda c: c.reads == 2,
+    "many reads at a time": lambda c: c.reads >= 16,
+    "room for two rows": lambda c: c.pool_beats < 4 * row_beats(c),
+    "room for many rows": lambda c: c.pool_beats >= 16 * row_beats(c),
+    "fewer reads than there is room for": lambda c: c.reads * row_beats(c) < c.pool_beats,
+    # Channels, beats.
     "one channel": lambda c: c.channels == 1,
     "two channels": lambda c: c.channels == 2,
     "four channels or eight": lambda c: c.channels in (4, 8),
-    "more channels than banks of a response column": lambda c: c.channels > 8,
-    "a granule of one beat": lambda c: c.granule_beats == 1,
-    "a granule of many beats": lambda c: c.granule_beats >= 8,
-    "a granule shorter than a row": lambda c: c.interleave_bytes < row_bytes(c),
-    "a granule longer than a row": lambda c: c.interleave_bytes > row_bytes(c),
-    "a row is several beats": lambda c: row_bytes(c) > 2 * c.beat_bytes,
-    "a beat is longer than any row": lambda c: c.beat_bytes > row_bytes(c),
-    "a beat is longer than an output row": lambda c: c.axi_data_bits > c.min_dim * OUT_BITS,
-    "an output row is longer than a granule": lambda c: c.max_dim * OUT_BITS > 8 * c.interleave_bytes,
-    "the narrowest beats": lambda c: c.axi_data_bits == 32,
+    "a row is several beats": lambda c: row_beats(c) > 2,
+    "a beat is longer than any row": lambda c: c.axi_data_bits > c.max_dim * c.operand_bits,
+    **{f"bytes of a chunk {what} a beat": lambda c, holds=holds: c.operand_bits >= 8 and holds(c.chunk, c.beat_bytes)
+       for what, holds in (("are less than", int.__lt__), ("are", int.__eq__), ("are twice", lambda n, b: n == 2 * b),
+                           ("are many times", lambda n, b: n > 2 * b))},
+    **{f"nibbles of a chunk {what} a beat": lambda c, holds=holds: holds(c.chunk // 2, c.beat_bytes)
+       for what, holds in (("are less than", int.__lt__), ("are", int.__eq__), ("are more than", int.__gt__))},
+    "rows that may cross pages": may_cross_pages,
+    "a beat is longer than an output row": lambda c: c.axi_data_bits > c.chunk * OUT_BITS,
+    **{f"beats of {bits} bits": lambda c, bits=bits: c.axi_data_bits == bits for bits in (32, 64, 128, 256, 512)},
     "the least addresses": lambda c: c.axi_addr_bits == 16,
     # Operands and jobs.
     **{f"operands of {bits} bits": lambda c, bits=bits: c.operand_bits == bits for bits in PLANE_WIDTHS},
+    "the paper's decision rules alone": lambda c: c.decision_rules == 0,
+    "decision rules beside the paper's": lambda c: c.decision_rules == 1,
     "a queue of two jobs": lambda c: c.job_queue == 2,
     "a queue of four jobs": lambda c: c.job_queue == 4,
     "a queue of many jobs": lambda c: c.job_queue >= 8,

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spatten_hw.config import OUT_BITS
 from spatten_hw.host.job import HeadScale, LayerJob
-from spatten_hw.host.layout import unpack_rows
+from spatten_hw.host.rows import unpack_outputs, unpack_rows
 from spatten_hw.interface.cheader import c_header
 from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
 from spatten_hw.interface.registers import register_map
@@ -114,11 +113,11 @@ def test_the_example_runs_on_the_simulation(tmp_path):
         # What the second layer left is what the golden model says of the very descriptors the C code wrote.
         golden = GoldenAccelerator(CONFIG)
         for job in recorder.jobs:
-            operands = [unpack_rows(recorder.plane(base, job.heads, job.tokens, job.dim), job.dim, 8)
+            operands = [unpack_rows(recorder.plane(base, job.heads, job.tokens, job.dim), job.dim, 8, 1)
                         for base in (job.q_base, job.k_msb_base, job.v_msb_base)]
             expected = golden.run(job, *operands)
         raw = recorder.plane(job.out_base, job.heads, job.tokens, job.out_token_stride)
-        got = unpack_rows(raw, job.dim, OUT_BITS)
+        got = unpack_outputs(raw, job.dim)
         assert expected.written.sum() == 2 * 12
         np.testing.assert_array_equal(got[expected.written], expected.out[expected.written])
 

@@ -9,7 +9,7 @@ import pytest
 from spatten_hw.host.workload import make_workload
 from spatten_hw.sim.engine import run_workload
 
-from .builds import BUILDS, LEAST, random_workload, transport
+from .builds import BUILDS, LEAST, fitting, random_workload, transport
 from .corners import CORNERS
 
 SEED = int(os.environ.get("SEED", "1"))
@@ -26,6 +26,7 @@ def test_random_cascades_equal_the_golden_model(name):
     for run in range(RUNS if name in BUILDS else CORNER_RUNS):
         rng = random.Random(f"{SEED} {name} {run}")
         arrays, job = random_workload(rng, config)
+        arrays, job = fitting(config, arrays, job)
         with transport(config, hostile=run % 2 == 1, seed=run + 1) as port:
             result = run_workload(make_workload(arrays, job), config, "rtl", lambda _, port=port: port,
                                   cycle_limit=CYCLE_LIMIT)

@@ -11,7 +11,6 @@ from cocotbext.axi import AxiResp
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
 from spatten_hw.host.driver import FILL, Driver
-from spatten_hw.host.layout import scatter
 from spatten_hw.host.plan import Plan
 from spatten_hw.host.workload import Workload, make_workload
 from spatten_hw.interface.registers import COUNTERS, ID, counter_offset, register_map, registers
@@ -23,10 +22,10 @@ from spatten_hw.top import BURST_INCR, CACHE_NORMAL, PROT_DATA, Top
 
 from .builds import LEAST, QUAD
 
-#: Two lanes and dimensions, two channels and ports: several of everything, quicker to compile than QUAD. A beat is
+#: Two slices, dimensions and channels: several of everything, quicker to compile than QUAD. A beat is
 #: longer than an output row, so that writes have strobes.
 PAIR = QUAD.replace(name="pair", multipliers=16, max_dim=16, max_tokens=32, sram_tokens=16, max_heads=4, max_group=2,
-                    slots=2, topk_lanes=2, k_ports=2, v_ports=2, axi_data_bits=256, interleave_bytes=64)
+                    slots=2, topk_lanes=2, axi_data_bits=256)
 
 #: Cycles of one coroutine, pauses included.
 LIMIT = 60_000
@@ -71,11 +70,9 @@ async def check(dut, queries: int | None, pause: float) -> None:
 def check_padding(pins: PinTransport, plan: Plan) -> None:
     """What lies between output rows is as the driver left it: write strobes are right."""
     for p in plan.passes:
-        size = p.out.head_stride * p.job.query_heads
-        image = np.zeros(size, dtype=np.uint8)
-        for piece in scatter(p.out.base, size, plan.config):
-            image[piece.index] = list(pins.mem_read(piece.channel, piece.local, len(piece.index)))
-        padding = image.reshape(-1, p.out.token_stride)[:, p.job.dim * OUT_BITS // 8:]
+        rows = p.out.rows(lambda *at: np.frombuffer(bytes(pins.mem_read(*at)), dtype=np.uint8), p.job.query_heads,
+                          1 if p.job.generate else p.job.tokens)
+        padding = rows[..., p.job.dim * OUT_BITS // 8:]
         assert np.all(padding == FILL), p.name
         assert padding.size or plan.config.beat_bytes <= 16
 
@@ -96,7 +93,7 @@ async def control_port(dut):
     for offset in [past, unmapped[-1], *random.Random(cocotb.RANDOM_SEED).sample(unmapped, 8)]:
         assert (await pins.axil_read(offset))[1] == AxiResp.SLVERR, hex(offset)
         assert await pins.axil_write(offset, 0xFFFF_FFFF) == AxiResp.SLVERR, hex(offset)
-    for name in ("ID", "VERSION", "CONFIG_HASH", "STATUS", "COMPLETION", "LANES", "CYCLES_LO", "CYCLES_HI"):
+    for name in ("ID", "VERSION", "CONFIG_HASH", "STATUS", "COMPLETION", "SLICES", "CYCLES_LO", "CYCLES_HI"):
         r = table[name]
         assert await pins.axil_write(r.offset, ~r.reset & 0xFFFF_FFFF) == AxiResp.SLVERR, name
         assert await pins.axil_read(r.offset) == (r.reset, AxiResp.OKAY), name
@@ -149,9 +146,8 @@ async def resets_of_a_cycle_or_more(dut):
 
     def begin() -> Driver:
         driver = Driver(config, pins)
-        for addr, data in plan.layer_data(p.layer):
-            driver.write(addr, data)
-        driver.write(p.out.base, bytes([FILL]) * (p.out.head_stride * p.job.query_heads))
+        driver.write(plan.layer_data(p.layer))
+        driver.write(p.out.fill(p.job.query_heads, FILL))
         for tag in (1, 2):
             driver.submit(p.job, tag, p.descriptor)
         return driver

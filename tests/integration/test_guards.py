@@ -107,7 +107,7 @@ def test_heads_are_pruned_with_every_sum():
         for seed in range(12):
             workload = make(seed, tokens=6, queries=1, heads=2, dim=8, keep_heads=[2, 1, 1])
             plan = Plan(workload, WIDE)
-            # Storing the list of survivors would wait for the sums, too.
+            # Storing the survivors would wait for the sums, too.
             passes = [dataclasses.replace(p, job=p.job.replace(store_ids=0, store_scores=0)) for p in plan.passes]
             for p in passes:
                 load(driver, plan, p)

@@ -8,8 +8,9 @@ import pytest
 
 from spatten_hw.host.driver import FILL, Driver
 from spatten_hw.host.job import encode
-from spatten_hw.host.layout import scatter
+from spatten_hw.host.layout import Plane
 from spatten_hw.host.plan import Plan
+from spatten_hw.host.words import place_of_words
 from spatten_hw.host.workload import make_workload
 from spatten_hw.interface.descriptor import FIELDS
 from spatten_hw.interface.errors import ErrorCode
@@ -39,9 +40,8 @@ def make(seed: int, *, tokens: int = 12, queries: int | None = None, layers: int
 
 def load(driver: Driver, plan: Plan, p) -> None:
     """Puts a pass's data and an untouched output plane into memory."""
-    for addr, data in plan.layer_data(p.layer):
-        driver.write(addr, data)
-    driver.write(p.out.base, bytes([FILL]) * (p.out.head_stride * p.job.query_heads))
+    driver.write(plan.layer_data(p.layer))
+    driver.write(p.out.fill(p.job.query_heads, FILL))
 
 
 def run_pass(driver: Driver, plan: Plan, p, job=None, tag: int = 0):
@@ -54,9 +54,7 @@ def run_pass(driver: Driver, plan: Plan, p, job=None, tag: int = 0):
 
 def end_of(plan: Plan) -> int:
     """A 4 KB aligned address behind everything a plan uses."""
-    top = max(max(p.job.scores_out, p.job.ids_out, p.job.out_base, p.descriptor) for p in plan.passes) + 4096
-    top = max([top, *(a + len(bytes(d)) for p in plan.passes for a, d in plan.layer_data(p.layer))])
-    return -(-top // 4096) * 4096
+    return plan.arena.next
 
 
 @pytest.mark.parametrize("hostile", [False, True])
@@ -115,7 +113,7 @@ def test_queued_jobs_equal_single_ones():
         for tag, (p, want) in enumerate(zip(plan.passes, golden, strict=True)):
             words = plan.scores_to_load(p, stored)
             if words is not None:
-                driver.write(p.job.scores_in, words.astype("<u8").tobytes())
+                driver.write_words(p.job.scores_in, words)
             done, outcome = run_pass(driver, plan, p, tag=tag)
             assert (done.tag, done.error) == (tag, 0)
             assert not compare_pass(outcome, want)
@@ -142,7 +140,7 @@ def test_reset_in_the_middle_of_a_job(queries):
 
 #: A change of a legal job → what the hardware must say of it.
 ILLEGAL = [
-    ({"dim": 24}, ErrorCode.BAD_DIM), ({"dim": 64}, ErrorCode.BAD_DIM), ({"q_bits": 5}, ErrorCode.BAD_Q_BITS),
+    ({"dim": 20}, ErrorCode.BAD_DIM), ({"dim": 64}, ErrorCode.BAD_DIM), ({"q_bits": 5}, ErrorCode.BAD_Q_BITS),
     ({"k_msb": 12, "k_lsb": 4}, ErrorCode.K_TOO_WIDE), ({"k_lsb": 3}, ErrorCode.BAD_K_BITS),
     ({"v_msb": 0}, ErrorCode.BAD_V_BITS), ({"threshold": 4097}, ErrorCode.BAD_THRESHOLD),
     ({"tokens": 0}, ErrorCode.ZERO_TOKENS), ({"tokens": 65}, ErrorCode.TOO_MANY_TOKENS),
@@ -153,7 +151,8 @@ ILLEGAL = [
     ({"generate": 1, "causal": 1}, ErrorCode.CAUSAL_GENERATION),
     ({"restart": 1, "load_ids": 1}, ErrorCode.RESTART_AND_LOAD),
     ({"dim": 32, "tokens": 33}, ErrorCode.SRAM_OVERFLOW), ({"out_base": 4}, ErrorCode.MISALIGNED_OUTPUT),
-    ({"q_base": (1 << 25) - 8}, ErrorCode.RANGE_Q), ({"q_token_stride": 1 << 16}, ErrorCode.STRIDE_TOO_LARGE),
+    ({"q_base": (1 << 24) - 8}, ErrorCode.RANGE_Q),
+    ({"k_msb_base": 4}, ErrorCode.MISALIGNED_ROWS), ({"q_token_stride": 1 << 16}, ErrorCode.STRIDE_TOO_LARGE),
 ]
 
 
@@ -169,7 +168,7 @@ def test_illegal_jobs_of_another_driver():
             job = p.job.replace(**change)
             image = encode(job.replace(heads=p.job.heads, group=1))
             header = image[:8] + encode_word(job, 1) + image[16:]
-            driver.write(p.descriptor, header)
+            driver.write_words(p.descriptor, header)
             port.set_write_guard([])
             port.set_read_guard(_ranges(p.descriptor, len(image)))
             push(driver, p.descriptor, tag)
@@ -197,10 +196,14 @@ def push(driver: Driver, at: int, tag: int) -> None:
 
 
 def _ranges(addr: int, size: int) -> list[tuple[int, int, int]]:
-    """(channel, first, end) of the whole beats round a logical range."""
+    """(channel, first, end) of the whole beats round a range of words."""
+    channel, local = place_of_words(addr, QUAD)
+    return [(channel, *_whole_beats(local, size))]
+
+
+def _whole_beats(first: int, size: int) -> tuple[int, int]:
     beat = QUAD.beat_bytes
-    first, end = addr // beat * beat, -(-(addr + size) // beat) * beat
-    return [(s.channel, s.local, s.local + len(s.index)) for s in scatter(first, end - first, QUAD)]
+    return first // beat * beat, -(-(first + size) // beat) * beat
 
 
 @pytest.mark.parametrize("queries", [None, 1])
@@ -211,15 +214,13 @@ def test_memory_errors_end_the_job_with_their_class(queries):
     golden = run_golden(plan).results
     job = p.job
     row = 16 * 6 // 8
-    spans = {
-        ErrorCode.READ_DESCRIPTOR: (p.descriptor, 8), ErrorCode.READ_Q: (job.q_base, row),
-        ErrorCode.READ_K: (job.k_msb_base, row), ErrorCode.READ_V: (job.v_msb_base, job.v_msb_head_stride),
-        ErrorCode.READ_STATE: (plan.passes[0].job.ids_out, 8), ErrorCode.WRITE_OUTPUT: (job.out_base, 8),
-        ErrorCode.WRITE_STATE: (job.ids_out, 8),
-    }
+    words = {ErrorCode.READ_DESCRIPTOR: p.descriptor, ErrorCode.READ_STATE: plan.passes[0].job.ids_out,
+             ErrorCode.WRITE_STATE: job.ids_out}
+    planes = {ErrorCode.READ_Q: "q", ErrorCode.READ_K: "k_msb", ErrorCode.READ_V: "v_msb",
+              ErrorCode.WRITE_OUTPUT: "out"}
     with transport(QUAD) as port:
         driver = Driver(QUAD, port)
-        for code, (addr, size) in spans.items():
+        for code in (*words, *planes):
             done, _ = run_pass(driver, plan, plan.passes[0], plan.passes[0].job)
             assert done.error == 0
             attempt = job
@@ -228,14 +229,17 @@ def test_memory_errors_end_the_job_with_their_class(queries):
             inject = port.inject_write_error if code.name.startswith("WRITE") else port.inject_read_error
             head_alive = int(np.flatnonzero(golden[1].heads_alive)[0])
             token = int(np.flatnonzero(golden[1].tokens_alive)[0])
-            if code in (ErrorCode.READ_Q, ErrorCode.READ_K, ErrorCode.READ_V, ErrorCode.WRITE_OUTPUT):
-                name = {ErrorCode.READ_Q: "q", ErrorCode.READ_K: "k_msb", ErrorCode.READ_V: "v_msb",
-                        ErrorCode.WRITE_OUTPUT: "out"}[code]
-                place = 0 if queries and name in ("q", "out") else token
-                addr += job.head_offset(name, head_alive)
-                if name != "v_msb":
-                    addr += place * getattr(job, f"{name}_token_stride")
-            for channel, first, end in _ranges(addr, size):
+            if code in words:
+                spans = _ranges(words[code], 8)
+            else:
+                name = planes[code]
+                plane = Plane(*(getattr(job, f"{name}_{x}") for x in ("base", "head_stride", "token_stride")), row,
+                              QUAD.channels)
+                # Which values of V are read is another matter: all of the head's.
+                tokens = range(job.tokens) if name == "v_msb" else [0 if queries and name in ("q", "out") else token]
+                spans = [(int(plane.channel(head_alive, t)), *_whole_beats(int(plane.address(head_alive, t)), row))
+                         for t in tokens]
+            for channel, first, end in spans:
                 inject(channel, span=(first, end))
             done, _ = run_pass(driver, plan, p, attempt)
             assert done.error == code, f"{code.name}: got {ErrorCode(done.error).name}"

@@ -1,239 +1,152 @@
-"""ScoreUnit: random command mixes under stalls against the golden model, then the rate without stalls."""
+"""ScoreSlice: gangs of generation and prompts from the SRAM, exactly numpy's scores in order; rates and latencies."""
 
-from dataclasses import dataclass, field
+from itertools import product
 
-import cocotb
 import numpy as np
 import pytest
 
-from spatten_hw.matmul.score import ScoreUnit, score_latency
-from spatten_hw.sim.golden.score import scores
-from spatten_hw.sim.testbench import Bench
-from spatten_hw.sim.testbench.runner import params, run_bench
-from spatten_hw.stream.job_layouts import job_layout
-from spatten_hw.stream.layouts import q_row, qk_command, score_row
-from tests.matmul.common import CONFIGS, from_params, join, operands, put, rows_of, take, to_params
+from spatten_hw.matmul.key_sram import low_bits
+from spatten_hw.matmul.score import CHUNK_ISSUE, issue_latency, score_latency, stream_latency
+from tests.seeds import numbers
+
+from .score_work import Work, block_of, gang
+from .slice_rows import BUILDS, operands
+
+CASES = [(name, chunks) for name, c in BUILDS.items() for chunks in range(1, c.max_chunks + 1)]
 
 
-@dataclass
-class Work:
-    """Commands with their data and what must come out."""
-
-    cmds: list[int] = field(default_factory=list)
-    k_rows: list[int] = field(default_factory=list)
-    q_rows: list[int] = field(default_factory=list)
-    #: Score rows that must be out before each q row may be sent: its slot's last ones.
-    q_after: list[int] = field(default_factory=list)
-    expect: list[dict] = field(default_factory=list)
-    q_of: dict[int, np.ndarray] = field(default_factory=dict)
-    used: dict[int, int] = field(default_factory=dict)
-
-
-def add_command(work: Work, c, rng, dim: int, sram: list, slot: int, *, gang: int, keys: int,
-                stream: bool, half: int = 0, replay: bool = False) -> None:
-    r = c.multipliers // dim
-    slots = [(slot + g) % c.slots for g in range(gang)]
-    if not replay:
+@pytest.mark.parametrize("name,chunks", CASES)
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_generation(name, chunks, stall):
+    """Gangs of every size over the ring of slots, q late, replays of some members; slots taken again when done."""
+    rng, block = numbers("score generation", name, chunks, stall), block_of(name)
+    c = block.component.config
+    work = Work(block, chunks)
+    queries: dict[int, np.ndarray] = {}
+    done = [0] * c.slots  # scores after which a slot is free
+    slot = int(rng.integers(0, c.slots))
+    for _ in range(14):
+        size = int(rng.integers(1, c.max_group + 1))
+        slots = [(slot + i) % c.slots for i in range(size)]
         for s in slots:
-            work.q_of[s] = operands(rng, c, dim)
-            noise = operands(rng, c, c.max_dim - dim)
-            work.q_rows.append(put(q_row(c), row=join([*work.q_of[s], *noise], c.operand_bits), slot=s))
-            work.q_after.append(work.used.get(s, 0))
-    if stream:
-        k = operands(rng, c, (keys, dim))
-        work.k_rows += rows_of(c, rng, k, 0, int(rng.integers(2)))
-    else:
-        k = sram[half][:keys]
-    work.cmds.append(put(qk_command(c), slot=slot, gang=gang, keys=keys, stream=stream, half=half,
-                         replay=replay))
-    exact = scores(np.stack([work.q_of[s] for s in slots]), k)
-    for row in range(-(-keys // r)):
-        for g, s in enumerate(slots):
-            live = exact[g, row * r:(row + 1) * r]
-            work.expect.append({"scores": live.tolist(), "count": len(live), "row": row, "slot": s,
-                                "replay": int(replay), "last": int((row + 1) * r >= keys)})
-    work.used.update(dict.fromkeys(slots, len(work.expect)))
+            work.take(s, max(done))
+        for s in slots:
+            queries[s] = operands(rng, c, work.dim)
+            work.query(s, queries[s])
+        gang(rng, work, slot, (1 << size) - 1, int(rng.integers(1, 7)), 0, queries)
+        if low_bits(c) and rng.random() < 0.5:
+            gang(rng, work, slot, int(rng.integers(1, 1 << size)), int(rng.integers(1, 4)), 1, queries)
+        for s in slots:
+            done[s] = len(work.expect)
+        slot = (slot + size) % c.slots
+    work.run(rng, stall)
 
 
-async def play(bench, c, work: Work, stall: float = 0.0) -> None:
-    """Runs `work`; a q row is sent as soon as its slot is free, as the sequencer does."""
-    bench.send("cmd", work.cmds, stall)
-    bench.send("k_rows", work.k_rows, stall)
-    q = bench.send("q_rows", [], stall)
-    out = bench.receive("o", stall)
+@pytest.mark.parametrize("name,chunks", CASES)
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_prompt(name, chunks, stall):
+    """Heads in both halves, the next one filled while this one is scored; q late; LSBs filled, used and ignored."""
+    rng, block = numbers("score prompt", name, chunks, stall), block_of(name)
+    c = block.component.config
+    number = int(rng.integers(0, c.slices))
+    has_lsb = int(low_bits(c) > 0 and (stall > 0) == (chunks % 2 > 0))
+    room = min(c.max_tokens, c.sram_words // chunks * c.slices)
 
-    def feed():
-        while len(q.items) < len(work.q_rows) and work.q_after[len(q.items)] <= len(out.items):
-            q.items.append(work.q_rows[len(q.items)])
+    def new_keys() -> np.ndarray:
+        count = int(rng.choice([room, rng.integers(number + 1, room + 1)]))
+        keys = operands(rng, c, (count, chunks * c.chunk))
+        return keys >> 4 << 4 if has_lsb else keys
 
-    feed()
-    await bench.run(lambda: len(out.items) >= len(work.expect), 400 + 20 * len(work.expect), feed)
-    check(c, out.items, work.expect)
+    def commands(work: Work, half: int, keys: np.ndarray, count: int, refetched: int = 0) -> None:
+        for n in range(count):
+            slot = n % c.slots
+            work.take(slot, len(work.expect) if n >= c.slots else 0)
+            q = operands(rng, c, work.dim)
+            work.query(slot, q)
+            work.command(slot, q, keys[:rng.integers(number + 1, len(keys) + 1)], half, refetched)
 
+    def fresh() -> Work:
+        return Work(block, chunks, number, has_lsb)
 
-def check(c, got: list[int], expect: list[dict]) -> None:
-    assert len(got) == len(expect)
-    for i, (bits, want) in enumerate(zip(got, expect, strict=True)):
-        have = take(score_row(c), bits)
-        have["scores"] = have["scores"][:have["count"]]
-        assert have == want, f"row {i}: {have} instead of {want}"
-
-
-async def fill_half(bench, c, rng, dim, half, limit=2000):
-    """Fills one half without stalls and returns what it holds; asserts the `filled` pulse."""
-    keys = min(c.max_tokens, c.sram_rows * (c.multipliers // dim))
-    matrix = operands(rng, c, (keys, dim))
-    rows = rows_of(c, rng, matrix, 1, half)
-    source = bench.send("k_rows", rows)
-    seen = []
-    await bench.run(lambda: source.at == len(rows) and bool(seen), limit,
-                    lambda: seen.append(int(bench.dut.filled_half.value)) if int(bench.dut.filled.value) else None)
-    assert seen == [half]
-    return matrix
-
-
-async def begin(dut, dim):
-    c = from_params(params())
-    bench = Bench(dut, ["cmd", "k_rows", "q_rows"], ["o"])
-    dut.job.value = put(job_layout(c), dim_log2=(dim // c.min_dim).bit_length() - 1)
-    await bench.start()
-    return c, bench, np.random.default_rng(cocotb.RANDOM_SEED + dim)
-
-
-@cocotb.test()
-async def random_mixes(dut):
-    for dim in from_params(params()).dims:
-        c, bench, rng = await begin(dut, dim)
-        sram = [await fill_half(bench, c, rng, dim, h) for h in (0, 1)]
-        for stall in (0.0, 0.3, 0.7):
-            work, slot = Work(), 0
-            for _ in range(25):
-                stream = bool(rng.random() < 0.6)
-                most = min(c.max_tokens if stream else len(sram[0]), 5 * c.lanes + 3)
-                keys = int(rng.integers(1, most + 1))
-                if work.q_of and stream and rng.random() < 0.4:
-                    add_command(work, c, rng, dim, sram, int(rng.choice(list(work.q_of))), gang=1, keys=keys,
-                                stream=True, replay=True)
-                    continue
-                gang = int(rng.integers(1, c.max_group + 1))
-                add_command(work, c, rng, dim, sram, slot, gang=gang, keys=keys, stream=stream,
-                            half=int(rng.integers(2)))
-                slot = (slot + gang) % c.slots
-            await play(bench, c, work, stall)
-        taken = len(bench.sinks["o"].items)
-        await bench.idle(30)
-        assert len(bench.sinks["o"].items) == taken, "stray scores"
-        assert not int(dut.busy.value)
+    keys = new_keys()
+    work = fresh()
+    work.fill(rng, keys, 0)
+    work.run(rng, stall)
+    for head in range(4):
+        half = head % 2
+        work, following = fresh(), new_keys()
+        commands(work, half, keys, c.slots + 2)
+        work.fill(rng, following, 1 - half)
+        work.run(rng, stall)
+        if has_lsb:
+            lsbs = rng.integers(0, 16, keys.shape)
+            work = fresh()
+            work.fill(rng, lsbs, half, lsb=True)
+            work.run(rng, stall)
+            work = fresh()
+            commands(work, half, keys + lsbs, c.slots, refetched=1)
+            work.run(rng, stall)
+            work = fresh()
+            commands(work, half, keys, c.slots)
+            work.run(rng, stall)
+        keys = following
 
 
-@cocotb.test()
-async def fills_beside_compute(dut):
-    """One half is filled while the other is computed from, with the output stalling, ping and pong."""
-    c = from_params(params())
-    dim = c.dims[0]
-    c, bench, rng = await begin(dut, dim)
-    sram = [await fill_half(bench, c, rng, dim, 0), None]
-    for turn in range(4):
-        half = turn % 2
-        work = Work()
-        for i in range(c.slots):
-            add_command(work, c, rng, dim, sram, i, gang=1, keys=len(sram[half]), stream=False, half=half)
-        bench.send("cmd", work.cmds)
-        bench.send("q_rows", work.q_rows)
-        out = bench.receive("o", stall=0.5)
-        sram[1 - half] = await fill_half(bench, c, rng, dim, 1 - half)
-        await bench.run(lambda out=out, work=work: len(out.items) >= len(work.expect), limit=3000)
-        check(c, out.items, work.expect)
+@pytest.mark.parametrize("name,chunks", CASES)
+def test_prompt_rate(name, chunks):
+    """Commands back to back: a score per `chunks` cycles, the first one after `score_latency`; those without a key of
+    this slice cost nothing."""
+    rng, block = numbers("score prompt rate", name, chunks), block_of(name)
+    c = block.component.config
+    number = c.slices - 1
+    room = min(c.max_tokens, c.sram_words // chunks * c.slices)
+    keys = [operands(rng, c, (room, chunks * c.chunk)) for _ in range(2)]
+    queries = operands(rng, c, (c.slots, chunks * c.chunk))
+    work = Work(block, chunks, number)
+    for slot, q in enumerate(queries):
+        work.take(slot)
+        work.query(slot, q)
+    work.fill(rng, keys[0], 0)
+    work.fill(rng, keys[1], 1)
+    work.run(rng)
+    work = Work(block, chunks, number)
+    for n in range(30):
+        slot, half = int(rng.integers(0, c.slots)), n % 2
+        rows = int(rng.integers(1, 4))
+        count = min(room, rows * c.slices + int(rng.integers(0, c.slices)))
+        work.command(slot, queries[slot], keys[half][:count], half)
+        if number and rows > 1:
+            work.command(slot, queries[slot], keys[half][:rng.integers(1, number + 1)], half)
+    work.run(rng)
+    out, cmd = block.taken("o").cycles, block.taken("cmd").cycles
+    assert out[0] - cmd[0] == score_latency(c, chunks)
+    assert (np.diff(out) == chunks).all()
 
 
-@cocotb.test()
-async def one_row_per_cycle(dut):
-    """Without stalls: a row group every cycle, over SRAM commands, streamed gangs and replays, also n < R."""
-    for dim in from_params(params()).dims:
-        c, bench, rng = await begin(dut, dim)
-        r = c.multipliers // dim
-        sram = [await fill_half(bench, c, rng, dim, h) for h in (0, 1)]
-        work, gang, left = Work(), c.max_group, c.slots
-        lengths = [1, r, r + 1, 1, 1, 2 * r, 1, 3 * r - 1, 1, 5 * r]
-        for i, keys in enumerate(lengths * 2):
-            stream = bool(i % 2)
-            keys = min(max(1, keys), c.max_tokens if stream else len(sram[0]))
-            if left >= gang:
-                add_command(work, c, rng, dim, sram, c.slots - left, gang=gang, keys=keys, stream=stream,
-                            half=i // 2 % 2)
-                left, gang = left - gang, 1
-            else:
-                add_command(work, c, rng, dim, sram, i % c.slots, gang=1, keys=keys, stream=stream,
-                            half=i // 2 % 2, replay=True)
-        bench.send("q_rows", work.q_rows)
-        await bench.idle(c.slots + 2)
-        cmd = bench.send("cmd", work.cmds)
-        bench.send("k_rows", work.k_rows)
-        out = bench.receive("o")
-        stalls = []
-        await bench.run(lambda out=out, work=work: len(out.items) >= len(work.expect), 2000,
-                        lambda stalls=stalls: stalls.append(int(dut.stall.value)))
-        check(c, out.items, work.expect)
-        assert out.cycles[-1] - out.cycles[0] == len(work.expect) - 1, "gap between rows"
-        assert out.cycles[0] - cmd.cycles[0] == score_latency(c)
-        assert not any(stalls)
-        await bench.idle(1)
-        assert not int(dut.busy.value)
-
-
-@cocotb.test()
-async def q_rows_prefetched(dut):
-    """Many commands, each slot's next q sent when its scores are out: no gap as long as the other slots'
-    rows cover the way from `o` back to `o`."""
-    c, bench, rng = await begin(dut, from_params(params()).max_dim)
-    dim = c.max_dim
-    sram = [await fill_half(bench, c, rng, dim, h) for h in (0, 1)]
-    r = c.multipliers // dim
-    work = Work()
-    rows = (score_latency(c) + 3) // (c.slots - 1) + 1
-    for i in range(24):
-        keys = min(c.max_tokens if i % 3 else len(sram[0]), rows * r + i % 3)
-        add_command(work, c, rng, dim, sram, i % c.slots, gang=1, keys=keys, stream=bool(i % 3), half=i % 2)
-    await play(bench, c, work)
-    cycles = bench.sinks["o"].cycles
-    assert cycles[-1] - cycles[0] == len(work.expect) - 1
-
-
-@cocotb.test()
-async def waits_for_data(dut):
-    """No q, or no K: `stall` and `busy`, nothing comes out; with the data it goes on."""
-    c, bench, rng = await begin(dut, from_params(params()).min_dim)
-    work = Work()
-    add_command(work, c, rng, c.min_dim, [], 0, gang=1, keys=1, stream=True)
-    bench.send("cmd", work.cmds)
-    await bench.idle(10)
-    assert int(dut.stall.value) and int(dut.busy.value) and not int(dut.o__valid.value)
-    bench.send("q_rows", work.q_rows)
-    await bench.idle(10)
-    assert int(dut.stall.value) and int(dut.busy.value) and not int(dut.o__valid.value)
-    out = bench.receive("o")
-    bench.send("k_rows", work.k_rows)
-    await bench.run(lambda: bool(out.items), 50)
-    check(c, out.items, work.expect)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_score(name):
-    # The longest vectors of `one_row` are shorter than the way from `o` back to `o`.
-    run_bench(ScoreUnit(CONFIGS[name]), __name__, without="q_rows_prefetched" if name == "one_row" else None,
-              params=to_params(CONFIGS[name]))
-
-
-def test_golden_is_exact():
-    rng = np.random.default_rng(1)
-    q, k = rng.integers(-2048, 2048, (3, 5, 16)), rng.integers(-2048, 2048, (3, 7, 16))
-    want = [[[sum(int(a) * int(b) for a, b in zip(x, y, strict=True)) for y in kk] for x in qq]
-            for qq, kk in zip(q, k, strict=True)]
-    assert scores(q, k).dtype == np.int64
-    assert scores(q, k).tolist() == want
-
-
-def test_golden_refuses_inexact():
-    big = np.full((1, 4), 1 << 30)
-    with pytest.raises(AssertionError, match="beyond"):
-        scores(big, big)
+@pytest.mark.parametrize("name,chunks", CASES)
+def test_stream_rate(name, chunks):
+    """One product of chunks per cycle whatever the members, across rows and gangs; each score when it is stated."""
+    rng, block = numbers("score stream rate", name, chunks), block_of(name)
+    c = block.component.config
+    queries = dict(enumerate(operands(rng, c, (c.slots, chunks * c.chunk))))
+    work = Work(block, chunks)
+    for slot, q in queries.items():
+        work.take(slot)
+        work.query(slot, q)
+    work.run(rng)
+    work = Work(block, chunks)
+    issues, due, taken = 0, [], []
+    for _ in range(24):
+        members = int(rng.choice([1, (1 << c.max_group) - 1, rng.integers(1, 1 << c.max_group)]))
+        rows, count = int(rng.integers(1, 4)), members.bit_count()
+        gang(rng, work, int(rng.integers(0, c.slots)), members, rows, 0, queries)
+        for _, j in product(range(rows), range(chunks)):
+            taken.append(issues)
+            if j == chunks - 1:
+                due += range(issues, issues + count)
+            issues += count
+    work.run(rng)
+    cycles = block.taken("k_chunks").cycles
+    assert (cycles - cycles[0]).tolist() == taken
+    assert (block.taken("o").cycles - cycles[0]).tolist() == [stream_latency(c) + n for n in due]
+    assert stream_latency(c) == CHUNK_ISSUE + issue_latency(c)

@@ -7,8 +7,8 @@ from spatten_hw.generate import generate
 from spatten_hw.package import PACKAGES
 
 CONFIG = SpAttenConfig(
-    name="tiny two", multipliers=16, min_dim=4, max_dim=16, max_tokens=32, sram_tokens=16, max_heads=4, max_group=2,
-    slots=4, topk_lanes=4, channels=2, axi_data_bits=64, k_ports=4, v_ports=4, ids_per_port=2)
+    name="tiny two", multipliers=16, chunk=4, max_dim=16, max_tokens=32, sram_tokens=16, max_heads=4, max_group=2,
+    slots=4, topk_lanes=4, channels=2, axi_data_bits=64, reads=4, pool_beats=16)
 
 
 @pytest.fixture(scope="session")

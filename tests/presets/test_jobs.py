@@ -59,7 +59,7 @@ def test_two_jobs_at_a_time(config, queries):
         for p, want in zip(plan.passes, run_golden(plan).results, strict=True):
             words = plan.scores_to_load(p, stored)
             if words is not None:
-                driver.write(p.job.scores_in, words.astype("<u8").tobytes())
+                driver.write_words(p.job.scores_in, words)
             load(driver, plan, p)
             before = driver.counters().cycles
             driver.submit(p.job, 1, p.descriptor)

@@ -15,8 +15,7 @@ STAGES = {"prompt": None, "generation": 2}
 def test_every_head_dimension(config, stage):
     """All dims, with as many tokens that rows are full and a last row is not."""
     for dim in config.dims:
-        rows = config.rows_per_cycle(dim)
-        result = check(config, operands(config, dim, dim=dim, tokens=2 * rows + 1 if rows > 1 else 5,
+        result = check(config, operands(config, dim, dim=dim, tokens=max(5, 2 * config.slices + 1),
                                         queries=STAGES[stage]))
         assert {layer.heads for layer in result.outputs.layers} == {2}
         assert result.outputs.out.shape[-1] == dim

@@ -29,7 +29,7 @@ def operands(c: SpAttenConfig, seed: int, *, layers: int = 2, heads: int = 2, gr
              queries: int | None = None, dim: int | None = None, spread: float = 1.0) -> dict[str, np.ndarray]:
     """Random Q, K and V; `queries`: steps of generation, None: a prompt. `spread`: of the scores, small is flat."""
     numbers = np.random.default_rng([SEED, seed])
-    dim = dim or c.min_dim
+    dim = dim or c.dims[0]
     rows = tokens if queries is None else queries
     return {"q": numbers.normal(size=(layers, heads * group, rows, dim)) * spread,
             "k": numbers.normal(size=(layers, heads, tokens, dim)),

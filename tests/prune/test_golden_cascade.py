@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from spatten_hw.sim.golden.cascade import Cascade, CascadeError, keep_best
+from spatten_hw.sim.golden.cascade import Cascade, CascadeError, from_bitmap, keep_best, to_bitmap
 from spatten_hw.sim.golden.head_importance import head_importance
 from spatten_hw.sim.golden.token_importance import token_importance
 
 from .builds import JOB, tiny
 
-CONFIG = tiny(4, tokens=64, heads=8)
+CONFIG = tiny(4, tokens=128, heads=8)
 
 
 def _job(**changes):
@@ -54,7 +54,16 @@ def test_saved_state_round_trip():
     b.prepare(_job(load_ids=1, load_scores=1), ids=a.save_ids(), scores=a.save_scores(40, 8))
     for name in ("tokens_alive", "heads_alive", "token_scores", "head_scores"):
         assert np.array_equal(getattr(a, name), getattr(b, name))
-    assert a.save_ids()[0] == 11 | 3 << 32 and len(a.save_ids()) == 15
+    words = a.save_ids().tolist()
+    assert words[0] == 11 | 3 << 32 and len(words) == 3
+    assert words[1] == sum(1 << int(t) for t in a.tokens_alive) and words[2] == sum(1 << int(h) for h in a.heads_alive)
+
+
+def test_bitmaps_of_several_words():
+    ids = [0, 63, 64, 99]
+    assert to_bitmap(ids, 100) == [1 << 63 | 1, 1 << 35 | 1]
+    assert from_bitmap(to_bitmap(ids, 100)).tolist() == ids
+    assert to_bitmap([], 64) == [0] and len(to_bitmap([], 65)) == 2
 
 
 def test_totals_saturate():
@@ -67,8 +76,9 @@ def test_totals_saturate():
 
 
 @pytest.mark.parametrize("words", [
-    [0 | 1 << 32, 0], [41 | 1 << 32, *range(42)], [1, 0, 0], [1 | 9 << 32, *range(10)], [2 | 1 << 32, 5, 5, 0],
-    [1 | 1 << 32, 40, 0], [1 | 1 << 32, 1 << 63, 0], [1 | 2 << 32, 3, 1, 0], [1 | 1 << 32, 3, 8],
+    [0 | 1 << 32, 0, 1], [41 | 1 << 32, (1 << 41) - 1, 1], [1, 1, 0], [1 | 9 << 32, 1, (1 << 9) - 1],
+    [2 | 1 << 32, 1, 1], [1 | 1 << 32, 3, 1], [1 | 1 << 32, 1 << 40, 1], [1 | 1 << 32, 1 << 63, 1],
+    [1 | 2 << 32, 8, 1], [1 | 1 << 32, 8, 1 << 8], [1 | 1 << 32, 0, 1],
 ])
 def test_illegal_lists(words):
     cascade = Cascade(CONFIG)

@@ -14,9 +14,8 @@ from spatten_hw.sim.soak.tally import Tally
 
 #: The least that the rules allow, but for what costs nothing.
 TINY = SpAttenConfig(
-    multipliers=4, min_dim=4, max_dim=4, operand_bits=8, max_tokens=16, sram_tokens=8, max_heads=2, max_group=1,
-    slots=2, topk_lanes=1, channels=1, axi_data_bits=32, axi_addr_bits=20, interleave_bytes=16, k_ports=1, v_ports=1,
-    ids_per_port=2, job_queue=2)
+    multipliers=4, chunk=4, max_dim=4, operand_bits=8, max_tokens=16, sram_tokens=8, max_heads=2, max_group=1,
+    slots=2, topk_lanes=1, channels=1, axi_data_bits=32, axi_addr_bits=20, reads=2, pool_beats=32, job_queue=2)
 
 
 def silent(*_):

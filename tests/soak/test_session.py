@@ -42,7 +42,7 @@ def two(seed: int) -> tuple[list, list]:
 def interleaved(seed: int, workloads: list) -> Sequences:
     rng = random.Random(seed)
     arena = LooseArena(QUAD, 0, rng)
-    return Sequences([LoosePlan(w, QUAD, arena, True) for w in workloads], rng, 0.3, 0.3)
+    return Sequences([LoosePlan(w, QUAD, arena=arena) for w in workloads], rng, 0.3, 0.3)
 
 
 def as_alone(sequences: Sequences, alone: list) -> bool:
@@ -86,7 +86,7 @@ def test_cases_reach_every_feature():
     progressive = [f"{o} {w}" for o in "KV" for w in ("4+4", "6+4", "8+4", "4+0", "6+0", "8+0", "10+0", "12+0")]
     assert seen >= {
         "summarise", "generate", "mask none", "mask padding", "mask causal", "group 1", "group 2 or more", "D 8",
-        "D 16", "D 32", "values ties", "values few values", "values zero", "values peak", "values scores", "pair",
+        "D 16", "D 32", "values ties", "values few values", "values zero", "values peak", "values scores",
         "barrier", "state loaded", "loose", "aligned", "two workloads", "top of the address space", "protected tokens",
         "tokens and heads pruned", "values pruned", "memory plain", "memory random", "memory hostile", *progressive,
         *(f"Q {b}" for b in (4, 6, 8, 10, 12))}

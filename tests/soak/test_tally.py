@@ -10,7 +10,7 @@ from spatten_hw.sim.soak.tally import Tally, markdown, summed
 
 def entry(seed, outcome="passed", digest="new", **more):
     return {"seed": seed, "outcome": outcome, "digest": digest, "fields": {"slots": 4, "topk": "linerate"}, "wrong": [],
-            "queries": 10, "cycles": 100, "jobs": 2, "cases": 1, "features": {"pair": 1}} | more
+            "queries": 10, "cycles": 100, "jobs": 2, "cases": 1, "features": {"causal": 1}} | more
 
 
 def test_what_is_added_is_there_again(tmp_path):

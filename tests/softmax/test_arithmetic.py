@@ -1,31 +1,34 @@
 """Reciprocal and sum of exponentials on their own, up to the longest vectors."""
 
-import cocotb
+from functools import cache
+
 import numpy as np
 import pytest
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.golden.numerics import round_shift
 from spatten_hw.sim.golden.reciprocal import reciprocal
-from spatten_hw.sim.testbench import Bench, pack, unpack
-from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.sim.harness.block import Block
 from spatten_hw.softmax.formats import sum_fraction
 from spatten_hw.softmax.reciprocal import Reciprocal
-from spatten_hw.softmax.rows import exp_row, inverse
 from spatten_hw.softmax.sum import ExpSum
+from tests.seeds import numbers
 
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=4, max_tokens=8, sram_tokens=8, max_heads=8, max_group=4,
-                     slots=4)
-CONFIGS = {"shortest": TINY, "longest": TINY.replace(max_tokens=65536, multipliers=32)}
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=4, max_tokens=8, sram_tokens=8, max_heads=8, max_group=4,
+                     slots=4, channels=1)
+CONFIGS = {"shortest": TINY, "longest": TINY.replace(max_tokens=65536, multipliers=32, channels=2)}
 
 
-@cocotb.test()
-async def reciprocal_equals_golden(dut):
+@cache
+def block_of(kind: type, name: str) -> Block:
+    return Block(kind, CONFIGS[name])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_reciprocal(name):
     """Random sums and every kind of edge, one per cycle, at the stated latency."""
-    c = CONFIGS[params()["config"]]
-    bench = Bench(dut, ["i"], ["o"])
-    await bench.start()
-    rng, e = bench.rng, sum_fraction(c.max_tokens)
+    rng, block, c = numbers("reciprocal", name), block_of(Reciprocal, name), CONFIGS[name]
+    e = sum_fraction(c.max_tokens)
     most = c.max_tokens << e
     totals = [1 << e, most, (1 << e) + 1, most - 1]
     for k in range(c.max_tokens.bit_length() - 1):
@@ -33,54 +36,46 @@ async def reciprocal_equals_golden(dut):
         step = base >> 16
         # Just below the next power of two t rounds up to 2^17; between two t there are ties.
         totals += [2 * base - 1, 2 * base - step // 2, 2 * base - step // 2 - 1, base + step // 2]
-        totals += [base + (n + rng.getrandbits(1)) * step // 2 for n in rng.sample(range(1 << 16), 60)]
-        totals += [rng.randint(base, 2 * base) for _ in range(60)]
-    source = bench.send("i", totals)
-    out = bench.receive("o")
-    await bench.run(lambda: len(out.items) == len(totals), limit=len(totals) + 100)
-    assert [c_ - Reciprocal.LATENCY for c_ in out.cycles] == source.cycles
+        totals += (base + (rng.permutation(1 << 16)[:60] + rng.integers(0, 2, 60)) * step // 2).tolist()
+        totals += rng.integers(base, 2 * base, 60, endpoint=True).tolist()
+    block.receive("o")
+    block.send("i", totals)
+    block.run(len(totals) + 100, o=len(totals))
+    out = block.taken("o")
+    assert np.array_equal(out.cycles - Reciprocal.LATENCY, block.taken("i").cycles)
     r, k = reciprocal(np.array(totals), e)
-    layout = inverse(c)
-    got = [unpack(layout, word) for word in out.items]
-    assert got == [{"r": a, "k": b} for a, b in zip(r.tolist(), k.tolist(), strict=True)]
+    assert np.array_equal(out.columns()["r"], r) and np.array_equal(out.columns()["k"], k)
 
 
-@cocotb.test()
-async def sum_equals_golden(dut):
-    """Vectors of mixed lengths without a gap; dead lanes hold garbage."""
-    c = CONFIGS[params()["config"]]
-    bench = Bench(dut, ["i"], ["o"])
-    await bench.start()
-    rng, e = bench.rng, sum_fraction(c.max_tokens)
-    rows, want, last_rows = [], [], []
+@pytest.mark.parametrize("name", CONFIGS)
+def test_sum(name):
+    """Vectors of mixed lengths without a gap; any lanes live, dead ones hold noise."""
+    rng, block, c = numbers("sum", name), block_of(ExpSum, name), CONFIGS[name]
+    e = sum_fraction(c.max_tokens)
+    m, i, live, first, last, want, ends = [], [], [], [], [], [], []
     for _ in range(120):
-        n = rng.choice([1, c.max_tokens if c.max_tokens < 100 else 300, rng.randint(1, 40)])
-        n = min(n, c.max_tokens)
+        rows = int(rng.choice([1, min(c.max_rows, 70), rng.integers(1, min(c.max_rows, 20) + 1)]))
         ones = rng.random() < 0.2
-        m = [1 << 16 if ones else rng.randint((1 << 15) + 1, 1 << 16) for _ in range(n)]
-        i = [0 if ones else rng.choice([0, 1, rng.randrange(32)]) for _ in range(n)]
-        want.append(int(round_shift(np.array(m) << (e - 16), i).sum()))
-        for at in range(0, n, c.lanes):
-            pad = c.lanes - len(m[at:at + c.lanes])
-            rows.append(pack(exp_row(c), {
-                "m": m[at:at + c.lanes] + [rng.getrandbits(17) for _ in range(pad)],
-                "i": i[at:at + c.lanes] + [rng.randrange(32) for _ in range(pad)],
-                "info": {"count": c.lanes - pad, "first": int(at == 0), "last": int(at + c.lanes >= n)},
-            }))
-        last_rows.append(len(rows) - 1)
-    source = bench.send("i", rows)
-    out = bench.receive("o")
-    await bench.run(lambda: len(out.items) == len(want), limit=len(rows) + 100)
-    assert out.items == want
-    assert source.cycles[-1] - source.cycles[0] == len(rows) - 1
-    assert out.cycles == [source.cycles[n] + ExpSum(c).latency for n in last_rows]
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_reciprocal(config):
-    run_bench(Reciprocal(CONFIGS[config]), __name__, params={"config": config}, testcase="reciprocal_equals_golden")
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_sum(config):
-    run_bench(ExpSum(CONFIGS[config]), __name__, params={"config": config}, testcase="sum_equals_golden")
+        here = rng.random((rows, c.slices)) < rng.choice([0.3, 1.0])
+        here[np.arange(rows), rng.integers(0, c.slices, rows)] = True
+        mantissas = np.full(here.shape, 1 << 16) if ones else rng.integers((1 << 15) + 1, (1 << 16) + 1, here.shape)
+        shifts = np.zeros(here.shape, dtype=int) if ones else rng.integers(0, 32, here.shape)
+        # A sum has at least the term of the largest key.
+        at = np.argwhere(here)[0]
+        mantissas[tuple(at)], shifts[tuple(at)] = 1 << 16, 0
+        want.append(int(round_shift(mantissas << (e - 16), shifts)[here].sum()))
+        m.append(mantissas)
+        i.append(shifts)
+        live.append(here)
+        first += [1] + [0] * (rows - 1)
+        last += [0] * (rows - 1) + [1]
+        ends.append(len(last) - 1)
+    mask = np.concatenate(live) @ (1 << np.arange(c.slices))
+    block.receive("o")
+    block.send("i", {"m": np.concatenate(m), "i": np.concatenate(i),
+                     "info": {"live": mask, "first": np.array(first), "last": np.array(last)}})
+    block.run(len(last) + 100, o=len(want))
+    out, came = block.taken("o"), block.taken("i")
+    assert out.integers() == want
+    assert came.bubbles == 0
+    assert np.array_equal(out.cycles, came.cycles[ends] + block.component.latency)

@@ -1,130 +1,119 @@
-"""Softmax: bit for bit the golden model under stalls, gangs, replays; its timing to the cycle without stalls."""
+"""Softmax: bit for bit the golden model under stalls, ragged vectors, replays; its timing to the cycle without."""
 
-import cocotb
+from functools import cache
+
+import numpy as np
 import pytest
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.sim.testbench import Bench
-from spatten_hw.sim.testbench.runner import params, run_bench
+from spatten_hw.sim.harness.block import Block
 from spatten_hw.softmax.normalise import Normalise
 from spatten_hw.softmax.softmax import Softmax
 from spatten_hw.softmax.vector_reader import VectorReader
+from tests.seeds import numbers
 
-from .vectors import Driver
+from .vectors import Driver, draw, lengths
 
-#: Three head dimensions: rows of 4, 2 and 1 scores into memory rows of 4.
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=64, sram_tokens=8, max_heads=8, max_group=4,
-                     slots=4, operand_bits=8)
-
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=12, max_tokens=64, sram_tokens=8, max_heads=8, max_group=4,
+                     slots=4, operand_bits=8, channels=2)
 CONFIGS = {
-    "three_dims": TINY,
-    "one_lane": TINY.replace(multipliers=4, max_dim=4, max_tokens=32, slots=2, max_group=2),
-    "two_slots": TINY.replace(min_dim=8, max_tokens=8, slots=2, max_group=1),
-    "one_row": TINY.replace(multipliers=32, max_dim=4, max_tokens=8, slots=8),
-    "wide": TINY.replace(max_dim=8, max_tokens=512, slots=2, max_group=2, operand_bits=16),
-    "many_slots": TINY.replace(multipliers=8, max_dim=8, slots=64, max_group=8),
+    "four": TINY,
+    "one slice": TINY.replace(multipliers=4, max_dim=4, max_tokens=32, slots=2, max_group=2, channels=1),
+    "one row": TINY.replace(multipliers=32, max_tokens=8, channels=4),
+    "many slots": TINY.replace(multipliers=8, max_dim=8, slots=64, max_group=8, operand_bits=16, max_tokens=512),
 }
 
 
-def lengths(rng, c: SpAttenConfig, number: int) -> list[int]:
-    top = min(c.max_tokens, 100)
-    return [rng.choice([1, 2, c.lanes, top, rng.randint(1, top), rng.randint(1, min(top, 9))]) for _ in range(number)]
+@cache
+def block_of(name: str) -> Block:
+    return Block(Softmax, CONFIGS[name])
 
 
-def gangs(driver: Driver, sizes: list[int], group: int, **kw) -> list[list]:
-    """Vectors in gangs of up to `group` of the same length."""
-    return [[driver.vector(n, **kw) for _ in range(driver.rng.randint(1, group))] for n in sizes]
+@pytest.mark.parametrize("threshold", [0, 4096, 700])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_equals_golden_under_stalls(name, threshold):
+    rng, block, c = numbers("softmax", name, threshold), block_of(name), CONFIGS[name]
+    block.reset()
+    flats = 0
+    for out, decided, scores in ((0.0, 0.0, 0.0), (0.9, 0.0, 0.0), (0.2, 0.95, 0.5)):
+        block.receive("o", stall=out, seed=int(rng.integers(1, 1000)))
+        block.receive("decided", stall=decided, seed=int(rng.integers(1, 1000)))
+        block.receive("free")
+        driver = Driver(block, c, rng, threshold)
+        vectors = [draw(rng, c, n, lengths(rng, c), bool(rng.random() < 0.6)) for n in range(30)]
+        driver.run(vectors, limit=60_000, stall=scores)
+        flats += driver.flats
+    assert (flats > 0) == (threshold > 0) or threshold == 700
 
 
-async def bench_of(dut) -> Bench:
-    bench = Bench(dut, ["meta", "i"], ["o", "flat", "free"])
-    dut.job.value = 0
-    dut.scale.value = 0
-    await bench.start()
-    return bench
-
-
-@cocotb.test()
-async def equals_golden_under_stalls(dut):
-    c = CONFIGS[params()["config"]]
-    bench = await bench_of(dut)
-    for dim_log2 in range(len(c.dims)):
-        for threshold in (0, 4096, 700):
-            bench.receive("free")
-            bench.receive("flat", stall=0.7)
-            bench.receive("o", stall=bench.rng.choice([0.0, 0.3, 0.9]))
-            driver = Driver(bench, c, {"dim_log2": dim_log2, "threshold": threshold}, shuffle=True)
-            bench.sources["i"].stall = bench.rng.choice([0.0, 0.5])
-            work = gangs(driver, lengths(bench.rng, c, 8 + 24 // c.max_group), c.max_group)
-            await driver.run(work, limit=60_000)
-            assert driver.flats or threshold != 4096
-            assert not (driver.flats and threshold == 0)
-
-
-@cocotb.test()
-async def short_vectors_wait_for_a_slow_output(dut):
+def test_short_vectors_wait_for_a_slow_output():
     """Vectors of one score, more than are counted inside: pass 2 begins none that has no place in front of pass 3."""
-    c = CONFIGS[params()["config"]]
-    bench = await bench_of(dut)
-    for name in ("flat", "free"):
-        bench.receive(name)
-    bench.receive("o", stall=0.98)
-    driver = Driver(bench, c, {"dim_log2": 0, "threshold": 0}, shuffle=False)
-    await driver.run(gangs(driver, [1] * (2 * Softmax(c).vectors_inside), 1), limit=60_000)
+    rng, block, c = numbers("slow"), block_of("four"), TINY
+    block.reset()
+    block.receive("o", stall=0.98)
+    block.receive("decided")
+    block.receive("free")
+    one = np.eye(c.slices, dtype=int)
+    count = 2 * block.component.vectors_inside
+    Driver(block, c, rng, 0).run([draw(rng, c, n, one[n % c.slices], False) for n in range(count)], limit=60_000)
 
 
-@cocotb.test()
-async def timing_without_stalls(dut):
-    """Every probability row leaves in the cycle that three passes of 1 row per cycle allow."""
-    c = CONFIGS[params()["config"]]
-    bench = await bench_of(dut)
-    softmax = Softmax(c)
-    for dim_log2 in range(len(c.dims)):
-        for sizes in (lengths(bench.rng, c, 40), [1] * 80, [min(c.max_tokens, 64)] * 6):
-            out = bench.receive("o")
-            bench.receive("flat")
-            bench.receive("free")
-            driver = Driver(bench, c, {"dim_log2": dim_log2, "threshold": 0}, shuffle=False)
-            work = gangs(driver, sizes, 1)
-            await driver.run(work, limit=60_000)
-            want = []
-            read_end = out_end = 0
-            for cycle, rows, _ in driver.lengths_in:
-                read = max(cycle + softmax.slots.latency + VectorReader.LOOKUP, read_end)
-                read_end = read + rows
-                start = max(read_end - 1 + softmax.pass_2, out_end)
-                out_end = start + rows
-                want += [start + r + Normalise.LATENCY for r in range(rows)]
-            assert out.cycles == want
-            first, rows, _ = driver.lengths_in[0]
-            assert out.cycles[0] - first == softmax.latency(rows)
-            if c.slots == 64:
-                # Enough slots to keep pass 1 busy all the time: no idle cycle at the input.
-                taken = bench.sources["i"].cycles
-                assert taken[-1] - taken[0] == len(taken) - 1
-                if set(sizes) == {1}:
-                    assert out.cycles[-1] - out.cycles[0] == len(sizes) - 1
-
-
-@cocotb.test()
-async def reset_in_the_middle(dut):
-    c = CONFIGS[params()["config"]]
-    bench = await bench_of(dut)
-    for name in ("o", "flat", "free"):
-        bench.receive(name, stall=0.8 if name == "o" else 0)
-    driver = Driver(bench, c, {"dim_log2": 0, "threshold": 2000}, shuffle=True)
+def test_reset_in_the_middle():
+    rng, block, c = numbers("reset"), block_of("four"), TINY
+    block.reset()
+    block.receive("o", stall=0.8)
+    for name in ("decided", "free"):
+        block.receive(name)
     with pytest.raises(AssertionError, match="cycle limit"):
-        await driver.run(gangs(driver, lengths(bench.rng, c, 40), 1), limit=90)
-    for name, port in bench.inputs.items():
-        bench.send(name, [])
-        port.valid.value = 0
-    await bench.reset()
-    for name in ("o", "flat", "free"):
-        bench.receive(name)
-    driver = Driver(bench, c, {"dim_log2": 0, "threshold": 2000}, shuffle=True)
-    await driver.run(gangs(driver, lengths(bench.rng, c, 10), 1), limit=10_000)
+        Driver(block, c, rng, 2000).run([draw(rng, c, n, lengths(rng, c), True) for n in range(40)], limit=90)
+    block.reset()
+    for name in ("o", "decided", "free"):
+        block.receive(name)
+    Driver(block, c, rng, 2000).run([draw(rng, c, n, lengths(rng, c), True) for n in range(20)], limit=10_000)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_softmax(config):
-    run_bench(Softmax(CONFIGS[config]), __name__, params={"config": config})
+@pytest.mark.parametrize("kind", ["any", "one key", "long"])
+def test_timing_without_stalls(kind):
+    """Every probability row leaves in the cycle that three passes of one row per cycle allow."""
+    rng, block, c = numbers("timing", kind), block_of("many slots"), CONFIGS["many slots"]
+    block.reset()
+    for name in ("o", "decided", "free"):
+        block.receive(name)
+    Driver(block, c, rng, 0)
+    keys = {"any": lambda n: lengths(rng, c, 40), "one key": lambda n: np.array([1, 0]),
+            "long": lambda n: np.array([30, 30])}[kind]
+    vectors = [draw(rng, c, n, keys(n), False) for n in range(c.slots)]
+    block.send("meta", {"slot": np.arange(c.slots), "keys": np.array([v.keys for v in vectors]),
+                        "tag": {"query": np.arange(c.slots)}})
+    block.idle(c.slots + 5)
+    owner = []
+    for s in range(c.slices):
+        rows = [np.arange(v.keys[s]) for v in vectors]
+        slots = np.repeat(np.arange(c.slots), [len(r) for r in rows])
+        owner.append(slots)
+        block.send(f"i__{s}", {"score": np.concatenate([v.msb[s] for v in vectors]), "slot": slots,
+                               "row": np.concatenate(rows)})
+    total = sum(len(v.live) for v in vectors)
+    block.run(20_000, o=total)
+    done = np.zeros(c.slots, dtype=int)
+    for s in range(c.slices):
+        came = block.taken(f"i__{s}")
+        assert came.bubbles == 0
+        np.maximum.at(done, owner[s], came.cycles)
+    softmax = block.component
+    want: list[int] = []
+    ready = read_end = out_end = 0
+    order = np.lexsort((np.arange(c.slots), done))
+    for slot in order:
+        rows = len(vectors[slot].live)
+        ready = max(int(done[slot]) + softmax.slots.latency, ready + 1)
+        read_end = max(ready + VectorReader.LOOKUP, read_end) + rows
+        start = max(read_end - 1 + softmax.pass_2, out_end)
+        out_end = start + rows
+        want += [start + r + Normalise.LATENCY for r in range(rows)]
+    out = block.taken("o")
+    assert out.columns()["tag"]["query"].tolist() == np.repeat(order, [len(vectors[s].live) for s in order]).tolist()
+    assert out.cycles.tolist() == want
+    assert out.cycles[0] - done.min() == softmax.latency(len(vectors[order[0]].live))
+    if kind == "one key":
+        assert out.bubbles == 0

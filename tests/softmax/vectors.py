@@ -1,8 +1,8 @@
-"""Plays sequencer and Q×K to a Softmax: hands out slots, sends score rows, replays flat rows, checks the rest."""
+"""Plays walker and Q×K to a Softmax: hands out slots, sends scores of every slice, replays flat vectors, checks the
+rest."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,199 +11,199 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.scales import score_scale
 from spatten_hw.sim.golden import decision
 from spatten_hw.sim.golden.softmax import softmax
-from spatten_hw.sim.testbench import Bench, pack, unpack
-from spatten_hw.stream.job_layouts import job_layout, scale_layout
-from spatten_hw.stream.layouts import prob_row, score_row, slot_meta
+from spatten_hw.sim.harness.block import Block
 
 
 @dataclass
 class Vector:
-    """One work item: MSB scores and what an LSB pass adds."""
+    """One work item: MSB scores and what an LSB pass adds, by slice; `progressive`; `number` is in its tag."""
 
-    msb: np.ndarray
-    lsb: np.ndarray
-    tag: dict
+    msb: list[np.ndarray]
+    lsb: list[np.ndarray]
+    tag: dict[str, int]
     progressive: bool
     slot: int = -1
     replayed: bool = False
+    flat: bool = False
+    left: int = 0
+
+    @property
+    def keys(self) -> np.ndarray:
+        return np.array([len(s) for s in self.msb])
+
+    @property
+    def live(self) -> np.ndarray:
+        """Bool [rows, S]."""
+        return np.arange(self.keys.max())[:, None] < self.keys
+
+    def scores(self) -> np.ndarray:
+        """In vector order: by row, then by slice."""
+        parts = [m + low for m, low in zip(self.msb, self.lsb, strict=True)] if self.replayed else self.msb
+        table = np.zeros(self.live.shape, dtype=np.int64)
+        for s, part in enumerate(parts):
+            table[:len(part), s] = part
+        return table[self.live]
+
+
+def lengths(rng: np.random.Generator, c: SpAttenConfig, most: int = 100) -> np.ndarray:
+    """Keys of every slice: as in a prompt, or any."""
+    kind = rng.integers(0, 4)
+    if kind == 0:
+        n = int(rng.integers(1, min(most, c.max_tokens) + 1))
+        return np.array([(n - s + c.slices - 1) // c.slices for s in range(c.slices)])
+    top = min(c.max_rows, -(-most // c.slices))
+    keys = rng.integers(0, top + 1, c.slices)
+    if kind == 1:
+        keys[:] = 0
+    if kind == 2:
+        keys[:] = top
+    keys[rng.integers(0, c.slices)] = rng.integers(1, top + 1)
+    return keys
+
+
+def draw(rng: np.random.Generator, c: SpAttenConfig, number: int, keys: np.ndarray, progressive: bool) -> Vector:
+    limit = 1 << (c.score_bits - 1)
+    msb_limit, n = limit - (limit >> 3), int(keys.sum())
+    kind = rng.integers(0, 5)
+    spread = [msb_limit, msb_limit >> 6, 1, 40, 1][kind]
+    msb = rng.integers(-spread, spread, n)
+    if kind == 2:
+        msb[:] = rng.integers(-msb_limit, msb_limit)
+    if kind == 4:
+        msb[rng.integers(0, n)] = msb_limit
+    small = int(rng.choice([limit >> 3, 3]))
+    lsb = rng.integers(-small, small, n)
+    tag = {"query": number % c.max_tokens, "head": number // c.max_tokens % c.max_heads,
+           "kv_head": number // c.max_tokens // c.max_heads, "half": int(rng.integers(0, 2)),
+           "stream": int(rng.integers(0, 2)), "refetched": int(not progressive and rng.random() < 0.3),
+           "item": int(rng.integers(0, c.items)), "gang": int(rng.integers(0, c.max_group + 1))}
+    cuts = np.cumsum(keys)[:-1]
+    return Vector(np.split(msb, cuts), np.split(lsb, cuts), tag, progressive)
 
 
 class Driver:
-    """Runs vectors through the device; outputs are compared as they come."""
+    """Runs vectors through the device a few cycles at a time, as its answers allow."""
 
-    def __init__(self, bench: Bench, c: SpAttenConfig, job: dict, shuffle: bool):
-        self.bench, self.c, self.shuffle = bench, c, shuffle
-        self.rng = bench.rng
-        self.job = job
-        self.lanes = c.lanes >> job["dim_log2"]
-        self.scales = [score_scale(2.0 ** self.rng.uniform(-18, -2)) for _ in range(c.max_heads)]
-        self.scale_words = [pack(scale_layout(), {"score_mant": m, "score_pre": p, "score_post": q,
-                                                  "out_mant": 0, "out_shift": 0}) for m, p, q in self.scales]
-        self.layout = score_row(c)
+    def __init__(self, block: Block, c: SpAttenConfig, rng: np.random.Generator, threshold: int):
+        self.block, self.c, self.rng, self.threshold = block, c, rng, threshold
+        self.scales = [score_scale(2.0 ** rng.uniform(-18, -2)) for _ in range(c.max_heads)]
+        mant, pre, post = (np.array(column) for column in zip(*self.scales, strict=True))
+        block.lookup("scale_head", "scale", {"score_mant": mant, "score_pre": pre, "score_post": post})
+        block.set(job={"threshold": threshold})
         self.owner: list[Vector | None] = [None] * c.slots
-        self.next_slot = 0
-        self.sending: list[deque[int]] = []
-        self.expected: list[tuple[int, dict]] = []
-        self.flats: list[int] = []
-        self.seen_out = self.seen_flat = self.seen_free = self.seen_in = 0
-        self.may_free: set[int] = set()
-        self.lengths_in: list[tuple[int, int, bool]] = []
-        for name in ("i", "meta"):
-            bench.send(name, [])
+        self.pending: list[list[tuple[Vector, int, int, bool]]] = [[] for _ in range(c.slices)]
+        self.may_free: list[bool] = [False] * c.slots
+        self.want: dict[tuple[int, int, int], tuple[Vector, np.ndarray]] = {}
+        self.flats = self.seen_decided = self.seen_free = self.seen_rows = 0
 
-    # -- vectors ----------------------------------------------------------------------------------------
+    def send_scores(self, stall: float) -> None:
+        """Offers each slice some of its scores, in any order or one vector after the other."""
+        mix = self.rng.random() < 0.7
+        self.offered = []
+        for s, queue in enumerate(self.pending):
+            if mix:
+                queue[:] = [queue[at] for at in self.rng.permutation(len(queue))]
+            part = queue[:16]
+            self.offered.append(part)
+            values = [(v.lsb if replay else v.msb)[s][row] for v, _, row, replay in part]
+            self.block.send(f"i__{s}", {
+                "score": np.array(values, dtype=np.int64),
+                "slot": np.array([slot for _, slot, _, _ in part], dtype=int),
+                "row": np.array([row for _, _, row, _ in part], dtype=int),
+                "replay": np.array([replay for *_, replay in part], dtype=int)} if part else [], stall=stall,
+                seed=int(self.rng.integers(1, 1000)))
 
-    def vector(self, n: int, progressive: bool | None = None) -> Vector:
-        rng, c = self.rng, self.c
-        limit = 1 << (c.score_bits - 1)
-        kind = rng.randrange(5)
-        msb_limit = limit - (limit >> 3)
-        spread = [msb_limit, msb_limit >> 6, 1, 40, 1][kind]
-        msb = np.array([rng.randint(-spread, spread - 1) for _ in range(n)], dtype=np.int64)
-        if kind == 2:
-            msb[:] = rng.randint(-msb_limit, msb_limit)
-        if kind == 4:
-            msb[rng.randrange(n)] = msb_limit
-        small = [limit >> 3, 3][rng.randrange(2)]
-        lsb = np.array([rng.randint(-small, small - 1) for _ in range(n)], dtype=np.int64)
-        tag = {"head": rng.randrange(c.max_heads), "kv_head": rng.randrange(c.max_heads),
-               "query": rng.randrange(c.max_tokens), "half": rng.randrange(2), "stream_v": rng.randrange(2),
-               "refetched": 0}
-        return Vector(msb, lsb, tag, rng.random() < 0.6 if progressive is None else progressive)
+    def sent_scores(self) -> None:
+        """Forgets what went; a vector's last score decides what is expected of it."""
+        for s, part in enumerate(self.offered):
+            for vector, *_ in part[:self.block.taken(f"i__{s}").fired]:
+                vector.left -= 1
+                if vector.left == 0:
+                    self.complete(vector)
+            del self.pending[s][:self.block.taken(f"i__{s}").fired]
 
-    def result(self, v: Vector) -> tuple[np.ndarray, int]:
-        scores = v.msb + v.lsb if v.replayed else v.msb
+    def complete(self, v: Vector) -> None:
+        scores = v.scores()
         probs, pmax = softmax(scores, len(scores), *self.scales[v.tag["head"]], self.c.max_tokens)
-        return probs, int(pmax)
+        v.flat = bool(v.progressive and not v.replayed and decision.flat(int(pmax), self.threshold))
+        self.flats += v.flat
+        if v.flat and not v.tag["stream"]:
+            # A prompt's query: it would come again as a new vector.
+            self.may_free[v.slot] = True
+        if not v.flat:
+            self.may_free[v.slot] = True
+            self.want[v.tag["query"], v.tag["head"], v.tag["kv_head"]] = v, probs
 
-    # -- sending ----------------------------------------------------------------------------------------
-
-    def rows(self, v: Vector) -> deque[int]:
-        """Packed score rows; don't-care lanes hold garbage."""
-        c, lay = self.c, self.layout
-        scores = v.lsb if v.replayed else v.msb
-        mask = (1 << c.score_bits) - 1
-        out: deque[int] = deque()
-        total = -(-len(scores) // self.lanes)
-        for row in range(total):
-            part = scores[row * self.lanes:(row + 1) * self.lanes]
-            word = self.rng.getrandbits(c.lanes * c.score_bits)
-            for lane, s in enumerate(part):
-                at = lane * c.score_bits
-                word = word & ~(mask << at) | (int(s) & mask) << at
-            for name, value in (("count", len(part)), ("last", row == total - 1), ("row", row),
-                                ("slot", v.slot), ("replay", v.replayed)):
-                word |= int(value) << lay[name].offset
-            out.append(word)
-        return out
-
-    def place(self, gang: list[Vector]) -> bool:
-        """Hands out slots to a gang if they are free, in ring order."""
-        slots = [(self.next_slot + n) % self.c.slots for n in range(len(gang))]
-        if any(self.owner[s] is not None for s in slots):
-            return False
-        for v, s in zip(gang, slots, strict=True):
-            v.slot, self.owner[s] = s, v
-            self.bench.sources["meta"].items.append(pack(slot_meta(self.c), {
-                "slot": s, "keys": len(v.msb), "progressive": int(v.progressive), "tag": v.tag}))
-        self.next_slot = (self.next_slot + len(gang)) % self.c.slots
-        return True
-
-    def feed(self) -> None:
-        """Keeps a few rows queued at `i`, interleaved at random or round robin."""
-        source = self.bench.sources["i"]
-        while self.sending and len(source.items) - source.at < 2:
-            rows = self.sending.pop(self.rng.randrange(len(self.sending)) if self.shuffle else 0)
-            source.items.append(rows.popleft())
-            if rows:
-                self.sending.append(rows)
-
-    # -- checking ---------------------------------------------------------------------------------------
-
-    def watch(self) -> None:
-        self.head_now = int(self.bench.dut.scale_head.value)
-        self.busy_now = int(self.bench.dut.busy.value)
-
-    def taken_rows(self) -> None:
-        """Notes vectors whose last row was accepted: that is the order of results."""
-        source = self.bench.sources["i"]
-        while self.seen_in < len(source.cycles):
-            word, cycle = source.items[self.seen_in], source.cycles[self.seen_in]
-            self.seen_in += 1
-            row = {name: word >> self.layout[name].offset for name in ("last", "slot")}
-            if not row["last"] & 1:
-                continue
-            slot = row["slot"] & ((1 << self.c.slot_bits) - 1)
-            v = self.owner[slot]
-            assert v is not None
-            probs, pmax = self.result(v)
-            rows = -(-len(probs) // self.c.lanes)
-            flat = v.progressive and not v.replayed and bool(decision.flat(pmax, self.job["threshold"]))
-            self.lengths_in.append((cycle, rows, flat))
-            if flat:
-                self.flats.append(slot)
-                continue
-            self.may_free.add(slot)
-            tag = dict(v.tag)
-            if v.replayed:
-                tag["refetched"] = tag["stream_v"] = 1
-            for r in range(rows):
-                part = probs[r * self.c.lanes:(r + 1) * self.c.lanes].tolist()
-                self.expected.append((len(part), {"probs": part, "last": int(r == rows - 1), "tag": tag}))
+    def queue(self, v: Vector) -> None:
+        v.left = int(v.keys.sum())
+        for s, keys in enumerate(v.keys):
+            self.pending[s] += [(v, v.slot, row, v.replayed) for row in self.rng.permutation(keys).tolist()]
 
     def check(self) -> None:
-        """Compares what came out since the last call."""
-        out, flat, free = (self.bench.sinks[n] for n in ("o", "flat", "free"))
-        while self.seen_out < len(out.items):
-            got = unpack(prob_row(self.c), out.items[self.seen_out])
-            count, want = self.expected[self.seen_out]
-            assert got["count"] == count, (self.seen_out, got, want)
-            got["probs"] = got["probs"][:count]
-            assert {k: got[k] for k in want} == want, (self.seen_out, got, want)
-            self.seen_out += 1
-        while self.seen_flat < len(flat.items):
-            slot = flat.items[self.seen_flat]
-            assert self.seen_flat < len(self.flats) and slot == self.flats[self.seen_flat], "unexpected flat"
-            v = self.owner[slot]
-            assert v is not None
-            v.replayed = True
-            self.sending.append(self.rows(v))
-            self.seen_flat += 1
-        while self.seen_free < len(free.items):
-            slot = free.items[self.seen_free]
-            assert slot in self.may_free, f"slot {slot} freed too early or twice"
-            self.may_free.remove(slot)
-            self.owner[slot] = None
-            self.seen_free += 1
+        """What has come out since the last time."""
+        block, c = self.block, self.c
+        decided = block.taken("decided")
+        if decided.fired > self.seen_decided:
+            columns = decided.columns()
+            for at in range(self.seen_decided, decided.fired):
+                v = self.owner[columns["slot"][at]]
+                assert v.progressive and not v.replayed and bool(columns["flat"][at]) == v.flat
+                for name, value in v.tag.items():
+                    assert columns["tag"][name][at] == value, name
+                if v.flat and v.tag["stream"]:
+                    v.replayed = True
+                    self.queue(v)
+            self.seen_decided = decided.fired
+        free = block.taken("free")
+        for slot in free.columns()["slot"][self.seen_free:].tolist():
+            assert self.may_free[slot], f"slot {slot} is freed too early, or twice"
+            self.may_free[slot], self.owner[slot] = False, None
+        self.seen_free = free.fired
+        out = block.taken("o")
+        columns = out.columns() if out.fired > self.seen_rows else None
+        while self.seen_rows < out.fired:
+            tags, at = columns["tag"], self.seen_rows
+            v, probs = self.want[tags["query"][at], tags["head"][at], tags["kv_head"][at]]
+            rows = len(v.live)
+            if at + rows > out.fired:
+                return
+            want = np.zeros(v.live.shape, dtype=np.int64)
+            want[v.live] = probs
+            part = slice(at, at + rows)
+            assert np.array_equal(columns["probs"][part], want)
+            assert np.array_equal(columns["live"][part], v.live @ (1 << np.arange(c.slices)))
+            assert columns["last"][part].tolist() == [0] * (rows - 1) + [1]
+            for name, value in (v.tag | ({"refetched": 1} if v.replayed else {})).items():
+                assert (tags[name][part] == value).all(), name
+            del self.want[v.tag["query"], v.tag["head"], v.tag["kv_head"]]
+            self.seen_rows += rows
 
-    async def run(self, gangs: list[list[Vector]], limit: int) -> None:
-        """All gangs through the device, then quiet."""
-        bench = self.bench
-        bench.dut.job.value = pack(job_layout(self.c), self.job)
-        pending = deque(gangs)
-        waiting: deque[tuple[int, list[Vector]]] = deque()
-        first = bench.cycle
-        meta = bench.sources["meta"]
-        while True:
-            # Vectors whose meta has gone may start.
-            while waiting and waiting[0][0] <= meta.at and (self.shuffle or not self.sending):
-                gang = waiting.popleft()[1]
-                self.sending += [self.rows(v) for v in gang]
-            while pending and self.place(pending[0]):
-                waiting.append((len(meta.items), pending.popleft()))
-            self.feed()
-            idle = not (pending or waiting or self.sending or any(o is not None for o in self.owner))
-            if idle and len(bench.sinks["o"].items) >= len(self.expected):
-                break
-            assert bench.cycle - first < limit, f"cycle limit {limit}: {bench.state()}"
-            await bench.step(self.watch)
-            bench.dut.scale.value = self.scale_words[self.head_now]
-            self.taken_rows()
+    def run(self, vectors: list[Vector], limit: int, stall: float = 0.0) -> None:
+        """All vectors through the device, then quiet; the outputs' stalls are as `receive` was told before."""
+        block, first = self.block, self.block.cycle
+        waiting = list(vectors)
+        while waiting or any(self.owner) or self.want:
+            assert block.cycle - first < limit, f"cycle limit {limit}"
+            placed = []
+            free = [s for s, owner in enumerate(self.owner) if owner is None]
+            for slot in free[:int(self.rng.integers(0, 5))]:
+                if waiting:
+                    v = waiting.pop(0)
+                    v.slot, self.owner[slot] = slot, v
+                    placed.append(v)
+            block.send("meta", {
+                "slot": np.array([v.slot for v in placed], dtype=int),
+                "keys": np.array([v.keys for v in placed], dtype=int).reshape(len(placed), self.c.slices),
+                "progressive": np.array([v.progressive for v in placed], dtype=int),
+                "tag": {name: np.array([v.tag[name] for v in placed], dtype=int) for name in
+                        ("query", "head", "kv_head", "half", "stream", "refetched", "item", "gang")}} if placed else [])
+            self.send_scores(stall)
+            block.idle(int(self.rng.integers(5, 20)))
+            self.sent_scores()
+            for v in placed:
+                self.queue(v)
             self.check()
-        for _ in range(30):
-            await bench.step(self.watch)
-            self.check()
-        assert len(bench.sinks["o"].items) == len(self.expected) and not self.may_free
-        assert self.seen_flat == len(self.flats)
-        assert not self.busy_now, "busy after everything has left"
-
+        block.idle(20)
+        self.check()
+        assert not any(self.may_free)
+        assert block.get("busy") == 0, "busy after everything has left"

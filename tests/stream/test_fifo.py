@@ -33,6 +33,6 @@ async def one_payload_per_cycle(dut):
     assert out.cycles == [c + fifo_latency(params()["depth"]) for c in source.cycles]
 
 
-@pytest.mark.parametrize("depth", [1, 2, 5, 64])
-def test_fifo(depth):
-    run_bench(StreamFifo(8, depth), __name__, params={"depth": depth})
+@pytest.mark.parametrize("depth, wide", [(1, 0), (2, 0), (5, 0), (64, 0), (2, 8), (3, 5), (12, 8)])
+def test_fifo(depth, wide):
+    run_bench(StreamFifo(8, depth, wide=wide), __name__, params={"depth": depth})

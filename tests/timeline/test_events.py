@@ -32,16 +32,33 @@ def threads(timeline):
     return found
 
 
+def walk(cycle, slot, members, kv_head=0, lsb=0):
+    return span("k_walk", cycle, kv_head=kv_head, slot=slot, members=members, lsb=lsb)
+
+
 def test_a_gang_spreads_over_threads():
-    inside = [meta(11, 0, 0), meta(12, 1, 1), span("scores", 20, 28, 4, slot=0, replay=0),
-              span("scores", 21, 29, 4, slot=1, replay=0), meta(31, 0, 2),
-              span("scores", 40, 44, 4, slot=0, replay=0)]
+    """Two queries share the rows of K from the last slot to the first one; then one of them again, with LSBs."""
+    inside = [meta(11, 3, 0), meta(12, 0, 1), walk(20, 3, 0b11), span("free", 28, slot=3),
+              span("flat", 29, slot=0, flat=1), meta(31, 1, 2), walk(32, 0, 0b1, lsb=1), span("free", 40, slot=0),
+              walk(41, 1, 0b1, 1), span("free", 50, slot=1)]
     found = threads(build(QUAD, job(10, 60, *inside, generate=1), names=[(3, 1)]))
-    assert found == {"sequencer": ["S3 L1"], "Q×K": ["S3 L1 h0", "S3 L1 h2"], "Q×K (2)": ["S3 L1 h1"]}
+    assert found["Q×K"] == ["S3 L1 h0", "S3 L1 h1 LSB", "S3 L1 h2"] and found["Q×K (2)"] == ["S3 L1 h1"]
+    assert found["fetch K"] == ["S3 L1 kv0 K", "S3 L1 kv0 K LSB", "S3 L1 kv1 K"]
+    assert found["decision"] == ["S3 L1 h1 flat"]
+
+
+def test_a_flat_query_of_a_prompt_comes_again():
+    inside = [meta(11, 2, 0, 5), span("score_cmd", 12, slot=2, keys=9), span("flat", 20, slot=2, flat=1),
+              span("free", 21, slot=2), meta(22, 3, 1, 6), span("score_cmd", 23, slot=3, keys=9),
+              span("flat", 30, slot=3, flat=0), span("free", 31, slot=3),
+              meta(32, 0, 0, 5), span("score_cmd", 33, slot=0, keys=9), span("free", 40, slot=0)]
+    found = threads(build(QUAD, job(10, 60, *inside)))
+    assert found["Q×K"] == ["job 0 h0 q5", "job 0 h1 q6", "job 0 h0 q5 LSB"]
+    assert found["decision"] == ["job 0 h0 q5 flat"]
 
 
 def test_a_slot_belongs_to_whom_it_was_given_last():
-    inside = [meta(11, 2, 0, 5), span("free", 20, slot=2), meta(21, 2, 1, 6), span("flat", 33, slot=2),
+    inside = [meta(11, 2, 0, 5), span("free", 20, slot=2), meta(21, 2, 1, 6), span("flat", 33, slot=2, flat=1),
               span("free", 50, slot=2)]
     timeline = build(QUAD, job(10, 60, *inside))
     found = threads(timeline)
@@ -56,24 +73,25 @@ def test_a_job_begins_when_it_is_taken():
 
 
 def test_reset_forgets_what_was_under_way():
-    lost = [span("jobs", 5, tag=0, error=0, generate=0), meta(6, 0), span("k_cmd", 7, kv_head=3, rows=4, lsb=0, fill=1),
-            span(RESET, 9)]
-    kept = job(20, 40, span("k_cmd", 21, kv_head=1, rows=4, lsb=0, fill=1), span("k_rows", 25, 30, 4, fill=1))
+    def fill(cycle, kv_head):
+        return Span("fill", cycle - 4, cycle, 1, 0, {"kv_head": kv_head, "rows": 4, "value": 0, "lsb": 0})
+
+    lost = [span("jobs", 5, tag=0, error=0, generate=0), meta(6, 0), fill(8, 3),
+            span("score_cmd", 9, slot=0, keys=4), span(RESET, 10)]
+    kept = job(20, 40, fill(26, 1), span("free", 30, slot=0))
     timeline = build(QUAD, lost + kept)
     (only,) = timeline.jobs
-    assert only.first == 20
+    assert only.first == 20 and {e.unit for e in only.events} == {"sequencer", "fetch K"}
     (rows,) = [e for e in only.events if e.unit == "fetch K"]
-    assert (only.label(rows), rows.extra) == ("job 0 kv1 K fill", {"asked": 21})
+    assert (only.label(rows), rows.extra) == ("job 0 kv1 K fill", {"keys": 4})
 
 
 def test_recording_that_begins_late_still_has_events():
     """Vectors whose command was not seen have no item, not a wrong one."""
-    late = job(10, 60, span("scores", 20, 24, 4, slot=1, replay=0), span("k_rows", 20, 22, 3, fill=0),
-               span("q_rows", 21, slot=0), span("free", 30, slot=1), span("pruned", 35, error=0),
-               span("beats", 40, 44, 5), span("v_rows", 45, 47, fill=0))
+    late = job(10, 60, walk(20, 1, 0b1, 3), span("free", 30, slot=1), span("pruned", 35, error=0),
+               span("beats", 40, 44, 5))
     found = threads(build(QUAD, late))
-    assert found == {"sequencer": ["job 0"], "Q×K": ["job 0"], "fetch K": ["job 0 K"], "fetch Q": ["job 0"],
-                     "write": ["job 0"], "fetch V": ["job 0 V"]}
+    assert found == {"sequencer": ["job 0"], "Q×K": ["job 0"], "fetch K": ["job 0 kv3 K"], "write": ["job 0"]}
 
 
 def test_what_was_dropped_is_said():

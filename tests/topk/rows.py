@@ -1,4 +1,4 @@
-"""`topk_row` payloads to and from integers, and vectors worth trying."""
+"""Vectors worth trying, as rows with live lanes, and what an engine must answer."""
 
 from __future__ import annotations
 
@@ -6,77 +6,85 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatten_hw.sim.golden.topk import topk_indices
+from spatten_hw.sim.golden.topk import topk_mask
+from spatten_hw.sim.harness.block import Block
 
 
-@dataclass(frozen=True)
-class RowFormat:
-    """The fields of `layouts.topk_row`, lowest first."""
+@dataclass
+class Vector:
+    """Live keys in order, and the rows they are in: `live` bool [rows, lanes]."""
 
-    lanes: int
-    key: int
-    payload: int
-    tag: int
-    count: int
-
-    def pack(self, keys, payloads, last, k, tag) -> int:
-        word, at = 0, 0
-        for values, width in ((keys, self.key), (payloads, self.payload)):
-            for j, v in enumerate(values):
-                word |= int(v) << (at + j * width)
-            at += self.lanes * width
-        for v, width in ((len(keys), self.lanes.bit_length()), (last, 1), (k, self.count), (tag, self.tag)):
-            word |= int(v) << at
-            at += width
-        return word
-
-    def unpack(self, word: int) -> dict:
-        out, at = {}, 0
-        for name, width, n in (("keys", self.key, self.lanes), ("payloads", self.payload, self.lanes),
-                               ("count", self.lanes.bit_length(), 0), ("last", 1, 0),
-                               ("k", self.count, 0), ("tag", self.tag, 0)):
-            mask = (1 << width) - 1
-            if n:
-                out[name] = [(word >> (at + j * width)) & mask for j in range(n)]
-            else:
-                out[name] = (word >> at) & mask
-            at += width * max(1, n)
-        return out
+    keys: np.ndarray
+    k: int
+    live: np.ndarray
 
 
-def vector_rows(form: RowFormat, keys, payloads, k: int, tag: int) -> list[int]:
-    """A vector as dense input rows; k is noise behind the first row."""
-    noise = (1 << form.count) - 1
-    return [form.pack(keys[a:a + form.lanes], payloads[a:a + form.lanes], a + form.lanes >= len(keys),
-                      k if a == 0 else noise, tag) for a in range(0, len(keys), form.lanes)]
+def dense(n: int, lanes: int) -> np.ndarray:
+    """n keys in as few rows as hold them."""
+    live = np.zeros(-(-n // lanes) * lanes, dtype=bool)
+    live[:n] = True
+    return live.reshape(-1, lanes)
 
 
-def kept(keys, payloads, k: int) -> tuple[list[int], list[int]]:
-    """Keys and payloads the engine must keep."""
-    index = topk_indices(np.asarray(keys, dtype=np.int64), k)
-    return [int(keys[i]) for i in index], [int(payloads[i]) for i in index]
+def ragged(rng: np.random.Generator, n: int, lanes: int, max_rows: int) -> np.ndarray:
+    """n keys anywhere in up to `max_rows` rows, some of which may be dead."""
+    rows = int(rng.integers(-(-n // lanes), max_rows + 1))
+    live = np.zeros(rows * lanes, dtype=bool)
+    live[rng.permutation(rows * lanes)[:n]] = True
+    return live.reshape(-1, lanes)
 
 
-def collect(form: RowFormat, words: list[int]) -> list[tuple[list[int], list[int], int]]:
-    """(keys, payloads, tag) of every output vector; asserts dense rows."""
-    vectors, keys, payloads = [], [], []
-    for word in words:
-        row = form.unpack(word)
-        assert row["count"] == form.lanes or (row["last"] and row["count"] > 0), f"row not dense: {row}"
-        assert row["k"] == 0
-        keys += row["keys"][:row["count"]]
-        payloads += row["payloads"][:row["count"]]
-        if row["last"]:
-            vectors.append((keys, payloads, row["tag"]))
-            keys, payloads = [], []
-    assert not keys, "the final vector has no last row"
-    return vectors
-
-
-def shapes_of_keys(rng, n: int, bits: int) -> list[list[int]]:
+def shapes_of_keys(rng: np.random.Generator, n: int, bits: int) -> list[np.ndarray]:
     """Random, constant, sorted both ways, two-valued and extreme keys."""
     top = (1 << bits) - 1
-    draw = [rng.randrange(top + 1) for _ in range(n)]
-    return [draw, [top] * n, [0] * n, [rng.randrange(top + 1)] * n, sorted(draw), sorted(draw, reverse=True),
-            [rng.choice((1, top)) for _ in range(n)], [min(top, int(rng.expovariate(1) * top / 50)) for _ in range(n)],
-            [top if i == n - 1 else 0 for i in range(n)]]
+    draw = rng.integers(0, top, n, endpoint=True, dtype=np.uint64)
+    same = rng.integers(0, top, endpoint=True, dtype=np.uint64)
+    few = np.minimum(float(min(top, 1 << 60)), rng.exponential(max(1.0, top / 50), n)).astype(np.uint64)
+    return [draw, np.full(n, top, dtype=np.uint64), np.zeros(n, dtype=np.uint64), np.full(n, same),
+            np.sort(draw), np.sort(draw)[::-1], rng.choice(np.array([1, top], dtype=np.uint64), n), few,
+            np.where(np.arange(n) == n - 1, np.uint64(top), np.uint64(0))]
+
+
+def send(block: Block, rng: np.random.Generator, vectors: list[Vector], **stall) -> np.ndarray:
+    """Offers the vectors back to back, noise in dead lanes and in `k` behind the first row. → rows of each."""
+    engine = block.component
+    top = (1 << engine.key_bits) - 1
+    rows = np.array([len(v.live) for v in vectors])
+    live = np.concatenate([v.live for v in vectors])
+    keys = rng.choice(np.array([0, 1, top], dtype=np.uint64), live.shape)
+    keys[live] = np.concatenate([v.keys for v in vectors])
+    ends = np.cumsum(rows)
+    first, last = np.zeros(len(live), dtype=bool), np.zeros(len(live), dtype=bool)
+    last[ends - 1] = True
+    first[ends - rows] = True
+    noise = rng.integers(0, 1 << engine.count_bits, len(live))
+    k = np.where(first, np.repeat([v.k for v in vectors], rows), noise)
+    block.send("i", {"keys": keys, "live": live @ (1 << np.arange(engine.lanes)), "last": last.astype(int), "k": k},
+               **stall)
+    return rows
+
+
+def check(block: Block, vectors: list[Vector]) -> None:
+    """The thresholds taken keep what the golden model keeps."""
+    got = block.taken("o").columns()
+    assert len(got["threshold"]) == len(vectors)
+    for number, (v, bound, quota) in enumerate(zip(vectors, got["threshold"], got["keep_equal"], strict=True)):
+        keys = v.keys.astype(object) if block.component.key_bits > 62 else v.keys.astype(np.int64)
+        equal = keys == int(bound)
+        kept = (keys > int(bound)) | (equal & (np.cumsum(equal) <= int(quota)))
+        want = topk_mask(keys, v.k)
+        assert np.array_equal(kept, want), f"vector {number}: n={len(keys)} k={v.k} got {bound}, {quota}"
+
+
+def run(block: Block, rng: np.random.Generator, vectors: list[Vector], stall_in: float = 0.0,
+        stall_out: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """All vectors through the engine. → cycles of every row, cycles of every threshold."""
+    seed = int(rng.integers(1, 1000))
+    block.receive("o", stall=stall_out, seed=seed + 1)
+    send(block, rng, vectors, stall=stall_in, seed=seed)
+    engine = block.component
+    work = sum(engine.most_cycles(len(v.keys), len(v.live)) + len(v.live) for v in vectors)
+    slow = (1 - stall_in) * (1 - stall_out)
+    block.run(int((work + 400) / slow * 1.5) + 50 * len(vectors), o=len(vectors))
+    check(block, vectors)
+    return block.taken("i").cycles, block.taken("o").cycles

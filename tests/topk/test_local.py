@@ -1,113 +1,184 @@
-"""LocalTopK: payloads from position or list, widening L → P, full rate."""
+"""LocalTopK: every row leaves with exactly the largest probabilities marked, ragged rows, ties, rate and latency."""
 
-import cocotb
+from functools import cache
+
 import numpy as np
 import pytest
 
-from spatten_hw.config import PROB_BITS, SpAttenConfig
-from spatten_hw.sim.golden.topk import topk_indices
-from spatten_hw.sim.testbench import Bench, unpack
-from spatten_hw.sim.testbench.runner import params, run_bench
-from spatten_hw.stream.job_layouts import job_layout
-from spatten_hw.stream.layouts import kept_row, prob_row
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.golden.give_back import ratio
+from spatten_hw.sim.golden.mass import mass_counts
+from spatten_hw.sim.golden.topk import topk_mask
+from spatten_hw.sim.harness.block import Block, LimitError
 from spatten_hw.topk.local import LocalTopK
+from tests.seeds import numbers
 
-SMALL = {"multipliers": 16, "min_dim": 4, "max_dim": 16, "max_tokens": 64, "sram_tokens": 16, "topk_lanes": 4,
-         "channels": 1, "axi_data_bits": 64, "k_ports": 4, "v_ports": 4, "max_heads": 4, "max_group": 2, "slots": 2}
-
-
-def _pack(layout, value) -> int:
-    return layout.const(value).as_value().value
-
-
-class _Local:
-    """Drives the component: list memory outside, job constant per run."""
-
-    def __init__(self, dut):
-        self.dut = dut
-        self.c = SpAttenConfig(**params()["config"])
-        self.bench = Bench(dut, ["probs"], ["kept"])
-
-    async def run(self, lengths, keep, stall_in=0.0, stall_out=0.0):
-        c, bench, dut = self.c, self.bench, self.dut
-        rng = bench.rng
-        alive = sorted(rng.sample(range(1 << c.token_bits), max(lengths)))
-        rows, expected = [], []
-        for n in lengths:
-            probs = [min(4095, int(rng.expovariate(1) * 200)) for _ in range(n)]
-            tag = {"head": rng.randrange(c.max_heads), "query": rng.getrandbits(c.token_bits),
-                   "stream_v": rng.getrandbits(1), "half": rng.getrandbits(1)}
-            for a in range(0, n, c.lanes):
-                part = probs[a:a + c.lanes]
-                rows.append(_pack(prob_row(c), {"probs": part + [rng.getrandbits(PROB_BITS)] * (c.lanes - len(part)),
-                                                "count": len(part), "last": a + c.lanes >= n, "tag": tag}))
-            index = topk_indices(np.array(probs), max(1, keep))
-            expected.append(([probs[i] for i in index],
-                             [alive[i] if tag["stream_v"] else int(i) for i in index],
-                             _pack(prob_row(c)["tag"].shape, tag)))
-        dut.job.value = _pack(job_layout(c), {"keep_values": keep})
-        source = bench.send("probs", rows, stall_in)
-        out = bench.receive("kept", stall_out)
-        total = sum(-(-len(e[0]) // c.topk_lanes) for e in expected)
-        asked, ends_in, before = 0, {i for i, word in enumerate(rows) if unpack(prob_row(c), word)["last"]}, (0, 0)
-        for _ in range(400 * len(rows) + 4000):
-            ids = 0
-            for j in range(c.lanes):
-                at = asked * c.lanes + j
-                ids |= (alive[at] if at < len(alive) else 0) << (j * c.token_bits)
-            dut.list_ids.value = ids
-
-            def watch():
-                nonlocal asked, before
-                asked = int(dut.list_row.value)
-                came, left = before
-                if came > left:
-                    assert int(dut.busy.value), f"{came} vectors came, {left} left"
-                before = (len(ends_in & set(range(len(source.cycles)))),
-                          sum(unpack(kept_row(c), word)["last"] for word in out.items))
-
-            await bench.step(watch)
-            if len(out.items) >= total:
-                break
-        await bench.idle(20)
-        assert not int(dut.busy.value)
-        got, keys, payloads = [], [], []
-        for word in out.items:
-            row = unpack(kept_row(c), word)
-            assert row["count"] == c.topk_lanes or row["last"]
-            keys += row["keys"][:row["count"]]
-            payloads += row["payloads"][:row["count"]]
-            if row["last"]:
-                got.append((keys, payloads, row["tag"]))
-                keys, payloads = [], []
-        assert got == expected
-        return source
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=12, max_tokens=64, sram_tokens=16, topk_lanes=8, channels=2,
+                     axi_data_bits=64, max_heads=4, max_group=2, slots=2, operand_bits=8)
+BUILDS = {
+    "parts": TINY,
+    "line rate": TINY.replace(topk="linerate", topk_lanes=4),
+    "one slice": TINY.replace(multipliers=4, channels=1, max_tokens=16, topk_lanes=4),
+    "queued": TINY.replace(multipliers=4, channels=1, max_tokens=256, topk="linerate", topk_lanes=4),
+    "one row": TINY.replace(multipliers=32, max_tokens=8, sram_tokens=8, topk="linerate", decision_rules=0),
+}
 
 
-@cocotb.test()
-async def selects(dut):
-    local = _Local(dut)
-    top = local.c.max_tokens
-    await local.bench.start()
-    rng = local.bench.rng
-    lengths = [1, top, 2, top - 1] + [rng.randrange(1, top + 1) for _ in range(12)]
-    for keep in (1, 5, top, 0):
-        await local.run(lengths, keep, 0.3, 0.3)
-    await local.run(lengths, 7)
-    await local.run(lengths, 7, 0.0, 0.8)
+@cache
+def block_of(name: str) -> Block:
+    return Block(LocalTopK, BUILDS[name])
 
 
-@cocotb.test()
-async def full_rate(dut):
-    """Where nothing is pruned, L lanes enter every cycle, also from one vector to the next."""
-    local = _Local(dut)
-    await local.bench.start()
-    top = local.c.max_tokens
-    source = await local.run([top, 3, 1, 1, top, top - 1, 2] * 4, top)
-    assert source.cycles[-1] - source.cycles[0] == len(source.cycles) - 1
+def live_rows(rng: np.random.Generator, c: SpAttenConfig, n: int, ragged: bool) -> np.ndarray:
+    """Bool [rows, S]: which slices have a key in each row; slice s has one in rows 0 … keys − 1."""
+    keys = np.array([(n - s + c.slices - 1) // c.slices for s in range(c.slices)])
+    if ragged:
+        keys = rng.integers(0, c.max_rows + 1, c.slices)
+        keys[rng.integers(0, c.slices)] = max(1, int(keys.max()))
+    return np.arange(keys.max())[:, None] < keys
 
 
-@pytest.mark.parametrize("changes", [{}, {"topk_lanes": 8}, {"min_dim": 16, "topk_lanes": 4, "max_tokens": 32}])
-def test_local(changes):
-    config = SMALL | changes
-    run_bench(LocalTopK(SpAttenConfig(**config)), __name__, params={"config": config})
+def like_a_softmax(rng: np.random.Generator, probs: np.ndarray) -> np.ndarray:
+    """Probabilities that sum to about 4096, some vectors of zeros but for a few."""
+    if rng.random() < 0.15:
+        return (rng.random(probs.shape) < 0.1).astype(np.int64)
+    real = np.exp(rng.normal(size=probs.shape) * rng.choice([0.2, 2, 5]))
+    scaled = np.minimum(4095, np.rint(4096 * real / real.sum())).astype(np.int64)
+    return scaled if rng.random() < 0.5 else scaled // 5 * 5
+
+
+def run(block: Block, rng: np.random.Generator, lives: list[np.ndarray], keep: int, stall_in: float = 0.0,
+        stall_out: float = 0.0, share: int = 0, back: int = 0, stall_ratio: float = 0.0
+        ) -> tuple[np.ndarray, np.ndarray]:
+    """`share`, `back`: the job's `mass_share`, `give_back`."""
+    c = block.component.config
+    live = np.concatenate(lives)
+    rows = np.array([len(v) for v in lives])
+    spread = int(rng.choice([2, 6, 4096]))
+    probs = rng.integers(0, spread, live.shape)
+    if rng.random() < 0.3:
+        probs[:] = rng.integers(0, 4096)
+    vector = np.repeat(np.arange(len(lives)), rows)
+    if share or back:
+        for number, shape in enumerate(lives):
+            mine = np.zeros(shape.shape, dtype=np.int64)
+            mine[shape] = like_a_softmax(rng, mine[shape])
+            probs[vector == number] = mine
+    probs[~live] = 0
+    row = np.concatenate([np.arange(n) for n in rows])
+    tags = {"head": rng.integers(0, c.max_heads, len(lives)), "query": rng.integers(0, c.max_tokens, len(lives)),
+            "stream": rng.integers(0, 2, len(lives)), "item": rng.integers(0, c.items, len(lives))}
+    weights = 1 << np.arange(c.slices)
+    last = (row == rows[vector] - 1).astype(int)
+    tag = {name: values[vector] for name, values in tags.items()}
+    block.set(job={"keep_values": keep, "mass_share": share, "give_back": back})
+    block.idle(3)
+    seed = int(rng.integers(1, 1000))
+    if c.decision_rules:
+        block.receive("ratio", stall=stall_ratio, seed=seed + 2)
+    block.receive("kept", stall=stall_out, seed=seed)
+    block.send("probs", {"probs": probs, "live": live @ weights, "last": last, "tag": tag}, stall=stall_in,
+               seed=seed + 1)
+    engine = block.component.engine
+    work = sum(engine.most_cycles(int(v.sum()), -(-len(v) // block.component.wide)) + len(v) for v in lives)
+    if share:
+        work += sum(len(v) + 60 for v in lives)
+    work += 40 * back * len(lives) / (1 - stall_ratio)
+    block.run(int((work + 400) * 1.5 / (1 - stall_in) / (1 - stall_out)), kept=len(live),
+              **({"ratio": len(lives)} if back else {}))
+    block.idle(4)
+    assert block.get("busy") == 0
+    want = np.zeros(live.shape, dtype=bool)
+    for number, shape in enumerate(lives):
+        mine = vector == number
+        kept = np.zeros(shape.shape, dtype=bool)
+        count = max(1, keep)
+        if share:
+            count = min(count, int(mass_counts(probs[mine][shape], share)))
+        kept[shape] = topk_mask(probs[mine][shape], count)
+        want[mine] = kept
+    got = block.taken("kept").columns()
+    assert np.array_equal(got["kept"], want @ weights)
+    assert np.array_equal(got["probs"], probs)
+    assert np.array_equal(got["row"], row) and np.array_equal(got["last"], last)
+    for name, values in tag.items():
+        assert np.array_equal(got["tag"][name], values)
+    if back:
+        ratios = block.taken("ratio").columns()
+        total, used = (np.array([p[vector == n].sum() for n in range(len(lives))]) for p in (probs, probs * want))
+        assert np.array_equal(ratios["item"], tags["item"]) and np.array_equal(ratios["same"], total == used)
+        differs = total != used
+        assert np.array_equal(ratios["r"][differs], ratio(total, used)[differs])
+    elif c.decision_rules:
+        assert not block.taken("ratio").fired
+    return block.taken("probs").cycles, block.taken("kept").cycles
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_marks_the_largest(name):
+    rng, block = numbers("local", name), block_of(name)
+    c = block.component.config
+    for turn in range(12):
+        keep = int(rng.choice([0, 1, 2, 5, c.max_tokens // 2, c.max_tokens]))
+        lengths = [1, c.max_tokens, c.max_tokens - 1, *rng.integers(1, c.max_tokens + 1, 12).tolist()]
+        lives = [live_rows(rng, c, n, rng.random() < 0.5) for n in lengths]
+        stalls = ((0.0, 0.0), (0.4, 0.3), (0.0, 0.8), (0.8, 0.0))[turn % 4]
+        run(block, rng, lives, keep, *stalls)
+
+
+@pytest.mark.parametrize("name", [name for name, c in BUILDS.items() if c.decision_rules])
+def test_decision_rules(name):
+    """By mass, the fewest that reach the share, or as many as are kept by count; the ratio of all to them."""
+    rng, block = numbers("local rules", name), block_of(name)
+    c = block.component.config
+    for turn in range(16):
+        keep = int(rng.choice([1, 2, 5, c.max_tokens // 2, c.max_tokens, c.max_tokens]))
+        share, back = ((1, 0), (1, 1), (0, 1))[turn % 3]
+        share *= int(rng.choice([1, 1000, 2500, 3686, 4096, rng.integers(1, 4097)]))
+        lengths = [1, c.max_tokens, c.max_tokens - 1, *rng.integers(1, c.max_tokens + 1, 12).tolist(), *[1] * 20]
+        lives = [live_rows(rng, c, n, rng.random() < 0.5) for n in lengths]
+        stalls = ((0.0, 0.0), (0.4, 0.3), (0.0, 0.8), (0.8, 0.0))[turn % 4]
+        run(block, rng, lives, keep, *stalls, share=share, back=back, stall_ratio=(0.0, 0.0, 0.9)[turn // 3 % 3])
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_full_rate(name):
+    """Where nothing is pruned, and at line rate always, a row enters and leaves in every cycle."""
+    rng, block = numbers("local rate", name), block_of(name)
+    c = block.component.config
+    top = c.max_tokens
+    lives = [live_rows(rng, c, n, False) for n in [top, 3, 1, 1, top, top - 1, 2, *[1] * 30, top, top, top, 5] * 3]
+    for keep in (top, 3) if c.engine.name == "linerate" else (top,):
+        came, left = run(block, rng, lives, keep)
+        assert came[-1] - came[0] == len(came) - 1
+        assert c.max_rows > 1 or left[-1] - left[0] == len(left) - 1
+
+
+@pytest.mark.parametrize("name", ["line rate", "queued", "one row"])
+def test_latency(name):
+    rng, block = numbers("local latency", name), block_of(name)
+    c = block.component.config
+    for n in (1, c.max_tokens // 2, c.max_tokens):
+        live = live_rows(rng, c, n, False)
+        came, left = run(block, rng, [live], 3)
+        assert left[0] - came[0] == block.component.latency(n, len(live))
+        assert left[-1] - left[0] == len(live) - 1
+
+
+@pytest.mark.parametrize("name", ["parts", "line rate"])
+def test_output_stops(name):
+    """Nothing is lost when nothing is taken until everything inside is full."""
+    rng, block = numbers("local stop", name), block_of(name)
+    c = block.component.config
+    lives = [live_rows(rng, c, c.max_tokens, False) for _ in range(20)]
+    live = np.concatenate(lives)
+    block.receive("kept", stall=0.999)
+    block.send("probs", {"probs": np.ones(live.shape, dtype=int), "live": live @ (1 << np.arange(c.slices)),
+                         "last": np.tile(np.arange(c.max_rows) == c.max_rows - 1, 20).astype(int)})
+    block.set(job={"keep_values": 2})
+    with pytest.raises(LimitError):
+        block.run(2000, kept=len(live))
+    assert block.taken("probs").fired < len(live)
+    assert block.get("busy") == 1
+    block.reset()
+    run(block, rng, lives, 2)

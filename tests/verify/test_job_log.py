@@ -5,20 +5,21 @@ import json
 import numpy as np
 
 from spatten_hw.host.job import HeadScale, LayerJob, encode
-from spatten_hw.host.layout import scatter
+from spatten_hw.host.words import place_of_words
 from spatten_hw.interface.registers import register_map
 from spatten_hw.sim.harness.job_log import job_log
 from spatten_hw.sim.harness.variant import COVERAGE
 from tests.integration.builds import QUAD
 
 
-def test_a_pushed_job_is_read_from_all_channels(tmp_path, monkeypatch):
+def test_a_pushed_job_is_read_from_its_channel(tmp_path, monkeypatch):
     memory = np.zeros((QUAD.channels, 1 << 16), dtype=np.uint8)
     job = LayerJob(dim=16, tokens=9, scales=(HeadScale(),) * 4, heads=2, group=2, keep_tokens=5, generate=1)
-    at = 0x1238
+    at = (1 << QUAD.axi_addr_bits) + 0x1238
     image = np.frombuffer(encode(job), dtype=np.uint8)
-    for piece in scatter(at, len(image), QUAD):
-        memory[piece.channel, piece.local:piece.local + len(piece.index)] = image[piece.index]
+    channel, local = place_of_words(at, QUAD)
+    assert (channel, local) == (1, 0x1238)
+    memory[channel, local:local + len(image)] = image
     monkeypatch.setenv(COVERAGE, str(tmp_path))
     log = job_log(QUAD, lambda channel, local, n: memory[channel, local:local + n].tobytes())
     offsets = {name: r.offset for name, r in register_map(QUAD).items()}

@@ -122,8 +122,8 @@ def test_every_source_has_one_unit_and_every_unit_its_tests():
         assert all("*" in pattern or pattern in unit.bench for pattern in unit.patterns)
         assert all((mutants.ROOT / "spatten_hw" / source).exists() for source in unit.sources)
     assert unit_of("accelerator.py") is None
-    assert unit_of("matmul/value_array.py").name == "matmul/prob_value"
-    assert unit_of("matmul/score_array.py").name == "matmul/score"
+    assert unit_of("matmul/value_sums.py").name == "matmul/prob_value"
+    assert unit_of("matmul/dot_product.py").name == "matmul/score"
 
 
 @pytest.mark.parametrize("arguments, what", [(["--unit", "x"], "no such unit"), (["--count", "0"], "at least 1")])

@@ -99,7 +99,7 @@ def test_all_mutants_in_one_library(tmp_path, monkeypatch):
 
 
 def test_the_sample_is_spread_over_lines_and_repeats():
-    found = {Site("bus/read_crossbar.py", f"line {n // 10}", "$lt as $le", str(n % 10)): 1 for n in range(100)}
+    found = {Site("bus/read_issue.py", f"line {n // 10}", "$lt as $le", str(n % 10)): 1 for n in range(100)}
     chosen = sample(found, 10, 3)["bus"]
     assert len({m.site.line for m in chosen}) == 10
     assert sample(found, 10, 3)["bus"] == chosen != sample(found, 10, 4)["bus"]

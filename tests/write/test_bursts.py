@@ -15,10 +15,11 @@ from tests.seeds import numbers
 
 from .test_writer import TINY
 
-#: Blocks of 4, of 1 and of 16 beats (the most, less than a granule).
-BUILDS = {"4": TINY.replace(interleave_bytes=32), "1": TINY.replace(channels=1, interleave_bytes=8),
-          "16": TINY.replace(channels=1, axi_data_bits=32, interleave_bytes=256)}
+#: Narrow and wide beats, without and with a channel number.
+BUILDS = {"32": TINY.replace(channels=1, axi_data_bits=32), "512": TINY.replace(axi_data_bits=512, pool_beats=16)}
 ROWS, STATE = 0, 1
+#: Fields that may not fit an integer of numpy.
+WIDE = ("data", "strobe")
 #: Skid buffer, the register that holds a beat, FIFO.
 LATENCY = 3
 
@@ -32,6 +33,7 @@ def block_of(name: str) -> Block:
 class Beat:
     data: int
     strobe: int
+    channel: int
     addr: int
     kind: int
     last: bool
@@ -40,17 +42,27 @@ class Beat:
 def section(rng: np.random.Generator, c: SpAttenConfig, kind: int, beats: int) -> list[Beat]:
     """Consecutive beats from anywhere, also over the end of the address space; now and then the same word again, or
     somewhere else."""
-    size, words = c.beat_bytes, 1 << c.addr_bits
+    size, words = c.beat_bytes, 1 << c.axi_addr_bits
+    channel = int(rng.integers(c.channels))
     addr = int(rng.integers(0, words // size)) * size
     if rng.random() < 0.1:
         addr = words - size * int(rng.integers(1, 4))
     made = []
     for n in range(beats):
-        made.append(Beat(int.from_bytes(rng.bytes(size), "little"), int(rng.integers(0, 1 << size)), addr, kind,
+        made.append(Beat(int.from_bytes(rng.bytes(size), "little"), strobes(rng, size), channel, addr, kind,
                          n == beats - 1))
         turn = rng.random()
         addr = (addr + (0 if turn < 0.1 else size if turn < 0.9 else size * int(rng.integers(0, 50)))) % words
     return made
+
+
+def strobes(rng: np.random.Generator, size: int) -> int:
+    return int.from_bytes(rng.bytes(size // 4), "little") & (1 << size) - 1
+
+
+def fields(c: SpAttenConfig) -> list[str]:
+    """Of a beat, but for those that have no bits in this build."""
+    return [f for f in ("data", "strobe", "addr", "channel", "kind", "last") if f != "channel" or c.channels > 1]
 
 
 def bursts_of(c: SpAttenConfig, row: list[Beat]) -> list[list[Beat]]:
@@ -69,8 +81,8 @@ def bursts_of(c: SpAttenConfig, row: list[Beat]) -> list[list[Beat]]:
 def send(block: Block, rng: np.random.Generator, name: str, rows: list[list[Beat]], stall: float) -> None:
     beats = [beat for row in rows for beat in row]
     block.send(name, pack(out_beat(block.component.config), {
-        field: np.array([getattr(b, field) for b in beats], dtype=object if field == "data" else np.int64)
-        for field in ("data", "strobe", "addr", "kind", "last")}, len(beats)),
+        field: np.array([getattr(b, field) for b in beats], dtype=object if field in WIDE else np.int64)
+        for field in fields(block.component.config)}, len(beats)),
         stall=stall, seed=int(rng.integers(1, 1000)))
 
 
@@ -96,10 +108,12 @@ def check(block: Block, rows: list[list[Beat]]) -> list[list[Beat]]:
     got = block.taken("bursts").columns()
     assert got["addr"].tolist() == [burst[0].addr for burst in bursts]
     assert got["len"].tolist() == [len(burst) - 1 for burst in bursts]
+    if c.channels > 1:
+        assert got["channel"].tolist() == [burst[0].channel for burst in bursts]
     assert got["kind"].tolist() == [burst[0].kind for burst in bursts]
     beats = block.taken("beats").columns()
     assert list(map(int, beats["data"])) == [beat.data for burst in bursts for beat in burst]
-    assert beats["strobe"].tolist() == [beat.strobe for burst in bursts for beat in burst]
+    assert list(map(int, beats["strobe"])) == [beat.strobe for burst in bursts for beat in burst]
     assert beats["last"].tolist() == [int(n == len(burst) - 1) for burst in bursts for n in range(len(burst))]
     return bursts
 
@@ -139,8 +153,8 @@ def test_one_beat_per_cycle_and_when_a_burst_is_known(name):
     rng, block, c = numbers("bursts rate", name), block_of(name), BUILDS[name]
     rows = []
     for n in lengths(rng, c, 120):
-        addr = int(rng.integers(0, (1 << c.addr_bits) // c.beat_bytes - 64)) * c.beat_bytes
-        rows.append([Beat(int(rng.integers(0, 1 << 30)), 1, addr + i * c.beat_bytes, ROWS, i == n - 1)
+        addr = int(rng.integers(0, (1 << c.axi_addr_bits) // c.beat_bytes - 64)) * c.beat_bytes
+        rows.append([Beat(int(rng.integers(0, 1 << 30)), 1, 0, addr + i * c.beat_bytes, ROWS, i == n - 1)
                      for i in range(n)])
     block.receive("beats")
     block.receive("bursts")

@@ -7,7 +7,6 @@ import pytest
 
 from spatten_hw.bus.axi import aw_layout, b_layout, w_layout
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.host.layout import logical_of
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.axi_watch import watch_streams
 from spatten_hw.sim.testbench.runner import params, run_bench
@@ -15,23 +14,30 @@ from spatten_hw.stream.layouts import out_beat
 from spatten_hw.write.bursts import burst_beats
 from spatten_hw.write.writer import MAX_OUTSTANDING, Writer
 
-TINY = SpAttenConfig(multipliers=16, min_dim=4, max_dim=16, max_tokens=16, sram_tokens=16, max_heads=4,
-                     max_group=2, slots=2, topk_lanes=4, channels=2, axi_data_bits=64, interleave_bytes=32,
-                     k_ports=4, v_ports=4)
+TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=16, max_tokens=16, sram_tokens=16, max_heads=4, max_group=2,
+                     slots=2, topk_lanes=4, channels=2, axi_data_bits=64)
 CONFIGS = {
     "2x64": TINY,
-    "1x32-long": TINY.replace(channels=1, axi_data_bits=32, interleave_bytes=256),
-    "4x256-short": TINY.replace(channels=4, axi_data_bits=256, interleave_bytes=32, axi_addr_bits=20),
+    "1x32": TINY.replace(channels=1, axi_data_bits=32),
+    "4x512": TINY.replace(channels=4, axi_data_bits=512, axi_addr_bits=20, pool_beats=16),
 }
+#: The fields of a beat as the layout of this build has them: one channel has no number.
+FIELDS = ("data", "strobe", "addr", "channel", "kind", "last")
+
+
+def beats_of(c, sections):
+    names = [name for name in FIELDS if name != "channel" or c.channels > 1]
+    return [pack(out_beat(c), {name: b[name] for name in names}) for s in sections for b in s]
 
 
 def random_section(rng, c, kind, beats):
     """Beats of one row or state section: consecutive addresses, now and then the same word twice."""
-    addr = rng.randrange((1 << c.addr_bits) // c.beat_bytes - beats) * c.beat_bytes
+    addr = rng.randrange((1 << c.axi_addr_bits) // c.beat_bytes - beats) * c.beat_bytes
+    channel = rng.randrange(c.channels)
     section = []
     for b in range(beats):
         section.append({"data": rng.getrandbits(c.axi_data_bits), "strobe": rng.getrandbits(c.beat_bytes),
-                        "addr": addr, "kind": kind, "last": int(b == beats - 1)})
+                        "addr": addr, "channel": channel, "kind": kind, "last": int(b == beats - 1)})
         if not (kind and rng.random() < 0.2):
             addr += c.beat_bytes
     return section
@@ -69,7 +75,7 @@ class Memory:
                 self.aw[n].stall = self.stall if len(self.aw[n].items) < self.lasts[n] else 1.0
 
     def written(self):
-        """Logical (addr, kind) of every beat with its data and strobe, per channel in order; checks the bursts."""
+        """(channel, addr, kind, data, strobe) of every beat, per channel in order; checks the bursts."""
         c = self.c
         result = []
         for n in range(c.channels):
@@ -83,9 +89,7 @@ class Memory:
                 for b in range(burst["len"] + 1):
                     beat = next(w)
                     assert beat["last"] == (b == burst["len"])
-                    local = first + b * c.beat_bytes
-                    addr = int(logical_of(n, local, c))
-                    result.append((addr, burst["id"], beat["data"], beat["strb"]))
+                    result.append((n, first + b * c.beat_bytes, burst["id"], beat["data"], beat["strb"]))
             assert next(w, None) is None
         return result
 
@@ -101,8 +105,8 @@ def make_bench(dut, c):
 async def transfer(dut, bench, c, memory, rows, state, feed, limit):
     """Sends sections of both kinds and runs until the writer is idle; returns the beats it counted."""
     counted = [0, 0]
-    bench.send("rows", [pack(out_beat(c), b) for s in rows for b in s], feed)
-    bench.send("state", [pack(out_beat(c), b) for s in state for b in s], feed)
+    bench.send("rows", beats_of(c, rows), feed)
+    bench.send("state", beats_of(c, state), feed)
     idle = [0]
 
     def watch():
@@ -123,15 +127,13 @@ async def transfer(dut, bench, c, memory, rows, state, feed, limit):
 
 def check(c, memory, rows, state, counted):
     sent = [b for s in [*rows, *state] for b in s]
-    expected = [(b["addr"], b["kind"], b["data"], b["strobe"]) for b in sent]
+    expected = [(b["channel"], b["addr"], b["kind"], b["data"], b["strobe"]) for b in sent]
     written = memory.written()
     assert sorted(written) == sorted(expected)
     assert counted == [sum(b["kind"] == k for b in sent) for k in (0, 1)]
     # Writes to one word keep their order (sections do not overlap in practice; within one they may).
-    for kind in (0, 1):
-        for addr in {e[0] for e in expected}:
-            want = [e for e in expected if e[:2] == (addr, kind)]
-            assert [e for e in written if e[:2] == (addr, kind)] == want
+    for place in {e[:3] for e in expected}:
+        assert [e for e in written if e[:3] == place] == [e for e in expected if e[:3] == place]
 
 
 @cocotb.test()
@@ -201,10 +203,10 @@ async def as_many_bursts_wait_as_are_stated(dut):
     for channel in range(c.channels):
         kind = channel % 2
         memory = Memory(bench, c)
-        step = max(1, c.interleave_bytes) * 8                # of local bytes: no two in a block
-        sections = [[{"data": n, "strobe": (1 << c.beat_bytes) - 1, "kind": kind, "last": 1,
-                      "addr": int(logical_of(channel, n * step, c))}] for n in range(MAX_OUTSTANDING + 6)]
-        bench.send("state" if kind else "rows", [pack(out_beat(c), s[0]) for s in sections])
+        step = burst_beats(c) * c.beat_bytes                 # no two in a block
+        sections = [[{"data": n, "strobe": (1 << c.beat_bytes) - 1, "kind": kind, "last": 1, "channel": channel,
+                      "addr": n * step}] for n in range(MAX_OUTSTANDING + 6)]
+        bench.send("state" if kind else "rows", beats_of(c, sections))
         bench.send("rows" if kind else "state", [])
         await bench.idle(4 * MAX_OUTSTANDING)
         assert [len(aw.items) for aw in memory.aw] == [MAX_OUTSTANDING * (n == channel) for n in range(c.channels)]
@@ -224,9 +226,9 @@ async def a_stuck_channel_leaves_the_others(dut):
     await bench.start()
     memory = Memory(bench, c)
     memory.w[0].stall = memory.aw[0].stall = 1.0
-    rows = [[{"data": n, "strobe": 1, "addr": n * c.interleave_bytes, "kind": 0, "last": 1}]
+    rows = [[{"data": n, "strobe": 1, "addr": n * c.beat_bytes, "channel": n % c.channels, "kind": 0, "last": 1}]
             for n in range(3 * c.channels)]
-    bench.send("rows", [pack(out_beat(c), b) for s in rows for b in s])
+    bench.send("rows", beats_of(c, rows))
     for _ in range(60):
         memory.update()
         await bench.step()

@@ -10,6 +10,7 @@ import numpy as np
 
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
 from spatten_hw.sim.golden.float_engine import attend, keep_largest, protected_tokens
+from spatten_hw.sim.golden.mass import MASS_ONE
 from spatten_hw.sim.models.engines import Scored
 
 from .cache import CacheTask
@@ -75,7 +76,8 @@ class FloatAttention:
         for head in np.flatnonzero(self.heads):
             for member in range(head * job.group, (head + 1) * job.group):
                 values, importance = attend(q[member, queries], k[head, ids], v[head, ids], job.keep_values,
-                                            bool(job.causal and not job.generate))
+                                            bool(job.causal and not job.generate), job.mass_share / MASS_ONE,
+                                            bool(job.give_back))
                 self.token_scores[ids] += importance
                 self.head_scores[head] += np.abs(values).sum()
                 out[member, queries] = values

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatten_hw.host.builder import Write
-from spatten_hw.host.layout import Plane, pack_rows
+from spatten_hw.host.layout import Plane, Write
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import codes_of
 
@@ -40,9 +39,9 @@ class CacheTask:
         return [self.layer_pass]
 
     def layer_data(self, layer: int) -> Iterator[Write]:
-        """(address, bytes) of the new rows; those that are in memory already are not written again."""
+        """The new rows; those that are in memory already are not written again."""
         for r in self.rows:
-            yield from r.plane.part(r.first, pack_rows(r.values, r.bits))
+            yield from r.plane.part(r.first, r.plane.pack(r.values, r.bits))
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> None:
         """Scores stay in the accelerator."""

@@ -42,7 +42,7 @@ class DecoderJobs:
         self._scales = [self.builder.scales({name: self.scales[name][layer] for name in OPERANDS}, self.out_unit)
                         for layer in range(model.layers)]
         # K's planes serve the prompt as well as the steps.
-        self.planes = [self.builder.key_value_planes(model.context, generate=True) for _ in range(model.layers)]
+        self.planes = [self.builder.key_value_planes(model.context) for _ in range(model.layers)]
         self.q = self.builder.query_plane(prompt)
         self.out = {rows: self.builder.out_plane(rows) for rows in {1, prompt}}
         self.ids, self.descriptor = self.builder.ids(model.context), self.builder.descriptor()

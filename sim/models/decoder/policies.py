@@ -1,9 +1,10 @@
-"""Policies of attention by name: operand widths, scales, and what is pruned."""
+"""Policies of attention by name: operand widths, scales, what is pruned, decision rules."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spatten_hw.host.rules import BY_KEY
 from spatten_hw.host.workload.fixed_schedule import FixedRatios
 
 from .settings import DecoderSettings
@@ -27,6 +28,9 @@ POLICIES = {
                     DecoderSettings(12, (12, 0), (12, 0), schedule=FixedRatios()), False),
     "values": Policy("default, and of each query's values the largest 30 %",
                      DecoderSettings(12, (8, 0), (4, 0), schedule=FixedRatios(keep_values=0.3)), True),
+    "by-key": Policy("K in 4 + 4 bits, LSBs of the keys within 3 nats of the largest alone; V in 4 bits, of each "
+                     "query's values those of 90 % of the probability, the rest given back",
+                     DecoderSettings(12, (4, 4), (4, 0), 1.0, FixedRatios(), rules=BY_KEY), True),
     "paper": Policy("the paper's rules: K in 4 + 4 bits, LSBs for rows whose largest probability is below 0.1, V in 8 "
                     "bits; steps keep 70 % of the tokens from the second layer on, queries 30 % of the values",
                     DecoderSettings(8, (4, 4), (8, 0), 0.1, FixedRatios(keep_tokens=0.7, keep_values=0.3), 4, 32),

@@ -1,4 +1,4 @@
-"""What a user chooses about attention with a KV cache: widths, threshold, schedule, protected tokens."""
+"""What a user chooses about attention with a KV cache: widths, threshold, schedule, protected tokens, rules."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from spatten_hw.config import LSB_WIDTH, PLANE_WIDTHS
 from spatten_hw.errors import UserError
+from spatten_hw.host.rules import PAPER, Rules
 from spatten_hw.host.shape import Precision
 from spatten_hw.host.workload.schedule import PaperSchedule, Schedule
 
@@ -20,8 +21,8 @@ class DecoderSettings:
 
     `threshold` (0 … 1): rows whose largest probability is below it fetch LSBs. `schedule` is asked once for the prompt
     and once per generation step. `protect_first` tokens from the start and `protect_last` from the end are never
-    pruned; the newest token is the query's own, so `protect_last` ≥ 1. Raises `UserError` naming the first broken
-    rule.
+    pruned; the newest token is the query's own, so `protect_last` ≥ 1. `rules`: decision rules beside the paper's (by
+    key in steps alone). Raises `UserError` naming the first broken rule.
     """
 
     q_bits: int = 12
@@ -31,6 +32,7 @@ class DecoderSettings:
     schedule: Schedule = field(default_factory=PaperSchedule)
     protect_first: int = 1
     protect_last: int = PROTECT_LAST
+    rules: Rules = PAPER
 
     def __post_init__(self) -> None:
         for name, (msb, lsb) in (("q_bits", (self.q_bits, 0)), ("k_bits", self.k_bits), ("v_bits", self.v_bits)):
@@ -43,6 +45,8 @@ class DecoderSettings:
         if self.protect_first < 0 or self.protect_last < 1:
             raise UserError(f"protect_first = {self.protect_first}, protect_last = {self.protect_last}: must be at "
                             "least 0 and 1; the newest token is always kept")
+        for field_name, wrong, remedy in self.rules.broken(self.k_bits[1]):
+            raise UserError(f"{field_name} {wrong}; {remedy}")
 
     @property
     def bits(self) -> dict[str, int]:
@@ -51,8 +55,8 @@ class DecoderSettings:
 
     @property
     def precision(self) -> Precision:
-        """Widths, and the threshold in units of 2^−12."""
-        return Precision(self.q_bits, self.k_bits, self.v_bits, round(self.threshold * 4096))
+        """Widths, the threshold in units of 2^−12, rules."""
+        return Precision(self.q_bits, self.k_bits, self.v_bits, round(self.threshold * 4096), self.rules)
 
     @property
     def protected(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spatten_hw.host.results import LayerStats
-from spatten_hw.sim.golden.float_engine import attention_probabilities, keep_largest, protected_tokens, prune_values
+from spatten_hw.sim.golden.float_engine import attention_probabilities, keep_largest, protected_tokens, weigh
+from spatten_hw.sim.golden.mass import MASS_ONE
 
 from .options import AttentionOptions, Sizes
 from .task import LayerOutcome, LayerTask
@@ -49,7 +50,8 @@ class FloatLayers:
             kv = head // s.group
             probs = attention_probabilities(task.q[head, rows], task.k[kv, ids], task.causal)
             self.token_scores[ids] += probs.sum(axis=0)
-            out[head, rows] = np.where(prune_values(probs, values, task.causal), probs, 0.0) @ task.v[kv, ids]
+            out[head, rows] = weigh(probs, task.v[kv, ids], values, task.causal, o.rules.mass_share / MASS_ONE,
+                                    o.rules.give_back)
             self.head_scores[kv] += np.abs(out[head, rows]).sum()
         self.value_peak = max(self.value_peak, float(np.max(np.abs(task.v[:, ids]))))
         alive = int(self.heads.sum())

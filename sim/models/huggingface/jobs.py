@@ -22,7 +22,7 @@ class Layout:
         self.builder = builder = JobBuilder(config, shape, options.precision, Arena(config))
         rows = 1 if options.generate else tokens
         self.planes = {"q": builder.query_plane(rows),
-                       **builder.key_value_planes(tokens, generate=options.generate), "out": builder.out_plane(rows)}
+                       **builder.key_value_planes(tokens), "out": builder.out_plane(rows)}
         self.ids, self.scores = builder.ids(tokens), builder.scores(tokens)
         self.descriptor = builder.descriptor()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spatten_hw.errors import UserError
+from spatten_hw.host.rules import PAPER, Rules
 from spatten_hw.host.workload import Workload
 from spatten_hw.host.workload.options import JobOptions, Shape
 from spatten_hw.host.workload.read_options import parse_options
@@ -20,7 +21,8 @@ class AttentionOptions:
 
     `engine`: "golden" (the bit-exact integers) or "float" (float64, the same pruning, no quantisation, no LSBs).
     `q_bits`, `k_bits`, `v_bits`, `threshold`, `protect_first`, `protect_last`: as in a job (`docs/workloads.md`);
-    protected tokens are counted without padding. `schedule`: what to keep of tokens, K/V heads and values (None: all).
+    protected tokens are counted without padding. `rules`: decision rules beside the paper's, for example `BY_KEY` (by
+    key in steps of generation alone). `schedule`: what to keep of tokens, K/V heads and values (None: all).
     `value_peak`: the largest magnitude that an element of V or of an output is expected to have, which sets the unit
     of outputs (golden); None takes it from V of a sequence's first layer with room to spare. `record`: keep what
     passes, for `SpAttenAttention.dump`.
@@ -36,6 +38,7 @@ class AttentionOptions:
     protect_last: int = 0
     value_peak: float | None = None
     record: bool = False
+    rules: Rules = PAPER
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -48,7 +51,10 @@ class AttentionOptions:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise UserError(f"{name} is {value!r}: must be a whole number from 0")
-        self.parsed(Shape(1, 1, 1, 1, 1, 1), "options")
+        if not isinstance(self.rules, Rules):
+            raise UserError(f"rules is a {type(self.rules).__name__}: use Rules of spatten_hw.host")
+        for generate in (False, True):
+            self.parsed(Shape(1, 1, 1, 1, 1, 1), "options", generate)
 
     def job(self, tokens: int, generate: bool, causal: bool) -> dict[str, Any]:
         """The fields of a job, but for what it keeps, as JSON has them; `tokens`: of the whole sequence."""
@@ -58,9 +64,15 @@ class AttentionOptions:
         return {
             "stage": "generate" if generate else "summarise", "mask": "causal" if causal and not generate else "none",
             "q_bits": width(self.q_bits), "k_bits": width(self.k_bits), "v_bits": width(self.v_bits),
-            "threshold": self.threshold,
+            "threshold": self.threshold, **self._rules(generate),
             "protect_first": min(self.protect_first, tokens), "protect_last": min(self.protect_last, tokens),
         }
+
+    def _rules(self, generate: bool) -> dict[str, Any]:
+        """The fields of the rules that are set."""
+        fields = {"lsb_margin": self.rules.lsb_margin if generate else None, "keep_mass": self.rules.keep_mass,
+                  "give_back": self.rules.give_back or None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def parsed(self, shape: Shape, source: str, generate: bool = False) -> JobOptions:
         """The checked job of one pass, without what it keeps and sees."""

@@ -6,7 +6,7 @@ import contextlib
 from typing import Protocol
 
 from ...errors import UserError
-from ..driver import DeviceError
+from ..device import DeviceError
 
 #: Seconds after which a port that takes no bytes has failed.
 WRITE_TIMEOUT = 5.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...config import SpAttenConfig
 from ...errors import UserError
-from ..driver import DeviceError
+from ..device import DeviceError
 from .protocol import (
     CYCLES,
     DEFAULT_BAUD,

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from ..driver import DeviceError
+from ..device import DeviceError
 from .protocol import FLAG, MAX_PAYLOAD, DamagedFrame, Op, Response, Status, decode_response, encode
 from .serial_port import ByteLink
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ...config import LSB_WIDTH, PLANE_WIDTHS
+from ..rules import Rules
 from .options import Keep, Shape, WorkloadError
 from .schedule import ScheduleError
 from .schedule_fields import KEEPS, expand, read_schedule
@@ -13,7 +14,7 @@ from .schedule_fields import KEEPS, expand, read_schedule
 DEFAULTS: dict[str, object] = {
     "stage": "summarise", "q_bits": 12, "k_bits": [12, 0], "v_bits": [12, 0], "threshold": 0.0,
     "keep_tokens": None, "keep_heads": None, "keep_values": None, "protect_first": 0, "protect_last": 0,
-    "mask": "none", "schedule": None,
+    "mask": "none", "schedule": None, "lsb_margin": None, "keep_mass": None, "give_back": False,
 }
 
 
@@ -58,6 +59,15 @@ class FieldReader:
         if not isinstance(x, (int, float)) or isinstance(x, bool) or not math.isfinite(x) or not 0 <= x <= 1:
             raise self.bad("threshold", f"is {_show(x)}, must be a number 0 … 1", "use 0 for no LSB refetch")
         return float(x)
+
+    def rules(self, generate: bool, k_lsb: int) -> Rules:
+        rules = Rules(*(self.raw[key] for key in ("lsb_margin", "keep_mass", "give_back")))  # type: ignore[arg-type]
+        for key, rule, remedy in rules.broken(k_lsb):
+            raise self.bad(key, rule, remedy)
+        if rules.lsb_margin is not None and not generate:
+            raise self.bad("lsb_margin", 'is given, but stage is "summarise", where LSBs are read once for all queries',
+                           'leave it out, or use "generate"')
+        return rules
 
     def widths(self, key: str) -> tuple[int, int]:
         x = self.raw[key]

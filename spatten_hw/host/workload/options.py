@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import UserError
+from ..rules import PAPER, Rules
 from ..shape import LayerShape, Precision
 
 Keep = int | None
@@ -63,11 +64,12 @@ class JobOptions:
     protect_last: int
     causal: bool
     real_tokens: int
+    rules: Rules = PAPER
 
     @property
     def precision(self) -> Precision:
-        """Widths and threshold."""
-        return Precision(self.q_bits, self.k_bits, self.v_bits, self.threshold_code)
+        """Widths, threshold and rules."""
+        return Precision(self.q_bits, self.k_bits, self.v_bits, self.threshold_code, self.rules)
 
     @property
     def threshold_code(self) -> int:

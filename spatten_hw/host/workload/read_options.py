@@ -52,13 +52,14 @@ def parse_options(raw: Mapping[str, object], shape: Shape, source: str) -> JobOp
     causal, real = r.mask()
     r.expand_schedule(generate, real)
     q_msb, q_lsb = r.widths("q_bits")
+    k_bits = r.widths("k_bits")
     return JobOptions(
-        generate=generate, q_bits=q_msb + q_lsb, k_bits=r.widths("k_bits"), v_bits=r.widths("v_bits"),
+        generate=generate, q_bits=q_msb + q_lsb, k_bits=k_bits, v_bits=r.widths("v_bits"),
         threshold=r.threshold(),
         keep_tokens=r.per_step("keep_tokens", generate, shape.tokens),
         keep_heads=r.per_step("keep_heads", generate, shape.kv_heads),
         keep_values=r.per_step("keep_values", generate, shape.tokens),
         protect_first=r.count("protect_first", shape.tokens),
         protect_last=r.count("protect_last", shape.tokens),
-        causal=causal, real_tokens=real,
+        causal=causal, real_tokens=real, rules=r.rules(generate, k_bits[1]),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -62,12 +62,6 @@ class Workload:
             return self.given_out_unit
         peak = float(np.max(np.abs(self.real["v"])))
         return peak / 32767 if peak > MIN_MAGNITUDE else 1.0
-
-    def without_pruning(self) -> Workload:
-        """The same arrays with every token, head and value kept."""
-        o = self.options
-        none = tuple((None,) * self.shape.layers for _ in range(self.steps))
-        return replace(self, options=replace(o, keep_tokens=none, keep_heads=none, keep_values=none))
 
 
 def make_workload(arrays: Mapping[str, np.ndarray], job: Mapping[str, object] | None = None,
@@ -187,5 +181,7 @@ def check_build(w: Workload, c: SpAttenConfig) -> None:
             "max_heads": ("q", f"has {s.query_heads} query heads", most),
             "max_group": ("q", f"has {s.group} query heads per K/V head", most),
             "operand_bits": (f"job.{name}_bits", f"is {bits} bits", most),
+            "decision_rules": ("job", "has lsb_margin, keep_mass or give_back",
+                               f"preset {c.name!r} is built without: use one with decision_rules = 1"),
         }[lack.field]
         raise WorkloadError(w.source, key, rule, remedy)

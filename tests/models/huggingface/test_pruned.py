@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from spatten_hw.host import FixedCounts, FixedRatios, PaperSchedule, read_workload
-from spatten_hw.presets import SMALL
+from spatten_hw.host import BY_KEY, PAPER, FixedCounts, FixedRatios, PaperSchedule, Rules, read_workload
+from spatten_hw.presets import SMALL as PAPER_ALONE
 from spatten_hw.sim.engine import run_workload
 from spatten_hw.sim.models.huggingface import SpAttenAttention
 from spatten_hw.sim.models.huggingface.segment import Segment
 from tests.models.huggingface.tiny import config, model, padding, tokens
 
+SMALL = PAPER_ALONE.replace(decision_rules=1)
 SCHEDULE = FixedRatios(keep_tokens=(1.0, 0.7, 0.4), keep_heads=(1.0, 1.0, 0.5), keep_values=0.6)
 PRUNED = {"schedule": SCHEDULE, "protect_first": 1, "protect_last": 1, "record": True}
 NARROW = {"k_bits": (6, 4), "v_bits": (6, 4), "q_bits": 10, "threshold": 0.3}
@@ -43,7 +44,7 @@ def compare(attention: SpAttenAttention, folder: Path) -> list[tuple[Segment, di
 @pytest.mark.parametrize("engine", ["golden", "float"])
 @pytest.mark.parametrize("name", ["bert", "llama"])
 def test_a_prompt_is_a_workload(engine: str, name: str, tmp_path: Path) -> None:
-    with torch.no_grad(), SpAttenAttention("small", engine=engine, **PRUNED, **NARROW) as attention:
+    with torch.no_grad(), SpAttenAttention(SMALL, engine=engine, **PRUNED, **NARROW) as attention:
         model(config(name), "spatten")(input_ids=tokens(2, 20), attention_mask=padding("left", 20))
     for (segment, report), length in zip(compare(attention, tmp_path / "d"), (20, 17), strict=True):
         counts = SCHEDULE.counts(3, length, 2, 2)
@@ -61,10 +62,11 @@ def test_a_prompt_is_a_workload(engine: str, name: str, tmp_path: Path) -> None:
         assert 0 < attention.report.total("refetched") < attention.report.total("queries")
 
 
+@pytest.mark.parametrize("rules", [PAPER, BY_KEY], ids=["paper", "by-key"])
 @pytest.mark.parametrize("engine", ["golden", "float"])
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
-def test_generation_is_a_chain_of_workloads(engine: str, name: str, tmp_path: Path) -> None:
-    with torch.no_grad(), SpAttenAttention("small", engine=engine, **PRUNED, **NARROW) as attention:
+def test_generation_is_a_chain_of_workloads(engine: str, name: str, rules: Rules, tmp_path: Path) -> None:
+    with torch.no_grad(), SpAttenAttention(SMALL, engine=engine, rules=rules, **PRUNED, **NARROW) as attention:
         model(config(name), "spatten").generate(
             tokens(2, 9), attention_mask=padding("left", 9), max_new_tokens=12, min_new_tokens=12, do_sample=False)
     done = compare(attention, tmp_path)
