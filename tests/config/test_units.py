@@ -58,7 +58,7 @@ def test_engines_take_what_was_measured(preset, engine, rules):
 
 
 def test_areas_are_those_of_the_laws():
-    """More is bigger, nothing is below 0, and the arrays' multipliers are one block each (beside those of addresses)."""
+    """More is bigger, nothing is below 0, and the arrays' multipliers are one block each, beside those of addresses."""
     small, full = units.area(SMALL), units.area(FULL)
     assert list(small) == [*(unit.name for unit in UNITS), "glue"]
     for unit, laws in small.items():
