@@ -49,7 +49,7 @@ def check_fit(config: SpAttenConfig, device: Device) -> None:
     found = ", ".join(f"{used:,.0f} {TITLES[name]} of {held:,.0f}" for name, (used, held) in over.items())
     smaller = _shrunk(config, device)
     fields = [f"--set {name}={value}" for name, value in smaller.fields.items()
-              if name != "name" and value != getattr(config, name)]
+              if name != "name" and value != config.fields[name]]
     remedy = ("lower " + " ".join(fields) if not _over(smaller, device) else
               "no configuration near it fits; start from --preset small")
     raise UserError(f"'{config.name}' is too big for {device.name}: an estimated {found}; {remedy}")

@@ -43,7 +43,7 @@ def test_what_is_named_fits(config, device):
         check_fit(config, device)
     text = str(refusal.value)
     assert text.startswith(f"'{config.name}' is too big for {device.name}: an estimated ") and "\n" not in text
-    assert re.search(rf"[\d,]+ LUTs of {device.holds.luts:,}", text)
+    assert re.search(rf"[\d,]+ DSPs of {device.holds.dsps:,}", text) and "topk=" not in text
     changes = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", text.split("; lower ")[1])}
     assert all(value < getattr(config, name) for name, value in changes.items())
     check_fit(config.replace(**changes), device)
