@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 #: What the laws depend on. `mults`: multiplier bits of an array; `beat`, `beats`: data bits of one channel, of all;
 #: `multipliers` of an array, `slices`, which are the lanes of the softmax, keys per cycle of `topk`; `ram`: block RAMs
-#: of an array's two halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds.
+#: of an array's two halves, of 36 bits by 512 words at least; `vectors`: thousands of scores that the softmax holds;
+#: `rules`: 1 with the decision rules beside the paper's, `ruled`: their slices.
 DRIVERS = {
     "mults": lambda c: c.multipliers * c.operand_bits,
     "beat": lambda c: c.axi_data_bits,
@@ -25,6 +26,9 @@ DRIVERS = {
     "topk": lambda c: c.topk_lanes,
     "ram": lambda c: c.multipliers * c.operand_bits * max(512, 2 * c.sram_words) / 18432,
     "vectors": lambda c: c.slots * c.max_tokens / 1024,
+    "slots": lambda c: c.slots,
+    "rules": lambda c: c.decision_rules,
+    "ruled": lambda c: c.decision_rules * c.slices,
 }
 
 

@@ -76,8 +76,9 @@ class QuickSelectChoice(TopKChoice):
     title: ClassVar[str] = "quick-select with a zero eliminator, as in the paper"
     component: ClassVar[str] = "topk.quickselect:QuickSelect"
     passes: ClassVar[int] = 2
-    laws: ClassVar[Laws] = {"luts": law(1780, topk=849), "flip_flops": law(1520, topk=502), "dsps": law(7),
-                            "brams": law(5, topk=1.5)}
+    laws: ClassVar[Laws] = {"luts": law(2340, topk=453, slices=77, rules=1000, ruled=457),
+                            "flip_flops": law(1715, topk=217, slices=130, rules=500, ruled=253),
+                            "dsps": law(7, rules=2), "brams": law(7.3, topk=1.28, slices=0.14, rules=4)}
 
     waiting: int = _parameter(4, 1, 16, "vectors that may wait loaded, and as many thresholds")
 
@@ -90,7 +91,9 @@ class LineRateChoice(TopKChoice):
     title: ClassVar[str] = "the threshold digit by digit, a row per cycle for any values"
     component: ClassVar[str] = "topk.linerate:LineRate"
     passes: ClassVar[int] = 1
-    laws: ClassVar[Laws] = {"luts": law(2470, topk=1160), "flip_flops": law(1690, topk=475), "brams": law(10, topk=1.6)}
+    laws: ClassVar[Laws] = {"luts": law(3088, topk=743, slices=77, rules=1000, ruled=457),
+                            "flip_flops": law(1883, topk=178, slices=130, rules=500, ruled=253),
+                            "dsps": law(0, rules=2), "brams": law(12.6, topk=1.13, slices=0.14, rules=4)}
 
     digit_bits: int = _parameter(4, 1, 6, "most bits of the threshold that a stage decides in one pass")
     digit_stages: int = _parameter(3, 2, 12, "stages, each with a memory of its own")

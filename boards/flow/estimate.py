@@ -18,7 +18,7 @@ from .families import Utilisation
 #: The boards' system round the accelerator, without its memory.
 SHELL = Utilisation(luts=2750, flip_flops=1320)
 #: Other families, as parts of ECP5's numbers (small, measured on xc7): LUTs of 6 inputs, block RAMs of 36 kbit.
-_XILINX = {"luts": 0.65, "flip_flops": 0.75, "brams": 0.45}
+_XILINX = {"luts": 0.64, "flip_flops": 0.8, "brams": 0.465}
 FACTORS = {"ecp5": {}, "xc7": _XILINX, "xcup": _XILINX}
 #: Fields that make a design smaller, and others that must follow so that the configuration stays valid.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -49,7 +49,7 @@ def check_fit(config: SpAttenConfig, device: Device) -> None:
     found = ", ".join(f"{used:,.0f} {TITLES[name]} of {held:,.0f}" for name, (used, held) in over.items())
     smaller = _shrunk(config, device)
     fields = [f"--set {name}={value}" for name, value in smaller.fields.items()
-              if name != "name" and value != getattr(config, name)]
+              if name != "name" and value != config.fields[name]]
     remedy = ("lower " + " ".join(fields) if not _over(smaller, device) else
               "no configuration near it fits; start from --preset small")
     raise UserError(f"'{config.name}' is too big for {device.name}: an estimated {found}; {remedy}")

@@ -82,16 +82,27 @@ _XILINX: dict[str, Utilisation] = {
 }
 
 
-def _xilinx(name: str, title: str) -> Family:
-    return Family(name, title, f"synth_xilinx -family {name} -flatten -noiopad -noclkbuf -top {{top}}", _XILINX,
-                  ("+/xilinx/cells_sim.v", "+/xilinx/cells_xtra.v"))
-
-
 # The mapper that came before abc9, which does not know the delays of carry chains and memories.
 _ECP5_RETRY = """synth_ecp5 -nowidelut -run begin:map_luts -top {top}
 abc -dress -lut 4
 clean
 synth_ecp5 -nowidelut -run map_cells: -top {top}"""
+_XILINX_RETRY = """{synth} -run begin:map_luts
+opt_expr -mux_undef -noclkinv
+abc -dress -luts 2:2,3,6:5,10,20
+clean
+xilinx_srl -fixed -minlen 3
+techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6
+xilinx_dffopt
+opt_lut_ins -tech xilinx
+{synth} -run finalize:"""
+
+
+def _xilinx(name: str, title: str) -> Family:
+    synth = f"synth_xilinx -family {name} -flatten -noiopad -noclkbuf -top {{top}}"
+    return Family(name, title, synth, _XILINX, ("+/xilinx/cells_sim.v", "+/xilinx/cells_xtra.v"),
+                  _XILINX_RETRY.replace("{synth}", synth))
+
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (
     # Four-input LUTs only: wider ones are pairs of them side by side with an extra multiplexer, which takes 3 % more

@@ -70,18 +70,18 @@ class SharedPath(wiring.Component):
         free = Signal()
         here = Signal()
         ends = Signal()
-        inside = Signal()
+        within_row = Signal()
         valid = Cat(s.valid for s in self.steps)
         m.d.comb += [
             here.eq((grant & valid).any()),
             ends.eq((grant & Cat(s.payload.last for s in self.steps)).any()),
         ]
         with m.If(here & free):
-            m.d.sync += inside.eq(~ends)
+            m.d.sync += within_row.eq(~ends)
         m.submodules.turn = turn = RoundRobin(c.channels)
         m.d.comb += [
             # Who waits now and is not served now still waits in the next cycle.
-            turn.requests.eq(valid & ~grant), turn.advance.eq(Mux(here, free & ends, ~inside)),
+            turn.requests.eq(valid & ~grant), turn.advance.eq(Mux(here, free & ends, ~within_row)),
             after.eq(Mux(turn.advance & turn.any, turn.grant, grant)),
             *[s.ready.eq(grant[n] & free) for n, s in enumerate(self.steps)],
         ]
@@ -106,7 +106,7 @@ class SharedPath(wiring.Component):
         always_taken(m, converter.i, "steps")
         always_taken(m, self.chunks, "chunks")
         contract(m, at_most_one(grant) & grant.any(), "one channel has the path")
-        contract(m, grant == after, "the path stays with a row until its end", when=inside & ~(here & ends))
+        contract(m, grant == after, "the path stays with a row until its end", when=within_row & ~(here & ends))
         return m
 
     def _words(self, step: data.View) -> Value:

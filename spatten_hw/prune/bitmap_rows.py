@@ -41,14 +41,14 @@ def cut_rows(m: Module, loader: StateLoad, of_heads: Signal) -> BitmapRows:
     rows = BitmapRows(clear, load, last, idle, past, Signal(range(c.max_tokens + WORD_BITS + 1), name="rows_tokens"),
                       Signal(range(c.max_heads + WORD_BITS + 1), name="rows_heads"))
     bits = word[:c.slices]
-    inside = Signal(c.slices)
+    in_range = Signal(c.slices)
     tokens = (left != 0) & ~of_heads
     more = Signal(range(c.slices + 1), reset_less=True)
     more_tokens = Signal()
     more_heads = Signal()
     m.d.comb += [
-        inside.eq(Cat(row < loader.below[b] for b in range(c.slices))), rows.last.eq(left == 1),
-        loader.put.eq(bits & inside & tokens.replicate(c.slices)), loader.put_index.eq(row[:c.row_bits]),
+        in_range.eq(Cat(row < loader.below[b] for b in range(c.slices))), rows.last.eq(left == 1),
+        loader.put.eq(bits & in_range & tokens.replicate(c.slices)), loader.put_index.eq(row[:c.row_bits]),
         rows.idle.eq(~(more_tokens | more_heads)),
     ]
     m.d.sync += [
@@ -59,7 +59,7 @@ def cut_rows(m: Module, loader: StateLoad, of_heads: Signal) -> BitmapRows:
         m.d.sync += rows.tokens.eq(rows.tokens + more)
     with m.If(more_heads):
         m.d.sync += rows.heads.eq(rows.heads + more)
-    with m.If(tokens & (bits & ~inside).any()):
+    with m.If(tokens & (bits & ~in_range).any()):
         m.d.sync += rows.past.eq(1)
     with m.If(left != 0):
         m.d.sync += [word.eq(word >> c.slices), left.eq(left - 1), row.eq(row + 1)]

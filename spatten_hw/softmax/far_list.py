@@ -96,9 +96,9 @@ class FarList(wiring.Component):
         mine = delay(m, far, 1, "mine")
         fresh = delay(m, seen[slot] == 0, 1, "fresh")
         ends = delay(m, last, 1, "ends")
-        before = Signal(c.slices)
+        so_far = Signal(c.slices)
         written = Signal(far_row(c))
-        m.d.comb += [written.far.eq(mine & (before | fresh.replicate(c.slices))), written.last.eq(ends)]
+        m.d.comb += [written.far.eq(mine & (so_far | fresh.replicate(c.slices))), written.last.eq(ends)]
         # A row of the member behind may come in the next cycle, before this one can be read.
         same = delay(m, writes & (write_address == address), 1, "same")
         forwarded = delay(m, written.far, 1, "forwarded")
@@ -109,7 +109,7 @@ class FarList(wiring.Component):
             m.d.comb += [write.addr.eq(write_address), write.data.eq(written), write.en.eq(writes),
                          port.addr.eq(where), port.en.eq(1)]
             if name == "own":
-                m.d.comb += before.eq(Mux(same, forwarded, port.data.far))
+                m.d.comb += so_far.eq(Mux(same, forwarded, port.data.far))
             else:
                 m.d.comb += self.found[int(name[-1])].eq(port.data)
         contract(m, infos.o.valid, "a row's vector is known", when=self.rows.valid)

@@ -70,11 +70,11 @@ class GiveBack(wiring.Component):
         last = delay(m, self.last, 1 + levels, "summed_last")
         layout = data.StructLayout({"item": c.item_bits, "total": MASS_BITS, "kept": MASS_BITS})
         m.submodules.queue = queue = StreamFifo(layout, QUEUE)
-        inside = Signal(range(QUEUE + 1))
+        entered = Signal(range(QUEUE + 1))
         begun = Signal()
         opened = Signal()
-        m.d.comb += self.room.eq(inside != QUEUE)
-        m.d.sync += [inside.eq(inside + self.enters - (self.o.valid & self.o.ready)), opened.eq(valid & last)]
+        m.d.comb += self.room.eq(entered != QUEUE)
+        m.d.sync += [entered.eq(entered + self.enters - (self.o.valid & self.o.ready)), opened.eq(valid & last)]
         with m.If(valid):
             m.d.sync += begun.eq(~last)
         for name, row in (("total", here), ("kept", chosen)):
@@ -88,7 +88,7 @@ class GiveBack(wiring.Component):
         ]
         always_taken(m, queue.i, "sums of vectors")
         contract(m, self.room, "a vector enters only while there is room", when=self.enters)
-        contract(m, inside != 0, "only vectors that entered have sums", when=opened)
+        contract(m, entered != 0, "only vectors that entered have sums", when=opened)
         return queue.o
 
     def _divide(self, m: Module, vector: stream.Interface) -> None:

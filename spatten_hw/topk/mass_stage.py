@@ -59,7 +59,7 @@ class MassStage(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.bins = bins = self.bins
+        m.submodules.sums = bins = self.bins
         low = PROB_BITS - self.before - DIGIT_BITS
         prefix, row = self.cmd.p.prefix, self.rows.p
         here = Signal(row.shape(), reset_less=True)

@@ -22,21 +22,21 @@ class GivenBackScale(wiring.Component):
     """Output scales times the ratio of all probability to that of the values kept.
 
     `ratio`: of each work item, kept until its row comes; not taken before that of the item's last row was used.
-    `begin`, held: a row of `item` is there, `scale` its head's since a cycle before; `ready`, `CYCLES` cycles later or
-    when its ratio has come, shows that `mant`, `shift` are the row's, until `end`, a pulse with the row's last group.
+    `row_here`, held: a row of `item` is there, `scale` its head's since a cycle before; `ready`, `CYCLES` cycles later
+    or when its ratio has come, shows that `mant`, `shift` are the row's, until `row_done`, a pulse with its last group.
     They hold for one more cycle. mant = round(out_mant·r / 2^s), half to even, saturated; shift = out_shift − s with s
     the bit length of r's integer part; unchanged if nothing was dropped.
     """
 
-    #: From `begin` to `ready`: ratio read, both factors registered, product, shifted, rounded.
+    #: From `row_here` to `ready`: ratio read, both factors registered, product, shifted, rounded.
     CYCLES = 5
 
     #: `kept_ratio`, in any order.
     ratio: stream.Interface
-    begin: Signal
+    row_here: Signal
     item: Signal
     scale: Signal
-    end: Signal
+    row_done: Signal
     ready: Signal
     mant: Signal
     shift: Signal
@@ -46,7 +46,7 @@ class GivenBackScale(wiring.Component):
         scale = scale_layout()
         super().__init__({
             "ratio": In(stream.Signature(kept_ratio(c))),
-            "begin": In(1), "item": In(c.item_bits), "scale": In(scale), "end": In(1),
+            "row_here": In(1), "item": In(c.item_bits), "scale": In(scale), "row_done": In(1),
             "ready": Out(1), "mant": Out(scale["out_mant"].shape), "shift": Out(scale["out_shift"].shape),
         })
 
@@ -63,7 +63,7 @@ class GivenBackScale(wiring.Component):
             # An item may be handed out again while the row of its last use waits here.
             self.ratio.ready.eq(~here[comes.item]), write.addr.eq(comes.item), write.data.eq(Cat(comes.r, comes.same)),
             write.en.eq(self.ratio.valid & self.ratio.ready), read.addr.eq(self.item), read.en.eq(1),
-            has.eq(self.begin & here[self.item]),
+            has.eq(self.row_here & here[self.item]),
         ]
         with m.If(write.en):
             m.d.sync += here[comes.item].eq(1)
@@ -107,8 +107,8 @@ class GivenBackScale(wiring.Component):
                 m.next = "HOLD"
             with m.State("HOLD"):
                 m.d.comb += self.ready.eq(1)
-                with m.If(self.end):
+                with m.If(self.row_done):
                     m.next = "WAIT"
         contract(m, unchanged | (shift > less), "an output shift has bits to give", when=self.ready)
-        contract(m, self.ready, "a row ends when it has its scale", when=self.end)
+        contract(m, self.ready, "a row ends when it has its scale", when=self.row_done)
         return m

@@ -142,8 +142,8 @@ class Requantiser(wiring.Component):
         gives = Signal()
         m.d.sync += gives.eq(job.give_back)
         m.d.comb += [
-            back.begin.eq(group.full & gives), back.item.eq(group.tag.item), back.scale.eq(self.scale),
-            back.end.eq(group.go & group.last & gives), scaled.eq(back.ready | ~gives),
+            back.row_here.eq(group.full & gives), back.item.eq(group.tag.item), back.scale.eq(self.scale),
+            back.row_done.eq(group.go & group.last & gives), scaled.eq(back.ready | ~gives),
         ]
         return Mux(gives, back.mant, self.scale.out_mant), Mux(gives, back.shift, self.scale.out_shift)
 

@@ -76,10 +76,11 @@ def test_bad_verilog_is_named(tmp_path):
     assert not list(tmp_path.glob("ecp5-*"))
 
 
-def test_where_a_mapper_fails_another_maps(design, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["ecp5", "xc7", "xcup"])
+def test_where_a_mapper_fails_another_maps(name, design, tmp_path, monkeypatch):
     """An assertion of Yosys in its newer mapper, which comes and goes with the netlist; here any failure is one."""
     monkeypatch.setattr(synthesis, "ASSERTION", "ERROR: No such command: broken_mapper")
-    family = FAMILIES["ecp5"]
+    family = FAMILIES[name]
     usual = synthesise(design, UNIT, family, tmp_path / "usual")
     failing = dataclasses.replace(family, synth="broken_mapper -top {top}")
     other = synthesise(design, UNIT, failing, tmp_path / "other")

@@ -69,7 +69,7 @@ def test_what_keeps_its_initial_value():
     assert [name.split(".")[1] for name in without_reset(text)] == ["data"]
     stripped = random_start(text)
     assert "reg [31:0] data = {1{$urandom}};" in stripped and "reg [31:0] counted = 32'd0;" in stripped
-    assert "memory[word] = {1{$urandom}};" in stripped and stripped.count("$urandom") == 2
+    assert "memory[zeroed] = {1{$urandom}};" in stripped and stripped.count("$urandom") == 2
 
 
 @pytest.fixture(scope="module")

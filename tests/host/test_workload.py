@@ -116,18 +116,21 @@ def test_steps_see_a_growing_context():
     assert jobs[2].q_base - jobs[0].q_base == 48 and jobs[2].k_msb_base == jobs[0].k_msb_base
 
 
+WITH_RULES = PRESETS["small"].replace(decision_rules=1)
+
+
 def test_rules_become_fields_of_the_job():
     """Three nats are 3 / ln 2 octaves."""
     job = {"stage": "generate", "k_bits": [4, 4], "threshold": 1, "lsb_margin": 3, "keep_mass": 0.9, "give_back": True}
     w = make_workload(good(q=np.ones((2, 2, 1, 32))), job)
     assert w.options.rules == BY_KEY
-    j = Plan(w, PRESETS["small"]).passes[0].job
+    j = Plan(w, WITH_RULES).passes[0].job
     assert (j.lsb_by_key, j.lsb_margin, j.mass_share, j.give_back) == (1, round(3 / math.log(2) * 2 ** 14), 3686, 1)
     with pytest.raises(WorkloadError, match="decision_rules"):
-        check_build(w, PRESETS["small"].replace(decision_rules=0))
-    j = Plan(make_workload(good(), {"keep_mass": 1e-9}), PRESETS["small"]).passes[0].job
+        check_build(w, PRESETS["small"])
+    j = Plan(make_workload(good(), {"keep_mass": 1e-9}), WITH_RULES).passes[0].job
     assert (j.lsb_by_key, j.lsb_margin, j.mass_share, j.give_back) == (0, 0, 1, 0)
-    j = Plan(make_workload(good()), PRESETS["small"]).passes[0].job
+    j = Plan(make_workload(good()), WITH_RULES).passes[0].job
     assert (j.lsb_by_key, j.lsb_margin, j.mass_share, j.give_back) == (0, 0, 0, 0)
 
 
@@ -135,7 +138,7 @@ def test_giving_back_needs_a_shift():
     """Outputs of so small a unit that the shift would be 1: it is 4, with a smaller mantissa."""
     arrays = good(out_unit=np.array(2.0 ** -36))
     for back, shift in ((False, 1), (True, 4)):
-        for scale in Plan(make_workload(arrays, {"give_back": back}), PRESETS["small"]).passes[0].job.scales:
+        for scale in Plan(make_workload(arrays, {"give_back": back}), WITH_RULES).passes[0].job.scales:
             assert scale.out_shift == shift, back
 
 

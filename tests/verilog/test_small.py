@@ -50,7 +50,7 @@ def test_memories_without_collisions(small):
     """Those that say so, and simulations find all of them."""
     text = (small / "spatten.v").read_text()
     inverted = re.findall(r"\? ~(\S+) *\[", inverted_collisions(text))
-    assert len(inverted) == text.count("no_rw_check") and {"notes", "pool", "bank0"} <= set(inverted)
+    assert len(inverted) == text.count("no_rw_check") and {"notes", "beats", "bank0"} <= set(inverted)
 
 
 def test_no_array_of_flip_flops(small):
