@@ -49,10 +49,8 @@ class Generation:
             while self.events and self.events[0][0] <= now:
                 heapq.heappop(self.events)[2]()
                 last = now
-            self.tail()
-            self.issue()
-            self.walk()
-            self.gather()
+            for step in (self.tail, self.issue, self.walk, self.gather):
+                step()
             for channel in self.channels:
                 channel.step(now)
             self.now += 1
@@ -201,7 +199,7 @@ class Generation:
             self.end = max(self.end, self.tree_free + (self.machine.levels if self.lat.drain else 0) + self.lat.drain)
 
     def give_back(self, gang: Gang) -> None:
-        """Items and sums of a drained gang; sums come back in the order in which they were taken."""
+        """Items and sums of a drained gang."""
         for item in range(gang.number * self.layer.group, (gang.number + 1) * self.layer.group):
             self.items.free(item)
         self.sums.back += gang.members
