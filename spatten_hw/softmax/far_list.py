@@ -12,11 +12,14 @@ from ..contract import always_taken, contract
 from ..primitives.pipeline import delay
 from ..primitives.widths import wrap
 from ..stream.fifo import never_full
+from .exponent import Exponent
 from .formats import Y_BITS
 from .rows import exponent_row, vector_info
+from .vector_reader import VectorReader
 
-#: Vectors between the reader of the scores and their exponents.
-VECTORS = 14
+#: Vectors between the reader of the scores and their exponents, at one per cycle: those under way, and three for the
+#: queue itself (one coming in, one inside, one on its way out).
+VECTORS = VectorReader.ROWS + Exponent.LATENCY + 3
 
 
 def far_row(c: SpAttenConfig) -> data.StructLayout:

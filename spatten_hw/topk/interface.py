@@ -50,7 +50,7 @@ class TopKEngine(wiring.Component):
 
     def most_cycles(self, n: int, rows: int | None = None) -> int:
         """Most cycles from one vector of up to n keys to the next, with input and output always ready. `rows`: how many
-        rows they are in; unless given, as few as hold them."""
+        rows they are in; unless given, as few as hold them. Every engine has its own: there is no bound for all."""
         raise NotImplementedError
 
     def cycles(self, n: int, rows: int | None = None) -> int | None:
