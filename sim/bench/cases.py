@@ -140,8 +140,9 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
     if c.decision_rules:
         cases += [
             Case("summarise-384-mass", long, dim, wide, rules=Rules(keep_mass=0.9, give_back=True)),
-            *([Case(f"generate-{1000 if quick else context}-by-key", context, dim, narrow, generate=True, rules=BY_KEY,
-                    target=Target("ratio", 1.15))]
+            *([Case(f"generate-{1000 if quick else context}-by-key", context, dim, narrow, generate=True, rules=BY_KEY),
+               Case(f"generate-{1000 if quick else context}-by-key-steady", context, dim, narrow, generate=True,
+                    rules=BY_KEY, steady=True, target=Target("ratio", 1.15))]
               if narrow == 2 * LSB_WIDTH else []),
         ]
     if half != dim:

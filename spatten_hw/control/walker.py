@@ -24,7 +24,7 @@ from .tickets import gang_bits, one_bit
 #: Walks that may be under way at a time, by the least number of rows that each has. Few, where they are long: an LSB
 #: walk has to wait for those before it, and K goes before V only when all are on their way. But as many as keep the
 #: walk busy.
-AHEAD = {0: 15, 16: 8, 32: 5, 128: 3}
+AHEAD = {0: 15, 64: 4, 128: 2}
 
 
 class Walker(wiring.Component):
