@@ -83,6 +83,11 @@ class Sizes:
         """Work items whose outputs are accumulated or wait for the adder tree; four at least, or the next one waits."""
         return max(4, 1 << clog2(2 * self.max_group))
 
+    @property
+    def local_sums(self) -> bool:
+        """One slice, whose few sums lie in look-up tables beside its multipliers."""
+        return self.slices == 1 and self.sums << self.chunk_bits <= 16
+
     # -- widths ---------------------------------------------------------------------------------------
 
     @property
