@@ -33,7 +33,8 @@ class ValueIssue(wiring.Component):
 
     entries: in order; one whose rows come from memory is done when its requests (`reads`; the LSB plane's follows the
         MSB plane's) are taken, another one when its products are issued. v_chunks: see `ValueSlice`; first.
-    pause: no product is issued in this cycle. opens, last, opens_sum: pulses of `OpenRows`. any: a product is issued. busy: an entry or a product is inside.
+    pause: no product is issued in this cycle.
+    opens, last, opens_sum: pulses of `OpenRows`. any: a product is issued. busy: an entry or a product is inside.
     """
 
     def __init__(self, config: SpAttenConfig):
