@@ -18,8 +18,6 @@ from .row_reads import shared_row
 #: Descriptors, state.
 CLIENTS = 2
 WORD_BITS = 64
-#: Most words of one read: what `word_beats` beats hold, at any width of a beat.
-READ_WORDS = 8
 
 
 def word_beat(c: SpAttenConfig) -> data.StructLayout:
@@ -30,7 +28,7 @@ def word_beat(c: SpAttenConfig) -> data.StructLayout:
 class WordReads(wiring.Component):
     """`cmd` (2 `aux_command`) → `words` (2 `aux_word`): each client's words in order, `last` on a command's final one.
 
-    A command becomes reads of at most `word_beats` beats (8 words), the first from the middle of a beat where its
+    A command becomes reads of at most `word_beats` beats, the first from the middle of a beat where its
     address is there. One read is outstanding at a time, and only while there is room for all its words: so `beats` is
     never blocked for longer than it takes to cut a beat into words, whatever the clients do. Commands of both clients
     are read in the order in which they were granted (round robin): a client that does not take its words holds up the
@@ -71,22 +69,22 @@ class WordReads(wiring.Component):
         c = self.config
         m.submodules.arbiter = arbiter = RoundRobin(CLIENTS)
         m.submodules.queue = queue = never_full(data.StructLayout({"word": aux_word(), "client": clog2(CLIENTS)}),
-                                                2 * READ_WORDS - 1)
+                                                2 * c.read_words - 1)
         index_bits = clog2(max(1, c.axi_data_bits // WORD_BITS))     # of a word in its beat
         client = Signal(clog2(CLIENTS))
         addr = Signal(c.axi_addr_bits - 3, reset_less=True)          # of the next word, in words
         channel = Signal(clog2(c.channels), reset_less=True)
         left = Signal(len(self.cmd[0].payload.words), reset_less=True)    # words still to come
-        due = Signal(range(READ_WORDS + 1), reset_less=True)         # … of the read
-        most = Signal(range(READ_WORDS + 1))
-        count = Signal(range(READ_WORDS + 1))
+        due = Signal(range(c.read_words + 1), reset_less=True)         # … of the read
+        most = Signal(range(c.read_words + 1))
+        count = Signal(range(c.read_words + 1))
         room = Signal()
         reading = Signal()
         word = queue.i.payload.word
         place = addr[:index_bits]
-        m.d.sync += room.eq(queue.level < READ_WORDS)
+        m.d.sync += room.eq(queue.level < c.read_words)
         m.d.comb += [
-            self.wants.eq(0), most.eq(READ_WORDS - place), count.eq(Mux(left < most, narrow(left, len(most)), most)),
+            self.wants.eq(0), most.eq(c.read_words - place), count.eq(Mux(left < most, narrow(left, len(most)), most)),
             queue.i.payload.client.eq(client), word.last.eq(left == 1),
         ]
         with m.FSM(name="words") as states:
