@@ -26,6 +26,8 @@ REFETCH_HEADS = 48
 THRESHOLD = 205
 #: Peak bandwidth reached, cycles against perfect memory.
 DENSE_TARGET, SUMMARISE_TARGET = 0.92, 1.02
+#: Bytes of K and V that a group of query heads shares, against dense attention.
+GROUPED_TARGET = 1.01
 #: Part of what the memory alone reaches: steady, and one layer.
 PRUNED_TARGETS = {True: 0.93, False: 0.65}
 
@@ -51,6 +53,18 @@ def dense(s: Session, case: Case) -> Outcome:
     return s.outcome(row, plans[-1].jobs, runs[-1], [
         Figure("bytes per cycle while fetching", rate), Figure("of the ports' peak", rate / s.peak,
                                                                s.wanted(DENSE_TARGET), percent=True)])
+
+
+def grouped(s: Session, case: Case) -> Outcome:
+    """Bytes of K and V against those of dense attention, which reads each row once."""
+    plan = case.plan(s.config, case.heads)
+    m = s.bench.run(case.name, plan)
+    kv_heads = case.heads // case.group
+    rows = 2 * kv_heads * case.tokens * case.dim * case.bits / 8
+    read = read_total(m, "q", "other")
+    return s.outcome(Row.of(case.name, case.shape, m), plan.jobs, m, [
+        Figure("bytes of K and V / dense", read / rows, s.wanted(GROUPED_TARGET), least=False),
+        Figure("cycles / bound", m.cycles / m.bounds[0].limit)])
 
 
 # -- generation, pruned ------------------------------------------------------------------------------------
@@ -165,7 +179,9 @@ def memory_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = Fa
     def steady(case: Case) -> Case:
         return replace(case, name=f"{case.name}-steady", steady=True)
 
-    return [plain, steady(plain), pruned8, steady(pruned8),
+    grouped = [Case(f"grouped{bits}", layer.tokens, layer.dim, widest(bits, c), generate=True, heads=9, group=3)
+               for bits in (8, 12)]
+    return [plain, steady(plain), pruned8, steady(pruned8), *(case for case in grouped if not case.fits(c)),
             Case("summarise384", prompt.tokens, prompt.dim, prompt.bits, heads=prompt.heads),
             Case("refetch", tokens, layer.dim, bits, keep=max(1, tokens // 5), generate=True, heads=many)]
 
@@ -176,4 +192,6 @@ def run_case(s: Session, case: Case, percents: Sequence[int] = REFETCHES) -> lis
         return refetch(s, case, percents)
     if case.name.startswith("dense12"):
         return [dense(s, case)]
+    if case.name.startswith("grouped"):
+        return [grouped(s, case)]
     return [pruned(s, case) if case.name.startswith("pruned8") else summarise(s, case)]
