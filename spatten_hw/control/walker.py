@@ -116,7 +116,7 @@ class Walker(wiring.Component):
         most = Signal.like(ahead)
         rows = self.alive >> clog2(self.config.slices)
         for least, count in AHEAD.items():
-            with m.If(rows >= least):
+            with m.If(rows >= least if least else 1):
                 m.d.sync += most.eq(count)
         m.d.sync += ahead.eq(ahead + sent - self.walked)
         contract(m, ahead != 0, "only a walk that was issued ends", when=self.walked)

@@ -71,7 +71,7 @@ class WordReads(wiring.Component):
         # `last`: they are the command's.
         index_bits = clog2(max(1, c.axi_data_bits // WORD_BITS))     # of a word in its beat
         stored = data.StructLayout({
-            "data": max(WORD_BITS, c.axi_data_bits), "error": 1, "first": index_bits, "final": index_bits, "last": 1,
+            "data": max(WORD_BITS, c.axi_data_bits), "error": 1, "first": index_bits, "latest": index_bits, "last": 1,
             "client": clog2(CLIENTS)})
         most_stored = c.read_words >> index_bits
         m.submodules.queue = queue = never_full(stored, 2 * most_stored - 1)
@@ -93,7 +93,7 @@ class WordReads(wiring.Component):
             self.wants.eq(0), most.eq(c.read_words - place), count.eq(Mux(left < most, narrow(left, len(most)), most)),
             rest.eq((1 << index_bits) - place), here.eq(Mux(due < rest, narrow(due, len(rest)), rest)),
             entry.client.eq(client), entry.last.eq(left == here), entry.first.eq(place),
-            entry.final.eq(narrow(place + here - 1, index_bits)),
+            entry.latest.eq(narrow(place + here - 1, index_bits)),
         ]
         with m.FSM(name="words") as states:
             with m.State("FREE"):
@@ -170,18 +170,18 @@ class WordReads(wiring.Component):
         next_place = Signal(len(entry.first), reset_less=True)
         place = Mux(begun, next_place, entry.first)
         taken = Signal()
-        final = Signal()
+        ends_beat = Signal()
         m.d.comb += [
             taken.eq(queue.o.valid & Mux(entry.client, self.words[1].ready, self.words[0].ready)),
-            final.eq(place == entry.final), queue.o.ready.eq(taken & final),
+            ends_beat.eq(place == entry.latest), queue.o.ready.eq(taken & ends_beat),
         ]
         with m.If(taken):
-            m.d.sync += [begun.eq(~final), next_place.eq(wrap(place + 1, len(next_place)))]
+            m.d.sync += [begun.eq(~ends_beat), next_place.eq(wrap(place + 1, len(next_place)))]
         for k, words in enumerate(self.words):
             word = words.payload
             m.d.comb += [
                 word.data.eq(entry.data.word_select(place, WORD_BITS) if len(entry.first) else entry.data),
-                word.error.eq(entry.error), word.last.eq(entry.last & final),
+                word.error.eq(entry.error), word.last.eq(entry.last & ends_beat),
                 words.valid.eq(queue.o.valid & (entry.client == k)),
             ]
             m.d.sync += self.error[k].eq(words.valid & words.ready & word.error)
