@@ -84,19 +84,20 @@ def pruned_plan(case: Case, c: SpAttenConfig, heads: int) -> BenchPlan:
 
 
 def pruned(s: Session, case: Case) -> Outcome:
-    """Cycles against those that memory and ports alone take for the same reads."""
+    """Cycles against those that memory and ports alone take for the same reads; steady without refreshes."""
     counts = case.head_counts(s.config)
+    bench, memory = (s.unrefreshed(), s.calm) if case.steady else (s.bench, s.memory)
     plans = [pruned_plan(case, s.config, heads) for heads in counts]
-    runs = [s.bench.run(case.name, plan, reads=True) for plan in plans]
+    runs = [bench.run(case.name, plan, reads=True) for plan in plans]
     shape = f"n={case.tokens} D={case.dim}, {case.bits} bit, 30 % alive, 20 % of their values"
     row = Row.of(case.name, f"{shape}, {counts[-1]} heads", runs[-1])
     if case.steady:
         row = Row.between(case.name, f"{shape}, {counts[1]} − {counts[0]} heads", runs[0], runs[1], None)
     figures = []
-    if s.memory is not None:
+    if memory is not None:
         moved = read_total(runs[-1]) - (read_total(runs[0]) if case.steady else 0)
         free, own = (alone[-1] - (alone[0] if case.steady else 0) for alone in (
-            [sustained(m.reads, s.memory, s.config, queue) for m in runs] for queue in (0, None)))
+            [sustained(m.reads, memory, s.config, queue) for m in runs] for queue in (0, None)))
         figures = [Figure("bytes read per cycle", moved / row.cycles),
                    Figure("memory and ports alone", moved / free),
                    Figure("of these", free / row.cycles, s.wanted(PRUNED_TARGETS[case.steady]), percent=True),
@@ -142,14 +143,14 @@ def refetch_plan(case: Case, c: SpAttenConfig, percent: int) -> BenchPlan:
 
 
 def refetch(s: Session, case: Case, percents: Sequence[int]) -> list[Outcome]:
-    """Cycles, and what a flat row costs beyond one that is not."""
+    """Cycles, and what a flat row costs beyond one that is not, without refreshes."""
     base, outcomes = None, []
     for percent in REFETCHES:
         if percent not in percents and percent:
             continue
         name = f"{case.name}-{percent}"
         plan = refetch_plan(case, s.config, percent)
-        m = s.bench.run(name, plan)
+        m = s.unrefreshed().run(name, plan)
         base = base or m
         flat = m.counters["refetches"]
         shape = (f"n={case.tokens} D={case.dim}, {case.bits - LSB_WIDTH}+{LSB_WIDTH} bit, keep {case.keep}, "
