@@ -131,7 +131,7 @@ class Accelerator(wiring.Component):
         connect(m, softmax.free, seq.free)
         m.d.comb += [
             seq.alive_tokens.eq(pruner.alive_tokens), seq.heads_alive.eq(pruner.heads_alive),
-            seq.counts.eq(pruner.class_counts), fetcher.counts.eq(pruner.class_counts),
+            seq.walked.eq(fetcher.walked), seq.counts.eq(pruner.class_counts), fetcher.counts.eq(pruner.class_counts),
             score.slot_taken.eq(seq.slot_taken), score.slot.eq(seq.slot),
             value.values_ready.eq(seq.values_ready),
             seq.item_done.eq(requantiser.items),

@@ -83,6 +83,11 @@ class Sizes:
         """Work items whose outputs are accumulated or wait for the adder tree; four at least, or the next one waits."""
         return max(4, 1 << clog2(2 * self.max_group))
 
+    @property
+    def local_sums(self) -> bool:
+        """One slice, whose few sums lie in look-up tables beside its multipliers."""
+        return self.slices == 1 and self.sums << self.chunk_bits <= 16
+
     # -- widths ---------------------------------------------------------------------------------------
 
     @property
@@ -179,8 +184,14 @@ class Sizes:
 
     @property
     def word_beats(self) -> int:
-        """Beats of the longest read of words: at most 8 words, so that a read of words is no longer than most rows."""
-        return max(1, 64 // self.beat_bytes)
+        """Beats of the longest read of words: 8 words, or as many as the longest row has room for, up to 32: a
+        descriptor is some 50, and every read of them is a trip to memory."""
+        return max(1, min(256 // self.beat_bytes, max(64 // self.beat_bytes, self.max_row_beats)))
+
+    @property
+    def read_words(self) -> int:
+        """64-bit words of the longest read of words."""
+        return self.word_beats * self.beat_bytes // 8
 
     @property
     def addr_bits(self) -> int:

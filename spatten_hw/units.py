@@ -78,6 +78,12 @@ class Unit:
         return {quantity: one(config) for quantity, one in laws.items()}
 
 
+#: Prob×V, its sums in block memories, or in look-up tables.
+_SUMS: Laws = {"luts": law(714, mults=10.5, slots=34), "flip_flops": law(2270, mults=14.8, slots=97),
+               "dsps": law(0, multipliers=1, slices=3), "brams": law(22.6, ram=1.49, multipliers=1.395)}
+_LOCAL_SUMS: Laws = {"luts": law(897, mults=10.5, slots=34), "flip_flops": law(704, mults=14.8, slots=97),
+                     "dsps": law(0, multipliers=1, slices=3), "brams": law(-1.8, ram=1.49)}
+
 #: In the order of the data, then control.
 UNITS = (
     Unit("fetcher", "fetch", "Q-K-V fetcher", "fetch.fetcher:Fetcher", "1", 14.2, event="fetch",
@@ -110,8 +116,7 @@ UNITS = (
          stall="cycles in which Prob×V had work but no data or no room", active="Prob×V has something",
          parts=(Part("value_slice__sram", "9", "value SRAM of one slice"),
                 Part("value_slice", "10", "prob x V multipliers and sums of one slice")),
-         laws={"luts": law(714, mults=10.5, slots=34), "flip_flops": law(2270, mults=14.8, slots=97),
-               "dsps": law(0, multipliers=1, slices=3), "brams": law(22.6, ram=1.49, multipliers=1.395)}),
+         laws=lambda c: _LOCAL_SUMS if c.local_sums else _SUMS),
     Unit("requantiser", "output", "requantiser", "write.requantise:Requantiser", job=BACK,
          laws={"luts": law(1274, beat=27.5, rules=400), "flip_flops": law(1311, beat=20.6, rules=185),
                "dsps": law(0.3, beat=0.1354, rules=1), "brams": law(0, beat=0.031)}),
@@ -132,7 +137,7 @@ UNITS = (
          laws={"luts": law(700, slices=104, slots=41), "flip_flops": law(1835, slices=31, slots=6), "brams": law(1)}),
     Unit("job_reader", "job reader", "job queue and descriptor reader", "control.job_reader:JobReader",
          active="a descriptor is being read, or a job waits to be taken",
-         laws={"luts": law(1660), "flip_flops": law(1490), "dsps": law(3)}),
+         laws={"luts": law(1660), "flip_flops": law(2260), "dsps": law(3)}),
     Unit("scale_table", "scale table", "quantisation scales of the jobs in flight", "control.scale_table:ScaleTable",
          laws={"brams": law(4)}),
     Unit("registers", "registers", "registers and counters behind AXI4-Lite", "control.csr:ControlRegisters",

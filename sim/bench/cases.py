@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from spatten_hw.config import LSB_WIDTH, PROB_BITS, SpAttenConfig
 from spatten_hw.host.rules import BY_KEY, PAPER, Rules
 from spatten_hw.host.shape import longest_prompt
@@ -43,8 +45,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Case:
-    """One layer of `heads` heads over `tokens` tokens; `keep`: values kept per query, 0 for all. `rules`: decision
-    rules; with LSBs by key, K has four of its bits in them, and every query is flat.
+    """One layer of `heads` heads over `tokens` tokens; `keep`: values kept per query, 0 for all. `alive`: so many
+    tokens survive, at random; 0 for all. `group`: query heads to a K/V head. `rules`: decision rules; with LSBs by key,
+    K has four of its bits in them, and every query is flat.
 
     `steady`: what one more head takes, from two runs of different numbers of heads.
     """
@@ -54,6 +57,8 @@ class Case:
     dim: int
     bits: int
     keep: int = 0
+    alive: int = 0
+    group: int = 1
     generate: bool = False
     causal: bool = False
     steady: bool = False
@@ -64,8 +69,11 @@ class Case:
     @property
     def shape(self) -> str:
         """The sizes in words."""
+        heads = f"{self.heads} heads" + (f" on {self.heads // self.group}" if self.group > 1 else "")
         parts = [f"{'n' if self.generate else 'L'}={self.tokens} D={self.dim}", f"{self.bits} bit",
-                 f"keep {self.keep}" if self.keep else "keep all", f"{self.heads} heads"]
+                 f"keep {self.keep}" if self.keep else "keep all", heads]
+        if self.alive:
+            parts.insert(1, f"{self.alive} alive")
         if self.rules.keep_mass:
             parts[2] = f"keep {self.rules.keep_mass:g} of mass"
         if self.rules.lsb_margin is not None:
@@ -75,7 +83,8 @@ class Case:
     def shrunk(self, tokens: int) -> Case:
         """The case over at most so many tokens, without a target."""
         tokens = min(tokens, self.tokens)
-        return replace(self, tokens=tokens, keep=self.keep and max(1, self.keep * tokens // self.tokens), target=None)
+        keep, alive = (count and max(1, count * tokens // self.tokens) for count in (self.keep, self.alive))
+        return replace(self, tokens=tokens, keep=keep, alive=alive, target=None)
 
     def fits(self, c: SpAttenConfig) -> str | None:
         """What the build lacks for it, or None."""
@@ -84,6 +93,8 @@ class Case:
             return f"{self.tokens} tokens, '{c.name}' takes {room} of dim {self.dim}"
         if self.heads > c.max_heads:
             return f"{self.heads} heads, '{c.name}' has max_heads = {c.max_heads}"
+        if self.group > c.max_group:
+            return f"groups of {self.group}, '{c.name}' has max_group = {c.max_group}"
         if self.rules != PAPER and not c.decision_rules:
             return f"decision rules, '{c.name}' has decision_rules = 0"
         return "two numbers of heads" if self.steady and c.max_heads < 2 else None
@@ -102,11 +113,13 @@ class Case:
         bits = (self.bits, 0)
         by_key = self.rules.lsb_margin is not None
         k_bits = (self.bits - LSB_WIDTH, LSB_WIDTH) if by_key else bits
-        pool = plan.pool(heads, self.tokens, self.dim, k_bits, bits)
+        pool = plan.pool(heads // self.group, self.tokens, self.dim, k_bits, bits)
+        ids = np.sort(np.random.default_rng(2).choice(self.tokens, self.alive, False)) if self.alive else None
         rows = 1 if self.generate else self.tokens
         q_bits = widest(12, c)
         q, scales = quantise(plan.normal(heads, rows, self.dim), q_bits)
-        plan.add(pool, q, scales, q_bits, self.tokens, label=f"{heads} heads", generate=int(self.generate),
+        plan.add(pool, q, scales, q_bits, self.tokens, ids=ids, group=self.group, label=f"{heads} heads",
+                 generate=int(self.generate),
                  causal=int(self.causal), keep_values=self.keep or self.tokens, rules=self.rules,
                  threshold=by_key << PROB_BITS)
         return plan
@@ -129,6 +142,7 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
         Case("summarise-384-all", long, dim, wide, target=Target("roof", 0.99)),
         Case("summarise-384-half", long, dim, wide, keep=long // 2, target=Target("roof", 0.99)),
         Case("summarise-128", short, dim, wide, target=Target("roof", 0.98)),
+        Case("summarise-384-pruned", long, dim, wide, alive=200 * long // 384, target=Target("roof", 0.95)),
         Case("causal-512", prompt, dim, wide, causal=True, target=Target("roof", 0.99)),
         Case(f"generate-{1000 if quick else context}", context, dim, narrow, keep=context // 5, generate=True,
              target=layer),
@@ -140,8 +154,9 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
     if c.decision_rules:
         cases += [
             Case("summarise-384-mass", long, dim, wide, rules=Rules(keep_mass=0.9, give_back=True)),
-            *([Case(f"generate-{1000 if quick else context}-by-key", context, dim, narrow, generate=True, rules=BY_KEY,
-                    target=Target("ratio", 1.15))]
+            *([Case(f"generate-{1000 if quick else context}-by-key", context, dim, narrow, generate=True, rules=BY_KEY),
+               Case(f"generate-{1000 if quick else context}-by-key-steady", context, dim, narrow, generate=True,
+                    rules=BY_KEY, steady=True, target=Target("ratio", 1.15))]
               if narrow == 2 * LSB_WIDTH else []),
         ]
     if half != dim:

@@ -35,6 +35,7 @@ EPILOG = """\
 Every channel of the accelerator has a channel of the memory behind it. Results are compared bit for bit with the golden
 model (exit 1 if they differ).
   dense12       generation, 12 bit, all values: bytes per cycle while fetching
+  grouped8, 12  9 query heads on 3 K/V heads, nothing pruned: bytes against dense attention
   pruned8       8 bit, 30 % of the tokens alive, at random, 20 % of their values: against what the memory alone takes
                 for the same reads with a queue without limit
   summarise384  a prompt: cycles against perfect memory

@@ -26,6 +26,8 @@ REFETCH_HEADS = 48
 THRESHOLD = 205
 #: Peak bandwidth reached, cycles against perfect memory.
 DENSE_TARGET, SUMMARISE_TARGET = 0.92, 1.02
+#: Bytes of K and V that a group of query heads shares, against dense attention.
+GROUPED_TARGET = 1.01
 #: Part of what the memory alone reaches: steady, and one layer.
 PRUNED_TARGETS = {True: 0.93, False: 0.65}
 
@@ -53,6 +55,18 @@ def dense(s: Session, case: Case) -> Outcome:
                                                                s.wanted(DENSE_TARGET), percent=True)])
 
 
+def grouped(s: Session, case: Case) -> Outcome:
+    """Bytes of K and V against those of dense attention, which reads each row once."""
+    plan = case.plan(s.config, case.heads)
+    m = s.bench.run(case.name, plan)
+    kv_heads = case.heads // case.group
+    rows = 2 * kv_heads * case.tokens * case.dim * case.bits / 8
+    read = read_total(m, "q", "other")
+    return s.outcome(Row.of(case.name, case.shape, m), plan.jobs, m, [
+        Figure("bytes of K and V / dense", read / rows, s.wanted(GROUPED_TARGET), least=False),
+        Figure("cycles / bound", m.cycles / m.bounds[0].limit)])
+
+
 # -- generation, pruned ------------------------------------------------------------------------------------
 
 
@@ -70,19 +84,20 @@ def pruned_plan(case: Case, c: SpAttenConfig, heads: int) -> BenchPlan:
 
 
 def pruned(s: Session, case: Case) -> Outcome:
-    """Cycles against those that memory and ports alone take for the same reads."""
+    """Cycles against those that memory and ports alone take for the same reads; steady without refreshes."""
     counts = case.head_counts(s.config)
+    bench, memory = (s.unrefreshed(), s.calm) if case.steady else (s.bench, s.memory)
     plans = [pruned_plan(case, s.config, heads) for heads in counts]
-    runs = [s.bench.run(case.name, plan, reads=True) for plan in plans]
+    runs = [bench.run(case.name, plan, reads=True) for plan in plans]
     shape = f"n={case.tokens} D={case.dim}, {case.bits} bit, 30 % alive, 20 % of their values"
     row = Row.of(case.name, f"{shape}, {counts[-1]} heads", runs[-1])
     if case.steady:
         row = Row.between(case.name, f"{shape}, {counts[1]} − {counts[0]} heads", runs[0], runs[1], None)
     figures = []
-    if s.memory is not None:
+    if memory is not None:
         moved = read_total(runs[-1]) - (read_total(runs[0]) if case.steady else 0)
         free, own = (alone[-1] - (alone[0] if case.steady else 0) for alone in (
-            [sustained(m.reads, s.memory, s.config, queue) for m in runs] for queue in (0, None)))
+            [sustained(m.reads, memory, s.config, queue) for m in runs] for queue in (0, None)))
         figures = [Figure("bytes read per cycle", moved / row.cycles),
                    Figure("memory and ports alone", moved / free),
                    Figure("of these", free / row.cycles, s.wanted(PRUNED_TARGETS[case.steady]), percent=True),
@@ -128,14 +143,14 @@ def refetch_plan(case: Case, c: SpAttenConfig, percent: int) -> BenchPlan:
 
 
 def refetch(s: Session, case: Case, percents: Sequence[int]) -> list[Outcome]:
-    """Cycles, and what a flat row costs beyond one that is not."""
+    """Cycles, and what a flat row costs beyond one that is not, without refreshes."""
     base, outcomes = None, []
     for percent in REFETCHES:
         if percent not in percents and percent:
             continue
         name = f"{case.name}-{percent}"
         plan = refetch_plan(case, s.config, percent)
-        m = s.bench.run(name, plan)
+        m = s.unrefreshed().run(name, plan)
         base = base or m
         flat = m.counters["refetches"]
         shape = (f"n={case.tokens} D={case.dim}, {case.bits - LSB_WIDTH}+{LSB_WIDTH} bit, keep {case.keep}, "
@@ -165,7 +180,9 @@ def memory_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = Fa
     def steady(case: Case) -> Case:
         return replace(case, name=f"{case.name}-steady", steady=True)
 
-    return [plain, steady(plain), pruned8, steady(pruned8),
+    grouped = [Case(f"grouped{bits}", layer.tokens, layer.dim, widest(bits, c), generate=True, heads=9, group=3)
+               for bits in (8, 12)]
+    return [plain, steady(plain), pruned8, steady(pruned8), *(case for case in grouped if not case.fits(c)),
             Case("summarise384", prompt.tokens, prompt.dim, prompt.bits, heads=prompt.heads),
             Case("refetch", tokens, layer.dim, bits, keep=max(1, tokens // 5), generate=True, heads=many)]
 
@@ -176,4 +193,6 @@ def run_case(s: Session, case: Case, percents: Sequence[int] = REFETCHES) -> lis
         return refetch(s, case, percents)
     if case.name.startswith("dense12"):
         return [dense(s, case)]
+    if case.name.startswith("grouped"):
+        return [grouped(s, case)]
     return [pruned(s, case) if case.name.startswith("pruned8") else summarise(s, case)]

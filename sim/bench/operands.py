@@ -91,17 +91,18 @@ class BenchPlan:
 
     def add(self, pool: Pool, q: np.ndarray, q_scales: np.ndarray, q_bits: int, tokens: int, *,
             ids: np.ndarray | None = None, resume: bool = False, label: str = "", rules: Rules = PAPER,
-            **options: int) -> None:
+            group: int = 1, **options: int) -> None:
         """One job over the first heads and `tokens` tokens of a pool.
 
         `q`: integers [heads, rows, D], rows = 1 in generation, else `tokens`; `ids`: tokens alive (default: all);
         `resume`: they are those of the job before, with the same heads, so nothing is loaded. `rules`: decision rules,
-        `options`: further fields of the job. It stores no state.
+        `group`: heads of `q` to a head of the pool, `options`: further fields of the job. It stores no state.
         """
-        heads, rows, dim = q.shape
+        query_heads, rows, dim = q.shape
+        heads = query_heads // group
         data, self._next = self._next, []
         precision = Precision(q_bits, pool.k_bits, pool.v_bits, rules=rules)
-        builder = JobBuilder(self.config, LayerShape(dim, heads), precision, self.arena)
+        builder = JobBuilder(self.config, LayerShape(dim, heads, group), precision, self.arena)
         planes = {**pool.planes, "q": builder.query_plane(rows), "out": builder.out_plane(rows)}
         data += builder.images(planes, q=q)
         words, state = None, {"restart": 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
@@ -63,12 +63,15 @@ class Session:
         self.config, self.status, self.latency, self.memory, self.targets = config, status, latency, memory, targets
         self.bench = Bench(config, status, latency, memory)
         self._perfect: Bench | None = None
+        #: The memory without refreshes: for differences of two runs, one of which may have a refresh more.
+        self.calm = memory and replace(memory, refi=0)
+        self._calm: Bench | None = None
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for bench in (self.bench, self._perfect):
+        for bench in (self.bench, self._perfect, self._calm):
             if bench is not None:
                 bench.__exit__()
 
@@ -82,6 +85,12 @@ class Session:
         if self._perfect is None:
             self._perfect = Bench(self.config, self.status, self.latency)
         return self._perfect
+
+    def unrefreshed(self) -> Bench:
+        """A simulation on the memory without refreshes."""
+        if self._calm is None:
+            self._calm = Bench(self.config, self.status, self.latency, self.calm)
+        return self._calm
 
     def wanted(self, limit: float) -> float | None:
         """`limit`, where targets hold."""

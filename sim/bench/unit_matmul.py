@@ -9,9 +9,9 @@ import numpy as np
 from amaranth.lib import data
 
 from spatten_hw.config import PROB_BITS, SpAttenConfig
-from spatten_hw.matmul.output_tree import chunk_words
 from spatten_hw.matmul.prob_value import ProbValueUnit, prob_value_latency
 from spatten_hw.matmul.score import ScoreSlice, score_latency, stream_latency
+from spatten_hw.matmul.value_layouts import chunk_words
 from spatten_hw.sim.golden.prob_value import prob_value
 from spatten_hw.sim.golden.score import scores
 from spatten_hw.sim.harness.block import Block
@@ -240,11 +240,13 @@ class _ProbValue:
                         after=(f"reads__{s}", np.repeat(np.arange(len(row)) + 1, self.chunks)))
 
     def bound(self, kept: np.ndarray) -> int:
-        """Least cycles of a gang: the products of its fullest slice, its rows, or the words of its sums."""
+        """Least cycles of a gang: the products of its fullest slice, its rows, or the words of its sums. Local sums are
+        read in place of a product."""
         gang, n = kept.shape
         products = max(int(kept[:, s::self.c.slices].sum()) for s in range(self.c.slices))
-        words = self.chunks * chunk_words(self.chunks)
-        return max(products * self.chunks, gang * -(-n // self.c.slices), gang * words + 2)
+        words = self.chunks * chunk_words(self.c, self.chunks)
+        reads = gang * words if self.c.local_sums else 0
+        return max(products * self.chunks + reads, gang * -(-n // self.c.slices), gang * words + 2)
 
     def figure(self, case: str, kept: Sequence[np.ndarray], mismatches: list[str], latency: bool = False) -> Figure:
         """Times run from the last chunk of the first gang to that of the last gang. What is stated is what multipliers,

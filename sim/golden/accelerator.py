@@ -217,10 +217,7 @@ class _Run:
         if job.load_scores:
             self._count_section(job.scores_in, job.tokens + job.heads, self.config.max_tokens)
         if job.load_ids:
-            # The numbers are looked at before the bitmaps are asked for.
-            self._count_words(job.ids_in, 1)
-            self._count_section(job.ids_in + WORD_BYTES, survivor_words(job.tokens, job.heads) - 1,
-                                self.config.max_tokens)
+            self._count_section(job.ids_in, survivor_words(job.tokens, job.heads), self.config.max_tokens)
         result.tokens_alive[self.cascade.tokens_alive] = True
         result.heads_alive[self.cascade.heads_alive] = True
 

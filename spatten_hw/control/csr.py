@@ -26,8 +26,8 @@ class ControlRegisters(wiring.Component):
 
     `push`: jobs written to JOB_PUSH (a JOB_ADDR beyond the address space becomes a misaligned one, which the
     job reader refuses). `completion`: finished jobs, kept until read (`job_queue` + 2, then back-pressure).
-    `events`, `busy`: to the performance counters; `queue_level`: jobs waiting or being read. `irq`: level, high while
-    an enabled event is set in IRQ_STATUS. `activity`, `tags`: what ACTIVITY and JOB_TAGS show.
+    `events`, `busy`: to the performance counters; `queue_level`: jobs waiting, being read or offered. `irq`: level,
+    high while an enabled event is set in IRQ_STATUS. `activity`, `tags`: what ACTIVITY and JOB_TAGS show.
 
     `working` (a job is being read or runs), `oldest` (tag of the oldest such job): for JOB_LIMIT (`JobWatchdog`). When
     a job takes longer, a completion with `oldest` and TIMEOUT is made, behind those of the jobs before; from then on
@@ -72,7 +72,7 @@ class ControlRegisters(wiring.Component):
             "completion": In(stream.Signature(completion_layout())),
             "events": In(events_layout(c)),
             "busy": In(1),
-            "queue_level": In((c.job_queue + 1).bit_length()),
+            "queue_level": In((c.job_queue + 2).bit_length()),
             "working": In(1), "oldest": In(16), "activity": In(32), "tags": In(32), "timed_out": Out(1),
             "irq": Out(1),
         })

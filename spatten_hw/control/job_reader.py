@@ -11,6 +11,7 @@ from ..contract import at_most_one, contract
 from ..interface.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 from ..interface.errors import ErrorCode
 from ..interface.validate import descriptor_address_bad
+from ..primitives.registers import payload_register
 from ..primitives.widths import narrow
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout, scale_layout
@@ -35,13 +36,14 @@ def job_offer(c: SpAttenConfig) -> data.StructLayout:
 class JobReader(wiring.Component):
     """Queues `push`ed jobs, reads and checks the first one's descriptor, offers it as `job`.
 
-    The next descriptor is read while jobs run. Its scales go into a set of the scale table that no running job
-    uses: a set is taken when its job is taken, and free again when `retire` pulses (once per job taken without
-    error, when it has ended; in order). `cmd`, `words`: reads of 64-bit words, answered in order. A job
+    While a job is offered, the descriptor behind it is read: two trips to a busy memory take longer than a short job.
+    Its scales go into a set of the scale table that no other job uses: a set is taken when its job is offered, and free
+    again when `retire` pulses (once per job taken without error, when it has ended; in order). `cmd`, `words`: reads of
+    64-bit words, answered in order. A job
     that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
-    not all written); a broken rule is known `VALIDATE_CYCLES` + 3 cycles after the header's last word.
-    `busy`: a job is being read or offered, `tag` is its tag.
-    `level`: jobs pushed and not yet taken, 0 … job_queue + 1; `push` is refused (not ready) while
+    not all written); a broken rule is known `VALIDATE_CYCLES` + 4 cycles after the header's last word.
+    `busy`: a job is being read or offered, `tag` is the first one's tag.
+    `level`: jobs pushed and not yet taken, 0 … job_queue + 2; `push` is refused (not ready) while
     job_queue jobs wait behind the one being read.
     """
 
@@ -55,7 +57,7 @@ class JobReader(wiring.Component):
     job: stream.Interface
     #: Pulse: a job taken without error has ended; its set of scales is free.
     retire: Signal
-    #: Jobs pushed and not yet taken, 0 … job_queue + 1.
+    #: Jobs pushed and not yet taken, 0 … job_queue + 2.
     level: Signal
     #: A job is being read or offered.
     busy: Signal
@@ -78,7 +80,7 @@ class JobReader(wiring.Component):
             "words": In(stream.Signature(aux_word())),
             "job": Out(stream.Signature(job_offer(c))),
             "retire": In(1),
-            "level": Out((c.job_queue + 1).bit_length()), "busy": Out(1), "tag": Out(16),
+            "level": Out((c.job_queue + 2).bit_length()), "busy": Out(1), "tag": Out(16),
             "scale_en": Out(1), "scale_set": Out(SET_BITS), "scale_head": Out(c.head_bits),
             "scale_entry": Out(scale_layout()),
         })
@@ -91,19 +93,24 @@ class JobReader(wiring.Component):
         connect(m, flipped(self.push), queue.i)
 
         addr = Signal(c.addr_bits)
-        tag = self.tag
+        tag = Signal(16)
         error = Signal(8)
         fields = Signal(fields_layout(c), reset_less=True)
-        busy = self.busy
+        busy = Signal()                     # a job is being read
         set_ = Signal(SET_BITS)             # of the table, for the job being read
         sets_used = Signal(range(SETS + 1))
         word = Signal(HEADER_WORDS)         # of the header, one-hot: the one read next
         m.d.comb += [
             validator.fields.eq(fields), validator.descriptor.eq(addr),
-            self.level.eq(queue.level + busy),
-            self.job.p.job.eq(decode(m, c, fields)), self.job.p.scales.eq(set_), self.job.p.tag.eq(tag),
-            self.job.p.error.eq(error),
+            self.level.eq(queue.level + busy + self.job.valid), self.busy.eq(busy | self.job.valid),
+            self.tag.eq(Mux(self.job.valid, self.job.p.tag, tag)),
         ]
+        # The job that is offered, and what takes its place.
+        offered = payload_register(m, self.job.payload, "offered_job")
+        read_job = Signal(job_offer(c))
+        m.d.comb += [read_job.job.eq(decode(m, c, fields)), read_job.scales.eq(set_), read_job.tag.eq(tag),
+                     read_job.error.eq(error)]
+        leaves = Signal()
 
         # The scale words still to be read, in as few commands as the command's counter allows.
         longest = scale_command_words(c)
@@ -186,14 +193,18 @@ class JobReader(wiring.Component):
                         with m.If(remaining != 0):
                             m.next = "ASK_SCALES"
             with m.State("OFFER"):
-                m.d.comb += self.job.valid.eq(1)
-                with m.If(self.job.ready):
-                    m.d.sync += busy.eq(0)
+                m.d.comb += leaves.eq(~self.job.valid | self.job.ready)
+                with m.If(leaves):
+                    m.d.sync += [busy.eq(0), offered.eq(read_job)]
                     m.next = "IDLE"
+        with m.If(leaves):
+            m.d.sync += self.job.valid.eq(1)
+        with m.Elif(self.job.ready):
+            m.d.sync += self.job.valid.eq(0)
         m.d.comb += [self.scale_set.eq(set_), self.scale_head.eq(head)]
         # Only a job that will run keeps its set; sets are given back in the order in which they were taken.
         goes = Signal()
-        m.d.comb += goes.eq(self.job.valid & self.job.ready & (error == ErrorCode.OK))
+        m.d.comb += goes.eq(leaves & (error == ErrorCode.OK))
         m.d.sync += [set_.eq(set_ + goes), sets_used.eq(sets_used + goes - self.retire)]
         contract(m, sets_used <= SETS, "no more sets of scales are used than there are")
         contract(m, sets_used != 0, "a job that retires had a set", when=self.retire)

@@ -64,6 +64,8 @@ class Sequencer(wiring.Component):
     list_ids: data.View
     #: Walks over K rows: `key_walk_command`.
     k_walk: stream.Interface
+    #: Pulse: all rows of a walk have been asked for.
+    walked: Signal
     #: Fills of the K and V SRAMs: `fill_command`.
     fill: stream.Interface
     #: Their ends: `filled_notice`; always taken.
@@ -136,7 +138,7 @@ class Sequencer(wiring.Component):
             "op_done": In(stream.Signature(data.StructLayout({"error": 1}))),
             "alive_tokens": In(c.count_bits), "counts": In(slice_counts(c)), "heads_alive": In(c.max_heads),
             "list_row": Out(c.row_bits), "list_ids": In(data.ArrayLayout(c.token_bits, c.slices)),
-            "k_walk": Out(stream.Signature(key_walk_command(c))),
+            "k_walk": Out(stream.Signature(key_walk_command(c))), "walked": In(1),
             "fill": Out(stream.Signature(fill_command(c))), "filled": In(stream.Signature(filled_notice())),
             "q_cmd": Out(stream.Signature(q_command(c))), "score_cmd": Out(stream.Signature(score_command(c))),
             "meta": Out(stream.Signature(slot_meta(c))), "decided": In(stream.Signature(decision_notice(c))),
@@ -179,7 +181,7 @@ class Sequencer(wiring.Component):
             stages.fetch_errors.eq(self.fetch_errors), stages.write_errors.eq(self.write_errors),
             walker.job.eq(stages.job), walker.start.eq(stages.start), walker.heads.eq(self.heads_alive),
             walker.alive.eq(self.alive_tokens), walker.counts.eq(self.counts), walker.half_ready.eq(loader.ready),
-            walker.lsb_ready.eq(loader.lsb_ready),
+            walker.lsb_ready.eq(loader.lsb_ready), walker.walked.eq(self.walked),
             walker.items_freed.eq(self.value_done), walker.items_first.eq(self.value_done_first),
             walker.items_gang.eq(self.value_done_gang),
             self.slot_taken.eq(walker.slot_taken), self.slot.eq(walker.slot),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -21,6 +21,11 @@ from .item_issue import ItemIssue
 from .replays import Replays, members_of
 from .tickets import gang_bits, one_bit
 
+#: Walks that may be under way at a time, by the least number of rows that each has. Few, where they are long: an LSB
+#: walk has to wait for those before it, and K goes before V only when all are on their way. But as many as keep the
+#: walk busy.
+AHEAD = {0: 15, 64: 4, 128: 2}
+
 
 class Walker(wiring.Component):
     """Issues what a work item needs: a slot and an item number, `q_cmd`, `meta`, and `k_walk` (generation, once per
@@ -28,7 +33,8 @@ class Walker(wiring.Component):
 
     `start` takes `heads` (bitmap) and `alive` (tokens); `issued_all` is high from the last item on until the next
     start. Generation: the `group` queries of a head are a gang: one item per cycle, then one cycle issues the walk over
-    the head's K rows. LSB walks of gangs with flat members go first. Prompts: the items of a head start once
+    the head's K rows. LSB walks of gangs with flat members go first; `walked` pulses when a walk has asked for all its
+    rows, and only a few are issued ahead of it (`AHEAD`). Prompts: the items of a head start once
     `half_ready[half]`, one per cycle, query head by query head. Where LSBs exist, the flat queries of a query head
     follow after its last decision, as new items with `refetched`, once the head's LSBs are in the SRAMs: `lsb_wanted`
     asks for them, `lsb_ready` says so. `half_done[half]` pulses when the head's last item is issued.
@@ -55,7 +61,7 @@ class Walker(wiring.Component):
             "lsb_half": Out(1),
             "list_row": Out(c.row_bits), "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.slices)),
             "q_cmd": Out(stream.Signature(q_command(c))),
-            "k_walk": Out(stream.Signature(key_walk_command(c))),
+            "k_walk": Out(stream.Signature(key_walk_command(c))), "walked": In(1),
             "score_cmd": Out(stream.Signature(score_command(c))),
             "meta": Out(stream.Signature(slot_meta(c))),
             "decided": In(stream.Signature(decision_notice(c))),
@@ -97,8 +103,24 @@ class Walker(wiring.Component):
             flats.lsb_ready.eq(self.lsb_ready), self.lsb_wanted.eq(flats.lsb_wanted),
             self.dropped.eq(flats.dropped), self.dropped_half.eq(flats.dropped_half),
         ]
-        self._walk(m, issue, replays, flats, k_fifo.i, take, again)
+        walk = stream.Signature(key_walk_command(c)).create(path=("walk",))
+        room = self._room(m, walk.valid & walk.ready)
+        m.d.comb += [k_fifo.i.valid.eq(walk.valid & room), walk.ready.eq(k_fifo.i.ready & room),
+                     k_fifo.i.payload.eq(walk.payload)]
+        self._walk(m, issue, replays, flats, walk, take, again)
         return m
+
+    def _room(self, m: Module, sent: Value) -> Value:
+        """Another walk may be `sent`."""
+        ahead = Signal(range(max(AHEAD.values()) + 1))
+        most = Signal.like(ahead)
+        rows = self.alive >> clog2(self.config.slices)
+        for least, count in AHEAD.items():
+            with m.If(rows >= least if least else 1):
+                m.d.sync += most.eq(count)
+        m.d.sync += ahead.eq(ahead + sent - self.walked)
+        contract(m, ahead != 0, "only a walk that was issued ends", when=self.walked)
+        return ahead < most
 
     def _walk(self, m: Module, issue: ItemIssue, replays: Replays, flats: FlatQueries, walk: stream.Interface,
               take: Signal, again: Signal) -> None:

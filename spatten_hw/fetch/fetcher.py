@@ -45,6 +45,8 @@ class Fetcher(wiring.Component):
     back_job: data.View
     #: Walks over the K rows of a head: `key_walk_command`.
     k_walk: stream.Interface
+    #: Pulse: all rows of a walk have been asked for.
+    walked: Signal
     #: Row of the class lists that the walk reads.
     k_list_row: Signal
     #: Its token indexes by class, one cycle later.
@@ -122,7 +124,7 @@ class Fetcher(wiring.Component):
         beats = (c.channels * c.most_beats).bit_length()
         super().__init__({
             "job": In(job_layout(c)), "back_job": In(job_layout(c)),
-            "k_walk": In(stream.Signature(key_walk_command(c))),
+            "k_walk": In(stream.Signature(key_walk_command(c))), "walked": Out(1),
             "k_list_row": Out(c.row_bits), "k_list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
             "counts": In(slice_counts(c)),
             "q_cmd": In(stream.Signature(q_command(c))), "fill": In(stream.Signature(fill_command(c))),
@@ -186,6 +188,7 @@ class Fetcher(wiring.Component):
             connect(m, shared.words[n], flipped(getattr(self, f"{name}_words")))
         m.d.comb += [
             self.k_list_row.eq(keys.list_row), keys.list_indexes.eq(self.k_list_indexes), keys.counts.eq(self.counts),
+            self.walked.eq(keys.ended),
             self.fill_list_row.eq(shared.list_row), shared.list_ids.eq(self.fill_list_ids),
         ]
         for n, name in enumerate(("k_msb", "k_lsb", "v_msb", "v_lsb")):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def dispatch_fills(m: Module, fetcher: Fetcher, keys: KeyWalk, shared: SharedFetch) -> dict[str, LocalFills]:
     """A fill of a job whose tokens all survive is a walk over the rows of all slices at once, else one over the
     list, a row per cycle through the shared path. One slice has no use for the former: the same row per cycle.
+    A walk waits while its half of the class is being filled: V's LSBs may be asked for before its MSBs are in.
 
     Returns what the slices' own channels fill, "k" and "v" → `LocalFills`; nothing for one slice."""
     c = fetcher.config
@@ -36,12 +37,14 @@ def dispatch_fills(m: Module, fetcher: Fetcher, keys: KeyWalk, shared: SharedFet
     m.submodules.k_fills = k_fills = LocalFills(c, key_note(c), False)
     m.submodules.v_fills = v_fills = LocalFills(c, value_note(c), True)
     dense = fill.dense
-    local = fetcher.fill.valid & dense & ~fetcher.k_walk.valid
+    filling = Mux(fill.value, v_fills.pending, k_fills.pending).bit_select(fill.half, 1)
+    ready = dense & ~filling                             # to become a walk
+    local = fetcher.fill.valid & ready & ~fetcher.k_walk.valid
     m.d.comb += [
-        walk.valid.eq(fetcher.k_walk.valid | (fetcher.fill.valid & dense)),
+        walk.valid.eq(fetcher.k_walk.valid | (fetcher.fill.valid & ready)),
         walk.payload.eq(fetcher.k_walk.payload), fetcher.k_walk.ready.eq(walk.ready),
         shared.fill.valid.eq(fetcher.fill.valid & ~dense), shared.fill.payload.eq(fill),
-        fetcher.fill.ready.eq(Mux(dense, walk.ready & ~fetcher.k_walk.valid, shared.fill.ready)),
+        fetcher.fill.ready.eq(Mux(dense, walk.ready & ~filling & ~fetcher.k_walk.valid, shared.fill.ready)),
     ]
     with m.If(~fetcher.k_walk.valid):
         m.d.comb += [

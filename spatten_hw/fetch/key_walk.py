@@ -74,6 +74,8 @@ class KeyWalk(wiring.Component):
     far_row: Signal
     #: … and one cycle later, by slice, which keys are far.
     far_keys: Signal
+    #: Pulse: the last row of a walk for scores was asked for (a cycle late).
+    ended: Signal
     #: Nothing inside (a cycle late).
     idle: Signal
 
@@ -90,7 +92,7 @@ class KeyWalk(wiring.Component):
             "base": planes(c.axi_addr_bits), "head_stride": planes(head_stride_bits(c)),
             "token_stride": planes(STRIDE_BITS), "beats": planes(c.beats_bits),
             "list_row": Out(c.row_bits), "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
-            "counts": In(slice_counts(c)), "idle": Out(1),
+            "counts": In(slice_counts(c)), "ended": Out(1), "idle": Out(1),
             **({"by_key": In(1), "far_row": Out(c.slot_bits + c.row_bits), "far_keys": In(c.slices)}
                if c.decision_rules else {}),
         })
@@ -147,6 +149,7 @@ class KeyWalk(wiring.Component):
             last.eq((rows <= 1) | (row + 1 == rows)), step.eq(active & room & (rows != 0)),
             move.eq(~active | (room & last)), self.cmd.ready.eq(move), self.list_row.eq(row),
         ]
+        m.d.sync += self.ended.eq(active & move & ~command.fill)
         with m.If(step):
             m.d.sync += row.eq(Mux(last, 0, row + 1))
         contract(m, (row < rows) | (row == 0), "the row exists", when=active)

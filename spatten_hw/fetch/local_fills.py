@@ -23,8 +23,8 @@ class LocalFills(wiring.Component):
 
     `feed`: chunks of the class from every slice's feed; with `note.fill` they go to the SRAM of their slice over
     `fills`, like those of the shared path (`shared`, to all slices; it goes first), else to `rows`. A fill that has
-    `opens` is `filled` when its last row has left some cycles ago; one per half at a time. No latency; `fills` is
-    always taken.
+    `opens` is `filled` when its last row has left some cycles ago; one per half at a time: none opens while the half is
+    `pending`. No latency; `fills` is always taken.
     """
 
     feed: list[stream.Interface]
@@ -32,6 +32,7 @@ class LocalFills(wiring.Component):
     rows: list[stream.Interface]
     fills: list[stream.Interface]
     opens: data.View
+    pending: Signal
     filled: stream.Interface
 
     def __init__(self, config: SpAttenConfig, note: data.StructLayout, value: bool):
@@ -41,7 +42,7 @@ class LocalFills(wiring.Component):
         shared = stream.Signature(operand_chunk(c, shared_note(c)))
         super().__init__({
             "feed": In(chunks).array(c.slices), "shared": In(shared), "rows": Out(chunks).array(c.slices),
-            "fills": Out(shared).array(c.slices), "opens": In(fill_begin(c)),
+            "fills": Out(shared).array(c.slices), "opens": In(fill_begin(c)), "pending": Out(2),
             "filled": Out(stream.Signature(filled_layout())),
         })
 
@@ -81,7 +82,7 @@ class LocalFills(wiring.Component):
             self.filled.payload.half.eq(number), self.filled.payload.lsb.eq(lsbs.bit_select(number, 1)),
         ]
         for h in range(2):
-            pending = Signal(name=f"pending_{h}")
+            pending = self.pending[h]
             left = Signal(c.count_bits, name=f"left_{h}", reset_less=True)
             came = Signal(range(c.slices + 1), name=f"came_{h}")
             begins = self.opens.valid & (self.opens.half == h)

@@ -18,8 +18,6 @@ from .row_reads import shared_row
 #: Descriptors, state.
 CLIENTS = 2
 WORD_BITS = 64
-#: Most words of one read: what `word_beats` beats hold, at any width of a beat.
-READ_WORDS = 8
 
 
 def word_beat(c: SpAttenConfig) -> data.StructLayout:
@@ -30,11 +28,10 @@ def word_beat(c: SpAttenConfig) -> data.StructLayout:
 class WordReads(wiring.Component):
     """`cmd` (2 `aux_command`) → `words` (2 `aux_word`): each client's words in order, `last` on a command's final one.
 
-    A command becomes reads of at most `word_beats` beats (8 words), the first from the middle of a beat where its
-    address is there. One read is outstanding at a time, and only while there is room for all its words: so `beats` is
-    never blocked for longer than it takes to cut a beat into words, whatever the clients do. Commands of both clients
-    are read in the order in which they were granted (round robin): a client that does not take its words holds up the
-    other. One word per cycle within a read (beats of 32 bits: every other cycle).
+    A command becomes reads of at most `word_beats` beats, the first from the middle of a beat where its address is
+    there. One read is outstanding at a time, and only while there is room for all its beats: so `beats` is always
+    ready, and rows of the channel behind them do not wait. Commands of both clients are read in the order in which they
+    were granted (round robin): a client that does not take its words holds up the other. One word per cycle.
     """
 
     #: Commands: of descriptors, of state.
@@ -70,24 +67,33 @@ class WordReads(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.arbiter = arbiter = RoundRobin(CLIENTS)
-        m.submodules.queue = queue = never_full(data.StructLayout({"word": aux_word(), "client": clog2(CLIENTS)}),
-                                                2 * READ_WORDS - 1)
+        # A beat (two, if a word takes two) as it came, the places of its first and last word that were asked for;
+        # `last`: they are the command's.
         index_bits = clog2(max(1, c.axi_data_bits // WORD_BITS))     # of a word in its beat
+        stored = data.StructLayout({
+            "data": max(WORD_BITS, c.axi_data_bits), "error": 1, "first": index_bits, "latest": index_bits, "last": 1,
+            "client": clog2(CLIENTS)})
+        most_stored = c.read_words >> index_bits
+        m.submodules.queue = queue = never_full(stored, 2 * most_stored - 1)
         client = Signal(clog2(CLIENTS))
         addr = Signal(c.axi_addr_bits - 3, reset_less=True)          # of the next word, in words
         channel = Signal(clog2(c.channels), reset_less=True)
         left = Signal(len(self.cmd[0].payload.words), reset_less=True)    # words still to come
-        due = Signal(range(READ_WORDS + 1), reset_less=True)         # … of the read
-        most = Signal(range(READ_WORDS + 1))
-        count = Signal(range(READ_WORDS + 1))
+        due = Signal(range(c.read_words + 1), reset_less=True)       # … of the read
+        most = Signal(range(c.read_words + 1))
+        count = Signal(range(c.read_words + 1))
+        here = Signal(range((1 << index_bits) + 1))                  # … of the beat
         room = Signal()
         reading = Signal()
-        word = queue.i.payload.word
+        entry = queue.i.payload
         place = addr[:index_bits]
-        m.d.sync += room.eq(queue.level < READ_WORDS)
+        m.d.sync += room.eq(queue.level < most_stored)
+        rest = Signal.like(here)
         m.d.comb += [
-            self.wants.eq(0), most.eq(READ_WORDS - place), count.eq(Mux(left < most, narrow(left, len(most)), most)),
-            queue.i.payload.client.eq(client), word.last.eq(left == 1),
+            self.wants.eq(0), most.eq(c.read_words - place), count.eq(Mux(left < most, narrow(left, len(most)), most)),
+            rest.eq((1 << index_bits) - place), here.eq(Mux(due < rest, narrow(due, len(rest)), rest)),
+            entry.client.eq(client), entry.last.eq(left == here), entry.first.eq(place),
+            entry.latest.eq(narrow(place + here - 1, index_bits)),
         ]
         with m.FSM(name="words") as states:
             with m.State("FREE"):
@@ -103,7 +109,7 @@ class WordReads(wiring.Component):
                          when=arbiter.any)
                 with m.If(arbiter.any):
                     m.next = "ROOM"
-            with m.State("ROOM"):                       # `room` knows of all words of the read before
+            with m.State("ROOM"):                       # `room` knows of all beats of the read before
                 m.d.sync += due.eq(count)
                 with m.If(room):
                     m.next = "ASK"
@@ -114,12 +120,12 @@ class WordReads(wiring.Component):
             with m.State("READ"):
                 m.d.comb += reading.eq(1)
                 with m.If(queue.i.valid):
-                    m.d.sync += [addr.eq(wrap(addr + 1, len(addr))), left.eq(left - 1), due.eq(due - 1)]
-                    with m.If(left == 1):
+                    m.d.sync += [addr.eq(wrap(addr + here, len(addr))), left.eq(left - here), due.eq(due - here)]
+                    with m.If(entry.last):
                         m.next = "FREE"
-                    with m.Elif(due == 1):
+                    with m.Elif(due == here):
                         m.next = "SETTLE"
-            with m.State("SETTLE"):                     # its last word is in the queue's level
+            with m.State("SETTLE"):                     # its last beat is in the queue's level
                 m.next = "ROOM"
 
         # The read: whole beats from the one that holds the first word.
@@ -134,40 +140,48 @@ class WordReads(wiring.Component):
             self.row.token.eq(delay(m, channel, 1, "asked_channel")), self.row.note.kind.eq(ReadKind.WORDS),
         ]
 
-        taken = self._cut(m, place, due == 1, word, queue.i.valid, reading)
-        m.d.comb += self.beats.ready.eq(taken)
-        always_taken(m, queue.i, "words")
-        out = queue.o.payload
-        for k, words in enumerate(self.words):
-            m.d.comb += [words.payload.eq(out.word), words.valid.eq(queue.o.valid & (out.client == k))]
-            m.d.sync += [
-                self.error[k].eq(words.valid & words.ready & out.word.error), self.waits[k].eq(reading & (client == k)),
-            ]
-        m.d.comb += [
-            queue.o.ready.eq(Mux(out.client, self.words[1].ready, self.words[0].ready)),
-            self.idle.eq(states.ongoing("FREE") & (queue.level == 0) & ~self.cmd[0].valid & ~self.cmd[1].valid),
-        ]
+        self._store(m, entry, queue.i.valid)
+        always_taken(m, queue.i, "beats of words")
+        always_taken(m, self.beats, "beats of words")
         contract(m, reading, "beats of words come only when asked for", when=self.beats.valid)
+        m.d.comb += [self.beats.ready.eq(1), self.idle.eq(
+            states.ongoing("FREE") & (queue.level == 0) & ~self.cmd[0].valid & ~self.cmd[1].valid)]
+        m.d.sync += [self.waits[k].eq(reading & (client == k)) for k in range(CLIENTS)]
+        self._words(m, queue)
         return m
 
-    def _cut(self, m: Module, place, final, word, valid: Signal, reading: Signal):
-        """Words out of the beats: `word` is there with `valid`, word `place` of a beat, `final` of its read. Returns
-        whether a beat is taken."""
-        c = self.config
+    def _store(self, m: Module, entry, valid: Signal) -> None:
+        """What a beat brings into the queue."""
         beat = self.beats
-        here = beat.valid & reading
-        if c.axi_data_bits < WORD_BITS:                  # two beats make a word
-            half = Signal(beat.payload.shape(), reset_less=True)
-            second = Signal()
-            with m.If(here):
-                m.d.sync += [second.eq(~second), half.eq(beat.payload)]
-            m.d.comb += [
-                valid.eq(here & second), word.data.eq(Cat(half.data, beat.payload.data)),
-                word.error.eq(half.error | beat.payload.error),
-            ]
-            return reading
+        if self.config.axi_data_bits >= WORD_BITS:
+            m.d.comb += [valid.eq(beat.valid), entry.data.eq(beat.payload.data), entry.error.eq(beat.payload.error)]
+            return
+        half = Signal(beat.payload.shape(), reset_less=True)         # two beats make a word
+        second = Signal()
+        with m.If(beat.valid):
+            m.d.sync += [second.eq(~second), half.eq(beat.payload)]
+        m.d.comb += [valid.eq(beat.valid & second), entry.data.eq(Cat(half.data, beat.payload.data)),
+                     entry.error.eq(half.error | beat.payload.error)]
+
+    def _words(self, m: Module, queue) -> None:
+        """The words of the first beat in the queue, one after the other."""
+        entry = queue.o.payload
+        begun = Signal()
+        next_place = Signal(len(entry.first), reset_less=True)
+        place = Mux(begun, next_place, entry.first)
+        taken = Signal()
+        ends_beat = Signal()
         m.d.comb += [
-            valid.eq(here), word.error.eq(beat.payload.error),
-            word.data.eq(beat.payload.data.word_select(place, WORD_BITS) if len(place) else beat.payload.data),
+            taken.eq(queue.o.valid & Mux(entry.client, self.words[1].ready, self.words[0].ready)),
+            ends_beat.eq(place == entry.latest), queue.o.ready.eq(taken & ends_beat),
         ]
-        return reading & (final | place.all() if len(place) else Const(1, 1))
+        with m.If(taken):
+            m.d.sync += [begun.eq(~ends_beat), next_place.eq(wrap(place + 1, len(next_place)))]
+        for k, words in enumerate(self.words):
+            word = words.payload
+            m.d.comb += [
+                word.data.eq(entry.data.word_select(place, WORD_BITS) if len(entry.first) else entry.data),
+                word.error.eq(entry.error), word.last.eq(entry.last & ends_beat),
+                words.valid.eq(queue.o.valid & (entry.client == k)),
+            ]
+            m.d.sync += self.error[k].eq(words.valid & words.ready & word.error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,36 +12,33 @@ from ..primitives.adder_tree import adder_tree
 from ..primitives.pipeline import Pipeline
 from ..primitives.tree import tree_stages
 from ..primitives.widths import narrow, wrap
-from ..stream.fifo import never_full
+from ..stream.fifo import StreamFifo, never_full
 from ..stream.layouts import acc_chunk, tag_layout
+from ..stream.skid import HalfBuffer
+from .value import drain_latency
 from .value_layouts import drain_command, freed_items, gang_entry, partial_sums, word_bits
-from .value_sums import DRAIN_LATENCY
 
 #: Cycles from `finished` to the first `drain` of the gang: all slices, choice, command.
 FINISHED_LATENCY = 3
 
 
-def chunk_words(chunks: int) -> int:
-    """Words that the sums of a chunk are spread over (`value_layouts`): cycles that its output takes."""
-    return {1: 4, 2: 2}.get(chunks, 1)
-
-
 def tree_latency(c: SpAttenConfig) -> int:
     """Cycles from a chunk's (last) `drain` into the output queue: slices, tree, sum of its words."""
-    return DRAIN_LATENCY + tree_stages(c.slices) + 1
+    return drain_latency(c) + tree_stages(c.slices) + 1
 
 
 def output_queue(c: SpAttenConfig) -> int:
     """Chunks its queue holds: one that is taken from at once never waits for its own room; one more, since what follows
-    holds only one."""
-    return tree_latency(c) + 4
+    holds only one. With one slice a chunk at a time is enough, and the wide memory is spared."""
+    return tree_latency(c) + 4 if c.slices > 1 else 1
 
 
 class OutputTree(wiring.Component):
     """Reads the sums of one gang after the other, when all slices have finished it, and adds them up.
 
     Rate: one chunk per cycle; work items of 1 or 2 chunks take 4 cycles, since their sums are spread over 4 words
-    (`value_layouts`). Between gangs two cycles. Latency from `finished` to the first chunk: `FINISHED_LATENCY`, the
+    (`value_layouts`). Between gangs two cycles. One slice: one chunk at a time, `tree_latency` + 3 cycles from one to
+    the next, and its words. Latency from `finished` to the first chunk: `FINISHED_LATENCY`, the
     other words of the chunk, `tree_latency`, the queue. `o` may stall: a chunk is only read with room for it.
     """
 
@@ -51,7 +48,7 @@ class OutputTree(wiring.Component):
     gangs: stream.Interface
     #: Bits of the slices: the gang with this first sum is finished.
     finished: data.View
-    #: To all slices; `DRAIN_LATENCY` cycles later their words are on `partial`.
+    #: To all slices; `drain_latency` cycles later their words are on `partial`.
     drain: data.View
     partial: data.View
     #: Item whose tag is on `tag` one cycle later.
@@ -83,7 +80,11 @@ class OutputTree(wiring.Component):
         m = Module()
         c = self.config
         depth = output_queue(c)
-        m.submodules.queue = queue = never_full(acc_chunk(c), depth, wide=c.chunk * c.acc_bits)
+        if depth > 1:
+            queue: StreamFifo | HalfBuffer = never_full(acc_chunk(c), depth, wide=c.chunk * c.acc_bits)
+        else:
+            queue = HalfBuffer(acc_chunk(c))
+        m.submodules.queue = queue
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 
         finished = Signal(c.sums)
@@ -97,7 +98,7 @@ class OutputTree(wiring.Component):
         chunk = Signal(c.chunk_bits)
         part = Signal(2)
         # Words of a chunk, less one: 3, 1 or 0.
-        parts = Cat(self.chunks <= 2, self.chunks == 1)
+        parts = Const(0, 2) if c.local_sums else Cat(self.chunks <= 2, self.chunks == 1)
         issue = Signal()
         last_part = Signal()
         last_chunk = Signal()
@@ -126,7 +127,7 @@ class OutputTree(wiring.Component):
         m.d.sync += [
             drain.valid.eq(issue), drain.sum.eq(wrap(gang.sum + member, c.sum_bits)),
             # As `sum_word`: with 1 chunk both bits count the words, with 2 the upper one.
-            drain.word.eq(Cat(Mux(self.chunks == 1, part[0], wide[0]),
+            drain.word.eq(wide if c.local_sums else Cat(Mux(self.chunks == 1, part[0], wide[0]),
                               Mux(self.chunks == 1, part[1], Mux(self.chunks == 2, part[0], wide[1])), wide[2:])),
             drain.first.eq((part == 0) & (chunk == 0) & (member == 0)),
         ]
@@ -143,19 +144,24 @@ class OutputTree(wiring.Component):
         """The partial sums of the word read in this cycle, over slices and over the words of a chunk, into `queue`."""
         c = self.config
         stages = Pipeline(m)
-        steps = DRAIN_LATENCY + tree_stages(c.slices) + 1  # to the cycle in which the tree has the word's sum
+        steps = drain_latency(c) + tree_stages(c.slices) + 1  # to the cycle in which the tree has the word's sum
         at = {name: (stages.flag if name in ("valid", "frees") else stages.delay)(value, steps, f"{name}_there")
               for name, value in word.items()}
         with_more = at["valid"] & ~at["ends"]
         for e in range(c.chunk):
             tree = adder_tree(m, [self.partial[s][e] for s in range(c.slices)], f"tree{e}")
             total = Signal(signed(c.acc_bits), name=f"total{e}")
+            out = Signal(signed(c.acc_bits), name=f"out{e}", reset_less=True)
+            m.d.comb += queue.i.p.acc[e].eq(out)
+            m.d.sync += out.eq(total)
+            if c.local_sums:        # one word per chunk
+                m.d.comb += total.eq(tree)
+                continue
             # Sums of the words before, 0 at a chunk's first one: by the reset of the register, without a multiplexer.
             before = Signal(signed(c.acc_bits), name=f"before{e}", reset_less=True)
-            out = Signal(signed(c.acc_bits), name=f"out{e}", reset_less=True)
             # The sum over all slices fits, whatever a part of it wraps to.
-            m.d.comb += [total.eq(wrap(tree + before, c.acc_bits).as_signed()), queue.i.p.acc[e].eq(out)]
-            m.d.sync += [before.eq(total), out.eq(total)]
+            m.d.comb += total.eq(wrap(tree + before, c.acc_bits).as_signed())
+            m.d.sync += before.eq(total)
             with m.If(~with_more):
                 m.d.sync += before.eq(0)
         final = at["valid"] & at["ends"]

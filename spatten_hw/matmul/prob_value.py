@@ -15,15 +15,15 @@ from ..stream.job_layouts import job_layout
 from ..stream.layouts import acc_chunk, kept_row
 from ..stream.read_layouts import operand_chunk, read_request, shared_note, value_note
 from .gang import GangGather, gather_latency
-from .output_tree import FINISHED_LATENCY, OutputTree, chunk_words, output_queue, tree_latency
+from .output_tree import FINISHED_LATENCY, OutputTree, output_queue, tree_latency
 from .value import VALUE_LATENCY, ValueSlice, entry_latency
-from .value_layouts import freed_items
+from .value_layouts import chunk_words, freed_items
 
 
 def prob_value_latency(c: SpAttenConfig, chunks: int) -> int:
     """Cycles from taking the only row of a vector to the first chunk of its sums on `o`, V in the SRAM, idle."""
     return (gather_latency(c) + entry_latency() + chunks - 1 + VALUE_LATENCY + FINISHED_LATENCY
-            + chunk_words(chunks) - 1 + tree_latency(c) + never_full_latency(output_queue(c)))
+            + chunk_words(c, chunks) - 1 + tree_latency(c) + never_full_latency(output_queue(c)))
 
 
 class ProbValueUnit(wiring.Component):

@@ -14,17 +14,20 @@ from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import STRIDE_BITS, head_stride_bits
 from ..stream.layouts import value_entry
 from ..stream.read_layouts import operand_chunk, read_request, shared_note, value_note
+from .local_sums import LocalSums
 from .open_rows import OpenRows
 from .value_issue import ValueIssue
 from .value_layouts import drain_command, partial_sums, planes, prob_lane
 from .value_operands import ValueOperands
 from .value_reads import VALUE_READS_LATENCY, ValueReads
 from .value_sram import ValueSram
-from .value_sums import SUMS_LATENCY, ValueSums
+from .value_sums import DRAIN_LATENCY, SUMS_LATENCY, ValueSums
 
 #: Cycles from the last product of a gang (its V chunk is taken, or its entry issues it) to `finished`: issue register,
 #: memories, sums, count of open rows.
 VALUE_LATENCY = 2 + SUMS_LATENCY + 1
+#: Cycles from the decision on a product to the one in which its operands are multiplied.
+ISSUE_STAGES = 2
 #: Entries a slice may be behind the walk of the gangs.
 ENTRIES = 64
 
@@ -39,12 +42,18 @@ def request_latency(depth: int = ENTRIES) -> int:
     return entry_latency(depth) + VALUE_READS_LATENCY
 
 
+def drain_latency(c: SpAttenConfig) -> int:
+    """Cycles from `drain` to `partial`."""
+    return ISSUE_STAGES + LocalSums.LATENCY if c.local_sums else DRAIN_LATENCY
+
+
 class ValueSlice(wiring.Component):
     """Adds prob · V of the rows it is told of into partial sums, which the output tree reads.
 
     Rate: one chunk product per cycle, from memory (a chunk of a V row is taken in the cycle of its last member) or from
     the V SRAM (prompts), without a gap between rows or gangs; one read request per cycle. Products of rows from
     memory go first: entries wait in their queue while there are any. Nothing behind the issue of a product ever stalls.
+    Where sums are local, a `drain` takes the place of a product.
 
     Valid input: a gang's probabilities are written before its entries come; rows in memory answer requests, whole,
     chunk by chunk; `chunks`, `has_lsb` and the planes are constant while entries or rows are inside; Σ p of a work item
@@ -74,7 +83,7 @@ class ValueSlice(wiring.Component):
     shared: stream.Interface
     #: Bit of each gang's first sum: its products are all in the sums; until its first word is read.
     finished: Signal
-    #: Word to read, and its sums `DRAIN_LATENCY` cycles later.
+    #: Word to read, and its sums `drain_latency` cycles later.
     drain: data.View
     partial: data.View
     #: An entry, a request or a row is inside or on its way.
@@ -110,7 +119,7 @@ class ValueSlice(wiring.Component):
         m.submodules.requests = requests = ValueReads(c)
         m.submodules.sram = sram = ValueSram(c)
         m.submodules.operands = operands = ValueOperands(c)
-        m.submodules.sums = sums = ValueSums(c)
+        m.submodules.sums = sums = LocalSums(c) if c.local_sums else ValueSums(c)
         m.submodules.open = rows = OpenRows(c)
         wiring.connect(m, wiring.flipped(self.entries), queue.i)
         wiring.connect(m, queue.o, issue.entries)
@@ -141,8 +150,15 @@ class ValueSlice(wiring.Component):
             operands.read.eq(sram.data),
             sums.valid.eq(stages.flag(op.valid, 1, "valid")), sums.sum.eq(stages.delay(op.sum, 1, "sum")),
             sums.word.eq(stages.delay(op.word, 1, "word")), sums.prob.eq(r.data), sums.operands.eq(operands.o),
-            sums.drain.eq(self.drain), self.partial.eq(sums.partial),
+            self.partial.eq(sums.partial),
         ]
+        if c.local_sums:
+            m.d.comb += [
+                issue.pause.eq(self.drain.valid), sums.drain.eq(stages.delay(self.drain, ISSUE_STAGES, "drained")),
+                sums.drain.valid.eq(stages.flag(self.drain.valid, ISSUE_STAGES, "drains")),
+            ]
+        else:
+            m.d.comb += sums.drain.eq(self.drain)
 
         # A row is done when its last product is stored.
         multiplying = Signal(SUMS_LATENCY + 2)

@@ -33,6 +33,7 @@ class ValueIssue(wiring.Component):
 
     entries: in order; one whose rows come from memory is done when its requests (`reads`; the LSB plane's follows the
         MSB plane's) are taken, another one when its products are issued. v_chunks: see `ValueSlice`; first.
+    pause: no product is issued in this cycle.
     opens, last, opens_sum: pulses of `OpenRows`. any: a product is issued. busy: an entry or a product is inside.
     """
 
@@ -43,7 +44,7 @@ class ValueIssue(wiring.Component):
             "entries": In(stream.Signature(value_entry(c))),
             "v_chunks": In(stream.Signature(operand_chunk(c, value_note(c)))),
             "reads": Out(stream.Signature(value_read(c))),
-            "op": Out(product_op(c)), "streamed": Out(c.chunk * c.operand_bits),
+            "pause": In(1), "op": Out(product_op(c)), "streamed": Out(c.chunk * c.operand_bits),
             "opens": Out(1), "last": Out(1), "opens_sum": Out(c.sum_bits), "any": Out(1), "busy": Out(1),
         })
 
@@ -83,8 +84,8 @@ class ValueIssue(wiring.Component):
         note = self.v_chunks.p.note
         chunk = Signal(c.chunk_bits)
         left = {name: Signal(c.max_group, name=f"left_{name}") for name in ("streamed", "stored")}
-        multiplies = valid & ~entry.stream & ~nothing & ~self.v_chunks.valid
-        streamed = self.v_chunks.valid
+        multiplies = valid & ~entry.stream & ~nothing & ~self.v_chunks.valid & ~self.pause
+        streamed = self.v_chunks.valid & ~self.pause
         members, base_item, base_sum, row, refetched, here = (
             Signal(shape, name=name) for name, shape in (
                 ("members", c.max_group), ("base_item", c.item_bits), ("base_sum", c.sum_bits), ("row", c.row_bits),
@@ -101,7 +102,7 @@ class ValueIssue(wiring.Component):
         m.d.comb += [
             final.eq(rest == 0), final_chunk.eq(narrow(chunk, c.chunk_count_bits) == self.chunks - 1),
             # Of its own members, not of those chosen: it waits for nothing else.
-            self.v_chunks.ready.eq(without_lowest(_rest(left["streamed"], note.members)) == 0),
+            self.v_chunks.ready.eq((without_lowest(_rest(left["streamed"], note.members)) == 0) & ~self.pause),
             done.eq(nothing | (asked & (lsb | ~both_planes)) | (multiplies & final & final_chunk)),
         ]
         with m.If(streamed):

@@ -3,7 +3,7 @@
 A slice adds products into words of N sums. A word that is read for a product cannot be read again for the next two
 cycles, because its new value is not stored yet. A row has `chunks` products, so with one or two chunks the same word
 would come again too early. Such jobs use four words per work item in turn, which the output tree adds up; others use
-one word per chunk.
+one word per chunk, and so do all where sums are local (`SpAttenConfig.local_sums`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ from ..primitives.widths import narrow
 
 def word_bits(c: SpAttenConfig) -> int:
     """Width of the number of a word of sums of a work item."""
-    return max(2, c.chunk_bits)
+    return c.chunk_bits if c.local_sums else max(2, c.chunk_bits)
+
+
+def chunk_words(c: SpAttenConfig, chunks: int) -> int:
+    """Words that the sums of a chunk are spread over: cycles that its output takes."""
+    return 1 if c.local_sums else {1: 4, 2: 2}.get(chunks, 1)
 
 
 def sum_word(c: SpAttenConfig, chunks: Value, chunk: Value, cycle: Value) -> Value:
     """Word for a product of chunk `chunk`, as `word_bits` bits: the chunk, but with 1 or 2 chunks its upper bits
     are those of `cycle`, a counter of cycles modulo 4."""
     wide = narrow(chunk, word_bits(c))
+    if c.local_sums:
+        return wide
     return Cat(Mux(chunks == 1, cycle[0], wide[0]), Mux(chunks <= 2, cycle[1], wide[1]), wide[2:])
 
 

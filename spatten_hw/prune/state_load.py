@@ -39,8 +39,8 @@ class StateLoad(wiring.Component):
     `error` (valid with `done`): an AXI error, or illegal bitmaps: counts in the header not 1 … `tokens` / 1 …
     `heads`, or not those of the bits; a bit at or past `tokens` (`below`: their number by class) or `heads`
     (`head_range`: a bit for each).
-    All requested words are taken. After a bad header no more words are requested and nothing is put. After a bad word
-    some has been put, so the parent block must discard it. `total_tokens`, `total_heads`: the header's counts.
+    Header and bitmaps are requested at once. All requested words are taken. After a bad header nothing is put. After a
+    bad word some has been put, so the parent block must discard it. `total_tokens`, `total_heads`: the header's counts.
     """
 
     state_cmd: stream.Interface
@@ -81,6 +81,8 @@ class StateLoad(wiring.Component):
         rows = cut_rows(m, self, taken_heads)
         # Registered before they are used: the word arrives over a long path.
         wrong = Signal(2)
+        words = [narrow((n + WORD_BITS - 1) >> clog2(WORD_BITS), len(left))
+                 for n, left in ((self.tokens, p.tokens_left), (self.heads, p.heads_left))]
         m.d.sync += wrong.eq(Cat(_no_count(word.data[:32], self.tokens), _no_count(word.data[32:], self.heads)))
         with m.If(take & word.error):
             m.d.sync += self.error.eq(1)
@@ -89,8 +91,9 @@ class StateLoad(wiring.Component):
                 with m.If(self.start):
                     m.d.sync += [
                         ask_addr.eq(self.addr), self.error.eq(0), p.in_tokens.eq(1), p.index.eq(0),
-                        ask_left.eq(Mux(self.ids, 1, self.tokens + self.heads)),
-                        p.tokens_left.eq(self.tokens), p.heads_left.eq(self.heads), taken_heads.eq(0),
+                        ask_left.eq(Mux(self.ids, 1 + words[0] + words[1], self.tokens + self.heads)),
+                        p.tokens_left.eq(Mux(self.ids, words[0], self.tokens)),
+                        p.heads_left.eq(Mux(self.ids, words[1], self.heads)), taken_heads.eq(0),
                     ]
                     m.next = "TOTALS"
                     with m.If(self.ids):
@@ -102,17 +105,17 @@ class StateLoad(wiring.Component):
                                  self.total_heads.eq(word.data[32:32 + len(self.total_heads)])]
                     m.next = "COUNTED"
             with m.State("COUNTED"):
-                words = [narrow((n + WORD_BITS - 1) >> clog2(WORD_BITS), len(left))
-                         for n, left in ((self.tokens, p.tokens_left), (self.heads, p.heads_left))]
-                m.d.sync += [p.tokens_left.eq(words[0]), p.heads_left.eq(words[1])]
-                m.next = "ASK"
+                m.d.comb += rows.clear.eq(1)
+                m.next = "WORD"
                 with m.If(wrong.any() | self.error):
                     m.d.sync += self.error.eq(1)
-                    m.next = "DONE"
-            with m.State("ASK"):
-                m.d.comb += rows.clear.eq(1)
-                m.d.sync += ask_left.eq(p.tokens_left + p.heads_left)
-                m.next = "WORD"
+                    m.next = "DROP"
+            with m.State("DROP"):
+                m.d.comb += self.state_words.ready.eq(1)
+                with m.If(take):
+                    self._next_word(m, p)
+                    with m.If(~p.in_tokens & p.section_last):
+                        m.next = "DONE"
             with m.State("WORD"):
                 m.d.comb += [self.state_words.ready.eq(1), rows.load.eq(take)]
                 with m.If(take):

@@ -56,8 +56,9 @@ class LocalTopK(wiring.Component):
         self.engine = c.engine.make(PROB_BITS, c.topk_lanes, c.max_tokens, -(-c.max_rows // self.wide))
         #: While a long vector leaves, as many short ones as it has rows may be decided. Not every engine keeps so many.
         self.queues = self.engine.thresholds < c.max_rows
-        #: Rows that wait for their threshold; two more, since room is counted a cycle late.
-        self.depth = self.wide * (self.engine.row_depth + self.TO_ENGINE) + 2
+        #: Rows that wait for their threshold; two more, since room is counted a cycle late. The search by mass goes
+        #: over the rows three times, and they leave while a fourth vector comes.
+        self.depth = max(self.wide * (self.engine.row_depth + self.TO_ENGINE), 4 * c.max_rows * c.decision_rules) + 2
         super().__init__({
             "job": In(job_layout(c)),
             "probs": In(stream.Signature(prob_row(c))),

@@ -10,8 +10,8 @@ from spatten_hw.errors import UserError
 from spatten_hw.presets import EIGHTH, FULL, PRESETS, SMALL
 
 #: `spatten-hw bench area`, whole of a preset (docs/fpga-findings.md): what the laws are fitted to.
-MEASURED = {("small", 0, "ecp5"): {"luts": 35704, "flip_flops": 33791, "dsps": 82, "brams": 171},
-            ("small", 0, "xc7"): {"luts": 22827, "flip_flops": 26982, "dsps": 82, "brams": 79.5},
+MEASURED = {("small", 0, "ecp5"): {"luts": 35859, "flip_flops": 32993, "dsps": 82, "brams": 102},
+            ("small", 0, "xc7"): {"luts": 22257, "flip_flops": 26960, "dsps": 82, "brams": 45},
             ("eighth", 1, "ecp5"): {"luts": 78553, "flip_flops": 61966, "dsps": 188, "brams": 549},
             ("full", 0, "ecp5"): {"luts": 295023, "flip_flops": 262218, "dsps": 1179, "brams": 2193}}
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.control.walker import Walker
+from spatten_hw.control.walker import AHEAD, Walker
 from spatten_hw.sim.harness.block import Block
 
 from .steps import Steps
@@ -24,16 +24,23 @@ def random_layer(rng: np.random.Generator, c: SpAttenConfig, **fixed) -> SimpleN
         j.causal = int(rng.integers(2))
     count = c.max_heads // j.group
     j.heads = sorted(rng.choice(count, int(rng.integers(1, count + 1)), replace=False).tolist())
-    j.ids = sorted(rng.choice(c.max_tokens, int(rng.integers(1, min(c.max_tokens, 12) + 1)), replace=False).tolist())
+    most = c.max_tokens if j.generate else min(c.max_tokens, 12)
+    j.ids = sorted(rng.choice(c.max_tokens, int(rng.integers(1, most + 1)), replace=False).tolist())
     j.counts = rng.integers(0, c.max_rows + 1, c.slices).tolist()
     return j
+
+
+def ahead(rows: int) -> int:
+    """Walks that may be under way, each of so many rows."""
+    return next(count for least, count in reversed(AHEAD.items()) if rows >= least)
 
 
 class LayerWorld:
     """One layer through `block` (a Walker), a cycle at a time. Every item is compared as its `meta` comes."""
 
-    def __init__(self, block: Block, rng: np.random.Generator, j: SimpleNamespace, busy: float = 0.5):
-        self.block, self.rng, self.j, self.busy = block, rng, j, busy
+    def __init__(self, block: Block, rng: np.random.Generator, j: SimpleNamespace, busy: float = 0.5,
+                 walk_cycles: int = 0):
+        self.block, self.rng, self.j, self.busy, self.walk_cycles = block, rng, j, busy, walk_cycles
         assert isinstance(block.component, Walker)
         self.c = block.component.config
         self.steps = Steps(block)
@@ -41,6 +48,8 @@ class LayerWorld:
         self.items: dict[int, SimpleNamespace] = {}      # item number → item
         self.metas: list[SimpleNamespace] = []
         self.walks: list[dict] = []
+        self.running: list[int] = []                     # cycles that each walk takes from its turn on
+        self.most_running = 0
         self.scored: list[SimpleNamespace] = []          # scores are complete
         self.deciding: SimpleNamespace | None = None
         self.gangs: dict[int, list[SimpleNamespace]] = {}
@@ -109,6 +118,10 @@ class LayerWorld:
         assert all(m.tag["kv_head"] == command["kv_head"] for m in members)
         leader = self.items[members[0].first]
         assert command["slot"] == (members[0].slot - (members[0].item - leader.item) % c.items) % c.slots
+        # It runs for a while, and no more than a few wait behind it.
+        self.running.append(self.walk_cycles or int(self.rng.integers(1, 30)))
+        self.most_running = max(self.most_running, len(self.running))
+        assert len(self.running) <= ahead(len(j.ids) // c.slices)
         if command["lsb"]:
             assert members and all(m.flat and not m.again for m in members)
             gang = [m for m in self.items.values() if m.first == leader.first]
@@ -177,6 +190,11 @@ class LayerWorld:
                     self.deciding = work
             else:
                 self.free(work)
+        if self.running:
+            self.running[0] -= 1
+            if self.running[0] < 0:
+                self.running.pop(0)
+                self.steps.pulse(walked=1)
         full = [g for g, gone in self.gangs.items() if gone and len(gone) == gone[0].gang]
         if full and rng.random() < self.busy:
             first = int(rng.choice(full))
@@ -228,7 +246,7 @@ class LayerWorld:
         self.steps.pulse(start=1)
         for _ in range(2):      # it is at work from the second cycle on
             self.cycle()
-        while not (self.issued_all and not self.items):
+        while not (self.issued_all and not self.items and not self.running):
             self.cycle()
             limit -= 1
             assert limit, f"{len(self.metas)} items after the limit of cycles, {len(self.items)} of them not gone"

@@ -175,7 +175,7 @@ async def jobs_legal_and_not(dut):
         if broken:
             assert rig.reads == HEADER_WORDS and not any(rig.table)
             waited = rig.bench.sinks["job"].cycles[-1] - rig.bench.sources["words"].cycles[-1]
-            assert stall or waited == VALIDATE_CYCLES + 3
+            assert stall or waited == VALIDATE_CYCLES + 4
         else:
             want = expected_job(c, fields)
             assert {k: offer["job"][k] for k in want} == want
@@ -252,7 +252,7 @@ async def the_next_job_waits_for_its_set_only(dut):
     rig = Rig(dut, c)
     await rig.begin()
     step, at = 1 << 11, {}
-    total = c.job_queue + 3
+    total = c.job_queue + 4
     for n in range(total):
         fields = legal_job(rng, c)
         scales = random_scales(rng, fields["heads"] * fields["group"], fields["give_back"])
@@ -262,7 +262,7 @@ async def the_next_job_waits_for_its_set_only(dut):
     sink = rig.bench.receive("job", 1.0)
     for _ in range(600):
         await rig.step()
-    assert push.at == c.job_queue + 1 and int(dut.level.value) == c.job_queue + 1
+    assert push.at == c.job_queue + 2 and int(dut.level.value) == c.job_queue + 2
     waited = set()
     for n, j in at.items():
         sink.stall = 0.0

@@ -92,6 +92,7 @@ class World:
         self.flats = self.walked = self.refetched = self.overlapped = self.retired = 0
         self.counted = Counter()
         self.k_walks, self.q_wanted = [], []
+        self.running = 0                           # walks whose rows are not all asked for
         self.list_row = self.alive = self.heads = self.counts = 0
         self.opened = False
 
@@ -218,6 +219,7 @@ class World:
         c, j = self.c, self.jobs[self.front]
         members = [self.slots[(command["slot"] + n) % c.slots] for n in range(c.max_group)
                    if command["members"] >> n & 1]
+        self.running += 1
         assert j.generate and {m.tag["kv_head"] for m in members} == {command["kv_head"]}
         if command["lsb"]:
             assert all(m.flat for m in members)
@@ -240,7 +242,10 @@ class World:
     def drive(self):
         """Inputs of the next cycle."""
         d, rng, bench, c = self.dut, self.rng, self.bench, self.c
-        pulses = dict.fromkeys(("listed", "value_done", "item_done"), 0)
+        pulses = dict.fromkeys(("listed", "value_done", "item_done", "walked"), 0)
+        if self.running:
+            self.running -= 1
+            pulses["walked"] = 1
         for reply in self.asked:
             reply[0] -= 1
         if self.asked and self.asked[0][0] < 0:

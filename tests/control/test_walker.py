@@ -11,13 +11,16 @@ from spatten_hw.control.walker import Walker
 from spatten_hw.sim.harness.block import Block
 from tests.seeds import numbers
 
-from .layer_world import LayerWorld, random_layer
+from .layer_world import LayerWorld, ahead, random_layer
 
 BASE = SpAttenConfig(multipliers=32, chunk=8, max_dim=24, max_tokens=32, sram_tokens=16, max_heads=8, max_group=3,
                      slots=8, topk_lanes=4, channels=2, axi_data_bits=64)
 CONFIGS = {
     "two channels": BASE,
     "one slice": BASE.replace(multipliers=4, chunk=4, max_dim=4, channels=1, slots=2, max_group=2, max_heads=3),
+    # Up to 128 rows in a walk.
+    "long": BASE.replace(multipliers=4, chunk=4, max_dim=4, channels=1, max_tokens=128, slots=32, max_heads=24,
+                         max_group=1, topk_lanes=1),
     # Fewer bits for heads than for slices.
     "one head": BASE.replace(multipliers=64, topk_lanes=8, max_heads=1, max_group=1, slots=4),
 }
@@ -80,10 +83,23 @@ def test_a_gang_takes_three_cycles_more_than_it_has_members():
         rng = numbers("walker gang rate")
         j = random_layer(rng, c, generate=1, group=group, k_lsb=0)
         j.heads = [0, 1]
-        world = LayerWorld(block, rng, j, busy=0.999)
+        world = LayerWorld(block, rng, j, busy=0.999, walk_cycles=1)
         world.run()
         metas, walks = block.taken("meta").cycles, block.taken("k_walk").cycles
         assert metas[group] - metas[0] == group + 3 == walks[1] - walks[0]
+
+
+@pytest.mark.parametrize("rows", [63, 64, 127, 128])
+def test_few_walks_wait_where_they_are_long(rows):
+    """So that K does not run ahead of all that follows it, and a walk for LSBs soon has its turn."""
+    block = walker("long")
+    c = block.component.config
+    rng = numbers("walker ahead")
+    j = random_layer(rng, c, generate=1, group=1, k_lsb=0)
+    j.heads, j.ids = list(range(c.max_heads)), list(range(rows))
+    world = LayerWorld(block, rng, j, walk_cycles=rows)
+    world.run()
+    assert world.most_running == ahead(rows)
 
 
 def test_a_gang_waits_for_all_its_slots_alone():

@@ -15,6 +15,9 @@ _SHARED = {"max_heads": 8, "axi_data_bits": 32, "axi_addr_bits": 20, "reads": 8,
 CONFIGS: dict[str, SpAttenConfig] = {
     "one": SpAttenConfig(multipliers=4, chunk=4, max_dim=4, operand_bits=8, max_tokens=32, sram_tokens=16, slots=4,
                          max_group=3, topk_lanes=1, channels=1, **_SHARED),
+    # One slice with so many sums that they are not local.
+    "many": SpAttenConfig(multipliers=4, chunk=4, max_dim=16, operand_bits=8, max_tokens=32, sram_tokens=32, slots=4,
+                          max_group=3, topk_lanes=1, channels=1, **_SHARED),
     "two": SpAttenConfig(multipliers=16, chunk=8, max_dim=24, operand_bits=12, max_tokens=32, sram_tokens=32, slots=8,
                          max_group=8, topk_lanes=2, channels=1, **_SHARED),
     "four": SpAttenConfig(multipliers=16, chunk=4, max_dim=16, operand_bits=6, max_tokens=64, sram_tokens=32, slots=4,

@@ -58,12 +58,7 @@ class Rig:
             if any(job["scores_in"] + 8 * n in self.bad for n in range(loads[0][1])):
                 return loads
         if job["load_ids"] and not job["restart"]:
-            at = job["ids_in"]
-            loads.append((at, 1))
-            header = self.memory[at]
-            if at not in self.bad and (1 <= header & 0xFFFFFFFF <= job["tokens"]
-                                       and 1 <= header >> 32 <= job["heads"]):
-                loads.append((at + 8, bitmap_words(job["tokens"]) + bitmap_words(job["heads"])))
+            loads.append((job["ids_in"], 1 + bitmap_words(job["tokens"]) + bitmap_words(job["heads"])))
         return loads
 
     # -- operations -------------------------------------------------------------------------------------

@@ -43,7 +43,8 @@ def test_memories_can_be_block_memories(small, tmp_path):
     kinds = Counter(bool(m["RD_CLK_ENABLE"]) for m in memories)
     bits = {kind: sum(m["SIZE"] * m["WIDTH"] for m in memories if bool(m["RD_CLK_ENABLE"]) == kind) for kind in kinds}
     print("clocked, asynchronous:", kinds[True], kinds[False], "bits:", bits)
-    assert bits[True] > 50 * bits[False]
+    # The sums of Prob×V are nearly half of the asynchronous ones.
+    assert bits[True] > 35 * bits[False]
 
 
 def test_memories_without_collisions(small):
