@@ -86,7 +86,7 @@ def pruned_plan(case: Case, c: SpAttenConfig, heads: int) -> BenchPlan:
 def pruned(s: Session, case: Case) -> Outcome:
     """Cycles against those that memory and ports alone take for the same reads; steady without refreshes."""
     counts = case.head_counts(s.config)
-    bench, memory = (s.unrefreshed(), s.calm) if case.steady else (s.bench, s.memory)
+    bench, memory = (s.unrefreshed(), s.steady_memory) if case.steady else (s.bench, s.memory)
     plans = [pruned_plan(case, s.config, heads) for heads in counts]
     runs = [bench.run(case.name, plan, reads=True) for plan in plans]
     shape = f"n={case.tokens} D={case.dim}, {case.bits} bit, 30 % alive, 20 % of their values"

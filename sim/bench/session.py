@@ -64,14 +64,14 @@ class Session:
         self.bench = Bench(config, status, latency, memory)
         self._perfect: Bench | None = None
         #: The memory without refreshes: for differences of two runs, one of which may have a refresh more.
-        self.calm = memory and replace(memory, refi=0)
-        self._calm: Bench | None = None
+        self.steady_memory = memory and replace(memory, refi=0)
+        self._steady: Bench | None = None
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for bench in (self.bench, self._perfect, self._calm):
+        for bench in (self.bench, self._perfect, self._steady):
             if bench is not None:
                 bench.__exit__()
 
@@ -88,9 +88,9 @@ class Session:
 
     def unrefreshed(self) -> Bench:
         """A simulation on the memory without refreshes."""
-        if self._calm is None:
-            self._calm = Bench(self.config, self.status, self.latency, self.calm)
-        return self._calm
+        if self._steady is None:
+            self._steady = Bench(self.config, self.status, self.latency, self.steady_memory)
+        return self._steady
 
     def wanted(self, limit: float) -> float | None:
         """`limit`, where targets hold."""

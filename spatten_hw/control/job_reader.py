@@ -39,9 +39,9 @@ class JobReader(wiring.Component):
     While a job is offered, the descriptor behind it is read: two trips to a busy memory take longer than a short job.
     Its scales go into a set of the scale table that no other job uses: a set is taken when its job is offered, and free
     again when `retire` pulses (once per job taken without error, when it has ended; in order). `cmd`, `words`: reads of
-    64-bit words, answered in order. A job
-    that breaks a rule, or whose descriptor was read with an error, is offered with that error (its scales
-    not all written); a broken rule is known `VALIDATE_CYCLES` + 4 cycles after the header's last word.
+    64-bit words, answered in order. A job that breaks a rule, or whose descriptor was read with an error, is offered
+    with that error (its scales not all written); a broken rule is known `VALIDATE_CYCLES` + 4 cycles after the header's
+    last word.
     `busy`: a job is being read or offered, `tag` is the first one's tag.
     `level`: jobs pushed and not yet taken, 0 … job_queue + 2; `push` is refused (not ready) while
     job_queue jobs wait behind the one being read.

@@ -23,7 +23,8 @@ from .tickets import gang_bits, one_bit
 
 #: Walks that may be under way at a time, by the least number of rows that each has. Few, where they are long: an LSB
 #: walk has to wait for those before it, and K goes before V only when all are on their way. But as many as keep the
-#: walk busy.
+#: walk busy. As measured: `generate-1000` of `eighth` (500 rows) takes 1.083, 1.069, 1.084, 1.106, 1.228 of its bound
+#: with 1, 2, 3, 4, any number; that of `full` (62 rows) 1.162, 1.111, 1.096 with 3, 6, 15.
 AHEAD = {0: 15, 64: 4, 128: 2}
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
 
-from ..config import PROB_BITS, SpAttenConfig
+from ..config import SpAttenConfig
 from ..contract import contract
 from ..primitives.pipeline import PART, Pipeline
 from ..primitives.registers import payload_register
 from ..primitives.widths import wrap
-from .value_layouts import drain_command, partial_sums, word_bits
+from .value_layouts import sums_ports, word_bits
 
 
 class LocalSums(wiring.Component):
@@ -33,12 +32,7 @@ class LocalSums(wiring.Component):
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
-        super().__init__({
-            "valid": In(1), "sum": In(c.sum_bits), "word": In(word_bits(c)), "prob": In(PROB_BITS),
-            "operands": In(c.chunk * c.operand_bits),
-            "drain": In(drain_command(c)),
-            "partial": Out(partial_sums(c)),
-        })
+        super().__init__(sums_ports(c))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -59,7 +53,7 @@ class LocalSums(wiring.Component):
         products = stages.stage([probs[e // PART] * operands.word_select(e, c.operand_bits).as_signed()
                                  for e in range(c.chunk)], "product")
 
-        m.submodules.words = words = Memory(shape=partial_sums(c), depth=1 << len(address), init=[])
+        m.submodules.words = words = Memory(shape=self.partial.shape(), depth=1 << len(address), init=[])
         write, read = words.write_port(), words.read_port(domain="comb")
         place = stages.delay(address, 2, "place")
         m.d.comb += [read.addr.eq(place), write.addr.eq(place), write.en.eq(stages.flag(self.valid, 2, "store"))]

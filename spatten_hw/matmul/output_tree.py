@@ -16,7 +16,7 @@ from ..stream.fifo import StreamFifo, never_full
 from ..stream.layouts import acc_chunk, tag_layout
 from ..stream.skid import HalfBuffer
 from .value import drain_latency
-from .value_layouts import drain_command, freed_items, gang_entry, partial_sums, word_bits
+from .value_layouts import chunk_words, drain_command, freed_items, gang_entry, partial_sums, word_bits
 
 #: Cycles from `finished` to the first `drain` of the gang: all slices, choice, command.
 FINISHED_LATENCY = 3
@@ -33,13 +33,19 @@ def output_queue(c: SpAttenConfig) -> int:
     return tree_latency(c) + 4 if c.slices > 1 else 1
 
 
+def chunk_period(c: SpAttenConfig, chunks: int) -> int:
+    """Cycles from a chunk on `o` to the next of the same work item, if it is taken at once."""
+    words = chunk_words(c, chunks)
+    return words if output_queue(c) > 1 else words + tree_latency(c) + 2
+
+
 class OutputTree(wiring.Component):
     """Reads the sums of one gang after the other, when all slices have finished it, and adds them up.
 
     Rate: one chunk per cycle; work items of 1 or 2 chunks take 4 cycles, since their sums are spread over 4 words
-    (`value_layouts`). Between gangs two cycles. One slice: one chunk at a time, `tree_latency` + 3 cycles from one to
-    the next, and its words. Latency from `finished` to the first chunk: `FINISHED_LATENCY`, the
-    other words of the chunk, `tree_latency`, the queue. `o` may stall: a chunk is only read with room for it.
+    (`value_layouts`). Between gangs two cycles. One slice: one chunk at a time (`chunk_period`). Latency from
+    `finished` to the first chunk: `FINISHED_LATENCY`, the other words of the chunk, `tree_latency`, the queue. `o` may
+    stall: a chunk is only read with room for it.
     """
 
     #: Chunks of a row.

@@ -9,7 +9,8 @@ one word per chunk, and so do all where sums are local (`SpAttenConfig.local_sum
 from __future__ import annotations
 
 from amaranth import Cat, Mux, Value, signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
 from ..config import PROB_BITS, SpAttenConfig
 from ..primitives.widths import narrow
@@ -73,6 +74,14 @@ def drain_command(c: SpAttenConfig) -> data.StructLayout:
 def partial_sums(c: SpAttenConfig) -> data.ArrayLayout:
     """A word of sums of one slice."""
     return data.ArrayLayout(signed(c.acc_bits), c.chunk)
+
+
+def sums_ports(c: SpAttenConfig) -> dict[str, wiring.Member]:
+    """Ports of what multiplies and adds up in a slice (`ValueSums`, `LocalSums`)."""
+    return {
+        "valid": In(1), "sum": In(c.sum_bits), "word": In(word_bits(c)), "prob": In(PROB_BITS),
+        "operands": In(c.chunk * c.operand_bits), "drain": In(drain_command(c)), "partial": Out(partial_sums(c)),
+    }
 
 
 def planes(bits: int) -> data.ArrayLayout:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from amaranth import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
 
-from ..config import PROB_BITS, SpAttenConfig
+from ..config import SpAttenConfig
 from ..contract import contract, contracts_on
 from ..primitives.pipeline import PART, Pipeline
 from ..primitives.registers import NO_COLLISIONS, payload_register
 from ..primitives.widths import wrap
-from .value_layouts import drain_command, partial_sums, word_bits
+from .value_layouts import drain_command, sums_ports, word_bits
 
 #: Cycles from operands on the inputs to the one after which their sums are stored: operands, products, sums.
 SUMS_LATENCY = 3
@@ -37,12 +36,7 @@ class ValueSums(wiring.Component):
 
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
-        super().__init__({
-            "valid": In(1), "sum": In(c.sum_bits), "word": In(word_bits(c)), "prob": In(PROB_BITS),
-            "operands": In(c.chunk * c.operand_bits),
-            "drain": In(drain_command(c)),
-            "partial": Out(partial_sums(c)),
-        })
+        super().__init__(sums_ports(c))
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from spatten_hw.matmul.gang import GangGather, gather_latency
-from spatten_hw.matmul.output_tree import OutputTree
+from spatten_hw.matmul.output_tree import OutputTree, chunk_period
 from spatten_hw.matmul.prob_value import prob_value_latency
 from spatten_hw.matmul.value import ValueSlice, request_latency
-from spatten_hw.matmul.value_layouts import chunk_words
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.verilog import to_rtlil
 from tests.seeds import numbers
@@ -70,17 +69,16 @@ def test_exact_under_stalls(name, chunks, stream):
             run(block, rng, a_job(rng, name, stream, chunks, 12, has_lsb=has_lsb), stalls)
 
 
-@pytest.mark.parametrize("name,chunks", [("one", 1), ("two", 2), ("two", 3), ("four", 4)])
+@pytest.mark.parametrize("name,chunks", [("one", 1), ("many", 2), ("many", 3), ("two", 2), ("two", 3), ("four", 4)])
 def test_latency_of_a_short_prompt(name, chunks):
     """One row, every slice has its key: stated latency to the first chunk; the others follow at the stated rate."""
     rng, block = numbers("prob_value latency", name, chunks), block_of(name)
-    words = chunk_words(CONFIGS[name], chunks)
     for _ in range(3):
         job = a_job(rng, name, False, chunks, 1, sizes=[1], rows=[1], keep=1.0)
         run(block, rng, job, (0, 0, 0))
         out = block.taken("o").cycles
         assert out[0] - block.taken("kept").cycles[-1] == prob_value_latency(CONFIGS[name], chunks)
-        assert (np.diff(out) == words).all()
+        assert (np.diff(out) == chunk_period(CONFIGS[name], chunks)).all()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
