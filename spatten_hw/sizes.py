@@ -54,6 +54,12 @@ class Sizes:
         return self.slices
 
     @property
+    def feeds(self) -> int:
+        """Converters of a slice for the rows of its channel: one each for K and V where a beat of the channel can hold
+        more than a chunk for each of its slices, at 4 bits; else one takes them as fast as they come."""
+        return 2 if self.axi_data_bits > 4 * self.chunk * self.slices_per_channel else 1
+
+    @property
     def max_chunks(self) -> int:
         """Chunks of the longest head dimension."""
         return self.max_dim // self.chunk

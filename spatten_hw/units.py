@@ -91,7 +91,7 @@ UNITS = (
          stall="cycles in which fetched data waited for its taker",
          active="a read is unanswered or a fetched row not taken",
          parts=(Part("channel_reader", "1", "reads of one memory channel"),
-                Part("slice_feed__converter", "1", "bit-width converter of one slice")),
+                Part("slice_feed", "1", "buffers and bit-width converters of one slice")),
          laws={"luts": law(2470, beats=9.8, mults=10), "flip_flops": law(2600, beats=6.4, mults=5.5),
                "dsps": law(0, slices=1, beat=0.02), "brams": law(-4, beats=0.134)}),
     Unit("score", "score", "query-key multiplication", "matmul.score_unit:ScoreUnit", "2, 3", 38.6, FRONT, "score",

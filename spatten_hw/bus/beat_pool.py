@@ -20,7 +20,7 @@ def pool_beat(c: SpAttenConfig) -> data.StructLayout:
 
 
 class BeatPool(wiring.Component):
-    """Beats of the R channel → beats looked up by read and number.
+    """Beats of the R channel → beats looked up by read and number, each once.
 
     A beat that comes takes a free place; a table [read][number] says where. Every beat asked for has a place
     (`ReadIssue` counts), so `r` is always taken. `completed`: the last beat of a read has been written; 2 cycles behind
@@ -34,7 +34,7 @@ class BeatPool(wiring.Component):
     issued: data.View
     #: a read is complete
     completed: stream.Interface
-    #: look up beat `beat` of read `id`; `final`: its place is free afterwards
+    #: look up beat `beat` of read `id`, whose place is free afterwards
     lookup: data.View
     #: look-ups advance in this cycle
     move: Signal
@@ -49,8 +49,7 @@ class BeatPool(wiring.Component):
         super().__init__({
             "r": In(stream.Signature(r_layout(c))), "issued": In(issued_read(c)),
             "completed": Out(stream.Signature(unsigned(c.id_bits))),
-            "lookup": In(data.StructLayout({"valid": 1, "id": unsigned(c.id_bits), "beat": unsigned(c.beats_bits),
-                                            "final": 1})),
+            "lookup": In(data.StructLayout({"valid": 1, "id": unsigned(c.id_bits), "beat": unsigned(c.beats_bits)})),
             "move": In(1), "o": Out(pool_beat(c)), "released": Out(1), "start": Out(1),
         })
 
@@ -103,7 +102,6 @@ class BeatPool(wiring.Component):
         pool_in, pool_out = pool.write_port(), pool.read_port(transparent_for=())
         lookup = self.lookup
         found = Signal()                                         # the table shows a place
-        final = Signal(name="final_look", reset_less=True)
         id_bits = (c.reads - 1).bit_length()
         m.d.comb += [
             table_in.addr.eq(Cat(number.data, beat.id[:id_bits])), table_in.data.eq(free.o.payload),
@@ -114,11 +112,11 @@ class BeatPool(wiring.Component):
                                   lookup.id[:id_bits])),
             table_out.en.eq(self.move), pool_out.addr.eq(table_out.data), pool_out.en.eq(self.move),
             self.o.eq(pool_out.data),
-            self.released.eq(filling & (sweep < c.pool_beats) | (found & final & self.move)),
+            self.released.eq(filling & (sweep < c.pool_beats) | (found & self.move)),
             free.i.valid.eq(self.released),
             free.i.payload.eq(Mux(filling, narrow(sweep, place_bits), table_out.data)),
         ]
         with m.If(self.move):
-            m.d.sync += [found.eq(lookup.valid), final.eq(lookup.final)]
+            m.d.sync += found.eq(lookup.valid)
         contract(m, free.i.ready, "a free place is always taken back", when=free.i.valid)
         return m

@@ -15,7 +15,7 @@ from ..stream.fifo import StreamFifo
 from ..stream.read_layouts import ReadKind, key_note, read_request, shared_note, value_note
 from ..stream.skid import SkidBuffer
 from .axi import LEN_BITS, ar_layout
-from .row_step import ReadClass, read_lsb, read_note
+from .row_beat import ReadClass, read_lsb, read_note
 
 if TYPE_CHECKING:
     import enum  # the same with types

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value, unsigned
+from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,14 +12,18 @@ from ..primitives.one_hot import one_hot_mux
 from ..primitives.registers import NO_COLLISIONS
 from ..stream.arbiter import RoundRobin
 from ..stream.fifo import StreamFifo
-from ..stream.read_layouts import ReadKind, key_note, plane_mode, shared_note, value_note
+from ..stream.read_layouts import key_note, value_note
 from .read_issue import issued_read
-from .row_step import ReadClass, read_lsb, read_note
-from .row_steps import row_start
+from .row_beat import ReadClass, read_note
+
+
+def complete_row(c: SpAttenConfig) -> data.StructLayout:
+    """A row to be read out: `beats` beats of read `id`, and what it is for."""
+    return data.StructLayout({"id": unsigned(c.id_bits), "beats": unsigned(c.beats_bits), "note": read_note(c)})
 
 
 class RowChoice(wiring.Component):
-    """Complete reads → rows to be read out, with note and mode.
+    """Complete reads → rows to be read out, with their notes.
 
     A queue of complete reads for shared ones and for K and V rows of each of the channel's slices. Shared rows go
     first; the others take turns, each only if its slice has room: bit s of `k_room` (`v_room`) says that slice s takes
@@ -31,10 +35,6 @@ class RowChoice(wiring.Component):
     completed: stream.Interface
     #: the read that goes out now: its note
     issued: data.View
-    #: the modes of the planes; constant while rows of them are in flight
-    k_modes: data.View
-    v_modes: data.View
-    shared_modes: data.View
     #: slices that have room for a whole K (V) row
     k_room: Signal
     v_room: Signal
@@ -49,10 +49,8 @@ class RowChoice(wiring.Component):
         n = c.slices_per_channel
         super().__init__({
             "completed": In(stream.Signature(unsigned(c.id_bits))), "issued": In(issued_read(c)),
-            "k_modes": In(data.ArrayLayout(plane_mode(c), 2)), "v_modes": In(data.ArrayLayout(plane_mode(c), 2)),
-            "shared_modes": In(data.ArrayLayout(plane_mode(c), 5)),
             "k_room": In(n), "v_room": In(n), "k_begun": Out(n), "v_begun": Out(n),
-            "o": Out(stream.Signature(row_start(c))),
+            "o": Out(stream.Signature(complete_row(c))),
         })
 
     def elaborate(self, platform) -> Module:
@@ -109,22 +107,4 @@ class RowChoice(wiring.Component):
             m.d.sync += chosen_id.eq(chosen)
         m.d.comb += [self.o.valid.eq(valid), row.id.eq(chosen_id), row.beats.eq(note_out.data.beats),
                      row.note.eq(note_out.data.note)]
-        self._mode(m)
         return m
-
-    def _mode(self, m: Module) -> None:
-        """The mode of the row's plane."""
-        c = self.config
-        row = self.o.payload
-        lsb = read_lsb(c, row.note)
-        kind = shared_note(c)(row.note.bits[:shared_note(c).size]).kind
-        is_shared = row.note.origin == ReadClass.SHARED
-        selects: list[Value] = [(row.note.origin == ReadClass.KEY) & ~lsb, (row.note.origin == ReadClass.KEY) & lsb,
-                                (row.note.origin == ReadClass.VALUE) & ~lsb, (row.note.origin == ReadClass.VALUE) & lsb,
-                                *[is_shared & (kind == k) for k in ReadKind if k != ReadKind.WORDS]]
-        modes = [*(self.k_modes[n] for n in range(2)), *(self.v_modes[n] for n in range(2)),
-                 *(self.shared_modes[n] for n in range(5))]
-        m.d.comb += [
-            row.raw.eq(is_shared & (kind == ReadKind.WORDS)),
-            row.mode.as_value().eq(one_hot_mux(selects, [Value.cast(mode) for mode in modes])),
-        ]

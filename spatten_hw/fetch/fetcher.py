@@ -195,8 +195,9 @@ class Fetcher(wiring.Component):
             m.d.comb += [getattr(keys, f)[n].eq(planes[name][f])
                          for f in ("base", "head_stride", "token_stride", "beats")]
         for kind, name in enumerate(SHARED_PLANES):
-            m.d.comb += [shared.planes[kind][f].eq(planes[name][f])
-                         for f in ("base", "head_stride", "token_stride", "beats")]
+            m.d.comb += [*(shared.planes[kind][f].eq(planes[name][f])
+                           for f in ("base", "head_stride", "token_stride", "beats")),
+                         shared.modes[kind].eq(planes[name].mode)]
 
     def _channel(self, m: Module, n: int, reader: Shared, feeds: list, keys: KeyWalk, shared: SharedFetch, planes: dict,
                  back: dict) -> None:
@@ -207,7 +208,7 @@ class Fetcher(wiring.Component):
         connect(m, reader.ar, flipped(self.ar[n]))
         connect(m, flipped(self.r[n]), reader.r)
         connect(m, shared.reads[n], reader.shared)
-        connect(m, reader.shared_steps, shared.steps[n])
+        connect(m, reader.shared_beats, shared.rows[n])
         slices = range(n, c.slices, c.channels)
         local_fills = keys.v_fills if c.slices > 1 else None
         of_v = [port for s in slices for port in (flipped(self.v_reads[s]), *([local_fills[s]] if local_fills else ()))]
@@ -217,9 +218,6 @@ class Fetcher(wiring.Component):
                 connect(m, source, port)
             connect(m, merge.o, getattr(reader, name))
         m.d.comb += [
-            *(reader.k_modes[lsb].eq(planes[name].mode) for lsb, name in enumerate(("k_msb", "k_lsb"))),
-            *(reader.v_modes[lsb].eq(back[name].mode) for lsb, name in enumerate(("v_msb", "v_lsb"))),
-            *(reader.shared_modes[kind].eq(planes[name].mode) for kind, name in enumerate(SHARED_PLANES)),
             reader.k_room.eq(Cat(feed.k_room for feed in feeds)), reader.v_room.eq(Cat(feed.v_room for feed in feeds)),
             reader.local.ready.eq(1), reader.k_first.eq(k_first),
         ]
@@ -228,5 +226,7 @@ class Fetcher(wiring.Component):
                 feed.i.valid.eq(reader.local.valid), feed.i.payload.eq(reader.local.payload),
                 feed.number.eq(Const(k, max(1, clog2(c.slices_per_channel)))),
                 feed.k_begun.eq(reader.k_begun[k]), feed.v_begun.eq(reader.v_begun[k]),
-                feed.k_length.eq(planes["k_msb"].mode.chunks), feed.v_length.eq(back["v_msb"].mode.chunks),
+                *(feed.k_planes.modes[lsb].eq(planes[name].mode) for lsb, name in enumerate(("k_msb", "k_lsb"))),
+                *(feed.v_planes.modes[lsb].eq(back[name].mode) for lsb, name in enumerate(("v_msb", "v_lsb"))),
+                feed.k_planes.beats.eq(planes["k_msb"].beats), feed.v_planes.beats.eq(back["v_msb"].beats),
             ]

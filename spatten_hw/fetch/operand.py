@@ -5,9 +5,9 @@ from __future__ import annotations
 from amaranth import Cat, Const, Value, unsigned
 from amaranth.lib import data
 
-from ..bus.planes import row_widths, slot_widths, slots_of
 from ..config import LSB_WIDTH, SpAttenConfig
 from ..primitives.one_hot import any_of
+from .planes import row_widths, slot_widths, slots_of
 
 
 def cases(c: SpAttenConfig) -> tuple[tuple[int, bool], ...]:

@@ -6,10 +6,10 @@ from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..bus.row_step import row_step
+from ..bus.row_beat import row_beat
 from ..config import SpAttenConfig
 from ..stream.layouts import fill_command, q_command
-from ..stream.read_layouts import aux_command, aux_word, operand_chunk, read_request, shared_note
+from ..stream.read_layouts import aux_command, aux_word, operand_chunk, plane_mode, read_request, shared_note
 from .fill_walk import filled_layout
 from .plane import plane_address
 from .row_reads import PLANES
@@ -37,12 +37,13 @@ class SharedFetch(wiring.Component):
     filled: stream.Interface
     #: Requests, per channel.
     reads: list[stream.Interface]
-    #: Row steps of these requests, per channel.
-    steps: list[stream.Interface]
+    #: Beats of what was asked for, per channel.
+    rows: list[stream.Interface]
     #: Chunks of Q rows and of fills, for all slices (always taken).
     chunks: stream.Interface
-    #: Addresses, by kind; constant while not `idle`.
+    #: Addresses, and how rows become operands, by kind; constant while not `idle`.
     planes: data.View
+    modes: data.View
     #: Row of the dense list …
     list_row: Signal
     #: … and its token ids, a cycle later.
@@ -63,9 +64,10 @@ class SharedFetch(wiring.Component):
             "q_cmd": In(stream.Signature(q_command(c))), "fill": In(stream.Signature(fill_command(c))),
             "filled": Out(stream.Signature(filled_layout())),
             "reads": Out(stream.Signature(read_request(c, note))).array(c.channels),
-            "steps": In(stream.Signature(row_step(c, note))).array(c.channels),
+            "rows": In(stream.Signature(row_beat(c, note))).array(c.channels),
             "chunks": Out(stream.Signature(operand_chunk(c, note))),
             "planes": In(data.ArrayLayout(plane_address(c), len(PLANES))),
+            "modes": In(data.ArrayLayout(plane_mode(c), len(PLANES))),
             "list_row": Out(c.row_bits), "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.slices)),
             "error": Out(read_classes()), "waits": Out(read_classes()), "idle": Out(1),
         })
@@ -75,7 +77,7 @@ class SharedFetch(wiring.Component):
         m.submodules.reads = reads = SharedReads(self.config)
         m.submodules.path = path = SharedPath(self.config)
         for mine, part in ((self.cmd, reads.cmd), (self.words, reads.words), (self.reads, reads.reads),
-                           (self.steps, path.steps)):
+                           (self.rows, path.rows)):
             for outer, inner in zip(mine, part, strict=True):
                 connect(m, flipped(outer), inner)
         for outer, inner in ((self.q_cmd, reads.q_cmd), (self.fill, reads.fill), (self.filled, reads.filled),
@@ -84,7 +86,7 @@ class SharedFetch(wiring.Component):
         connect(m, path.beats, reads.beats)
         connect(m, path.fill_returned, reads.fill_returned)
         m.d.comb += [
-            reads.query_returned.eq(path.query_returned), reads.planes.eq(self.planes),
+            reads.query_returned.eq(path.query_returned), reads.planes.eq(self.planes), path.modes.eq(self.modes),
             self.list_row.eq(reads.list_row), reads.list_ids.eq(self.list_ids),
             self.waits.eq(reads.waits), self.idle.eq(reads.idle),
             self.error.q.eq(path.error.q), self.error.k.eq(path.error.k), self.error.v.eq(path.error.v),

@@ -6,18 +6,18 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..bus.row_step import row_step
+from ..bus.row_beat import row_beat
 from ..config import SpAttenConfig
 from ..contract import always_taken, at_most_one, contract
 from ..primitives.one_hot import one_hot_mux
 from ..primitives.pipeline import copies
 from ..stream.arbiter import RoundRobin
-from ..stream.read_layouts import ReadKind, operand_chunk, shared_note
-from .converter import ChunkConverter
+from ..stream.read_layouts import ReadKind, operand_chunk, plane_mode, shared_note
 from .fill_walk import returned_layout
+from .row_feed import RowFeed
 from .word_reads import word_beat
 
-#: Bits of a step that one copy of the choice selects.
+#: Bits of a beat that one copy of the choice selects.
 SELECTED_BITS = 64
 
 
@@ -27,17 +27,19 @@ def row_error_layout() -> data.StructLayout:
 
 
 class SharedPath(wiring.Component):
-    """`steps` (one `row_step` stream per channel) → `chunks` (`operand_chunk`, always taken); words → `beats`.
+    """`rows` (one `row_beat` stream per channel) → `chunks` (`operand_chunk`, always taken); words → `beats`.
 
-    A channel's steps pass from the first to the last one of a row without those of another channel between them; then
-    the next channel with a row follows (round robin). One step per cycle, also if every row has one step only: the next
-    channel is chosen while the present one's step passes, among those whose step waits already; without one the choice
-    stays. Latency from a channel that is chosen: 1 cycle and the converter's. Only words may stall the path, for the
-    few cycles that a beat of them takes.
+    A channel's beats pass from the first to the last one of a row without those of another channel between them; then
+    the next channel with a row follows (round robin). One beat per cycle, also if every row has one beat only: the next
+    channel is chosen while the present one's beat passes, among those whose beat waits already; without one the choice
+    stays. Latency from a channel that is chosen: 1 cycle and that of `RowFeed`, which gives a chunk per cycle. A beat of
+    words stalls the path until it is taken, rows with more chunks than beats while its buffer is full.
     """
 
-    #: Row steps, per channel.
-    steps: list[stream.Interface]
+    #: Beats of rows, per channel.
+    rows: list[stream.Interface]
+    #: How rows become operands, index = `ReadKind`; constant while rows of the kind are in flight.
+    modes: data.View
     #: Chunks of Q rows and of fills, for all slices.
     chunks: stream.Interface
     #: Beats of words.
@@ -52,7 +54,8 @@ class SharedPath(wiring.Component):
     def __init__(self, config: SpAttenConfig):
         self.config = c = config
         super().__init__({
-            "steps": In(stream.Signature(row_step(c, shared_note(c)))).array(c.channels),
+            "rows": In(stream.Signature(row_beat(c, shared_note(c)))).array(c.channels),
+            "modes": In(data.ArrayLayout(plane_mode(c), len(ReadKind) - 1)),
             "chunks": Out(stream.Signature(operand_chunk(c, shared_note(c)))),
             "beats": Out(stream.Signature(word_beat(c))), "query_returned": Out(1),
             "fill_returned": Out(stream.Signature(returned_layout())), "error": Out(row_error_layout()),
@@ -61,20 +64,20 @@ class SharedPath(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
-        shape = row_step(c, shared_note(c))
-        m.submodules.converter = converter = ChunkConverter(c, shared_note(c))
+        shape = row_beat(c, shared_note(c))
+        m.submodules.feed = feed = RowFeed(c, shared_note(c))
 
-        # One channel has the path. `free`: the register behind takes a step.
+        # One channel has the path. `free`: the register behind takes a beat.
         after = Signal(c.channels)
         grant, *selects = copies(m, after, 1 + -(-shape.size // SELECTED_BITS), "grant", init=1)
         free = Signal()
         here = Signal()
         ends = Signal()
         within_row = Signal()
-        valid = Cat(s.valid for s in self.steps)
+        valid = Cat(row.valid for row in self.rows)
         m.d.comb += [
             here.eq((grant & valid).any()),
-            ends.eq((grant & Cat(s.payload.last for s in self.steps)).any()),
+            ends.eq((grant & Cat(row.payload.last for row in self.rows)).any()),
         ]
         with m.If(here & free):
             m.d.sync += within_row.eq(~ends)
@@ -83,38 +86,35 @@ class SharedPath(wiring.Component):
             # Who waits now and is not served now still waits in the next cycle.
             turn.requests.eq(valid & ~grant), turn.advance.eq(Mux(here, free & ends, ~within_row)),
             after.eq(Mux(turn.advance & turn.any, turn.grant, grant)),
-            *[s.ready.eq(grant[n] & free) for n, s in enumerate(self.steps)],
+            *[row.ready.eq(grant[n] & free) for n, row in enumerate(self.rows)],
         ]
 
-        step = Signal(shape, reset_less=True)
+        beat = Signal(shape, reset_less=True)
         words = Signal(reset_less=True)
         full = Signal()
-        m.d.comb += free.eq(~(full & words & ~self.beats.ready))
+        m.d.comb += free.eq(~(full & Mux(words, ~self.beats.ready, ~feed.i.ready)))
         with m.If(free):
             m.d.sync += [
-                full.eq(here), step.as_value().eq(self._chosen(selects)),
-                words.eq((grant & Cat(self._words(s.payload) for s in self.steps)).any()),
+                full.eq(here), beat.as_value().eq(self._chosen(selects)),
+                words.eq((grant & Cat(row.p.note.kind == ReadKind.WORDS for row in self.rows)).any()),
             ]
         m.d.comb += [
-            self.beats.valid.eq(full & words), self.beats.payload.data.eq(step.data),
-            self.beats.payload.error.eq(step.error),
-            converter.i.valid.eq(full & ~words), converter.i.payload.eq(step),
-            self.chunks.valid.eq(converter.o.valid), self.chunks.payload.eq(converter.o.payload),
-            converter.o.ready.eq(1),
+            self.beats.valid.eq(full & words), self.beats.payload.data.eq(beat.data),
+            self.beats.payload.error.eq(beat.error),
+            feed.i.valid.eq(full & ~words), feed.i.payload.eq(beat), feed.o.ready.eq(1),
+            feed.mode.as_value().eq(one_hot_mux([feed.ahead.kind == kind for kind in ReadKind if kind != ReadKind.WORDS],
+                                                [Value.cast(self.modes[n]) for n in range(len(ReadKind) - 1)])),
+            self.chunks.valid.eq(feed.o.valid), self.chunks.payload.eq(feed.o.payload),
         ]
         self._report(m)
-        always_taken(m, converter.i, "steps")
         always_taken(m, self.chunks, "chunks")
         contract(m, at_most_one(grant) & grant.any(), "one channel has the path")
         contract(m, grant == after, "the path stays with a row until its end", when=within_row & ~(here & ends))
         return m
 
-    def _words(self, step: data.View) -> Value:
-        return step.note.kind == ReadKind.WORDS
-
     def _chosen(self, selects: list[Signal]) -> Value:
-        """The step of the channel that has the path; each of `selects` chooses `SELECTED_BITS` of it."""
-        all_bits = [s.payload.as_value() for s in self.steps]
+        """The beat of the channel that has the path; each of `selects` chooses `SELECTED_BITS` of it."""
+        all_bits = [row.payload.as_value() for row in self.rows]
         return Cat(one_hot_mux(select, [bits[n * SELECTED_BITS:][:SELECTED_BITS] for bits in all_bits])
                    for n, select in enumerate(selects))
 

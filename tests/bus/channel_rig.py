@@ -11,16 +11,15 @@ from spatten_hw.bus.axi import ar_layout, r_layout
 from spatten_hw.bus.channel_reader import ChannelReader
 from spatten_hw.config import PAGE_BYTES, SpAttenConfig, clog2
 from spatten_hw.contract import contract
-from spatten_hw.fetch.converter import ChunkConverter
 from spatten_hw.fetch.slice_feed import SliceFeed
 from spatten_hw.stream.fifo import StreamFifo
-from spatten_hw.stream.read_layouts import ReadKind, operand_chunk, shared_note
 
 TINY = SpAttenConfig(multipliers=16, chunk=8, max_dim=24, operand_bits=12, max_tokens=512, sram_tokens=64, max_heads=8,
                      max_group=4, slots=8, topk_lanes=2, channels=1, axi_data_bits=64, axi_addr_bits=16, reads=16,
                      pool_beats=32)
 BUILDS = {
     "two slices": TINY,
+    "two feeds": TINY.replace(axi_data_bits=128, reads=32, pool_beats=64),
     "one chunk, few ids": TINY.replace(multipliers=8, max_dim=8, operand_bits=8, axi_data_bits=32, reads=2,
                                        pool_beats=32),
     "long pieces": TINY.replace(multipliers=64, chunk=16, max_dim=64, operand_bits=16, axi_data_bits=32, topk_lanes=4,
@@ -101,8 +100,8 @@ class Memory(wiring.Component):
 
 
 class Rig(wiring.Component):
-    """The ports of `ChannelReader` with a memory, feeds, and a converter for shared rows; `r_seen`, `step_seen`,
-    `ar_seen`: a beat, a local step, a burst in this cycle."""
+    """The ports of `ChannelReader` with a memory and feeds; `r_seen`, `beat_seen`, `ar_seen`: a beat that comes, one that
+    goes to the slices, a burst in this cycle."""
 
     def __init__(self, name: str):
         self.config = c = BUILDS[name]
@@ -110,13 +109,14 @@ class Rig(wiring.Component):
         self.feeds = [SliceFeed(c) for _ in range(c.slices_per_channel)]
         ports = self.reader.signature.members
         seen = Out(stream.Signature(unsigned(8)))
-        keep = ("k", "v", "shared", "k_modes", "v_modes", "shared_modes", "shared_steps", "waits", "idle")
+        keep = ("k", "v", "shared", "shared_beats", "waits", "idle")
+        planes = self.feeds[0].signature.members
         super().__init__({
-            **{key: ports[key] for key in keep}, "pause": In(5), "chunks": In(c.chunk_count_bits),
-            "shared_chunks": Out(stream.Signature(operand_chunk(c, shared_note(c)))),
+            **{key: ports[key] for key in keep}, "pause": In(5),
+            **{key: planes[key] for key in ("k_planes", "v_planes")},
             **{f"k_chunks{n}": feed.signature.members["k_chunks"] for n, feed in enumerate(self.feeds)},
             **{f"v_chunks{n}": feed.signature.members["v_chunks"] for n, feed in enumerate(self.feeds)},
-            "r_seen": seen, "step_seen": seen, "ar_seen": seen, "feeds_idle": Out(1),
+            "r_seen": seen, "beat_seen": seen, "ar_seen": seen, "feeds_idle": Out(1),
             "asked": Out(stream.Signature(data.StructLayout({"beats": ports["asked"].shape,
                                                              "kind": ports["asked_class"].shape}))),
         })
@@ -126,30 +126,24 @@ class Rig(wiring.Component):
         c = self.config
         m.submodules.reader = reader = self.reader
         m.submodules.memory = store = Memory(c)
-        m.submodules.converter = converter = ChunkConverter(c, shared_note(c))
-        for key in ("k", "v", "shared", "shared_steps"):
+        for key in ("k", "v", "shared", "shared_beats"):
             connect(m, flipped(getattr(self, key)), getattr(reader, key))
         connect(m, reader.ar, store.ar)
         connect(m, store.r, reader.r)
-        connect(m, converter.o, flipped(self.shared_chunks))
-        shared = reader.shared_steps
         m.d.comb += [
             store.pause.eq(self.pause), reader.local.ready.eq(1), self.idle.eq(reader.idle),
-            self.waits.eq(reader.waits), converter.i.payload.eq(shared.payload),
-            converter.i.valid.eq(shared.valid & self.shared_steps.ready
-                                 & (shared.payload.note.kind != ReadKind.WORDS)),
-            reader.k_first.eq(1), self.r_seen.valid.eq(store.r.valid), self.step_seen.valid.eq(reader.local.valid),
+            self.waits.eq(reader.waits),
+            reader.k_first.eq(1), self.r_seen.valid.eq(store.r.valid), self.beat_seen.valid.eq(reader.local.valid),
             self.ar_seen.valid.eq(reader.ar.valid), self.ar_seen.payload.eq(reader.ar.payload.len),
             self.asked.valid.eq(reader.asked != 0), self.asked.payload.beats.eq(reader.asked),
             self.asked.payload.kind.eq(reader.asked_class), self.feeds_idle.eq(Cat(f.idle for f in self.feeds).all()),
-            *[getattr(reader, key).eq(getattr(self, key)) for key in ("k_modes", "v_modes", "shared_modes")],
         ]
         for n, feed in enumerate(self.feeds):
             m.submodules[f"feed{n}"] = feed
             connect(m, feed.k_chunks, flipped(getattr(self, f"k_chunks{n}")))
             connect(m, feed.v_chunks, flipped(getattr(self, f"v_chunks{n}")))
             m.d.comb += [
-                feed.number.eq(n), feed.k_length.eq(self.chunks), feed.v_length.eq(self.chunks),
+                feed.number.eq(n), feed.k_planes.eq(self.k_planes), feed.v_planes.eq(self.v_planes),
                 feed.i.payload.eq(reader.local.payload),
                 feed.i.valid.eq(reader.local.valid), feed.k_begun.eq(reader.k_begun[n]),
                 feed.v_begun.eq(reader.v_begun[n]), reader.k_room[n].eq(feed.k_room), reader.v_room[n].eq(feed.v_room),

@@ -49,14 +49,13 @@ class Job:
         self.shared = [kinds[rng.integers(len(kinds))] for _ in range(3)] + [lsb, lsb]
 
     def settings(self) -> dict[str, int]:
-        return {**{f"{name}_modes": self._bits(modes)
-                   for name, modes in (("k", self.k), ("v", self.v), ("shared", self.shared))},
-                "chunks": self.dim // self.c.chunk}
+        return {f"{name}_planes": self._bits(modes) for name, modes in (("k", self.k), ("v", self.v))}
 
     def _bits(self, modes: list[Mode]) -> int:
         layout = plane_mode(self.c)
-        return sum(pack_one(layout, {"width": w, "lsb": lsb, "shift": shift, "chunks": self.dim // self.c.chunk})
-                   << n * layout.size for n, (w, lsb, shift) in enumerate(modes))
+        of_modes = sum(pack_one(layout, {"width": w, "lsb": lsb, "shift": shift, "chunks": self.dim // self.c.chunk})
+                       << n * layout.size for n, (w, lsb, shift) in enumerate(modes))
+        return of_modes | beats_of(self.c, modes[0][0], self.dim) << 2 * layout.size
 
     def reads(self, modes: list[Mode], count: int, words: bool = False) -> Reads:
         """`words`: the mode behind the last one is that of words."""
@@ -129,21 +128,20 @@ def check_rows(job: Job, out: dict, numbers_out: np.ndarray, wanted: list[tuple[
 
 def check_shared(job: Job, block: Block, reads: Reads) -> None:
     c = job.c
-    out = block.taken("shared_chunks").columns()
-    check_rows(job, out, out["note"]["half"] | out["note"]["index"].astype(np.int64) << 1,
-               [(n, reads.at[n], reads.beats[n], job.shared[mode]) for n, mode in enumerate(reads.mode) if mode < 5])
-    steps = block.taken("shared_steps").columns()
-    raw = steps["note"]["kind"] == ReadKind.WORDS.value
-    number = (steps["note"]["half"] | steps["note"]["index"].astype(np.int64) << 1)[raw]
+    beats = block.taken("shared_beats").columns()
+    number = beats["note"]["half"] | beats["note"]["index"].astype(np.int64) << 1
     words, errors = contents(c)
-    for n in np.flatnonzero(reads.mode == 5):
+    assert len(number) == reads.beats.sum()
+    for n, mode in enumerate(reads.mode):
         mine = np.flatnonzero(number == n)
         places = np.arange(reads.at[n], reads.at[n] + reads.beats[n]) % beats_in_memory(c)
         assert len(mine) == reads.beats[n] and (np.diff(mine) == 1).all()
         want = [int.from_bytes(np.packbits(words[p], bitorder="little").tobytes(), "little") for p in places]
-        assert steps["data"][raw][mine].tolist() == want
-        assert (steps["error"][raw][mine] == errors[places]).all()
-        assert steps["last"][raw][mine].tolist() == [0] * (len(mine) - 1) + [1]
+        assert beats["data"][mine].tolist() == want
+        assert (beats["error"][mine] == errors[places]).all() and (beats["beats"][mine] == reads.beats[n]).all()
+        assert (beats["note"]["kind"][mine] == (ReadKind.WORDS.value if mode == 5 else mode)).all()
+        assert beats["first"][mine].tolist() == [1] + [0] * (len(mine) - 1)
+        assert beats["last"][mine].tolist() == [0] * (len(mine) - 1) + [1]
 
 
 def start(block: Block, job: Job, pause: int, stall: float) -> list[str]:
@@ -152,9 +150,9 @@ def start(block: Block, job: Job, pause: int, stall: float) -> list[str]:
     outs = [f"{kind}_chunks{n}" for kind in "kv" for n in range(job.c.slices_per_channel)]
     for n, name in enumerate(outs):
         block.receive(name, stall=stall, seed=n + 2)
-    for name in ("shared_chunks", "asked", "r_seen", "ar_seen", "step_seen"):
+    for name in ("asked", "r_seen", "ar_seen", "beat_seen"):
         block.receive(name)
-    block.receive("shared_steps", stall=stall, seed=1)
+    block.receive("shared_beats", stall=stall, seed=1)
     return outs
 
 
@@ -178,9 +176,8 @@ def test_every_row_arrives(name, stall, pause):
         chunks = dim // c.chunk
         counted = {f"{key}_chunks{s}": int((reads[key].slice == s).sum()) * chunks
                    for key in "kv" for s in range(c.slices_per_channel)}
-        raw = reads["shared"].mode == 5
         total = sum(int(r.beats.sum()) for r in reads.values())
-        block.run(200 + 60 * total, **counted, shared_chunks=int((~raw).sum()) * chunks)
+        block.run(200 + 60 * total, **counted, shared_beats=int(reads["shared"].beats.sum()))
         block.run(60 * total + 200, r_seen=total)
         block.idle(60)
         assert block.get("idle") and block.get("feeds_idle") and not any(block.get("waits").values())
@@ -222,13 +219,14 @@ def local_only(name: str, width: int, dim: int, count: int, apart: int = 0) -> B
 
 @pytest.mark.parametrize(("width", "dim"), [(8, 24), (8, 8), (12, 16), (12, 24), (4, 24), (4, 16)])
 def test_rate(width, dim):
-    """One beat and one step per cycle, rows back to back: a row of one step every cycle, too."""
+    """One beat per cycle, rows back to back, a row of one beat every cycle, too; and chunks as fast as there are."""
     c = BUILDS["two slices"]
     block = local_only("two slices", width, dim, 120)
     chunks, beats = dim // c.chunk, beats_of(c, width, dim)
-    steps = block.taken("step_seen")
-    # The memory answers out of order; only where all beats of several rows come one by one may a step be late.
-    assert steps.cycles[-1] - steps.cycles[0] <= 120 * max(chunks, beats) * 1.03 + 12
+    seen = block.taken("beat_seen")
+    # The memory answers out of order; only where all beats of several rows come one by one may a beat be late.
+    assert seen.cycles[-1] - seen.cycles[0] <= 120 * max(chunks, beats) * 1.03 + 12
+    assert chunks > beats or seen.cycles[-1] - seen.cycles[0] <= 120 * beats * 1.03 + 12
     out = block.taken("k_chunks0")
     assert out.cycles[-1] - out.cycles[0] <= 120 * max(chunks, beats) * 1.03 + 12
     # One burst per cycle as long as ids and places last.
@@ -236,17 +234,35 @@ def test_rate(width, dim):
     assert bursts[9 // beats] - bursts[0] == 9 // beats
 
 
+def test_rate_of_both_classes():
+    """Three chunks in a beat: K and V rows of a slice come as fast as each of them gives a chunk per cycle."""
+    name = "two feeds"
+    c = BUILDS[name]
+    assert c.feeds == 2 and all(BUILDS[other].feeds == 1 for other in BUILDS if other != name)
+    job = Job(c, numbers("both"), 24)
+    job.k[0] = job.v[0] = (4, False, False)
+    block = block_of(name)
+    start(block, job, 0, 0.0)
+    n = np.arange(120)
+    for key in "kv":
+        block.send(key, {"addr": n % 200 * c.beat_bytes, "beats": 1, "note": split(n, local_sizes(c, key))},
+                   at=block.cycle + 3 * n)
+    block.run(1000, k_chunks0=360, v_chunks0=360)
+    cycles = [block.taken(f"{key}_chunks0").cycles for key in "kv"]
+    assert max(of[-1] for of in cycles) - min(of[0] for of in cycles) <= 360 * 1.03 + 12
+
+
 @pytest.mark.parametrize("width", [8, 12])
 def test_latency(width):
-    """A lone row: its first step `LATENCY` cycles behind its last beat, the first chunk of one step soon after."""
+    """A lone row: its first beat goes on `LATENCY` cycles behind the last that came, its chunk soon after the last."""
     c = BUILDS["two slices"]
     block = local_only("two slices", width, c.chunk, 10, apart=60)
     beats = beats_of(c, width, c.chunk)
     last = block.taken("r_seen").cycles[beats - 1::beats]
-    first = block.taken("step_seen").cycles[::beats]
+    first = block.taken("beat_seen").cycles[::beats]
     assert set(first - last) == {ChannelReader.LATENCY}
-    assert set(block.taken("k_chunks0").cycles - block.taken("step_seen").cycles[beats - 1::beats]) == {
-        SliceFeed.LATENCY}
+    whole = block.taken("beat_seen").cycles[beats - 1::beats]
+    assert set(block.taken("k_chunks0").cycles - whole) == {SliceFeed.LATENCY}
     asked = block.taken("k").cycles
     assert set(block.taken("ar_seen").cycles - asked) == {2}
 
@@ -267,9 +283,8 @@ def test_stuck_keys_leave_room_for_shared_reads():
     block.idle(300)
     send(block, c, "shared", shared, 0.0)
     taken = sum(block.taken(f"k_chunks{s}").fired for s in range(2))
-    assert block.run(300, shared_steps=1) < 60
-    block.run(60 + 12 * int(shared.beats.sum()),
-              shared_chunks=int((shared.mode < 5).sum()) * c.max_chunks)
+    assert block.run(300, shared_beats=1) < 60
+    block.run(60 + 12 * int(shared.beats.sum()), shared_beats=int(shared.beats.sum()))
     assert sum(block.taken(f"k_chunks{s}").fired for s in range(2)) - taken < 20
     check_shared(job, block, shared)
     assert block.get("waits")["q"] == 0 and not block.get("idle")

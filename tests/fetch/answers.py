@@ -99,15 +99,16 @@ class Answered(wiring.Component):
 
 
 class Asked:
-    """Planes and a dense list at random for `block`, and the requests that commands should become."""
+    """Planes and a dense list at random for `block`, and the requests that commands should become; `most`: beats of a
+    row."""
 
-    def __init__(self, c, rng, block, survivors):
+    def __init__(self, c, rng, block, survivors, most=None):
         self.c, self.survivors = c, survivors
         beat = c.beat_bytes
         self.planes = [{"base": int(rng.integers(0, (1 << c.axi_addr_bits) // beat)) * beat,
                         "head_stride": int(rng.integers(0, (1 << min(32, c.axi_addr_bits)) // beat)) * beat,
                         "token_stride": int(rng.integers(0, (1 << 16) // beat)) * beat,
-                        "beats": int(rng.integers(1, c.max_row_beats + 1))} for _ in PLANES]
+                        "beats": int(rng.integers(1, (most or c.max_row_beats) + 1))} for _ in PLANES]
         size = plane_address(c).size
         block.set(planes=sum(pack_one(plane_address(c), p) << (n * size) for n, p in enumerate(self.planes)))
         rows = [survivors[n:n + c.slices] for n in range(0, len(survivors), c.slices)]

@@ -5,12 +5,14 @@ import numpy as np
 from spatten_hw.fetch.shared import SharedFetch
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.payload import pack_one
+from spatten_hw.stream.read_layouts import plane_mode
 from tests.seeds import numbers
 
 from .answers import Asked, requests
-from .test_shared_path import WORDS, chunks_of, chunks_taken, steps_of
+from .test_shared_path import WORDS, beats_of, chunks_of, chunks_taken
 
-#: Elements of 8 bits, chunks of a beat: a step per chunk.
+#: Elements of 8 bits, chunks of a beat: a beat per chunk.
 FOUR = SMALL.replace(multipliers=32, chunk=8, channels=4, max_dim=24, max_tokens=64, sram_tokens=64, topk_lanes=4)
 
 
@@ -19,7 +21,10 @@ def test_shared_fetch():
     rng = numbers("shared fetch")
     survivors = np.sort(rng.choice(c.max_tokens, 21, replace=False))
     block = Block(SharedFetch, c)
-    asked = Asked(c, rng, block, survivors)
+    asked = Asked(c, rng, block, survivors, most=c.max_chunks)
+    layout = plane_mode(c)
+    block.set(modes=sum(pack_one(layout, {"width": 8, "chunks": plane["beats"]}) << kind * layout.size
+                        for kind, plane in enumerate(asked.planes)))
     queries = [(int(rng.integers(c.max_heads)), int(rng.integers(c.max_tokens)), slot) for slot in range(c.slots)]
     block.send("q_cmd", dict(zip(("head", "token", "slot"), np.array(queries).T, strict=True)))
     fills = [(1, 21, 0, 0, 0), (1, 20, 0, 1, 0), (2, 7, 1, 1, 1)]
@@ -39,15 +44,15 @@ def test_shared_fetch():
             for at in rng.permutation(len(new)):
                 addr, beats, kind, half, slice_, index = new[at]
                 row = {"kind": kind, "half": half, "slice": slice_, "index": index,
-                       "steps": [(rng.integers(0, 256, c.beat_bytes), int(rng.random() < 0.03)) for _ in range(beats)]}
+                       "beats": [(rng.integers(0, 256, c.beat_bytes), int(rng.random() < 0.03)) for _ in range(beats)]}
                 back.append(row)
                 if kind == WORDS:
-                    words[n] += [(int.from_bytes(v.astype(np.uint8).tobytes(), "little"), e) for v, e in row["steps"]]
+                    words[n] += [(int.from_bytes(v.astype(np.uint8).tobytes(), "little"), e) for v, e in row["beats"]]
                     assert addr == 4096 - 24 + 8 * (len(words[n]) - beats)
                 else:
                     rows.append(row)
             if back:
-                block.send(f"steps__{n}", steps_of(c, back))
+                block.send(f"rows__{n}", beats_of(c, back))
     block.idle(10)
     assert block.get("idle") == 1
     for client in range(2):

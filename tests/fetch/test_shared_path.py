@@ -1,17 +1,17 @@
-"""SharedPath: rows of all channels one after the other through one converter, words past it; one step per cycle."""
+"""SharedPath: rows of all channels one after the other through one converter, words past it; one beat per cycle."""
 
 import numpy as np
 import pytest
 
-from spatten_hw.fetch.converter import ChunkConverter
+from spatten_hw.fetch.row_feed import RowFeed
 from spatten_hw.fetch.shared_path import SharedPath
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.harness.block import Block
-from spatten_hw.sim.harness.payload import Elements
-from spatten_hw.stream.read_layouts import ReadKind
+from spatten_hw.sim.harness.payload import Elements, pack_one
+from spatten_hw.stream.read_layouts import ReadKind, plane_mode
 from tests.seeds import numbers
 
-#: Elements of 8 bits, chunks of a beat: a step per chunk.
+#: Elements of 8 bits, chunks of a beat: a beat per chunk.
 ONE = SMALL.replace(chunk=32, max_dim=64, axi_data_bits=256, max_tokens=64, sram_tokens=64)
 FOUR = SMALL.replace(multipliers=32, chunk=8, channels=4, max_dim=24, max_tokens=64, sram_tokens=64, topk_lanes=4)
 ALL = pytest.mark.parametrize("c", [ONE, FOUR], ids=["C1", "C4"])
@@ -19,27 +19,40 @@ KINDS = [k.value for k in (ReadKind.QUERY, ReadKind.KEY, ReadKind.VALUE)]
 WORDS = ReadKind.WORDS.value
 
 
+def shape_of(c, kind, longest=None):
+    """Chunks of the rows of a kind, which differ."""
+    return 1 + (kind + 1) % (longest or c.max_chunks)
+
+
+def settled(c, longest=None):
+    """A block whose planes have 8 bits."""
+    block = Block(SharedPath, c)
+    layout = plane_mode(c)
+    block.set(modes=sum(pack_one(layout, {"width": 8, "chunks": shape_of(c, kind, longest)}) << kind * layout.size
+                        for kind in range(len(ReadKind) - 1)))
+    return block
+
+
 def rows_of(c, rng, channel, count, words=0.2, longest=None):
-    """Rows of one channel; `index` numbers them. A row: kind, half, slice, index, steps [(bytes, error)]."""
+    """Rows of one channel; `index` numbers them. A row: kind, half, slice, index, beats [(bytes, error)]."""
     rows = []
     for n in range(count):
         kind = WORDS if rng.random() < words else int(rng.choice(KINDS))
-        steps = rng.integers(1, (longest or c.max_chunks) + 1)
+        beats = rng.integers(1, c.word_beats + 1) if kind == WORDS else shape_of(c, kind, longest)
         rows.append({"kind": kind, "half": int(rng.integers(2)), "slice": int(rng.integers(c.slices)),
                      "index": n * c.channels + channel,
-                     "steps": [(rng.integers(0, 256, c.beat_bytes), int(rng.random() < 0.1)) for _ in range(steps)]})
+                     "beats": [(rng.integers(0, 256, c.beat_bytes), int(rng.random() < 0.1)) for _ in range(beats)]})
     return rows
 
 
-def steps_of(c, rows):
+def beats_of(c, rows):
     """The rows as payloads of a stream."""
-    columns = {name: [] for name in ("data", "error", "first", "last", "chunk", "emit", "loads", "width")}
+    columns = {name: [] for name in ("data", "error", "first", "last", "beats")}
     note = {name: [] for name in ("kind", "half", "slice", "index")}
     for row in rows:
-        for n, (values, error) in enumerate(row["steps"]):
+        for n, (values, error) in enumerate(row["beats"]):
             said = {"data": int.from_bytes(values.astype(np.uint8).tobytes(), "little"), "error": error,
-                    "first": n == 0, "last": n == len(row["steps"]) - 1, "chunk": n % c.max_chunks, "emit": 1,
-                    "loads": 1, "width": 8}
+                    "first": n == 0, "last": n == len(row["beats"]) - 1, "beats": len(row["beats"])}
             for name, value in said.items():
                 columns[name].append(value)
             for name, out in note.items():
@@ -53,13 +66,13 @@ def steps_of(c, rows):
 
 
 def chunks_of(c, row):
-    """What the slices get of a row of any length: (operands, chunk, last, error, kind, half, slice, index)."""
+    """What the slices get of a row: (operands, chunk, last, error, kind, half, slice, index)."""
     out, error = [], 0
-    for n, (values, failed) in enumerate(row["steps"]):
+    for n, (values, failed) in enumerate(row["beats"]):
         error |= failed
         signed = values - 256 * (values > 127)
         operands = tuple((signed % (1 << c.operand_bits)).tolist())
-        last = int(n == len(row["steps"]) - 1)
+        last = int(n == len(row["beats"]) - 1)
         out.append((operands, n % c.max_chunks, last, error, row["kind"], row["half"], row["slice"], row["index"]))
     return out
 
@@ -79,7 +92,7 @@ def chunks_taken(block, c):
 def test_rows(c):
     """Every channel's rows arrive whole and in its order; words in theirs; reports agree."""
     rng = numbers("shared path", c.channels)
-    block = Block(SharedPath, c)
+    block = settled(c)
     for stall in (0.0, 0.5):
         rows = [rows_of(c, rng, n, 15) for n in range(c.channels)]
         block.receive("chunks")
@@ -88,10 +101,10 @@ def test_rows(c):
         for name in ("query_returned", "error"):
             block.high(name)
         for n in range(c.channels):
-            block.send(f"steps__{n}", steps_of(c, rows[n]), stall=stall * 2 * rng.random() * 0.9, seed=n)
+            block.send(f"rows__{n}", beats_of(c, rows[n]), stall=stall * 2 * rng.random() * 0.9, seed=n)
         every = [row for of in rows for row in of]
-        chunks = sum(len(r["steps"]) for r in every if r["kind"] != WORDS)
-        beats = sum(len(r["steps"]) for r in every if r["kind"] == WORDS)
+        chunks = sum(len(r["beats"]) for r in every if r["kind"] != WORDS)
+        beats = sum(len(r["beats"]) for r in every if r["kind"] == WORDS)
         block.run(4000, chunks=chunks, beats=beats)
         block.idle(10)
         got = chunks_taken(block, c)
@@ -104,10 +117,10 @@ def test_rows(c):
             assert inside in (None, index)
             inside = None if last else index
         wanted = [(int.from_bytes(v.astype(np.uint8).tobytes(), "little"), e) for row in every if row["kind"] == WORDS
-                  for v, e in row["steps"]]
+                  for v, e in row["beats"]]
         beat = block.taken("beats").columns()
         assert sorted(zip(map(int, beat["data"]), beat["error"].tolist(), strict=True)) == sorted(wanted)
-        done = [(r["kind"], r["half"], any(e for _, e in r["steps"])) for r in every if r["kind"] != WORDS]
+        done = [(r["kind"], r["half"], any(e for _, e in r["beats"])) for r in every if r["kind"] != WORDS]
         assert block.high("query_returned") == sum(k == KINDS[0] for k, _, _ in done)
         assert block.high("error") == sum(e for k, _, e in done if k == KINDS[0])     # lowest bit: q
         fills = block.taken("fill_returned").columns()
@@ -116,33 +129,33 @@ def test_rows(c):
 
 
 @ALL
-@pytest.mark.parametrize("longest", [1, None], ids=["one step", "longest"])
+@pytest.mark.parametrize("longest", [1, None], ids=["one beat", "longest"])
 def test_rate(c, longest):
-    """One step per cycle while all channels have rows, also of a single step; the converter's latency behind."""
+    """One beat per cycle while all channels have rows, also of a single beat; the converter's latency behind."""
     rng = numbers("shared rate", c.channels, longest)
-    block = Block(SharedPath, c)
+    block = settled(c, longest)
     rows = [rows_of(c, rng, n, 15, words=0, longest=longest) for n in range(c.channels)]
-    chunks = sum(len(r["steps"]) for of in rows for r in of)
+    chunks = sum(len(r["beats"]) for of in rows for r in of)
     for n in range(c.channels):
-        block.send(f"steps__{n}", steps_of(c, rows[n]))
+        block.send(f"rows__{n}", beats_of(c, rows[n]))
     block.run(1000, chunks=chunks)
-    taken = np.sort(np.concatenate([block.taken(f"steps__{n}").cycles for n in range(c.channels)]))
+    taken = np.sort(np.concatenate([block.taken(f"rows__{n}").cycles for n in range(c.channels)]))
     if c.channels == 1:
         assert (np.diff(taken) == 1).all()
     # The last channel that still has rows may be found a cycle late after each change of turn.
     assert (np.diff(taken)[:chunks // 2] == 1).all()
-    assert (block.taken("chunks").cycles == taken + 1 + ChunkConverter.LATENCY).all()
+    assert (block.taken("chunks").cycles == taken + 1 + RowFeed.LATENCY).all()
 
 
 def test_turns():
     """Every channel with rows gets its turn: of any four rows in a row of turns, one is from each channel."""
     c = FOUR
     rng = numbers("shared turns")
-    block = Block(SharedPath, c)
+    block = settled(c)
     rows = [rows_of(c, rng, n, 12, words=0) for n in range(c.channels)]
     for n in range(c.channels):
-        block.send(f"steps__{n}", steps_of(c, rows[n]))
-    block.run(1000, chunks=sum(len(r["steps"]) for of in rows for r in of))
+        block.send(f"rows__{n}", beats_of(c, rows[n]))
+    block.run(1000, chunks=sum(len(r["beats"]) for of in rows for r in of))
     order = [g[-1] % c.channels for g in chunks_taken(block, c) if g[2]]
     for at in range(4, len(order) - 3, 4):
         assert sorted(order[at:at + 4]) == [0, 1, 2, 3]

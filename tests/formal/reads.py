@@ -110,7 +110,7 @@ class PoolHarness(wiring.Component):
         m.d.comb += [
             dut.r.payload.eq(r), dut.r.valid.eq(self.r_valid), dut.issued.eq(issued), dut.move.eq(self.move),
             dut.lookup.valid.eq(self.look), dut.lookup.id.eq(self.look_id), dut.lookup.beat.eq(number),
-            dut.lookup.final.eq(1), looks.eq(self.look & self.move),
+            looks.eq(self.look & self.move),
             Assume(~goes | dut.start), Assume(~goes | ((issued.beats != 0) & (issued.beats <= c.most_beats)
                                                        & (used + issued.beats <= c.pool_beats))),
             Assume((self.look_id < c.reads) & (issued.id < c.reads) & (r.id < c.reads)),

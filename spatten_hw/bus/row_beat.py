@@ -1,4 +1,4 @@
-"""Layouts of row steps: how the beats of a row that has been read reach a converter."""
+"""Payloads behind a channel reader: beats of a row that has been read, and what the row is for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from amaranth.lib import data
 
 from ..config import SpAttenConfig
 from ..stream.read_layouts import key_note, shared_note, value_note
-from .planes import SLOTS, offset_bits, part_bits
 
 if TYPE_CHECKING:
     import enum  # the same with types
@@ -52,22 +51,8 @@ def read_lsb(c: SpAttenConfig, note: data.View) -> Value:
     return (note.origin == ReadClass.KEY) & key.lsb | (note.origin == ReadClass.VALUE) & value.lsb
 
 
-def step_control(c: SpAttenConfig) -> dict[str, object]:
-    """Fields of a step that say what to do with its beat."""
-    return {
-        "loads": unsigned(SLOTS), "part": unsigned(part_bits(c)),
-        **{f"offset{n}": unsigned(offset_bits(c)) for n in range(SLOTS)},
-        "emit": 1, "first": 1, "last": 1, "chunk": unsigned(c.chunk_bits),
-        "width": unsigned(5), "lsb": 1, "shift": 1,
-    }
-
-
-def row_step(c: SpAttenConfig, note: data.StructLayout) -> data.StructLayout:
-    """At most one beat of a row, and what a converter does with it.
-
-    `loads`: the plane registers that take `data` (none: there is no beat in this step), as beat `part` of a piece that
-    covers several. `emit`: then chunk `chunk` is complete; `offset0` … are the units (`planes.unit_bits`) at which its
-    pieces begin in their registers. `first`, `last` step of the row. `width`, `lsb`, `shift`: as in `plane_mode`.
-    `error`: an AXI error of this beat. Rows of words: a step is a beat, in order, to be taken as it is, and emits.
-    """
-    return data.StructLayout({"data": unsigned(c.axi_data_bits), "error": 1, **step_control(c), "note": note})
+def row_beat(c: SpAttenConfig, note: data.StructLayout) -> data.StructLayout:
+    """A beat of a row of `beats` beats, in order: `first` … `last`. `error`: an AXI error of this beat. `note`: what the
+    row is for."""
+    return data.StructLayout({"data": unsigned(c.axi_data_bits), "error": 1, "first": 1, "last": 1,
+                              "beats": unsigned(c.beats_bits), "note": note})

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
-from ..contract import contract, contracts_on
+from ..contract import contract
 from ..primitives.one_hot import any_of, lowest_set, one_hot_mux
 from ..primitives.widths import narrow, wrap
-from ..stream.read_layouts import plane_mode
 from .plane_slot import PlaneSlot, begin_of
 from .planes import (
     SLOTS,
@@ -24,24 +23,7 @@ from .planes import (
     row_widths,
     slots_of,
 )
-from .row_step import read_note, step_control
-
-
-def row_start(c: SpAttenConfig) -> data.StructLayout:
-    """A row to be read out: read `id`, what it is for, its plane's mode. `raw`: it is `beats` beats of words."""
-    return data.StructLayout({
-        "id": unsigned(c.id_bits), "raw": 1, "beats": unsigned(c.beats_bits), "mode": plane_mode(c),
-        "note": read_note(c),
-    })
-
-
-def step_command(c: SpAttenConfig) -> data.StructLayout:
-    """A step before its beat has been looked up. `read`: it has one, number `beat` of read `id`; `final`: that beat is
-    not read again."""
-    return data.StructLayout({
-        "id": unsigned(c.id_bits), "beat": unsigned(c.beats_bits), "read": 1, "final": 1, **step_control(c),
-        "note": read_note(c),
-    })
+from .row_step import row_start, step_command
 
 
 class RowSteps(wiring.Component):
@@ -60,10 +42,12 @@ class RowSteps(wiring.Component):
     #: no row is inside
     idle: Signal
 
-    def __init__(self, config: SpAttenConfig):
+    def __init__(self, config: SpAttenConfig, note: data.StructLayout):
         self.config = c = config
+        self.note = note
         super().__init__({
-            "i": In(stream.Signature(row_start(c))), "o": Out(stream.Signature(step_command(c))), "idle": Out(1),
+            "i": In(stream.Signature(row_start(c, note))), "o": Out(stream.Signature(step_command(c, note))),
+            "idle": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -71,14 +55,13 @@ class RowSteps(wiring.Component):
         c = self.config
         slots = [PlaneSlot(c, n) for n in range(SLOTS)]
         busy = Signal()
-        row = Signal(row_start(c), reset_less=True)
-        count_bits = max(c.chunk_bits, c.beats_bits)
-        chunk = Signal(count_bits, reset_less=True)         # of words: beat
-        final_chunk = Signal(count_bits, reset_less=True)
+        row = Signal(row_start(c, self.note), reset_less=True)
+        chunk = Signal(c.chunk_bits, reset_less=True)
+        final_chunk = Signal(c.chunk_bits, reset_less=True)
         first = Signal(reset_less=True)
         step = Signal()
         ends = Signal()
-        emit, finals = self._choose(m, slots, row)
+        emit = self._choose(m, slots)
         used = [s for s in slots if s.widths]
         loads = Cat(s.load for s in slots)
         lowest = lowest_set(loads)
@@ -86,39 +69,37 @@ class RowSteps(wiring.Component):
         m.d.comb += [
             self.o.valid.eq(busy), step.eq(busy & self.o.ready), ends.eq(emit & (chunk == final_chunk)),
             self.i.ready.eq(~busy | (self.o.ready & ends)), self.idle.eq(~busy),
-            o.id.eq(row.id), o.note.eq(row.note), o.read.eq(loads.any()), o.loads.eq(loads), o.final.eq(finals),
+            o.note.eq(row.note), o.read.eq(loads.any()), o.loads.eq(loads),
             o.beat.eq(narrow(one_hot_mux(lowest, [s.position[offset_bits(c):] for s in slots]), c.beats_bits)),
             o.part.eq(one_hot_mux(lowest, [s.part for s in slots]) if part_bits(c) else 0),
             *[getattr(o, f"offset{s.number}").eq(s.position[:offset_bits(c)]) for s in used],
-            o.emit.eq(emit), o.first.eq(first), o.last.eq(ends), o.chunk.eq(wrap(chunk, c.chunk_bits)),
+            o.emit.eq(emit), o.first.eq(first), o.last.eq(ends), o.chunk.eq(chunk),
             o.width.eq(row.mode.width), o.lsb.eq(row.mode.lsb), o.shift.eq(row.mode.shift),
         ]
         with m.If(step):
             m.d.sync += first.eq(0)
             with m.If(emit):
-                m.d.sync += chunk.eq(chunk + 1)
-            self._advance(m, slots, row, emit)
+                m.d.sync += chunk.eq(wrap(chunk + 1, c.chunk_bits))
+            self._advance(m, slots, emit)
         with m.If(self.i.ready):
             m.d.sync += busy.eq(self.i.valid)
             self._begin(m, slots, row, final_chunk)
             m.d.sync += [chunk.eq(0), first.eq(1)]
         mode = self.i.payload.mode
-        contract(m, any_of(mode.width == w for w in row_widths(c)) | self.i.payload.raw,
-                 "the elements of a row have a width of the build", when=self.i.valid)
-        contract(m, Mux(self.i.payload.raw, self.i.payload.beats != 0, mode.chunks != 0), "no row is empty",
+        contract(m, any_of(mode.width == w for w in row_widths(c)), "the elements of a row have a width of the build",
                  when=self.i.valid)
+        contract(m, mode.chunks != 0, "no row is empty", when=self.i.valid)
         contract(m, loads.any() | emit, "every step loads or emits", when=busy)
-        self._count_finals(m, step, ends)
+        contract(m, o.beat < row.beats, "every beat is one of the row's", when=busy & o.read)
         return m
 
-    def _choose(self, m: Module, slots: list[PlaneSlot], row: data.View) -> tuple[Value, Value]:
+    def _choose(self, m: Module, slots: list[PlaneSlot]) -> Value:
         """The beat to read is that of the first register whose piece is missing. Returns whether the chunk is then
-        complete, and whether the beat is not needed again."""
+        complete."""
         c = self.config
         used = [s for s in slots if s.widths]
         wants = {s: s.active & ~s.held for s in used}
         complete: Value = Const(1, 1)
-        finals: Value = Const(0, 1)
         before: list[PlaneSlot] = []
         for s in used:
             beat = s.position[offset_bits(c):]
@@ -131,31 +112,25 @@ class RowSteps(wiring.Component):
                 blocked = blocked | wants[b]
             m.d.comb += s.load.eq(wants[s] & (~missing | shares))
             last = s.by_width([piece_beats(c, w) - 1 for w in s.widths], max(1, part_bits(c)))
-            done = s.held | (s.load & ((s.part == last) | (row.raw if s.number == used[0].number else 0)))
+            done = s.held | (s.load & (s.part == last))
             complete = complete & (done | ~s.active)
-            # A plane that begins inside a beat shares it with the end of the plane before. That one comes to this beat
-            # with its last pieces, so it is read for the last time for the plane that begins the beat.
-            finals = finals | (s.load & (s.position[:offset_bits(c)] == 0))
             before.append(s)
-        return complete, finals
+        return complete
 
-    def _advance(self, m: Module, slots: list[PlaneSlot], row: data.View, emit: Value) -> None:
+    def _advance(self, m: Module, slots: list[PlaneSlot], emit: Value) -> None:
         """Positions move with every beat of pieces that cover whole beats, else with every chunk."""
         c = self.config
         used = [s for s in slots if s.widths]
         for s in used:
-            raw = row.raw if s is used[0] else Const(0, 1)
-            covers = s.by_width([int(covers_beats(c, w)) for w in s.widths], 1) | raw
+            covers = s.by_width([int(covers_beats(c, w)) for w in s.widths], 1)
             size = s.by_width([beat_units(c) if covers_beats(c, w) else piece_units(c, w) for w in s.widths],
                               len(s.position))
-            if s is used[0]:
-                size = Mux(raw, beat_units(c), size)
             after = wrap(s.position + size, len(s.position))
             with m.If(Mux(covers, s.load, emit)):
                 m.d.sync += s.position.eq(after)
             last = s.by_width([piece_beats(c, w) - 1 for w in s.widths], max(1, part_bits(c)))
             with m.If(s.load):
-                m.d.sync += s.part.eq(Mux((s.part == last) | raw, 0, wrap(s.part + 1, len(s.part))))
+                m.d.sync += s.part.eq(Mux(s.part == last, 0, wrap(s.part + 1, len(s.part))))
             with m.If(emit):
                 # What was loaded serves the next chunk too, if that one's piece is in the same beat.
                 m.d.sync += s.held.eq(~covers & (after[:offset_bits(c)] != 0))
@@ -167,8 +142,8 @@ class RowSteps(wiring.Component):
         c = self.config
         i = self.i.payload
         used = [s for s in slots if s.widths]
-        m.d.sync += [row.eq(i), final_chunk.eq(wrap(Mux(i.raw, i.beats, i.mode.chunks) - 1, len(final_chunk)))]
-        width = {w: (i.mode.width == w) & ~i.raw for w in row_widths(c)}
+        m.d.sync += [row.eq(i), final_chunk.eq(wrap(i.mode.chunks - 1, len(final_chunk)))]
+        width = {w: i.mode.width == w for w in row_widths(c)}
         for s in used:
             active: list[Value] = [width[w] for w in width if s.number in slots_of(w)]
             wide: list[Value] = [width[w] for w in width if slots_of(w).get(s.number) == s.widths[-1]]
@@ -179,21 +154,6 @@ class RowSteps(wiring.Component):
             place = any_of([Mux(any_of(chosen), begin_of(i.mode.chunks, *where), 0)
                             for where, chosen in begins.items()])
             m.d.sync += [
-                s.active.eq(any_of(active) | (i.raw if s is used[0] else 0)), s.wide.eq(any_of(wide)),
+                s.active.eq(any_of(active)), s.wide.eq(any_of(wide)),
                 s.position.eq(wrap(place, len(s.position))), s.held.eq(0), s.part.eq(0),
             ]
-
-    def _count_finals(self, m: Module, step: Value, ends: Value) -> None:
-        """Contract: every beat of the row is read for the last time exactly once, or places are lost."""
-        if not contracts_on():
-            return
-        c = self.config
-        released = Signal(c.beats_bits + 1)
-        total = wrap(released + (self.o.payload.read & self.o.payload.final), len(released))
-        with m.If(step):
-            m.d.sync += released.eq(Mux(ends, 0, total))
-        wanted = Signal(c.beats_bits + 1, reset_less=True)
-        with m.If(self.i.ready):
-            m.d.sync += wanted.eq(self.i.payload.beats)
-        contract(m, total == wanted, "a row is as long as was asked for, and each of its beats is released",
-                 when=step & ends)
