@@ -2,8 +2,8 @@
 
 Its DSP blocks lie in rows as wide as the die, a quarter of its height apart. Left alone, the placer fills one row with
 the 32 multipliers of an array and with those of address units as well: every wire to and from them then runs along that
-row, half of which the router could not sort out (docs/fpga-findings.md). Here each array gets a block of two rows
-instead.
+row, half of which the router could not sort out (docs/fpga-findings.md). Here each array gets a row of its own, at the
+top and at the bottom, so that the whole die is between them.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Region:
     blocks: int
 
 
-#: Prob×V to the left and at the bottom, the requantiser behind it, Q×K to the right: no block is shared.
-REGIONS = (Region(r"\.prob_value\..*\.sums\.", (0, 1), 1, 4), Region(r"\.requantiser\.", (1,), 5, 3),
-           Region(r"\.score\..*\.dot\.", (2, 1), 8, 4))
+#: Prob×V, the requantiser behind it, Q×K: no block is shared.
+REGIONS = (Region(r"\.prob_value\..*\.sums\.", (0,), 1, 8), Region(r"\.requantiser\.", (1,), 8, 3),
+           Region(r"\.score\..*\.dot\.", (2,), 3, 8))
 
 
 def floorplan(module: Mapping[str, Any], grid: DspGrid) -> dict[str, str]:

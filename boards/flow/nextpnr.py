@@ -14,9 +14,10 @@ from .paths import CriticalPath, read_paths
 from .router_log import RouterLog
 from .tools import Usage, nextpnr_command, run_tool
 
-#: nextpnr's other router (router1, the default) was still ripping up two thirds of `small` after eight minutes. Said to
-#: every run: a placement keeps the router it was made for.
-ROUTER = "router2"
+#: Takes out what is in the way, arc by arc. nextpnr's other router, router2, tries all nets at once, round after round;
+#: where `small` is dense it came to some 4,000 wires taken twice and no further, on the placement that this one routed
+#: in seven minutes (docs/fpga-findings.md). Said to every run: a placement keeps the router it was made for.
+ROUTER = "router1"
 
 
 @dataclass(frozen=True)

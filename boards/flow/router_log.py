@@ -8,12 +8,12 @@ from pathlib import Path
 
 from .tools import ToolError
 
-#: Rounds without fewer overused wires after which a routing is given up: while there are more than `FEW` of them, and
-#: later, when they go one by one. nextpnr itself gives up after 1,000 rounds, a day of them.
-PATIENCE = {"many": 6, "few": 100}
-FEW = 500
+#: Lines of the log (1,000 steps each) without fewer arcs left after which a routing is given up. One that ends has
+#: never been seen to take more than a few; nextpnr itself never gives up.
+PATIENCE = 100
 
-_ROUND = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
+#: 1,000 steps: how many so far | arcs that were routed by taking out others, and without | of these steps | arcs left.
+_STEPS = re.compile(r"^Info:\s+(\d+)000 \|[ \d]+\|[ \d]+\|\s+(\d+)\|")
 _PLACED = re.compile(r"Max frequency for clock '([^']*)': ([\d.]+) MHz \(\w+ at ([\d.]+) MHz\)")
 #: Said by nextpnr before it ends. Seen where nothing tells it the clock's pin, and it chose one that reaches no
 #: global buffer.
@@ -23,16 +23,17 @@ _STAGES = {"Running Static placer": "spreading the cells", "legalising": "legal 
 
 
 class Unroutable(ToolError):
-    """The router no longer finds ways. `overused`: wires that more than one net has; 0: one net has no way at all."""
+    """The router no longer finds ways. `left`: arcs (of a net, to one of its sinks) without one; 0: one has no way at
+    all."""
 
-    def __init__(self, text: str, overused: int):
+    def __init__(self, text: str, left: int):
         super().__init__(text)
-        self.overused = overused
+        self.left = left
 
 
 class RouterLog:
-    """A watch for `run_tool`: reads what is new in `log`, tells `tell` of every new stage and round, and raises
-    `Unroutable` when routing is stuck."""
+    """A watch for `run_tool`: reads what is new in `log`, tells `tell` of every new stage and how far the routing is,
+    and raises `Unroutable` when that is stuck."""
 
     def __init__(self, log: Path, tell: Callable[[str], None] = lambda text: None):
         self.log = log
@@ -42,7 +43,7 @@ class RouterLog:
         self.told = ""
         self.placed: dict[str, tuple[float, float]] = {}
         self.fewest: int | None = None
-        self.fewest_round = 0
+        self.fewest_at = 0
         # What an earlier run left would be taken for this one's.
         log.unlink(missing_ok=True)
 
@@ -60,8 +61,8 @@ class RouterLog:
     def _read(self, line: str) -> None:
         if found := _PLACED.search(line):
             self.placed[found[1].removeprefix("$glbnet$")] = (float(found[2]), float(found[3]))
-        elif found := _ROUND.search(line):
-            self._round(int(found[1]), int(found[2]))
+        elif found := _STEPS.search(line):
+            self._steps(int(found[1]), int(found[2]))
         elif found := _NO_WAY.search(line):
             raise Unroutable(f"no routing: {found[1].rstrip('.')}; another seed places differently; see {self.log}", 0)
         else:
@@ -70,12 +71,11 @@ class RouterLog:
                     self.told = stage
                     self.tell(stage)
 
-    def _round(self, number: int, overused: int) -> None:
-        self.tell(f"routing, round {number}: {overused:,} wires taken twice")
-        if self.fewest is None or overused < self.fewest:
-            self.fewest, self.fewest_round = overused, number
-        patience = PATIENCE["many" if self.fewest > FEW else "few"]
-        if number - self.fewest_round >= patience:
-            raise Unroutable(f"no routing: {self.fewest:,} wires taken twice were the fewest, in round "
-                             f"{self.fewest_round} of {number}; another seed places differently, a smaller "
-                             f"configuration leaves more room; see {self.log}", self.fewest)
+    def _steps(self, thousands: int, left: int) -> None:
+        self.tell(f"routing, {thousands},000 steps: {left:,} arcs left")
+        if self.fewest is None or left < self.fewest:
+            self.fewest, self.fewest_at = left, thousands
+        if thousands - self.fewest_at >= PATIENCE:
+            raise Unroutable(f"no routing: {self.fewest:,} arcs left were the fewest, at {self.fewest_at},000 of "
+                             f"{thousands},000 steps; another seed places differently, a smaller configuration leaves "
+                             f"more room; see {self.log}", self.fewest)

@@ -142,7 +142,7 @@ def key_row() -> bytes:
         ("issue", "burst, with a note\nbus/read_issue.py", LOGIC),
         ("pool", "beats, in any order\nbus/beat_pool.py", LOGIC),
         ("choice", "a row that is complete\nbus/row_choice.py", LOGIC),
-        ("steps", "steps of at most a beat\nbus/row_steps.py", LOGIC),
+        ("steps", "steps of at most a beat\nfetch/row_steps.py", LOGIC),
         ("convert", "chunks of operands\nfetch/converter.py", LOGIC),
         ("score", "times q of every member\nmatmul/score.py", LOGIC),
         ("store", "slot and row of the score\nsoftmax/slice_scores.py", STORE),

@@ -24,7 +24,8 @@ class ChannelReader(wiring.Component):
 
     `LATENCY` = 6 cycles from a row's last beat on `r` to its first one out (one more from a queue of more than 48
     reads); 2 from a request to `ar`. One burst, one beat in, one beat out per cycle, rows back to back without a gap.
-    While a shared beat waits, none leaves. Whoever takes them must do so without waiting for other rows of this channel.
+    While a shared beat waits, none leaves. Whoever takes them must do so without waiting for other rows of this
+    channel.
     """
 
     #: cycles from a row's last beat to its first one out, with at most 48 reads

@@ -52,7 +52,7 @@ def read_lsb(c: SpAttenConfig, note: data.View) -> Value:
 
 
 def row_beat(c: SpAttenConfig, note: data.StructLayout) -> data.StructLayout:
-    """A beat of a row of `beats` beats, in order: `first` … `last`. `error`: an AXI error of this beat. `note`: what the
-    row is for."""
+    """A beat of a row of `beats` beats, in order: `first` … `last`. `error`: an AXI error of this beat. `note`: what
+    the row is for."""
     return data.StructLayout({"data": unsigned(c.axi_data_bits), "error": 1, "first": 1, "last": 1,
                               "beats": unsigned(c.beats_bits), "note": note})

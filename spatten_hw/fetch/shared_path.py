@@ -32,8 +32,8 @@ class SharedPath(wiring.Component):
     A channel's beats pass from the first to the last one of a row without those of another channel between them; then
     the next channel with a row follows (round robin). One beat per cycle, also if every row has one beat only: the next
     channel is chosen while the present one's beat passes, among those whose beat waits already; without one the choice
-    stays. Latency from a channel that is chosen: 1 cycle and that of `RowFeed`, which gives a chunk per cycle. A beat of
-    words stalls the path until it is taken, rows with more chunks than beats while its buffer is full.
+    stays. Latency from a channel that is chosen: 1 cycle and that of `RowFeed`, which gives a chunk per cycle. A beat
+    of words stalls the path until it is taken, rows with more chunks than beats while its buffer is full.
     """
 
     #: Beats of rows, per channel.
@@ -102,7 +102,7 @@ class SharedPath(wiring.Component):
             self.beats.valid.eq(full & words), self.beats.payload.data.eq(beat.data),
             self.beats.payload.error.eq(beat.error),
             feed.i.valid.eq(full & ~words), feed.i.payload.eq(beat), feed.o.ready.eq(1),
-            feed.mode.as_value().eq(one_hot_mux([feed.ahead.kind == kind for kind in ReadKind if kind != ReadKind.WORDS],
+            feed.mode.as_value().eq(one_hot_mux([feed.ahead.kind == ReadKind(n) for n in range(len(ReadKind) - 1)],
                                                 [Value.cast(self.modes[n]) for n in range(len(ReadKind) - 1)])),
             self.chunks.valid.eq(feed.o.valid), self.chunks.payload.eq(feed.o.payload),
         ]

@@ -16,8 +16,8 @@ from .row_feed import RowFeed, feed_depth
 
 
 def class_planes(c: SpAttenConfig) -> data.StructLayout:
-    """The two planes of K (V), MSBs and LSBs: how their rows become operands, and the `beats` of a row of MSBs, which is
-    never the shorter one."""
+    """The two planes of K (V), MSBs and LSBs: how their rows become operands, and the `beats` of a row of MSBs, which
+    is never the shorter one."""
     return data.StructLayout({"modes": data.ArrayLayout(plane_mode(c), 2), "beats": unsigned(c.beats_bits)})
 
 
@@ -25,8 +25,8 @@ class SliceFeed(wiring.Component):
     """The beats of one slice's K and V rows → operand chunks in two streams, which may stall.
 
     Each class has a `RowFeed` of its own where a channel can bring more than one chunk per cycle (`c.feeds`): rows of 4
-    bits are then not the slower for the other class. Elsewhere one serves both, and a chunk that waits holds up those of
-    the other class behind it: K waits for its query only, V for its sums, neither for the other.
+    bits are then not the slower for the other class. Elsewhere one serves both, and a chunk that waits holds up those
+    of the other class behind it: K waits for its query only, V for its sums, neither for the other.
 
     Flow control: the reader begins a row only while `k_room` (`v_room`), a register, is high, and says so in the same
     cycle with `k_begun` (`v_begun`). The feed then reserves room for `beats` beats; `k_room` is high while a row of K

@@ -28,7 +28,7 @@ TOOL = """\
             assert open(option("--json")).read() == "placed" and option("--freq") == "50.2"
             mhz = reached[int(option("--seed"))]
         if not mhz:
-            log.writelines(f"Info: iter={{n}} wires=9 overused=700\\n" for n in range(1, 10))
+            log.writelines(f"Info: {{n}}000 | 1 1 | 1 1 |  700| 1.0 1.0|\\n" for n in range(1, 200))
             log.flush()
             time.sleep(600)
     if option("--textcfg"):
@@ -65,9 +65,9 @@ def test_a_router_that_is_always_stuck(monkeypatch, tmp_path):
     earlier.write_text("of an earlier run")
     told = []
     result = placed(monkeypatch, tmp_path, *[STUCK] * ROUTINGS, tell=told.append)
-    assert "700 wires taken twice were the fewest" in result.stuck and result.config is None and not earlier.exists()
+    assert "700 arcs left were the fewest" in result.stuck and result.config is None and not earlier.exists()
     assert not result.met and result.slowest.reached == 45 and result.usage.wall < 60
-    assert told[-1].startswith("1/1: routing, round 7: 700 ")
+    assert told[-1].startswith("1/1: routing, 101,000 steps: 700 ")
     assert result.routings == (STUCK,) * ROUTINGS
 
 

@@ -100,8 +100,8 @@ class Memory(wiring.Component):
 
 
 class Rig(wiring.Component):
-    """The ports of `ChannelReader` with a memory and feeds; `r_seen`, `beat_seen`, `ar_seen`: a beat that comes, one that
-    goes to the slices, a burst in this cycle."""
+    """The ports of `ChannelReader` with a memory and feeds; `r_seen`, `beat_seen`, `ar_seen`: a beat that comes, one
+    that goes to the slices, a burst in this cycle."""
 
     def __init__(self, name: str):
         self.config = c = BUILDS[name]
