@@ -100,7 +100,7 @@ class KeyWalk(wiring.Component):
     @property
     def prepare_stages(self) -> int:
         """Stages of a command before its first row: long enough for the number of rows to be known."""
-        return max(2 + STRIDE_STAGES, tree_stages(self.config.slices))
+        return max(2 + STRIDE_STAGES, tree_stages(self.config.slices) + 2)
 
     @property
     def latency(self) -> int:
@@ -114,6 +114,9 @@ class KeyWalk(wiring.Component):
         addr_bits = c.axi_addr_bits - beat               # addresses count beats
         spread = clog2(c.slices)
         rows = max_tree(m, list(self.counts), "rows")
+        final_row = Signal(c.row_bits, reset_less=True)
+        any_rows = Signal(reset_less=True)
+        m.d.sync += [any_rows.eq(rows != 0), final_row.eq(Mux(rows == 0, 0, wrap(rows - 1, c.row_bits)))]
         room = Signal()
 
         # Preparation: command, strides of its plane, product, sum; then the stage whose rows are walked.
@@ -144,15 +147,18 @@ class KeyWalk(wiring.Component):
         # Walk: a row per cycle while every queue has room.
         row = Signal(c.row_bits)
         step = Signal()
-        last = Signal()
+        last = Signal(reset_less=True)
+        following = Signal(c.row_bits)
+        m.d.sync += last.eq(Mux(step, Mux(last, final_row == 0, following == final_row), row == final_row))
         m.d.comb += [
-            last.eq((rows <= 1) | (row + 1 == rows)), step.eq(active & room & (rows != 0)),
+            following.eq(wrap(row + 1, c.row_bits)), step.eq(active & room & any_rows),
             move.eq(~active | (room & last)), self.cmd.ready.eq(move), self.list_row.eq(row),
         ]
         m.d.sync += self.ended.eq(active & move & ~command.fill)
         with m.If(step):
-            m.d.sync += row.eq(Mux(last, 0, row + 1))
+            m.d.sync += row.eq(Mux(last, 0, following))
         contract(m, (row < rows) | (row == 0), "the row exists", when=active)
+        contract(m, last == ((rows <= 1) | (row + 1 == rows)), "the last row is known a cycle ahead", when=active)
 
         # Behind the lists: these stages move in every cycle, since the queues have room for all of them.
         head = delay(m, head_sum, ROW_STAGES - 1, "row_head")

@@ -20,12 +20,14 @@ from .row_steps import RowSteps
 
 #: Beats in a buffer at least: the same block memory on an FPGA, and no smaller one is worth its decoder on a chip.
 LEAST_BEATS = 32
+#: Beats of a buffer that are not counted on: whether there is room is known a cycle late.
+SPARE_BEATS = 2
 
 
 def feed_depth(c: SpAttenConfig) -> int:
     """Beats in a buffer, a power of two: room for the longest row while one as long is read, and for the rows under
     way at one beat per cycle."""
-    return max(LEAST_BEATS, 1 << (2 * c.max_row_beats - 1).bit_length())
+    return max(LEAST_BEATS, 1 << (2 * c.max_row_beats + SPARE_BEATS - 1).bit_length())
 
 
 class RowFeed(wiring.Component):
@@ -34,13 +36,13 @@ class RowFeed(wiring.Component):
     Rows are stored as they lie in memory; a row of 4 bits that holds several chunks in a beat takes the place of that
     beat, and one step of memory. `ahead` is the note of the next row; `mode` answers in the same cycle how it becomes
     operands. A row's first beats may be used before its last one is there; its beats make room when its last step has
-    gone. A beat leaves as (part of) a chunk `LATENCY` = 4 cycles behind its arrival at best; one beat in and one step
-    (`RowSteps`) per cycle.
+    gone. A beat leaves as (part of) a chunk `LATENCY` = 4 cycles behind its arrival, a cycle more of a row that comes
+    while another is read; one beat in and one step (`RowSteps`) per cycle.
     """
 
     LATENCY = 2 + ChunkConverter.LATENCY
 
-    #: beats of rows; `ready` from a register
+    #: beats of rows; `ready` is a register, and high while no more than `feed_depth` − `SPARE_BEATS` are inside
     i: stream.Interface
     #: what the next row is for
     ahead: data.View
@@ -79,10 +81,11 @@ class RowFeed(wiring.Component):
         to, base = Signal(bits), Signal(bits)
         level = Signal(range(self.depth + 1))
         put = Signal()
+        room = Signal()
         step = steps.o.payload
         taken = Signal()
         m.d.comb += [
-            self.i.ready.eq(level != self.depth), put.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(room), put.eq(self.i.valid & self.i.ready),
             write.addr.eq(to), write.data.eq(Cat(self.i.p.data, self.i.p.error)), write.en.eq(put),
             # What is written in this cycle is not read: `level` does not count it yet.
             steps.o.ready.eq(converter.i.ready & (~step.read | (step.beat < level))),
@@ -90,7 +93,7 @@ class RowFeed(wiring.Component):
             Value.cast(self.ended_note).eq(Value.cast(step.note)),
             read.addr.eq(wrap(base + step.beat, bits)), read.en.eq(converter.i.ready),
         ]
-        m.d.sync += level.eq(level + put - Mux(self.ended, row_beats, 0))
+        m.d.sync += [level.eq(level + put - Mux(self.ended, row_beats, 0)), room.eq(level < self.depth - 1)]
         with m.If(put):
             m.d.sync += to.eq(wrap(to + 1, bits))
         with m.If(self.ended):
@@ -110,6 +113,7 @@ class RowFeed(wiring.Component):
         ]
         connect(m, converter.o, flipped(self.o))
         contract(m, level >= row_beats, "a row that ends is there whole", when=self.ended)
+        contract(m, ~put | (level != self.depth), "a beat that is taken has room")
         return m
 
     def _begin_rows(self, m: Module, steps: RowSteps) -> Signal:
@@ -119,14 +123,15 @@ class RowFeed(wiring.Component):
                                               self.depth)
         arrives = Signal()
         waiting = rows.o.valid
+        direct = steps.idle & ~waiting
         begin = steps.i.payload
         m.d.comb += [
             arrives.eq(self.i.valid & self.i.ready & self.i.p.first),
-            steps.i.valid.eq(waiting | arrives),
+            steps.i.valid.eq(waiting | (arrives & steps.idle)),
             begin.beats.eq(Mux(waiting, rows.o.p.beats, self.i.p.beats)),
             Value.cast(begin.note).eq(Mux(waiting, Value.cast(rows.o.p.note), Value.cast(self.i.p.note))),
             Value.cast(self.ahead).eq(Value.cast(begin.note)), begin.mode.eq(self.mode),
-            rows.i.valid.eq(arrives & ~(steps.i.ready & ~waiting)), rows.i.p.beats.eq(self.i.p.beats),
+            rows.i.valid.eq(arrives & ~direct), rows.i.p.beats.eq(self.i.p.beats),
             Value.cast(rows.i.p.note).eq(Value.cast(self.i.p.note)), rows.o.ready.eq(steps.i.ready),
         ]
         contract(m, rows.i.ready, "no more rows wait than there is room for beats", when=rows.i.valid)

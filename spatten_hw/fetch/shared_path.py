@@ -13,6 +13,7 @@ from ..primitives.one_hot import one_hot_mux
 from ..primitives.pipeline import copies
 from ..stream.arbiter import RoundRobin
 from ..stream.read_layouts import ReadKind, operand_chunk, plane_mode, shared_note
+from ..stream.skid import SkidBuffer
 from .fill_walk import returned_layout
 from .row_feed import RowFeed
 from .word_reads import word_beat
@@ -67,7 +68,7 @@ class SharedPath(wiring.Component):
         shape = row_beat(c, shared_note(c))
         m.submodules.feed = feed = RowFeed(c, shared_note(c))
 
-        # One channel has the path. `free`: the register behind takes a beat.
+        # One channel has the path. `free`: the buffer behind takes a beat.
         after = Signal(c.channels)
         grant, *selects = copies(m, after, 1 + -(-shape.size // SELECTED_BITS), "grant", init=1)
         free = Signal()
@@ -89,16 +90,12 @@ class SharedPath(wiring.Component):
             *[row.ready.eq(grant[n] & free) for n, row in enumerate(self.rows)],
         ]
 
-        beat = Signal(shape, reset_less=True)
-        words = Signal(reset_less=True)
-        full = Signal()
-        m.d.comb += free.eq(~(full & Mux(words, ~self.beats.ready, ~feed.i.ready)))
-        with m.If(free):
-            m.d.sync += [
-                full.eq(here), beat.as_value().eq(self._chosen(selects)),
-                words.eq((grant & Cat(row.p.note.kind == ReadKind.WORDS for row in self.rows)).any()),
-            ]
+        m.submodules.behind = behind = SkidBuffer(data.StructLayout({"words": 1, "beat": shape}))
+        beat, words, full = behind.o.p.beat, behind.o.p.words, behind.o.valid
         m.d.comb += [
+            free.eq(behind.i.ready), behind.i.valid.eq(here), Value.cast(behind.i.p.beat).eq(self._chosen(selects)),
+            behind.i.p.words.eq((grant & Cat(row.p.note.kind == ReadKind.WORDS for row in self.rows)).any()),
+            behind.o.ready.eq(Mux(words, self.beats.ready, feed.i.ready)),
             self.beats.valid.eq(full & words), self.beats.payload.data.eq(beat.data),
             self.beats.payload.error.eq(beat.error),
             feed.i.valid.eq(full & ~words), feed.i.payload.eq(beat), feed.o.ready.eq(1),

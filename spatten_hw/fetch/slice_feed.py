@@ -12,7 +12,7 @@ from ..config import SpAttenConfig, clog2
 from ..contract import at_most_one, contract
 from ..primitives.widths import wrap
 from ..stream.read_layouts import key_note, operand_chunk, plane_mode, value_note
-from .row_feed import RowFeed, feed_depth
+from .row_feed import SPARE_BEATS, RowFeed, feed_depth
 
 
 def class_planes(c: SpAttenConfig) -> data.StructLayout:
@@ -116,7 +116,7 @@ class SliceFeed(wiring.Component):
         """`k_room` and `v_room`, or one of them, of a buffer whose rows give their room back as `ended` says, by class.
         Every row reserves what the longer plane's take. Returns the beats reserved."""
         c = self.config
-        depth = feed_depth(c)
+        depth = feed_depth(c) - SPARE_BEATS
         names = "".join(ended)
         reserved = Signal(range(depth + 1), name=f"{names}_reserved")
         beats = {name: getattr(self, f"{name}_planes").beats for name in ended}
