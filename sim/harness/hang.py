@@ -31,8 +31,10 @@ MOST_JOBS = 4
 
 
 def slow_patience(config: SpAttenConfig, patience: int = PATIENCE) -> int:
-    """The same while softmax, a top-k engine or the cascade pruner works: they may look at all tokens, and again."""
-    return patience + PASSES * -(-config.max_tokens // config.topk_lanes)
+    """The same while softmax, a top-k engine or the cascade pruner works: they may look at all tokens, and again, or at
+    all heads for every head that is dropped (`HeadPruning`)."""
+    heads = config.max_heads * (config.max_heads + 7)
+    return patience + PASSES * -(-config.max_tokens // config.topk_lanes) + heads
 
 
 @dataclass(frozen=True)

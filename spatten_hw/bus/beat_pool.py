@@ -25,7 +25,8 @@ class BeatPool(wiring.Component):
     A beat that comes takes a free place; a table [read][number] says where. Every beat asked for has a place
     (`ReadIssue` counts), so `r` is always taken. `completed`: the last beat of a read has been written; 2 cycles behind
     it. A look-up takes 2 cycles, each of which passes only with `move`: table, then pool. One beat in and one out per
-    cycle. For as many cycles after a reset as there are places (or reads), the free places are listed; then `start`.
+    cycle. For as many cycles after a reset as there are places (or reads), and one more, the free places are listed;
+    then `start`.
     """
 
     #: AXI read data; always taken
@@ -61,8 +62,10 @@ class BeatPool(wiring.Component):
 
         sweep = Signal(range(max(c.pool_beats, c.reads) + 1))    # start-up
         filling = ~self.start
-        m.d.comb += self.start.eq(sweep == max(c.pool_beats, c.reads))
-        with m.If(filling):
+        listed = Signal()
+        m.d.comb += listed.eq(sweep == max(c.pool_beats, c.reads))
+        m.d.sync += self.start.eq(listed)
+        with m.If(~listed):
             m.d.sync += sweep.eq(sweep + 1)
 
         beat = Signal(r_layout(c), reset_less=True)

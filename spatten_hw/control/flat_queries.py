@@ -23,7 +23,7 @@ class FlatQueries(wiring.Component):
 
     `note`: query `note_position` was issued for slot `note_slot`, and will be `decided` (a pulse with `notice`). While
     `issued` (all queries of the query head are issued) either `nothing` is high as soon as all are decided and none is
-    flat, or `o` gives each flat one, 2 cycles from the one before, once the LSBs are in the SRAMs: `lsb_wanted` (a
+    flat, or `o` gives each flat one, 3 cycles from the one before, once the LSBs are in the SRAMs: `lsb_wanted` (a
     pulse) asks for them, once until `head_end`; `lsb_ready` says so. `dropped`: a pulse, an item was flat and is gone.
     """
 
@@ -51,12 +51,15 @@ class FlatQueries(wiring.Component):
         undecided = Signal(range(c.slots + 1))
         have_lsb = Signal()                     # the LSBs of this head are in the SRAMs
         drop = Signal()
+        # Of block memory, and on its way to the dense list: a register between.
+        position = Signal(c.token_bits, reset_less=True)
+        m.d.sync += position.eq(at.data)
         m.d.comb += [
             note.addr.eq(self.note_slot), note.data.eq(self.note_position), note.en.eq(self.note),
             look.addr.eq(self.notice.slot), drop.eq(self.decided & self.notice.flat),
             append.addr.eq(narrow(flats, c.token_bits)), append.data.eq(look.data), append.en.eq(drop),
             at.addr.eq(narrow(number, c.token_bits)), at.en.eq(1),
-            self.o.payload.position.eq(at.data), self.o.payload.last.eq(number + 1 == flats),
+            self.o.payload.position.eq(position), self.o.payload.last.eq(number + 1 == flats),
         ]
         m.d.sync += [
             undecided.eq(undecided + self.note - self.decided), flats.eq(flats + drop),
@@ -77,6 +80,8 @@ class FlatQueries(wiring.Component):
                 m.d.sync += have_lsb.eq(1)
                 m.next = "LOOK"
             with m.State("LOOK"):               # the list is read
+                m.next = "HAVE"
+            with m.State("HAVE"):
                 m.next = "GIVE"
             with m.State("GIVE"):
                 m.d.comb += self.o.valid.eq(1)
