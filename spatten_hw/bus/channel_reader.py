@@ -82,7 +82,8 @@ class ChannelReader(wiring.Component):
         connect(m, wiring.flipped(self.r), pool.r)
         connect(m, pool.completed, choice.completed)
         m.d.comb += [
-            issue.released.eq(pool.released), issue.k_first.eq(self.k_first),
+            issue.released.eq(pool.released), issue.k_first.eq(self.k_first), issue.k_enough.eq(choice.k_enough),
+            issue.v_enough.eq(choice.v_enough),
             issue.start.eq(pool.start), pool.issued.eq(issue.issued),
             choice.issued.eq(issue.issued), choice.k_room.eq(self.k_room), choice.v_room.eq(self.v_room),
             self.k_begun.eq(choice.k_begun), self.v_begun.eq(choice.v_begun),

@@ -46,18 +46,22 @@ class ReadIssue(wiring.Component):
     """Read requests of three classes → AXI bursts.
 
     A request goes out when an id is free and all its beats have room, so that the R channel never waits. `shared` has
-    priority, then `k` and `v`, `k` before `v` while `k_first`; and one id and room for the longest read are only for
-    `shared`: K rows that wait for their query cannot keep it from being read. A request across a page boundary becomes
-    two bursts with the same id. Latency 2 cycles from a request to `ar`; one request per cycle, two cycles where it
-    crosses. `start` ends the start-up, in which every place has been `released` once.
+    priority, then `k` and `v`, `k` before `v` while `k_first`, but behind the other class of which there is enough; and
+    one id and room for the longest read are only for `shared`: K rows that wait for their query cannot keep it from
+    being read. A request across a page boundary becomes two bursts with the same id. Latency 2 cycles from a request
+    to `ar`; one request per cycle, two cycles where it crosses. `start` ends the start-up, in which every place has
+    been `released` once.
     """
 
     #: rows of K and V of generation, and everything else; `ready` from registers and the valid bits of the others
     k: stream.Interface
     v: stream.Interface
     shared: stream.Interface
-    #: K rows go before V rows
+    #: K rows go before V rows, else V rows before K rows
     k_first: Signal
+    #: so many K (V) rows wait for their slices that the other class goes first
+    k_enough: Signal
+    v_enough: Signal
     #: AXI read addresses; all from registers
     ar: stream.Interface
     #: a place in the pool has become free (one per cycle)
@@ -78,6 +82,7 @@ class ReadIssue(wiring.Component):
             "v": In(stream.Signature(read_request(c, value_note(c)))),
             "shared": In(stream.Signature(read_request(c, shared_note(c)))),
             "ar": Out(stream.Signature(ar_layout(c))), "released": In(1), "k_first": In(1),
+            "k_enough": In(1), "v_enough": In(1),
             "freed": In(stream.Signature(unsigned(c.id_bits))), "start": In(1), "issued": Out(issued_read(c)),
             "idle": Out(1),
         })
@@ -144,7 +149,8 @@ class ReadIssue(wiring.Component):
         m.submodules.next_local = local = SkidBuffer(shape)
         self._note(m, shared.i, self.shared, ReadClass.SHARED)
         of_key = Signal()
-        m.d.comb += of_key.eq(self.k.valid & (self.k_first | ~self.v.valid))
+        k_first = Mux(self.k_enough ^ self.v_enough, self.v_enough, self.k_first)
+        m.d.comb += of_key.eq(self.k.valid & (k_first | ~self.v.valid))
         with m.If(of_key):
             self._note(m, local.i, self.k, ReadClass.KEY)
         with m.Else():

@@ -19,7 +19,7 @@ TINY = SpAttenConfig(multipliers=16, chunk=8, max_dim=24, operand_bits=12, max_t
                      pool_beats=32)
 BUILDS = {
     "two slices": TINY,
-    "two feeds": TINY.replace(axi_data_bits=128, reads=32, pool_beats=64),
+    "two feeds": TINY.replace(axi_data_bits=128, reads=64, pool_beats=256),
     "one chunk, few ids": TINY.replace(multipliers=8, max_dim=8, operand_bits=8, axi_data_bits=32, reads=2,
                                        pool_beats=32),
     "long pieces": TINY.replace(multipliers=64, chunk=16, max_dim=64, operand_bits=16, axi_data_bits=32, topk_lanes=4,

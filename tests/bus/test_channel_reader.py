@@ -252,6 +252,28 @@ def test_rate_of_both_classes():
     assert max(of[-1] for of in cycles) - min(of[0] for of in cycles) <= 360 * 1.03 + 12
 
 
+def test_a_class_that_waits_lets_the_other_pass():
+    """K rows go first, but nobody takes them: V rows go on, as not all ids are given to rows that would only wait."""
+    name = "two feeds"
+    c = BUILDS[name]
+    job = Job(c, numbers("enough"), 24)
+    job.k[0] = job.v[0] = (8, False, False)
+    block = block_of(name)
+    start(block, job, 0, 0.0)
+    for s in range(2):
+        block.receive(f"k_chunks{s}", stall=0.999, seed=s + 3)
+    n = np.arange(200)
+    for key in "kv":
+        block.send(key, {"addr": n * c.beat_bytes, "beats": 2,
+                         "note": {"slice": n % 2, **split(n, local_sizes(c, key))}}, at=block.cycle + 4 * n)
+    assert block.run(2000, v_chunks0=300, v_chunks1=300) < 1000
+    taken = [block.taken(f"k_chunks{s}").fired for s in range(2)]
+    assert max(taken) < 10
+    for s in range(2):
+        block.receive(f"k_chunks{s}")
+    block.run(2000, **{f"k_chunks{s}": 300 - taken[s] for s in range(2)})
+
+
 @pytest.mark.parametrize("width", [8, 12])
 def test_latency(width):
     """A lone row: its first beat goes on `LATENCY` cycles behind the last that came, its chunk soon after the last."""
