@@ -29,8 +29,9 @@ class Unit:
 
 UNITS = (
     Unit("bus", ("bus/",), ("tests/bus/test_*.py",)),
-    Unit("fetch/converter", ("fetch/converter.py", "fetch/operand.py"),
-         ("tests/fetch/test_converter.py", "tests/fetch/test_shared_path.py")),
+    Unit("fetch/row_feed", ("fetch/row_feed.py", "fetch/row_steps.py", "fetch/plane_slot.py", "fetch/converter.py",
+                            "fetch/operand.py"),
+         ("tests/fetch/test_row_feed.py", "tests/fetch/test_shared_path.py")),
     Unit("fetch/key_walk", ("fetch/key_walk.py", "fetch/plane.py"),
          ("tests/fetch/test_key_walk.py",)),
     Unit("fetch/shared", ("fetch/",),
