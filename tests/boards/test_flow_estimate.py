@@ -11,8 +11,8 @@ from spatten_hw.presets import EIGHTH, FULL, PRESETS, SMALL
 
 #: `spatten-hw bench area`, whole of a preset (docs/fpga-findings.md): what the laws are fitted to.
 MEASURED = {("small", 0, "ecp5"): {"luts": 35348, "flip_flops": 33257, "dsps": 82, "brams": 106},
-            ("small", 0, "xc7"): {"luts": 22257, "flip_flops": 26960, "dsps": 82, "brams": 45},
-            ("eighth", 1, "ecp5"): {"luts": 79142, "flip_flops": 62775, "dsps": 188, "brams": 556},
+            ("small", 0, "xc7"): {"luts": 21992, "flip_flops": 27110, "dsps": 82, "brams": 47},
+            ("eighth", 1, "ecp5"): {"luts": 82347, "flip_flops": 65312, "dsps": 188, "brams": 552},
             ("full", 0, "ecp5"): {"luts": 295023, "flip_flops": 262218, "dsps": 1179, "brams": 2193}}
 
 
