@@ -8,8 +8,8 @@ from pathlib import Path
 
 from .tools import ToolError
 
-#: Lines of the log (1,000 steps each) without fewer arcs left after which a routing is given up. One that ends has
-#: never been seen to take more than a few; nextpnr itself never gives up.
+#: Lines of the log (1,000 steps each) without fewer arcs left after which a routing is given up. In six routings of
+#: `small`, of 255,000 to 327,000 steps, there were never more than two such lines in a row.
 PATIENCE = 100
 
 #: 1,000 steps: how many so far | arcs that were routed by taking out others, and without | of these steps | arcs left.

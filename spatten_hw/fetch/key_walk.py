@@ -99,7 +99,8 @@ class KeyWalk(wiring.Component):
 
     @property
     def prepare_stages(self) -> int:
-        """Stages of a command before its first row: long enough for the number of rows to be known."""
+        """Stages of a command before its first row: long enough for the number of rows to be known, and whether the
+        first row is the last one."""
         return max(2 + STRIDE_STAGES, tree_stages(self.config.slices) + 2)
 
     @property

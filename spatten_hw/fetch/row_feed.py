@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..bus.row_beat import row_beat
 from ..config import SpAttenConfig
-from ..contract import contract
+from ..contract import contract, contracts_on
 from ..primitives.registers import NO_COLLISIONS
 from ..primitives.widths import wrap
 from ..stream.fifo import StreamFifo
@@ -114,7 +114,19 @@ class RowFeed(wiring.Component):
         connect(m, converter.o, flipped(self.o))
         contract(m, level >= row_beats, "a row that ends is there whole", when=self.ended)
         contract(m, ~put | (level != self.depth), "a beat that is taken has room")
+        self._count_beats(m, put)
         return m
+
+    def _count_beats(self, m: Module, put: Value) -> None:
+        """Contract: as many beats come as the row has, or the next one would be looked for in the wrong place."""
+        if not contracts_on():
+            return
+        beat = self.i.payload
+        number = Signal(self.config.beats_bits)
+        with m.If(put):
+            m.d.sync += number.eq(Mux(beat.last, 0, wrap(number + 1, len(number))))
+        contract(m, (beat.first == (number == 0)) & (beat.last == (number + 1 == beat.beats)),
+                 "a row comes with all its beats, and no more", when=put)
 
     def _begin_rows(self, m: Module, steps: RowSteps) -> Signal:
         """Hands rows on as their first beats arrive. Returns the beats of the row that is being read."""

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
-from ..contract import contract
+from ..contract import contract, contracts_on
 from ..primitives.one_hot import any_of, lowest_set, one_hot_mux
 from ..primitives.widths import narrow, wrap
 from .plane_slot import PlaneSlot, begin_of
@@ -91,6 +91,7 @@ class RowSteps(wiring.Component):
         contract(m, mode.chunks != 0, "no row is empty", when=self.i.valid)
         contract(m, loads.any() | emit, "every step loads or emits", when=busy)
         contract(m, o.beat < row.beats, "every beat is one of the row's", when=busy & o.read)
+        self._see_the_end(m, row, step, ends)
         return m
 
     def _choose(self, m: Module, slots: list[PlaneSlot]) -> Value:
@@ -157,3 +158,14 @@ class RowSteps(wiring.Component):
                 s.active.eq(any_of(active)), s.wide.eq(any_of(wide)),
                 s.position.eq(wrap(place, len(s.position))), s.held.eq(0), s.part.eq(0),
             ]
+
+    def _see_the_end(self, m: Module, row: data.View, step: Value, ends: Value) -> None:
+        """Contract: the row is as long as was asked for, or its room would be given back too late or too early."""
+        if not contracts_on():
+            return
+        o = self.o.payload
+        furthest = Signal(self.config.beats_bits)
+        now = Mux(o.read & (o.beat > furthest), o.beat, furthest)
+        with m.If(step):
+            m.d.sync += furthest.eq(Mux(ends, 0, now))
+        contract(m, now + 1 == row.beats, "a row is as long as was asked for", when=step & ends)

@@ -114,7 +114,7 @@ class SliceFeed(wiring.Component):
 
     def _room(self, m: Module, ended: dict[str, Value]) -> Signal:
         """`k_room` and `v_room`, or one of them, of a buffer whose rows give their room back as `ended` says, by class.
-        Every row reserves what the longer plane's take. Returns the beats reserved."""
+        Every row reserves as many beats as one of MSBs has, and gives as many back. Returns the beats reserved."""
         c = self.config
         depth = feed_depth(c) - SPARE_BEATS
         names = "".join(ended)

@@ -54,6 +54,7 @@ class BitmapWalk(wiring.Component):
             with m.If(begun):
                 m.d.sync += [out.valid.eq(1), payload.bits.eq(bits), payload.row.eq(row[:c.row_bits]),
                              payload.last.eq(last), row.eq(row + 1), running.eq(~last)]
+            # A place behind the last of a full list is the first again: that is read with the bitmap's last row only.
             for b in range(c.slices):
                 with m.If(bits[b] | ~begun):
                     m.d.sync += [ahead[b].eq(self.indexes[b]), alive[b].eq(self.live[b]),

@@ -73,6 +73,11 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     "heads that are no power of two": lambda c: c.max_heads & (c.max_heads - 1) != 0,
     "a group that is no power of two": lambda c: c.max_group & (c.max_group - 1) != 0,
     "the most heads": lambda c: c.max_heads == 128,
+    # Converters of a slice.
+    "one row feed for K and V": lambda c: c.feeds == 1,
+    "one row feed for K and V in each of several slices of a channel": lambda c: c.feeds == 1 < c.slices_per_channel,
+    "a row feed each for K and V": lambda c: c.feeds == 2,
+    "a row feed each in each of several slices of a channel": lambda c: c.feeds == 2 and c.slices_per_channel > 1,
     # What the channel readers have outstanding.
     "two reads at a time": lambda c: c.reads == 2,
     "many reads at a time": lambda c: c.reads >= 16,

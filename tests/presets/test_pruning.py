@@ -32,6 +32,14 @@ def test_heads(config, stage):
     assert [layer.heads for layer in result.outputs.layers[:3]] == [4, 3, 1]
 
 
+def test_all_heads_but_one(config):
+    """They go one by one, each after a look at all others: of 128 heads this takes longer than other units may stand
+    still, and is no hang."""
+    heads = config.max_heads
+    result = check(config, operands(config, 4, heads=heads, tokens=3, queries=1), keep_heads=[heads, 1])
+    assert [layer.heads for layer in result.outputs.layers[:2]] == [heads, 1]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_heads_of_groups(config, stage):
     """A K/V head goes with all of its query heads."""
