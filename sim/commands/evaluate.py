@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 EPILOG = """\
 Encoder: the sentence encoder all-MiniLM-L6-v2 on sentences of Python's documentation; loss is what is lost of the
 ranking of all pairs of sentences (1 − Spearman). Decoder: the project's GPT (`make gpt` trains it) on text it has never
-seen; loss is the rise of perplexity over float. Every point runs in the hardware's integers, many sequences at once.
+seen; loss is the rise of perplexity over float. smollm2: SmolLM2-135M-Instruct (`make chat` fetches it) on windows of
+Python's documentation; loss as the GPT's, savings are those of generation, with the intervals of a bootstrap over the
+windows. Every point runs in the hardware's integers, many sequences at once.
 
 A grid of your own is a TOML file of tables [[point]]; fields and defaults:
-  model = "encoder" | "decoder"   both if missing
+  model = "encoder" | "decoder" | "smollm2"   the first two if missing
   bits = 8 | [6, 4] | "float"     K and V: MSBs, or MSBs and LSBs       q_bits = 0       0: as wide as K
   threshold = 0.0                 rows with max(P) below it fetch LSBs  keep_values = 1  part kept per query
   keep_tokens = 1 | [0.9, 0.5]    part kept after the front, in the last layer
@@ -36,6 +38,11 @@ A grid of your own is a TOML file of tables [[point]]; fields and defaults:
   lsb_margin = 3                  flat rows fetch the LSBs of keys within so many nats alone (decoder's steps)
   keep_mass = 0.9                 values per query that make up this part of the probability
   give_back = false               outputs times all probability / that of the values used
+smollm2 alone:
+  v_bits = 4 | [4, 4]             V's widths, if not K's
+  k_scale = "head"                or channel, pair (of rotated channels), unrotated (quantised before RoPE, to measure)
+  v_scale = "head"                or channel
+  evict = "snapkv", cache = 512   tokens dropped for good, so many stay for each K/V head: {evictions}
 
 DIR gets evaluate.json, plots as SVG and PNG, and points.jsonl: what is finished there is not measured again.
 
@@ -43,15 +50,20 @@ examples:
   spatten-hw evaluate -o build/evaluate                  both models, the default grid
   spatten-hw evaluate --model encoder --quick
   spatten-hw evaluate --model decoder --points mine.toml --rtl-check 1
+  spatten-hw evaluate --model smollm2 -o build/smollm2   the language model, an hour on two cores; may be stopped
 """
+
+#: Preset of the language model, whose D is 64.
+LANGUAGE_PRESET = "eighth"
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Adds the command."""
     parser = subparsers.add_parser(
         "evaluate", help="accuracy of real models against savings, over a grid of settings", description=__doc__,
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=("encoder", "decoder", "both"), default="both", help="default both")
+        epilog=EPILOG, formatter_class=_Formatter)
+    parser.add_argument("--model", choices=("encoder", "decoder", "smollm2", "both"), default="both",
+                        help="both (default): encoder and decoder")
     grid = parser.add_mutually_exclusive_group()
     grid.add_argument("--points", type=Path, metavar="FILE.toml", help="points of your own instead of the default grid")
     grid.add_argument("--quick", action="store_true", help="a small grid and less text, for a look")
@@ -60,7 +72,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--sentences", type=count, metavar="N",
                         help="sentences of the encoder (default 200; quick 60)")
     parser.add_argument("--windows", type=count, metavar="N",
-                        help="windows of the decoder, 128 predictions each (default 40; quick 8)")
+                        help="windows of the decoder, 128 predictions each (default 40; quick 8), or of smollm2 (20; quick 4)")
+    parser.add_argument("--context", type=count, metavar="N",
+                        help="tokens of a window of smollm2 (default 1024; quick 256)")
+    parser.add_argument("--steps", type=count, metavar="N",
+                        help="of these, tokens generated and predicted (default 128; quick 32)")
     parser.add_argument("--weights", type=Path, metavar="FILE.npz",
                         help="weights of the GPT (default: what make gpt made)")
     parser.add_argument("--workers", type=count, default=os.cpu_count() or 1, metavar="N",
@@ -74,13 +90,26 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(handler=run)
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Names the policies of eviction; they are imported for --help alone."""
+
+    def format_help(self) -> str:
+        from spatten_hw.sim.models.eviction.policy import EVICTIONS
+
+        return super().format_help().replace("{evictions}", ", ".join(EVICTIONS))
+
+
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and batches differ."""
+    if args.model == "smollm2":
+        args.default_preset = LANGUAGE_PRESET
+    elif args.context or args.steps:
+        raise UserError("--context and --steps are of --model smollm2; leave them out")
     config = config_from_args(args)
     from spatten_hw.sim.evaluate.grid import default_grid, own_grid
     from spatten_hw.sim.evaluate.point import MODELS, read_points
 
-    models = MODELS if args.model == "both" else (args.model,)
+    models = MODELS[:2] if args.model == "both" else (args.model,)
     if args.points is None:
         grids = {model: default_grid(model, args.quick) for model in models}
     else:
@@ -120,16 +149,21 @@ def run(args: argparse.Namespace) -> int:
 def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Namespace, status: Status) -> Summary:
     """One model's grid, measured or taken from what an earlier run has left in the folder."""
     from spatten_hw.sim.evaluate.grid import unique
-    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench
+    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench, language_bench
     from spatten_hw.sim.evaluate.point import Point
     from spatten_hw.sim.evaluate.runner import run_points
     from spatten_hw.sim.evaluate.store import Store
     from spatten_hw.sim.evaluate.summary import Summary
 
     status.show(f"{model}: reading model and text")
-    bench: EncoderBench | DecoderBench
+    bench: EncoderBench | DecoderBench  # LanguageBench is one
     if model == "encoder":
         bench, about = encoder_bench(config, args.text, args.sentences or (60 if args.quick else 200))
+    elif model == "smollm2":
+        status.show("smollm2: reading model and text, scales of every window")
+        windows, context, steps = (4, 256, 32) if args.quick else (20, 1024, 128)
+        bench, about = language_bench(config, args.text, args.windows or windows, args.context or context,
+                                      args.steps or steps)
     else:
         bench, about = decoder_bench(config, args.text, args.windows or (8 if args.quick else 40), args.weights)
     # Losses are against float.

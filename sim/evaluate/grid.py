@@ -7,26 +7,21 @@ kept in every layer after the paper's front, values parts kept per query.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
+from .language_grid import language_grid
 from .point import Point
+from .series import Series
 
 STATIC = (4, 6, 8, 10, 12)
 PROGRESSIVE = ((4, 4), (6, 4), (8, 4))
 
 
-@dataclass(frozen=True)
-class Series:
-    """Points that belong together on a plot, in order. `name` is unique within a model."""
-
-    name: str
-    points: tuple[Point, ...]
-
-
 def default_grid(model: str, quick: bool = False) -> list[Series]:
-    """The series of `model`, "encoder" or "decoder"; a point may be in more than one."""
-    return (_encoder if model == "encoder" else _decoder)(quick)
+    """The series of `model`; a point may be in more than one."""
+    grids = {"encoder": _encoder, "decoder": _decoder, "smollm2": language_grid}
+    return grids[model](quick)
 
 
 def own_grid(points: list[Point]) -> list[Series]:

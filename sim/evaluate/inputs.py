@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.errors import UserError
 from spatten_hw.user_text import read_text
 
 from .decoder import DecoderBench, windows_of
 from .encoder import EncoderBench
-from .text import lines_of, sentences
+from .language import LanguageBench
+from .text import documentation, lines_of, sentences
 
 
 def data_hash(arrays: Iterable[np.ndarray], text: bytes) -> str:
@@ -55,4 +57,26 @@ def decoder_bench(config: SpAttenConfig, text: Path | None, count: int, weights:
         "text": "held-out topics of pydoc_data.topics" if text is None else text.name, "windows": count,
         "prompt": bench.prompt, "predictions": count * (model.context - bench.prompt),
         "data": data_hash([*arrays, bench.windows], b"")}
+    return bench, about
+
+
+def language_bench(config: SpAttenConfig, text: Path | None, windows: int, context: int, steps: int
+                   ) -> tuple[LanguageBench, dict[str, object]]:
+    """The language model on windows of `context` tokens of Python's documentation (or of a file), predicted in the last
+    `steps` of them, and what is to be said about it."""
+    from spatten_hw.sim.models.llama.gguf_file import load
+
+    if steps >= context:
+        raise UserError(f"--steps {steps}: a window has {context} tokens (--context), the first of which are the prompt")
+    loaded = load()
+    loaded.model.context = min(loaded.model.context, config.max_tokens)
+    if context > loaded.model.context:
+        raise UserError(f"--context {context}: model and build '{config.name}' have {loaded.model.context} tokens at "
+                        "most (--set max_tokens=…)")
+    ids = np.array(loaded.tokenizer.encode(documentation() if text is None else read_text(text)))
+    bench = LanguageBench(loaded.model, config, windows_of(ids, context + 1, windows), context - steps)
+    about: dict[str, object] = {
+        "model": loaded.name, "text": "pydoc_data.topics" if text is None else text.name, "windows": windows,
+        "prompt": bench.prompt, "context": context, "predictions": windows * steps, "tokens": windows * context,
+        "data": data_hash([bench.windows, loaded.model.weights["token_embd.weight"][:64]], f"{steps}".encode())}
     return bench, about

@@ -11,10 +11,11 @@ from .tally import BINS
 
 #: Losses up to the first are drawn to scale, above it logarithmically up to the second, in %.
 LINEAR, MOST = 2.0, 200.0
-LOSS = {"encoder": "loss of ranking agreement, 1 − Spearman (%)", "decoder": "loss of perplexity (%)"}
+LOSS = {"encoder": "loss of ranking agreement, 1 − Spearman (%)", "decoder": "loss of perplexity (%)",
+        "smollm2": "loss of perplexity (%)"}
 AXES = {"bytes": "DRAM bytes, % of dense 12-bit attention",
         "computation": "multiply-accumulates, % of dense attention"}
-TITLE = {"encoder": "sentence encoder", "decoder": "GPT"}
+TITLE = {"encoder": "sentence encoder", "decoder": "GPT", "smollm2": "SmolLM2-135M-Instruct"}
 
 
 def plots(s: Summary) -> list[tuple[str, bytes]]:
@@ -23,7 +24,7 @@ def plots(s: Summary) -> list[tuple[str, bytes]]:
     if s.priced:
         for cost in COSTS:
             files += rendered(_trade_off(s, cost), f"{s.model}-{cost}")
-    if any(p.bits is not None and p.bits[1] for p in s.priced):
+    if s.model != "smollm2" and any(p.bits is not None and p.bits[1] for p in s.priced):
         files += rendered(_progressive(s), f"{s.model}-progressive")
         files += rendered(_refetch(s), f"{s.model}-refetch")
     if any("errors" in _own(s, p) for p in s.priced):

@@ -15,11 +15,16 @@ from spatten_hw.host.rules import PAPER, Rules
 from spatten_hw.host.shape import Precision
 from spatten_hw.host.workload.schedule import PaperSchedule
 from spatten_hw.sim.models.decoder.settings import DecoderSettings
+from spatten_hw.sim.models.eviction.policy import EVICTIONS
+from spatten_hw.sim.models.llama.quantisers import SCALES
 from spatten_hw.user_text import read_toml
 
-MODELS = ("encoder", "decoder")
-#: First tokens of the decoder that are never pruned.
-PROTECT_FIRST = 1
+MODELS = ("encoder", "decoder", "smollm2")
+#: First tokens that are never pruned, by model.
+PROTECT_FIRST = {"encoder": 0, "decoder": 1, "smollm2": 4}
+
+#: K quantised by channel before its rotation: measured, not what the memory format has.
+UNROTATED = "unrotated"
 
 
 class PointError(UserError):
@@ -34,7 +39,9 @@ class Point:
     `keep_values`: part of the values alive, per query. `bits`: (MSB, LSB) of K and V; None: float64, no bytes.
     `q_bits` 0: all bits of K. `threshold` 0 … 1. `protect_last`: newest tokens that are never pruned (decoder).
     `pool_dropped`: pruned tokens stay in the sentence vector as they were (encoder). `lsb_margin` (nats, decoder),
-    `keep_mass`, `give_back`: decision rules (`Rules`).
+    `keep_mass`, `give_back`: decision rules (`Rules`). For the language model: `v_bits`: V's, None: as K's; `k_scale`,
+    `v_scale`: what has a scale together (`SCALES`; K also "unrotated": quantised by channel before its rotation, to
+    measure); `evict`: policy of eviction (`EVICTIONS`), `cache`: tokens that each K/V head keeps.
     """
 
     model: str
@@ -51,6 +58,11 @@ class Point:
     lsb_margin: float | None = None
     keep_mass: float | None = None
     give_back: bool = False
+    v_bits: tuple[int, int] | None = None
+    k_scale: str = "head"
+    v_scale: str = "head"
+    evict: str = ""
+    cache: int = 0
 
     @property
     def rules(self) -> Rules:
@@ -72,28 +84,31 @@ class Point:
                          round(self.threshold * (1 << PROB_BITS)), self.rules)
 
     @property
-    def gpt_settings(self) -> DecoderSettings:
-        """For the GPT's jobs; a point in float64 gets some widths, which mean nothing there."""
+    def decoder_settings(self) -> DecoderSettings:
+        """For a decoder's jobs; a point in float64 gets some widths, which mean nothing there."""
         bits = (8, 0) if self.bits is None else self.bits
-        return DecoderSettings(self.q_bits or sum(bits), bits, bits, self.threshold, self.schedule, PROTECT_FIRST,
+        return DecoderSettings(self.q_bits or sum(bits), bits, self.v_bits or bits, self.threshold, self.schedule, PROTECT_FIRST[self.model],
                                self.protect_last, self.rules)
 
     @property
     def prunes(self) -> bool:
         """Whether it saves by more than widths and threshold."""
         kept = (self.keep_tokens, self.keep_heads, self.keep_values)
-        return kept != ((1.0, 1.0), (1.0, 1.0), 1.0) or self.rules != PAPER
+        return kept != ((1.0, 1.0), (1.0, 1.0), 1.0) or self.rules != PAPER or bool(self.evict)
 
     @property
     def bits_name(self) -> str:
-        """"8", "6+4" or "float"."""
-        return "float" if self.bits is None else f"{self.bits[0]}+{self.bits[1]}" if self.bits[1] else str(self.bits[0])
+        """"8", "6+4", "8, V 4" or "float"."""
+        if self.bits is None:
+            return "float"
+        k, v = (f"{msb}+{lsb}" if lsb else str(msb) for msb, lsb in (self.bits, self.v_bits or self.bits))
+        return k if v == k else f"{k} bit, V {v}"
 
     @property
     def label(self) -> str:
         """What distinguishes it, in a few words."""
         words = [self.bits_name if self.bits is None else f"{self.bits_name} bit"]
-        if self.bits is not None and self.q_bits:
+        if self.bits is not None and self.q_bits and self.model != "smollm2":
             words.append(f"Q {self.q_bits} bit")
         if self.bits is not None and self.bits[1]:
             words.append(f"threshold {self.threshold:g}")
@@ -109,7 +124,12 @@ class Point:
             words.append(f"mass {self.keep_mass:g}")
         if self.give_back:
             words.append("given back")
-        if self.keep_tokens != (1.0, 1.0) and self.model == "decoder":
+        scales = [f"{name} by {scale}" for name, scale in (("K", self.k_scale), ("V", self.v_scale)) if scale != "head"]
+        if self.bits is not None and scales:
+            words.append(", ".join(scales) if self.k_scale != self.v_scale else f"by {self.k_scale}")
+        if self.evict:
+            words.append(f"{self.evict} {self.cache}")
+        if self.keep_tokens != (1.0, 1.0) and self.model != "encoder":
             words.append(f"newest {self.protect_last}")
         if self.pool_dropped:
             words.append("dropped tokens pooled")
@@ -122,7 +142,8 @@ class Point:
     def check(self, config: SpAttenConfig) -> None:
         """Refuses a point that cannot be run on `config`."""
         if self.model not in MODELS:
-            raise PointError(f"model = {self.model!r}: use encoder or decoder")
+            raise PointError(f"model = {self.model!r}: use {', '.join(MODELS[:-1])} or {MODELS[-1]}")
+        self._check_language(config)
         for name, pair in (("keep_tokens", self.keep_tokens), ("keep_heads", self.keep_heads)):
             if not 0 < pair[1] <= pair[0] <= 1:
                 raise PointError(f"{name} = {list(pair)}: must be above 0, at most 1, and not rise")
@@ -144,13 +165,37 @@ class Point:
         if self.precision.q_bits not in PLANE_WIDTHS:
             raise PointError(f"q_bits = {self.q_bits}: use one of {PLANE_WIDTHS}")
         if self.precision.widest > config.operand_bits:
-            raise PointError(f"bits = {self.bits_name}: '{config.name}' has operand_bits = {config.operand_bits}; "
+            raise PointError(f"bits = {list(self.bits)}: '{config.name}' has operand_bits = {config.operand_bits}; "
                              "use fewer bits or another build")
+
+    def _check_language(self, config: SpAttenConfig) -> None:
+        """Refuses what only the language model has where it is not, and what does not exist."""
+        mine = {"v_bits": None, "k_scale": "head", "v_scale": "head", "evict": "", "cache": 0}
+        for name, default in mine.items():
+            if self.model != "smollm2" and getattr(self, name) != default:
+                raise PointError(f"{name} is given, but the {self.model} does not have it; leave it out")
+        for name, allowed in (("k_scale", (*SCALES, UNROTATED)), ("v_scale", SCALES[:2])):
+            if getattr(self, name) not in allowed:
+                raise PointError(f"{name} = {getattr(self, name)!r}: use one of {', '.join(allowed)}")
+        if self.v_bits is not None and (self.v_bits[0] not in PLANE_WIDTHS or self.v_bits[1] not in (0, LSB_WIDTH)):
+            raise PointError(f"v_bits = {list(self.v_bits)}: use one of {PLANE_WIDTHS}, alone or with {LSB_WIDTH} LSBs")
+        if not self.evict:
+            if self.cache:
+                raise PointError(f"cache = {self.cache}, but evict is missing; it needs one of {', '.join(EVICTIONS)}")
+            return
+        if self.evict not in EVICTIONS:
+            raise PointError(f"evict = {self.evict!r}: use one of {', '.join(EVICTIONS)}")
+        if self.keep_tokens != (1.0, 1.0) or self.keep_heads != (1.0, 1.0):
+            raise PointError("evict drops tokens for good; leave keep_tokens and keep_heads out")
+        try:
+            EVICTIONS[self.evict].check(self.evict, self.cache)
+        except UserError as error:
+            raise PointError(str(error)) from None
 
 
 def read_points(path: Path) -> list[Point]:
     """The points of a TOML file: tables `[[point]]` with the fields of `Point`; a number where a pair is meant holds
-    for both; `model` missing: both models; `bits` = "float": float64."""
+    for both; `model` missing: encoder and decoder; `bits` = "float": float64."""
     table = read_toml(path)
     rows = table.pop("point", None)
     if table or not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
@@ -158,7 +203,7 @@ def read_points(path: Path) -> list[Point]:
     points: list[Point] = []
     for i, row in enumerate(rows):
         try:
-            for model in MODELS if "model" not in row else (row["model"],):
+            for model in MODELS[:2] if "model" not in row else (row["model"],):
                 points.append(_point({**row, "model": model}))
         except PointError as error:
             raise UserError(f"{path}: point {i + 1}: {error}") from None

@@ -18,7 +18,8 @@ from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.engines import HardwareEngine, Outcome
 from spatten_hw.sim.models.pruned import LayerTask, PrunedEncoder
 
-from .decoder import DecoderBench, GoldenAttention
+from .attention import GoldenAttention
+from .decoder import DecoderBench
 from .encoder import BatchEngine, EncoderBench
 from .point import Point
 from .tally import Tally
@@ -77,7 +78,7 @@ class SpotCheck:
                     jobs: DecoderJobs = jobs) -> None:
                 self.compare(_task(jobs, layer, job, q, k, v), result.one(0))
 
-            one.losses(jobs, GoldenAttention(jobs, 1, spy), STEPS)
+            one.losses(GoldenAttention(jobs, 1, spy), STEPS)
 
 
 def _task(jobs: DecoderJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows) -> LayerTask:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .grid import Series, unique
+from .grid import unique
 from .pareto import cheapest, pareto
 from .point import Point
+from .series import Series
+from .spread import interval
 
 #: Losses within which the largest saving is named.
-LIMITS = {"encoder": (0.01,), "decoder": (0.01, 0.02)}
+LIMITS = {"encoder": (0.01,), "decoder": (0.01, 0.02), "smollm2": (0.01, 0.02)}
 #: What a cost is called, and the field of a result that holds it.
 COSTS = {"bytes": "byte_ratio", "computation": "mac_ratio"}
 
@@ -30,8 +32,10 @@ class Summary:
         self.of = dict(zip(self.points, self.results, strict=True))
         exact = self.of.get(Point(self.model, None))
         for point, result in self.of.items():
-            if self.model == "decoder" and exact is not None:
+            if self.model != "encoder" and exact is not None:
                 result["loss"] = result["perplexity"] / exact["perplexity"] - 1
+                if "by_window" in result:
+                    result["loss_interval"] = interval(result["by_window"], exact["by_window"])
             elif point.bits is None:
                 result["loss"] = 0.0
         self.priced = [p for p in self.points if "byte_ratio" in self.of[p]]
@@ -72,20 +76,31 @@ class Summary:
                 point = self.best(cost, limit)
                 if point is not None:
                     marks.setdefault(point, []).append(f"{cost} ≤ {limit:.0%}")
-        rows = [["", "loss", self._measure_name, "bytes", "fewer", "computation", "LSBs", "best"]]
+        rows = [["", "loss", "95 %" if self._spread else "", self._measure_name, "bytes", "fewer", "computation", "LSBs", "best"]]
         for p in dict.fromkeys([*self.front("bytes"), *marks]):
             r = self.of[p]
-            rows.append([p.label, f"{r['loss']:.2%}", self._measure(r), f"{r['byte_ratio']:.1%}",
+            rows.append([p.label, f"{r['loss']:.2%}", self._interval(r), self._measure(r), f"{r['byte_ratio']:.1%}",
                          f"{1 / r['byte_ratio']:.1f}×", f"{r['mac_ratio']:.1%}", f"{r['refetch_rate']:.1%}",
                          ", ".join(marks.get(p, []))])
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [f"{self.model}: Pareto front of {len(self.priced)} points; bytes and computation of dense 12-bit"]
-        lines += ["  ".join(cell.ljust(w) if i in (0, 7) else cell.rjust(w)
+        lines += ["  ".join(cell.ljust(w) if i in (0, 8) else cell.rjust(w)
                             for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
         for limit in LIMITS[self.model]:
             if self.best("bytes", limit) is None:
                 lines.append(f"no point loses ≤ {limit:.0%}")
         return "\n".join(lines)
+
+    @property
+    def _spread(self) -> bool:
+        return any("loss_interval" in r for r in self.results)
+
+    @staticmethod
+    def _interval(r: dict) -> str:
+        if "loss_interval" not in r:
+            return ""
+        low, high = r["loss_interval"]
+        return f"{low:+.1%}…{high:+.1%}"
 
     @property
     def _measure_name(self) -> str:

@@ -1,4 +1,4 @@
-"""The encoder's sentences: prose that every Python brings along, or a user's own lines."""
+"""Texts of the evaluation: prose that every Python brings along, or a user's own."""
 
 from __future__ import annotations
 
@@ -22,14 +22,9 @@ def sentences(count: int) -> list[str]:
 
     The same for every run of a Python version. Raises `UserError` if there are not as many.
     """
-    try:
-        from pydoc_data.topics import topics
-    except ImportError as error:
-        raise UserError("the sentences, Python's own pydoc_data.topics, are missing: install Python's complete "
-                        "standard library or give --text FILE") from error
     found: dict[str, None] = {}
-    for name in sorted(topics):
-        for paragraph in re.split(r"\n\s*\n", topics[name]):
+    for topic in _topics():
+        for paragraph in re.split(r"\n\s*\n", topic):
             for sentence in _SPLIT.split(" ".join(paragraph.split())):
                 if _PROSE.fullmatch(sentence) and WORDS[0] <= len(sentence.split()) <= WORDS[1]:
                     found[sentence] = None
@@ -38,6 +33,20 @@ def sentences(count: int) -> list[str]:
         raise UserError(f"--sentences {count}: Python's documentation has {len(every)} fitting ones; ask for fewer or "
                         "give --text FILE")
     return [every[i * len(every) // count] for i in range(count)]
+
+
+def documentation() -> str:
+    """Python's language reference as one text, its topics in the order of their names."""
+    return "\n\n".join(_topics())
+
+
+def _topics() -> list[str]:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError as error:
+        raise UserError("Python's own pydoc_data.topics, the text of the evaluation, is missing: install Python's "
+                        "complete standard library or give --text FILE") from error
+    return [topics[name] for name in sorted(topics)]
 
 
 def lines_of(path: Path, count: int | None) -> list[str]:

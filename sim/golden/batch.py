@@ -7,8 +7,9 @@ picks the survivors' scores, which is cheaper than copying the survivors' rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,10 @@ from .give_back import given_back
 from .kept import generation_orders, kept_in_order, prompt_orders
 from .mass import mass_counts
 from .requantise import requantise
+
+#: Probabilities worked on at a time, to bound memory.
+LARGEST = 1 << 23
+_NONE = np.zeros(0, dtype=np.int64)
 
 #: Called with the probabilities of every row from K's MSBs and from all bits of K [rows, n], and pmax of the former.
 Watch = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
@@ -51,6 +56,19 @@ class BatchResult:
     kept: np.ndarray
     lsb_keys: np.ndarray
     macs: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def joined(cls, pieces: Sequence[BatchResult]) -> BatchResult:
+        """The results of one job for some sequences each as one."""
+        if len(pieces) == 1:
+            return pieces[0]
+
+        def join(name: str) -> Any:
+            first = getattr(pieces[0], name)
+            if isinstance(first, dict):
+                return {key: np.concatenate([getattr(p, name)[key] for p in pieces]) for key in first}
+            return first if name == "job" else np.concatenate([getattr(p, name) for p in pieces])
+        return cls(**{f.name: join(f.name) for f in fields(cls)})
 
     def one(self, sequence: int) -> LayerResult:
         """The result of one sequence, without the words of state it stored."""
@@ -79,6 +97,20 @@ class BatchAccelerator:
         self.cascade.prepare(job)
         heads, ids = self.cascade.heads_alive, self.cascade.tokens_alive
         rows = 1 if job.generate else ids.shape[1]
+        step = max(1, LARGEST // (heads.shape[1] * job.group * rows * ids.shape[1]))
+        pieces = [self._attend(job, q[at:at + step], k.sequences(at, at + step), v.sequences(at, at + step),
+                               heads[at:at + step], ids[at:at + step], descriptor)
+                  for at in range(0, len(ids), step)]
+        self.cascade.finish(*(np.concatenate([sums[i] for _, sums in pieces]) for i in range(2)))
+        result = BatchResult.joined([piece for piece, _ in pieces])
+        result.token_scores = self.cascade.token_scores[:, :job.tokens].copy()
+        result.head_scores = self.cascade.head_scores[:, :job.heads].copy()
+        return result
+
+    def _attend(self, job: LayerJob, q: np.ndarray, k: Rows, v: Rows, heads: np.ndarray, ids: np.ndarray,
+                descriptor: int) -> tuple[BatchResult, tuple[np.ndarray, np.ndarray]]:
+        """The job of some of the sequences, without its scores, and what it adds to those of tokens and heads."""
+        rows = 1 if job.generate else ids.shape[1]
         causal = job.causal and not job.generate
         lengths = np.arange(1, rows + 1) if causal else np.full(rows, ids.shape[1])
         part = Part(job, self.config, heads, ids, lengths)
@@ -92,15 +124,14 @@ class BatchAccelerator:
         if job.give_back:
             mant, shift = given_back(mant, shift, probs.sum(axis=-1), weights.sum(axis=-1))
         out = requantise(acc, mant[..., None], shift[..., None])
-        self.cascade.finish(probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4)))
         traffic = Traffic(self.config, job, heads, ids)
         traffic.all(again, kept, listed, descriptor)
         tokens, alive_heads = part.masks()
-        return BatchResult(
+        result = BatchResult(
             job, part.spread(out), part.spread(np.ones(again.shape, dtype=bool)), part.spread(again), tokens,
-            alive_heads, pmax.reshape(len(ids), -1, rows), traffic.bytes, traffic.rows,
-            self.cascade.token_scores[:, :job.tokens].copy(), self.cascade.head_scores[:, :job.heads].copy(),
+            alive_heads, pmax.reshape(len(ids), -1, rows), traffic.bytes, traffic.rows, _NONE, _NONE,
             part.spread(kept.sum(axis=-1)), part.spread_keys(listed), part.macs(again, kept, listed))
+        return result, (probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4)))
 
     def _kept(self, part: Part, probs: np.ndarray) -> np.ndarray:
         """Values used [sequences, heads, group, rows, n]."""

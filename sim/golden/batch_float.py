@@ -11,6 +11,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 
+from .batch import LARGEST
 from .batch_cascade import BatchCascade
 from .batch_operands import Rows
 from .batch_part import Part
@@ -30,6 +31,17 @@ class BatchFloat:
         self.cascade.prepare(job)
         heads, ids = self.cascade.heads_alive, self.cascade.tokens_alive
         rows = 1 if job.generate else ids.shape[1]
+        step = max(1, LARGEST // (heads.shape[1] * job.group * rows * ids.shape[1]))
+        pieces = [self._attend(job, q[at:at + step], k[at:at + step], v[at:at + step], heads[at:at + step],
+                               ids[at:at + step]) for at in range(0, len(ids), step)]
+        out, token_sums, head_sums = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
+        self.cascade.finish(token_sums, head_sums)
+        return out
+
+    def _attend(self, job: LayerJob, q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: np.ndarray, ids: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Outputs of some of the sequences, and what they add to the scores of tokens and heads."""
+        rows = 1 if job.generate else ids.shape[1]
         causal = job.causal and not job.generate
         lengths = np.arange(1, rows + 1) if causal else np.full(rows, ids.shape[1])
         part = Part(job, self.config, heads, ids, lengths, exact=False)
@@ -48,5 +60,4 @@ class BatchFloat:
         out, _ = part.weigh(weights, Rows(v, v))
         if job.give_back:
             out *= (probs.sum(axis=-1) / weights.sum(axis=-1))[..., None]
-        self.cascade.finish(probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4)))
-        return part.spread(out)
+        return part.spread(out), probs.sum(axis=(1, 2, 3)), np.abs(out).sum(axis=(2, 3, 4))

@@ -45,15 +45,35 @@ class Rows:
         full = np.zeros(shape, dtype=kind)
         return cls(full, np.zeros(shape, dtype=kind) if lsb else full)
 
-    def put(self, where: slice, codes: np.ndarray, lsb: int, midpoint: bool) -> None:
-        """Writes the rows of tokens `where`; `midpoint`: V's half MSB step."""
-        self.full[:, :, where] = codes
+    def put(self, where: slice | np.ndarray, codes: np.ndarray, lsb: int, midpoint: bool) -> None:
+        """Writes the rows of tokens `where`, or one row of each sequence to its own place [sequences]; `midpoint`: V's
+        half MSB step."""
+        if isinstance(where, np.ndarray):
+            at: tuple = (np.arange(len(codes)), slice(None), where)
+            codes = codes[:, :, 0]
+        else:
+            at = (slice(None), slice(None), where)
+        self.full[at] = codes
         if lsb:
-            self.rough[:, :, where] = msb_operands(codes >> lsb, lsb, midpoint)
+            self.rough[at] = msb_operands(codes >> lsb, lsb, midpoint)
+
+    def copy(self, other: Rows, tokens: np.ndarray) -> None:
+        """Takes rows `tokens` [sequences, n] of `other` as its first ones."""
+        at = tokens[:, None, :, None]
+        n = tokens.shape[1]
+        self.full[:, :, :n] = np.take_along_axis(other.full, at, axis=2)
+        if self.rough is not self.full:
+            self.rough[:, :, :n] = np.take_along_axis(other.rough, at, axis=2)
 
     def first(self, tokens: int) -> Rows:
         """Views of the first tokens."""
-        return Rows(self.full[:, :, :tokens], self.rough[:, :, :tokens])
+        full = self.full[:, :, :tokens]
+        return Rows(full, full if self.rough is self.full else self.rough[:, :, :tokens])
+
+    def sequences(self, first: int, end: int) -> Rows:
+        """Views of some of the sequences."""
+        full = self.full[first:end]
+        return Rows(full, full if self.rough is self.full else self.rough[first:end])
 
     def pick(self, heads: np.ndarray, tokens: np.ndarray) -> Rows:
         """Copies of heads [sequences, alive] and tokens [sequences, alive]."""

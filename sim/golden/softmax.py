@@ -14,8 +14,8 @@ from spatten_hw.sim.golden.numerics import round_shift
 from spatten_hw.sim.golden.reciprocal import reciprocal
 from spatten_hw.softmax.formats import D_BITS, M_FRACTION, Y_BITS, sum_fraction
 
-#: Elements worked on at a time, to bound memory.
-CHUNK = 1 << 19
+#: Elements worked on at a time: what the caches of a processor hold.
+CHUNK = 1 << 15
 
 
 def softmax(scores: ArrayLike, lengths: ArrayLike, mant: ArrayLike, pre: ArrayLike, post: ArrayLike,
@@ -37,8 +37,10 @@ def softmax(scores: ArrayLike, lengths: ArrayLike, mant: ArrayLike, pre: ArrayLi
         step = max(1, CHUNK // n)
         for at in range(0, len(flat), step):
             part = slice(at, at + step)
-            probs[part], pmax[part] = _rows(flat[part], length[part], mant_[part], pre_[part], post_[part],
-                                            max_tokens)
+            # Queries of a causal prompt see the first keys alone.
+            seen = max(1, int(length[part].max()))
+            probs[part, :seen], pmax[part] = _rows(flat[part, :seen], length[part], mant_[part], pre_[part],
+                                                   post_[part], max_tokens)
     return probs.reshape(s.shape), pmax.reshape(lead)
 
 

@@ -71,7 +71,7 @@ def test_whole(given, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("more, message", [
-    (["--windows", "40"], "has 504 characters, enough for 15 windows of 33"),
+    (["--windows", "40"], "has 504 tokens, enough for 15 windows of 33"),
     (["--windows", "0"], "must be at least 1"),
     (["--points", "no.toml"], "no.toml: No such file"),
     (["--quick"], "not allowed with argument"),

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.sim.evaluate.decoder import (
-    DecoderBench,
-    FloatAttention,
-    GoldenAttention,
-    dense_bytes,
-    dense_macs,
-    windows_of,
-)
+from spatten_hw.sim.evaluate.attention import FloatAttention, GoldenAttention
+from spatten_hw.sim.evaluate.decoder import DecoderBench, dense_bytes, dense_macs, windows_of
 from spatten_hw.sim.evaluate.point import Point
 from spatten_hw.sim.evaluate.rtl import STEPS, SpotCheck
 from spatten_hw.sim.models.decoder.attention import integer_attention
@@ -40,7 +34,7 @@ def bench():
 
 def test_float_without_pruning_is_the_model(bench):
     point = Point("decoder", None)
-    losses = bench.losses(bench.jobs(point), FloatAttention(bench.jobs(point), WINDOWS))
+    losses = bench.losses(FloatAttention(bench.jobs(point), WINDOWS))
     dense = cross_entropy(bench.model.forward(bench.windows[:, :-1]), bench.windows[:, 1:])
     assert losses.shape == (WINDOWS, CONTEXT // 2)
     assert np.max(np.abs(losses - dense[:, CONTEXT // 2:])) < 1e-3
@@ -124,22 +118,22 @@ def test_spot_check_on_the_verilog(bench):
 def test_batches_do_not_mix(bench):
     """Every window alone gives what it gives in the batch."""
     jobs = bench.jobs(HARD)
-    together = bench.losses(jobs, GoldenAttention(jobs, WINDOWS))
+    together = bench.losses(GoldenAttention(jobs, WINDOWS))
     for i in range(WINDOWS):
         one = DecoderBench(bench.model, QUAD, bench.windows[i:i + 1])
-        assert np.allclose(one.losses(jobs, GoldenAttention(jobs, 1)), together[i], atol=1e-4)
+        assert np.allclose(one.losses(GoldenAttention(jobs, 1)), together[i], atol=1e-4)
 
 
 @pytest.mark.parametrize("point", [HARD, RULES], ids=["paper", "by-key"])
 def test_is_generation(bench, point):
     """One window is what a session of `generate-text` computes when it is fed the same tokens."""
-    session = Session(bench.model, QUAD, point.gpt_settings, integer_attention(GoldenEngine(QUAD)))
+    session = Session(bench.model, QUAD, point.decoder_settings, integer_attention(GoldenEngine(QUAD)))
     ids = [int(i) for i in bench.windows[0]]
     logits = [session.prompt(tuple(ids[:bench.prompt]))]
     logits += [session.step(i) for i in ids[bench.prompt:CONTEXT]]
     one = DecoderBench(bench.model, QUAD, bench.windows[:1])
     attention = GoldenAttention(one.jobs(point), 1)
-    losses = one.losses(one.jobs(point), attention)
+    losses = one.losses(attention)
     expected = cross_entropy(np.array(logits[1:]), np.array(ids[bench.prompt + 1:]))
     assert np.allclose(losses[0], expected, atol=1e-4)
     moved = (attention.tallies["prompt"] + attention.tallies["steps"]).bytes

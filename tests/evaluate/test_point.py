@@ -6,7 +6,7 @@ import pytest
 
 from spatten_hw.errors import UserError
 from spatten_hw.host.rules import BY_KEY
-from spatten_hw.presets import SMALL
+from spatten_hw.presets import EIGHTH, SMALL
 from spatten_hw.sim.evaluate.grid import default_grid, unique
 from spatten_hw.sim.evaluate.point import Point, PointError, read_points
 
@@ -38,7 +38,7 @@ give_back = true
     assert got == [Point("decoder", (6, 4), threshold=0.25, keep_tokens=(0.5, 0.5), keep_heads=(1.0, 0.75)),
                    Point("encoder", None), Point("decoder", None),
                    Point("decoder", (4, 4), threshold=1.0, lsb_margin=3.0, keep_mass=0.9, give_back=True)]
-    assert got[3].gpt_settings.rules == got[3].precision.rules == BY_KEY and got[3].prunes
+    assert got[3].decoder_settings.rules == got[3].precision.rules == BY_KEY and got[3].prunes
     assert got[3].label == "4+4 bit, threshold 1, by key 3 nats, mass 0.9, given back"
     assert got[0].precision.whole == (10, 10, 10) and got[0].precision.threshold == 1024
     assert got[0].label == "6+4 bit, threshold 0.25, tokens 0.5, heads 1…0.75, newest 8"
@@ -81,10 +81,23 @@ def test_missing_file(tmp_path):
 def test_refused(fields, message):
     with pytest.raises(UserError, match=message):
         Point("decoder", **fields).check(SMALL)
-    with pytest.raises(PointError, match="encoder or decoder"):
+    with pytest.raises(PointError, match="encoder, decoder or smollm2"):
         Point("gru").check(SMALL)
     with pytest.raises(PointError, match="no steps of generation"):
         Point("encoder", (4, 4), lsb_margin=1.0).check(SMALL)
+
+
+@pytest.mark.parametrize("fields, message", [
+    ({"k_scale": "row"}, "use one of head, channel, pair, unrotated"), ({"v_scale": "pair"}, "use one of head, channel"),
+    ({"v_bits": (5, 0)}, "v_bits = "), ({"cache": 9}, "evict is missing"), ({"evict": "lru"}, "evict = 'lru'"),
+    ({"evict": "snapkv", "cache": 32}, "'snapkv' protects 32 tokens"), ({"evict": "h2o"}, "cache = 0"),
+    ({"evict": "h2o", "cache": 9, "keep_tokens": (0.5, 0.5)}, "drops tokens for good"),
+])
+def test_refused_of_the_language_model(fields, message):
+    with pytest.raises(PointError, match=message):
+        Point("smollm2", **fields).check(EIGHTH)
+    with pytest.raises(PointError, match="the decoder does not have it"):
+        Point("decoder", **{name: x for name, x in fields.items() if name != "keep_tokens"}).check(EIGHTH)
 
 
 @pytest.mark.parametrize("model", ["encoder", "decoder"])

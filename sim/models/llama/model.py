@@ -63,21 +63,23 @@ class Llama:
         self.layers, self.heads, self.kv_heads, self.dim = a.layers, a.heads, a.kv_heads, a.dim
         self.context, self.vocabulary = a.context, a.vocabulary
 
-    # -- the parts of a pass ------------------------------------------------------------------------------------
+    # -- the parts of a pass; leading axes are free -------------------------------------------------------------
 
     def embed(self, ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """[tokens, hidden] of token ids [tokens]."""
+        """[..., hidden] of token ids [...]."""
         return self.weights["token_embd.weight"][ids]
 
     def project(self, layer: int, x: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Q [tokens, heads, dim], K and V [tokens, kv_heads, dim] of rows x [tokens, hidden], Q and K rotated."""
+        """Q [..., heads, dim], K and V [..., kv_heads, dim] of rows x [..., hidden], Q and K rotated by positions
+        [...], which broadcast."""
         rows = self._norm(x, f"blk.{layer}.attn_norm")
-        q, k, v = (self._dense(rows, f"blk.{layer}.attn_{name}").reshape(len(x), -1, self.dim) for name in OPERANDS)
-        return self._rotated(q, positions), self._rotated(k, positions), v
+        q, k, v = (self._dense(rows, f"blk.{layer}.attn_{name}").reshape(*x.shape[:-1], -1, self.dim)
+                   for name in OPERANDS)
+        return self.rotated(q, positions), self.rotated(k, positions), v
 
     def finish(self, layer: int, x: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """The rest of a block: rows x [tokens, hidden] it began with, attention out [tokens, heads, dim] → new rows."""
-        x = x + self._dense(out.reshape(len(x), -1).astype(np.float32), f"blk.{layer}.attn_output")
+        """The rest of a block: rows x [..., hidden] it began with, attention out [..., heads, dim] → new rows."""
+        x = x + self._dense(out.reshape(*x.shape[:-1], -1).astype(np.float32), f"blk.{layer}.attn_output")
         rows = self._norm(x, f"blk.{layer}.ffn_norm")
         gate = self._dense(rows, f"blk.{layer}.ffn_gate")
         inner = gate / (1 + np.exp(-gate)) * self._dense(rows, f"blk.{layer}.ffn_up")
@@ -88,10 +90,23 @@ class Llama:
         output = "output" if "output.weight" in self.weights else "token_embd"
         return self._dense(self._norm(x, "output_norm"), output)
 
+    def rotated(self, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """x [..., heads, dim], channels 2i and 2i + 1 turned by position · base^(−2i/dim); positions [...] broadcast.
+        With −positions it turns them back."""
+        wavelengths = self.architecture.rope_base ** (-np.arange(0, self.dim, 2) / self.dim)
+        angle = np.asarray(positions)[..., None, None] * wavelengths
+        cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+        even, odd = x[..., ::2], x[..., 1::2]
+        return np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1).reshape(x.shape)
+
     # -- dense --------------------------------------------------------------------------------------------------
 
-    def forward(self, ids: np.ndarray, seen: list[tuple[np.ndarray, ...]] | None = None) -> np.ndarray:
-        """Logits [tokens, vocabulary] of ids [tokens], dense causal attention. `seen` gets Q, K and V of each layer."""
+    def forward(self, ids: np.ndarray) -> np.ndarray:
+        """Logits [tokens, vocabulary] of ids [tokens], dense causal attention."""
+        return self.logits(self.hidden_rows(ids))
+
+    def hidden_rows(self, ids: np.ndarray, seen: list[tuple[np.ndarray, ...]] | None = None) -> np.ndarray:
+        """The last block's rows [tokens, hidden] of ids [tokens]. `seen` gets Q, K and V of each layer."""
         positions = np.arange(len(ids))
         x = self.embed(np.asarray(ids), positions)
         for layer in range(self.layers):
@@ -99,12 +114,12 @@ class Llama:
             if seen is not None:
                 seen.append(operands)
             x = self.finish(layer, x, causal_attention(*operands))
-        return self.logits(x)
+        return x
 
     def calibrate(self, ids: np.ndarray, fold: bool = True) -> None:
         """Sets `peaks`, and with `fold` `folds`, for texts that go on from `ids` [tokens]."""
         seen: list[tuple[np.ndarray, ...]] = []
-        self.forward(np.asarray(ids), seen)
+        self.hidden_rows(np.asarray(ids), seen)
         q, k, v = (np.stack([np.abs(layer[n]).max(axis=0) for layer in seen]).astype(np.float64) for n in range(3))
         self.folds = None
         if fold:
@@ -120,14 +135,6 @@ class Llama:
     def _norm(self, x: np.ndarray, name: str) -> np.ndarray:
         scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self.architecture.eps))
         return x / scale * self.weights[f"{name}.weight"]
-
-    def _rotated(self, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """x [tokens, heads, dim], channels 2i and 2i + 1 turned by position · base^(−2i/dim)."""
-        wavelengths = self.architecture.rope_base ** (-np.arange(0, self.dim, 2) / self.dim)
-        angle = np.asarray(positions)[:, None, None] * wavelengths
-        cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-        even, odd = x[..., ::2], x[..., 1::2]
-        return np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1).reshape(x.shape)
 
 
 def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:

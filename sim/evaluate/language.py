@@ -1,0 +1,84 @@
+"""The language model under a point: windows of real text, each quantised by scales found on its own prompt."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.models.decoder.jobs import DecoderJobs
+from spatten_hw.sim.models.eviction.jobs import HeadJobs
+from spatten_hw.sim.models.eviction.policy import EVICTIONS
+from spatten_hw.sim.models.llama.model import Llama
+from spatten_hw.sim.models.llama.quantisers import Factors, Peaks, channel_peaks
+
+from .attention import Attention, Engine, Spy
+from .decoder import DecoderBench
+from .evicting import EvictingAttention, FloatHead, GoldenHead
+from .point import UNROTATED, Point
+from .tally import Tally
+from .unrotated import Unrotated
+
+
+class Scaled:
+    """`Attention` on rows divided by factors per sequence, outputs multiplied back."""
+
+    def __init__(self, inner: Attention, factors: Factors):
+        self.inner, self.factors = inner, factors
+
+    def run(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return self.factors.multiplied(layer, self.inner.run(layer, *self.factors.divided(layer, q, k, v)))
+
+
+def _held(point: Point) -> Point:
+    """A point with the widths that are in memory: keys quantised before their rotation need all bits after it."""
+    if point.k_scale != UNROTATED or point.bits is None:
+        return point
+    return replace(point, bits=(12, 0), v_bits=point.v_bits or point.bits)
+
+
+@dataclass
+class LanguageBench(DecoderBench):
+    """Windows of text [windows, tokens + 1] for a Llama. `peaks`: of the prompts, found when it is made."""
+
+    model: Llama
+    peaks: Peaks = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.peaks = channel_peaks(self.model, self.windows[:, :self.prompt])
+        super().__post_init__()
+
+    def factors(self, point: Point) -> Factors:
+        """What rows are divided by under a point."""
+        return Factors.of(self.peaks, "channel" if point.k_scale == UNROTATED else point.k_scale, point.v_scale)
+
+    def _quantised(self, point: Point) -> Llama:
+        """The model with the peaks of a point, and a context as long as the windows."""
+        model = copy.copy(self.model)
+        model.peaks, model.folds, model.context = self.factors(point).model_peaks(), None, self.last
+        return model
+
+    def jobs(self, point: Point) -> DecoderJobs:
+        return DecoderJobs(self._quantised(point), self.config, _held(point).decoder_settings, self.prompt)
+
+    def attention(self, point: Point, spy: Spy | None = None) -> Engine:
+        if not point.evict:
+            return super().attention(point, spy)
+        jobs = HeadJobs(self._quantised(point), self.config, _held(point).decoder_settings, self.prompt)
+        sequences = len(self.windows)
+        head = FloatHead(jobs, sequences) if point.bits is None else GoldenHead(jobs, sequences)
+        return EvictingAttention(head, self.model, EVICTIONS[point.evict], point.cache, self.last - self.prompt)
+
+    def scaled(self, point: Point, attention: Attention) -> Attention:
+        """`attention` for real rows."""
+        result: Attention = Scaled(attention, self.factors(point))
+        if point.k_scale == UNROTATED and point.bits is not None:
+            result = Unrotated(result, self.model, sum(point.bits))
+        return result
+
+    def costs(self, tallies: dict[str, Tally]) -> dict[str, object]:
+        """Of generation alone: a prompt is paid once."""
+        dense, macs = self.dense()
+        return tallies["steps"].record(dense[1] - dense[0], macs[1] - macs[0])

@@ -1,0 +1,53 @@
+"""The grid of the language model: widths and scales, then each rule from the best widths, then all together.
+
+Q has 12 bits throughout: it is one row beside a thousand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from spatten_hw.sim.models.eviction.policy import EVICTIONS
+
+from .point import UNROTATED, Point
+from .series import Series
+
+#: K in 8 bits and V in 4, a scale per channel each: what the rules start from.
+BASE = Point("smollm2", (8, 0), q_bits=12, v_bits=(4, 0), k_scale="channel", v_scale="channel")
+#: The same with the LSBs of K in a plane of their own, of which every row takes those of the keys near its maximum.
+BY_KEY = replace(BASE, bits=(4, 4), threshold=1.0, lsb_margin=3.0)
+#: The policy that `spatten-hw chat` has by default.
+DEFAULT = replace(BY_KEY, keep_mass=0.9, give_back=True)
+#: The paper's rules, as `--policy paper`.
+PAPER = Point("smollm2", (4, 4), q_bits=8, v_bits=(8, 0), threshold=0.1, keep_tokens=(0.7, 0.7), keep_values=0.3,
+              protect_last=32)
+
+#: Tokens of a cache of half of the default context.
+HALF = 512
+
+
+def language_grid(quick: bool) -> list[Series]:
+    """The series."""
+    if quick:
+        return [Series("static", (replace(PAPER, bits=(8, 0), q_bits=12, v_bits=None, threshold=0, keep_values=1.0,
+                                          keep_tokens=(1.0, 1.0)), BASE)),
+                Series("policies", (DEFAULT, PAPER)),
+                Series("evicted", (replace(BASE, evict="snapkv", cache=HALF // 4),))]
+    dense = Point("smollm2", (12, 0), q_bits=12)
+    six, four = (replace(BASE, bits=(b, 0)) for b in (6, 4))
+    exact = Point("smollm2", None)
+    return [
+        Series("policies", (DEFAULT, PAPER, replace(DEFAULT, lsb_margin=4.0), replace(DEFAULT, lsb_margin=2.0),
+                            replace(DEFAULT, keep_mass=0.85))),
+        Series("static, by head", (dense, *(replace(dense, bits=(b, 0)) for b in (8, 6)))),
+        Series("static, V in 4 bit, by channel", (BASE, six, four)),
+        Series("K's scale", tuple(replace(p, k_scale=s) for p in (six, four) for s in ("pair", UNROTATED, "head"))),
+        Series("LSBs by row", tuple(replace(BASE, bits=(4, 4), threshold=t) for t in (0.1, 0.3))),
+        Series("LSBs by key", (BY_KEY, replace(BY_KEY, lsb_margin=6.0))),
+        Series("values", (replace(BASE, keep_values=0.2), replace(BASE, keep_values=0.2, give_back=True),
+                          replace(BASE, keep_mass=0.95), replace(BASE, keep_mass=0.9, give_back=True))),
+        Series("evicted, float", tuple(replace(exact, evict=name, cache=HALF) for name in EVICTIONS)),
+        Series("evicted", tuple(replace(BASE, evict=name, cache=HALF) for name in EVICTIONS)),
+        Series("evicted and rules", tuple(replace(DEFAULT, evict=name, cache=n) for name in ("snapkv", "streaming")
+                                          for n in (HALF, HALF // 2))),
+    ]

@@ -1,0 +1,99 @@
+"""The bench of the language model on a tiny Llama: against its dense pass, a session, and itself in other parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spatten_hw.sim.evaluate.language import LanguageBench
+from spatten_hw.sim.evaluate.point import UNROTATED, Point
+from spatten_hw.sim.golden import batch
+from spatten_hw.sim.models.decoder.attention import integer_attention
+from spatten_hw.sim.models.decoder.session import Session
+from spatten_hw.sim.models.engines import GoldenEngine
+from spatten_hw.sim.models.eviction.policy import EVICTIONS
+from spatten_hw.sim.models.gpt.perplexity import cross_entropy
+from spatten_hw.sim.models.llama.model import random_llama
+from tests.integration.builds import QUAD
+
+WINDOWS, TOKENS, PROMPT = 3, 56, 44
+EXACT = Point("smollm2", None)
+BITS = Point("smollm2", (8, 0), q_bits=12, v_bits=(6, 0), k_scale="channel", v_scale="channel")
+RULES = replace(BITS, bits=(4, 4), threshold=0.9, lsb_margin=0.5, keep_mass=0.7, give_back=True)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    model = random_llama(3, layers=2, heads=2, kv_heads=1, dim=16, context=64, vocabulary=40)
+    ids = np.random.default_rng(5).integers(0, 40, (WINDOWS, TOKENS + 1))
+    return LanguageBench(model, QUAD, ids, PROMPT)
+
+
+def losses(bench, point):
+    return bench.losses(bench.scaled(point, bench.attention(point)))
+
+
+def test_float_without_pruning_is_the_model(bench):
+    dense = np.stack([cross_entropy(bench.model.forward(ids[:-1]), ids[1:]) for ids in bench.windows])
+    assert np.max(np.abs(losses(bench, EXACT) - dense[:, PROMPT:])) < 1e-3
+
+
+@pytest.mark.parametrize("scale", ["head", "channel", "pair", UNROTATED])
+def test_many_bits_are_close_to_float_with_any_scale(bench, scale):
+    exact = losses(bench, EXACT)
+    fine, coarse = (np.abs(losses(bench, replace(BITS, bits=(bits, 0), v_bits=(12, 0), k_scale=scale)) - exact).mean()
+                    for bits in (10, 4))
+    assert fine < 0.12 and coarse > 4 * fine, (fine, coarse)
+
+
+@pytest.mark.parametrize("point", [BITS, RULES], ids=["static", "rules"])
+def test_is_a_session(bench, point):
+    """What the bench gives for a window alone, chat's session gives: the same jobs, one after the other."""
+    for window in bench.windows[:2]:
+        one = LanguageBench(bench.model, QUAD, window[None], PROMPT)
+        model = replace(bench.model)
+        model.calibrate(window[:PROMPT])
+        session = Session(model, QUAD, point.decoder_settings, integer_attention(GoldenEngine(QUAD)))
+        got = [session.prompt(tuple(window[:PROMPT].tolist()))]
+        got += [session.step(int(token)) for token in window[PROMPT:-1]]
+        # The prompt's last logits predict a token that the bench leaves to the prompt.
+        expected = cross_entropy(np.stack(got[1:]), window[PROMPT + 1:])
+        assert np.allclose(losses(one, point)[0], expected, atol=0.02)
+
+
+def test_windows_do_not_mix(bench):
+    together = losses(bench, RULES)
+    again = LanguageBench(bench.model, QUAD, bench.windows[::-1].copy(), PROMPT)
+    assert np.allclose(losses(again, RULES)[::-1], together, atol=1e-6)
+
+
+def test_pieces_give_the_same(bench, monkeypatch):
+    whole = losses(bench, RULES)
+    monkeypatch.setattr(batch, "LARGEST", 1)
+    assert np.array_equal(losses(bench, RULES), whole)
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["float", "golden"])
+def test_a_cache_for_all_drops_nothing(bench, exact):
+    point = EXACT if exact else BITS
+    everyone = losses(bench, point)
+    for name in EVICTIONS:
+        assert np.allclose(losses(bench, replace(point, evict=name, cache=TOKENS)), everyone, atol=1e-9), name
+
+
+def test_policies_drop_different_tokens_and_move_fewer_bytes(bench):
+    whole = bench.measure(BITS)
+    seen = set()
+    for name in EVICTIONS:
+        if name == "pyramidkv":
+            continue                                # its prompts here are shorter than what it protects
+        cache = 38
+        result = bench.measure(replace(BITS, evict=name, cache=cache))
+        fixed = EVICTIONS[name].steps != "grow"
+        held = sum((cache + 1 if fixed else cache + step) for step in range(1, 1 + TOKENS - PROMPT))
+        assert result["held"] == pytest.approx(held / sum(range(PROMPT + 1, TOKENS + 1)))
+        assert result["bytes"]["k_msb"] == WINDOWS * 2 * held * 16 and result["macs"]["scores"] < whole["macs"]["scores"]
+        seen.add(round(result["cross_entropy"], 6))
+    assert len(seen) == len(EVICTIONS) - 1
