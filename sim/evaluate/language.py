@@ -66,7 +66,7 @@ class LanguageBench(DecoderBench):
     def attention(self, point: Point, spy: Spy | None = None) -> Engine:
         if not point.evict:
             return super().attention(point, spy)
-        jobs = HeadJobs(self._quantised(point), self.config, _held(point).decoder_settings, self.prompt)
+        jobs = HeadJobs(self._quantised(point), self.config, _held(point).decoder_settings, self.prompt, self.last)
         sequences = len(self.windows)
         head = FloatHead(jobs, sequences) if point.bits is None else GoldenHead(jobs, sequences)
         return EvictingAttention(head, self.model, EVICTIONS[point.evict], point.cache, self.last - self.prompt)

@@ -13,11 +13,12 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.builder import dense_rows_bytes
+from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.workload.fixed_schedule import FixedCounts
 
 from .attention import Attention, PassResult
-from .cache import CacheTask, KvCache, folded, unfolded
+from .cache import CacheTask, KvCache, Rows, folded, unfolded
 from .jobs import DecoderJobs, real_rows
 from .model import OPERANDS, DecoderModel
 from .settings import DecoderSettings
@@ -52,43 +53,65 @@ class Session:
         if not ids:
             raise UserError(f"the prompt is empty: give at least one {self.model.unit}")
         check_length(self.model, len(ids), 0)
-        self.jobs = DecoderJobs(self.model, self.config, self.settings, len(ids))
-        self.cache = KvCache(self.jobs)
+        self._prepare(len(ids))
         return self._run(np.array(ids))
+
+    def _prepare(self, prompt: int) -> None:
+        """Makes jobs and cache, for a prompt of so many tokens."""
+        self.jobs = DecoderJobs(self.model, self.config, self.settings, prompt)
+        self.cache = KvCache(self.jobs)
+
+    def _check_room(self) -> None:
+        """Refuses a token more than there is room for."""
+        check_length(self.model, self.tokens, 1)
 
     def step(self, token: int) -> np.ndarray:
         """Logits [vocabulary] after one more token."""
         if not self.tokens:
             raise ValueError("the prompt comes first")
-        check_length(self.model, self.tokens, 1)
+        self._check_room()
         return self._run(np.array([token]))
 
     def _run(self, ids: np.ndarray) -> np.ndarray:
         model, s, first = self.model, self.settings, self.tokens
-        prompt = first == 0
+        self.prompting = first == 0
         tokens = first + len(ids)
-        keep = s.schedule.counts(model.layers, tokens, model.kv_heads, s.protected, prune_tokens=not prompt)
-        make = self.jobs.prompt if prompt else self.jobs.step
+        self.keep = s.schedule.counts(model.layers, tokens, model.kv_heads, s.protected,
+                                      prune_tokens=not self.prompting)
         positions = np.arange(first, tokens)
         x = model.embed(ids, positions)
         for layer in range(model.layers):
-            job = make(layer, tokens, keep)
             rows = dict(zip(OPERANDS, map(real_rows, model.project(layer, x, positions)), strict=True))
-            new = folded(model, layer, rows)
-            written, q = self.cache.append(layer, first, new)
-            k, v = (self.cache.codes[name][layer, :, :tokens] for name in ("k", "v"))
-            label = f"prompt, layer {layer}" if prompt else f"token {self.steps}, layer {layer}"
-            out = self.jobs.out[len(ids)]
-            real = new["q"], self.cache.real["k"][layer, :, :tokens], self.cache.real["v"][layer, :, :tokens]
-            # Step 0, whatever it is here: the driver writes the rows of those.
-            task = CacheTask(LayerPass(0, layer, job, self.jobs.descriptor, out, q, k, v, label=label), written, real)
-            result = self.attention(task, self.jobs.out_unit)
-            x = model.finish(layer, x, np.swapaxes(unfolded(model, layer, result.out), 0, 1))
-            dense = dense_rows_bytes(model.heads * len(ids), model.kv_heads * tokens, model.dim)
-            self.traces.append(Trace(self.steps, layer, tokens, replace(result, out=np.zeros(0)), dense))
+            out = self._attend(layer, first, folded(model, layer, rows))
+            x = model.finish(layer, x, np.swapaxes(unfolded(model, layer, out), 0, 1))
         self.tokens = tokens
         self.steps += 1
         return model.logits(x[-1])
+
+    def _attend(self, layer: int, first: int, new: dict[str, np.ndarray]) -> np.ndarray:
+        """Outputs [heads, n, D] of a layer's folded rows "q", "k", "v" [heads, n, D] of the tokens from `first` on."""
+        rows = new["q"].shape[1]
+        tokens = first + rows
+        job = (self.jobs.prompt if self.prompting else self.jobs.step)(layer, tokens, self.keep)
+        written, q = self.cache.append(layer, first, new)
+        label = f"prompt, layer {layer}" if self.prompting else f"token {self.steps}, layer {layer}"
+        result = self._compute(layer, job, written, new["q"], q, label)
+        self._trace(layer, tokens, result, dense_rows_bytes(self.model.heads * rows, self.model.kv_heads * tokens,
+                                                            self.model.dim))
+        return result.out
+
+    def _compute(self, layer: int, job: LayerJob, written: tuple[Rows, ...], real_q: np.ndarray, q: np.ndarray,
+                 label: str) -> PassResult:
+        """The job of a layer of `jobs` on the cache as it is, with Q real and in integers [heads, n, D]."""
+        jobs, cache, n = self.jobs, self.cache, job.tokens
+        k, v = (cache.codes[name][layer, :, :n] for name in ("k", "v"))
+        real = real_q, cache.real["k"][layer, :, :n], cache.real["v"][layer, :, :n]
+        # Step 0, whatever it is here: the driver writes the rows of those.
+        p = LayerPass(0, layer, job, jobs.descriptor, jobs.out[q.shape[1]], q, k, v, label=label)
+        return self.attention(CacheTask(p, written, real), jobs.out_unit)
+
+    def _trace(self, layer: int, tokens: int, result: PassResult, dense_bytes: int) -> None:
+        self.traces.append(Trace(self.steps, layer, tokens, replace(result, out=np.zeros(0)), dense_bytes))
 
 
 def check_length(model: DecoderModel, prompt: int, more: int) -> None:

@@ -17,9 +17,11 @@ from spatten_hw.sim.models.decoder.model import DecoderModel
 from spatten_hw.sim.models.decoder.settings import DecoderSettings
 
 
-def heads_apart(model: DecoderModel) -> DecoderModel:
-    """The model with each K/V head as a layer of its own, layer · kv_heads + head; for jobs alone."""
+def heads_apart(model: DecoderModel, slots: int) -> DecoderModel:
+    """The model with each K/V head as a layer of its own, layer · kv_heads + head, and room for `slots` tokens; for
+    jobs alone."""
     apart: Any = copy.copy(model)
+    apart.context = slots
     apart.layers, apart.heads, apart.kv_heads = model.layers * model.kv_heads, model.heads // model.kv_heads, 1
     apart.peaks = {name: x.reshape(apart.layers, -1) for name, x in model.peaks.items()}
     apart.folds = None
@@ -29,10 +31,10 @@ def heads_apart(model: DecoderModel) -> DecoderModel:
 
 
 class HeadJobs(DecoderJobs):
-    """Jobs of the K/V heads of `model`, which has its heads apart."""
+    """Jobs of the K/V heads of a model (`model` has them apart), in planes of `slots` tokens."""
 
-    def __init__(self, model: DecoderModel, config: SpAttenConfig, settings: DecoderSettings, prompt: int):
-        super().__init__(heads_apart(model), config, settings, prompt)
+    def __init__(self, model: DecoderModel, config: SpAttenConfig, settings: DecoderSettings, prompt: int, slots: int):
+        super().__init__(heads_apart(model, slots), config, settings, prompt)
         self.scores_out = self.builder.scores(self.model.context)
 
     def head(self, at: int, tokens: int, *, generate: bool) -> LayerJob:

@@ -1,5 +1,7 @@
 """Slots: each holds one position, what is dropped makes room, memory stays as it is."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ def test_streaming_is_a_window():
 
 def test_what_is_dropped_never_comes_back():
     _, seen = run("h2o", 60, 45, 60)
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in pairwise(seen):
         assert set(after[1, 2].tolist()) - set(before[1, 2].tolist()) <= {int(after.max())}
 
 
