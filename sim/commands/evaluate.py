@@ -42,6 +42,7 @@ smollm2 alone:
   v_bits = 4 | [4, 4]             V's widths, if not K's
   k_scale = "head"                or channel, pair (of rotated channels), unrotated (quantised before RoPE, to measure)
   v_scale = "head"                or channel
+  prompt_here = false             prompts under the point too; else densely in float before it, as by a GPU
   evict = "snapkv", cache = 512   tokens dropped for good, so many stay for each K/V head: {evictions}
 
 DIR gets evaluate.json, plots as SVG and PNG, and points.jsonl: what is finished there is not measured again.

@@ -12,6 +12,7 @@ import numpy as np
 
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.quantise import codes_of
+from spatten_hw.host.workload import TOKEN_SCORE_UNIT
 from spatten_hw.sim.golden.batch import BatchAccelerator, BatchResult
 from spatten_hw.sim.golden.batch_float import BatchFloat
 from spatten_hw.sim.golden.batch_operands import Rows, score_type, value_type
@@ -25,9 +26,11 @@ Spy = Callable[[int, LayerJob, np.ndarray, Rows, Rows, BatchResult], None]
 
 class Attention(Protocol):
     """Attention with a KV cache. `run` takes a layer's new rows q, k, v, the first time those of the prompt, then of one
-    token, and returns outputs of q's shape. The layers come in order."""
+    token, and returns outputs of q's shape. `fill` takes a prompt that was computed elsewhere: rows k, v, its last rows
+    q, and the importance [sequences, kv_heads, tokens] of its tokens. The layers come in order."""
 
     def run(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray: ...
+    def fill(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray, importance: np.ndarray) -> None: ...
 
 
 class Engine(Attention, Protocol):
@@ -88,11 +91,8 @@ class GoldenAttention:
 
     def run(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
         jobs, job = self.jobs, self.pace.job(layer, q.shape[1])
-        new_q, *new = codes(jobs, layer, q=q, k=k, v=v)
-        where = slice(job.tokens - q.shape[1], job.tokens)
-        for cache, rows, lsb, midpoint in zip(self.caches[layer], new, (job.k_lsb, job.v_lsb), (False, True),
-                                              strict=True):
-            cache.put(where, rows, lsb, midpoint)
+        new_q, = codes(jobs, layer, q=q)
+        self._put(layer, slice(job.tokens - q.shape[1], job.tokens), k, v)
         keys, values = (cache.first(job.tokens) for cache in self.caches[layer])
         tally = self.tallies["steps" if job.generate else "prompt"]
         self.accelerator.watch = tally.watch if self.watch else None
@@ -102,6 +102,17 @@ class GoldenAttention:
         if self.spy is not None:
             self.spy(layer, job, new_q, keys, values, result)
         return by_head(result.out) * jobs.out_unit
+
+    def fill(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray, importance: np.ndarray) -> None:
+        self.pace.tokens = k.shape[1]
+        self._put(layer, slice(0, k.shape[1]), k, v)
+        self.accelerator.cascade.add(np.rint(importance.sum(axis=1) / TOKEN_SCORE_UNIT))
+
+    def _put(self, layer: int, where: slice, k: np.ndarray, v: np.ndarray) -> None:
+        s = self.jobs.settings
+        for cache, rows, lsb, midpoint in zip(self.caches[layer], codes(self.jobs, layer, k=k, v=v),
+                                              (s.k_bits[1], s.v_bits[1]), (False, True), strict=True):
+            cache.put(where, rows, lsb, midpoint)
 
 
 class FloatAttention:
@@ -117,7 +128,15 @@ class FloatAttention:
     def run(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
         job = self.pace.job(layer, q.shape[1])
         self.held += job.tokens * job.generate
+        self._put(layer, slice(job.tokens - q.shape[1], job.tokens), k, v)
         keys, values = self.caches[layer]
-        keys[:, :, job.tokens - q.shape[1]:job.tokens] = by_head(k)
-        values[:, :, job.tokens - q.shape[1]:job.tokens] = by_head(v)
         return by_head(self.engine.run(job, by_head(q).astype(np.float64), keys[:, :, :job.tokens], values[:, :, :job.tokens]))
+
+    def fill(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray, importance: np.ndarray) -> None:
+        self.pace.tokens = k.shape[1]
+        self._put(layer, slice(0, k.shape[1]), k, v)
+        self.engine.cascade.add(importance.sum(axis=1))
+
+    def _put(self, layer: int, where: slice, k: np.ndarray, v: np.ndarray) -> None:
+        for cache, rows in zip(self.caches[layer], (k, v), strict=True):
+            cache[:, :, where] = by_head(rows)

@@ -74,10 +74,14 @@ class DecoderBench:
             x = model.finish(layer, x, attention.run(layer, *model.project(layer, x, positions)))
         return model.logits(x[:, -1])
 
-    def losses(self, attention: Attention, steps: int | None = None) -> np.ndarray:
+    def begin(self, point: Point, attention: Attention) -> None:
+        """Gives the prompts to `attention`."""
+        self.logits(attention, self.windows[:, :self.prompt], 0)
+
+    def losses(self, point: Point, attention: Attention, steps: int | None = None) -> np.ndarray:
         """−ln p of the text's next token [windows, steps], for the first `steps` predictions after the prompt."""
         last = self.last if steps is None else self.prompt + steps
-        self.logits(attention, self.windows[:, :self.prompt], 0)
+        self.begin(point, attention)
         losses = []
         for at in range(self.prompt, last):
             logits = self.logits(attention, self.windows[:, at:at + 1], at)
@@ -99,7 +103,7 @@ class DecoderBench:
         """Accuracy and costs of a point, as they go to JSON: perplexity per token, −ln p by window; `held`: part of all
         tokens that a step finds in the cache, in the mean."""
         attention = self.attention(point)
-        result = self.accuracy(self.losses(self.scaled(point, attention)))
+        result = self.accuracy(self.losses(point, self.scaled(point, attention)))
         result["held"] = attention.held / (self.model.layers * sum(range(self.prompt + 1, self.last + 1)))
         return result | self.costs(attention.tallies) if attention.tallies else result
 

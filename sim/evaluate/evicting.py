@@ -18,6 +18,10 @@ from .attention import by_head, codes, empty_rows
 from .tally import Tally
 
 
+#: A K/V head, layer · kv_heads + head, and its rows q, k, v [sequences, rows, heads, D].
+Part = tuple[int, np.ndarray, np.ndarray, np.ndarray]
+
+
 class GoldenHead:
     """The accelerator's integers for one K/V head after the other; costs go to two tallies."""
 
@@ -86,42 +90,62 @@ class EvictingAttention:
         return self.head.tallies
 
     def run(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-        group = q.shape[2] // self.kv_heads
-        parts = [(layer * self.kv_heads + h, q[:, :, h * group:(h + 1) * group], k[:, :, h:h + 1], v[:, :, h:h + 1])
-                 for h in range(self.kv_heads)]
+        parts = self._parts(layer, q, k, v)
         outs = self._prompt(layer, parts) if len(self.slots) <= layer else self._step(layer, parts)
         return np.concatenate(outs, axis=2)
 
-    def _prompt(self, layer: int, parts: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    def _parts(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> list[Part]:
+        group = q.shape[2] // self.kv_heads
+        return [(layer * self.kv_heads + h, q[:, :, h * group:(h + 1) * group], k[:, :, h:h + 1], v[:, :, h:h + 1])
+                for h in range(self.kv_heads)]
+
+    def _prompt(self, layer: int, parts: list[Part]) -> list[np.ndarray]:
+        """A prompt computed here: its outputs; then its caches are cut."""
         sequences, n = parts[0][1].shape[:2]
-        slots = Slots(self.policy, self.policy.budgets(self.layers, n, self.cache)[layer])
         outs, importance, whole = [], [], []
         for at, q, k, v in parts:
             whole.append(self.head.empty(sequences, n))
             self.head.put(whole[-1], slice(0, n), at, k, v)
             out, given = self.head.run(self.head.jobs.head(at, n, generate=False), at, q, whole[-1], "prompt")
             outs.append(out)
-            importance.append(given if self.policy.queries is None else self._observed(at, q, whole[-1]))
-        kept = slots.fill(np.stack(importance, axis=1))
+            importance.append(given)
+        self._cut(layer, parts, whole, np.stack(importance, axis=1))
+        return outs
+
+    def fill(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray, importance: np.ndarray) -> None:
+        parts, whole = self._parts(layer, q, k, v), []
+        for at, _, of_k, of_v in parts:
+            whole.append(self.head.empty(len(k), k.shape[1]))
+            self.head.put(whole[-1], slice(0, k.shape[1]), at, of_k, of_v)
+        self._cut(layer, parts, whole, importance)
+
+    def _cut(self, layer: int, parts: list[Part], whole: list[tuple[Rows, Rows]], importance: np.ndarray) -> None:
+        """Moves the rows that stay of `whole` caches to smaller ones. `importance` [sequences, heads, n]: of all
+        queries; others are asked again where the policy wants them."""
+        sequences, _, n = importance.shape
+        if self.policy.queries is not None:
+            importance = np.stack([self._observed(at, q, cache, n) for (at, q, _, _), cache
+                                   in zip(parts, whole, strict=True)], axis=1)
+        slots = Slots(self.policy, self.policy.budgets(self.layers, n, self.cache)[layer])
+        kept = slots.fill(importance)
         size = slots.tokens + self.room if self.policy.steps == "grow" else slots.budget + 1
         for h, (at, *_) in enumerate(parts):
             self.caches[at] = self.head.empty(sequences, size)
             for old, new in zip(whole[h], self.caches[at], strict=True):
                 new.copy(old, kept[:, h])
         self.slots.append(slots)
-        return outs
 
-    def _observed(self, at: int, q: np.ndarray, cache: tuple[Rows, Rows]) -> np.ndarray:
-        """Importance [sequences, n] from the policy's last queries of a prompt of n, asked again one by one."""
-        n = q.shape[1]
+    def _observed(self, at: int, q: np.ndarray, cache: tuple[Rows, Rows], n: int) -> np.ndarray:
+        """Importance [sequences, n] from the policy's last queries of a prompt of n, asked again one by one; `q`: rows
+        of the last queries, at least so many."""
         total = np.zeros((len(q), n))
         for last in range(n - min(n, self.policy.queries or 0), n):
-            job = self.head.jobs.head(at, last + 1, generate=True)
-            _, given = self.head.run(job, at, q[:, last:last + 1], cache, "prompt")
+            job, row = self.head.jobs.head(at, last + 1, generate=True), q.shape[1] - n + last
+            _, given = self.head.run(job, at, q[:, row:row + 1], cache, "prompt")
             total[:, :last + 1] += given
         return total
 
-    def _step(self, layer: int, parts: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    def _step(self, layer: int, parts: list[Part]) -> list[np.ndarray]:
         slots = self.slots[layer]
         where = slots.take()
         outs, importance = [], []

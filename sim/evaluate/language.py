@@ -12,7 +12,7 @@ from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.eviction.jobs import HeadJobs
 from spatten_hw.sim.models.eviction.policy import EVICTIONS
 from spatten_hw.sim.models.llama.model import Llama
-from spatten_hw.sim.models.llama.quantisers import Factors, Peaks, channel_peaks
+from spatten_hw.sim.models.llama.quantisers import Factors, Prefill, prefill
 
 from .attention import Attention, Engine, Spy
 from .decoder import DecoderBench
@@ -31,6 +31,9 @@ class Scaled:
     def run(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
         return self.factors.multiplied(layer, self.inner.run(layer, *self.factors.divided(layer, q, k, v)))
 
+    def fill(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray, importance: np.ndarray) -> None:
+        self.inner.fill(layer, *self.factors.divided(layer, q, k, v), importance)
+
 
 def _held(point: Point) -> Point:
     """A point with the widths that are in memory: keys quantised before their rotation need all bits after it."""
@@ -41,18 +44,20 @@ def _held(point: Point) -> Point:
 
 @dataclass
 class LanguageBench(DecoderBench):
-    """Windows of text [windows, tokens + 1] for a Llama. `peaks`: of the prompts, found when it is made."""
+    """Windows of text [windows, tokens + 1] for a Llama. `prefilled`: the prompts, computed when it is made; a point
+    takes them, or computes its own (`prompt_here`)."""
 
     model: Llama
-    peaks: Peaks = field(init=False, repr=False)
+    prefilled: Prefill = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.peaks = channel_peaks(self.model, self.windows[:, :self.prompt])
+        queries = max(policy.queries or 0 for policy in EVICTIONS.values())
+        self.prefilled = prefill(self.model, self.windows[:, :self.prompt], queries)
         super().__post_init__()
 
     def factors(self, point: Point) -> Factors:
         """What rows are divided by under a point."""
-        return Factors.of(self.peaks, "channel" if point.k_scale == UNROTATED else point.k_scale, point.v_scale)
+        return Factors.of(self.prefilled.peaks, "channel" if point.k_scale == UNROTATED else point.k_scale, point.v_scale)
 
     def _quantised(self, point: Point) -> Llama:
         """The model with the peaks of a point, and a context as long as the windows."""
@@ -77,6 +82,14 @@ class LanguageBench(DecoderBench):
         if point.k_scale == UNROTATED and point.bits is not None:
             result = Unrotated(result, self.model, sum(point.bits))
         return result
+
+    def begin(self, point: Point, attention: Attention) -> None:
+        if point.prompt_here:
+            super().begin(point, attention)
+            return
+        p = self.prefilled
+        for layer in range(self.model.layers):
+            attention.fill(layer, p.q[:, layer], p.k[:, layer], p.v[:, layer], p.importance[:, layer])
 
     def costs(self, tallies: dict[str, Tally]) -> dict[str, object]:
         """Of generation alone: a prompt is paid once."""

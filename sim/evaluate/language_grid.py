@@ -35,10 +35,10 @@ def language_grid(quick: bool) -> list[Series]:
                 Series("evicted", (replace(BASE, evict="snapkv", cache=HALF // 4),))]
     dense = Point("smollm2", (12, 0), q_bits=12)
     six, four = (replace(BASE, bits=(b, 0)) for b in (6, 4))
-    exact = Point("smollm2", None)
     return [
         Series("policies", (DEFAULT, PAPER, replace(DEFAULT, lsb_margin=4.0), replace(DEFAULT, lsb_margin=2.0),
                             replace(DEFAULT, keep_mass=0.85))),
+        Series("prompts quantised too", tuple(replace(p, prompt_here=True) for p in (BASE, DEFAULT))),
         Series("static, by head", (dense, *(replace(dense, bits=(b, 0)) for b in (8, 6)))),
         Series("static, V in 4 bit, by channel", (BASE, six, four)),
         Series("K's scale", tuple(replace(p, k_scale=s) for p in (six, four) for s in ("pair", UNROTATED, "head"))),
@@ -46,7 +46,6 @@ def language_grid(quick: bool) -> list[Series]:
         Series("LSBs by key", (BY_KEY, replace(BY_KEY, lsb_margin=6.0))),
         Series("values", (replace(BASE, keep_values=0.2), replace(BASE, keep_values=0.2, give_back=True),
                           replace(BASE, keep_mass=0.95), replace(BASE, keep_mass=0.9, give_back=True))),
-        Series("evicted, float", tuple(replace(exact, evict=name, cache=HALF) for name in EVICTIONS)),
         Series("evicted", tuple(replace(BASE, evict=name, cache=HALF) for name in EVICTIONS)),
         Series("evicted and rules", tuple(replace(DEFAULT, evict=name, cache=n) for name in ("snapkv", "streaming")
                                           for n in (HALF, HALF // 2))),

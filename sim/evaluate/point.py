@@ -41,7 +41,8 @@ class Point:
     `pool_dropped`: pruned tokens stay in the sentence vector as they were (encoder). `lsb_margin` (nats, decoder),
     `keep_mass`, `give_back`: decision rules (`Rules`). For the language model: `v_bits`: V's, None: as K's; `k_scale`,
     `v_scale`: what has a scale together (`SCALES`; K also "unrotated": quantised by channel before its rotation, to
-    measure); `evict`: policy of eviction (`EVICTIONS`), `cache`: tokens that each K/V head keeps.
+    measure); `evict`: policy of eviction (`EVICTIONS`), `cache`: tokens that each K/V head keeps; `prompt_here`: the
+    prompt runs under the point too, not densely in float before it.
     """
 
     model: str
@@ -63,6 +64,7 @@ class Point:
     v_scale: str = "head"
     evict: str = ""
     cache: int = 0
+    prompt_here: bool = False
 
     @property
     def rules(self) -> Rules:
@@ -129,6 +131,8 @@ class Point:
             words.append(", ".join(scales) if self.k_scale != self.v_scale else f"by {self.k_scale}")
         if self.evict:
             words.append(f"{self.evict} {self.cache}")
+        if self.prompt_here:
+            words.append("the prompt too")
         if self.keep_tokens != (1.0, 1.0) and self.model != "encoder":
             words.append(f"newest {self.protect_last}")
         if self.pool_dropped:
@@ -170,7 +174,7 @@ class Point:
 
     def _check_language(self, config: SpAttenConfig) -> None:
         """Refuses what only the language model has where it is not, and what does not exist."""
-        mine = {"v_bits": None, "k_scale": "head", "v_scale": "head", "evict": "", "cache": 0}
+        mine = {"v_bits": None, "k_scale": "head", "v_scale": "head", "evict": "", "cache": 0, "prompt_here": False}
         for name, default in mine.items():
             if self.model != "smollm2" and getattr(self, name) != default:
                 raise PointError(f"{name} is given, but the {self.model} does not have it; leave it out")

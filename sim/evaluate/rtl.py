@@ -78,7 +78,7 @@ class SpotCheck:
                     jobs: DecoderJobs = jobs) -> None:
                 self.compare(_task(jobs, layer, job, q, k, v), result.one(0))
 
-            one.losses(GoldenAttention(jobs, 1, spy), STEPS)
+            one.losses(point, GoldenAttention(jobs, 1, spy), STEPS)
 
 
 def _task(jobs: DecoderJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows) -> LayerTask:

@@ -19,6 +19,12 @@ class Unrotated:
         self.tokens = [0] * model.layers
 
     def run(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return self.inner.run(layer, q, self._rounded(layer, k), v)
+
+    def fill(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray, importance: np.ndarray) -> None:
+        self.inner.fill(layer, q, self._rounded(layer, k), v, importance)
+
+    def _rounded(self, layer: int, k: np.ndarray) -> np.ndarray:
         positions = self.tokens[layer] + np.arange(k.shape[1])
         self.tokens[layer] += k.shape[1]
         plain = self.model.rotated(k, -positions)
@@ -26,4 +32,4 @@ class Unrotated:
             self.units.append(np.abs(plain).max(axis=1, keepdims=True) * HEADROOM["k"] / self.largest)
         unit = np.maximum(self.units[layer], 1e-9)
         rounded = np.clip(np.rint(plain / unit), -self.largest, self.largest) * unit
-        return self.inner.run(layer, q, self.model.rotated(rounded.astype(np.float32), positions), v)
+        return self.model.rotated(rounded.astype(np.float32), positions)

@@ -70,6 +70,14 @@ class BatchCascade:
             np.put_along_axis(kept, order[:, :count], True, axis=-1)
         return alive[kept].reshape(len(alive), count)
 
+    def add(self, token_sums: np.ndarray) -> None:
+        """Importance [sequences, n] of the first n tokens that was computed elsewhere."""
+        n = token_sums.shape[1]
+        total = self.token_scores[:, :n] + token_sums
+        if self.exact:
+            total = np.minimum(total, (1 << self.token_bits) - 1)
+        self.token_scores[:, :n] = total
+
     def finish(self, token_sums: np.ndarray, head_sums: np.ndarray) -> None:
         """After a layer: Σ P of the alive tokens, Σ |out| of the alive heads, [sequences, alive] each."""
         for totals, alive, sums, bits in ((self.token_scores, self.tokens_alive, token_sums, self.token_bits),

@@ -34,7 +34,7 @@ def bench():
 
 def test_float_without_pruning_is_the_model(bench):
     point = Point("decoder", None)
-    losses = bench.losses(FloatAttention(bench.jobs(point), WINDOWS))
+    losses = bench.losses(point, FloatAttention(bench.jobs(point), WINDOWS))
     dense = cross_entropy(bench.model.forward(bench.windows[:, :-1]), bench.windows[:, 1:])
     assert losses.shape == (WINDOWS, CONTEXT // 2)
     assert np.max(np.abs(losses - dense[:, CONTEXT // 2:])) < 1e-3
@@ -118,10 +118,10 @@ def test_spot_check_on_the_verilog(bench):
 def test_batches_do_not_mix(bench):
     """Every window alone gives what it gives in the batch."""
     jobs = bench.jobs(HARD)
-    together = bench.losses(GoldenAttention(jobs, WINDOWS))
+    together = bench.losses(HARD, GoldenAttention(jobs, WINDOWS))
     for i in range(WINDOWS):
         one = DecoderBench(bench.model, QUAD, bench.windows[i:i + 1])
-        assert np.allclose(one.losses(GoldenAttention(jobs, 1)), together[i], atol=1e-4)
+        assert np.allclose(one.losses(HARD, GoldenAttention(jobs, 1)), together[i], atol=1e-4)
 
 
 @pytest.mark.parametrize("point", [HARD, RULES], ids=["paper", "by-key"])
@@ -133,7 +133,7 @@ def test_is_generation(bench, point):
     logits += [session.step(i) for i in ids[bench.prompt:CONTEXT]]
     one = DecoderBench(bench.model, QUAD, bench.windows[:1])
     attention = GoldenAttention(one.jobs(point), 1)
-    losses = one.losses(attention)
+    losses = one.losses(point, attention)
     expected = cross_entropy(np.array(logits[1:]), np.array(ids[bench.prompt + 1:]))
     assert np.allclose(losses[0], expected, atol=1e-4)
     moved = (attention.tallies["prompt"] + attention.tallies["steps"]).bytes

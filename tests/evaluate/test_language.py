@@ -32,7 +32,7 @@ def bench():
 
 
 def losses(bench, point):
-    return bench.losses(bench.scaled(point, bench.attention(point)))
+    return bench.losses(point, bench.scaled(point, bench.attention(point)))
 
 
 def test_float_without_pruning_is_the_model(bench):
@@ -60,7 +60,16 @@ def test_is_a_session(bench, point):
         got += [session.step(int(token)) for token in window[PROMPT:-1]]
         # The prompt's last logits predict a token that the bench leaves to the prompt.
         expected = cross_entropy(np.stack(got[1:]), window[PROMPT + 1:])
-        assert np.allclose(losses(one, point)[0], expected, atol=0.02)
+        assert np.allclose(losses(one, replace(point, prompt_here=True))[0], expected, atol=0.02)
+
+
+def test_a_prompt_elsewhere_is_a_prompt_here_in_float(bench):
+    """Importance too: cascades and policies choose the same tokens."""
+    pruned = replace(EXACT, keep_tokens=(0.5, 0.5), front_tokens=0.0, protect_last=4)
+    evicted = [replace(EXACT, evict=name, cache=38) for name in EVICTIONS if name != "pyramidkv"]
+    for point in (EXACT, pruned, *evicted):
+        here = replace(point, prompt_here=True)
+        assert np.allclose(losses(bench, point), losses(bench, here), atol=1e-4), point.label
 
 
 def test_windows_do_not_mix(bench):

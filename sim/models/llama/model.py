@@ -139,12 +139,17 @@ class Llama:
 
 def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Dense causal attention of q [tokens, heads, dim] and k, v [tokens, kv_heads, dim] → [tokens, heads, dim]."""
-    group = q.shape[1] // k.shape[1]
-    q, k, v = (np.swapaxes(x, 0, 1) for x in (q, np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)))
+    values = np.repeat(np.swapaxes(v, 0, 1), q.shape[1] // v.shape[1], axis=0)
+    return np.swapaxes(causal_probabilities(q, k) @ values, 0, 1)
+
+
+def causal_probabilities(q: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Its probabilities [heads, tokens, tokens]."""
+    q, k = np.swapaxes(q, 0, 1), np.repeat(np.swapaxes(k, 0, 1), q.shape[1] // k.shape[1], axis=0)
     scores = q @ np.swapaxes(k, 1, 2) / np.float32(np.sqrt(q.shape[-1]))
-    scores = np.where(np.tri(scores.shape[-1], dtype=bool), scores, np.float32(-np.inf))
+    scores[:, ~np.tri(scores.shape[-1], dtype=bool)] = -np.inf
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.swapaxes(weights / weights.sum(axis=-1, keepdims=True) @ v, 0, 1)
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def random_llama(seed: int, layers: int = 2, heads: int = 4, kv_heads: int = 2, dim: int = 32, context: int = 64,

@@ -1,4 +1,4 @@
-"""Scales of K and V found on a prompt: one per head, per channel, or per pair of channels that are rotated together.
+"""Prompts in float32, and scales of K and V found on them: one per head, per channel, or per pair of channels that are rotated together.
 
 A scale per channel costs no hardware: K is divided by a factor for each channel and Q multiplied by it, V divided by
 one and outputs multiplied (KIVI, arXiv 2402.02750). A factor that both channels of a rotated pair share commutes with
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .model import HEADROOM, LEAST_FOLD, Llama
+from .model import HEADROOM, LEAST_FOLD, Llama, causal_probabilities
 
 #: Scales by name.
 SCALES = ("head", "channel", "pair")
@@ -29,13 +29,42 @@ class Peaks:
 
 def channel_peaks(model: Llama, prompts: np.ndarray) -> Peaks:
     """The peaks of prompts [sequences, tokens], each by itself, in float32."""
-    found: list[list[np.ndarray]] = [[], [], []]
-    for ids in prompts:
-        seen: list[tuple[np.ndarray, ...]] = []
-        model.hidden_rows(ids, seen)
-        for n, peaks in enumerate(found):
-            peaks.append(np.stack([np.abs(layer[n]).max(axis=0) for layer in seen]).astype(np.float64))
-    return Peaks(*(np.stack(peaks) for peaks in found))
+    return prefill(model, prompts, 0).peaks
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """Prompts computed densely in float32: `k`, `v` [sequences, layers, tokens, kv_heads, dim]; `q` of their last
+    queries [sequences, layers, queries, heads, dim]; `importance` [sequences, layers, kv_heads, tokens]: sums of the
+    probabilities of all queries and of the group's heads; `peaks`."""
+
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    importance: np.ndarray
+    peaks: Peaks
+
+
+def prefill(model: Llama, prompts: np.ndarray, queries: int) -> Prefill:
+    """Of prompts [sequences, tokens], with their last `queries`."""
+    sequences, tokens = prompts.shape
+    lead, group = (sequences, model.layers), model.heads // model.kv_heads
+    q = np.zeros((*lead, min(queries, tokens), model.heads, model.dim), np.float32)
+    k, v = (np.zeros((*lead, tokens, model.kv_heads, model.dim), np.float32) for _ in range(2))
+    importance = np.zeros((*lead, model.kv_heads, tokens))
+    peaks = [np.zeros((*lead, heads, model.dim)) for heads in (model.heads, model.kv_heads, model.kv_heads)]
+    for i, ids in enumerate(prompts):
+        x = model.embed(ids, np.arange(tokens))
+        for layer in range(model.layers):
+            rows = model.project(layer, x, np.arange(tokens))
+            probabilities = causal_probabilities(*rows[:2])
+            for peak, of in zip(peaks, rows, strict=True):
+                peak[i, layer] = np.abs(of).max(axis=0)
+            q[i, layer], k[i, layer], v[i, layer] = rows[0][tokens - q.shape[2]:], rows[1], rows[2]
+            importance[i, layer] = probabilities.sum(axis=1).reshape(model.kv_heads, group, tokens).sum(axis=1)
+            values = np.repeat(np.swapaxes(rows[2], 0, 1), group, axis=0)
+            x = model.finish(layer, x, np.swapaxes(probabilities @ values, 0, 1))
+    return Prefill(q, k, v, importance, Peaks(*peaks))
 
 
 def shared(peaks: np.ndarray, scale: str) -> np.ndarray:
