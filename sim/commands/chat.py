@@ -14,6 +14,7 @@ from spatten_hw.commands.arguments import count
 from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
+from spatten_hw.sim.commands.chat_session import check_eviction, session_of
 from spatten_hw.sim.commands.demo import make_engine
 from spatten_hw.sim.engine import ENGINES
 from spatten_hw.sim.status import Status
@@ -42,6 +43,7 @@ examples:
   spatten-hw chat --prompt "What is the capital of France? Answer in one sentence."
   spatten-hw chat --engine golden                                     a conversation, ended by an empty line
   spatten-hw chat --engine golden --policy paper --file question.txt --tokens 100 --html out.html
+  spatten-hw chat --engine golden --evict streaming --cache 256 --tokens 4000 --prompt "Tell me a story."
 """
 
 
@@ -56,6 +58,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--tokens", type=count, default=60, metavar="N", help="most tokens of an answer (default 60)")
     parser.add_argument("--engine", choices=ENGINES, default="rtl", help="what computes attention (default rtl)")
     parser.add_argument("--policy", default="default", metavar="NAME", help="widths and pruning, see below")
+    parser.add_argument("--evict", metavar="NAME", help="drop tokens for good by this policy of eviction, see below")
+    parser.add_argument("--cache", type=count, metavar="N", help="tokens that each K/V head keeps with --evict")
     parser.add_argument("--model", type=Path, metavar="FILE.gguf", help="another model")
     parser.add_argument("--plain", action="store_true", help="go on from the prompt, without the chat template")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T",
@@ -77,8 +81,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def format_help(self) -> str:
         from spatten_hw.sim.models.decoder.policies import POLICIES
 
-        told = "\n".join(f"  {name:10}{policy.doc}" for name, policy in POLICIES.items())
-        return super().format_help().rstrip() + f"\n{told}\n{EXAMPLES}"
+        from spatten_hw.sim.models.eviction.policy import EVICTIONS
+
+        told, evicted = ("\n".join(f"  {name:12}{policy.doc}" for name, policy in table.items())
+                         for table in (POLICIES, EVICTIONS))
+        return (super().format_help().rstrip() + f"\n{told}\n\npolicies of eviction (a job per K/V head):\n{evicted}\n"
+                f"{EXAMPLES}")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.policy not in POLICIES:
         raise UserError(f"--policy {args.policy}: there is no such policy; there are {', '.join(POLICIES)}")
+    check_eviction(args)
     from spatten_hw.sim.models.decoder.sampling import Sampler
 
     sampler = Sampler(args.temperature, args.top_k, args.seed)
@@ -100,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
         from spatten_hw.sim.models.llama.gguf_file import load
 
         loaded = load(args.model)
-        loaded.model.context = min(loaded.model.context, config.max_tokens)
+        if args.evict is None:
+            loaded.model.context = min(loaded.model.context, config.max_tokens)
         # What cannot be is refused before anything is built.
         _prompt(loaded, [("user", question or "a")], args, config)
         with make_engine(args.engine, config, status) as engine:
@@ -127,12 +137,12 @@ def _prompt(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
     """Ids of the conversation. Raises `UserError` if they and the answer do not fit model or build."""
     from spatten_hw.sim.models.decoder.jobs import check_build
     from spatten_hw.sim.models.decoder.policies import POLICIES
-    from spatten_hw.sim.models.decoder.sampling import check_request
 
     ids = loaded.tokenizer.encode(turns[-1][1]) if args.plain else loaded.tokenizer.chat(turns)
-    settings = POLICIES[args.policy].settings
-    check_request(loaded.model, settings, len(ids), args.tokens)
-    check_build(loaded.model, config, settings, len(ids))
+    session = session_of(loaded.model, args, config, None)
+    session.check(len(ids), args.tokens)
+    if args.evict is None:
+        check_build(loaded.model, config, POLICIES[args.policy].settings, len(ids))
     return ids
 
 
@@ -141,19 +151,16 @@ def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
     """Answers the last turn, printing token by token."""
     import numpy as np
 
-    from spatten_hw.sim.models.decoder.attention import FloatAttention, integer_attention
     from spatten_hw.sim.models.decoder.policies import POLICIES
     from spatten_hw.sim.models.decoder.report import Report
     from spatten_hw.sim.models.decoder.sampling import generate
-    from spatten_hw.sim.models.decoder.session import Session
 
     policy, tokenizer = POLICIES[args.policy], loaded.tokenizer
     ids = _prompt(loaded, turns, args, config)
     status.show(f"prompt of {len(ids)} tokens")
     start = time.monotonic()
     loaded.model.calibrate(np.array(ids), policy.fold)
-    attention = FloatAttention() if engine is None else integer_attention(engine)
-    session = Session(loaded.model, config, policy.settings, attention)
+    session = session_of(loaded.model, args, config, engine)
     generated: list[int] = []
     text, shown = "", 0
     for token in generate(session, ids, args.tokens, sampler):
@@ -172,7 +179,7 @@ def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
     print(text[shown:], flush=True)
     return Report(config, args.engine, policy.settings, tokenizer.pieces(ids), tokenizer.pieces(generated),
                   session.traces, list(getattr(engine, "mismatches", [])), getattr(engine, "compared", 0),
-                  time.monotonic() - start, "token")
+                  time.monotonic() - start, "token", "layer" if args.evict is None else "K/V head")
 
 
 def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, engine: Any, sampler: Sampler,

@@ -122,8 +122,8 @@ def run(args: argparse.Namespace) -> int:
     from spatten_hw.sim.models.decoder import report as decoder_report
     from spatten_hw.sim.models.decoder.attention import FloatAttention, integer_attention
     from spatten_hw.sim.models.decoder.jobs import check_build
-    from spatten_hw.sim.models.decoder.sampling import Sampler, check_request, generate
-    from spatten_hw.sim.models.decoder.session import Session
+    from spatten_hw.sim.models.decoder.sampling import Sampler, generate
+    from spatten_hw.sim.models.decoder.session import Session, check_request
     from spatten_hw.sim.models.gpt import vocabulary
     from spatten_hw.sim.models.gpt.model import load_gpt
 

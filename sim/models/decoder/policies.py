@@ -18,6 +18,10 @@ class Policy:
     settings: DecoderSettings
     fold: bool
 
+    @property
+    def prunes_tokens(self) -> bool:
+        return getattr(self.settings.schedule, "keep_tokens", None) is not None
+
 
 #: Name → policy. Protected in all that prune: the first 4 tokens, which others attend to a lot (StreamingLLM, arXiv
 #: 2309.17453), and the newest 32.

@@ -19,7 +19,7 @@ from spatten_hw.sim.models.engines import compared_lines
 @dataclass
 class Report:
     """A finished generation, by tokens: `text` was generated after `prompt`; `unit`: a token in words; `traces`: every
-    job in order."""
+    job in order, each of a `part` of the model."""
 
     config: SpAttenConfig
     engine: str
@@ -31,6 +31,7 @@ class Report:
     compared: int
     seconds: float
     unit: str = "character"
+    part: str = "layer"
 
     @property
     def bit_exact(self) -> bool | None:
@@ -54,8 +55,8 @@ def render(r: Report) -> str:
     lines = [f"{len(r.prompt)} {r.unit}s of prompt, {len(r.text)} generated, engine {r.engine}, "
              f"'{r.config.name}' ({r.config.hash:08x}), {r.seconds:.1f} s"]
     lines.append(f"last step, of {last[0].tokens} tokens and {len(last[0].result.heads_alive)} heads: "
-                 + "; ".join(_survivors(last)))
-    parts = {"prompt": r.traces[:layers], "steps": r.traces[layers:]}
+                 + "; ".join(_survivors(last, r.part)))
+    parts = {"prompt": [t for t in r.traces if not t.step], "steps": [t for t in r.traces if t.step]}
     for name, traces in parts.items():
         moved = r.bytes_of(traces)
         if not traces or moved is None:
@@ -70,14 +71,14 @@ def render(r: Report) -> str:
     return "\n".join(lines)
 
 
-def _survivors(traces: list[Trace]) -> Iterator[str]:
-    """Who took part, by layers; neighbouring layers with the same numbers together."""
+def _survivors(traces: list[Trace], part: str) -> Iterator[str]:
+    """Who took part, by parts of the model; neighbouring ones with the same numbers together."""
     def counts(t: Trace) -> tuple[int, int]:
         return int(t.result.tokens_alive.sum()), int(t.result.heads_alive.sum())
 
     for (tokens, heads), alike in groupby(traces, key=counts):
         first, *others = [t.layer for t in alike]
-        layers = f"layers {first} to {others[-1]}" if others else f"layer {first}"
+        layers = f"{part}s {first} to {others[-1]}" if others else f"{part} {first}"
         yield f"{layers}: {tokens} tokens, {heads} heads"
 
 

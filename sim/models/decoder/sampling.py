@@ -8,9 +8,7 @@ import numpy as np
 
 from spatten_hw.errors import UserError
 
-from .model import DecoderModel
-from .session import Session, check_counts, check_length
-from .settings import DecoderSettings
+from .session import Session
 
 
 class Sampler:
@@ -34,19 +32,9 @@ class Sampler:
         return int(self.rng.choice(order, p=np.exp(scaled) / np.exp(scaled).sum()))
 
 
-def check_request(model: DecoderModel, settings: DecoderSettings, prompt: int, count: int) -> None:
-    """Refuses what cannot be generated: `count` tokens after a prompt of `prompt` tokens."""
-    if count < 1:
-        raise UserError(f"{count} tokens are to be generated: must be at least 1")
-    if not prompt:
-        raise UserError(f"the prompt is empty: give at least one {model.unit}")
-    check_length(model, prompt, count)
-    check_counts(settings, model, prompt + count)
-
-
 def generate(session: Session, prompt: tuple[int, ...], count: int, sampler: Sampler) -> Iterator[int]:
     """`count` tokens after `prompt`, each as soon as it is known. What cannot be done is refused before the first."""
-    check_request(session.model, session.settings, len(prompt), count)
+    session.check(len(prompt), count)
     logits = session.prompt(prompt)
     for i in range(count):
         token = sampler(logits)

@@ -56,6 +56,10 @@ class Session:
         self._prepare(len(ids))
         return self._run(np.array(ids))
 
+    def check(self, prompt: int, count: int) -> None:
+        """Refuses what cannot be generated: `count` tokens after a prompt of `prompt` tokens."""
+        check_request(self.model, self.settings, prompt, count)
+
     def _prepare(self, prompt: int) -> None:
         """Makes jobs and cache, for a prompt of so many tokens."""
         self.jobs = DecoderJobs(self.model, self.config, self.settings, prompt)
@@ -134,3 +138,13 @@ def check_counts(settings: DecoderSettings, model: DecoderModel, tokens: int) ->
                     raise UserError(f"{name} = {count}: prompt and generated text have {tokens} tokens together: keep "
                                     "fewer, or leave it out to keep all")
     schedule.counts(model.layers, tokens, model.kv_heads, settings.protected)
+
+
+def check_request(model: DecoderModel, settings: DecoderSettings, prompt: int, count: int) -> None:
+    """Refuses what cannot be generated: `count` tokens after a prompt of `prompt` tokens."""
+    if count < 1:
+        raise UserError(f"{count} tokens are to be generated: must be at least 1")
+    if not prompt:
+        raise UserError(f"the prompt is empty: give at least one {model.unit}")
+    check_length(model, prompt, count)
+    check_counts(settings, model, prompt + count)

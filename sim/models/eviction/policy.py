@@ -39,16 +39,21 @@ class Eviction:
     newest: float = 1
     pyramid: float = 0.0
 
+    @property
+    def by_age(self) -> bool:
+        """No query decides anything."""
+        return self.queries == 0
+
     def protected_newest(self, cache: int) -> int:
         """Newest tokens that are never dropped from `cache` tokens; all but the first ones where age alone decides."""
-        if self.queries == 0:
+        if self.by_age:
             return cache - self.first
         return max(1, round(self.newest * cache)) if self.newest < 1 else round(self.newest)
 
     def check(self, name: str, cache: int) -> None:
         """Refuses a cache that holds nothing beside what is protected."""
-        least = self.first + (1 if self.queries == 0 else self.protected_newest(cache))
-        if cache < least + (self.queries != 0):
+        least = self.first + (1 if self.by_age else self.protected_newest(cache))
+        if cache < least + (not self.by_age):
             raise UserError(f"cache = {cache}: '{name}' protects {least} tokens; give it more")
 
     def budgets(self, layers: int, prompt: int, cache: int) -> list[int]:
@@ -79,7 +84,7 @@ class Eviction:
         if self.shared:
             score = np.broadcast_to(score.mean(axis=-2, keepdims=True), score.shape)
         safe = (positions < self.first) | (positions >= now - newest)
-        if self.queries == 0:
+        if self.by_age:
             score = positions.astype(np.float64)
         order = np.lexsort((np.broadcast_to(np.arange(count), score.shape), -score, ~safe), axis=-1)
         return np.sort(order[..., :min(cache, count)], axis=-1)

@@ -16,7 +16,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.host.builder import dense_rows_bytes
 from spatten_hw.sim.models.decoder.attention import Attention, PassResult
 from spatten_hw.sim.models.decoder.cache import KvCache, Rows
-from spatten_hw.sim.models.decoder.session import Session
+from spatten_hw.sim.models.decoder.session import Session, check_request
 from spatten_hw.sim.models.decoder.settings import DecoderSettings
 from spatten_hw.sim.models.llama.model import Llama
 
@@ -40,19 +40,25 @@ class EvictingSession(Session):
         self.slots: list[Slots] = []
         self.moved: dict[int, tuple[Rows, ...]] = {}
 
-    def _prepare(self, prompt: int) -> None:
-        budgets = self.policy.budgets(self.model.layers, prompt, self.budget)
-        slots = max(prompt, max(budgets) + (self.room if self.policy.steps == "grow" else 1))
+    def check(self, prompt: int, count: int) -> None:
+        """A cache of fixed size has room for ever where positions are counted within it (`Sinks`)."""
+        check_request(self.model, self.settings, prompt, 1 if self.policy.by_age else count)
+        slots = self._slots(prompt)
         if slots > self.config.max_tokens:
             raise UserError(f"the cache needs {slots} slots, '{self.config.name}' has max_tokens = "
                             f"{self.config.max_tokens}: keep or generate fewer tokens")
-        self.jobs = HeadJobs(self.model, self.config, self.settings, prompt, slots)
+
+    def _slots(self, prompt: int) -> int:
+        budgets = self.policy.budgets(self.model.layers, prompt, self.budget)
+        return max(prompt, max(budgets) + (self.room if self.policy.steps == "grow" else 1))
+
+    def _prepare(self, prompt: int) -> None:
+        self.jobs = HeadJobs(self.model, self.config, self.settings, prompt, self._slots(prompt))
         self.cache = KvCache(self.jobs)
-        self.sinks = Sinks(self.policy, self.cache, self.model, self.budget)
+        self.sinks = Sinks(self.policy, self.cache, self.model)
 
     def _check_room(self) -> None:
-        """A cache of fixed size has room for ever where positions are counted within it (`Sinks`)."""
-        if not self.sinks:
+        if not self.policy.by_age:
             super()._check_room()
 
     def _attend(self, layer: int, first: int, new: dict[str, np.ndarray]) -> np.ndarray:

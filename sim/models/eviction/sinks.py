@@ -18,25 +18,22 @@ from .policy import Eviction
 
 
 class Sinks:
-    """The first tokens of the caches of a policy by age alone; false under other policies, which have none."""
+    """The first tokens of the caches of a policy by age alone; under other policies nothing is turned."""
 
-    def __init__(self, policy: Eviction, cache: KvCache, model: Llama, budget: int):
-        self.first = policy.first if policy.queries == 0 else 0
-        self.cache, self.model, self.budget = cache, model, budget
+    def __init__(self, policy: Eviction, cache: KvCache, model: Llama):
+        self.first = policy.first if policy.by_age else 0
+        self.cache, self.model = cache, model
         self.keys: dict[int, np.ndarray] = {}
-
-    def __bool__(self) -> bool:
-        return self.first > 0
 
     def remember(self, at: int) -> None:
         """The prompt has filled the cache of K/V head `at`: slot n has token n, for the first ones."""
-        if self:
+        if self.first:
             self.keys[at] = self.cache.real["k"][at, :, :self.first].copy()
 
     def turned(self, at: int, positions: np.ndarray, seen: int) -> tuple[Rows, ...]:
         """What to write so that the first tokens are just before the window; `positions` [slots], `seen` tokens."""
         ahead = seen - len(positions)
-        if not self or ahead <= 0 or at not in self.keys:
+        if ahead <= 0 or at not in self.keys:
             return ()
         cache, jobs = self.cache, self.cache.jobs
         keys = self.keys[at]
