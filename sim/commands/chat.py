@@ -80,7 +80,6 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def format_help(self) -> str:
         from spatten_hw.sim.models.decoder.policies import POLICIES
-
         from spatten_hw.sim.models.eviction.policy import EVICTIONS
 
         told, evicted = ("\n".join(f"  {name:12}{policy.doc}" for name, policy in table.items())

@@ -52,6 +52,7 @@ examples:
   spatten-hw evaluate --model encoder --quick
   spatten-hw evaluate --model decoder --points mine.toml --rtl-check 1
   spatten-hw evaluate --model smollm2 -o build/smollm2   the language model, an hour on two cores; may be stopped
+  spatten-hw evaluate --model smollm2 --tasks -o build/tasks
 """
 
 #: Preset of the language model, whose D is 64.
@@ -67,13 +68,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help="both (default): encoder and decoder")
     grid = parser.add_mutually_exclusive_group()
     grid.add_argument("--points", type=Path, metavar="FILE.toml", help="points of your own instead of the default grid")
+    parser.add_argument("--tasks", action="store_true",
+                        help="smollm2: tasks of long context (needle, key-value, variables) instead of perplexity")
     grid.add_argument("--quick", action="store_true", help="a small grid and less text, for a look")
     parser.add_argument("--text", type=Path, metavar="FILE",
                         help="your text: a sentence per line for the encoder, prose for the decoder")
     parser.add_argument("--sentences", type=count, metavar="N",
                         help="sentences of the encoder (default 200; quick 60)")
     parser.add_argument("--windows", type=count, metavar="N",
-                        help="windows of the decoder, 128 predictions each (default 40; quick 8), or of smollm2 (20; quick 4)")
+                        help="windows of the decoder, 128 predictions each (default 40; quick 8), or of smollm2 (20; "
+                             "quick 4)")
     parser.add_argument("--context", type=count, metavar="N",
                         help="tokens of a window of smollm2 (default 1024; quick 256)")
     parser.add_argument("--steps", type=count, metavar="N",
@@ -104,14 +108,20 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and batches differ."""
     if args.model == "smollm2":
         args.default_preset = LANGUAGE_PRESET
-    elif args.context or args.steps:
-        raise UserError("--context and --steps are of --model smollm2; leave them out")
+    elif args.context or args.steps or args.tasks:
+        raise UserError("--context, --steps and --tasks are of --model smollm2; leave them out")
+    if args.tasks and (args.steps or args.windows or args.text or args.rtl_check):
+        raise UserError("--tasks has texts, answers and depths of its own: leave --text, --windows, --steps and "
+                        "--rtl-check out")
     config = config_from_args(args)
     from spatten_hw.sim.evaluate.grid import default_grid, own_grid
     from spatten_hw.sim.evaluate.point import MODELS, read_points
 
     models = MODELS[:2] if args.model == "both" else (args.model,)
-    if args.points is None:
+    if args.tasks and args.points is None:
+        from spatten_hw.sim.evaluate.language_grid import task_grid
+        grids = {"smollm2": task_grid()}
+    elif args.points is None:
         grids = {model: default_grid(model, args.quick) for model in models}
     else:
         points = [p for p in read_points(args.points) if p.model in models]
@@ -150,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
 def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Namespace, status: Status) -> Summary:
     """One model's grid, measured or taken from what an earlier run has left in the folder."""
     from spatten_hw.sim.evaluate.grid import unique
-    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench, language_bench
+    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench, language_bench, tasks_bench
     from spatten_hw.sim.evaluate.point import Point
     from spatten_hw.sim.evaluate.runner import run_points
     from spatten_hw.sim.evaluate.store import Store
@@ -160,6 +170,9 @@ def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Na
     bench: EncoderBench | DecoderBench  # LanguageBench is one
     if model == "encoder":
         bench, about = encoder_bench(config, args.text, args.sentences or (60 if args.quick else 200))
+    elif args.tasks:
+        status.show("smollm2: reading model, writing tasks")
+        bench, about = tasks_bench(config, args.context or (512 if args.quick else 1024), 1 if args.quick else 2)
     elif model == "smollm2":
         status.show("smollm2: reading model and text, scales of every window")
         windows, context, steps = (4, 256, 32) if args.quick else (20, 1024, 128)

@@ -25,9 +25,9 @@ Spy = Callable[[int, LayerJob, np.ndarray, Rows, Rows, BatchResult], None]
 
 
 class Attention(Protocol):
-    """Attention with a KV cache. `run` takes a layer's new rows q, k, v, the first time those of the prompt, then of one
-    token, and returns outputs of q's shape. `fill` takes a prompt that was computed elsewhere: rows k, v, its last rows
-    q, and the importance [sequences, kv_heads, tokens] of its tokens. The layers come in order."""
+    """Attention with a KV cache. `run` takes a layer's new rows q, k, v, the first time those of the prompt, then of
+    one token, and returns outputs of q's shape. `fill` takes a prompt that was computed elsewhere: rows k, v, its last
+    rows q, and the importance [sequences, kv_heads, tokens] of its tokens. The layers come in order."""
 
     def run(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray: ...
     def fill(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray, importance: np.ndarray) -> None: ...
@@ -130,7 +130,8 @@ class FloatAttention:
         self.held += job.tokens * job.generate
         self._put(layer, slice(job.tokens - q.shape[1], job.tokens), k, v)
         keys, values = self.caches[layer]
-        return by_head(self.engine.run(job, by_head(q).astype(np.float64), keys[:, :, :job.tokens], values[:, :, :job.tokens]))
+        keys, values = keys[:, :, :job.tokens], values[:, :, :job.tokens]
+        return by_head(self.engine.run(job, by_head(q).astype(np.float64), keys, values))
 
     def fill(self, layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray, importance: np.ndarray) -> None:
         self.pace.tokens = k.shape[1]

@@ -80,16 +80,21 @@ class DecoderBench:
 
     def losses(self, point: Point, attention: Attention, steps: int | None = None) -> np.ndarray:
         """−ln p of the text's next token [windows, steps], for the first `steps` predictions after the prompt."""
+        return self.predictions(point, attention, steps)[0]
+
+    def predictions(self, point: Point, attention: Attention, steps: int | None = None
+                    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and whether it was the likeliest one, bool."""
         last = self.last if steps is None else self.prompt + steps
         self.begin(point, attention)
-        losses = []
+        losses, right = [], []
         for at in range(self.prompt, last):
             logits = self.logits(attention, self.windows[:, at:at + 1], at)
             losses.append(cross_entropy(logits, self.windows[:, at + 1]))
-        return np.stack(losses, axis=1)
+            right.append(logits.argmax(axis=-1) == self.windows[:, at + 1])
+        return np.stack(losses, axis=1), np.stack(right, axis=1)
 
-    @staticmethod
-    def accuracy(losses: np.ndarray) -> dict[str, object]:
+    def accuracy(self, losses: np.ndarray, right: np.ndarray) -> dict[str, object]:
         """Of −ln p [windows, steps]: perplexity, and the means by window, for the spread of differences."""
         return {"predictions": losses.size, "cross_entropy": float(losses.mean()),
                 "perplexity": float(np.exp(losses.mean())),
@@ -103,7 +108,7 @@ class DecoderBench:
         """Accuracy and costs of a point, as they go to JSON: perplexity per token, −ln p by window; `held`: part of all
         tokens that a step finds in the cache, in the mean."""
         attention = self.attention(point)
-        result = self.accuracy(self.losses(point, self.scaled(point, attention)))
+        result = self.accuracy(*self.predictions(point, self.scaled(point, attention)))
         result["held"] = attention.held / (self.model.layers * sum(range(self.prompt + 1, self.last + 1)))
         return result | self.costs(attention.tallies) if attention.tallies else result
 

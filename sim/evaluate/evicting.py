@@ -17,7 +17,8 @@ from spatten_hw.sim.models.eviction.slots import Slots
 from .attention import by_head, codes, empty_rows
 from .tally import Tally
 
-
+#: Places of new rows: tokens, or a slot for each sequence [sequences].
+Where = slice | np.ndarray
 #: A K/V head, layer · kv_heads + head, and its rows q, k, v [sequences, rows, heads, D].
 Part = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 
@@ -33,8 +34,8 @@ class GoldenHead:
         """Room for K and V of a head."""
         return empty_rows(self.jobs, sequences, tokens)
 
-    def put(self, cache: tuple[Rows, Rows], where: slice | np.ndarray, layer: int, k: np.ndarray, v: np.ndarray) -> None:
-        """Writes real rows [sequences, n, 1, D] to tokens `where`, a slice, or a slot for each sequence [sequences]."""
+    def put(self, cache: tuple[Rows, Rows], where: Where, layer: int, k: np.ndarray, v: np.ndarray) -> None:
+        """Writes real rows [sequences, n, 1, D] to their places."""
         s = self.jobs.settings
         new = codes(self.jobs, layer, k=k, v=v)
         for rows, x, lsb, midpoint in zip(cache, new, (s.k_bits[1], s.v_bits[1]), (False, True), strict=True):
@@ -62,7 +63,7 @@ class FloatHead:
         x = [np.zeros((sequences, 1, tokens, self.jobs.model.dim)) for _ in range(2)]
         return Rows(x[0], x[0]), Rows(x[1], x[1])
 
-    def put(self, cache: tuple[Rows, Rows], where: slice | np.ndarray, layer: int, k: np.ndarray, v: np.ndarray) -> None:
+    def put(self, cache: tuple[Rows, Rows], where: Where, layer: int, k: np.ndarray, v: np.ndarray) -> None:
         for rows, x in zip(cache, (k, v), strict=True):
             rows.put(where, by_head(x), 0, False)
 

@@ -10,11 +10,14 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.sim.models.llama.gguf_file import Loaded, load
 from spatten_hw.user_text import read_text
 
 from .decoder import DecoderBench, windows_of
 from .encoder import EncoderBench
 from .language import LanguageBench
+from .task_bench import DEPTHS, TaskBench, task_bench
+from .tasks import TASKS
 from .text import documentation, lines_of, sentences
 
 
@@ -60,19 +63,35 @@ def decoder_bench(config: SpAttenConfig, text: Path | None, count: int, weights:
     return bench, about
 
 
-def language_bench(config: SpAttenConfig, text: Path | None, windows: int, context: int, steps: int
-                   ) -> tuple[LanguageBench, dict[str, object]]:
-    """The language model on windows of `context` tokens of Python's documentation (or of a file), predicted in the last
-    `steps` of them, and what is to be said about it."""
-    from spatten_hw.sim.models.llama.gguf_file import load
+def tasks_bench(config: SpAttenConfig, context: int, each: int) -> tuple[TaskBench, dict[str, object]]:
+    """The language model on tasks of `context` tokens in Python's documentation, `each` at every depth."""
+    loaded = _language_model(config, context)
+    haystack = np.array(loaded.tokenizer.encode(documentation()))
+    bench = task_bench(loaded.model, config, loaded.tokenizer, haystack, context, each)
+    about: dict[str, object] = {
+        "model": loaded.name, "tasks": list(TASKS), "depths": list(DEPTHS), "each": each,
+        "windows": len(bench.windows), "context": context,
+        "data": data_hash([bench.windows, loaded.model.weights["token_embd.weight"][:64]], b"tasks")}
+    return bench, about
 
-    if steps >= context:
-        raise UserError(f"--steps {steps}: a window has {context} tokens (--context), the first of which are the prompt")
+
+def _language_model(config: SpAttenConfig, context: int) -> Loaded:
+    """The language model, its context what build and model have. Refuses a longer one."""
     loaded = load()
     loaded.model.context = min(loaded.model.context, config.max_tokens)
     if context > loaded.model.context:
         raise UserError(f"--context {context}: model and build '{config.name}' have {loaded.model.context} tokens at "
                         "most (--set max_tokens=…)")
+    return loaded
+
+
+def language_bench(config: SpAttenConfig, text: Path | None, windows: int, context: int, steps: int
+                   ) -> tuple[LanguageBench, dict[str, object]]:
+    """The language model on windows of `context` tokens of Python's documentation (or of a file), predicted in the last
+    `steps` of them, and what is to be said about it."""
+    if steps >= context:
+        raise UserError(f"--steps {steps}: a window has {context} tokens (--context), the first of which are a prompt")
+    loaded = _language_model(config, context)
     ids = np.array(loaded.tokenizer.encode(documentation() if text is None else read_text(text)))
     bench = LanguageBench(loaded.model, config, windows_of(ids, context + 1, windows), context - steps)
     about: dict[str, object] = {

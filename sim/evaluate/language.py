@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.eviction.jobs import HeadJobs
 from spatten_hw.sim.models.eviction.policy import EVICTIONS
@@ -57,7 +56,8 @@ class LanguageBench(DecoderBench):
 
     def factors(self, point: Point) -> Factors:
         """What rows are divided by under a point."""
-        return Factors.of(self.prefilled.peaks, "channel" if point.k_scale == UNROTATED else point.k_scale, point.v_scale)
+        k_scale = "channel" if point.k_scale == UNROTATED else point.k_scale
+        return Factors.of(self.prefilled.peaks, k_scale, point.v_scale)
 
     def _quantised(self, point: Point) -> Llama:
         """The model with the peaks of a point, and a context as long as the windows."""

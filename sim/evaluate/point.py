@@ -89,8 +89,8 @@ class Point:
     def decoder_settings(self) -> DecoderSettings:
         """For a decoder's jobs; a point in float64 gets some widths, which mean nothing there."""
         bits = (8, 0) if self.bits is None else self.bits
-        return DecoderSettings(self.q_bits or sum(bits), bits, self.v_bits or bits, self.threshold, self.schedule, PROTECT_FIRST[self.model],
-                               self.protect_last, self.rules)
+        return DecoderSettings(self.q_bits or sum(bits), bits, self.v_bits or bits, self.threshold, self.schedule,
+                               PROTECT_FIRST[self.model], self.protect_last, self.rules)
 
     @property
     def prunes(self) -> bool:

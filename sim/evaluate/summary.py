@@ -34,7 +34,9 @@ class Summary:
         for point, result in self.of.items():
             if self.model != "encoder" and exact is not None:
                 result["loss"] = result["perplexity"] / exact["perplexity"] - 1
-                if "by_window" in result:
+                if "exact" in result:
+                    result["loss"] = exact["exact"] - result["exact"]
+                elif "by_window" in result:
                     result["loss_interval"] = interval(result["by_window"], exact["by_window"])
             elif point.bits is None:
                 result["loss"] = 0.0
@@ -76,7 +78,8 @@ class Summary:
                 point = self.best(cost, limit)
                 if point is not None:
                     marks.setdefault(point, []).append(f"{cost} ≤ {limit:.0%}")
-        rows = [["", "loss", "95 %" if self._spread else "", self._measure_name, "bytes", "fewer", "computation", "LSBs", "best"]]
+        rows = [["", "loss", "95 %" if self._spread else "", self._measure_name, "bytes", "fewer", "computation",
+                 "LSBs", "best"]]
         for p in dict.fromkeys([*self.front("bytes"), *marks]):
             r = self.of[p]
             rows.append([p.label, f"{r['loss']:.2%}", self._interval(r), self._measure(r), f"{r['byte_ratio']:.1%}",
@@ -104,7 +107,9 @@ class Summary:
 
     @property
     def _measure_name(self) -> str:
-        return "cosine" if self.model == "encoder" else "perplexity"
+        return "cosine" if self.model == "encoder" else "exact" if "exact" in self.results[0] else "perplexity"
 
     def _measure(self, r: dict) -> str:
+        if "exact" in r:
+            return f"{r['exact']:.1%} ({', '.join(f'{name} {part:.0%}' for name, part in r['by_task'].items())})"
         return f"{r['cosine_mean']:.4f}" if self.model == "encoder" else f"{r['perplexity']:.4f}"

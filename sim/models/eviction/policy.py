@@ -21,9 +21,10 @@ Steps = Literal["grow", "sum", "last", "oldest"]
 
 @dataclass(frozen=True)
 class Eviction:
-    """`queries`: how many of the prompt's last queries count; None: all, 0: none (age alone decides). `mean`: importance
-    is divided by the number of queries that saw the key. `pool`: importance is averaged over so many neighbouring keys
-    (odd), those that are protected as the newest left out. `shared`: one choice for all K/V heads of a layer.
+    """`queries`: how many of the prompt's last queries count; None: all, 0: none (age alone decides). `mean`:
+    importance is divided by the number of queries that saw the key. `pool`: importance is averaged over so many
+    neighbouring keys (odd), those that are protected as the newest left out. `shared`: one choice for all K/V heads of
+    a layer.
     `first`: tokens from the start that are never dropped; `newest`: from the end, as a part of the cache (below 1) or a
     number. `pyramid`: above 1: budgets fall from the first layer to the last, whose part above the newest is 1/pyramid
     of the mean; 0: all layers have the same.
@@ -91,7 +92,7 @@ class Eviction:
 
 
 def pooled(score: np.ndarray, width: int, count: int) -> np.ndarray:
-    """The first `count` of scores [..., n] averaged over `width` neighbours, zeros beyond the ends; the rest as it is."""
+    """The first `count` of scores [..., n] averaged over `width` neighbours, zeros beyond the ends; then the rest."""
     if count <= 0:
         return score
     half = width // 2

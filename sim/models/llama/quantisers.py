@@ -1,4 +1,5 @@
-"""Prompts in float32, and scales of K and V found on them: one per head, per channel, or per pair of channels that are rotated together.
+"""Prompts in float32, and scales of K and V found on them: one per head, per channel, or per pair of channels that are
+rotated together.
 
 A scale per channel costs no hardware: K is divided by a factor for each channel and Q multiplied by it, V divided by
 one and outputs multiplied (KIVI, arXiv 2402.02750). A factor that both channels of a rotated pair share commutes with
