@@ -7,6 +7,7 @@ job per layer and token. Importance accumulates; every step restarts from all to
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,12 @@ class DecoderBench:
     def last(self) -> int:
         """Tokens of a window that are fed."""
         return self.windows.shape[1] - 1
+
+    def part(self, window: int) -> DecoderBench:
+        """The bench of one window."""
+        one = copy.copy(self)
+        one.windows = self.windows[window:window + 1]
+        return one
 
     def jobs(self, point: Point) -> DecoderJobs:
         """The jobs of a session under a point."""

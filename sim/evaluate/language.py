@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 
@@ -53,6 +54,11 @@ class LanguageBench(DecoderBench):
         queries = max(policy.queries or 0 for policy in EVICTIONS.values())
         self.prefilled = prefill(self.model, self.windows[:, :self.prompt], queries)
         super().__post_init__()
+
+    def part(self, window: int) -> LanguageBench:
+        one = cast(LanguageBench, super().part(window))
+        one.prefilled = self.prefilled.part(window)
+        return one
 
     def factors(self, point: Point) -> Factors:
         """What rows are divided by under a point."""

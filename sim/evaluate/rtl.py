@@ -18,7 +18,6 @@ from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.engines import HardwareEngine, Outcome
 from spatten_hw.sim.models.pruned import LayerTask, PrunedEncoder
 
-from .attention import GoldenAttention
 from .decoder import DecoderBench
 from .encoder import BatchEngine, EncoderBench
 from .point import Point
@@ -71,14 +70,17 @@ class SpotCheck:
         total = len(bench.windows)
         for i in range(min(count, total)):
             at = i * total // min(count, total)
-            one = DecoderBench(bench.model, bench.config, bench.windows[at:at + 1])
+            one = bench.part(at)
             jobs = one.jobs(point)
 
             def spy(layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows, result: BatchResult,
                     jobs: DecoderJobs = jobs) -> None:
                 self.compare(_task(jobs, layer, job, q, k, v), result.one(0))
 
-            one.losses(point, GoldenAttention(jobs, 1, spy), STEPS)
+            one.losses(point, one.scaled(point, one.attention(point, spy)), STEPS)
+
+    #: The language model is a decoder too; its prompts run under a point that says so (`prompt_here`).
+    smollm2 = decoder
 
 
 def _task(jobs: DecoderJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, v: Rows) -> LayerTask:

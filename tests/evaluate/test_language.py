@@ -9,6 +9,7 @@ import pytest
 
 from spatten_hw.sim.evaluate.language import LanguageBench
 from spatten_hw.sim.evaluate.point import UNROTATED, Point
+from spatten_hw.sim.evaluate.rtl import STEPS, SpotCheck
 from spatten_hw.sim.golden import batch
 from spatten_hw.sim.models.decoder.attention import integer_attention
 from spatten_hw.sim.models.decoder.session import Session
@@ -70,6 +71,14 @@ def test_a_prompt_elsewhere_is_a_prompt_here_in_float(bench):
     for point in (EXACT, pruned, *evicted):
         here = replace(point, prompt_here=True)
         assert np.allclose(losses(bench, point), losses(bench, here), atol=1e-4), point.label
+
+
+def test_spot_check_agrees(bench):
+    """Steps on a prompt computed elsewhere, and a prompt here."""
+    for point, layers in ((RULES, STEPS), (replace(RULES, prompt_here=True), 1 + STEPS)):
+        check = SpotCheck(GoldenEngine(QUAD))
+        check.smollm2(bench, point, 2)
+        assert check.layers == 2 * 2 * layers and check.mismatches == []
 
 
 def test_windows_do_not_mix(bench):

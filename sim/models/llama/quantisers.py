@@ -45,6 +45,12 @@ class Prefill:
     importance: np.ndarray
     peaks: Peaks
 
+    def part(self, sequence: int) -> Prefill:
+        """The prompt of one sequence."""
+        one = slice(sequence, sequence + 1)
+        return Prefill(self.q[one], self.k[one], self.v[one], self.importance[one],
+                       Peaks(self.peaks.q[one], self.peaks.k[one], self.peaks.v[one]))
+
 
 def prefill(model: Llama, prompts: np.ndarray, queries: int) -> Prefill:
     """Of prompts [sequences, tokens], with their last `queries`."""
