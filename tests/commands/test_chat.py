@@ -7,6 +7,7 @@ import pytest
 from spatten_hw import cli
 from spatten_hw.sim.commands import chat
 from spatten_hw.sim.models.decoder.policies import POLICIES
+from spatten_hw.sim.models.eviction.policy import EVICTIONS
 
 from ..models.llama.tiny import tiny_model, write_gguf
 
@@ -39,6 +40,25 @@ def test_an_answer_and_its_statistics(run, policy, tmp_path):
     assert PROMPT in data["prompt"] and page.read_text().startswith("<!DOCTYPE html>")
     pruned = {len(job["alive"]) < job["tokens"] for job in data["layers"] if job["step"] and job["layer"]}
     assert pruned == {policy == "paper"}
+
+
+@pytest.mark.parametrize("name", EVICTIONS)
+def test_an_answer_from_a_small_cache(run, name, tmp_path):
+    """40 tokens of each K/V head stay; what was dropped is not in the record of the last step."""
+    out, page = tmp_path / "out.json", tmp_path / "out.html"
+    code, text, _ = run("--tokens", 6, "--evict", name, "--cache", 40, "--json", out, "--html", page)
+    data = json.loads(out.read_text())
+    assert code == 0 and "K/V heads 0 to " in text and page.read_text().startswith("<!DOCTYPE html>")
+    last = [job for job in data["layers"] if job["step"] == 5]
+    grows = EVICTIONS[name].steps == "grow"
+    alive = [len(job["alive"]) for job in last]
+    assert sum(alive) == 4 * (45 if grows else 41) and (name == "pyramidkv") == (len(set(alive)) > 1)
+    assert all(job["tokens"] - 1 in job["alive"] for job in last)
+
+
+def test_streaming_goes_on_beyond_the_context(run):
+    code, text, _ = run("--tokens", 120, "--evict", "streaming", "--cache", 24, "--plain", prompt="the ant " * 48)
+    assert code == 0 and "120 generated" in text and "K/V heads 0 to 3: 25 tokens" in text
 
 
 def test_float_and_golden_say_the_same(run):
@@ -105,6 +125,12 @@ def test_a_conversation(run, monkeypatch):
     (["--file", "none.txt"], "none.txt: No such file or directory"),
     ([], "nothing is asked: give --prompt TEXT or --file FILE"),
     (["--prompt", "a", "--set", "max_heads=2", "--set", "max_group=1"], "needs max_heads"),
+    (["--prompt", "a", "--evict", "lru", "--cache", "9"], "there is no such policy; there are streaming, snapkv"),
+    (["--prompt", "a", "--evict", "h2o"], "--evict h2o: needs --cache N"),
+    (["--prompt", "a", "--cache", "9"], "--cache is given, but no --evict"),
+    (["--prompt", "a", "--evict", "snapkv", "--cache", "20"], "cache = 20: 'snapkv' protects 32 tokens"),
+    (["--prompt", "a", "--evict", "h2o", "--cache", "600"], "the cache needs 601 slots, 'small' has max_tokens = 512"),
+    (["--prompt", "a", "--evict", "h2o", "--cache", "60", "--policy", "paper"], "drops tokens by a rule of its own"),
     (["--prompt", "a", "--temperature", "-1"], "temperature = -1.0: must be a number from 0"),
 ])
 def test_bad_input(arguments, message, model, capsys, monkeypatch):

@@ -6,7 +6,6 @@ host, with the job of the first step; from then on memory stays as it is, except
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -76,10 +75,10 @@ class EvictingSession(Session):
             job = self.jobs.head(at, n, generate=False)
             result = self._compute(at, job, written, new["q"], q, f"prompt, K/V head {at}")
             outs.append(result.out)
-            observed = self.policy.queries
-            importance.append(result.token_importance if observed is None
-                              else sum(self._observed(at, new["q"], q, observed), np.zeros(n)))
-            self._tell(at, n, np.arange(n), result)
+            if self.policy.queries is not None:
+                result = self._observed(at, new["q"], q, result, self.policy.queries)
+            importance.append(result.token_importance)
+            self._tell(at, n, np.arange(n), result, q.shape[0] * n)
         slots = Slots(self.policy, self.policy.budgets(self.model.layers, n, self.budget)[layer])
         kept = slots.fill(np.stack(importance)[None])[0]
         for (at, _), positions in zip(parts, kept, strict=True):
@@ -88,16 +87,23 @@ class EvictingSession(Session):
         self.slots.append(slots)
         return outs
 
-    def _observed(self, at: int, real_q: np.ndarray, q: np.ndarray, count: int) -> Iterator[np.ndarray]:
-        """The importance [n] that each of the prompt's last `count` queries gives, asked again one by one."""
+    def _observed(self, at: int, real_q: np.ndarray, q: np.ndarray, prompt: PassResult, count: int) -> PassResult:
+        """The prompt's result with the importance that its last `count` queries give, asked again one by one, and with
+        what that costs."""
         n = q.shape[1]
+        total = replace(prompt, token_importance=np.zeros(n))
         for last in range(n - min(n, count), n):
             one = slice(last, last + 1)
             row = Rows(self.jobs.q, 0, q[:, one], self.settings.q_bits)
             result = self._compute(at, self.jobs.head(at, last + 1, generate=True), (row,), real_q[:, one], q[:, one],
                                    f"prompt, K/V head {at}, query {last}")
-            self._tell(at, last + 1, np.arange(last + 1), result)
-            yield np.pad(result.token_importance, (0, n - last - 1))
+            total = replace(
+                total, token_importance=total.token_importance + np.pad(result.token_importance, (0, n - last - 1)),
+                queries=total.queries + result.queries, refetched=total.refetched + result.refetched,
+                cycles=None if total.cycles is None else total.cycles + (result.cycles or 0),
+                bytes=None if total.bytes is None else {name: moved + (result.bytes or {})[name]
+                                                        for name, moved in total.bytes.items()})
+        return total
 
     def _compact(self, at: int, positions: np.ndarray) -> None:
         """Moves the rows of `positions` to the first slots of K/V head `at`."""
@@ -122,14 +128,14 @@ class EvictingSession(Session):
                                    f"token {self.steps}, K/V head {at}")
             outs.append(result.out)
             importance.append(result.token_importance)
-            self._tell(at, slots.seen, slots.positions[0, h], result)
+            self._tell(at, slots.seen, slots.positions[0, h], result, q.shape[0])
         slots.settle(np.stack(importance)[None])
         return outs
 
-    def _tell(self, at: int, tokens: int, positions: np.ndarray, result: PassResult) -> None:
-        """The trace of a job over slots that hold `positions`, by position."""
+    def _tell(self, at: int, tokens: int, positions: np.ndarray, result: PassResult, queries: int) -> None:
+        """The trace of a job of `queries` rows over slots that hold `positions`, by position."""
         alive, given = np.zeros(tokens, dtype=bool), np.zeros(tokens)
         alive[positions], given[positions] = True, result.token_importance[:len(positions)]
         self._trace(at, tokens, replace(result, tokens_alive=alive, token_importance=given),
-                    dense_rows_bytes(result.queries, tokens, self.model.dim))
+                    dense_rows_bytes(queries, tokens, self.model.dim))
 
