@@ -8,9 +8,13 @@ one workload file can express it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from spatten_hw.config import OUT_BITS, SpAttenConfig
+from spatten_hw.host.folds import Folds
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import MIN_MAGNITUDE, scales_of
 from spatten_hw.host.results import LayerStats
@@ -40,6 +44,7 @@ class GoldenLayers:
         self.out_unit = 0.0
         self.value_peak = 0.0
         self.scales: list[dict[str, np.ndarray]] = []
+        self.folds: list[Folds] = []
         self.fixed = False
         self.clipped = False
         self.words: np.ndarray | None = None
@@ -53,7 +58,7 @@ class GoldenLayers:
         if not new and self.fixed and not self.clipped:
             return False
         self.fixed, self.clipped = not new, False
-        self.scales = []
+        self.scales, self.folds = [], []
         if new:
             self.out_unit = 0.0
         else:
@@ -86,26 +91,49 @@ class GoldenLayers:
         options = outline(self.sizes, task.tokens, task.generate, self.options).options
         self.bits = {"q": options.q_bits, "k": sum(options.k_bits), "v": sum(options.v_bits)}
         rows = {"q": [0] if task.generate else self.alive, "k": self.alive, "v": self.alive}
-        real = {"q": task.q, "k": task.k, "v": task.v}
         peak = float(np.max(np.abs(task.v[:, self.alive])))
         self.value_peak = max(self.value_peak, peak)
         if not self.out_unit:
             self._rescale(self.options.value_peak or peak * PEAK_MARGIN)
-        if len(self.scales) == task.layer:
-            self.scales.append({n: self._scale(n, x[:, rows[n]]) for n, x in real.items()})
+        codes, clipped, folds = self._quantised(task, rows)
+        if clipped and folds is not None:
+            # A channel's peak over few tokens is soon surpassed: the layer is quantised anew, with this token.
+            self.scales[task.layer:], later = [], self.scales[task.layer + 1:]
+            self.folds[task.layer:], later_folds = [], self.folds[task.layer + 1:]
+            codes, clipped, folds = self._quantised(task, rows)
+            self.scales += later
+            self.folds += later_folds
         scales = self.scales[task.layer]
-        codes, clipped = {}, 0
-        for name, x in real.items():
-            limit = (1 << (self.bits[name] - 1)) - 1
-            wanted = np.rint(x / scales[name][:, None, None])
-            clipped += int((np.abs(wanted[:, rows[name]]) > limit).sum())
-            codes[name] = np.clip(wanted, -limit, limit).astype(np.int64)
         self.clipped |= clipped > 0
         p = self._pass(task, options, codes, scales)
         result = self.accelerator.run(p.job, p.q, p.k, p.v, descriptor=p.descriptor,
                                       scores_in=self.words if p.job.load_scores else None)
         self.alive = np.flatnonzero(result.tokens_alive)
-        return self._outcome(task, result, codes, scales, clipped)
+        outcome = self._outcome(task, result, codes, scales, clipped)
+        return outcome if folds is None else replace(outcome, out=folds.multiplied(outcome.out))
+
+    def _quantised(self, task: LayerTask, rows: dict[str, Any]) -> tuple[dict[str, np.ndarray], int, Folds | None]:
+        """Integers of a layer by its scales, which are chosen if it has none; how many are clipped; its factors."""
+        folds = self._folds_of(task)
+        real = dict(zip("qkv", (task.q, task.k, task.v) if folds is None else folds.divided(task.q, task.k, task.v),
+                        strict=True))
+        if len(self.scales) == task.layer:
+            self.scales.append({n: self._scale(n, x[:, rows[n]]) for n, x in real.items()})
+        codes, clipped = {}, 0
+        for name, x in real.items():
+            limit = (1 << (self.bits[name] - 1)) - 1
+            wanted = np.rint(x / self.scales[task.layer][name][:, None, None])
+            clipped += int((np.abs(wanted[:, rows[name]]) > limit).sum())
+            codes[name] = np.clip(wanted, -limit, limit).astype(np.int64)
+        return codes, clipped, folds
+
+    def _folds_of(self, task: LayerTask) -> Folds | None:
+        """The factors of a layer, as old as its scales; None: scales are per head."""
+        if self.options.scales == "head":
+            return None
+        if len(self.folds) == task.layer:
+            self.folds.append(Folds.of(task.k[:, self.alive], task.v[:, self.alive]))
+        return self.folds[task.layer]
 
     def _scale(self, name: str, x: np.ndarray) -> np.ndarray:
         """The scale of every head of `x` [heads, rows, D]."""

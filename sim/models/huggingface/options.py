@@ -13,6 +13,8 @@ from spatten_hw.host.workload.read_options import parse_options
 from spatten_hw.host.workload.schedule import LayerCounts, Schedule
 
 ENGINES = ("golden", "float")
+#: What has a scale of its own.
+SCALES = ("head", "channel")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class AttentionOptions:
     key in steps of generation alone). `schedule`: what to keep of tokens, K/V heads and values (None: all).
     `value_peak`: the largest magnitude that an element of V or of an output is expected to have, which sets the unit
     of outputs (golden); None takes it from V of a sequence's first layer with room to spare. `record`: keep what
-    passes, for `SpAttenAttention.dump`.
+    passes, for `SpAttenAttention.dump`. `scales`: K and V have one per "head" or, with factors folded into Q and the
+    outputs (`host/folds.py`), one per "channel"; the latter has no workload files, whose outputs would be folded.
     """
 
     engine: str = "golden"
@@ -39,10 +42,16 @@ class AttentionOptions:
     value_peak: float | None = None
     record: bool = False
     rules: Rules = PAPER
+    scales: str = "head"
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise UserError(f"engine is {self.engine!r}: use one of {', '.join(ENGINES)}")
+        if self.scales not in SCALES:
+            raise UserError(f"scales is {self.scales!r}: use one of {', '.join(SCALES)}")
+        if self.scales == "channel" and self.record:
+            raise UserError("scales by channel cannot be recorded: their outputs are not those of a workload file; "
+                            "leave record or scales out")
         if self.schedule is not None and not isinstance(self.schedule, Schedule):
             raise UserError(f"schedule is a {type(self.schedule).__name__}: use a Schedule of spatten_hw.host, or None")
         if self.value_peak is not None and not 1e-30 < self.value_peak < 1e30:

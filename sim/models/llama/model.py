@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from spatten_hw.host.folds import factors_of
 from spatten_hw.sim.models.decoder.model import OPERANDS
 
 #: Later rows may be this many times larger than the largest of the text that a model was calibrated on.
 HEADROOM = {"q": 1.5, "k": 1.25, "v": 1.25}
-#: The smallest fold, as part of the largest of its head: a channel that the text left at 0 may be used later.
-LEAST_FOLD = 1 / 64
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,7 @@ class Llama:
         q, k, v = (np.stack([np.abs(layer[n]).max(axis=0) for layer in seen]).astype(np.float64) for n in range(3))
         self.folds = None
         if fold:
-            self.folds = {name: np.maximum(x / x.max(axis=-1, keepdims=True), LEAST_FOLD)
-                          for name, x in (("k", k), ("v", v))}
+            self.folds = {"k": factors_of(k), "v": factors_of(v)}
             q = q * np.repeat(self.folds["k"], self.heads // self.kv_heads, axis=1)
             k, v = k / self.folds["k"], v / self.folds["v"]
         self.peaks = {name: x.max(axis=-1) * HEADROOM[name] for name, x in (("q", q), ("k", k), ("v", v))}

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .model import HEADROOM, LEAST_FOLD, Llama, causal_probabilities
+from spatten_hw.host.folds import factors_of
+
+from .model import HEADROOM, Llama, causal_probabilities
 
 #: Scales by name.
 SCALES = ("head", "channel", "pair")
@@ -81,7 +83,7 @@ def shared(peaks: np.ndarray, scale: str) -> np.ndarray:
     if scale == "pair":
         pairs = peaks.reshape(*peaks.shape[:-1], -1, 2).max(axis=-1)
         peaks = np.repeat(pairs, 2, axis=-1)
-    return np.maximum(peaks, peaks.max(axis=-1, keepdims=True) * LEAST_FOLD)
+    return factors_of(peaks) * peaks.max(axis=-1, keepdims=True)
 
 
 @dataclass(frozen=True)

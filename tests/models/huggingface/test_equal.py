@@ -38,6 +38,15 @@ def test_float_is_eager_and_golden_is_close(name: str, kind: str) -> None:
     assert golden.report.forward_passes == 1 and len(golden.report.entries) == 2 * 3
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_scales_by_channel_are_close_too(name: str) -> None:
+    assert differences(name, "left", SpAttenAttention(scales="channel"))[1] <= GOLDEN
+    few = {"k_bits": 6, "v_bits": 6}
+    head, channel = (differences(name, "none", SpAttenAttention(scales=scales, **few))[1]
+                     for scales in ("head", "channel"))
+    assert channel < 1.1 * head
+
+
 @pytest.mark.parametrize("name,changes", [
     ("gpt2", {"scale_attn_weights": False}), ("gpt2", {"scale_attn_by_inverse_layer_idx": True}),
     ("mistral", {"sliding_window": 12}), ("albert", {"embedding_size": 32}), *((name, {}) for name in (
@@ -49,15 +58,16 @@ def test_other_scales_and_types(name: str, changes: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
-@pytest.mark.parametrize("engine,bound", [("float", FLOAT), ("golden", GOLDEN)])
+@pytest.mark.parametrize("engine,bound,scales", [("float", FLOAT, "head"), ("golden", GOLDEN, "head"),
+                                                 ("golden", GOLDEN, "channel")])
 @pytest.mark.parametrize("cache", ["dynamic", "static"])
-def test_generation_with_a_cache(name: str, engine: str, bound: float, cache: str) -> None:
+def test_generation_with_a_cache(name: str, engine: str, bound: float, scales: str, cache: str) -> None:
     of = config(name)
     ids, mask = tokens(2, 7), padding("left", 7)
     settings = {"attention_mask": mask, "max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False,
                 "return_dict_in_generate": True, "output_logits": True,
                 "cache_implementation": None if cache == "dynamic" else cache}
-    with torch.no_grad(), SpAttenAttention(engine=engine) as attention:
+    with torch.no_grad(), SpAttenAttention(engine=engine, scales=scales) as attention:
         want = model(of, "eager").generate(ids, **settings)
         got = model(of, "spatten").generate(ids, **settings)
     assert torch.equal(want.sequences, got.sequences)
