@@ -36,14 +36,13 @@ def language_grid(quick: bool) -> list[Series]:
     dense = Point("smollm2", (12, 0), q_bits=12)
     six, four = (replace(BASE, bits=(b, 0)) for b in (6, 4))
     return [
-        Series("static, V in 4 bit, by channel", (BASE, six, four)),
+        Series("policies", (BASE, DEFAULT, *(replace(DEFAULT, keep_mass=m) for m in (0.95, 0.98)), PAPER)),
+        Series("static, by head", (replace(dense, bits=(8, 0)), dense)),
         Series("LSBs by key", (BY_KEY, replace(BY_KEY, lsb_margin=6.0))),
-        Series("policies", (DEFAULT, PAPER, *(replace(DEFAULT, keep_mass=m) for m in (0.95, 0.98)),
-                            replace(DEFAULT, keep_mass=0.95, lsb_margin=2.0))),
-        Series("static, by head", (dense, replace(dense, bits=(8, 0)))),
         Series("evicted", tuple(replace(BASE, evict=name, cache=HALF) for name in EVICTIONS)),
         Series("values", (replace(BASE, keep_mass=0.9, give_back=True), replace(BASE, keep_values=0.2),
                           replace(BASE, keep_values=0.2, give_back=True))),
+        Series("static, V in 4 bit, by channel", (BASE, six, four)),
         Series("LSBs by row", tuple(replace(BASE, bits=(4, 4), threshold=t) for t in (0.1, 0.3))),
         Series("K's scale", (replace(six, k_scale="head"), replace(six, k_scale=UNROTATED),
                              replace(four, k_scale=UNROTATED))),
