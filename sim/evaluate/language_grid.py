@@ -17,7 +17,7 @@ BASE = Point("smollm2", (8, 0), q_bits=12, v_bits=(4, 0), k_scale="channel", v_s
 #: The same with the LSBs of K in a plane of their own, of which every row takes those of the keys near its maximum.
 BY_KEY = replace(BASE, bits=(4, 4), threshold=1.0, lsb_margin=3.0)
 #: The policy that `spatten-hw chat` has by default.
-DEFAULT = replace(BY_KEY, keep_mass=0.9, give_back=True)
+DEFAULT = replace(BY_KEY, keep_mass=0.95, give_back=True)
 #: The paper's rules, as `--policy paper`.
 PAPER = Point("smollm2", (4, 4), q_bits=8, v_bits=(8, 0), threshold=0.1, keep_tokens=(0.7, 0.7), keep_values=0.3,
               protect_last=32)
@@ -36,18 +36,18 @@ def language_grid(quick: bool) -> list[Series]:
     dense = Point("smollm2", (12, 0), q_bits=12)
     six, four = (replace(BASE, bits=(b, 0)) for b in (6, 4))
     return [
-        Series("policies", (BASE, DEFAULT, *(replace(DEFAULT, keep_mass=m) for m in (0.95, 0.98)), PAPER)),
+        Series("policies", (BASE, DEFAULT, *(replace(DEFAULT, keep_mass=m) for m in (0.9, 0.98)), PAPER)),
         Series("static, by head", (replace(dense, bits=(8, 0)), dense)),
+        Series("evicted and rules", tuple(replace(DEFAULT, evict="snapkv", cache=n) for n in (HALF, HALF // 2))),
         Series("LSBs by key", (BY_KEY, replace(BY_KEY, lsb_margin=6.0))),
-        Series("evicted", tuple(replace(BASE, evict=name, cache=HALF) for name in EVICTIONS)),
         Series("values", (replace(BASE, keep_mass=0.9, give_back=True), replace(BASE, keep_values=0.2),
                           replace(BASE, keep_values=0.2, give_back=True))),
         Series("static, V in 4 bit, by channel", (BASE, six, four)),
         Series("LSBs by row", tuple(replace(BASE, bits=(4, 4), threshold=t) for t in (0.1, 0.3))),
         Series("K's scale", (replace(six, k_scale="head"), replace(six, k_scale=UNROTATED),
                              replace(four, k_scale=UNROTATED))),
-        Series("evicted and rules", tuple(replace(DEFAULT, evict="snapkv", cache=n) for n in (HALF, HALF // 2))),
         Series("prompts quantised too", tuple(replace(p, prompt_here=True) for p in (BASE, DEFAULT))),
+        Series("evicted", tuple(replace(BASE, evict=name, cache=HALF) for name in EVICTIONS)),
     ]
 
 

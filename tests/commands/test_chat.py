@@ -22,9 +22,10 @@ def model(tmp_path_factory):
 @pytest.fixture
 def run(capsys, model):
     def call(*args, engine="golden", prompt=PROMPT, preset="small"):
+        rules = [] if "static" in args else ["--set", "decision_rules=1"]     # the other policies need them
         asked = [] if prompt is None else ["--prompt", prompt]
-        code = cli.main(["chat", "--model", str(model), "--engine", engine, "--preset", preset, *asked,
-                         *map(str, args)])
+        code = cli.main(["chat", "--model", str(model), "--engine", engine, "--preset", preset, *rules,
+                         *asked, *map(str, args)])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
     return call
@@ -33,7 +34,7 @@ def run(capsys, model):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_an_answer_and_its_statistics(run, policy, tmp_path):
     out, page = tmp_path / "out.json", tmp_path / "out.html"
-    code, text, _ = run("--tokens", 6, "--policy", policy, "--set", "decision_rules=1", "--json", out, "--html", page)
+    code, text, _ = run("--tokens", 6, "--policy", policy, "--json", out, "--html", page)
     data = json.loads(out.read_text())
     assert code == 0 and "tokens of prompt, " in text and "steps: DRAM bytes" in text
     assert data["engine"] == "golden" and data["settings"]["k_bits"] == list(POLICIES[policy].settings.k_bits)
@@ -57,7 +58,8 @@ def test_an_answer_from_a_small_cache(run, name, tmp_path):
 
 
 def test_streaming_goes_on_beyond_the_context(run):
-    code, text, _ = run("--tokens", 120, "--evict", "streaming", "--cache", 24, "--plain", prompt="the ant " * 48)
+    code, text, _ = run("--tokens", 120, "--evict", "streaming", "--cache", 24, "--plain", "--policy", "static",
+                        prompt="the ant " * 48)
     assert code == 0 and "120 generated" in text and "K/V heads 0 to 3: 25 tokens" in text
 
 
@@ -70,7 +72,7 @@ def test_float_and_golden_say_the_same(run):
 
 @pytest.mark.slow
 def test_the_hardware_answers(run):
-    code, text, _ = run("--tokens", 3, "--plain", engine="rtl")
+    code, text, _ = run("--tokens", 3, "--plain", "--policy", "static", engine="rtl")
     assert code == 0 and "RTL equals the golden model bit for bit" in text
     assert "attention of a step: " in text and "at 1000 MHz" in text and "8 bytes per cycle" in text
 
@@ -119,7 +121,7 @@ def test_a_conversation(run, monkeypatch):
 
 @pytest.mark.parametrize("arguments,message", [
     (["--prompt", "  "], "the prompt is empty: give at least one word"),
-    (["--prompt", "a", "--policy", "none"], "there is no such policy; there are default, dense, values, by-key, paper"),
+    (["--prompt", "a", "--policy", "none"], "there is no such policy; there are default, static, dense, values, paper"),
     (["--prompt", "a" * 600], "more than the model's context of 512"),
     (["--prompt", "a", "--model", "none.gguf"], "none.gguf: there is no such model file"),
     (["--file", "none.txt"], "none.txt: No such file or directory"),
