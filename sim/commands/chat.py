@@ -43,7 +43,7 @@ examples:
   spatten-hw chat --prompt "What is the capital of France? Answer in one sentence."
   spatten-hw chat --engine golden                                     a conversation, ended by an empty line
   spatten-hw chat --engine golden --policy paper --file question.txt --tokens 100 --html out.html
-  spatten-hw chat --engine golden --evict streaming --cache 256 --tokens 4000 --prompt "Tell me a story."
+  spatten-hw chat --engine golden --evict streaming --cache 256 --tokens 1000 --prompt "Tell me a story."
 """
 
 
@@ -178,7 +178,9 @@ def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
     print(text[shown:], flush=True)
     return Report(config, args.engine, policy.settings, tokenizer.pieces(ids), tokenizer.pieces(generated),
                   session.traces, list(getattr(engine, "mismatches", [])), getattr(engine, "compared", 0),
-                  time.monotonic() - start, "token", "layer" if args.evict is None else "K/V head")
+                  time.monotonic() - start, "token",
+                  *(("layer", None) if args.evict is None
+                    else ("K/V head", {"policy": args.evict, "cache": args.cache})))
 
 
 def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, engine: Any, sampler: Sampler,
@@ -215,10 +217,10 @@ def _told(report: Report, mhz: int) -> str:
     text = render(report)
     steps = [t.result.cycles for t in report.traces if t.step and t.result.cycles is not None]
     if steps:
-        layers = max(t.layer for t in report.traces) + 1
-        cycles = sum(steps) / (len(steps) / layers)
+        parts = max(t.layer for t in report.traces) + 1
+        cycles = sum(steps) / (len(steps) / parts)
         c = report.config
-        text += (f"\nattention of a step: {cycles:,.0f} cycles over {layers} layers; at {mhz} MHz "
+        text += (f"\nattention of a step: {cycles:,.0f} cycles over {parts} {report.part}s; at {mhz} MHz "
                  f"{mhz * 1e6 / cycles:,.0f} tokens/s for attention alone, with memory that gives "
                  f"{c.channels * c.beat_bytes} bytes per cycle")
     return text

@@ -25,7 +25,8 @@ Encoder: the sentence encoder all-MiniLM-L6-v2 on sentences of Python's document
 ranking of all pairs of sentences (1 − Spearman). Decoder: the project's GPT (`make gpt` trains it) on text it has never
 seen; loss is the rise of perplexity over float. smollm2: SmolLM2-135M-Instruct (`make chat` fetches it) on windows of
 Python's documentation; loss as the GPT's, savings are those of generation, with the intervals of a bootstrap over the
-windows. Every point runs in the hardware's integers, many sequences at once.
+windows; with --tasks loss is the part of the answers that float gets right and the point does not. Every point runs in
+the hardware's integers, many sequences at once.
 
 A grid of your own is a TOML file of tables [[point]]; fields and defaults:
   model = "encoder" | "decoder" | "smollm2"   the first two if missing
@@ -120,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     models = MODELS[:2] if args.model == "both" else (args.model,)
     if args.tasks and args.points is None:
         from spatten_hw.sim.evaluate.language_grid import task_grid
-        grids = {"smollm2": task_grid()}
+        grids = {"smollm2": task_grid(_task_context(args))}
     elif args.points is None:
         grids = {model: default_grid(model, args.quick) for model in models}
     else:
@@ -157,6 +158,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(s.rtl is not None and s.rtl["mismatches"] for s in summaries) else 0
 
 
+def _task_context(args: argparse.Namespace) -> int:
+    return args.context or (512 if args.quick else 1024)
+
+
 def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Namespace, status: Status) -> Summary:
     """One model's grid, measured or taken from what an earlier run has left in the folder."""
     from spatten_hw.sim.evaluate.grid import unique
@@ -172,7 +177,7 @@ def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Na
         bench, about = encoder_bench(config, args.text, args.sentences or (60 if args.quick else 200))
     elif args.tasks:
         status.show("smollm2: reading model, writing tasks")
-        bench, about = tasks_bench(config, args.context or (512 if args.quick else 1024), 1 if args.quick else 2)
+        bench, about = tasks_bench(config, _task_context(args), 1 if args.quick else 2)
     elif model == "smollm2":
         status.show("smollm2: reading model and text, scales of every window")
         windows, context, steps = (4, 256, 32) if args.quick else (20, 1024, 128)
@@ -180,6 +185,8 @@ def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Na
                                       args.steps or steps)
     else:
         bench, about = decoder_bench(config, args.text, args.windows or (8 if args.quick else 40), args.weights)
+    if args.rtl_check and not any(p.bits is not None and not p.evict for s in series for p in s.points):
+        raise UserError("--rtl-check: none of the points can be checked; it needs one with bits and without evict")
     # Losses are against float.
     grid = [*series, type(series[0])("float", (Point(model, None),))]
     points = unique(grid)

@@ -129,7 +129,8 @@ class EvictingAttention:
                                    in zip(parts, whole, strict=True)], axis=1)
         slots = Slots(self.policy, self.policy.budgets(self.layers, n, self.cache)[layer])
         kept = slots.fill(importance)
-        size = slots.tokens + self.room if self.policy.steps == "grow" else slots.budget + 1
+        most = slots.tokens + self.room
+        size = most if self.policy.steps == "grow" else min(most, slots.budget + 1)
         for h, (at, *_) in enumerate(parts):
             self.caches[at] = self.head.empty(sequences, size)
             for old, new in zip(whole[h], self.caches[at], strict=True):

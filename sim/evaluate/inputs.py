@@ -17,7 +17,7 @@ from .decoder import DecoderBench, windows_of
 from .encoder import EncoderBench
 from .language import LanguageBench
 from .task_bench import DEPTHS, TaskBench, task_bench
-from .tasks import TASKS
+from .tasks import LEAST_CONTEXT, TASKS
 from .text import documentation, lines_of, sentences
 
 
@@ -65,6 +65,8 @@ def decoder_bench(config: SpAttenConfig, text: Path | None, count: int, weights:
 
 def tasks_bench(config: SpAttenConfig, context: int, each: int) -> tuple[TaskBench, dict[str, object]]:
     """The language model on tasks of `context` tokens in Python's documentation, `each` at every depth."""
+    if context < LEAST_CONTEXT:
+        raise UserError(f"--context {context}: tasks need at least {LEAST_CONTEXT} tokens")
     loaded = _language_model(config, context)
     haystack = np.array(loaded.tokenizer.encode(documentation()))
     bench = task_bench(loaded.model, config, loaded.tokenizer, haystack, context, each)

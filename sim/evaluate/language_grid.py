@@ -18,7 +18,7 @@ BASE = Point("smollm2", (8, 0), q_bits=12, v_bits=(4, 0), k_scale="channel", v_s
 BY_KEY = replace(BASE, bits=(4, 4), threshold=1.0, lsb_margin=3.0)
 #: The policy that `spatten-hw chat` has by default.
 DEFAULT = replace(BY_KEY, keep_mass=0.95, give_back=True)
-#: The paper's rules, as `--policy paper`.
+#: The paper's rules; as its schedules do, tokens are dropped behind the first 15 % of the layers.
 PAPER = Point("smollm2", (4, 4), q_bits=8, v_bits=(8, 0), threshold=0.1, keep_tokens=(0.7, 0.7), keep_values=0.3,
               protect_last=32)
 
@@ -51,9 +51,10 @@ def language_grid(quick: bool) -> list[Series]:
     ]
 
 
-def task_grid() -> list[Series]:
+def task_grid(context: int) -> list[Series]:
     """The series of tasks: widths, rules, and every policy of eviction with a half and a quarter of the context."""
+    caches = (context // 2, context // 4)
     evicted = [Series(f"evicted to {n}", tuple(replace(BASE, evict=name, cache=n) for name in EVICTIONS))
-               for n in (HALF, HALF // 2)]
+               for n in caches]
     return [Series("policies", (DEFAULT, PAPER, BASE)), *evicted,
-            Series("evicted and rules", tuple(replace(DEFAULT, evict="snapkv", cache=n) for n in (HALF, HALF // 2)))]
+            Series("evicted and rules", tuple(replace(DEFAULT, evict="snapkv", cache=n) for n in caches))]

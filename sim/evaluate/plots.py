@@ -48,7 +48,7 @@ def _loss_axis(s: Summary, axes: Any, points: list[Point]) -> None:
     axes.set_yticks([t for t in (-2, -1, 0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if axes.get_ylim()[0] <= t <= top])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    axes.set_ylabel(LOSS[s.model])
+    axes.set_ylabel("answers lost against float (%)" if "exact" in s.results[0] else LOSS[s.model])
     for limit in LIMITS[s.model]:
         axes.axhline(100 * limit, color="#555555", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
 

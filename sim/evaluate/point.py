@@ -100,7 +100,7 @@ class Point:
 
     @property
     def bits_name(self) -> str:
-        """"8", "6+4", "8, V 4" or "float"."""
+        """"8", "6+4", "8 bit, V 4" or "float"."""
         if self.bits is None:
             return "float"
         k, v = (f"{msb}+{lsb}" if lsb else str(msb) for msb, lsb in (self.bits, self.v_bits or self.bits))
@@ -126,6 +126,8 @@ class Point:
             words.append(f"mass {self.keep_mass:g}")
         if self.give_back:
             words.append("given back")
+        if self.k_scale == UNROTATED:
+            words.append("K held in 12 bit")
         scales = [f"{name} by {scale}" for name, scale in (("K", self.k_scale), ("V", self.v_scale)) if scale != "head"]
         if self.bits is not None and scales:
             words.append(", ".join(scales) if self.k_scale != self.v_scale else f"by {self.k_scale}")
@@ -183,14 +185,19 @@ class Point:
                 raise PointError(f"{name} = {getattr(self, name)!r}: use one of {', '.join(allowed)}")
         if self.v_bits is not None and (self.v_bits[0] not in PLANE_WIDTHS or self.v_bits[1] not in (0, LSB_WIDTH)):
             raise PointError(f"v_bits = {list(self.v_bits)}: use one of {PLANE_WIDTHS}, alone or with {LSB_WIDTH} LSBs")
+        if self.k_scale == UNROTATED and (self.bits is None or self.bits[1] or self.lsb_margin is not None):
+            raise PointError(f"k_scale = '{UNROTATED}' is for static widths of K; leave LSBs and lsb_margin out")
+        if self.model == "smollm2" and self.keep_heads != (1.0, 1.0):
+            raise PointError("keep_heads is given, but the language model's values are divided by scales of their own, "
+                             "so that its heads cannot be compared; leave it out")
         if not self.evict:
             if self.cache:
                 raise PointError(f"cache = {self.cache}, but evict is missing; it needs one of {', '.join(EVICTIONS)}")
             return
         if self.evict not in EVICTIONS:
             raise PointError(f"evict = {self.evict!r}: use one of {', '.join(EVICTIONS)}")
-        if self.keep_tokens != (1.0, 1.0) or self.keep_heads != (1.0, 1.0):
-            raise PointError("evict drops tokens for good; leave keep_tokens and keep_heads out")
+        if self.keep_tokens != (1.0, 1.0):
+            raise PointError("evict drops tokens for good; leave keep_tokens out")
         try:
             EVICTIONS[self.evict].check(self.evict, self.cache)
         except UserError as error:
@@ -242,6 +249,6 @@ def _value(name: str, kind: str, value: object) -> object:
         raise PointError(f"{name} = {value!r}: must be {what}{', or two in a list' if pair else ''}")
     if not pair:
         return float(entries[0]) if kind.startswith("float") else value
-    if name == "bits":
+    if name in ("bits", "v_bits"):
         return (entries[0], entries[1] if len(entries) == 2 else 0)
     return float(entries[0]), float(entries[-1])

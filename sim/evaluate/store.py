@@ -13,7 +13,7 @@ from spatten_hw.output import writing
 from .point import Point
 
 #: Raised when results of the same points would change, so that old ones are not taken for them.
-REVISION = 1
+REVISION = 2
 
 
 def key_of(point: Point, config: SpAttenConfig, data: str) -> str:

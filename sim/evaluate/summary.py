@@ -36,7 +36,7 @@ class Summary:
                 result["loss"] = result["perplexity"] / exact["perplexity"] - 1
                 if "exact" in result:
                     result["loss"] = exact["exact"] - result["exact"]
-                elif "by_window" in result:
+                elif len(result.get("by_window", ())) > 1:
                     result["loss_interval"] = interval(result["by_window"], exact["by_window"])
             elif point.bits is None:
                 result["loss"] = 0.0

@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 
 DIGITS = 5
+#: The shortest prompt with answer that has room for what is said, what is asked and some text between.
+LEAST_CONTEXT = 192
 CITIES = ("Paris", "London", "Cairo", "Lima", "Oslo", "Rome", "Delhi", "Quito", "Tokyo", "Kyiv", "Bern", "Accra")
 
 
@@ -31,7 +33,6 @@ def needle(tokens: Encoder, haystack: np.ndarray, length: int, depth: float, rng
 
 def key_value(tokens: Encoder, haystack: np.ndarray, length: int, depth: float, rng: np.random.Generator) -> np.ndarray:
     """The same of one line among lines of its kind: keys of six letters with a number each."""
-    question, rest = "\nkey ", tokens.encode("")
     lines: list[tuple[str, str]] = []
     used = 0
     while True:
@@ -43,11 +44,12 @@ def key_value(tokens: Encoder, haystack: np.ndarray, length: int, depth: float, 
         lines.append((key, _number(rng)))
     key, number = lines[min(len(lines) - 1, int(depth * len(lines)))]
     body = "".join(f"\nkey {k}: {n}" for k, n in lines)
-    return _joined(tokens, haystack, length, body, f"{question}{key}:", number, rest)
+    return _joined(tokens, haystack, length, body, f"\nkey {key}:", number)
 
 
 def variables(tokens: Encoder, haystack: np.ndarray, length: int, depth: float, rng: np.random.Generator) -> np.ndarray:
-    """A number given to one variable, handed on to a second and a third, each further down; the third is asked for."""
+    """A number given to one variable and handed on, further down, to a second and a third; the question names the last
+    two, so that the answer is in the second line and in the first."""
     names = rng.permutation([chr(65 + n) for n in range(26)])[:3]
     number = _number(rng)
     where = depth + (1 - depth) * np.array([0, 0.3, 0.6])
@@ -86,8 +88,7 @@ def _buried(tokens: Encoder, haystack: np.ndarray, length: int, said: list[tuple
     return np.array(ids + prose[at:] + asked + answer)
 
 
-def _joined(tokens: Encoder, haystack: np.ndarray, length: int, body: str, question: str, number: str,
-            rest: tuple[int, ...]) -> np.ndarray:
+def _joined(tokens: Encoder, haystack: np.ndarray, length: int, body: str, question: str, number: str) -> np.ndarray:
     """Lines behind prose that fills the prompt."""
     asked, answer = _answer(tokens, question, number)
     lines = list(tokens.encode(body))

@@ -24,7 +24,7 @@ def generation_record(r: Report) -> RunRecord:
 
 
 def _layer(t: Trace) -> LayerRecord:
-    p = t.result
+    p = t.by_position
     return LayerRecord(
         t.layer, tuple(np.flatnonzero(p.tokens_alive).tolist()), tuple(p.token_importance.tolist()), len(p.heads_alive),
         tuple(np.flatnonzero(p.heads_alive).tolist()), tuple(p.head_importance.tolist()), p.queries, p.refetched,

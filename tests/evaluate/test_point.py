@@ -8,6 +8,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.host.rules import BY_KEY
 from spatten_hw.presets import EIGHTH, SMALL
 from spatten_hw.sim.evaluate.grid import default_grid, unique
+from spatten_hw.sim.evaluate.language_grid import language_grid, task_grid
 from spatten_hw.sim.evaluate.point import Point, PointError, read_points
 
 
@@ -66,6 +67,26 @@ def test_bad_file(tmp_path, text, message):
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
+def test_widths_of_the_language_model(tmp_path):
+    """V's widths are read as K's are."""
+    text = "".join(f'[[point]]\nmodel = "smollm2"\nbits = 8\nv_bits = {v}\n' for v in ("4", "[4, 0]", "[4, 4]"))
+    assert [p.v_bits for p in points(tmp_path, text)] == [(4, 0), (4, 0), (4, 4)]
+    assert points(tmp_path, text)[0].decoder_settings.bits == {"q": 8, "k": 8, "v": 4}
+
+
+def test_heads_of_the_language_model_are_not_compared():
+    with pytest.raises(PointError, match="keep_heads is given"):
+        Point("smollm2", keep_heads=(0.5, 0.5)).check(EIGHTH)
+
+
+def test_the_language_models_grids_can_be_run():
+    for series in (language_grid(False), language_grid(True), task_grid(1024), task_grid(512)):
+        every = unique(series)
+        for point in every:
+            point.check(EIGHTH)
+        assert len({p.label for p in every}) == len(every)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(UserError, match=r"no\.toml: No such file"):
         read_points(tmp_path / "no.toml")
@@ -93,6 +114,7 @@ def test_refused(fields, message):
     ({"v_bits": (5, 0)}, "v_bits = "), ({"cache": 9}, "evict is missing"), ({"evict": "lru"}, "evict = 'lru'"),
     ({"evict": "snapkv", "cache": 32}, "'snapkv' protects 32 tokens"), ({"evict": "h2o"}, "cache = 0"),
     ({"evict": "h2o", "cache": 9, "keep_tokens": (0.5, 0.5)}, "drops tokens for good"),
+    ({"k_scale": "unrotated", "bits": (4, 4)}, "static widths of K"),
 ])
 def test_refused_of_the_language_model(fields, message):
     with pytest.raises(PointError, match=message):

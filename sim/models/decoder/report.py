@@ -19,7 +19,7 @@ from spatten_hw.sim.models.engines import compared_lines
 @dataclass
 class Report:
     """A finished generation, by tokens: `text` was generated after `prompt`; `unit`: a token in words; `traces`: every
-    job in order, each of a `part` of the model."""
+    job in order, each of a `part` of the model; `eviction`: policy and cache, if tokens are dropped for good."""
 
     config: SpAttenConfig
     engine: str
@@ -32,6 +32,7 @@ class Report:
     seconds: float
     unit: str = "character"
     part: str = "layer"
+    eviction: dict[str, object] | None = None
 
     @property
     def bit_exact(self) -> bool | None:
@@ -54,8 +55,8 @@ def render(r: Report) -> str:
     last = r.traces[-layers:]
     lines = [f"{len(r.prompt)} {r.unit}s of prompt, {len(r.text)} generated, engine {r.engine}, "
              f"'{r.config.name}' ({r.config.hash:08x}), {r.seconds:.1f} s"]
-    lines.append(f"last step, of {last[0].tokens} tokens and {len(last[0].result.heads_alive)} heads: "
-                 + "; ".join(_survivors(last, r.part)))
+    heads = f" and {len(last[0].result.heads_alive)} heads" if r.part == "layer" else ""
+    lines.append(f"last step, of {last[0].tokens} tokens{heads}: " + "; ".join(_survivors(last, r.part)))
     parts = {"prompt": [t for t in r.traces if not t.step], "steps": [t for t in r.traces if t.step]}
     for name, traces in parts.items():
         moved = r.bytes_of(traces)
@@ -74,12 +75,12 @@ def render(r: Report) -> str:
 def _survivors(traces: list[Trace], part: str) -> Iterator[str]:
     """Who took part, by parts of the model; neighbouring ones with the same numbers together."""
     def counts(t: Trace) -> tuple[int, int]:
-        return int(t.result.tokens_alive.sum()), int(t.result.heads_alive.sum())
+        return int(t.by_position.tokens_alive.sum()), int(t.result.heads_alive.sum())
 
     for (tokens, heads), alike in groupby(traces, key=counts):
         first, *others = [t.layer for t in alike]
         layers = f"{part}s {first} to {others[-1]}" if others else f"{part} {first}"
-        yield f"{layers}: {tokens} tokens, {heads} heads"
+        yield f"{layers}: {tokens} tokens" + (f", {heads} heads" if part == "layer" else "")
 
 
 def as_json(r: Report) -> dict[str, Any]:
@@ -90,10 +91,10 @@ def as_json(r: Report) -> dict[str, Any]:
         "mismatches": r.mismatches, "prompt": "".join(r.prompt), "text": "".join(r.text),
         "settings": settings | {"schedule": repr(r.settings.schedule)},
         "bytes": r.bytes_of(r.traces), "dense_bytes": sum(t.dense_bytes for t in r.traces), "cycles": r.cycles,
-        "seconds": r.seconds,
+        "seconds": r.seconds, "jobs_per": r.part, "eviction": r.eviction,
         "layers": [
             {"step": t.step, "layer": t.layer, "tokens": t.tokens,
-             "alive": np.flatnonzero(t.result.tokens_alive).tolist(),
+             "alive": np.flatnonzero(t.by_position.tokens_alive).tolist(),
              "heads": np.flatnonzero(t.result.heads_alive).tolist(), "queries": t.result.queries,
              "refetched": t.result.refetched, "bytes": t.result.bytes, "dense_bytes": t.dense_bytes,
              "cycles": t.result.cycles} for t in r.traces],

@@ -35,6 +35,11 @@ class Trace:
     result: PassResult
     dense_bytes: int
 
+    @property
+    def by_position(self) -> PassResult:
+        """The result, who took part and importance by the position of a token."""
+        return self.result
+
 
 class Session:
     """`model` on `config` under `settings`, attention computed by `attention`. `traces`: every job so far."""

@@ -15,14 +15,18 @@ from spatten_hw.errors import UserError
 from spatten_hw.host.builder import dense_rows_bytes
 from spatten_hw.sim.models.decoder.attention import Attention, PassResult
 from spatten_hw.sim.models.decoder.cache import KvCache, Rows
+from spatten_hw.sim.models.decoder.jobs import check_build
 from spatten_hw.sim.models.decoder.session import Session, check_request
 from spatten_hw.sim.models.decoder.settings import DecoderSettings
 from spatten_hw.sim.models.llama.model import Llama
 
-from .jobs import HeadJobs
+from .jobs import HeadJobs, heads_apart
 from .policy import Eviction
 from .sinks import Sinks
 from .slots import Slots
+from .trace import SlotTrace
+
+_NONE = np.zeros(0)
 
 
 class EvictingSession(Session):
@@ -46,10 +50,11 @@ class EvictingSession(Session):
         if slots > self.config.max_tokens:
             raise UserError(f"the cache needs {slots} slots, '{self.config.name}' has max_tokens = "
                             f"{self.config.max_tokens}: keep or generate fewer tokens")
+        check_build(heads_apart(self.model, slots), self.config, self.settings, prompt)
 
     def _slots(self, prompt: int) -> int:
-        budgets = self.policy.budgets(self.model.layers, prompt, self.budget)
-        return max(prompt, max(budgets) + (self.room if self.policy.steps == "grow" else 1))
+        most = max(self.policy.budgets(self.model.layers, prompt, self.budget))
+        return max(prompt, min(prompt, most) + self.room if self.policy.steps == "grow" else most + 1)
 
     def _prepare(self, prompt: int) -> None:
         self.jobs = HeadJobs(self.model, self.config, self.settings, prompt, self._slots(prompt))
@@ -83,7 +88,6 @@ class EvictingSession(Session):
         kept = slots.fill(np.stack(importance)[None])[0]
         for (at, _), positions in zip(parts, kept, strict=True):
             self._compact(at, positions)
-            self.sinks.remember(at)
         self.slots.append(slots)
         return outs
 
@@ -134,8 +138,8 @@ class EvictingSession(Session):
 
     def _tell(self, at: int, tokens: int, positions: np.ndarray, result: PassResult, queries: int) -> None:
         """The trace of a job of `queries` rows over slots that hold `positions`, by position."""
-        alive, given = np.zeros(tokens, dtype=bool), np.zeros(tokens)
-        alive[positions], given[positions] = True, result.token_importance[:len(positions)]
-        self._trace(at, tokens, replace(result, tokens_alive=alive, token_importance=given),
-                    dense_rows_bytes(queries, tokens, self.model.dim))
+        importance = result.token_importance[:len(positions)].astype(np.float32)
+        slim = replace(result, out=_NONE, tokens_alive=_NONE, token_importance=importance)
+        self.traces.append(SlotTrace(self.steps, at, tokens, slim, dense_rows_bytes(queries, tokens, self.model.dim),
+                                     positions.astype(np.int32)))
 

@@ -25,17 +25,15 @@ class Sinks:
         self.cache, self.model = cache, model
         self.keys: dict[int, np.ndarray] = {}
 
-    def remember(self, at: int) -> None:
-        """The prompt has filled the cache of K/V head `at`: slot n has token n, for the first ones."""
-        if self.first:
-            self.keys[at] = self.cache.real["k"][at, :, :self.first].copy()
-
     def turned(self, at: int, positions: np.ndarray, seen: int) -> tuple[Rows, ...]:
         """What to write so that the first tokens are just before the window; `positions` [slots], `seen` tokens."""
         ahead = seen - len(positions)
-        if ahead <= 0 or at not in self.keys:
+        if not self.first or ahead <= 0:
             return ()
         cache, jobs = self.cache, self.cache.jobs
+        if at not in self.keys:
+            # The window begins to move: until now slot n had token n, for the first ones.
+            self.keys[at] = cache.real["k"][at, :, :self.first].copy()
         keys = self.keys[at]
         folds = 1.0 if jobs.model.folds is None else jobs.model.folds["k"][at][:, None]
         # Rows are folded behind the rotation: [1, n, D] → [n, 1, D] for the model.

@@ -30,11 +30,6 @@ class Peaks:
     v: np.ndarray
 
 
-def channel_peaks(model: Llama, prompts: np.ndarray) -> Peaks:
-    """The peaks of prompts [sequences, tokens], each by itself, in float32."""
-    return prefill(model, prompts, 0).peaks
-
-
 @dataclass(frozen=True)
 class Prefill:
     """Prompts computed densely in float32: `k`, `v` [sequences, layers, tokens, kv_heads, dim]; `q` of their last

@@ -111,9 +111,31 @@ def test_positions_within_the_cache(model, window):
     assert np.allclose(k[0, 0] * unfold, fresh, atol=1e-5) and q.shape[-1] == 16
 
 
+@pytest.mark.parametrize("prompt", [1, 2, 3])
+def test_the_first_tokens_may_come_after_the_prompt(model, window, prompt):
+    """Keys of tokens generated before the window moves are kept as they are, and turned when it does."""
+    session = evicting(model, FloatAttention(), "streaming", 10, steps=20)
+    session.prompt(tuple(window[:prompt].tolist()))
+    for token in window[prompt:20]:
+        session.step(int(token))
+    keys = session.cache.real["k"][:, 0, :11]
+    assert (np.abs(keys).max(axis=-1) > 0).all()
+    assert session.slots[0].positions[0, 0].tolist()[:4] == [0, 1, 2, 3]
+
+
+def test_traces_are_as_long_as_the_cache(model, window):
+    session = evicting(model, FloatAttention(), "h2o", 20)
+    run(session, window)
+    last = session.traces[-1]
+    assert last.tokens == TOKENS and len(last.positions) == len(last.result.token_importance) == 21
+    wide = last.by_position
+    assert np.array_equal(np.flatnonzero(wide.tokens_alive), np.sort(last.positions))
+    assert np.count_nonzero(wide.token_importance) <= 21 and len(wide.token_importance) == TOKENS
+
+
 def test_too_little_room_is_refused(model):
     session = evicting(model, FloatAttention(), "snapkv", 60, steps=20)
-    with pytest.raises(UserError, match="the cache needs 80 slots, 'quad' has max_tokens = 64"):
+    with pytest.raises(UserError, match="the cache needs 70 slots, 'quad' has max_tokens = 64"):
         session.check(50, 6)
 
 
