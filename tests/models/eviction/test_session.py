@@ -70,7 +70,7 @@ def test_is_the_bench(model, window, name):
 def test_a_cache_for_all_is_a_session_of_layers(model, window, attention):
     whole = run(Session(model, QUAD, SETTINGS, attention()), window)
     for name in ("h2o", "snapkv"):
-        assert np.allclose(run(evicting(model, attention(), name, TOKENS, steps=0), window), whole, atol=1e-4)
+        assert np.allclose(run(evicting(model, attention(), name, TOKENS), window), whole, atol=1e-4)
 
 
 def test_text_without_end(model, window):
