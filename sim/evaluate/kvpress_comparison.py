@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from spatten_hw.output import write_all
 from spatten_hw.presets import EIGHTH
 from spatten_hw.sim.evaluate.evicting import EvictingAttention, FloatHead
 from spatten_hw.sim.evaluate.inputs import language_bench
@@ -120,7 +121,7 @@ def main() -> int:
     args = parser.parse_args()
     result = compare(args.windows, args.context, args.steps, args.cache)
     if args.output is not None:
-        args.output.write_text(json.dumps(result, indent=1) + "\n")
+        write_all([(args.output, (json.dumps(result, indent=1) + "\n").encode())])
     same = all(row["overlap"] > 0.999 and abs(row["ours"] / row["kvpress"] - 1) < 1e-3
                for row in result["policies"].values())
     return 0 if same else 1
