@@ -116,7 +116,8 @@ def run(args: argparse.Namespace) -> int:
                         "--rtl-check out")
     config = config_from_args(args)
     from spatten_hw.sim.evaluate.grid import default_grid, own_grid
-    from spatten_hw.sim.evaluate.point import MODELS, read_points
+    from spatten_hw.sim.evaluate.point import MODELS
+    from spatten_hw.sim.evaluate.points_file import read_points
 
     models = MODELS[:2] if args.model == "both" else (args.model,)
     if args.tasks and args.points is None:
@@ -134,6 +135,8 @@ def run(args: argparse.Namespace) -> int:
         for s in series:
             for point in s.points:
                 point.check(config)
+        if args.rtl_check and not any(p.bits is not None and not p.evict for s in series for p in s.points):
+            raise UserError("--rtl-check: none of the points can be checked; it needs one with bits and without evict")
     if not args.no_plots:
         from spatten_hw.sim.evaluate.figures import check_installed
         check_installed()
@@ -185,8 +188,6 @@ def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Na
                                       args.steps or steps)
     else:
         bench, about = decoder_bench(config, args.text, args.windows or (8 if args.quick else 40), args.weights)
-    if args.rtl_check and not any(p.bits is not None and not p.evict for s in series for p in s.points):
-        raise UserError("--rtl-check: none of the points can be checked; it needs one with bits and without evict")
     # Losses are against float.
     grid = [*series, type(series[0])("float", (Point(model, None),))]
     points = unique(grid)

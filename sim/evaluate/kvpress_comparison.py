@@ -21,11 +21,9 @@ import numpy as np
 
 from spatten_hw.output import write_all
 from spatten_hw.presets import EIGHTH
-from spatten_hw.sim.evaluate.evicting import EvictingAttention, FloatHead
 from spatten_hw.sim.evaluate.inputs import language_bench
 from spatten_hw.sim.evaluate.language import LanguageBench
 from spatten_hw.sim.evaluate.point import Point
-from spatten_hw.sim.models.eviction.jobs import HeadJobs
 from spatten_hw.sim.models.eviction.policy import EVICTIONS, Eviction
 from spatten_hw.sim.models.gpt.perplexity import cross_entropy
 from spatten_hw.sim.models.llama.gguf_file import default_file
@@ -42,9 +40,7 @@ PRESSES: dict[str, tuple[str, dict[str, int]]] = {
 def ours(bench: LanguageBench, policy: Eviction, cache: int) -> tuple[np.ndarray, np.ndarray]:
     """−ln p [windows, steps], and the positions kept [windows, layers, K/V heads, cache], ascending."""
     point = Point("smollm2", None)
-    jobs = HeadJobs(bench._quantised(point), bench.config, point.decoder_settings, bench.prompt, bench.last)
-    attention = EvictingAttention(FloatHead(jobs, len(bench.windows)), bench.model, policy, cache,
-                                  bench.last - bench.prompt)
+    attention = bench.evicting(point, policy, cache)
     losses = bench.losses(point, bench.scaled(point, attention))
     kept = np.stack([slots.positions[:, :, :cache] for slots in attention.slots], axis=1)
     return losses, np.sort(kept, axis=-1)

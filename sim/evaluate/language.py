@@ -10,7 +10,7 @@ import numpy as np
 
 from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.eviction.jobs import HeadJobs
-from spatten_hw.sim.models.eviction.policy import EVICTIONS
+from spatten_hw.sim.models.eviction.policy import EVICTIONS, Eviction
 from spatten_hw.sim.models.llama.model import Llama
 from spatten_hw.sim.models.llama.quantisers import Factors, Prefill, prefill
 
@@ -65,22 +65,26 @@ class LanguageBench(DecoderBench):
         k_scale = "channel" if point.k_scale == UNROTATED else point.k_scale
         return Factors.of(self.prefilled.peaks, k_scale, point.v_scale)
 
-    def _quantised(self, point: Point) -> Llama:
+    def quantised(self, point: Point) -> Llama:
         """The model with the peaks of a point, and a context as long as the windows."""
         model = copy.copy(self.model)
         model.peaks, model.folds, model.context = self.factors(point).model_peaks(), None, self.last
         return model
 
     def jobs(self, point: Point) -> DecoderJobs:
-        return DecoderJobs(self._quantised(point), self.config, _held(point).decoder_settings, self.prompt)
+        return DecoderJobs(self.quantised(point), self.config, _held(point).decoder_settings, self.prompt)
 
     def attention(self, point: Point, spy: Spy | None = None) -> Engine:
         if not point.evict:
             return super().attention(point, spy)
-        jobs = HeadJobs(self._quantised(point), self.config, _held(point).decoder_settings, self.prompt, self.last)
+        return self.evicting(point, EVICTIONS[point.evict], point.cache)
+
+    def evicting(self, point: Point, policy: Eviction, cache: int) -> EvictingAttention:
+        """Attention in the widths of a point on caches of `cache` tokens under `policy`."""
+        jobs = HeadJobs(self.quantised(point), self.config, _held(point).decoder_settings, self.prompt, self.last)
         sequences = len(self.windows)
         head = FloatHead(jobs, sequences) if point.bits is None else GoldenHead(jobs, sequences)
-        return EvictingAttention(head, self.model, EVICTIONS[point.evict], point.cache, self.last - self.prompt)
+        return EvictingAttention(head, self.model, policy, cache, self.last - self.prompt)
 
     def scaled(self, point: Point, attention: Attention) -> Attention:
         """`attention` for real rows."""

@@ -20,7 +20,7 @@ from .accelerator import LayerResult
 from .batch_bytes import Traffic
 from .batch_cascade import BatchCascade
 from .batch_operands import Rows
-from .batch_part import Part
+from .batch_part import Part, pieces
 from .decision import flat
 from .give_back import given_back
 from .kept import generation_orders, kept_in_order, prompt_orders
@@ -58,16 +58,16 @@ class BatchResult:
     macs: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def joined(cls, pieces: Sequence[BatchResult]) -> BatchResult:
+    def joined(cls, results: Sequence[BatchResult]) -> BatchResult:
         """The results of one job for some sequences each as one."""
-        if len(pieces) == 1:
-            return pieces[0]
+        if len(results) == 1:
+            return results[0]
 
         def join(name: str) -> Any:
-            first = getattr(pieces[0], name)
+            first = getattr(results[0], name)
             if isinstance(first, dict):
-                return {key: np.concatenate([getattr(p, name)[key] for p in pieces]) for key in first}
-            return first if name == "job" else np.concatenate([getattr(p, name) for p in pieces])
+                return {key: np.concatenate([getattr(r, name)[key] for r in results]) for key in first}
+            return first if name == "job" else np.concatenate([getattr(r, name) for r in results])
         return cls(**{f.name: join(f.name) for f in fields(cls)})
 
     def one(self, sequence: int) -> LayerResult:
@@ -96,13 +96,10 @@ class BatchAccelerator:
         `value_rows`). Jobs that load state are refused (`ValueError`)."""
         self.cascade.prepare(job)
         heads, ids = self.cascade.heads_alive, self.cascade.tokens_alive
-        rows = 1 if job.generate else ids.shape[1]
-        step = max(1, LARGEST // (heads.shape[1] * job.group * rows * ids.shape[1]))
-        pieces = [self._attend(job, q[at:at + step], k.sequences(at, at + step), v.sequences(at, at + step),
-                               heads[at:at + step], ids[at:at + step], descriptor)
-                  for at in range(0, len(ids), step)]
-        self.cascade.finish(*(np.concatenate([sums[i] for _, sums in pieces]) for i in range(2)))
-        result = BatchResult.joined([piece for piece, _ in pieces])
+        done = [self._attend(job, q[s], k.sequences(s), v.sequences(s), heads[s], ids[s], descriptor)
+                for s in pieces(job, heads, ids, LARGEST)]
+        self.cascade.finish(*(np.concatenate([sums[i] for _, sums in done]) for i in range(2)))
+        result = BatchResult.joined([piece for piece, _ in done])
         result.token_scores = self.cascade.token_scores[:, :job.tokens].copy()
         result.head_scores = self.cascade.head_scores[:, :job.heads].copy()
         return result

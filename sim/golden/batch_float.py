@@ -14,7 +14,7 @@ from spatten_hw.host.job import LayerJob
 from .batch import LARGEST
 from .batch_cascade import BatchCascade
 from .batch_operands import Rows
-from .batch_part import Part
+from .batch_part import Part, pieces
 from .mass import MASS_ONE, mass_counts_float
 
 
@@ -30,11 +30,8 @@ class BatchFloat:
         heads, tokens, D]; 0 where nothing is alive. Bit widths, scales, thresholds and addresses mean nothing here."""
         self.cascade.prepare(job)
         heads, ids = self.cascade.heads_alive, self.cascade.tokens_alive
-        rows = 1 if job.generate else ids.shape[1]
-        step = max(1, LARGEST // (heads.shape[1] * job.group * rows * ids.shape[1]))
-        pieces = [self._attend(job, q[at:at + step], k[at:at + step], v[at:at + step], heads[at:at + step],
-                               ids[at:at + step]) for at in range(0, len(ids), step)]
-        out, token_sums, head_sums = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
+        done = [self._attend(job, q[s], k[s], v[s], heads[s], ids[s]) for s in pieces(job, heads, ids, LARGEST)]
+        out, token_sums, head_sums = (np.concatenate(arrays) for arrays in zip(*done, strict=True))
         self.cascade.finish(token_sums, head_sums)
         return out
 

@@ -70,10 +70,10 @@ class Rows:
         full = self.full[:, :, :tokens]
         return Rows(full, full if self.rough is self.full else self.rough[:, :, :tokens])
 
-    def sequences(self, first: int, end: int) -> Rows:
+    def sequences(self, some: slice) -> Rows:
         """Views of some of the sequences."""
-        full = self.full[first:end]
-        return Rows(full, full if self.rough is self.full else self.rough[first:end])
+        full = self.full[some]
+        return Rows(full, full if self.rough is self.full else self.rough[some])
 
     def pick(self, heads: np.ndarray, tokens: np.ndarray) -> Rows:
         """Copies of heads [sequences, alive] and tokens [sequences, alive]."""

@@ -15,6 +15,14 @@ from .near import near_keys
 from .softmax import softmax
 
 
+def pieces(job: LayerJob, heads: np.ndarray, ids: np.ndarray, largest: int) -> list[slice]:
+    """Sequences to be worked on at a time, so that at most `largest` probabilities are there (at least one sequence's);
+    heads [sequences, alive] and ids [sequences, alive] are alive."""
+    rows = 1 if job.generate else ids.shape[1]
+    step = max(1, largest // (heads.shape[1] * job.group * rows * ids.shape[1]))
+    return [slice(at, at + step) for at in range(0, len(ids), step)]
+
+
 @dataclass
 class Part:
     """What is alive in a job: heads [sequences, alive], ids [sequences, alive]; `lengths` [rows]: keys of each query.

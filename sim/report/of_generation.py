@@ -17,8 +17,11 @@ def generation_record(r: Report) -> RunRecord:
     tokens = r.prompt + r.text[:-1]
     steps = tuple(StepRecord("prompt" if step == 0 else f"token {len(r.prompt) + step - 1}", tuple(map(_layer, traces)))
                   for step, traces in groupby(r.traces, key=lambda t: t.step))
-    sequence = SequenceRecord(f"{''.join(r.prompt)}…", tokens, steps,
-                              f"goes on: {''.join(r.text)}")
+    note = f"goes on: {''.join(r.text)}"
+    if r.eviction is not None:
+        note += (f"; {r.eviction['policy']} keeps {r.eviction['cache']} tokens of each K/V head, which has a job of "
+                 "its own: what is called a layer below is a K/V head, all of the first layer first")
+    sequence = SequenceRecord(f"{''.join(r.prompt)}…", tokens, steps, note)
     title = "A GPT on SpAtten, a character per token" if r.unit == "character" else "A language model on SpAtten"
     return RunRecord(title, r.engine, r.config.name, f"{r.config.hash:08x}", r.bit_exact, (sequence,))
 

@@ -51,7 +51,8 @@ class TopKEngine(wiring.Component):
     def most_cycles(self, n: int, rows: int | None = None) -> int:
         """Most cycles from one vector of up to n keys to the next, with input and output always ready. `rows`: how many
         rows they are in; unless given, as few as hold them. Every engine has its own: there is no bound for all."""
-        raise NotImplementedError
+        # Abstract: components have a metaclass of their own, so `abc` cannot refuse an engine without it earlier.
+        raise NotImplementedError(f"{type(self).__name__} does not say its most cycles")
 
     def cycles(self, n: int, rows: int | None = None) -> int | None:
         """The same, exact, while the input never waits; None: it depends on the keys."""

@@ -17,7 +17,7 @@ from spatten_hw.host.workload.fixed_schedule import FixedRatios
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.bench.requests import COLUMNS, RequestFile
 from spatten_hw.sim.commands.generate_text import _schedule
-from spatten_hw.sim.evaluate.point import read_points
+from spatten_hw.sim.evaluate.points_file import read_points
 from spatten_hw.sim.evaluate.text import lines_of
 from spatten_hw.user_text import decode, parse_toml, read_text
 from tests.cli.test_output import DEVELOPERS

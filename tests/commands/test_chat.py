@@ -50,6 +50,7 @@ def test_an_answer_from_a_small_cache(run, name, tmp_path):
     code, text, _ = run("--tokens", 6, "--evict", name, "--cache", 40, "--json", out, "--html", page)
     data = json.loads(out.read_text())
     assert code == 0 and "K/V heads 0 to " in text and " heads: " not in text
+    assert "what is called a layer below is a K/V head" in page.read_text()
     assert data["eviction"] == {"policy": name, "cache": 40} and data["jobs_per"] == "K/V head"
     assert page.read_text().startswith("<!DOCTYPE html>")
     last = [job for job in data["layers"] if job["step"] == 5]

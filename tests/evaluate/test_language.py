@@ -47,7 +47,7 @@ def test_many_bits_are_close_to_float_with_any_scale(bench, scale):
     fine, coarse = (np.abs(losses(bench, replace(BITS, bits=(bits, 0), v_bits=(12, 0), k_scale=scale)) - exact).mean()
                     for bits in (10, 4))
     # V of the steps may be clipped: it has no headroom.
-    assert fine < 0.2 and coarse > 3 * fine, (fine, coarse)
+    assert fine < 0.14 and coarse > 4 * fine, (fine, coarse)
 
 
 @pytest.mark.parametrize("point", [BITS, RULES], ids=["static", "rules"])

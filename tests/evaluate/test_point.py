@@ -9,7 +9,8 @@ from spatten_hw.host.rules import BY_KEY
 from spatten_hw.presets import EIGHTH, SMALL
 from spatten_hw.sim.evaluate.grid import default_grid, unique
 from spatten_hw.sim.evaluate.language_grid import language_grid, task_grid
-from spatten_hw.sim.evaluate.point import Point, PointError, read_points
+from spatten_hw.sim.evaluate.point import Point, PointError
+from spatten_hw.sim.evaluate.points_file import read_points
 
 
 def points(tmp_path, text):

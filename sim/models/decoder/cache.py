@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spatten_hw.host.folds import Folds
 from spatten_hw.host.layout import Plane, Write
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.quantise import codes_of
@@ -77,13 +78,11 @@ def folded(model: DecoderModel, layer: int, new: dict[str, np.ndarray]) -> dict[
     """Rows "q", "k", "v" [heads, n, D] with the model's factors by channel: Q times K's, K and V divided by theirs."""
     if model.folds is None:
         return new
-    k, v = (model.folds[name][layer][:, None] for name in ("k", "v"))
-    group = model.heads // model.kv_heads
-    return {"q": new["q"] * np.repeat(k, group, axis=0), "k": new["k"] / k, "v": new["v"] / v}
+    return dict(zip(OPERANDS, Folds(model.folds["k"][layer], model.folds["v"][layer]).divided(**new), strict=True))
 
 
 def unfolded(model: DecoderModel, layer: int, out: np.ndarray) -> np.ndarray:
     """Outputs [heads, n, D] of folded V as those of V."""
     if model.folds is None:
         return out
-    return out * np.repeat(model.folds["v"][layer][:, None], model.heads // model.kv_heads, axis=0)
+    return Folds(model.folds["k"][layer], model.folds["v"][layer]).multiplied(out)
