@@ -100,6 +100,9 @@ class Cascade:
             a = self.tokens_alive
             protected = (a < _get(job, "protect_first")) | (a >= tokens - _get(job, "protect_last"))
             self.tokens_alive = a[keep_best(self.token_scores[a], keep, protected)]
+        queries = _get(job, "queries")
+        if queries and not np.array_equal(self.tokens_alive[-queries:], np.arange(tokens - queries, tokens)):
+            raise CascadeError("a token that is a query does not survive")
         keep = max(1, _get(job, "keep_heads"))
         if keep < len(self.heads_alive):
             self.heads_alive = self.heads_alive[keep_best(self.head_scores[self.heads_alive], keep)]
