@@ -23,7 +23,6 @@ from .sizes import PROB_BITS as PROB_BITS
 from .sizes import Sizes
 from .sizes import clog2 as clog2
 
-
 #: Fields of features that a build has only if they are set.
 OPTIONAL = ("chunk_queries",)
 
@@ -64,7 +63,7 @@ class SpAttenConfig(Sizes):
     decision_rules: int = field(
         default=1, metadata={"doc": "1: with the decision rules beside the paper's (descriptor word 21); 0: without"})
     chunk_queries: int = field(
-        default=0, metadata={"doc": "1: with generation jobs of several queries (descriptor field queries); 0: without"})
+        default=0, metadata={"doc": "1: with generation jobs of several queries (field queries of a job); 0: without"})
 
     def __post_init__(self) -> None:
         # A text becomes the engine choice that it names; one that names none stays, so that the rules report it.

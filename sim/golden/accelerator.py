@@ -177,7 +177,7 @@ class _Run:
         k, v = self.k[head, self.ids], self.v[head, self.ids]
         probs = np.array(first.probs)
         for rows, keys in zip(self.blocks, listed, strict=True):
-            flats = np.flatnonzero(again[rows]) + rows.start
+            flats = np.flatnonzero(again[rows]) + int(rows.start)
             if len(flats):
                 # Exactly what the replay's sum of MSB and LSB scores gives; first probabilities are dropped.
                 joined = k
@@ -188,9 +188,9 @@ class _Run:
         kept = self._kept(probs)
         rough = msb_operands(v >> job.v_lsb, job.v_lsb, midpoint=True)
         acc = np.zeros((len(place), job.dim), dtype=np.int64)
-        for rows, values in ((~again, rough), (again, v)):
-            if rows.any():
-                acc[rows] = prob_value(probs[rows], kept[rows], values)
+        for which, values in ((~again, rough), (again, v)):
+            if which.any():
+                acc[which] = prob_value(probs[which], kept[which], values)
         scale = job.scales[query_head]
         mant, shift = np.array(scale.out_mant), np.array(scale.out_shift)
         if job.give_back:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, Value
 from amaranth.lib import stream
 
 from ..contract import contract
@@ -16,7 +16,8 @@ from .replays import Replays, members_of
 
 @dataclass
 class GangPlace:
-    """Where the walk is: registers of `Walker`; `next_position` is what `position` becomes."""
+    """Where the walk is: registers of `Walker`; `next_position` is what `position` becomes. `seen`: the next query sees
+    tokens below it; `left`: queries of the block."""
 
     kv_head: Signal
     first_slot: Signal
@@ -25,16 +26,15 @@ class GangPlace:
     last_member: Signal
     position: Signal
     next_position: Signal
+    seen: Signal
+    left: Signal
 
 
 def walk_blocks(m: Module, blocks: Blocks, issue: ItemIssue, replays: Replays, walk: stream.Interface, take: Signal,
                 at: GangPlace) -> None:
     """States BEGIN, GANG, STREAM, inside the walker's FSM: block after block of a head, in each query after query, of
     each the query heads of the group; then the walk over the keys of the block. One work item per cycle."""
-    block = blocks.block
-    place = issue.place
-    seen = Signal.like(block.limit, name="seen")
-    left = Signal.like(block.positions, name="positions_left")
+    block, place, seen, left = blocks.block, issue.place, at.seen, at.left
     m.d.comb += [place.seen.eq(seen), place.scored.eq(block.limit), place.gang.eq(block.gang)]
     with m.State("BEGIN"):
         m.d.comb += [replays.opens.eq(blocks.ready), at.next_position.eq(block.first)]
@@ -60,5 +60,9 @@ def walk_blocks(m: Module, blocks: Blocks, issue: ItemIssue, replays: Replays, w
         m.next = "BEGIN"
         with m.If(block.last):
             m.next = "HEAD"
-    contract(m, left != 0, "a query that is issued is the block's", when=take & issue.job.generate)
-    contract(m, seen <= block.limit, "no query of a block sees more than its last one", when=take & issue.job.generate)
+
+
+def walk_contracts(m: Module, blocks: Blocks, at: GangPlace, take: Value) -> None:
+    """What a generation job's work item that is issued (`take`) must be."""
+    contract(m, at.left != 0, "a query that is issued is the block's", when=take)
+    contract(m, at.seen <= blocks.block.limit, "no query of a block sees more than its last one", when=take)

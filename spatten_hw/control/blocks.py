@@ -20,14 +20,11 @@ from ..stream.layouts import slice_counts
 class Blocks(wiring.Component):
     """`block` (`block_layout`) of the job's queries, `ready` when it is known.
 
-    `start`: a job begins, `job` and `counts` are constant from at least `SETTLED` cycles before; `following`: on to the
-    next block, or, after the last one, to the first one again (of the next head). A job of one block stays `ready`;
-    another block takes `latency` cycles. A query sees the tokens up to its own (`job.causal`), or all. `dead`: tokens of
-    every class that do not survive.
+    `start`: a job begins, `job` and `counts` are constant from some cycles before; `following`: on to the next block,
+    or, after the last one, to the first one again (of the next head). A job of one block stays `ready`; another block
+    takes `latency` cycles. A query sees the tokens up to its own (`job.causal`), or all. `dead`: tokens of every class
+    that do not survive.
     """
-
-    #: Registers behind what the job says: its queries, positions of a block.
-    SETTLED = 2
 
     job: data.View
     counts: data.View

@@ -22,14 +22,15 @@ Q_COMMANDS = 4
 
 def walk_place(c: SpAttenConfig) -> data.StructLayout:
     """Where the walk of a layer is: query head `member` of `kv_head`'s (`first_head` is their first), survivor
-    `position`. `half`: of the SRAMs; `again`: a second pass; `first_item`: of the gang (generation). With `chunk_queries`,
-    in generation: `position` is the query's number, it sees tokens below `seen`; `scored` and `gang` are its block's."""
+    `position`. `half`: of the SRAMs; `again`: a second pass; `first_item`: of the gang (generation). In generation with
+    `chunk_queries`: `position` is the query's number, it sees tokens below `seen`; `scored` and `gang` are of its
+    block."""
     return data.StructLayout({
         "kv_head": unsigned(c.head_bits), "first_head": unsigned(c.head_bits),
         "member": unsigned(c.max_group.bit_length()), "position": unsigned(c.count_bits), "half": 1, "again": 1,
         "first_item": unsigned(c.item_bits),
-        **({"seen": unsigned(c.count_bits), "scored": unsigned(c.count_bits), "gang": unsigned(c.max_group.bit_length())}
-           if c.chunk_queries else {}),
+        **({"seen": unsigned(c.count_bits), "scored": unsigned(c.count_bits),
+            "gang": unsigned(c.max_group.bit_length())} if c.chunk_queries else {}),
     })
 
 

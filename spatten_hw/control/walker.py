@@ -16,7 +16,7 @@ from ..softmax.rows import decision_notice
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import key_walk_command, q_command, score_command, slice_counts, slot_meta
-from .block_walk import GangPlace, walk_blocks
+from .block_walk import GangPlace, walk_blocks, walk_contracts
 from .blocks import Blocks
 from .flat_queries import FlatQueries
 from .item_issue import ItemIssue
@@ -178,6 +178,10 @@ class Walker(wiring.Component):
                 m.d.sync += member.eq(member + 1)
                 m.next = "ITEMS"
 
+        if blocks is not None:
+            at = GangPlace(kv_head, first_slot, first_item, member, last_member, position, next_position,
+                           Signal(c.count_bits, name="seen"), Signal(c.max_group.bit_length(), name="positions_left"))
+            walk_contracts(m, blocks, at, take & job.generate)
         with m.FSM(name="walk") as fsm:
             with m.State("IDLE"):
                 m.d.comb += self.issued_all.eq(1)
@@ -198,7 +202,6 @@ class Walker(wiring.Component):
                     m.next = "BEGIN"
             # -- generation -------------------------------------------------------------------------------
             if blocks is not None:
-                at = GangPlace(kv_head, first_slot, first_item, member, last_member, position, next_position)
                 walk_blocks(m, blocks, issue, replays, walk, take, at)
             else:
                 self._gang(m, issue, replays, walk, take, kv_head, first_slot, member, last_member)

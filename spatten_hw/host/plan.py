@@ -26,8 +26,9 @@ class LayerPass:
 
     `descriptor` is the address of its descriptor, `out` its output plane. `scores`: (token, head) importance
     integers to load before it. `new_token`: (id, score) of a token of this step that starts with a score of its
-    own; it joins the scores which the pass before has stored, and all are loaded again. `ids`: the 64-bit words to
-    put at `ids_in` before it, for a job that loads its survivors. Several new tokens: the first id, and their scores. `label`: what to call it, if not by step and layer.
+    own; it joins the scores which the pass before has stored, and all are loaded again. Of several new tokens: the
+    first id, and the scores of all. `ids`: the 64-bit words to put at `ids_in` before it, for a job that loads its
+    survivors. `label`: what to call it, if not by step and layer.
     """
 
     step: int

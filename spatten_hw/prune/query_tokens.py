@@ -14,8 +14,8 @@ from .rows import class_row, counts_below, limit_bits
 
 
 class QueryTokens(wiring.Component):
-    """`start`: reads the lists of the survivors, a row per cycle; `done` with the last one, then `good` tells whether all
-    of the last `queries` of `tokens` survive.
+    """`start`: reads the lists of the survivors, a row per cycle; `done` with the last one, then `good` tells whether
+    all of the last `queries` of `tokens` survive.
 
     `row` → `live`, `indexes` (id div S) of each class one cycle later, of which it has `counts`. A list ascends, so of
     the n new tokens of a class all survive if and only if the n-th entry from its end is one of them. `tokens`,
@@ -52,7 +52,8 @@ class QueryTokens(wiring.Component):
         reads = Signal()
         found = Signal(c.slices)
         wanted = Signal(c.slices, reset_less=True)
-        m.d.comb += [self.row.eq(row[:c.row_bits]), self.done.eq(self.busy & reads & (~self.live.any() | over(c, shown))),
+        over = shown == c.max_rows
+        m.d.comb += [self.row.eq(row[:c.row_bits]), self.done.eq(self.busy & reads & (~self.live.any() | over)),
                      self.good.eq((found | ~wanted).all())]
         m.d.sync += [reads.eq(self.busy & ~self.done), shown.eq(row)]
         with m.If(self.start):
@@ -67,8 +68,3 @@ class QueryTokens(wiring.Component):
         contract(m, ~self.busy, "one look at a time", when=self.start)
         contract(m, self.queries <= self.tokens, "queries are tokens", when=self.start)
         return m
-
-
-def over(c: SpAttenConfig, row: Signal):
-    """No list has this row."""
-    return row == c.max_rows

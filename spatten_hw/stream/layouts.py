@@ -24,9 +24,10 @@ def tag_layout(c: SpAttenConfig) -> data.StructLayout:
     """Identity of a work item: one query of one query head.
 
     `head`: query head; `kv_head`: its K/V head; `query`: token id of the query (in generation its number in the job),
-    which is also its row in the output plane; `half`: K/V SRAM half; `stream`: K and V rows come from memory (generation) instead of the
-    SRAMs; `refetched`: scores include K's LSBs, V rows come with theirs; `item`: its number, in which slices keep its
-    probabilities; `first`, `gang`: items first … first + gang − 1 (modulo `items`) share K and V rows.
+    which is also its row in the output plane; `half`: K/V SRAM half; `stream`: K and V rows come from memory
+    (generation) instead of the SRAMs; `refetched`: scores include K's LSBs, V rows come with theirs; `item`: its
+    number, in which slices keep its probabilities; `first`, `gang`: items first … first + gang − 1 (modulo `items`)
+    share K and V rows.
     """
     return data.StructLayout({
         "head": unsigned(c.head_bits), "kv_head": unsigned(c.head_bits), "query": unsigned(c.token_bits),
@@ -40,8 +41,8 @@ def tag_layout(c: SpAttenConfig) -> data.StructLayout:
 
 def key_walk_command(c: SpAttenConfig) -> data.StructLayout:
     """Read the K rows of all surviving tokens of `kv_head` (generation) for slots slot + i, i in `members`. `fill`: of
-    a prompt instead: its K rows (`value`: V rows) for half `half` of the SRAMs. With `chunk_queries`: only of tokens below
-    `limit`, the last of which are in row `final_row`."""
+    a prompt instead: its K rows (`value`: V rows) for half `half` of the SRAMs. With `chunk_queries`: only of tokens
+    below `limit`, the last of which are in row `final_row`."""
     return data.StructLayout({
         "kv_head": unsigned(c.head_bits), "slot": unsigned(c.slot_bits), "members": unsigned(c.max_group), "lsb": 1,
         "fill": 1, "value": 1, "half": 1,

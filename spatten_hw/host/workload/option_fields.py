@@ -66,7 +66,8 @@ class FieldReader:
         if x is None:
             return None
         if not _is_int(x) or not 1 <= x <= most:  # type: ignore[operator]
-            raise self.bad("queries", f"is {_show(x)}, must be null or a whole number 1 … {most}", "choose one in range")
+            raise self.bad("queries", f"is {_show(x)}, must be null or a whole number 1 … {most}",
+                           "choose one in range")
         if not generate:
             raise self.bad("queries", 'is given, but stage is "summarise", where every token is a query',
                            'leave it out, or use "generate"')
