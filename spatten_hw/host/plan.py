@@ -138,6 +138,10 @@ class Plan:
 
     def layer_data(self, layer: int) -> Iterator[Write]:
         """A layer's Q, K and V planes."""
+        yield from self.builder.images(self.planes[layer], **self.plane_codes(layer))
+
+    def plane_codes(self, layer: int) -> dict[str, np.ndarray]:
+        """The integers of a layer's planes, in the order of their rows."""
         codes = self.codes(layer)
         if self.workload.options.queries is not None:
             q, rows = codes["q"], self._step_rows()
@@ -145,7 +149,7 @@ class Plan:
             for step in range(self.workload.steps):
                 own = q[:, self.workload.rows(step)]
                 codes["q"][:, step * rows:step * rows + own.shape[1]] = own
-        yield from self.builder.images(self.planes[layer], **codes)
+        return codes
 
     def codes(self, layer: int) -> dict[str, np.ndarray]:
         """The integers "q", "k", "v" of a layer."""
