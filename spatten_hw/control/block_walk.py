@@ -34,7 +34,7 @@ def walk_blocks(m: Module, blocks: Blocks, issue: ItemIssue, replays: Replays, w
                 at: GangPlace) -> None:
     """States BEGIN, GANG, STREAM, inside the walker's FSM: block after block of a head, in each query after query, of
     each the query heads of the group; then the walk over the keys of the block. One work item per cycle."""
-    block, place, seen, left = blocks.block, issue.place, at.seen, at.left
+    block, place, seen, left = blocks.current, issue.place, at.seen, at.left
     m.d.comb += [place.seen.eq(seen), place.scored.eq(block.limit), place.gang.eq(block.gang)]
     with m.State("BEGIN"):
         m.d.comb += [replays.opens.eq(blocks.ready), at.next_position.eq(block.first)]
@@ -65,4 +65,4 @@ def walk_blocks(m: Module, blocks: Blocks, issue: ItemIssue, replays: Replays, w
 def walk_contracts(m: Module, blocks: Blocks, at: GangPlace, take: Value) -> None:
     """What a generation job's work item that is issued (`take`) must be."""
     contract(m, at.left != 0, "a query that is issued is the block's", when=take)
-    contract(m, at.seen <= blocks.block.limit, "no query of a block sees more than its last one", when=take)
+    contract(m, at.seen <= blocks.current.limit, "no query of a block sees more than its last one", when=take)

@@ -18,7 +18,7 @@ from ..stream.layouts import slice_counts
 
 
 class Blocks(wiring.Component):
-    """`block` (`block_layout`) of the job's queries, `ready` when it is known.
+    """`current` (`block_layout`): the block of the job's queries, `ready` when it is known.
 
     `start`: a job begins, `job` and `counts` are constant from some cycles before; `following`: on to the next block,
     or, after the last one, to the first one again (of the next head). A job of one block stays `ready`; another block
@@ -30,7 +30,7 @@ class Blocks(wiring.Component):
     counts: data.View
     start: Signal
     following: Signal
-    block: data.View
+    current: data.View
     ready: Signal
     dead: data.View
 
@@ -40,12 +40,12 @@ class Blocks(wiring.Component):
         self.latency = 4 + tree_stages(c.slices)
         super().__init__({
             "job": In(job_layout(c)), "counts": In(slice_counts(c)), "start": In(1), "following": In(1),
-            "block": Out(block_layout(c)), "ready": Out(1), "dead": Out(slice_counts(c)),
+            "current": Out(block_layout(c)), "ready": Out(1), "dead": Out(slice_counts(c)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        c, job, out = self.config, self.job, self.block
+        c, job, out = self.config, self.job, self.current
         total = Signal(c.count_bits, reset_less=True)
         offset = Signal(c.count_bits, reset_less=True)
         most = Signal(c.max_group.bit_length(), reset_less=True)

@@ -87,8 +87,8 @@ class Walker(wiring.Component):
         if c.chunk_queries:
             m.submodules.blocks = blocks = Blocks(c)
             m.d.comb += [blocks.job.eq(job), blocks.counts.eq(self.counts), blocks.start.eq(self.start),
-                         issue.dead.eq(blocks.dead), replays.limit.eq(blocks.block.limit),
-                         replays.final_row.eq(blocks.block.final_row)]
+                         issue.dead.eq(blocks.dead), replays.limit.eq(blocks.current.limit),
+                         replays.final_row.eq(blocks.current.final_row)]
         m.submodules.k_fifo = k_fifo = StreamFifo(key_walk_command(c), 4)
         connect(m, k_fifo.o, flipped(self.k_walk))
         connect(m, flipped(self.decided), replays.decided)
