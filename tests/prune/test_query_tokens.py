@@ -30,7 +30,7 @@ def test_queries_that_survive_and_that_do_not(slices):
         if not len(ids):
             continue
         rig.poke(IDS, [len(ids) | 1 << 32, *to_bitmap(ids, tokens), *to_bitmap([0], 1)])
-        error, cycles = rig.prepare(generate=1, tokens=tokens, heads=1, load_ids=1, ids_in=IDS, queries=queries)
+        error, _ = rig.prepare(generate=1, tokens=tokens, heads=1, load_ids=1, ids_in=IDS, queries=queries)
         seen[error] += 1
         assert error == (not alive[tokens - queries:].all())
     assert min(seen.values()) > 5

@@ -16,8 +16,8 @@ from spatten_hw.sim.harness.block import Block
 
 @dataclass
 class Vector:
-    """One work item: MSB scores and what an LSB pass adds, by slice; `progressive`; `number` is in its tag. `seen`: keys
-    of every slice that its query sees, of those that are scored; None: all."""
+    """One work item: MSB scores and what an LSB pass adds, by slice; `progressive`; `number` is in its tag. `seen`:
+    keys of every slice that its query sees, of those that are scored; None: all."""
 
     msb: list[np.ndarray]
     lsb: list[np.ndarray]
