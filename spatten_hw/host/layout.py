@@ -63,6 +63,11 @@ class Plane:
         assert not self.steps and first % self.channels == 0, "a token 0 lies in the channel of its head"
         return replace(self, base=self.base + first // self.channels * self.token_stride)
 
+    def shortened(self, tokens: int) -> Plane:
+        """A plane of fewer tokens in the same place."""
+        assert not self.steps
+        return replace(self, head_stride=-(-tokens // self.channels) * self.token_stride)
+
     def size(self, heads: int) -> int:
         """Bytes of the plane of `heads` heads on every channel."""
         return heads * self.head_stride

@@ -78,6 +78,8 @@ FIELDS: tuple[Field, ...] = (
     Field("queries", 21, 50, 14, "generation: the last so many tokens are the queries, 0: one (chunk_queries = 1)"),
 )
 HEADER_WORDS = 22
+#: Most queries of a generation job: what its field holds.
+MOST_QUERIES = (1 << next(f.width for f in FIELDS if f.name == "queries")) - 1
 #: Least `out_shift` of a job that gives back.
 GIVE_BACK_SHIFT = 4
 

@@ -95,8 +95,8 @@ def test_differences_in_a_conversation_are_told(run, monkeypatch):
     lines = iter(["the ant", ""])
     monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    monkeypatch.setattr(chat, "_answer", lambda *a: Report(
-        a[3], "rtl", POLICIES["default"].settings, ("a",), ("b",), [_trace()], ["out differs"], 1, 0.1, "token"))
+    monkeypatch.setattr(chat, "_answer", lambda *a: (Report(
+        a[3], "rtl", POLICIES["default"].settings, ("a",), ("b",), [_trace()], ["out differs"], 1, 0.1, "token"), None))
     code, text, _ = run(prompt=None)
     assert code == 1 and "RTL DIFFERS" in text and "out differs" in text
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ...config import LSB_WIDTH, PLANE_WIDTHS
-from ...interface.descriptor import FIELDS
+from ...interface.descriptor import MOST_QUERIES
 from ..rules import Rules
 from .options import Keep, Shape, WorkloadError
 from .schedule import ScheduleError
@@ -19,9 +19,6 @@ DEFAULTS: dict[str, object] = {
     "queries": None,
 }
 
-
-#: What the descriptor's field holds.
-MOST_QUERIES = (1 << next(f.width for f in FIELDS if f.name == "queries")) - 1
 
 
 def _is_int(x: object) -> bool:
