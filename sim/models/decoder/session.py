@@ -28,8 +28,8 @@ from .settings import DecoderSettings
 
 @dataclass(frozen=True)
 class Trace:
-    """A layer job that has run. `step`: 0 for the prompt and other tokens that were given, then 1 …; `tokens`: in context; `dense_bytes`: of the same
-    attention dense in 12 bits, nothing pruned; `result.out` is dropped."""
+    """A layer job that has run. `step`: 0 for the prompt and other tokens that were given, then 1 …; `tokens`: in
+    context; `dense_bytes`: of the same attention dense in 12 bits, nothing pruned; `result.out` is dropped."""
 
     step: int
     layer: int

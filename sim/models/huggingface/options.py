@@ -109,7 +109,7 @@ class Sizes:
         return self.kv_heads * self.group
 
     def shape(self, tokens: int, generate: bool, queries: int = 1) -> Shape:
-        """The arrays of one pass over `tokens` tokens, `queries` of which are those of a generation job."""
+        """The arrays of one pass over `tokens` tokens; a generation job has `queries` of them."""
         return Shape(self.layers, self.query_heads, self.kv_heads, queries if generate else tokens, tokens, self.dim)
 
 
@@ -123,4 +123,5 @@ def keep_counts(sizes: Sizes, tokens: int, options: AttentionOptions, queries: i
     """What each layer of a pass over `tokens` tokens keeps; None: everything."""
     if options.schedule is None:
         return None
-    return options.schedule.counts(sizes.layers, tokens, sizes.kv_heads, options.protect_first + options.protected_last(queries))
+    protected = options.protect_first + options.protected_last(queries)
+    return options.schedule.counts(sizes.layers, tokens, sizes.kv_heads, protected)

@@ -26,7 +26,8 @@ def in_chunks(made: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     cache, out, first = None, [], 0
     for size in SIZES:
         piece = slice(first, first + size)
-        got = made(input_ids=ids[:, piece], attention_mask=mask[:, :first + size], past_key_values=cache, use_cache=True)
+        got = made(input_ids=ids[:, piece], attention_mask=mask[:, :first + size], past_key_values=cache,
+                   use_cache=True)
         cache, first = got.past_key_values, first + size
         out.append(got.logits)
     return torch.cat(out, dim=1)
