@@ -83,8 +83,8 @@ def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lp
           routings: int = ROUTINGS) -> Placement:
     """Places and routes `netlist`; clocks without a constraint in `lpf` must reach `mhz`. As long as a clock misses,
     the same placement is routed again, at most `routings` times (0: not at all). `tell` is told of every step, after
-    `about`. A clock that misses, or a router that is stuck, is no error (see `Placement.met`): another seed may do. Raises
-    `ToolError` if the netlist does not fit."""
+    `about`. A clock that misses, or a router that is stuck, is no error (see `Placement.met`): another seed may do.
+    Raises `ToolError` if the netlist does not fit."""
     tool = Nextpnr(device, folder, lpf, lambda step: tell(f"{about}: {step}"), read_sources(netlist))
     name = f"seed{seed}"
     for earlier in folder.glob(f"{name}-routed*.config"):
