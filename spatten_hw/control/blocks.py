@@ -56,7 +56,8 @@ class Blocks(wiring.Component):
             total.eq(Mux(job.queries == 0, 1, job.queries)), offset.eq(wrap(job.tokens - total, c.count_bits)),
             most.eq(positions_of(c, job.group)),
             # What the block has.
-            out.first.eq(first), out.last.eq(left <= most), out.positions.eq(Mux(left <= most, narrow(left, len(most)), most)),
+            out.first.eq(first), out.last.eq(left <= most),
+            out.positions.eq(Mux(left <= most, narrow(left, len(most)), most)),
             # Its vectors, and what its queries see.
             out.gang.eq(narrow(times_few(out.positions, job.group), len(out.gang))), out.step.eq(job.causal),
             out.start.eq(Mux(job.causal, narrow(offset + out.first + 1, c.count_bits), job.tokens)),
