@@ -73,6 +73,32 @@ def test_queries_at_once_are_those_one_by_one_for_fewer_bytes():
     assert several.cycles < one.cycles / 2
 
 
+@pytest.mark.slow
+def test_eight_queries_on_a_cache_of_8192_tokens():
+    """K and V once per block of two, whatever the SRAMs hold, which here is 16 tokens."""
+    config, row = CONFIGS["least"], 8
+    numbers = np.random.default_rng(SEED)
+    arrays = {n: numbers.normal(size=(1, 2, 8 if n == "q" else 8192, 8)) for n in "qkv"}
+    job = {"queries": 8, "q_bits": 8, "k_bits": 8, "v_bits": 8}
+    with transport(config) as port:
+        result = run_workload(workload(arrays, job), config, "rtl", lambda _: port, cycle_limit=9_000_000)
+    assert result.bit_exact, result.mismatches
+    assert result.bytes["k_msb"] == result.bytes["v_msb"] == 2 * row * sum(8192 - n for n in (6, 4, 2, 0))
+
+
+@pytest.mark.slow
+def test_a_prompt_in_blocks():
+    """200 tokens on SRAMs for 16: every query sees the tokens up to its own."""
+    config, row = CONFIGS["least"], 8
+    numbers = np.random.default_rng(SEED)
+    arrays = {n: numbers.normal(size=(1, 2, 200, 8)) for n in "qkv"}
+    job = {"queries": 200, "q_bits": 8, "k_bits": 8, "v_bits": 8}
+    with transport(config) as port:
+        result = run_workload(workload(arrays, job), config, "rtl", lambda _: port, cycle_limit=9_000_000)
+    assert result.bit_exact, result.mismatches
+    assert result.bytes["k_msb"] == 2 * row * sum(range(2, 201, 2))
+
+
 def test_a_query_that_was_pruned_ends_the_job():
     """Layer 0 drops new tokens, layer 1 wants them as queries: nothing is computed; a restart goes on."""
     config = CONFIGS["quad"]
