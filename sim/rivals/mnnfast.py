@@ -34,6 +34,6 @@ class MnnFast:
         """All keys, a tenth of the values."""
         d, moved = layers.dense(), dense_bytes(layers, BITS)
         heads, keys = d.heads * d.group, d.keys_per_query
-        per_query = d.dim * keys / (machine.multipliers / 2) + OVERHEAD
-        cycles = np.maximum(heads * d.queries * per_query, moved / machine.bytes_per_cycle)
+        busy = heads * d.queries * (keys + OVERHEAD) * 2 * d.dim / machine.multipliers
+        cycles = np.maximum(busy, moved / machine.bytes_per_cycle)
         return Cost(cycles, moved, 2 * heads * d.queries * d.dim * (keys + np.ceil(self.kept * keys)))

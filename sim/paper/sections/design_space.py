@@ -1,0 +1,47 @@
+"""Other sizes: multipliers, memory channels and K/V memories round the paper's design point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spatten_hw.presets import PRESETS
+from spatten_hw.sim.rivals.rival import Machine
+from spatten_hw.sim.rivals.spatten import SpAtten
+
+from ..figures import lines_svg
+from ..section import Row, Section, Table, shown
+from ..study import Study
+
+ABOUT = """\
+`full` with other numbers of memory channels and of multipliers per array, by the model; every channel has at least a
+slice of 32 multipliers.
+The K and V memories hold a prompt's heads: two halves for each, of `sram_tokens` rows. A prompt must fit into half of one;
+beyond that, more rows change nothing, since the next head is filled into the other half while one is computed."""
+#: (multipliers per array, channels).
+SIZES = ((64, 2), (128, 4), (256, 8), (512, 16), (512, 8), (1024, 16), (2048, 16))
+
+
+def run(study: Study) -> Section:
+    """The section."""
+    full = PRESETS["full"]
+    section = Section("design-space", "Other sizes", ABOUT)
+    cells, found = [["multipliers per array", "channels", "BERT, TFLOPS", "GPT-2, TFLOPS"]], []
+    for multipliers, channels in SIZES:
+        config = full.replace(name="custom", multipliers=multipliers, channels=channels)
+        machine = Machine(2 * multipliers, channels * full.beat_bytes)
+        ours = SpAtten(config)
+        done = np.array([ours.cost(b.layers, machine).done_gops(machine) for b in study.benchmarks]) / 1000
+        found.append((multipliers, channels, float(done[:22].mean()), float(done[22:].mean())))
+        cells.append([str(multipliers), str(channels), shown(found[-1][2]), shown(found[-1][3])])
+    section.tables.append(Table("Throughput by size", cells))
+    rows = full.sram_tokens * full.max_dim * full.operand_bits
+    kilobytes = 2 * rows / 8 / 1000
+    section.rows = [Row("sram.bytes", kilobytes, f"{full.sram_tokens} rows of D = {full.max_dim} (or {2 * full.sram_tokens} "
+                        "of 64) × 12 bits, twice; larger ones gain nothing here, too")]
+    by_size = [f for f in found if f[0] == 32 * f[1]]
+    section.figure = lines_svg([f[1] for f in by_size], {"BERT": [f[2] for f in by_size],
+                                                         "GPT-2": [f[3] for f in by_size]},
+                               "memory channels, 32 multipliers per array and channel", "TFLOPS done")
+    section.data = {"sizes": [dict(zip(("multipliers", "channels", "bert", "gpt2"), f, strict=True)) for f in found],
+                    "sram_kilobytes": kilobytes}
+    return section

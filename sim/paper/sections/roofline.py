@@ -1,0 +1,63 @@
+"""What the full size reaches of its roofs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spatten_hw.presets import PRESETS
+from spatten_hw.sim.rivals.rival import FULL
+from spatten_hw.sim.rivals.spatten import SpAtten
+
+from ..figures import roofline_svg
+from ..section import Row, Section, Table, shown
+from ..study import Study
+
+ABOUT = """\
+Preset `full` (1,024 multipliers, 512 bytes per cycle, 1 GHz). Operations really done by the time that a benchmark takes,
+against the roofs of multipliers and memory; averages are arithmetic. With HBM2's timing behind the ports instead of
+memories at full bandwidth: last column."""
+
+
+def run(study: Study) -> Section:
+    """The section."""
+    ours, hbm = SpAtten(), SpAtten(memory=study.memory)
+    done, intensity, on_hbm, bound = [], [], [], []
+    for b in study.benchmarks:
+        cost = ours.cost(b.layers, FULL)
+        done.append(cost.done_gops(FULL))
+        on_hbm.append(hbm.cost(b.layers, FULL).done_gops(FULL))
+        intensity.append(float(cost.operations.sum() / cost.bytes.sum()))
+        names, counts = np.unique(ours.estimates(b.layers, FULL).bound, return_counts=True)
+        bound.append(str(names[counts.argmax()]))
+    tflops, op_byte = np.array(done) / 1000, np.array(intensity)
+    generates = np.array([b.generates for b in study.benchmarks])
+    roof = FULL.peak_gops / 1000
+    dense = np.array([float(b.layers.dense(32).operations.sum() / b.layers.dense(32).bytes.sum())
+                      for b in study.benchmarks])
+    bert, gpt2 = tflops[~generates].mean(), tflops[generates].mean()
+    memory_roof = (op_byte[generates] * FULL.bytes_per_cycle / 1000).mean()
+    section = Section("roofline", "Throughput and roofline", ABOUT)
+    section.rows = [
+        Row("roofline.roof", roof, "2 arrays × 512 multipliers × 2 operations at 1 GHz"),
+        Row("roofline.bert", bert, f"{100 * bert / roof:.0f} % of the roof, the paper {100 * 1.61 / 2.05:.0f} %: short "
+            "sentences fill 16 slices badly, SQuAD reaches " + shown(float(tflops[~generates].max())) + " (the paper "
+            "has no figure for each)"),
+        Row("roofline.gpt2", gpt2, f"{100 * gpt2 / memory_roof:.0f} % of the memory roof, the paper 40 %: its "
+            "quick-select holds up every pruned request (about 75 cycles on its own requests with perfect memory), our "
+            "line-rate engine does not; heads overlap instead of following each other"),
+        Row("roofline.intensity", op_byte[generates].mean(), "bytes on the bus, LSBs and whole beats included; Small "
+            f"{shown(op_byte[22:26].mean())}, Medium (K of 12 bits) {shown(op_byte[26:].mean())}"),
+        Row("roofline.intensity-dense", dense[generates].mean(), "two operations to each 32-bit element"),
+    ]
+    cells = [["benchmark", "tokens", "TFLOPS", "of the nearest roof", "op/byte", "bound by", "TFLOPS on HBM2"]]
+    for i, b in enumerate(study.benchmarks):
+        nearest = min(roof, op_byte[i] * FULL.bytes_per_cycle / 1000)
+        cells.append([b.name, f"{b.layers.context[0]:.0f}", shown(tflops[i]), f"{100 * tflops[i] / nearest:.0f} %",
+                      shown(op_byte[i]), bound[i], shown(on_hbm[i] / 1000)])
+    section.tables.append(Table("Each benchmark on `full`", cells))
+    section.figure = roofline_svg(op_byte, tflops, generates, roof, FULL.bytes_per_cycle / 1000,
+                                  [("paper, GPT-2", 2.1, 0.43)])
+    section.data = {"preset": PRESETS["full"].name, "benchmarks": [b.name for b in study.benchmarks],
+                    "tflops": tflops.tolist(), "op_per_byte": op_byte.tolist(), "bound": bound,
+                    "tflops_hbm2": [v / 1000 for v in on_hbm]}
+    return section

@@ -1,0 +1,90 @@
+"""The top-k engines beside a Batcher odd-even merge sorter, n = 1,024."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ..batcher import comparators, network
+from ..section import MISSING, Row, Section, Table, shown
+from ..study import Study
+from ..topk_cycles import engine_sources, measure
+
+N, KEPT, LANES, KEY_BITS = 1024, 512, 16, 12
+#: Sizes that are synthesised; a comparator's gates are those of the largest, over its comparators.
+SIZES = (4, 8, 16)
+ABOUT = """\
+A sorter of n = 1,024 is 24,063 compare-exchange elements in 55 stages. As hardware it is `sim/paper/batcher_rtl.py`, all
+of them at once with a register after every stage; it is synthesised for small n, and counted at n = 1,024. Sorters of
+fewer elements take as many cycles longer. The engine is quick-select with 16 lanes (two arrays of 16 comparators), measured
+on its Verilog, median of 1,024 random keys."""
+
+
+def gates(liberty: Path | None) -> dict[str, Any]:
+    """Cells of sorters and of the engine: LUTs of ECP5, and with `liberty` gate equivalents."""
+    from spatten_hw.boards.flow.blocks import Design
+    from spatten_hw.boards.flow.families import FAMILIES
+    from spatten_hw.boards.flow.standard_cells import Liberty
+    from spatten_hw.boards.flow.synthesis import synthesise
+    from spatten_hw.engines import topk_engine
+    from spatten_hw.sim.harness.kept import build_dir
+    from spatten_hw.verilog import to_verilog
+
+    from ..batcher_rtl import BatcherSorter
+
+    cells = Liberty(liberty) if liberty else None
+    cache = build_dir() / "synthesis"
+    found: dict[str, Any] = {}
+    for name, component in [(f"sorter {n}", BatcherSorter(KEY_BITS, n)) for n in SIZES] + [
+            ("quick-select", topk_engine("quickselect", KEY_BITS, LANES, N))]:
+        top = name.replace(" ", "_").replace("-", "_")
+        design = Design(to_verilog(component, top))
+        block = synthesise(design, top, FAMILIES["ecp5"], cache)
+        found[name] = {"luts": block.utilisation.luts, "ffs": block.utilisation.ffs}
+        if cells is not None:
+            found[name]["gates"] = cells.gates(synthesise(design, top, cells.family, cache).cells)
+    return found
+
+
+def run(study: Study) -> Section:
+    """The section."""
+    section = Section("sorter", "Top-k engine and sorter", ABOUT)
+    timed = study.point(f"quick-select, n = {N}", {"n": N, "k": KEPT, "lanes": LANES, "engine": engine_sources()}, lambda: measure(LANES, [(N, KEPT)]))
+    digest = hashlib.sha256(study.liberty.read_bytes()).hexdigest() if study.liberty else None
+    cells = study.point("gates of sorters and engine", {"sizes": SIZES, "engine": engine_sources(), "liberty": digest},
+                        lambda: gates(study.liberty))
+    total, stages = comparators(N), len(network(N))
+    if timed is None:
+        section.rows = [Row(key, None, "not measured: this takes a simulation", MISSING)
+                        for key in ("sorter.speed", "sorter.power")]
+        return section
+    cycles = float(timed[f"{N} {KEPT}"])
+    same = total / (2 * LANES)
+    # A sorter that the paper's ratio of throughput would be of.
+    as_fast = total / (1.4 * cycles)
+    section.rows = [
+        Row("sorter.speed", same / cycles, f"against a sorter of as many comparators (32, {same:,.0f} cycles; the engine "
+            f"{cycles:.0f}); the size of the paper's sorter is not said. One that is 1.4 times slower needs {as_fast:.0f} "
+            f"comparators, {as_fast / (2 * LANES):.1f} times the engine's"),
+        Row("sorter.power", as_fast / (2 * LANES), "comparators of a sorter that is 1.4 times slower, by the engine's: "
+            "power taken as comparators at work; memories of both left out"),
+    ]
+    rows = [["", "comparators", "cycles per vector", "stages"],
+            ["quick-select, P = 16", str(2 * LANES), f"{cycles:.0f}", "–"],
+            ["Batcher, whole", f"{total:,}", "1", str(stages)],
+            ["Batcher, 32 comparators", "32", f"{same:,.0f}", "–"]]
+    section.tables.append(Table("Comparators and cycles, n = 1,024", rows))
+    if cells is not None:
+        kinds = list(next(iter(cells.values())))
+        largest = f"sorter {SIZES[-1]}"
+        per = {kind: cells[largest][kind] / comparators(SIZES[-1]) for kind in kinds}
+        table = [["", *kinds]]
+        table += [[name, *(f"{values[kind]:,.0f}" for kind in kinds)] for name, values in cells.items()]
+        table.append([f"sorter {N}, counted", *(f"{per[kind] * total:,.0f}" for kind in kinds)])
+        section.tables.append(Table("Synthesised (LUTs: ECP5; memories of the engine are not in gates)", table))
+        section.notes.append(f"A compare-exchange element of 12 bits with its registers: {shown(per[kinds[0]])} "
+                             f"{kinds[0]}; the whole sorter of 1,024 keys would be "
+                             f"{per[kinds[0]] * total / cells['quick-select'][kinds[0]]:,.0f} times the engine.")
+    section.data = {"cycles": cycles, "comparators": total, "cells": cells}
+    return section
