@@ -36,8 +36,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--silicon", type=Path, metavar="FILE.json", help="area and power, of spatten-hw bench silicon")
     parser.add_argument("--liberty", type=Path, metavar="FILE.lib", help="count gates of sorters in these cells, too")
     parser.add_argument("--rival", action="append", metavar="NAME", help="compare with this one; repeatable")
+    parser.add_argument("--on", action="append", metavar="WORKLOAD",
+                        help="a table of the rivals on this workload, too; repeatable")
     parser.add_argument("--add", action="append", default=[], type=Path, metavar="FILE.py",
-                        help="a file with rivals of your own; repeatable")
+                        help="a file with rivals and workloads of your own; repeatable (docs/rivals.md)")
     parser.add_argument("--cpu", action="store_true", help="measure attention on this CPU, too (PyTorch; a minute)")
     parser.add_argument("--json", type=Path, metavar="OUT.json", help="write paper.json here as well")
     parser.set_defaults(handler=run)
@@ -50,12 +52,13 @@ def run(args: argparse.Namespace) -> int:
     from spatten_hw.sim.paper.evaluation import evaluate
     from spatten_hw.sim.paper.sections.silicon import read
     from spatten_hw.sim.paper.study import Study
-    from spatten_hw.sim.rivals.registry import chosen_rivals, extend
+    from spatten_hw.sim.rivals.registry import chosen_rivals, chosen_workloads, extend
     from spatten_hw.sim.status import Status
 
     for path in args.add:
         extend(path)
     chosen_rivals(args.rival)
+    chosen_workloads(args.on)
     for option, path in (("--workload", args.workload), ("--liberty", args.liberty), ("--silicon", args.silicon)):
         if path is not None and not path.is_file():
             raise UserError(f"{option} {path}: there is no such file")
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         check_targets([args.json])
     with new_folders(args.output), Status() as status:
         study = Study(Store(args.output / "points.jsonl"), args.workload, args.silicon, args.liberty, not args.quick,
-                      args.cpu, args.rival, say=status.show)
+                      args.cpu, args.rival, args.on, say=status.show)
         sections = evaluate(study, args.only)
         source = _source()
         report = json.dumps({"source": source, "sections": [s.as_json for s in sections]}, indent=2)

@@ -25,14 +25,15 @@ WORKLOADS: dict[str, Callable[[], Benchmark]] = {}
 
 
 def add_rival(rival: Rival) -> None:
-    """Makes a rival known. `UserError` if its name is taken."""
-    _free(rival.name, RIVALS, "rival")
+    """Makes a rival known, instead of one of this name that was added before. `UserError` for the name of a built-in
+    one."""
+    _free(rival.name, BUILT_IN, "rival")
     RIVALS[rival.name] = rival
 
 
 def add_workload(name: str, layers: Callable[[], Layers], source: str) -> None:
-    """Makes a workload known; `layers` is called when it is needed. `UserError` if its name is taken."""
-    _free(name, workloads(), "workload")
+    """Makes a workload known, likewise; `layers` is called when it is needed."""
+    _free(name, [b.name for b in benchmarks()], "workload")
     WORKLOADS[name] = lambda: Benchmark(name, layers(), source, {})
 
 
@@ -48,9 +49,9 @@ def chosen_rivals(names: Sequence[str] | None) -> list[Rival]:
 
 
 def chosen_workloads(names: Sequence[str] | None) -> list[Benchmark]:
-    """Those named, or all. `UserError` for an unknown one."""
+    """Those named, or those added. `UserError` for an unknown one."""
     all_of_them = workloads()
-    return [all_of_them[n]() for n in _known("workload", names or list(all_of_them), all_of_them)]
+    return [all_of_them[n]() for n in _known("workload", names or list(WORKLOADS), all_of_them)]
 
 
 def extend(path: Path) -> None:
@@ -77,8 +78,8 @@ def _known(what: str, names: Iterable[str], known: Mapping[str, object]) -> list
     return names
 
 
-def _free(name: str, known: Mapping[str, object], what: str) -> None:
-    if name in known:
+def _free(name: str, built_in: Iterable[str], what: str) -> None:
+    if name in built_in:
         raise UserError(f"{what} '{name}' is there already; give another name")
 
 

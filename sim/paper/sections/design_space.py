@@ -27,7 +27,8 @@ def run(study: Study) -> Section:
     section = Section("design-space", "Other sizes", ABOUT)
     cells, found = [["multipliers per array", "channels", "BERT, TFLOPS", "GPT-2, TFLOPS"]], []
     for multipliers, channels in SIZES:
-        config = full.replace(name="custom", multipliers=multipliers, channels=channels)
+        config = full.replace(name="custom", multipliers=multipliers, channels=channels,
+                              topk_lanes=max(full.topk_lanes, multipliers // full.chunk))
         machine = Machine(2 * multipliers, channels * full.beat_bytes)
         ours = SpAtten(config)
         done = np.array([ours.cost(b.layers, machine).done_gops(machine) for b in study.benchmarks]) / 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spatten_hw.sim.rivals.cpu import describe
-from spatten_hw.sim.rivals.registry import DEFAULT, RIVALS, chosen_rivals
+from spatten_hw.sim.rivals.registry import DEFAULT, RIVALS, chosen_rivals, chosen_workloads
 from spatten_hw.sim.rivals.rival import EIGHTH
 
 from ..section import Row, Section, Table, shown
@@ -53,6 +53,11 @@ def run(study: Study) -> Section:
     section.tables += [Table("Effective throughput", cells),
                        Table("What is assumed", [["rival", "assumption"], *([r.title, text] for r in rivals
                                                                             for text in r.assumptions)])]
+    own = chosen_workloads(study.on)
+    if own:
+        cells = [["workload", "source", *(r.title for r in rivals)]]
+        cells += [[b.name, b.source, *(shown(r.cost(b.layers, EIGHTH).gops(b.layers, EIGHTH)) for r in rivals)] for b in own]
+        section.tables.insert(1, Table("Effective throughput on chosen workloads, GOP/s", cells))
     section.data = {name: dict(zip((b.name for b in study.benchmarks), v.tolist(), strict=True))
                     for name, v in gops.items() if name != "cpu"}
     return section

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from spatten_hw.sim.rivals.rival import FULL
-from spatten_hw.sim.rivals.spatten import SpAtten, work_of
+from spatten_hw.sim.rivals.spatten import SpAtten
 
 from ..numbers import numbers, paper
 from ..section import MISSING, QUOTED, Row, Section, Table, shown
 from ..study import Study
+from .silicon import read
 
 ABOUT = """\
 No GPU and none of the paper's CPUs is at hand, and the paper gives averages alone. Its ratio times ours by the paper's
@@ -32,7 +33,6 @@ def run(study: Study) -> Section:
         sram = sum(float(found.energy[name].sum()) for name in MEMORIES)
         power.append((float(found.total_energy.sum()) - dram - sram, sram, dram))
         power[-1] = tuple(nj / ns for nj in power[-1])
-        assert len(work_of(b.layers)) == len(b.layers)
     factor = float(np.exp(np.log(faster).mean()))
     watts = np.array(power)
     total = float(watts.sum(axis=1).mean())
@@ -40,8 +40,14 @@ def run(study: Study) -> Section:
     why = f"the paper's × {factor:.2f} (our throughput by its own: BERT {np.mean(faster[:22]):.2f}, GPT-2 " \
           f"{np.mean(faster[22:]):.2f})"
     section.rows = [Row(f"speedup.{name}", paper(f"speedup.{name}") * factor, why, QUOTED) for name in TITLES]
-    section.rows += [Row(f"energy.{name}", None, "energy of that machine cannot be measured or computed here", MISSING)
-                     for name in TITLES]
+    watt = None if study.silicon is None else read(study.silicon).get("silicon.power")
+    if watt is None:
+        section.rows += [Row(f"energy.{name}", None, "needs the power of the mapped design (--silicon); the model's, below, "
+                             "is of units alone", MISSING) for name in TITLES]
+    else:
+        gain = factor * paper("silicon.power") / watt
+        section.rows += [Row(f"energy.{name}", paper(f"energy.{name}") * gain, f"the paper's × {gain:.2f}: its 8.30 W "
+                             f"against {watt:.2f} W of `bench silicon`, and the speed above", QUOTED) for name in TITLES]
     unit = "Energies of units alone, from published tables of 45 nm: no clock tree, wires or leakage; `bench silicon` " \
            "has those of the mapped design."
     section.tables.append(Table("Power of `full`, W, by the model", [

@@ -1,0 +1,57 @@
+"""The tables of docs/paper.md, each between two comments that name its part:
+
+    <!-- paper: reductions -->
+    <!-- end of paper -->
+
+What stands between them is written by `python -m spatten_hw.sim.paper write` and by nobody else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .evaluation import evaluate
+from .markdown import HEADER, cells, grid
+from .section import Section
+from .study import Study
+from .topk_cycles import engine_sources
+
+#: Parts whose rows take a simulation: their tables say of which sources of the engines they are.
+SIMULATED = ("topk", "sorter")
+_BLOCK = re.compile(r"<!-- paper: (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- end of paper -->", re.DOTALL)
+_ENGINES = re.compile(r"Measured on top-k engines of sources ([0-9a-f]{12})")
+
+
+def block(section: Section) -> str:
+    """The table of a part as it stands in the page."""
+    text = grid([HEADER, *(cells(row) for row in section.rows)]) + "\n"
+    if section.name in SIMULATED:
+        text += f"\nMeasured on top-k engines of sources {engine_sources()}.\n"
+    return text
+
+
+def fill(page: str, sections: list[Section]) -> str:
+    """The page with the tables of `sections` in their places; parts that have no place are left out."""
+    by_name = {s.name: s for s in sections}
+
+    def put(match: re.Match[str]) -> str:
+        name = match["name"]
+        body = block(by_name[name]) if name in by_name else match["body"]
+        return f"<!-- paper: {name} -->\n{body}<!-- end of paper -->"
+
+    return _BLOCK.sub(put, page)
+
+
+def faults(page: str) -> Iterator[str]:
+    """What is not as the models have it now: one line each. Simulated parts are held by the digest of the engines."""
+    found = {match["name"]: match["body"] for match in _BLOCK.finditer(page)}
+    computed = [name for name in found if name not in SIMULATED]
+    for section in evaluate(Study(simulate=False), computed):
+        if found[section.name] != block(section):
+            yield f"docs/paper.md: part {section.name} is not what the models say now; make paper"
+    for name in SIMULATED:
+        if name in found:
+            measured = _ENGINES.search(found[name])
+            if measured is None or measured[1] != engine_sources():
+                yield f"docs/paper.md: part {name} was measured on other top-k engines; make paper"
