@@ -11,9 +11,9 @@ from spatten_hw.output import check_targets, new_folders, write_all
 
 TITLE = "The SpAtten paper's evaluation, and this accelerator's"
 EPILOG = """\
-Written to the folder: index.html (one file), paper.md, paper.json and a figure per part as SVG (with matplotlib). Points
-that take a simulation or a synthesis are kept in points.jsonl there: a stopped run goes on. Ten minutes the first time,
-most of it simulation of top-k engines; --quick leaves out what is not in the folder yet.
+Written to the folder: index.html (one file), paper.md, paper.json and a figure per part as SVG (with matplotlib).
+Points that take a simulation or a synthesis are kept in points.jsonl there: a stopped run goes on. Ten minutes the
+first time, most of it simulation of top-k engines; --quick leaves out what is not in the folder yet.
 
 examples:
   spatten-hw paper
@@ -88,5 +88,6 @@ def _source() -> str:
     from spatten_hw.presets import PRESETS
 
     builds = ", ".join(f"{name} ({PRESETS[name].hash:08x})" for name in ("full", "eighth"))
-    return ("The paper: H. Wang, Z. Zhang, S. Han, SpAtten, HPCA 2021 (arXiv 2012.09852v3). Ours: cycles and bytes by the "
+    return ("The paper: H. Wang, Z. Zhang, S. Han, SpAtten, HPCA 2021 (arXiv 2012.09852v3). Ours: cycles and bytes by "
+            "the "
             f"model of docs/model.md; presets and their configuration hashes: {builds}.")

@@ -18,8 +18,8 @@ PARTS: dict[str, Callable[[Study], Section | None]] = {
 
 #: What no part can give.
 NOT_HERE = (
-    "Accuracies of fine-tuned models (the paper: none lost, but 2 % of BERT-Large on SQuAD): neither its checkpoints nor the "
-    "data sets are at hand. What pruning and widths cost models that are, is in docs/accuracy.md.",
+    "Accuracies of fine-tuned models (the paper: none lost, but 2 % of BERT-Large on SQuAD): neither its checkpoints "
+    "nor the data sets are at hand. What pruning and widths cost models that are, is in docs/accuracy.md.",
     "Times and energies of the paper's CPUs and GPUs benchmark by benchmark: it gives averages, which are quoted.",
 )
 

@@ -25,8 +25,8 @@ REVISION = 1
 class Study:
     """`store` None: nothing is kept. `workload`: requests in the authors' columns; `silicon`: JSON of `bench silicon`;
     `liberty`: standard cells for gates; `simulate`: whether what takes a simulation or synthesis may run, or is only
-    taken from the store; `cpu`: whether to measure the CPU at hand; `rivals`, `on`: names of rivals and workloads to compare (None: the usual
-    ones, and those that were added). `say`: progress."""
+    taken from the store; `cpu`: whether to measure the CPU at hand; `rivals`, `on`: names of rivals and workloads to
+    compare (None: the usual ones, and those that were added). `say`: progress."""
 
     store: Store | None = None
     workload: Path | None = None

@@ -44,8 +44,9 @@ def benchmarks() -> list[Benchmark]:
 
 
 def token_schedule(layers: int, reduction: float, unpruned: float) -> np.ndarray:
-    """Share of the tokens alive in each layer: all in the first `unpruned` of the layers, then falling linearly, so that
-    the mean over all layers is 1 / `reduction`. (The paper gives the two ends' mean; the fall is taken to start at 0.)
+    """Share of the tokens alive in each layer: all in the first `unpruned` of the layers, then falling linearly, so
+    that the mean over all layers is 1 / `reduction`. (The paper gives the two ends' mean; the fall is taken to start at
+    0.)
     """
     first = round(unpruned * layers)
     mean = 1 - (layers / reduction - first) / (layers - first)

@@ -25,7 +25,8 @@ def describe() -> str:
 
 
 class CPU:
-    """Whatever this runs on. The machine's multipliers and bandwidth are not asked; its clock turns seconds to cycles."""
+    """Whatever this runs on. The machine's multipliers and bandwidth are not asked; its clock turns seconds to
+    cycles."""
 
     name = "cpu"
     title = "this CPU"

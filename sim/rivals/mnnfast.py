@@ -24,10 +24,11 @@ class MnnFast:
     #: Values whose probability is not under the threshold, per key.
     kept = 0.1
     assumptions = (
-        "Half of the multipliers score, half add values, on different queries at a time, as in A3 and SpAtten: Q×K, from "
-        "which no key is left out, decides; the values skipped save operations and no time. 9 cycles more per query.",
-        "A tenth of the values is above the threshold. Its own paper skips more, on memory networks, whose probabilities "
-        "are steeper than those of BERT.",
+        "Half of the multipliers score, half add values, on different queries at a time, as in A3 and SpAtten: Q×K, "
+        "from which no key is left out, decides; the values skipped save operations and no time. 9 cycles more per "
+        "query.",
+        "A tenth of the values is above the threshold. Its own paper skips more, on memory networks, whose "
+        "probabilities are steeper than those of BERT.",
         "K and V come dense, in 12 bits as for the others.")
 
     def cost(self, layers: Layers, machine: Machine) -> Cost:

@@ -49,14 +49,21 @@ class Cost:
 class Rival(Protocol):
     """One to be compared; `docs/rivals.md` shows how to write one."""
 
-    #: By which it is chosen.
-    name: str
-    #: How tables call it.
-    title: str
-    #: Where what it does is described.
-    source: str
-    #: What is not in the source, or was simplified; a sentence each.
-    assumptions: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """By which it is chosen."""
+
+    @property
+    def title(self) -> str:
+        """How tables call it."""
+
+    @property
+    def source(self) -> str:
+        """Where what it does is described."""
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is not in the source, or was simplified; a sentence each."""
 
     def cost(self, layers: Layers, machine: Machine) -> Cost:
         """Of these layers, pruned as far as this rival can."""

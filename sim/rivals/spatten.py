@@ -1,4 +1,5 @@
-"""This accelerator, by the model of `sim/estimate`: the layers as pruned, as jobs of a cascade that follow each other."""
+"""This accelerator, by the model of `sim/estimate`: the layers as pruned, as jobs of a cascade that follow each
+other."""
 
 from __future__ import annotations
 

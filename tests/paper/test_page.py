@@ -51,7 +51,7 @@ def test_docs_are_what_the_models_say():
 
 def test_the_pages_tables_are_noticed(sections):
     page = (ROOT / "docs/paper.md").read_text("utf-8")
-    assert {name for name in re.findall(r"<!-- paper: ([\w-]+) -->", page)} == set(PARTS) - {"end-to-end", "silicon",
+    assert set(re.findall(r"<!-- paper: ([\w-]+) -->", page)) == set(PARTS) - {"end-to-end", "silicon",
                                                                                           "requests"}
     wrong = page.replace("| DRAM access, all techniques | 10.0× |", "| DRAM access, all techniques | 11.0× |")
     assert wrong != page and "part reductions" in "".join(docs.faults(wrong))

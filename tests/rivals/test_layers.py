@@ -44,7 +44,8 @@ def test_schedules_reach_their_means():
 
 def test_there_are_the_papers_thirty():
     found = benchmarks()
-    assert len(found) == len({b.name for b in found}) == 30 and [b.generates for b in found] == [False] * 22 + [True] * 8
+    assert len({b.name for b in found}) == len(found) == 30
+    assert [b.generates for b in found] == [False] * 22 + [True] * 8
     small = gpt2("gpt2-small", "ptb").layers
     assert len(small) == 32 * 12 and small.context[0] == 993 and small.context[-1] == 1024
     assert (small.keep <= small.tokens).all() and (small.tokens <= small.context).all()

@@ -46,7 +46,8 @@ def test_only_ours_saves_bytes():
 
 
 def test_dense_is_bound_by_arithmetic_or_memory():
-    prompt, step = Layers.of(context=384, model_heads=12, dim=64), Layers.of(generate=1, context=384, model_heads=12, dim=64)
+    prompt = Layers.of(context=384, model_heads=12, dim=64)
+    step = Layers.of(generate=1, context=384, model_heads=12, dim=64)
     cost = RIVALS["dense"].cost(prompt, EIGHTH)
     assert cost.cycles[0] == 12 * 384 * 384 * 64 * 2 / 128
     cost = RIVALS["dense"].cost(step, EIGHTH)

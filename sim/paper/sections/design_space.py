@@ -9,14 +9,15 @@ from spatten_hw.sim.rivals.rival import Machine
 from spatten_hw.sim.rivals.spatten import SpAtten
 
 from ..figures import lines_svg
+from ..numbers import reason
 from ..section import Row, Section, Table, shown
 from ..study import Study
 
 ABOUT = """\
 `full` with other numbers of memory channels and of multipliers per array, by the model; every channel has at least a
 slice of 32 multipliers.
-The K and V memories hold a prompt's heads: two halves for each, of `sram_tokens` rows. A prompt must fit into half of one;
-beyond that, more rows change nothing, since the next head is filled into the other half while one is computed."""
+The K and V memories hold a prompt's heads: two halves for each, of `sram_tokens` rows. A prompt must fit into half of
+one; beyond that, more rows change nothing, since the next head is filled into the other half while one is computed."""
 #: (multipliers per array, channels).
 SIZES = ((64, 2), (128, 4), (256, 8), (512, 16), (512, 8), (1024, 16), (2048, 16))
 
@@ -37,8 +38,7 @@ def run(study: Study) -> Section:
     section.tables.append(Table("Throughput by size", cells))
     rows = full.sram_tokens * full.max_dim * full.operand_bits
     kilobytes = 2 * rows / 8 / 1000
-    section.rows = [Row("sram.bytes", kilobytes, f"{full.sram_tokens} rows of D = {full.max_dim} (or {2 * full.sram_tokens} "
-                        "of 64) × 12 bits, twice; larger ones gain nothing here, too")]
+    section.rows = [Row("sram.bytes", kilobytes, reason("sram.bytes", rows=full.sram_tokens, dim=full.max_dim))]
     by_size = [f for f in found if f[0] == 32 * f[1]]
     section.figure = lines_svg([f[1] for f in by_size], {"BERT": [f[2] for f in by_size],
                                                          "GPT-2": [f[3] for f in by_size]},

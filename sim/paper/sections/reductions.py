@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatten_hw.sim.rivals.benchmarks import bert
 from spatten_hw.sim.rivals.dense import dense_bytes
 from spatten_hw.sim.rivals.layers import FLOAT_BITS, Layers
 from spatten_hw.sim.rivals.rival import FULL
 from spatten_hw.sim.rivals.spatten import SpAtten
 
+from ..numbers import reason
 from ..section import INPUT, Row, Section, Table, shown
 from ..study import Study, geometric, means
 
 ABOUT = """\
 Ratios of the dense 32-bit layer to the pruned and quantised one, for each benchmark; averages are geometric means over
 benchmarks (the paper does not say which it takes; the table has all three). Bytes are those of Q, K and V, bits ×
-rows, as the paper counts; "on the bus" is what this accelerator moves: whole beats of 32 bytes, outputs, descriptors and
-lists of survivors included, against dense 32-bit attention with its 16-bit outputs."""
+rows, as the paper counts; "on the bus" is what this accelerator moves: whole beats of 32 bytes, outputs, descriptors
+and lists of survivors included, against dense 32-bit attention with its 16-bit outputs."""
 
 
 def kv(layers: Layers) -> float:
@@ -47,29 +47,25 @@ def run(study: Study) -> Section:
     generates = np.array([b.generates for b in study.benchmarks])
     by = {name: np.array([f[name] for f in found]) for name in found[0]}
     ours = {name: geometric(values) for name, values in by.items()}
-    eight = [ratios(bert(*b.name.split(), bits=8).layers) for b in study.benchmarks if not b.generates]
+    eight = [ratios(b.layers.with_(q_bits=8, k_bits=8, v_bits=8)) for b in study.benchmarks if not b.generates]
     wider = {name: geometric(np.concatenate([[f[name] for f in eight], by[name][generates]])) for name in by}
     flat = sum(float((b.layers.flat * b.layers.heads).sum()) for b in study.benchmarks[22:26])
     items = sum(float(b.layers.heads.sum()) for b in study.benchmarks[22:26])
     section = Section("reductions", "DRAM access and computation", ABOUT)
+    gpt2, bert = by["tokens"][generates], by["computation"][~generates]
     section.rows = [
-        Row("reduction.tokens", ours["tokens"], "BERT's share is derived from this figure and the next; GPT-2's is the "
-            "authors' own schedules", INPUT),
-        Row("reduction.tokens-gpt2", geometric(by["tokens"][generates]),
-            "the schedules of the authors' request files for WikiText-2, taken for all four texts; Small is pruned 6.0×, "
-            "Medium 3.0×, and the harmonic mean, that of bytes, is " + shown(means(by["tokens"][generates])["harmonic"])),
-        Row("reduction.heads", ours["heads"], "BERT's share is the paper's average; Medium's heads are the authors' file "
-            "(16, 13, 10), Small's file prunes none", INPUT),
-        Row("reduction.quantisation", ours["quantisation"], "BERT's width (6 bits) is derived from this figure; with 8 "
-            f"bits it would be {shown(wider['quantisation'])}×", INPUT),
-        Row("reduction.dram", ours["dram"], f"with 8-bit BERT {shown(wider['dram'])}×; on the bus "
-            f"{shown(ours['bus'])}×, since a row of 6 bits (48 bytes) takes two beats of 32 and outputs are counted"),
-        Row("reduction.computation", ours["computation"],
-            "an input of ours is only how many tokens and heads are left; GPT-2 alone (token and value pruning) saves "
-            f"{shown(geometric(by['computation'][generates]))}×, BERT {shown(geometric(by['computation'][~generates]))}×, "
-            "which is the paper's figure: its average seems to be of BERT"),
-        Row("reduction.flat", 100 * flat / items, "GPT-2-Small, whose file marks each row; Medium's and BERT's widths "
-            "are static"),
+        Row("reduction.tokens", ours["tokens"], reason("reduction.tokens"), INPUT),
+        Row("reduction.tokens-gpt2", geometric(gpt2), reason("reduction.tokens-gpt2", small=shown(gpt2[0]),
+                                                             medium=shown(gpt2[-1]),
+                                                             harmonic=shown(means(gpt2)["harmonic"]))),
+        Row("reduction.heads", ours["heads"], reason("reduction.heads"), INPUT),
+        Row("reduction.quantisation", ours["quantisation"],
+            reason("reduction.quantisation", wider=shown(wider["quantisation"])), INPUT),
+        Row("reduction.dram", ours["dram"], reason("reduction.dram", wider=shown(wider["dram"]),
+                                                   bus=shown(ours["bus"]))),
+        Row("reduction.computation", ours["computation"], reason(
+            "reduction.computation", bert=shown(geometric(bert)), gpt2=shown(geometric(by["computation"][generates])))),
+        Row("reduction.flat", 100 * flat / items, reason("reduction.flat")),
     ]
     cells = [["technique", "BERT", "GPT-2-Small", "GPT-2-Medium", "all: geometric", "arithmetic", "harmonic"]]
     titles = {"tokens": "tokens and local V", "heads": "heads", "quantisation": "quantisation", "dram": "DRAM, all",

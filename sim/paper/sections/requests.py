@@ -13,8 +13,8 @@ from .reductions import ratios
 
 ABOUT = """\
 The file given with `--workload`, each row a query of a head, as a cascade (rows of one layer and iteration are a job).
-It shows what the schedules of this page, which have means for each layer, leave out. `spatten-hw bench attention --workload`
-runs the same file on the Verilog."""
+It shows what the schedules of this page, which have means for each layer, leave out. `spatten-hw bench attention
+--workload` runs the same file on the Verilog."""
 
 
 def run(study: Study) -> Section | None:

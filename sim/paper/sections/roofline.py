@@ -9,13 +9,14 @@ from spatten_hw.sim.rivals.rival import FULL
 from spatten_hw.sim.rivals.spatten import SpAtten
 
 from ..figures import roofline_svg
+from ..numbers import paper, reason
 from ..section import Row, Section, Table, shown
 from ..study import Study
 
 ABOUT = """\
-Preset `full` (1,024 multipliers, 512 bytes per cycle, 1 GHz). Operations really done by the time that a benchmark takes,
-against the roofs of multipliers and memory; averages are arithmetic. With HBM2's timing behind the ports instead of
-memories at full bandwidth: last column."""
+Preset `full` (1,024 multipliers, 512 bytes per cycle, 1 GHz). Operations really done by the time that a benchmark
+takes, against the roofs of multipliers and memory; averages are arithmetic. With HBM2's timing behind the ports instead
+of memories at full bandwidth: last column."""
 
 
 def run(study: Study) -> Section:
@@ -39,17 +40,15 @@ def run(study: Study) -> Section:
     memory_roof = (op_byte[generates] * FULL.bytes_per_cycle / 1000).mean()
     section = Section("roofline", "Throughput and roofline", ABOUT)
     section.rows = [
-        Row("roofline.roof", roof, "2 arrays × 512 multipliers × 2 operations at 1 GHz"),
-        Row("roofline.bert", bert, f"{100 * bert / roof:.0f} % of the roof, the paper {100 * 1.61 / 2.05:.0f} %: short "
-            "sentences fill 16 slices badly, SQuAD reaches " + shown(float(tflops[~generates].max())) + " (the paper "
-            "has no figure for each)"),
-        Row("roofline.gpt2", gpt2, f"{100 * gpt2 / memory_roof:.0f} % of the memory roof, the paper 40 %: its "
-            "quick-select holds up every pruned request (about 75 cycles on its own requests with perfect memory), our "
-            "line-rate engine does not; heads overlap instead of following each other"),
-        Row("roofline.intensity", op_byte[generates].mean(), "bytes on the bus; of the bits of Q, K and V alone "
-            f"{shown(asked[generates].mean())} (Small {shown(asked[22:26].mean())}, Medium, K of 12 bits, "
-            f"{shown(asked[26:].mean())}): a row of 6 bits takes two beats of 32 bytes"),
-        Row("roofline.intensity-dense", dense[generates].mean(), "two operations to each 32-bit element"),
+        Row("roofline.roof", roof, reason("roofline.roof")),
+        Row("roofline.bert", bert, reason("roofline.bert", share=f"{100 * bert / roof:.0f}",
+                                          paper=f"{100 * paper('roofline.bert') / paper('roofline.roof'):.0f}",
+                                          most=shown(float(tflops[~generates].max())))),
+        Row("roofline.gpt2", gpt2, reason("roofline.gpt2", share=f"{100 * gpt2 / memory_roof:.0f}")),
+        Row("roofline.intensity", op_byte[generates].mean(), reason(
+            "roofline.intensity", asked=shown(asked[generates].mean()), small=shown(asked[22:26].mean()),
+            medium=shown(asked[26:].mean()))),
+        Row("roofline.intensity-dense", dense[generates].mean(), reason("roofline.intensity-dense")),
     ]
     cells = [["benchmark", "tokens", "TFLOPS", "of the nearest roof", "op/byte", "bound by", "TFLOPS on HBM2"]]
     for i, b in enumerate(study.benchmarks):
@@ -58,7 +57,7 @@ def run(study: Study) -> Section:
                       shown(op_byte[i]), bound[i], shown(on_hbm[i] / 1000)])
     section.tables.append(Table("Each benchmark on `full`", cells))
     section.figure = roofline_svg(op_byte, tflops, generates, roof, FULL.bytes_per_cycle / 1000,
-                                  [("paper, GPT-2", 2.1, 0.43)])
+                                  [("paper, GPT-2", paper("roofline.intensity"), paper("roofline.gpt2"))])
     section.data = {"preset": PRESETS["full"].name, "benchmarks": [b.name for b in study.benchmarks],
                     "tflops": tflops.tolist(), "op_per_byte": op_byte.tolist(), "bound": bound,
                     "tflops_hbm2": [v / 1000 for v in on_hbm]}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..batcher import comparators, network
+from ..numbers import paper, reason
 from ..section import MISSING, Row, Section, Table, shown
 from ..study import Study
 from ..topk_cycles import engine_sources, measure
@@ -15,10 +16,10 @@ N, KEPT, LANES, KEY_BITS = 1024, 512, 16, 12
 #: Sizes that are synthesised; a comparator's gates are those of the largest, over its comparators.
 SIZES = (4, 8, 16)
 ABOUT = """\
-A sorter of n = 1,024 is 24,063 compare-exchange elements in 55 stages. As hardware it is `sim/paper/batcher_rtl.py`, all
-of them at once with a register after every stage; it is synthesised for small n, and counted at n = 1,024. Sorters of
-fewer elements take as many cycles longer. The engine is quick-select with 16 lanes (two arrays of 16 comparators), measured
-on its Verilog, median of 1,024 random keys."""
+A sorter of n = 1,024 is 24,063 compare-exchange elements in 55 stages. As hardware it is `sim/paper/batcher_rtl.py`,
+all of them at once with a register after every stage; it is synthesised for small n, and counted at n = 1,024. Sorters
+of fewer elements take as many cycles longer. The engine is quick-select with 16 lanes (two arrays of 16 comparators),
+measured on its Verilog, median of 1,024 random keys."""
 
 
 def gates(liberty: Path | None) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def gates(liberty: Path | None) -> dict[str, Any]:
         top = name.replace(" ", "_").replace("-", "_")
         design = Design(to_verilog(component, top))
         block = synthesise(design, top, FAMILIES["ecp5"], cache)
-        found[name] = {"luts": block.utilisation.luts, "ffs": block.utilisation.ffs}
+        found[name] = {"LUTs": block.utilisation.luts, "flip-flops": block.utilisation.flip_flops}
         if cells is not None:
             found[name]["gates"] = cells.gates(synthesise(design, top, cells.family, cache).cells)
     return found
@@ -50,25 +51,23 @@ def gates(liberty: Path | None) -> dict[str, Any]:
 def run(study: Study) -> Section:
     """The section."""
     section = Section("sorter", "Top-k engine and sorter", ABOUT)
-    timed = study.point(f"quick-select, n = {N}", {"n": N, "k": KEPT, "lanes": LANES, "engine": engine_sources()}, lambda: measure(LANES, [(N, KEPT)]))
+    inputs = {"n": N, "k": KEPT, "lanes": LANES, "engine": engine_sources()}
+    timed = study.point(f"quick-select, n = {N}", inputs, lambda: measure(LANES, [(N, KEPT)]))
     digest = hashlib.sha256(study.liberty.read_bytes()).hexdigest() if study.liberty else None
-    cells = study.point("gates of sorters and engine", {"sizes": SIZES, "engine": engine_sources(), "liberty": digest},
-                        lambda: gates(study.liberty))
+    inputs = {"sizes": SIZES, "engine": engine_sources(), "liberty": digest}
+    cells = study.point("gates of sorters and engine", inputs, lambda: gates(study.liberty))
     total, stages = comparators(N), len(network(N))
     if timed is None:
-        section.rows = [Row(key, None, "not measured: this takes a simulation", MISSING)
-                        for key in ("sorter.speed", "sorter.power")]
+        section.rows = [Row(key, None, reason("sorter.missing"), MISSING) for key in ("sorter.speed", "sorter.power")]
         return section
     cycles = float(timed[f"{N} {KEPT}"])
     same = total / (2 * LANES)
     # A sorter that the paper's ratio of throughput would be of.
-    as_fast = total / (1.4 * cycles)
+    as_fast = total / (paper("sorter.speed") * cycles)
     section.rows = [
-        Row("sorter.speed", same / cycles, f"against a sorter of as many comparators (32, {same:,.0f} cycles; the engine "
-            f"{cycles:.0f}); the size of the paper's sorter is not said. One that is 1.4 times slower needs {as_fast:.0f} "
-            f"comparators, {as_fast / (2 * LANES):.1f} times the engine's"),
-        Row("sorter.power", as_fast / (2 * LANES), "comparators of a sorter that is 1.4 times slower, by the engine's: "
-            "power taken as comparators at work; memories of both left out"),
+        Row("sorter.speed", same / cycles, reason("sorter.speed", same=f"{same:,.0f}", cycles=f"{cycles:.0f}",
+                                                  as_fast=f"{as_fast:.0f}")),
+        Row("sorter.power", as_fast / (2 * LANES), reason("sorter.power")),
     ]
     rows = [["", "comparators", "cycles per vector", "stages"],
             ["quick-select, P = 16", str(2 * LANES), f"{cycles:.0f}", "–"],

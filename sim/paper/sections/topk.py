@@ -12,7 +12,7 @@ from spatten_hw.sim.rivals.rival import FULL
 from spatten_hw.sim.rivals.spatten import SpAtten
 
 from ..figures import bars_svg
-from ..numbers import paper
+from ..numbers import paper, reason
 from ..section import MISSING, Row, Section, Table, shown
 from ..study import Study, geometric
 from ..topk_cycles import engine_sources, measure
@@ -23,11 +23,11 @@ WIDE = 12
 ABOUT_LANES = """\
 Generation of GPT-2-Small and -Medium on `full`, with quick-select of P lanes for local value pruning instead of its
 line-rate engine: per layer the larger of what the model says of the rest and heads × the cycles per vector measured on
-the engine's Verilog (random keys). Effective throughput: dense operations by time, as only it can pass the memory's roof of
-done operations; the paper does not say on which benchmark its figures are."""
+the engine's Verilog (random keys). Effective throughput: dense operations by time, as only it can pass the memory's
+roof of done operations; the paper does not say on which benchmark its figures are."""
 ABOUT_STEPS = """\
-The 8 GPT-2 benchmarks on `full`, geometric means, each step with all before it. The first is the paper's figure over its
-GPU, to which ours is set: only the steps are ours."""
+The 8 GPT-2 benchmarks on `full`, geometric means, each step with all before it. The first is the paper's figure over
+its GPU, to which ours is set: only the steps are ours."""
 
 
 def cases(benchmarks: Sequence[Benchmark]) -> list[tuple[int, int]]:
@@ -50,7 +50,7 @@ def with_engine(layers: Layers, cycles: dict[str, float]) -> np.ndarray:
     rest = SpAtten().cost(layers, FULL).cycles
     per_vector = np.array([cycles.get(f"{min(int(n), 994)} {int(k)}", 0.0)
                            for n, k in zip(layers.tokens, layers.keep, strict=True)])
-    return np.maximum(rest, per_vector * layers.heads * layers.group * (1 + 0 * layers.flat))
+    return np.maximum(rest, per_vector * layers.heads * layers.group)
 
 
 def lanes(study: Study) -> Section:
@@ -61,19 +61,19 @@ def lanes(study: Study) -> Section:
     for p in LANES:
         cycles = vector_cycles(study, p)
         if cycles is None:
-            section.rows.append(Row(f"topk.p{p}", None, "not measured: this takes a simulation", MISSING))
+            section.rows.append(Row(f"topk.p{p}", None, reason("topk.missing"), MISSING))
             effective["ours"].append(None)
         else:
-            value = float(np.mean([b.layers.dense().operations.sum() / with_engine(b.layers, cycles).sum() for b in gpt2]))
-            effective["ours"].append(value)
+            effective["ours"].append(float(np.mean([b.layers.dense().operations.sum()
+                                                    / with_engine(b.layers, cycles).sum() for b in gpt2])))
         effective["line rate"].append(float(np.mean([SpAtten().cost(b.layers, FULL).gops(b.layers, FULL)
                                                      for b in gpt2])))
     top = effective["ours"][4]
-    for p, value in zip(LANES, effective["ours"], strict=True):
-        if value is not None and top is not None:
-            section.rows.append(Row(f"topk.p{p}", value, f"{100 * value / top:.0f} % of P = 16, the paper "
-                                    f"{100 * paper(f'topk.p{p}') / paper('topk.p16'):.0f} %; absolute figures are of other "
-                                    "work: see above"))
+    for p, reached in zip(LANES, effective["ours"], strict=True):
+        if reached is not None and top is not None:
+            section.rows.append(Row(f"topk.p{p}", reached, reason(
+                f"topk.p{p}", share=f"{100 * reached / top:.0f}",
+                paper=f"{100 * paper(f'topk.p{p}') / paper('topk.p16'):.0f}")))
     section.notes.append(f"The line-rate engine of `full`: {shown(effective['line rate'][0])} GFLOPS.")
     section.figure = bars_svg([str(p) for p in LANES], {"the paper": [paper(f"topk.p{p}") for p in LANES],
                                                         "ours, quick-select": effective["ours"],
@@ -95,7 +95,8 @@ def steps(study: Study) -> Section:
         times = []
         for b in gpt2:
             layers = change(b.layers)
-            times.append(float((ours.cost(layers, FULL).cycles if engine is None else with_engine(layers, engine)).sum()))
+            taken = ours.cost(layers, FULL).cycles if engine is None else with_engine(layers, engine)
+            times.append(float(taken.sum()))
         return np.array(times)
 
     base = time(lambda x: x.dense(WIDE))
@@ -107,11 +108,9 @@ def steps(study: Study) -> Section:
     start = paper("breakdown.datapath")
     by_pruning, by_bits = geometric(base / pruned), geometric(pruned / final)
     section.rows = [
-        Row("breakdown.pruned", start * by_pruning, f"a step of {by_pruning:.1f}×, the paper {74.2 / 22.1:.1f}×: its "
-            "quick-select limits what pruning gives, our line-rate engine does not (table below)"),
-        Row("breakdown.all", start * by_pruning * by_bits, f"a step of {by_bits:.1f}×, the paper {209 / 74.2:.1f}×, which "
-            f"does not say where it begins: ours does at {WIDE} bits, its widest. From 32 bits it would be "
-            f"{from_float:.1f}×, from 16 {from_half:.1f}×. A row of 6 bits takes the beats of 8, K of Medium stays at 12"),
+        Row("breakdown.pruned", start * by_pruning, reason("breakdown.pruned", step=f"{by_pruning:.1f}")),
+        Row("breakdown.all", start * by_pruning * by_bits, reason(
+            "breakdown.all", step=f"{by_bits:.1f}", from_float=f"{from_float:.1f}", from_half=f"{from_half:.1f}")),
     ]
     cells = [["step", "ours, × before", "the paper, × before"],
              ["pruning of tokens, heads, values", f"{by_pruning:.2f}", f"{74.2 / 22.1:.2f}"],
