@@ -2,5 +2,5 @@
 of those that it is compared with (dense arrays, A3, MNNFast, the CPU at hand), each with its assumptions
 (`docs/rivals.md`).
 
-May import: commands, config, errors, presets, sim.bench, sim.dram, sim.estimate, user_text.
+May import: config, errors, presets, sim.bench, sim.dram, sim.estimate.
 """

@@ -1,4 +1,4 @@
-"""The parts of the evaluation, a file each: a function of the study that gives a `Section`, in the order of the page.
+"""The parts of the evaluation, a file each: a function of the study that gives a `Section`.
 
-May import: config, presets, sim.bench, sim.dram, sim.estimate, sim.evaluate, sim.paper, sim.rivals.
+May import: boards.flow, engines, errors, presets, sim.harness, sim.paper, sim.rivals, user_text, verilog.
 """
