@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     from spatten_hw.sim.evaluate.store import Store
     from spatten_hw.sim.paper import html, markdown
-    from spatten_hw.sim.paper.evaluation import evaluate
+    from spatten_hw.sim.paper.evaluation import evaluate, source
     from spatten_hw.sim.paper.sections.silicon import read
     from spatten_hw.sim.paper.study import Study
     from spatten_hw.sim.rivals.registry import chosen_rivals, chosen_workloads, extend
@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
         study = Study(Store(args.output / "points.jsonl"), args.workload, args.silicon, args.liberty, not args.quick,
                       args.cpu, args.rival, args.on, say=status.show)
         sections = evaluate(study, args.only)
-        source = _source()
-        report = json.dumps({"source": source, "sections": [s.as_json for s in sections]}, indent=2)
-        files = {"index.html": html.page(sections, TITLE, source), "paper.md": markdown.page(sections, TITLE, source),
+        about = source()
+        report = json.dumps({"source": about, "sections": [s.as_json for s in sections]}, indent=2)
+        files = {"index.html": html.page(sections, TITLE, about), "paper.md": markdown.page(sections, TITLE, about),
                  "paper.json": report + "\n", **{f"{s.name}.svg": s.figure for s in sections if s.figure}}
         targets = [(args.output / name, text.encode()) for name, text in files.items()]
         if args.json is not None:
@@ -81,13 +81,3 @@ def run(args: argparse.Namespace) -> int:
     print(markdown.numbers_table(sections))
     print(args.output / "index.html")
     return 0
-
-
-def _source() -> str:
-    """Of which accelerator the numbers are."""
-    from spatten_hw.presets import PRESETS
-
-    builds = ", ".join(f"{name} ({PRESETS[name].hash:08x})" for name in ("full", "eighth"))
-    return ("The paper: H. Wang, Z. Zhang, S. Han, SpAtten, HPCA 2021 (arXiv 2012.09852v3). Ours: cycles and bytes by "
-            "the "
-            f"model of docs/model.md; presets and their configuration hashes: {builds}.")

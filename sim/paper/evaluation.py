@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from spatten_hw.errors import UserError
+from spatten_hw.presets import PRESETS
 
 from .section import Section
 from .sections import design_space, end_to_end, reductions, requests, rivals, roofline, silicon, sorter, speedup, topk
@@ -37,3 +38,10 @@ def evaluate(study: Study, only: Sequence[str] | None = None) -> list[Section]:
             if section is not None:
                 found.append(section)
     return found
+
+
+def source() -> str:
+    """Of which accelerator the numbers are."""
+    builds = ", ".join(f"{name} ({PRESETS[name].hash:08x})" for name in ("full", "eighth"))
+    return ("The paper: H. Wang, Z. Zhang, S. Han, SpAtten, HPCA 2021 (arXiv 2012.09852v3). Ours: cycles and bytes by "
+            f"the model of docs/model.md; presets and their configuration hashes: {builds}.")
