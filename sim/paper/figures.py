@@ -51,7 +51,8 @@ def bars_svg(groups: Sequence[str], series: Mapping[str, Sequence[float | None]]
     axes.set_ylabel(ylabel)
     if log:
         axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize=8)
+    axes.margins(y=0.25)
+    axes.legend(frameon=False, fontsize=8, ncols=len(series), loc="upper left")
     return _svg(figure)
 
 
