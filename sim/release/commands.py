@@ -55,8 +55,8 @@ QUICK = {"paper": "--quick"}
 
 
 def run(command: Command, folder: Path) -> int | None:
-    """The exit code of the command in `folder`, where the files it names are; None if it is not one of `RUN` or `QUICK`,
-    needs a board, or a file that a page shows (`--add`)."""
+    """The exit code of the command in `folder`, where the files it names are; None if it is not one of `RUN` or
+    `QUICK`, needs a board, or a file that a page shows (`--add`)."""
     quick = QUICK.get(command.words[0]) in command.words
     if (command.words[0] not in RUN and not quick) or {"--port", "--add"} & {*command.words}:
         return None

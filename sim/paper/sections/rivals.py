@@ -11,7 +11,7 @@ from spatten_hw.sim.rivals.registry import DEFAULT, RIVALS, chosen_rivals, chose
 from spatten_hw.sim.rivals.rival import EIGHTH
 
 from ..numbers import paper, reason
-from ..section import Row, Section, Table, shown
+from ..section import MISSING, Row, Section, Table, shown
 from ..study import Study, geometric
 
 ABOUT = """\
@@ -25,13 +25,19 @@ def run(study: Study) -> Section:
     if study.cpu and not any(r.name == "cpu" for r in rivals):
         rivals.append(RIVALS["cpu"])
     gops: dict[str, np.ndarray] = {}
+    moved: dict[str, np.ndarray] = {}
     for rival in rivals:
         study.say(f"rival {rival.name}")
-        gops[rival.name] = np.array([rival.cost(b.layers, EIGHTH).gops(b.layers, EIGHTH) for b in study.benchmarks])
+        costs = [rival.cost(b.layers, EIGHTH) for b in study.benchmarks]
+        gops[rival.name] = np.array([c.gops(b.layers, EIGHTH) for c, b in zip(costs, study.benchmarks,
+                                                                              strict=True)])
+        moved[rival.name] = np.array([float(c.bytes.sum()) for c in costs])
     section = Section("rivals", "Other accelerators, size for size", ABOUT)
     bert = {name: float(values[:22].mean()) for name, values in gops.items()}
     if set(DEFAULT) <= set(gops):
         section.rows = _rows(bert, np.array([b.layers.context[0] for b in study.benchmarks if not b.generates]))
+        section.rows += [Row(f"eighth.energy-{of}", None, reason(f"eighth.energy-{of}", bytes=shown(geometric(
+            moved[name][:22] / moved["spatten"][:22]))), MISSING) for of, name in (("a3", "a3"), ("mnnfast", "mnnfast"))]
     cells = [["rival", "BERT, GOP/s", "GPT-2, GOP/s", "ours faster: BERT", "GPT-2", "source"]]
     for rival in rivals:
         mine, values = gops.get("spatten"), gops[rival.name]
@@ -46,8 +52,8 @@ def run(study: Study) -> Section:
     if own:
         cells = [["workload", "source", *(r.title for r in rivals)]]
         for b in own:
-            costs = [r.cost(b.layers, EIGHTH).gops(b.layers, EIGHTH) for r in rivals]
-            cells.append([b.name, b.source, *(shown(value) for value in costs)])
+            reached = [r.cost(b.layers, EIGHTH).gops(b.layers, EIGHTH) for r in rivals]
+            cells.append([b.name, b.source, *(shown(value) for value in reached)])
         section.tables.insert(1, Table("Effective throughput on chosen workloads, GOP/s", cells))
     section.data = {name: dict(zip((b.name for b in study.benchmarks), v.tolist(), strict=True))
                     for name, v in gops.items() if name != "cpu"}
