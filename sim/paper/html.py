@@ -58,7 +58,7 @@ def _rows(rows: Sequence[Row]) -> str:
 def _table(t: Table) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in t.cells[0])
     body = "".join("<tr>" + "".join(f"<td>{_code(cell)}</td>" for cell in line) + "</tr>" for line in t.cells[1:])
-    return (f"<details open><summary>{escape(t.title)}</summary><table><thead><tr>{head}</tr></thead>"
+    return (f"<details open><summary>{_code(t.title)}</summary><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table></details>")
 
 

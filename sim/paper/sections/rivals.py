@@ -28,10 +28,9 @@ def run(study: Study) -> Section:
     moved: dict[str, np.ndarray] = {}
     for rival in rivals:
         study.say(f"rival {rival.name}")
-        costs = [rival.cost(b.layers, EIGHTH) for b in study.benchmarks]
-        gops[rival.name] = np.array([c.gops(b.layers, EIGHTH) for c, b in zip(costs, study.benchmarks,
-                                                                              strict=True)])
-        moved[rival.name] = np.array([float(c.bytes.sum()) for c in costs])
+        costs = [(b.layers, rival.cost(b.layers, EIGHTH)) for b in study.benchmarks]
+        gops[rival.name] = np.array([cost.gops(layers, EIGHTH) for layers, cost in costs])
+        moved[rival.name] = np.array([float(cost.bytes.sum()) for _, cost in costs])
     section = Section("rivals", "Other accelerators, size for size", ABOUT)
     bert = {name: float(values[:22].mean()) for name, values in gops.items()}
     if set(DEFAULT) <= set(gops):
