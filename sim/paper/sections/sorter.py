@@ -10,7 +10,7 @@ from ..batcher import comparators, network
 from ..numbers import paper, reason
 from ..section import MISSING, Row, Section, Table, shown
 from ..study import Study
-from ..topk_cycles import engine_sources, measure
+from ..topk_cycles import VECTORS, engine_sources, measure
 
 N, KEPT, LANES, KEY_BITS = 1024, 512, 16, 12
 #: Sizes that are synthesised; a comparator's gates are those of the largest, over its comparators.
@@ -51,7 +51,7 @@ def gates(liberty: Path | None) -> dict[str, Any]:
 def run(study: Study) -> Section:
     """The section."""
     section = Section("sorter", "Top-k engine and sorter", ABOUT)
-    inputs = {"n": N, "k": KEPT, "lanes": LANES, "engine": engine_sources()}
+    inputs = {"n": N, "k": KEPT, "lanes": LANES, "vectors": VECTORS, "engine": engine_sources()}
     timed = study.point(f"quick-select, n = {N}", inputs, lambda: measure(LANES, [(N, KEPT)]))
     digest = hashlib.sha256(study.liberty.read_bytes()).hexdigest() if study.liberty else None
     inputs = {"sizes": SIZES, "engine": engine_sources(), "liberty": digest}

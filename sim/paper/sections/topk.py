@@ -15,7 +15,7 @@ from ..figures import bars_svg
 from ..numbers import paper, reason
 from ..section import MISSING, Row, Section, Table, shown
 from ..study import Study, geometric
-from ..topk_cycles import engine_sources, measure
+from ..topk_cycles import VECTORS, engine_sources, measure
 
 LANES = (1, 2, 4, 8, 16, 32)
 #: Bits of K, V before quantisation in the build-up: the widest that the accelerator has.
@@ -41,8 +41,8 @@ def vector_cycles(study: Study, lanes: int) -> dict[str, float] | None:
     """Cycles per vector by "n k"; None if they may not be measured."""
     gpt2 = [b for b in study.benchmarks if b.generates]
     wanted = cases(gpt2)
-    return study.point(f"quick-select, {lanes} lanes", {"lanes": lanes, "cases": wanted, "engine": engine_sources()},
-                       lambda: measure(lanes, wanted))
+    inputs = {"lanes": lanes, "cases": wanted, "vectors": VECTORS, "engine": engine_sources()}
+    return study.point(f"quick-select, {lanes} lanes", inputs, lambda: measure(lanes, wanted))
 
 
 def with_engine(layers: Layers, cycles: dict[str, float]) -> np.ndarray:
