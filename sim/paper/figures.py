@@ -11,6 +11,8 @@ import numpy as np
 
 from spatten_hw.sim.evaluate.figures import COLOURS, new, style
 
+from .section import Row
+
 
 def installed() -> bool:
     """Whether there is matplotlib."""
@@ -54,6 +56,12 @@ def bars_svg(groups: Sequence[str], series: Mapping[str, Sequence[float | None]]
     axes.margins(y=0.25)
     axes.legend(frameon=False, fontsize=8, ncols=len(series), loc="upper left")
     return _svg(figure)
+
+
+def comparison_svg(rows: Mapping[str, Row], ylabel: str, log: bool = False) -> str:
+    """The paper's number and ours, side by side, for rows by what they are called."""
+    return bars_svg(list(rows), {"the paper": [row.number.value for row in rows.values()],
+                                 "ours": [row.ours for row in rows.values()]}, ylabel, log)
 
 
 def lines_svg(x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str, ylabel: str) -> str:

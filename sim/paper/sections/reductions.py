@@ -9,6 +9,7 @@ from spatten_hw.sim.rivals.layers import FLOAT_BITS, Layers
 from spatten_hw.sim.rivals.rival import FULL
 from spatten_hw.sim.rivals.spatten import SpAtten
 
+from ..figures import comparison_svg
 from ..numbers import reason
 from ..section import INPUT, Row, Section, Table, shown
 from ..study import Study, geometric, means
@@ -75,6 +76,9 @@ def run(study: Study) -> Section:
         cells.append([title, *(shown(geometric(part)) for part in (by[name][:22], by[name][22:26], by[name][26:])),
                       shown(mean["geometric"]), shown(mean["arithmetic"]), shown(mean["harmonic"])])
     section.tables.append(Table("Reduction by technique, ×", cells))
+    section.figure = comparison_svg({"tokens, local V": section.rows[0], "… GPT-2": section.rows[1],
+                                     "heads": section.rows[2], "quantisation": section.rows[3],
+                                     "DRAM": section.rows[4], "computation": section.rows[5]}, "× less")
     section.data = {b.name: f for b, f in zip(study.benchmarks, found, strict=True)} | {"means": ours,
                                                                                        "8-bit BERT": wider}
     return section

@@ -10,6 +10,7 @@ from spatten_hw.sim.rivals.mnnfast import OVERHEAD
 from spatten_hw.sim.rivals.registry import DEFAULT, RIVALS, chosen_rivals, chosen_workloads
 from spatten_hw.sim.rivals.rival import EIGHTH
 
+from ..figures import bars_svg
 from ..numbers import paper, reason
 from ..section import MISSING, Row, Section, Table, shown
 from ..study import Study, geometric
@@ -42,10 +43,13 @@ def run(study: Study) -> Section:
     cells = [["rival", "BERT, GOP/s", "GPT-2, GOP/s", "ours faster: BERT", "GPT-2", "source"]]
     for rival in rivals:
         mine, values = gops.get("spatten"), gops[rival.name]
-        over = ["–", "–"] if mine is None else [f"{(mine[part] / values[part]).mean():.2f}×"
+        over = ["–", "–"] if mine is None else [f"{shown(geometric(mine[part] / values[part]))}×"
                                                for part in (slice(22), slice(22, None))]
         cells.append([rival.title, shown(float(values[:22].mean())), shown(float(values[22:].mean())), *over,
                       describe() if rival.name == "cpu" else rival.source])
+    section.figure = bars_svg([r.title for r in rivals], {
+        "BERT": [float(gops[r.name][:22].mean()) for r in rivals],
+        "GPT-2": [float(gops[r.name][22:].mean()) for r in rivals]}, "effective GOP/s, 128 multipliers, 64 GB/s")
     section.tables += [Table("Effective throughput", cells),
                        Table("What is assumed", [["rival", "assumption"], *([r.title, text] for r in rivals
                                                                             for text in r.assumptions)])]

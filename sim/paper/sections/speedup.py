@@ -7,6 +7,7 @@ import numpy as np
 from spatten_hw.sim.rivals.rival import FULL
 from spatten_hw.sim.rivals.spatten import SpAtten
 
+from ..figures import comparison_svg
 from ..numbers import numbers, paper, reason
 from ..section import MISSING, QUOTED, Row, Section, Table, shown
 from ..study import Study
@@ -47,6 +48,8 @@ def run(study: Study) -> Section:
         gain = factor * paper("silicon.power") / watt
         why = reason("energy.all", gain=f"{gain:.2f}", watt=f"{watt:.2f}")
         section.rows += [Row(f"energy.{name}", paper(f"energy.{name}") * gain, why, QUOTED) for name in MACHINES]
+    section.figure = comparison_svg(dict(zip(("TITAN Xp", "Xeon", "Jetson Nano", "Raspberry Pi"),
+                                                                    section.rows, strict=False)), "× faster", log=True)
     section.tables.append(_power_table(np.array(power)))
     section.notes = ["Energies of units alone, from published tables of 45 nm: no clock tree, wires or leakage; `bench "
                      "silicon` has those of the mapped design."]
