@@ -45,8 +45,8 @@ def test_dram_reductions_are_the_papers(sections):
     assert rows["reduction.tokens-gpt2"].kind == COMPUTED and rows["reduction.tokens-gpt2"].ratio < 1.15
 
 
-def test_docs_are_what_the_models_say():
-    assert list(docs.faults((ROOT / "docs/paper.md").read_text("utf-8"))) == []
+def test_docs_are_what_the_models_say(sections):
+    assert list(docs.faults((ROOT / "docs/paper.md").read_text("utf-8"), sections)) == []
 
 
 def test_the_pages_tables_are_noticed(sections):
@@ -54,9 +54,9 @@ def test_the_pages_tables_are_noticed(sections):
     assert set(re.findall(r"<!-- paper: ([\w-]+) -->", page)) == set(PARTS) - {"end-to-end", "silicon",
                                                                                           "requests"}
     wrong = page.replace("| DRAM access, all techniques | 10.0× |", "| DRAM access, all techniques | 11.0× |")
-    assert wrong != page and "part reductions" in "".join(docs.faults(wrong))
+    assert wrong != page and "part reductions" in "".join(docs.faults(wrong, sections))
     old = re.sub(r"top-k engines of sources [0-9a-f]{12}", "top-k engines of sources 000000000000", page)
-    assert sum("other top-k engines" in fault for fault in docs.faults(old)) == 2
+    assert sum("other top-k engines" in fault for fault in docs.faults(old, sections)) == 2
     assert docs.fill(page, [s for s in sections if s.name not in docs.SIMULATED]) == page
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.host.shape import longest_prompt
 from spatten_hw.presets import PRESETS
-from spatten_hw.sim.rivals.rival import Machine
+from spatten_hw.sim.rivals.rival import FULL, Machine
 from spatten_hw.sim.rivals.spatten import SpAtten
 
 from ..figures import lines_svg
@@ -18,6 +20,8 @@ ABOUT = """\
 slice of 32 multipliers.
 The K and V memories hold a prompt's heads: two halves for each, of `sram_tokens` rows. A prompt must fit into half of
 one; beyond that, more rows change nothing, since the next head is filled into the other half while one is computed."""
+#: Rows of D = 128 in half of a memory.
+SRAM_TOKENS = (32, 64, 128, 256, 512, 1024)
 #: (multipliers per array, channels).
 SIZES = ((64, 2), (128, 4), (256, 8), (512, 16), (512, 8), (1024, 16), (2048, 16))
 
@@ -36,8 +40,8 @@ def run(study: Study) -> Section:
         found.append((multipliers, channels, float(done[:22].mean()), float(done[22:].mean())))
         cells.append([str(multipliers), str(channels), shown(found[-1][2]), shown(found[-1][3])])
     section.tables.append(Table("Throughput by size", cells))
-    rows = full.sram_tokens * full.max_dim * full.operand_bits
-    kilobytes = 2 * rows / 8 / 1000
+    section.tables.append(_memories(study))
+    kilobytes = _kilobytes(full)
     section.rows = [Row("sram.bytes", kilobytes, reason("sram.bytes", rows=full.sram_tokens, dim=full.max_dim))]
     by_size = [f for f in found if f[0] == 32 * f[1]]
     section.figure = lines_svg([f[1] for f in by_size], {"BERT": [f[2] for f in by_size],
@@ -46,3 +50,20 @@ def run(study: Study) -> Section:
     section.data = {"sizes": [dict(zip(("multipliers", "channels", "bert", "gpt2"), f, strict=True)) for f in found],
                     "sram_kilobytes": kilobytes}
     return section
+
+
+def _kilobytes(config: SpAttenConfig) -> float:
+    """Of the K memory, both halves; V's is as large."""
+    return 2 * config.sram_tokens * config.max_dim * config.operand_bits / 8 / 1000
+
+
+def _memories(study: Study) -> Table:
+    """What a larger K and V memory gives."""
+    cells = [["K or V SRAM, KB", "longest prompt, D = 64", "of 22 BERT benchmarks fit", "TFLOPS of those"]]
+    for tokens in SRAM_TOKENS:
+        config = PRESETS["full"].replace(name="custom", sram_tokens=tokens)
+        longest, ours = longest_prompt(config, 64), SpAtten(config)
+        fit = [b.layers for b in study.benchmarks[:22] if b.layers.context[0] <= longest]
+        done = [ours.cost(layers, FULL).done_gops(FULL) / 1000 for layers in fit]
+        cells.append([f"{_kilobytes(config):.0f}", str(longest), str(len(fit)), shown(float(np.mean(done)))])
+    return Table("K and V memories", cells)
