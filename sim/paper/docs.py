@@ -44,8 +44,8 @@ def fill(page: str, sections: list[Section]) -> str:
 
 
 def faults(page: str, sections: list[Section] | None = None) -> Iterator[str]:
-    """What is not as the models have it now (`sections`, if they have been computed): one line each. Simulated parts are
-    held by the digest of the engines."""
+    """What is not as the models have it now (`sections`, if they are computed already): one line each. Simulated parts
+    are held by the digest of the engines."""
     found = {match["name"]: match["body"] for match in _BLOCK.finditer(page)}
     computed = [name for name in found if name not in SIMULATED]
     for section in evaluate(Study(simulate=False), computed) if sections is None else sections:

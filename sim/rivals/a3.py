@@ -4,6 +4,8 @@ K and V lie dense in SRAM; a query passes three pipelined modules (scores, softm
 per cycle. Approximate: the columns of K are sorted beforehand; per query, a greedy search takes the largest products
 of q's elements with sorted elements, one per cycle, for M cycles; keys whose partial scores become positive are the
 candidates, whose scores are computed; and of these, those far below the largest leave before the output.
+
+Its paper was not at hand: structure and settings are as others quote them, the constants below are assumed.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from .dense import dense_bytes
 from .layers import Layers
 from .rival import Cost, Machine
 
-#: Cycles of a query beside one per key.
+#: Cycles of a query beside one per key: the depth of a module.
 OVERHEAD = 9
-#: Bits of Q, K and V (4 of integer, 4 of fraction, and a sign).
+#: Bits of Q, K and V: 4 of integer, 4 of fraction, and a sign.
 BITS = 9
 
 
@@ -27,8 +29,8 @@ class A3Base:
     title = "A3, exact"
     source = "Ham et al., HPCA 2020 (arXiv 2002.10941)"
     assumptions: tuple[str, ...] = (
-        "A query takes n + 9 cycles: each module one key per cycle, D multipliers each (D = 64: 128 in all). More "
-        "multipliers are more such pipelines.",
+        "A query takes n + 9 cycles (9 assumed): each module one key per cycle, D multipliers each (D = 64: 128 in "
+        "all). More multipliers are more such pipelines.",
         "K and V of a head are loaded while the head before is computed; 9 bits each.",
         "Contexts of any length fit (the paper's build holds 320 keys).")
 
@@ -55,11 +57,11 @@ class A3Base:
 
 
 class A3(A3Base):
-    """With the approximation that the paper calls conservative."""
+    """With its approximation, in the conservative setting."""
 
     name = "a3"
     title = "A3, approximate"
-    #: Steps of the greedy search per key: M = n / 2 is the paper's conservative setting, n / 8 its aggressive one.
+    #: Steps of the greedy search per key: M = n / 2 is the conservative setting, n / 8 the aggressive one.
     search = 0.5
     assumptions = (
         *A3Base.assumptions,

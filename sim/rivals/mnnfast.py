@@ -1,6 +1,6 @@
 """MNNFast (H. Jang et al., "MnnFast: A Fast and Scalable System Architecture for Memory-Augmented Neural Networks",
 ISCA 2019): K and V are streamed in chunks, the division of softmax comes last, and rows of V whose probability is under
-a threshold are skipped after they have been read.
+a threshold are skipped after they have been read. Its paper was not at hand: constants are assumed.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def test_a3_is_within_15_percent_of_the_papers_figure():
     assert gops("a3-base", BERT) == pytest.approx(paper("eighth.a3"), rel=0.15)
 
 
-def test_a3_takes_its_own_papers_cycles():
+def test_a3_takes_a_cycle_per_key():
     """n + 9 per query, 320 keys of D = 64."""
     one = Layers.of(context=320, model_heads=1, dim=64)
     assert RIVALS["a3-base"].cost(one, EIGHTH).cycles[0] == 320 * 329
