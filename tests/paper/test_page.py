@@ -103,18 +103,40 @@ def test_points_are_kept_and_taken_again(tmp_path):
     assert len(calls) == 2
 
 
+def silicon(**changes):
+    share = {"score": 30, "prob_value": 31, "fetcher": 20, "softmax": 5, "local_topk": 3, "pruner": 1, "writer": 10}
+    run = {"logic": 1.0, "logic_leakage": 0.1, "sram": 0.5, "sram_leakage": 0.05, "dram": 2.5}
+    return json.dumps({"preset": "full", "mm2": 12.5, "units": [{"unit": u, "share": s} for u, s in share.items()],
+                       "power_w": [run, run]} | changes)
+
+
 def test_a_report_of_silicon(tmp_path):
     path = tmp_path / "s.json"
-    path.write_text(json.dumps({"paper": {"silicon.area": 12.5, "silicon.power": 4.15}}))
-    assert read(path) == {"silicon.area": 12.5, "silicon.power": 4.15}
+    path.write_text(silicon())
+    found = read(path)
+    assert found["silicon.area"] == 12.5 and found["silicon.share-topk"] == 4 and found["silicon.power"] == 4.15
     [section] = evaluate(Study(simulate=False, silicon=path), ["silicon"])
-    assert section.rows[0].ours == 12.5 and section.rows[-1].ours is None
+    assert all(row.ours is not None for row in section.rows)
     [speed] = evaluate(Study(simulate=False, silicon=path), ["speedup"])
     energy = {row.key: row for row in speed.rows}["energy.titan-xp"]
     assert energy.ours == pytest.approx(1193 * speed.rows[0].ratio * 2)
-    path.write_text("[]")
-    with pytest.raises(UserError, match="is no report"):
+
+
+@pytest.mark.parametrize(("text", "says"), [("[]", "is no report"), ("x", "is no report"), ('{"preset": "full"}', "is no"),
+                                            (silicon(preset="eighth"), "is of preset 'eighth'")])
+def test_no_report_of_silicon(text, says, tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=says):
         read(path)
+
+
+def test_a_report_without_power(tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text(silicon(power_w=[]))
+    [section] = evaluate(Study(simulate=False, silicon=path), ["silicon"])
+    assert {row.key for row in section.rows if row.ours is None} == {f"silicon.{k}" for k in (
+        "power", "power-logic", "power-sram", "power-dram")}
 
 
 def test_small_things():

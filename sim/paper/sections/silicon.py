@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from spatten_hw.errors import UserError
 from spatten_hw.user_text import decode, read_bytes
@@ -16,20 +15,34 @@ from ..study import Study
 ABOUT = """\
 Area and power of preset `full` at the paper's node (40 nm), from the report given with `--silicon`; docs/silicon.md
 says how they come to be and how far the scaling can be trusted."""
-#: Key of a number → where it is in the report's `paper` table.
 KEYS = tuple(key for key in numbers() if key.startswith("silicon."))
+#: Units that are together what the paper's Figure 13 has one share of.
+SHARES = {"score": ("score",), "value": ("prob_value",), "fetcher": ("fetcher",), "softmax": ("softmax",),
+          "topk": ("local_topk", "pruner")}
+#: The paper's parts of the power, of the report's.
+POWER = {"power-logic": ("logic", "logic_leakage"), "power-sram": ("sram", "sram_leakage"), "power-dram": ("dram",)}
+PRESET = "full"
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The report's table `paper`: {"silicon.area": mm² …}. `UserError` if the file has none."""
+def read(path: Path) -> dict[str, float]:
+    """{"silicon.area": mm² …} of a report of preset `full`; watts are means over its runs, and left out where it has
+    none. `UserError` if it is no such report."""
     try:
         report = json.loads(decode(read_bytes(path)))
-        values = report["paper"]
-        found = {key: float(values[key]) for key in KEYS if values.get(key) is not None}
+        preset = report["preset"]
+        share = {unit["unit"]: float(unit["share"]) for unit in report["units"]}
+        found = {"area": float(report["mm2"])}
+        found |= {f"share-{name}": sum(share[unit] for unit in units) for name, units in SHARES.items()}
+        runs = report.get("power_w") or []
+        if runs:
+            watts = {name: sum(float(run[part]) for run in runs for part in parts) / len(runs)
+                     for name, parts in POWER.items()}
+            found |= watts | {"power": sum(watts.values())}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"--silicon {path}: is no report of spatten-hw bench silicon --json (no table "
-                        f"'paper')") from error
-    return found
+        raise UserError(f"--silicon {path}: is no report of spatten-hw bench silicon --json") from error
+    if preset != PRESET:
+        raise UserError(f"--silicon {path}: is of preset '{preset}'; the paper's size is '{PRESET}'")
+    return {f"silicon.{name}": value for name, value in found.items()}
 
 
 def run(study: Study) -> Section:
