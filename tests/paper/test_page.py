@@ -122,8 +122,9 @@ def test_a_report_of_silicon(tmp_path):
     assert energy.ours == pytest.approx(1193 * speed.rows[0].ratio * 2)
 
 
-@pytest.mark.parametrize(("text", "says"), [("[]", "is no report"), ("x", "is no report"), ('{"preset": "full"}', "is no"),
-                                            (silicon(preset="eighth"), "is of preset 'eighth'")])
+@pytest.mark.parametrize(("text", "says"), [
+    ("[]", "is no report"), ("x", "is no report"), ('{"preset": "full"}', "is no report"),
+    (silicon(preset="eighth"), "is of preset 'eighth'")])
 def test_no_report_of_silicon(text, says, tmp_path):
     path = tmp_path / "s.json"
     path.write_text(text)
