@@ -5,6 +5,7 @@ A *run* of a layer is one prompt through it, or one step of generation. Counts m
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -52,6 +53,11 @@ class Layers:
 
     def __len__(self) -> int:
         return len(self.context)
+
+    @property
+    def digest(self) -> str:
+        """Of all columns."""
+        return hashlib.sha256(b"".join(getattr(self, f.name).tobytes() for f in fields(self))).hexdigest()
 
     def with_(self, **columns: object) -> Layers:
         """A copy with some columns changed; scalars are broadcast."""

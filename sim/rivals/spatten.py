@@ -64,12 +64,22 @@ class SpAtten:
 
     def estimates(self, layers: Layers, machine: Machine) -> Estimates:
         """All that the model says, each layer by itself."""
-        return estimate(work_of(layers), self.build(machine), self.memory)
+        return self._model(layers, machine)[0]
 
     def cost(self, layers: Layers, machine: Machine) -> Cost:
         """The cycles are those of all layers one after the other, shared out by what each needs at least."""
-        config, work = self.build(machine), work_of(layers)
-        found = estimate(work, config, self.memory)
+        found, cycles = self._model(layers, machine)
         least = np.max(list(found.busy.values()), axis=0)
-        cycles = sequence(work, config, self.memory) * least / least.sum()
-        return Cost(cycles, found.total_bytes, layers.operations)
+        return Cost(cycles * least / least.sum(), found.total_bytes, layers.operations)
+
+    def _model(self, layers: Layers, machine: Machine) -> tuple[Estimates, float]:
+        """What the model says, and the cycles of all layers; kept, since many ask for the same."""
+        config = self.build(machine)
+        key = (layers.digest, config.hash, "" if self.memory is None else self.memory.name)
+        if key not in _KNOWN:
+            work = work_of(layers)
+            _KNOWN[key] = estimate(work, config, self.memory), sequence(work, config, self.memory)
+        return _KNOWN[key]
+
+
+_KNOWN: dict[tuple[str, int, str], tuple[Estimates, float]] = {}
