@@ -8,8 +8,13 @@ What stands between them is written by `python -m spatten_hw.sim.paper write` an
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
+
+from spatten_hw.sim.rivals.benchmarks import benchmarks
+from spatten_hw.sim.rivals.rival import FULL
+from spatten_hw.sim.rivals.spatten import SpAtten
 
 from .evaluation import evaluate
 from .markdown import HEADER, cells, grid
@@ -20,14 +25,24 @@ from .topk_cycles import engine_sources
 #: Parts whose rows take a simulation: their tables say of which sources of the engines they are.
 SIMULATED = ("topk", "sorter")
 _BLOCK = re.compile(r"<!-- paper: (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- end of paper -->", re.DOTALL)
-_ENGINES = re.compile(r"Measured on top-k engines of sources ([0-9a-f]{12})")
+_MEASURED = re.compile(r"Measured on (.*)\.$", re.MULTILINE)
+
+
+def measured_on(name: str) -> str:
+    """What a simulated part is of: sources of the engines, and for `topk` the model's cycles of the rest."""
+    text = f"top-k engines of sources {engine_sources()}"
+    if name != "topk":
+        return text
+    cycles = [SpAtten().cost(b.layers, FULL).cycles.sum() for b in benchmarks() if b.generates]
+    digest = hashlib.sha256(" ".join(f"{c:.4g}" for c in cycles).encode()).hexdigest()[:12]
+    return f"{text}, beside cycles {digest} of the model"
 
 
 def block(section: Section) -> str:
     """The table of a part as it stands in the page."""
     text = grid([HEADER, *(cells(row) for row in section.rows)]) + "\n"
     if section.name in SIMULATED:
-        text += f"\nMeasured on top-k engines of sources {engine_sources()}.\n"
+        text += f"\nMeasured on {measured_on(section.name)}.\n"
     return text
 
 
@@ -53,6 +68,6 @@ def faults(page: str, sections: list[Section] | None = None) -> Iterator[str]:
             yield f"docs/paper.md: part {section.name} is not what the models say now; make paper"
     for name in SIMULATED:
         if name in found:
-            measured = _ENGINES.search(found[name])
-            if measured is None or measured[1] != engine_sources():
-                yield f"docs/paper.md: part {name} was measured on other top-k engines; make paper"
+            measured = _MEASURED.search(found[name])
+            if measured is None or measured[1] != measured_on(name):
+                yield f"docs/paper.md: part {name} was measured on other engines, or beside another model; make paper"
