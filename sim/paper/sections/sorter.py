@@ -8,7 +8,7 @@ from typing import Any
 
 from ..batcher import comparators, network
 from ..numbers import paper, reason
-from ..section import MISSING, Row, Section, Table, shown
+from ..section import MISSING, Row, Section, Table
 from ..study import Study
 from ..topk_cycles import VECTORS, engine_sources, measure
 
@@ -82,8 +82,10 @@ def run(study: Study) -> Section:
         table += [[name, *(f"{values[kind]:,.0f}" for kind in kinds)] for name, values in cells.items()]
         table.append([f"sorter {N}, counted", *(f"{per[kind] * total:,.0f}" for kind in kinds)])
         section.tables.append(Table("Synthesised (LUTs: ECP5; memories of the engine are not in gates)", table))
-        section.notes.append(f"A compare-exchange element of 12 bits with its registers: {shown(per[kinds[0]])} "
-                             f"{kinds[0]}; the whole sorter of 1,024 keys would be "
-                             f"{per[kinds[0]] * total / cells['quick-select'][kinds[0]]:,.0f} times the engine.")
+        kind, engine = kinds[0], cells["quick-select"][kinds[0]]
+        section.notes += [
+            reason("sorter.element", cells=f"{per[kind]:.0f} {kind}", times=f"{per[kind] * total / engine:.0f}"),
+            reason("sorter.reused", elements=f"{as_fast:.0f}", cells=f"{per[kind] * as_fast:,.0f} {kind}",
+                   engine=f"{engine:,.0f}")]
     section.data = {"cycles": cycles, "comparators": total, "cells": cells}
     return section
