@@ -40,8 +40,9 @@ class Generation:
         self.channel = np.zeros((n, s))
         self.slice = np.zeros((n, s))
         self.softmax, self.probs, self.last_probs = np.zeros((3, n))
-        self.all_slots = np.full(n, np.inf)             # when every gang has slots: K goes first from then on
         self.late_beats = np.zeros((n, s))              # of K after that
+        #: When every gang has slots, as far as that is known: K goes first from then on.
+        self.all_slots = self._last_slots(np.zeros(n, int))
         self._vectors()
 
     def _vectors(self) -> None:
@@ -77,13 +78,12 @@ class Generation:
             start = np.where(active, np.where(lsb, lsb_at, msb_at), 0)
             first = active & ~lsb
             self.issued = np.where(first, start, self.issued)
-            self.all_slots = np.where(first & (msb + 1 == gangs.count), start, self.all_slots)
             self.waiting[jobs[lsb], gang[lsb]] = np.inf
             scored = self._score(active, lsb, gang, start)
             walked[jobs[active], walks[active] + 1] = self.walk_free[active]
             walks += active
             msb += first
-            self._soften(active, lsb, gang, scored)
+            self._soften(active, lsb, gang, scored, msb)
         span = np.maximum(self.channel - np.where(np.isfinite(self.all_slots), self.all_slots, 0)[:, None], 1)
         self.values.behind_keys(self.channel, np.clip(1 - self.late_beats / span, 0.02, 1))
         return self.values.left, self.last_probs
@@ -95,6 +95,15 @@ class Generation:
         item = back_to(self.values.left_of, msb, w.group, c.items)
         ready = np.maximum(self.issued + d.GANG, np.maximum(slot, item) + d.FREED) + w.group
         return np.where(msb < self.gangs.count, ready, np.inf)
+
+    def _last_slots(self, msb: np.ndarray) -> np.ndarray:
+        """When the last gang has its slots, as soon as that is known; `msb`: the next gang."""
+        w, c = self.w, self.c
+        last = self.gangs.count - 1
+        slot = back_to(self.slot_free, last, w.group, c.slots)
+        item = back_to(self.values.left_of, last, w.group, c.items)
+        walked = self.issued + (last - msb) * (d.GANG + w.group)
+        return np.maximum(np.maximum(slot, item) + d.FREED + w.group, walked)
 
     def _score(self, active: np.ndarray, lsb: np.ndarray, gang: np.ndarray, start: np.ndarray) -> np.ndarray:
         """One walk: when its last scores are in the softmax."""
@@ -114,7 +123,7 @@ class Generation:
         # Rows that are still to be asked for.
         end = np.maximum(end, np.where(listed > 0, arrive + np.ceil(keys), 0))
         here = active[:, None]
-        self.late_beats += np.where(here & (begun >= self.all_slots[:, None]), work, 0)
+        self.late_beats += np.where(here, np.clip(end - np.maximum(begun, self.all_slots[:, None]), 0, work), 0)
         self.channel = np.where(here, end, self.channel)
         chunks, members = gangs.chunks[:, None], np.where(lsb, gangs.flat_members, w.group)[:, None]
         steps = np.maximum(chunks, beats)
@@ -143,7 +152,8 @@ class Generation:
             end = end + np.where(some, beats - spare, 0)
             v.passed = v.passed + some
 
-    def _soften(self, active: np.ndarray, lsb: np.ndarray, gang: np.ndarray, scored: np.ndarray) -> None:
+    def _soften(self, active: np.ndarray, lsb: np.ndarray, gang: np.ndarray, scored: np.ndarray,
+                msb: np.ndarray) -> None:
         """The vectors of a walk through the softmax; then decisions, or local top-k and the gang's V rows."""
         w, c, gangs, jobs = self.w, self.c, self.gangs, self.jobs
         progressive = w.k_lsb_bits > 0
@@ -162,4 +172,5 @@ class Generation:
         last = first + (members - 1) * self.vector
         self.probs = np.where(done, last + self.vector, self.probs)
         self.last_probs = np.where(done, last + self.rows, self.last_probs)
+        self.all_slots = np.minimum(self.all_slots, self._last_slots(msb))
         self.values.take(done, gang, last + self.kept_delay, self.rows, self.all_slots)

@@ -21,8 +21,8 @@ FILLED = 33
 SLOT = 47
 #: From a query's request to the first score, of that.
 ASKED = 12
-#: From a flat query's decision to its new request.
-AGAIN = 8
+#: From the last score of a query head to the next request after its last decision, beside its rows in the softmax.
+DECIDED = 76
 #: Of the V rows in SRAM: from a query's first kept row to its sums leaving.
 STORED = 28
 #: Most cycles that fills delay a Q row: what of them is under way, by beats of the pool.
@@ -43,7 +43,7 @@ class Prompt:
         self._rates()
 
     def _fills(self) -> None:
-        """Cycles to fill K and V of a head: in all slices at once if all tokens are alive, else over the shared path."""
+        """Cycles to fill K and V of a head: in all slices at once if all tokens are alive, else by the shared path."""
         w, c = self.w, self.c
         local = (w.tokens >= w.context) & (c.slices > 1)
 
@@ -67,7 +67,7 @@ class Prompt:
         keys = np.where(w.causal[:, None] > 0, position + 1, w.tokens[:, None])
         rows = np.ceil(keys / c.slices)
         live = position < w.tokens[:, None]
-        n = w.tokens[:, None]
+        self.delay = DELAY + DELAY_PER_BEAT * c.pool_beats
         share = (w.keep / w.mean_keys)[:, None]
         chunks = self.chunks[:, None]
         value = np.maximum(keys * share * chunks / c.slices, rows) + (chunks if c.local_sums else 0)
@@ -80,18 +80,46 @@ class Prompt:
             [drain, ratio, self.q_steps])[:, None], rows.shape)])
         held = chunks * rows + rows + SLOT + self.latency
         progressive = (w.k_lsb_bits > 0)[:, None]
-        first = np.maximum(np.maximum(chunks * rows, floor), (held + np.where(progressive, d.DECISION + 5, 0)) / c.slots)
-        again = np.maximum(np.maximum(chunks * rows, floor), held / c.slots)
+        # An item is held until its output is read.
+        engine = d.engine_rows(keys, rows, c)
+        after = d.probabilities(c) + 2 * rows + 2 * np.ceil(engine / 4) + d.TOPK + STORED + 2
+        after = np.where(w.by_mass[:, None] > 0, d.probabilities(c) + 4 * rows + d.MASS + STORED, after)
+        fast = np.maximum(chunks * rows, floor)
+        floor = np.maximum(fast, (held + after) / c.items)
+        decided = held + np.where(progressive, d.DECISION + 5, 0)
+        first, again = np.maximum(floor, decided / c.slots), np.maximum(floor, held / c.slots)
+        self.gained = np.pad(np.where(live, first - fast, 0).cumsum(axis=1), ((0, 0), (1, 0)))
+        self.again_gained = np.where(live, again - fast, 0).sum(axis=1) / w.tokens
+        slowed = np.maximum(np.maximum(first, (decided + self.delay) / c.slots), (held + after + self.delay) / c.items)
+        self.while_filling = np.where(live, slowed, 1e12).cumsum(axis=1)
+        self.otherwise = np.pad(np.where(live, first, 0).cumsum(axis=1), ((0, 0), (1, 0)))
         self.first = np.where(live, first, 0).sum(axis=1)
-        self.again = np.where(live, again, 0).sum(axis=1) * w.flat
+        # Flat causal queries are those around `flat_keys`.
+        upto = np.pad(np.where(live, again, 0).cumsum(axis=1), ((0, 0), (1, 0)))
+        count = w.tokens * w.flat
+        begin = np.clip(np.rint(w.flat_keys - count / 2), 0, w.tokens - count).astype(int)
+        jobs = np.arange(len(w))
+        these = upto[jobs, np.minimum(np.rint(begin + count).astype(int), most)] - upto[jobs, begin]
+        self.again = np.where(w.causal > 0, these, upto[:, -1] * w.flat)
         self.score_only = np.where(live, chunks * rows, 0).sum(axis=1)
         self.value_only = np.where(live, np.maximum(value, drain[:, None]), 0).sum(axis=1)
-        # While fills go on, slots are held longer.
-        self.delay = DELAY + DELAY_PER_BEAT * c.pool_beats
-        mean_held = (np.where(live, held, 0).sum(axis=1) / n[:, 0]) + np.where(progressive[:, 0], d.DECISION + 5, 0)
-        mean = self.first / n[:, 0]
-        slowed = np.maximum(mean, (mean_held + self.delay) / c.slots)
-        self.filling = 1 - mean / slowed
+
+    def _last_round(self, items: np.ndarray, ring: int) -> np.ndarray:
+        """Queries of the last round of `items` through a ring, which no one waits for behind."""
+        return np.where(items > 0, (np.ceil(items) - 1) % ring + 1, 0)
+
+    def _saved(self, last: np.ndarray) -> np.ndarray:
+        """Cycles that the `last` queries of a query head take less than if they had to wait for their numbers."""
+        n = self.w.tokens.astype(int)
+        jobs = np.arange(len(n))
+        return self.gained[jobs, n] - self.gained[jobs, np.maximum(n - np.minimum(last, n).astype(int), 0)]
+
+    def _queries(self, filling: np.ndarray) -> np.ndarray:
+        """Cycles of the queries of a K/V head [N], the first `filling` of which are slower."""
+        done = (self.while_filling < filling[:, None]).sum(axis=1)
+        jobs = np.arange(len(done))
+        reached = np.where(done > 0, self.while_filling[jobs, np.maximum(done - 1, 0)], 0)
+        return reached + self.otherwise[:, -1] - self.otherwise[jobs, done] + (self.w.group - 1) * self.first
 
     def run(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         w, c = self.w, self.c
@@ -113,27 +141,39 @@ class Prompt:
             k_there = start + self.k_fill + FILLED + self.latency - 1
             fill_end = start + fills
             # Fills of the next head follow at once if its half is free; Q comes behind what is under way.
-            behind = np.where(half[:, h + 1] <= fill_end, fills, 0) * (h + 1 < heads)
-            asked = np.maximum(k_there, scored - c.slots * 4)
+            following = np.maximum(fill_end, half[:, h + 1])
+            more = fills * (h + 1 < heads)
+            behind = np.where(following <= fill_end, more, 0)
+            asked = np.maximum(k_there, scored - SLOT)
             late = np.clip(fill_end + behind + 13 + self.latency - asked - 19, 0, self.delay)
             first = np.maximum(asked + ASKED + self.latency + late, scored)
             fill_free = np.where(on, fill_end, fill_free)
-            busy = w.group * self.first
-            spent = np.where(h + 1 < heads, np.minimum(fills, busy), 0) * self.filling
-            end = first + busy + spent
-            gap = self.rows + d.SCORE - 10 + d.DECISION + AGAIN + ASKED + self.latency
-            flat = progressive & (w.flat > 0)
-            end = end + np.where(flat, w.group * (gap * np.minimum(1, w.flat * w.tokens) + self.again), 0)
-            end = end + np.where(flat & (w.flat_heads > 0), np.maximum(0, self.lsb_fill + FILLED - gap), 0)
+            filling = np.maximum(fill_end + 10 - asked, 0) + np.where(
+                more > 0, np.clip(following + more + 10 - np.maximum(asked, following), 0, more), 0)
+            end = first + self._queries(filling)
+            end = end + np.where(progressive, self._progressive(h + 1 == heads), 0)
+            end = end - np.where(~progressive & (h + 1 == heads), self._saved(self._last_round(w.items, c.items)), 0)
             scored = np.where(on, end, scored)
-            value_busy = w.group * self.value_only * (1 + 0 * w.flat)
-            valued_at = np.maximum(np.maximum(valued, first) + value_busy, end)
+            valued_at = np.maximum(np.maximum(valued, first) + w.group * self.value_only, end)
             valued = np.where(on, valued_at, valued)
             left = valued + way + kept_delay + STORED + self.chunks
-            half[:, h + 2] = np.where(on, left - d.OUTPUT, half[:, h + 2])
+            half[:, h + 2] = np.where(on, left + 3, half[:, h + 2])
         probs = scored + way + self.rows
         kept = np.maximum(probs + kept_delay, left - STORED - self.chunks)
         return left, probs, kept
+
+    def _progressive(self, last_head: np.ndarray) -> np.ndarray:
+        """What decisions add to a K/V head: after the last one of a query head its flat queries follow, or the next
+        query head. The first time, LSBs have to be filled."""
+        w, c = self.w, self.c
+        gap = self.rows + DECIDED + ASKED + self.latency
+        flat = w.flat * w.tokens
+        any_flat = np.minimum(1, flat)
+        saved = self._saved(self._last_round(w.tokens, c.slots))
+        again = self.again - self.again_gained * np.minimum(self._last_round(flat, c.slots), flat)
+        gaps = w.group - np.where(last_head, 1 - any_flat, 0)
+        fill = w.flat_heads * np.maximum(0, self.lsb_fill + FILLED - ASKED)
+        return gaps * gap + w.group * (np.where(flat > 0, again, 0) - saved) + fill
 
     def _kept_delay(self) -> np.ndarray:
         """From a vector's first probabilities to its first kept row."""

@@ -70,7 +70,8 @@ class Values:
         rate = np.maximum(steps, members * chunks)
         if c.local_sums:
             # Products of further members do not overlap with the next row's steps.
-            rate = steps + np.maximum(members - 1, 0) * (1 + 0.25 * (members > 1))
+            of_flat = np.maximum(gangs.flat_members[:, None] - 1, 0)
+            rate = steps + 1.05 * (np.maximum(w.group * w.keep / np.maximum(w.union, 1e-9) - 1, 0)[:, None] + lsb * of_flat)
         done = np.maximum(np.maximum(self.slice, start) + v_rows * rate, end)
         self.slice = np.where(here, done, self.slice)
         self._drain(which, gang, np.where(v_rows > 0, done, 0).max(axis=1) + d.PRODUCT + gangs.chunks, kept + rows)

@@ -30,7 +30,8 @@ class Work:
     A prompt (`generate` 0) has a query for every token alive. `heads`, `group`: K/V heads alive, query heads to each of
     them. `keep`: values that a query uses (mean); `union`: V rows read per K/V head of a generation job (mean: what
     its members keep together), `flat_union`: those of them that flat members keep. `flat`: share of queries that take
-    LSBs; `flat_heads`: share of K/V heads with such a query; `near`: of the keys of these heads, share whose LSBs
+    LSBs; `flat_keys`: keys that these
+    have (mean); `flat_heads`: share of K/V heads with such a query; `near`: of the keys of these heads, share whose LSBs
     are read. `by_key`, `by_mass`, `gives_back`: the decision rules in use. `k_bits`, `v_bits`: MSB planes.
 
     `context`, `all_heads`: tokens and K/V heads of the job, alive or not; `tokens_before`, `heads_before`: alive before
@@ -73,6 +74,7 @@ class Work:
     search_first: np.ndarray
     search_rows: np.ndarray
     search_passes: np.ndarray
+    flat_keys: np.ndarray
     flat_heads: np.ndarray
     flat_union: np.ndarray
     all_heads: np.ndarray
@@ -203,12 +205,20 @@ def _exact(job: LayerJob, result: LayerResult, before: LayerResult | None, descr
         "prunes_heads": int(heads < were_heads),
         "loads_state": job.load_ids, "stores_state": job.store_ids, "loads_scores": job.load_scores,
         "stores_scores": job.store_scores, "continues": int(not job.restart and not job.load_ids),
-        "clears": job.clear_scores, "flat_heads": flat_heads / heads, "flat_union": result.rows["v_lsb"] / heads, "all_heads": job.heads,
+        "flat_keys": _flat_keys(job, result) if flat else tokens, "clears": job.clear_scores, "flat_heads": flat_heads / heads, "flat_union": result.rows["v_lsb"] / heads, "all_heads": job.heads,
         "by_key": job.lsb_by_key, "by_mass": int(job.mass_share > 0), "gives_back": job.give_back,
         "descriptor_at": descriptor % LONGEST_BEAT, "ids_at": job.ids_in % LONGEST_BEAT,
         "scores_at": job.scores_in % LONGEST_BEAT,
         "classes": np.bincount(np.flatnonzero(result.tokens_alive) % CLASSES, minlength=CLASSES),
     }
+
+
+def _flat_keys(job: LayerJob, result: LayerResult) -> float:
+    """Keys of the queries that took LSBs, on average."""
+    if job.generate or not job.causal:
+        return float(result.tokens_alive.sum())
+    keys = np.cumsum(result.tokens_alive)
+    return float((result.refetched * keys).sum() / result.refetched.sum())
 
 
 def _alive(before: LayerResult | None, job: LayerJob, what: str, result: LayerResult) -> int:
