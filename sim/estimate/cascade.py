@@ -7,6 +7,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 
 from . import delays as d
+from .layer import Layer
 from .work import Work
 
 #: Of a search's pass beside its rows; of a search beside its passes.
@@ -15,6 +16,8 @@ PASS, SEARCH = 7, 11
 HEAD = 4
 #: Trips to memory for saved words, and what surrounds them; rows of a bitmap are cut out of a word one per cycle.
 TRIP, LOAD = 23, 28
+#: FINISH of a generation job, from its last probabilities.
+FINISH = 9
 #: FINISH of a prompt, beside a cycle per token and four per row; of stored bitmaps, importance, and their end.
 MERGE, BITMAP, IMPORTANCE, STORED = 8, 18, 2, 14
 #: The dense list of a prompt, beside its rows.
@@ -56,16 +59,15 @@ def _search(work: Work, config: SpAttenConfig) -> np.ndarray:
     return rows + longest + PASS * passes + SEARCH + d.tree(c)
 
 
-def finish(work: Work, config: SpAttenConfig, left: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Cycle [N] in which the job ends. `left`: when the last sums have left; `kept`: when the last vector's first kept
-    row has (prompts merge sums of the layer from then on)."""
+def finish(work: Work, config: SpAttenConfig, layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cycles [N] in which the outputs have left the requantiser, the front stage has done, the job ends."""
     w, c = work, config
     rows = np.ceil(w.context / c.slices)
     own_rows = np.ceil(w.tokens / c.slices)
     beats = np.ceil(w.dim * 2 / c.beat_bytes)
     groups = c.chunk / d.output_group(c)
-    written = left + d.OUTPUT + groups + 5 * (w.gives_back > 0)
-    merged = np.where(w.generate > 0, 0, kept + own_rows + MERGE + 4 + w.tokens + 4 * own_rows)
+    written = layer.left + d.OUTPUT + groups + 5 * (w.gives_back > 0)
+    merged = np.where(w.generate > 0, layer.probs + FINISH, layer.kept + own_rows + MERGE + 4 + w.tokens + 4 * own_rows)
     end = np.maximum(written + d.END + beats, merged + 5)
     stores = (w.stores_state > 0) | (w.stores_scores > 0)
     begun = np.maximum(written, merged)
@@ -76,7 +78,8 @@ def finish(work: Work, config: SpAttenConfig, left: np.ndarray, kept: np.ndarray
     scores = np.where(w.stores_scores > 0, w.context + 4 * rows + w.all_heads + IMPORTANCE, 0)
     words = w.context + w.all_heads
     last = np.where(w.stores_scores > 0, 1 + _last_burst(words / per_beat, (c.slices + 4) / c.slices * per_beat), last)
-    return np.where(stores, begun + bitmap + scores + STORED + last, end)
+    fronted = np.where(stores, begun + bitmap + scores, merged)
+    return written, fronted, np.where(stores, fronted + STORED + last, end)
 
 
 def _last_burst(beats: np.ndarray, every: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from spatten_hw.config import SpAttenConfig
 
 from . import delays as d
 from .gangs import Gangs, back_to
+from .layer import Layer
 from .values import Values
 from .work import Work
 
@@ -22,7 +23,8 @@ AHEAD = ((128, 2), (64, 4), (0, 15))
 
 
 class Generation:
-    """`run` gives the cycle in which all sums of each job have left, and that of its last probabilities.
+    """`run` gives the cycles in which each job's sums have left, its first and last probabilities are there, and its
+    last rows of V have come.
 
     `begin` [N]: when PREPARE ends; `latency`: of memory, cycles; `slow` [N]: cycles of a channel per beat."""
 
@@ -40,6 +42,7 @@ class Generation:
         self.channel = np.zeros((n, s))
         self.slice = np.zeros((n, s))
         self.softmax, self.probs, self.last_probs = np.zeros((3, n))
+        self.first_probs = np.full(n, np.inf)
         self.late_beats = np.zeros((n, s))              # of K after that
         #: When every gang has slots, as far as that is known: K goes first from then on.
         self.all_slots = self._last_slots(np.zeros(n, int))
@@ -60,7 +63,7 @@ class Generation:
         self.vector = np.where(w.by_mass > 0, np.maximum(self.vector, rows + d.MASS_VECTOR), self.vector)
         self.rows = rows
 
-    def run(self) -> tuple[np.ndarray, np.ndarray]:
+    def run(self) -> Layer:
         w, c, gangs, jobs = self.w, self.c, self.gangs, self.jobs
         msb, walks = np.zeros((2, len(w)), int)
         walked = np.full((len(w), 2 * gangs.most + 2), -np.inf)
@@ -86,7 +89,8 @@ class Generation:
             self._soften(active, lsb, gang, scored, msb)
         span = np.maximum(self.channel - np.where(np.isfinite(self.all_slots), self.all_slots, 0)[:, None], 1)
         self.values.behind_keys(self.channel, np.clip(1 - self.late_beats / span, 0.02, 1))
-        return self.values.left, self.last_probs
+        values = self.values.channel.max(axis=1)
+        return Layer(self.values.left, self.first_probs, self.last_probs, values, self.last_probs)
 
     def _msb_walk(self, msb: np.ndarray) -> np.ndarray:
         """When the next gang may begin: the walker, its slots and items."""
@@ -171,6 +175,7 @@ class Generation:
         first = np.maximum(start + self.rows + d.probabilities(c), self.probs)
         last = first + (members - 1) * self.vector
         self.probs = np.where(done, last + self.vector, self.probs)
+        self.first_probs = np.where(done, np.minimum(self.first_probs, first), self.first_probs)
         self.last_probs = np.where(done, last + self.rows, self.last_probs)
         self.all_slots = np.minimum(self.all_slots, self._last_slots(msb))
         self.values.take(done, gang, last + self.kept_delay, self.rows, self.all_slots)

@@ -12,6 +12,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 
 from . import delays as d
+from .layer import Layer
 from .traffic import row_beats
 from .work import Work
 
@@ -23,6 +24,8 @@ SLOT = 47
 ASKED = 12
 #: From the last score of a query head to the next request after its last decision, beside its rows in the softmax.
 DECIDED = 76
+#: Cycles between two flat queries at least.
+AGAIN = 4
 #: Of the V rows in SRAM: from a query's first kept row to its sums leaving.
 STORED = 28
 #: Most cycles that fills delay a Q row: what of them is under way, by beats of the pool.
@@ -30,8 +33,8 @@ DELAY, DELAY_PER_BEAT = 60, 0.35
 
 
 class Prompt:
-    """`run` gives when all sums have left, when the last probabilities and the last kept rows have, and the rows of a
-    whole vector. `begin`: when PREPARE ends; `latency`: of memory; `slow`: cycles of a channel per beat."""
+    """`run` gives the times of each job's `Layer`. `begin`: when PREPARE ends; `latency`: of memory; `slow`: cycles of
+    a channel per beat."""
 
     def __init__(self, work: Work, config: SpAttenConfig, begin: np.ndarray, latency: float, slow: np.ndarray):
         self.w, self.c, self.latency, self.slow = work, config, latency, slow
@@ -76,21 +79,23 @@ class Prompt:
         vector = np.where(w.by_mass[:, None] > 0, np.maximum(engine, rows + d.MASS_VECTOR), engine)
         drain = np.maximum(w.dim / d.output_group(c) + 5 * w.gives_back + c.local_sums, 4) + (not c.local_sums)
         ratio = np.where((w.gives_back > 0) & self.dropped, d.RATIO, 0)
-        floor = np.maximum.reduce([value, vector, np.broadcast_to(np.maximum.reduce(
-            [drain, ratio, self.q_steps])[:, None], rows.shape)])
+        output = np.maximum(np.maximum(value, vector), np.maximum(drain, ratio)[:, None])
         held = chunks * rows + rows + SLOT + self.latency
         progressive = (w.k_lsb_bits > 0)[:, None]
         # An item is held until its output is read.
         engine = d.engine_rows(keys, rows, c)
         after = d.probabilities(c) + 2 * rows + 2 * np.ceil(engine / 4) + d.TOPK + STORED + 2
         after = np.where(w.by_mass[:, None] > 0, d.probabilities(c) + 4 * rows + d.MASS + STORED, after)
-        fast = np.maximum(chunks * rows, floor)
+        fast = np.maximum(chunks * rows, self.q_steps[:, None])
         floor = np.maximum(fast, (held + after) / c.items)
-        decided = held + np.where(progressive, d.DECISION + 5, 0)
-        first, again = np.maximum(floor, decided / c.slots), np.maximum(floor, held / c.slots)
+        # A query waits for one that was asked for before it, and has fewer keys if it is causal.
+        before = np.ceil(np.maximum(np.where(w.causal[:, None] > 0, keys - c.slots // 2, keys), 1) / c.slices)
+        decided = np.where(progressive, (chunks + 1) * before + SLOT + self.latency + d.DECISION + 5, held)
+        first, again = np.maximum(floor, decided / c.slots), np.maximum(np.maximum(floor, held / c.slots), AGAIN)
         self.gained = np.pad(np.where(live, first - fast, 0).cumsum(axis=1), ((0, 0), (1, 0)))
         self.again_gained = np.where(live, again - fast, 0).sum(axis=1) / w.tokens
         slowed = np.maximum(np.maximum(first, (decided + self.delay) / c.slots), (held + after + self.delay) / c.items)
+        self._turns(held + after, first)
         self.while_filling = np.where(live, slowed, 1e12).cumsum(axis=1)
         self.otherwise = np.pad(np.where(live, first, 0).cumsum(axis=1), ((0, 0), (1, 0)))
         self.first = np.where(live, first, 0).sum(axis=1)
@@ -101,8 +106,19 @@ class Prompt:
         jobs = np.arange(len(w))
         these = upto[jobs, np.minimum(np.rint(begin + count).astype(int), most)] - upto[jobs, begin]
         self.again = np.where(w.causal > 0, these, upto[:, -1] * w.flat)
-        self.score_only = np.where(live, chunks * rows, 0).sum(axis=1)
-        self.value_only = np.where(live, np.maximum(value, drain[:, None]), 0).sum(axis=1)
+        self.output = np.where(live, output, 0).sum(axis=1)
+
+    def _turns(self, loop: np.ndarray, first: np.ndarray) -> None:
+        """What the first causal queries of a query head wait for the last ones of that before, whose items end after
+        theirs would. `loop`: cycles [N, queries] from a query's request to its output;
+        `first`: those that each takes else."""
+        w, ring = self.w, self.c.items
+        n = w.tokens.astype(int)
+        longest = loop[np.arange(len(n)), n - 1][:, None]
+        at = np.arange(min(ring, loop.shape[1]))[None, :]
+        late = (longest - at * np.maximum(longest / ring - 9, 0)) / ring - first[:, :at.shape[1]]
+        waits = np.where(at < w.tokens[:, None], np.maximum(late, 0), 0).sum(axis=1)
+        self.turn = np.where((w.causal > 0) & (w.k_lsb_bits == 0), waits, 0)
 
     def _last_round(self, items: np.ndarray, ring: int) -> np.ndarray:
         """Queries of the last round of `items` through a ring, which no one waits for behind."""
@@ -121,7 +137,7 @@ class Prompt:
         reached = np.where(done > 0, self.while_filling[jobs, np.maximum(done - 1, 0)], 0)
         return reached + self.otherwise[:, -1] - self.otherwise[jobs, done] + (self.w.group - 1) * self.first
 
-    def run(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def run(self) -> Layer:
         w, c = self.w, self.c
         n = len(w)
         heads = np.rint(w.heads).astype(int)
@@ -131,13 +147,13 @@ class Prompt:
         scored = np.zeros(n)
         valued = np.zeros(n)
         progressive = w.k_lsb_bits > 0
-        way = self.rows + d.SCORE - 20 + d.probabilities(c)
+        way = self.rows + d.SCORE + d.probabilities(c)
         kept_delay = self._kept_delay()
         fills = self.k_fill + self.v_fill
         left = np.zeros(n)
         for h in range(most):
             on = h < heads
-            start = np.maximum(fill_free, half[:, h])
+            start = np.maximum(fill_free, half[:, h] - 1)
             k_there = start + self.k_fill + FILLED + self.latency - 1
             fill_end = start + fills
             # Fills of the next head follow at once if its half is free; Q comes behind what is under way.
@@ -150,17 +166,17 @@ class Prompt:
             fill_free = np.where(on, fill_end, fill_free)
             filling = np.maximum(fill_end + 10 - asked, 0) + np.where(
                 more > 0, np.clip(following + more + 10 - np.maximum(asked, following), 0, more), 0)
-            end = first + self._queries(filling)
+            end = first + self._queries(filling) + self.turn * (w.group - (h == 0))
             end = end + np.where(progressive, self._progressive(h + 1 == heads), 0)
             end = end - np.where(~progressive & (h + 1 == heads), self._saved(self._last_round(w.items, c.items)), 0)
             scored = np.where(on, end, scored)
-            valued_at = np.maximum(np.maximum(valued, first) + w.group * self.value_only, end)
+            valued_at = np.maximum(np.maximum(valued, first) + w.group * self.output, end)
             valued = np.where(on, valued_at, valued)
-            left = valued + way + kept_delay + STORED + self.chunks
+            left = valued + way + kept_delay + self.rows + STORED - 2
             half[:, h + 2] = np.where(on, left + 3, half[:, h + 2])
         probs = scored + way + self.rows
-        kept = np.maximum(probs + kept_delay, left - STORED - self.chunks)
-        return left, probs, kept
+        kept = np.maximum(probs - self.rows + kept_delay, left - STORED - self.rows)
+        return Layer(left, self.begin, probs, self.begin, kept)
 
     def _progressive(self, last_head: np.ndarray) -> np.ndarray:
         """What decisions add to a K/V head: after the last one of a query head its flat queries follow, or the next
@@ -172,7 +188,7 @@ class Prompt:
         saved = self._saved(self._last_round(w.tokens, c.slots))
         again = self.again - self.again_gained * np.minimum(self._last_round(flat, c.slots), flat)
         gaps = w.group - np.where(last_head, 1 - any_flat, 0)
-        fill = w.flat_heads * np.maximum(0, self.lsb_fill + FILLED - ASKED)
+        fill = w.flat_heads * (self.lsb_fill + FILLED + self.latency + 1)
         return gaps * gap + w.group * (np.where(flat > 0, again, 0) - saved) + fill
 
     def _kept_delay(self) -> np.ndarray:

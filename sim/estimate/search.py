@@ -26,7 +26,7 @@ def search_rows(totals: np.ndarray, ids: np.ndarray, keep: int, protected: np.nd
     lane_pairs = 2 * -(-lane_bits // 2)
     tie = 2 * -(-row_bits // 2) + lane_pairs
     keys = [(int(t) << tie) | ((~(int(i) >> lane_bits) & ((1 << (tie - lane_pairs)) - 1)) << lane_pairs)
-            | ((c.slices - 1 - int(i) % c.slices)) for t, i in zip(totals, ids, strict=True)]
+            | (c.slices - 1 - int(i) % c.slices) for t, i in zip(totals, ids, strict=True)]
     key = np.array(keys, dtype=object)
     pairs = -(-c.token_score_bits // 2)
     smallest = max(0, pairs - VALUES)

@@ -7,6 +7,9 @@ import numpy as np
 from . import delays as d
 from .gangs import Gangs, back_to
 
+#: Local sums: cycles of a V row for each further member.
+LOCAL = 1.05
+
 
 class Values:
     """Gangs come in the order in which their values are chosen. `left` [N]: when the last sums have left, `left_of`
@@ -70,8 +73,9 @@ class Values:
         rate = np.maximum(steps, members * chunks)
         if c.local_sums:
             # Products of further members do not overlap with the next row's steps.
-            of_flat = np.maximum(gangs.flat_members[:, None] - 1, 0)
-            rate = steps + 1.05 * (np.maximum(w.group * w.keep / np.maximum(w.union, 1e-9) - 1, 0)[:, None] + lsb * of_flat)
+            more = np.maximum(w.group * w.keep / np.maximum(w.union, 1e-9) - 1, 0)
+            flat_more = np.maximum(gangs.flat_members - 1, 0)
+            rate = steps + LOCAL * (more[:, None] + lsb * flat_more[:, None])
         done = np.maximum(np.maximum(self.slice, start) + v_rows * rate, end)
         self.slice = np.where(here, done, self.slice)
         self._drain(which, gang, np.where(v_rows > 0, done, 0).max(axis=1) + d.PRODUCT + gangs.chunks, kept + rows)

@@ -30,9 +30,9 @@ class Work:
     A prompt (`generate` 0) has a query for every token alive. `heads`, `group`: K/V heads alive, query heads to each of
     them. `keep`: values that a query uses (mean); `union`: V rows read per K/V head of a generation job (mean: what
     its members keep together), `flat_union`: those of them that flat members keep. `flat`: share of queries that take
-    LSBs; `flat_keys`: keys that these
-    have (mean); `flat_heads`: share of K/V heads with such a query; `near`: of the keys of these heads, share whose LSBs
-    are read. `by_key`, `by_mass`, `gives_back`: the decision rules in use. `k_bits`, `v_bits`: MSB planes.
+    LSBs; `flat_keys`: keys that these have (mean); `flat_heads`: share of K/V heads with such a query; `near`: of the
+    keys of these heads, share whose LSBs are read. `by_key`, `by_mass`, `gives_back`: the decision rules in use.
+    `k_bits`, `v_bits`: MSB planes.
 
     `context`, `all_heads`: tokens and K/V heads of the job, alive or not; `tokens_before`, `heads_before`: alive before
     the job prunes. What the cascade adds, 0 or 1: `prunes_tokens`, `prunes_heads`, `loads_state`, `stores_state`
@@ -205,7 +205,8 @@ def _exact(job: LayerJob, result: LayerResult, before: LayerResult | None, descr
         "prunes_heads": int(heads < were_heads),
         "loads_state": job.load_ids, "stores_state": job.store_ids, "loads_scores": job.load_scores,
         "stores_scores": job.store_scores, "continues": int(not job.restart and not job.load_ids),
-        "flat_keys": _flat_keys(job, result) if flat else tokens, "clears": job.clear_scores, "flat_heads": flat_heads / heads, "flat_union": result.rows["v_lsb"] / heads, "all_heads": job.heads,
+        "flat_keys": _flat_keys(job, result) if flat else tokens, "clears": job.clear_scores,
+        "flat_heads": flat_heads / heads, "flat_union": result.rows["v_lsb"] / heads, "all_heads": job.heads,
         "by_key": job.lsb_by_key, "by_mass": int(job.mass_share > 0), "gives_back": job.give_back,
         "descriptor_at": descriptor % LONGEST_BEAT, "ids_at": job.ids_in % LONGEST_BEAT,
         "scores_at": job.scores_in % LONGEST_BEAT,
