@@ -7,6 +7,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 
 from .spread import class_counts, normal_scores
+from .steps import row_steps
 from .traffic import row_beats
 from .work import Work
 
@@ -23,6 +24,11 @@ class Gangs:
         self.chunks = w.dim / c.chunk
         self.q_beats, self.k_beats, self.k_lsb_beats, self.v_beats, self.v_lsb_beats = (
             row_beats(w.dim, bits, c) for bits in (w.q_bits, w.k_bits, w.k_lsb_bits, w.v_bits, w.v_lsb_bits))
+        self.k_steps, self.k_lsb_steps, self.v_steps, self.v_lsb_steps = (
+            row_steps(w.dim, bits, c) for bits in (w.k_bits, w.k_lsb_bits, w.v_bits, w.v_lsb_bits))
+        #: Cycles of a walk for MSBs, whatever binds.
+        self.walk_cycles = w.tokens / c.slices * np.maximum.reduce(
+            [self.k_beats * c.slices_per_channel, self.k_steps, w.group * self.chunks])
         # Gangs with flat members are spread evenly.
         share = np.where(w.k_lsb_bits > 0, w.flat_heads, 0)
         upto = np.floor(np.arange(self.most + 1) * share[:, None] + 0.5 * (share[:, None] < 1) + 1e-9)

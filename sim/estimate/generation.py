@@ -20,6 +20,8 @@ from .work import Work
 
 #: Walks that may be under way, by least rows: `control.walker.AHEAD`.
 AHEAD = ((128, 2), (64, 4), (0, 15))
+#: Requests for K rows that wait, per slice: `fetch.key_walk.QUEUE_DEPTH`.
+QUEUE = 64
 
 
 class Generation:
@@ -44,8 +46,11 @@ class Generation:
         self.softmax, self.probs, self.last_probs = np.zeros((3, n))
         self.first_probs = np.full(n, np.inf)
         self.late_beats = np.zeros((n, s))              # of K after that
+        self.ahead = np.select([work.tokens / s >= least for least, _ in AHEAD], [count for _, count in AHEAD])
+        self.walked = np.full((n, 2 * most + 2), -np.inf)
+        self.slots_given = np.full(n, np.inf)
         #: When every gang has slots, as far as that is known: K goes first from then on.
-        self.all_slots = self._last_slots(np.zeros(n, int))
+        self.all_slots = self._last_slots(np.zeros(n, int), np.zeros(n, int))
         self._vectors()
 
     def _vectors(self) -> None:
@@ -66,13 +71,13 @@ class Generation:
     def run(self) -> Layer:
         w, c, gangs, jobs = self.w, self.c, self.gangs, self.jobs
         msb, walks = np.zeros((2, len(w)), int)
-        walked = np.full((len(w), 2 * gangs.most + 2), -np.inf)
-        ahead = np.select([w.tokens / c.slices >= least for least, _ in AHEAD], [count for _, count in AHEAD])
+        walked, ahead = self.walked, self.ahead
         for _ in range(2 * gangs.most):
             may = np.where(walks >= ahead, walked[jobs, np.maximum(walks - ahead, 0) + 1], -np.inf)
             lsb_gang = self.waiting.argmin(axis=1)
             lsb_at = np.maximum(self.waiting[jobs, lsb_gang], may)
-            msb_at = np.maximum(self._msb_walk(msb), may)
+            slots_at = self._msb_walk(msb)
+            msb_at = np.maximum(slots_at, may)
             lsb = np.isfinite(lsb_at) & (lsb_at <= msb_at)
             active = lsb | np.isfinite(msb_at)
             if not active.any():
@@ -81,12 +86,13 @@ class Generation:
             start = np.where(active, np.where(lsb, lsb_at, msb_at), 0)
             first = active & ~lsb
             self.issued = np.where(first, start, self.issued)
+            self.slots_given = np.where(first, slots_at, self.slots_given)
             self.waiting[jobs[lsb], gang[lsb]] = np.inf
             scored = self._score(active, lsb, gang, start)
             walked[jobs[active], walks[active] + 1] = self.walk_free[active]
             walks += active
             msb += first
-            self._soften(active, lsb, gang, scored, msb)
+            self._soften(active, lsb, gang, scored, msb, walks)
         span = np.maximum(self.channel - np.where(np.isfinite(self.all_slots), self.all_slots, 0)[:, None], 1)
         self.values.behind_keys(self.channel, np.clip(1 - self.late_beats / span, 0.02, 1))
         values = self.values.channel.max(axis=1)
@@ -100,14 +106,18 @@ class Generation:
         ready = np.maximum(self.issued + d.GANG, np.maximum(slot, item) + d.FREED) + w.group
         return np.where(msb < self.gangs.count, ready, np.inf)
 
-    def _last_slots(self, msb: np.ndarray) -> np.ndarray:
-        """When the last gang has its slots, as soon as that is known; `msb`: the next gang."""
+    def _last_slots(self, msb: np.ndarray, walks: np.ndarray) -> np.ndarray:
+        """When the last gang will have its slots, as far as that is known with `msb` gangs and `walks` walks issued:
+        the walk before must have been issued, which waits for the end of one before it."""
         w, c = self.w, self.c
         last = self.gangs.count - 1
         slot = back_to(self.slot_free, last, w.group, c.slots)
         item = back_to(self.values.left_of, last, w.group, c.items)
-        walked = self.issued + (last - msb) * (d.GANG + w.group)
-        return np.maximum(np.maximum(slot, item) + d.FREED + w.group, walked)
+        given = np.maximum(np.maximum(slot, item) + d.FREED + w.group, self.issued + (last - msb) * (d.GANG + w.group))
+        awaited = walks + last - 1 - msb - self.ahead
+        known = self.walked[self.jobs, np.clip(awaited + 1, 0, self.walked.shape[1] - 1)]
+        later = self.walk_free + (awaited - walks + 1) * self.gangs.walk_cycles
+        return np.maximum(given, np.where(awaited < 0, -np.inf, np.where(awaited < walks, known, later)))
 
     def _score(self, active: np.ndarray, lsb: np.ndarray, gang: np.ndarray, start: np.ndarray) -> np.ndarray:
         """One walk: when its last scores are in the softmax."""
@@ -116,7 +126,6 @@ class Generation:
         listed = keys * np.where(lsb, w.near, 1)[:, None]
         rows = np.ceil(keys.max(axis=1))
         walk = np.maximum(start, self.walk_free)
-        self.walk_free = np.where(active, walk + rows + d.WALK_GAP, self.walk_free)
         beats = np.where(lsb, gangs.k_lsb_beats, gangs.k_beats)[:, None]
         work = gangs.of_channels(listed) * beats * self.slow
         # The gang's queries come the same way, before.
@@ -127,10 +136,13 @@ class Generation:
         # Rows that are still to be asked for.
         end = np.maximum(end, np.where(listed > 0, arrive + np.ceil(keys), 0))
         here = active[:, None]
+        # A walk ends when its last requests are in the queues.
+        asked = np.where(listed > QUEUE, end - QUEUE * beats, begun).max(axis=1) - d.WALK - self.latency
+        self.walk_free = np.where(active, np.maximum(walk + rows, asked) + d.WALK_GAP, self.walk_free)
         self.late_beats += np.where(here, np.clip(end - np.maximum(begun, self.all_slots[:, None]), 0, work), 0)
         self.channel = np.where(here, end, self.channel)
         chunks, members = gangs.chunks[:, None], np.where(lsb, gangs.flat_members, w.group)[:, None]
-        steps = np.maximum(chunks, beats)
+        steps = np.where(lsb, gangs.k_lsb_steps, gangs.k_steps)[:, None]
         inside = np.maximum(begun, self.slice)
         fed = inside + listed * steps - np.where(steps > beats, d.STEPS_SAVED, 0)
         multiplied = inside + beats + listed * members * chunks + (members - 1) * chunks - d.MEMBERS_SAVED - chunks
@@ -157,7 +169,7 @@ class Generation:
             v.passed = v.passed + some
 
     def _soften(self, active: np.ndarray, lsb: np.ndarray, gang: np.ndarray, scored: np.ndarray,
-                msb: np.ndarray) -> None:
+                msb: np.ndarray, walks: np.ndarray) -> None:
         """The vectors of a walk through the softmax; then decisions, or local top-k and the gang's V rows."""
         w, c, gangs, jobs = self.w, self.c, self.gangs, self.jobs
         progressive = w.k_lsb_bits > 0
@@ -177,5 +189,5 @@ class Generation:
         self.probs = np.where(done, last + self.vector, self.probs)
         self.first_probs = np.where(done, np.minimum(self.first_probs, first), self.first_probs)
         self.last_probs = np.where(done, last + self.rows, self.last_probs)
-        self.all_slots = np.minimum(self.all_slots, self._last_slots(msb))
+        self.all_slots = np.where(msb < gangs.count, self._last_slots(msb, walks), self.slots_given)
         self.values.take(done, gang, last + self.kept_delay, self.rows, self.all_slots)

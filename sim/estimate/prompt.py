@@ -13,6 +13,7 @@ from spatten_hw.config import SpAttenConfig
 
 from . import delays as d
 from .layer import Layer
+from .steps import row_steps
 from .traffic import row_beats
 from .work import Work
 
@@ -52,15 +53,15 @@ class Prompt:
 
         def fill(bits: np.ndarray) -> np.ndarray:
             beats = row_beats(w.dim, bits, c)
-            steps = np.maximum(self.chunks, beats)
-            every = self.rows * np.maximum(beats * self.slow * c.slices_per_channel, self.chunks)
+            steps = row_steps(w.dim, bits, c)
+            every = self.rows * np.maximum(beats * self.slow * c.slices_per_channel, steps)
             return np.where(bits > 0, np.where(local, every, w.tokens * np.maximum(
                 steps, beats * self.slow / c.channels)), 0)
 
         self.local = local
         self.k_fill, self.v_fill = fill(w.k_bits), fill(w.v_bits)
         self.lsb_fill = fill(w.k_lsb_bits) + fill(w.v_lsb_bits)
-        self.q_steps = np.maximum(self.chunks, row_beats(w.dim, w.q_bits, c))
+        self.q_steps = row_steps(w.dim, w.q_bits, c)
 
     def _rates(self) -> None:
         """Cycles of all queries of a query head [N], of the first pass and of flat ones."""
@@ -92,6 +93,9 @@ class Prompt:
         before = np.ceil(np.maximum(np.where(w.causal[:, None] > 0, keys - c.slots // 2, keys), 1) / c.slices)
         decided = np.where(progressive, (chunks + 1) * before + SLOT + self.latency + d.DECISION + 5, held)
         first, again = np.maximum(floor, decided / c.slots), np.maximum(np.maximum(floor, held / c.slots), AGAIN)
+        # What outputs take holds up the softmax, and with it the next first pass.
+        again = np.maximum(again, output)
+        first = np.maximum(first, np.where(progressive, output * (1 - w.flat[:, None]), 0))
         self.gained = np.pad(np.where(live, first - fast, 0).cumsum(axis=1), ((0, 0), (1, 0)))
         self.again_gained = np.where(live, again - fast, 0).sum(axis=1) / w.tokens
         slowed = np.maximum(np.maximum(first, (decided + self.delay) / c.slots), (held + after + self.delay) / c.items)

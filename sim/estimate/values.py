@@ -7,10 +7,6 @@ import numpy as np
 from . import delays as d
 from .gangs import Gangs, back_to
 
-#: Local sums: cycles of a V row for each further member.
-LOCAL = 1.05
-
-
 class Values:
     """Gangs come in the order in which their values are chosen. `left` [N]: when the last sums have left, `left_of`
     [N, gangs]: those of each. `asked` [N, gangs], `beats` [N, gangs, S]: when V rows are at the channels, and how much;
@@ -65,17 +61,12 @@ class Values:
         end = start + work if k_end is None or spare is None else _shared(start, work, k_end, spare)
         end = np.maximum(end, at + np.maximum(rows[:, None] - 5, 0) * (v_rows > 0))
         self.channel = np.where(here, end, self.channel)
-        # Steps into the slice, products for every member that keeps the row.
+        # Products for every member that keeps the row; steps beyond a row's chunks do not overlap with them.
         chunks = gangs.chunks[:, None]
-        members = ((w.group + np.where(lsb[:, 0] > 0, gangs.flat_members, 0)) * w.keep
-                   / np.maximum(w.union, 1e-9))[:, None]
-        steps = np.maximum(chunks, gangs.v_beats[:, None]) + lsb * np.maximum(chunks, gangs.v_lsb_beats[:, None])
-        rate = np.maximum(steps, members * chunks)
-        if c.local_sums:
-            # Products of further members do not overlap with the next row's steps.
-            more = np.maximum(w.group * w.keep / np.maximum(w.union, 1e-9) - 1, 0)
-            flat_more = np.maximum(gangs.flat_members - 1, 0)
-            rate = steps + LOCAL * (more[:, None] + lsb * flat_more[:, None])
+        keepers = (w.group * w.keep / np.maximum(w.union, 1e-9))[:, None]
+        rate = gangs.v_steps[:, None] + chunks * np.maximum(keepers - 1, 0)
+        of_flat = np.maximum(gangs.flat_members * w.keep * w.flat_heads / np.maximum(w.flat_union, 1e-9) - 1, 0)[:, None]
+        rate = rate + lsb * (gangs.v_lsb_steps[:, None] + chunks * of_flat)
         done = np.maximum(np.maximum(self.slice, start) + v_rows * rate, end)
         self.slice = np.where(here, done, self.slice)
         self._drain(which, gang, np.where(v_rows > 0, done, 0).max(axis=1) + d.PRODUCT + gangs.chunks, kept + rows)
