@@ -69,7 +69,7 @@ class Generation:
         self.rows = rows
 
     def run(self) -> Layer:
-        w, c, gangs, jobs = self.w, self.c, self.gangs, self.jobs
+        w, gangs, jobs = self.w, self.gangs, self.jobs
         msb, walks = np.zeros((2, len(w)), int)
         walked, ahead = self.walked, self.ahead
         for _ in range(2 * gangs.most):

@@ -80,7 +80,7 @@ class Prompt:
         vector = np.where(w.by_mass[:, None] > 0, np.maximum(engine, rows + d.MASS_VECTOR), engine)
         drain = np.maximum(w.dim / d.output_group(c) + 5 * w.gives_back + c.local_sums, 4) + (not c.local_sums)
         ratio = np.where((w.gives_back > 0) & self.dropped, d.RATIO, 0)
-        output = np.maximum(np.maximum(value, vector), np.maximum(drain, ratio)[:, None])
+        output = np.maximum(np.maximum(value, vector), drain[:, None])
         held = chunks * rows + rows + SLOT + self.latency
         progressive = (w.k_lsb_bits > 0)[:, None]
         # An item is held until its output is read.
@@ -89,13 +89,12 @@ class Prompt:
         after = np.where(w.by_mass[:, None] > 0, d.probabilities(c) + 4 * rows + d.MASS + STORED, after)
         fast = np.maximum(chunks * rows, self.q_steps[:, None])
         floor = np.maximum(fast, (held + after) / c.items)
-        # A query waits for one that was asked for before it, and has fewer keys if it is causal.
-        before = np.ceil(np.maximum(np.where(w.causal[:, None] > 0, keys - c.slots // 2, keys), 1) / c.slices)
-        decided = np.where(progressive, (chunks + 1) * before + SLOT + self.latency + d.DECISION + 5, held)
+        decided = held + np.where(progressive, d.DECISION + 5, 0)
         first, again = np.maximum(floor, decided / c.slots), np.maximum(np.maximum(floor, held / c.slots), AGAIN)
         # What outputs take holds up the softmax, and with it the next first pass.
         again = np.maximum(again, output)
-        first = np.maximum(first, np.where(progressive, output * (1 - w.flat[:, None]), 0))
+        sharp = np.maximum(fast, output * (1 - w.flat[:, None]))
+        self.rounds = self._rounds(decided, np.where(live, sharp, 0))
         self.gained = np.pad(np.where(live, first - fast, 0).cumsum(axis=1), ((0, 0), (1, 0)))
         self.again_gained = np.where(live, again - fast, 0).sum(axis=1) / w.tokens
         slowed = np.maximum(np.maximum(first, (decided + self.delay) / c.slots), (held + after + self.delay) / c.items)
@@ -110,7 +109,19 @@ class Prompt:
         jobs = np.arange(len(w))
         these = upto[jobs, np.minimum(np.rint(begin + count).astype(int), most)] - upto[jobs, begin]
         self.again = np.where(w.causal > 0, these, upto[:, -1] * w.flat)
-        self.output = np.where(live, output, 0).sum(axis=1)
+        self.output = np.where(live, np.maximum(output, ratio[:, None]), 0).sum(axis=1)
+
+    def _rounds(self, decided: np.ndarray, fast: np.ndarray) -> np.ndarray:
+        """Cycles [N] of a query head that begins and ends with no slot taken: slots come back round by round, the last
+        round at the rate of Q×K. `decided`, `fast`: cycles [N, queries] of a slot, of a query without waiting."""
+        n, slots = self.w.tokens, self.c.slots
+        upto = np.pad(fast.cumsum(axis=1), ((0, 0), (1, 0)))
+        total = upto[:, -1].copy()
+        for begin in range(0, fast.shape[1] - 1, slots):
+            whole = begin + slots < n
+            busy = upto[:, min(begin + slots, fast.shape[1])] - upto[:, begin]
+            total += np.where(whole, np.maximum(decided[:, begin] - busy, 0), 0)
+        return total
 
     def _turns(self, loop: np.ndarray, first: np.ndarray) -> None:
         """What the first causal queries of a query head wait for the last ones of that before, whose items end after
@@ -159,7 +170,10 @@ class Prompt:
             on = h < heads
             start = np.maximum(fill_free, half[:, h] - 1)
             k_there = start + self.k_fill + FILLED + self.latency - 1
-            fill_end = start + fills
+            # Q goes first on the shared path.
+            slowed = np.where(self.local | (h == 0), 0, 0.5 * np.minimum(w.group * w.tokens * self.q_steps, fills))
+            fill_end = start + fills + slowed
+            k_there = k_there + slowed / 2
             # Fills of the next head follow at once if its half is free; Q comes behind what is under way.
             following = np.maximum(fill_end, half[:, h + 1])
             more = fills * (h + 1 < heads)
@@ -189,7 +203,7 @@ class Prompt:
         gap = self.rows + DECIDED + ASKED + self.latency
         flat = w.flat * w.tokens
         any_flat = np.minimum(1, flat)
-        saved = self._saved(self._last_round(w.tokens, c.slots))
+        saved = self.first - self.rounds
         again = self.again - self.again_gained * np.minimum(self._last_round(flat, c.slots), flat)
         gaps = w.group - np.where(last_head, 1 - any_flat, 0)
         fill = w.flat_heads * (self.lsb_fill + FILLED + self.latency + 1)

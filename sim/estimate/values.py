@@ -7,6 +7,7 @@ import numpy as np
 from . import delays as d
 from .gangs import Gangs, back_to
 
+
 class Values:
     """Gangs come in the order in which their values are chosen. `left` [N]: when the last sums have left, `left_of`
     [N, gangs]: those of each. `asked` [N, gangs], `beats` [N, gangs, S]: when V rows are at the channels, and how much;
@@ -65,8 +66,8 @@ class Values:
         chunks = gangs.chunks[:, None]
         keepers = (w.group * w.keep / np.maximum(w.union, 1e-9))[:, None]
         rate = gangs.v_steps[:, None] + chunks * np.maximum(keepers - 1, 0)
-        of_flat = np.maximum(gangs.flat_members * w.keep * w.flat_heads / np.maximum(w.flat_union, 1e-9) - 1, 0)[:, None]
-        rate = rate + lsb * (gangs.v_lsb_steps[:, None] + chunks * of_flat)
+        flat_keepers = gangs.flat_members * w.keep * w.flat_heads / np.maximum(w.flat_union, 1e-9)
+        rate = rate + lsb * (gangs.v_lsb_steps[:, None] + chunks * np.maximum(flat_keepers - 1, 0)[:, None])
         done = np.maximum(np.maximum(self.slice, start) + v_rows * rate, end)
         self.slice = np.where(here, done, self.slice)
         self._drain(which, gang, np.where(v_rows > 0, done, 0).max(axis=1) + d.PRODUCT + gangs.chunks, kept + rows)
