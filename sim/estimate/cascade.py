@@ -19,7 +19,7 @@ TRIP, LOAD = 23, 28
 #: FINISH of a generation job, from its last probabilities.
 FINISH = 9
 #: FINISH of a prompt, beside a cycle per token and four per row; of stored bitmaps, importance, and their end.
-MERGE, BITMAP, IMPORTANCE, STORED = 8, 18, 2, 14
+MERGE, BITMAP, IMPORTANCE, STORED = 12, 18, 2, 14
 #: The dense list of a prompt, beside its rows.
 DENSE = 10
 #: The longest burst of writes.
@@ -67,7 +67,8 @@ def finish(work: Work, config: SpAttenConfig, layer: Layer) -> tuple[np.ndarray,
     beats = np.ceil(w.dim * 2 / c.beat_bytes)
     groups = c.chunk / d.output_group(c)
     written = layer.left + d.OUTPUT + groups + 5 * (w.gives_back > 0)
-    merged = np.where(w.generate > 0, layer.probs + FINISH, layer.kept + own_rows + MERGE + 4 + w.tokens + 4 * own_rows)
+    merged = np.where(w.generate > 0, np.maximum(layer.probs, layer.kept) + FINISH,
+                      layer.kept + own_rows + MERGE + w.tokens + 4 * own_rows)
     end = np.maximum(written + d.END + beats, merged + 5)
     stores = (w.stores_state > 0) | (w.stores_scores > 0)
     begun = np.maximum(written, merged)

@@ -96,7 +96,7 @@ class Generation:
         span = np.maximum(self.channel - np.where(np.isfinite(self.all_slots), self.all_slots, 0)[:, None], 1)
         self.values.behind_keys(self.channel, np.clip(1 - self.late_beats / span, 0.02, 1))
         values = self.values.channel.max(axis=1)
-        return Layer(self.values.left, self.first_probs, self.last_probs, values, self.last_probs)
+        return Layer(self.values.left, self.first_probs, self.last_probs, values, self.values.gather)
 
     def _msb_walk(self, msb: np.ndarray) -> np.ndarray:
         """When the next gang may begin: the walker, its slots and items."""

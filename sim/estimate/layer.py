@@ -11,7 +11,7 @@ import numpy as np
 class Layer:
     """Cycles [N] from the job's start: `left`: the last sums have left for the requantiser; `first_probs`, `probs`:
     the first and the last probabilities are there; `values`: the last rows of V have come (generation); `kept`: the
-    last vector's first row with kept bits (prompts merge the layer's sums from then on)."""
+    class lists have been read (generation); the last vector's first row with kept bits (prompts)."""
 
     left: np.ndarray
     first_probs: np.ndarray

@@ -63,6 +63,8 @@ class Table:
     def jobs(self, preset: str, seeds: Iterable[int]) -> tuple[Work, np.ndarray]:
         """All jobs of a preset among the seeds, each alone, and their cycles."""
         found = [self.plans[s] for s in seeds if s in self.plans and preset_of(s) == preset]
+        if not found:
+            raise UserError(f"no job of '{preset}' has been measured; run: python -m spatten_hw.sim.estimate calibrate")
         return Work.joined([m.work for m in found]), np.concatenate([m.cycles for m in found])
 
 

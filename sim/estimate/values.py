@@ -7,6 +7,9 @@ import numpy as np
 from . import delays as d
 from .gangs import Gangs, back_to
 
+#: V rows of a slice between the lists and Prob×V: entries and requests that wait, rows in flight.
+QUEUE = 76
+
 
 class Values:
     """Gangs come in the order in which their values are chosen. `left` [N]: when the last sums have left, `left_of`
@@ -50,7 +53,6 @@ class Values:
         here = which[:, None]
         free = back_to(self.left_of, self.ready, w.group, c.sums)
         gathered = np.maximum.reduce([kept, self.gather, np.where(np.isfinite(free), free, 0) + d.FREED])
-        self.gather = np.where(which, gathered + rows, self.gather)
         v_rows = gangs.values(gang)
         flat = gangs.is_flat[jobs, gang]
         lsb = np.where((w.v_lsb_bits > 0) & flat,
@@ -70,6 +72,9 @@ class Values:
         rate = rate + lsb * (gangs.v_lsb_steps[:, None] + chunks * np.maximum(flat_keepers - 1, 0)[:, None])
         done = np.maximum(np.maximum(self.slice, start) + v_rows * rate, end)
         self.slice = np.where(here, done, self.slice)
+        # The lists have been read when the last entries are in the slices' queues.
+        queued = np.where(v_rows > QUEUE, done - QUEUE * rate, 0).max(axis=1)
+        self.gather = np.where(which, np.maximum(gathered + rows, queued), self.gather)
         self._drain(which, gang, np.where(v_rows > 0, done, 0).max(axis=1) + d.PRODUCT + gangs.chunks, kept + rows)
         order = np.minimum(self.ready, gangs.most - 1)
         self.asked[jobs[which], order[which]] = at[which, 0]

@@ -156,19 +156,23 @@ class Work:
         flat_union = keys * (alike * (1 - missed) * np.minimum(1, flat_members)
                              + (1 - alike) * (1 - (1 - (1 - missed) * a["flat"]) ** a["group"]))
         queries = np.where(a["generate"] > 0, 1, alive)
+        prompt = a["generate"] == 0
         values: dict[str, Any] = {
-            "generate": a["generate"], "causal": np.where(a["generate"] > 0, 0, causal), "tokens": alive, "context":
-            a["tokens"], "heads": heads_alive, "group": a["group"], "dim": dim, "q_bits": q_bits, "k_bits": k_bits,
-            "k_lsb_bits": k_lsb_bits, "v_bits": k_bits if v_bits is None else v_bits, "v_lsb_bits": k_lsb_bits if
-            v_lsb_bits is None else v_lsb_bits, "keep": keep, "flat": a["flat"], "near": 1.0 if near is None else
-            near, "union": union, "prunes_tokens": prunes_tokens, "prunes_heads": prunes_heads,
+            "generate": a["generate"], "causal": np.where(prompt, causal, 0), "tokens": alive, "context": a["tokens"],
+            "heads": heads_alive, "group": a["group"], "dim": dim, "q_bits": q_bits, "k_bits": k_bits,
+            "k_lsb_bits": k_lsb_bits, "v_bits": k_bits if v_bits is None else v_bits,
+            "v_lsb_bits": k_lsb_bits if v_lsb_bits is None else v_lsb_bits, "keep": keep, "flat": a["flat"],
+            "near": 1.0 if near is None else near, "union": union,
             "tokens_before": a["tokens"] if tokens_before is None else tokens_before,
-            "heads_before": a["heads"] if heads_before is None else heads_before, "loads_state":
-            loads_state, "stores_state": stores_state, "loads_scores": loads_scores, "stores_scores": stores_scores,
-            "continues": continues, "flat_heads": 1 - (1 - a["flat"]) ** (a["group"] * queries), "flat_union":
-            flat_union, "all_heads": a["heads"], "by_key": 0 if near is None else 1, "by_mass": by_mass,
-            "gives_back": gives_back, "descriptor_at": 0, "ids_at": 0, "scores_at": 0, "classes": np.full(CLASSES,
-            np.nan)}
+            "heads_before": a["heads"] if heads_before is None else heads_before, "prunes_tokens": prunes_tokens,
+            "prunes_heads": prunes_heads, "loads_state": loads_state, "stores_state": stores_state,
+            "loads_scores": loads_scores, "stores_scores": stores_scores, "continues": continues, "clears": 0,
+            "search_first": 0, "search_rows": 0, "search_passes": 0,
+            # The more keys, the flatter.
+            "flat_keys": np.where(prompt & (np.asarray(causal) > 0), alive * (1 - a["flat"] / 2), alive),
+            "flat_heads": 1 - (1 - a["flat"]) ** (a["group"] * queries), "flat_union": flat_union,
+            "all_heads": a["heads"], "by_key": 0 if near is None else 1, "by_mass": by_mass, "gives_back": gives_back,
+            "descriptor_at": 0, "ids_at": 0, "scores_at": 0, "classes": np.full(CLASSES, np.nan)}
         return cls(**values)
 
     @classmethod
