@@ -29,7 +29,7 @@ def work_of(layers: Layers) -> Work:
         group=layers.group, q_bits=layers.q_bits, k_bits=layers.k_bits, k_lsb_bits=layers.k_lsb_bits,
         v_bits=layers.v_bits, v_lsb_bits=layers.v_lsb_bits, keep_values=np.minimum(1, layers.keep / keys),
         flat=layers.flat, prunes_tokens=layers.tokens < before,
-        prunes_heads=np.maximum(0, heads_before - layers.heads), continues=~first)
+        prunes_heads=layers.heads < heads_before, tokens_before=before, heads_before=heads_before, continues=~first)
     return work.replace(context=layers.context, all_heads=layers.model_heads)
 
 
