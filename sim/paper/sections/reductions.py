@@ -62,8 +62,9 @@ def run(study: Study) -> Section:
         Row("reduction.heads", ours["heads"], reason("reduction.heads"), INPUT),
         Row("reduction.quantisation", ours["quantisation"],
             reason("reduction.quantisation", wider=shown(wider["quantisation"])), INPUT),
-        Row("reduction.dram", ours["dram"], reason("reduction.dram", wider=shown(wider["dram"]),
-                                                   bus=shown(ours["bus"]))),
+        Row("reduction.dram", ours["dram"], reason(
+            "reduction.dram", gpt2=shown(geometric(by["dram"][generates])), small=shown(by["dram"][22]),
+            medium=shown(by["dram"][-1]), wider=shown(wider["dram"]), bus=shown(ours["bus"])), INPUT),
         Row("reduction.computation", ours["computation"], reason(
             "reduction.computation", bert=shown(geometric(bert)), gpt2=shown(geometric(by["computation"][generates])))),
         Row("reduction.flat", 100 * flat / items, reason("reduction.flat")),
