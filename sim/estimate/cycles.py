@@ -12,10 +12,13 @@ from . import cascade
 from .generation import Generation
 from .layer import Layer
 from .prompt import Prompt
+from .queries import Queries
 from .work import Work
 
 #: Cycles from a read's address to its first data on perfect memory, as the benches have it.
 LATENCY = 8
+#: Queries up to which a prompt is followed query by query.
+FEW = 2500
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ def job_times(work: Work, config: SpAttenConfig, latency: float = LATENCY,
     prepared = cascade.prepare(work, config, latency)
     per_beat = np.broadcast_to(np.asarray(slow, dtype=np.float64), prepared.shape)
     parts: dict[str, np.ndarray] = {f.name: np.zeros(len(work)) for f in fields(Layer)}
-    for which, model in ((work.generate > 0, Generation), (work.generate == 0, Prompt)):
+    prompt, steps = work.generate == 0, work.items * (1 + work.flat)
+    for which, model in ((~prompt, Generation), (prompt & (steps <= FEW), Queries),
+                         (prompt & (steps > FEW), Prompt)):
         if which.any():
             layer = model(work[which], config, prepared[which], latency, per_beat[which]).run()
             for name, array in parts.items():
