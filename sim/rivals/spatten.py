@@ -3,6 +3,9 @@ other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
+
 import numpy as np
 
 from spatten_hw.config import ConfigError, SpAttenConfig
@@ -64,22 +67,42 @@ class SpAtten:
 
     def estimates(self, layers: Layers, machine: Machine) -> Estimates:
         """All that the model says, each layer by itself."""
-        return self._model(layers, machine)[0]
+        key = self._key(layers, machine)
+        if key not in _ESTIMATES:
+            self.prepare([layers], machine)
+        return _ESTIMATES[key]
 
     def cost(self, layers: Layers, machine: Machine) -> Cost:
         """The cycles are those of all layers one after the other, shared out by what each needs at least."""
-        found, cycles = self._model(layers, machine)
+        found, key = self.estimates(layers, machine), self._key(layers, machine)
+        if key not in _CYCLES:
+            _CYCLES[key] = sequence(work_of(layers), self.build(machine), self.memory)
         least = np.max(list(found.busy.values()), axis=0)
-        return Cost(cycles * least / least.sum(), found.total_bytes, layers.operations)
+        return Cost(_CYCLES[key] * least / least.sum(), found.total_bytes, layers.operations)
 
-    def _model(self, layers: Layers, machine: Machine) -> tuple[Estimates, float]:
-        """What the model says, and the cycles of all layers; kept, since many ask for the same."""
-        config = self.build(machine)
-        key = (layers.digest, config.hash, "" if self.memory is None else self.memory.name)
-        if key not in _KNOWN:
-            work = work_of(layers)
-            _KNOWN[key] = estimate(work, config, self.memory), sequence(work, config, self.memory)
-        return _KNOWN[key]
+    def prepare(self, parts: Sequence[Layers], machine: Machine) -> None:
+        """Asks the model for many at a time, which is faster."""
+        new = {self._key(layers, machine): layers for layers in parts}
+        new = {key: layers for key, layers in new.items() if key not in _ESTIMATES}
+        if not new:
+            return
+        found = estimate(Work.joined([work_of(layers) for layers in new.values()]), self.build(machine), self.memory)
+        ends = np.cumsum([len(layers) for layers in new.values()])
+        for key, end in zip(new, ends, strict=True):
+            _ESTIMATES[key] = _part(found, slice(end - len(new[key]), end))
+
+    def _key(self, layers: Layers, machine: Machine) -> tuple[str, int, str]:
+        return layers.digest, self.build(machine).hash, "" if self.memory is None else self.memory.name
 
 
-_KNOWN: dict[tuple[str, int, str], tuple[Estimates, float]] = {}
+#: What the model has said, by layers, configuration and memory: many parts of a page ask for the same.
+_ESTIMATES: dict[tuple[str, int, str], Estimates] = {}
+_CYCLES: dict[tuple[str, int, str], float] = {}
+
+
+def _part(found: Estimates, which: slice) -> Estimates:
+    """Some of the jobs."""
+    def cut(value):
+        return {name: array[which] for name, array in value.items()} if isinstance(value, dict) else value[which]
+
+    return Estimates(**{f.name: cut(getattr(found, f.name)) for f in fields(found)})

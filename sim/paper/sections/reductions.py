@@ -44,11 +44,14 @@ def ratios(layers: Layers) -> dict[str, float]:
 
 def run(study: Study) -> Section:
     """The section."""
+    SpAtten().prepare([b.layers for b in study.benchmarks], FULL)
     found = [ratios(b.layers) for b in study.benchmarks]
     generates = np.array([b.generates for b in study.benchmarks])
     by = {name: np.array([f[name] for f in found]) for name in found[0]}
     ours = {name: geometric(values) for name, values in by.items()}
-    eight = [ratios(b.layers.with_(q_bits=8, k_bits=8, v_bits=8)) for b in study.benchmarks if not b.generates]
+    narrow = [b.layers.with_(q_bits=8, k_bits=8, v_bits=8) for b in study.benchmarks if not b.generates]
+    SpAtten().prepare(narrow, FULL)
+    eight = [ratios(layers) for layers in narrow]
     wider = {name: geometric(np.concatenate([[f[name] for f in eight], by[name][generates]])) for name in by}
     flat = sum(float((b.layers.flat * b.layers.heads).sum()) for b in study.benchmarks[22:26])
     items = sum(float(b.layers.heads.sum()) for b in study.benchmarks[22:26])

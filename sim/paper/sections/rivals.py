@@ -9,6 +9,7 @@ from spatten_hw.sim.rivals.cpu import describe
 from spatten_hw.sim.rivals.mnnfast import OVERHEAD
 from spatten_hw.sim.rivals.registry import DEFAULT, RIVALS, chosen_rivals, chosen_workloads
 from spatten_hw.sim.rivals.rival import EIGHTH
+from spatten_hw.sim.rivals.spatten import SpAtten
 
 from ..figures import bars_svg
 from ..numbers import paper, reason
@@ -29,6 +30,8 @@ def run(study: Study) -> Section:
     moved: dict[str, np.ndarray] = {}
     for rival in rivals:
         study.say(f"rival {rival.name}")
+        if isinstance(rival, SpAtten):
+            rival.prepare([b.layers for b in study.benchmarks], EIGHTH)
         costs = [(b.layers, rival.cost(b.layers, EIGHTH)) for b in study.benchmarks]
         gops[rival.name] = np.array([cost.gops(layers, EIGHTH) for layers, cost in costs])
         moved[rival.name] = np.array([float(cost.bytes.sum()) for _, cost in costs])
