@@ -13,6 +13,7 @@ from spatten_hw.config import SpAttenConfig
 from . import delays as d
 from .layer import Layer
 from .prompt import AGAIN, ASKED, DELAY, DELAY_PER_BEAT, FILLED, Prompt
+from .steps import row_steps
 from .traffic import row_beats
 from .work import Work
 
@@ -36,6 +37,9 @@ class Queries(Prompt):
         self.progressive = work.k_lsb_bits > 0
         self.q_beats = row_beats(work.dim, work.q_bits, c)
         most_late = DELAY + DELAY_PER_BEAT * c.pool_beats
+        k_beats, v_beats = (row_beats(work.dim, bits, c) for bits in (work.k_bits, work.v_bits))
+        k_steps, v_steps = (row_steps(work.dim, bits, c) for bits in (work.k_bits, work.v_bits))
+        self.ahead = np.where(self.local, (k_beats + v_beats) / 2, (k_steps + v_steps) / 2) - 1
         self.most_late = np.where(self.local, most_late, most_late * c.channels)
         self._flat_queries()
         self.slots, self.items = np.full((n, c.slots), -np.inf), np.full((n, c.items), -np.inf)
@@ -129,7 +133,8 @@ class Queries(Prompt):
         begin, end = self.filling
         after = end + 13 + self.latency - asked - 19
         behind = (asked >= begin + STARTED) & (after > 0)
-        late = np.where(behind, np.clip(after, 0, self.most_late), 0)
+        # Reads run ahead of their data where rows have several beats.
+        late = np.where(behind, np.minimum(np.clip(after, 0, self.most_late), self.ahead * (asked - begin)), 0)
         query = np.maximum(asked + ASKED + self.latency + self.q_beats - 1 + late, self.query + self.q_steps)
         scored = np.maximum(self.score, query) + self.chunks * rows
         read = np.maximum(scored + d.SCORE, self.read) + rows
