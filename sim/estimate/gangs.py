@@ -24,6 +24,7 @@ class Gangs:
         self.chunks = w.dim / c.chunk
         self.q_beats, self.k_beats, self.k_lsb_beats, self.v_beats, self.v_lsb_beats = (
             row_beats(w.dim, bits, c) for bits in (w.q_bits, w.k_bits, w.k_lsb_bits, w.v_bits, w.v_lsb_bits))
+        self.q_steps = row_steps(w.dim, w.q_bits, c)
         self.k_steps, self.k_lsb_steps, self.v_steps, self.v_lsb_steps = (
             row_steps(w.dim, bits, c) for bits in (w.k_bits, w.k_lsb_bits, w.v_bits, w.v_lsb_bits))
         #: Cycles of a walk for MSBs, whatever binds.
