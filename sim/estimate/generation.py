@@ -142,7 +142,7 @@ class Generation:
         self.walk_free = np.where(active, np.maximum(walk + rows, asked) + d.WALK_GAP, self.walk_free)
         self.late_beats += np.where(here, np.clip(end - np.maximum(begun, self.all_slots[:, None]), 0, work), 0)
         self.channel = np.where(here, end, self.channel)
-        chunks, members = gangs.chunks[:, None], np.where(lsb, gangs.flat_members, w.group)[:, None]
+        chunks, members = gangs.chunks[:, None], np.where(lsb, gangs.flat_members(gang), w.group)[:, None]
         steps = np.where(lsb, gangs.k_lsb_steps, gangs.k_steps)[:, None]
         # The gang's queries come over the shared path.
         asked = np.maximum(start - w.group + d.QUERY + self.latency, self.query) + w.group * gangs.q_steps
@@ -180,7 +180,7 @@ class Generation:
         w, c, gangs, jobs = self.w, self.c, self.gangs, self.jobs
         progressive = w.k_lsb_bits > 0
         again = progressive & ~lsb & gangs.is_flat[jobs, gang]
-        members = np.where(lsb, gangs.flat_members, w.group)
+        members = np.where(lsb, gangs.flat_members(gang), w.group)
         start = np.maximum(scored, self.softmax)
         read = start + (members - 1) * self.vector + self.rows
         self.softmax = np.where(active, start + members * np.maximum(self.rows, 2), self.softmax)
