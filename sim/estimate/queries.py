@@ -13,6 +13,7 @@ from spatten_hw.config import SpAttenConfig
 from . import delays as d
 from .layer import Layer
 from .prompt import AGAIN, ASKED, DELAY, DELAY_PER_BEAT, FILLED, Prompt
+from .steps import row_steps
 from .traffic import row_beats
 from .work import Work
 
@@ -20,6 +21,10 @@ from .work import Work
 VALUES, SUMS, REFILL = 8, 19, 3
 #: From the last decision of a query head to the next request; from then to the LSB fills' first address.
 DECIDED, LSB_FILL = 4, 9
+#: Where the channels take turns on the shared path: rows of fills that a query waits for, and its share of the path.
+TURNS, SHARE = 20, 4
+#: Cycles that fills go on beyond which queries get that share.
+LONG = 250
 #: From a fill's command to its first reads in the channels.
 STARTED = 8
 
@@ -36,7 +41,13 @@ class Queries(Prompt):
         self.progressive = work.k_lsb_bits > 0
         self.q_beats = row_beats(work.dim, work.q_bits, c)
         most_late = DELAY + DELAY_PER_BEAT * c.pool_beats
-        self.most_late = np.where(self.local, most_late, most_late * c.channels)
+        k_beats, v_beats = (row_beats(work.dim, bits, c) for bits in (work.k_bits, work.v_bits))
+        k_steps, v_steps = (row_steps(work.dim, bits, c) for bits in (work.k_bits, work.v_bits))
+        self.ahead = np.where(self.local, (k_beats + v_beats) / 2, (k_steps + v_steps) / 2) - 1
+        turns = ~self.local & (c.channels > 2)
+        self.most_late = np.where(turns, TURNS * (self.ahead + 1), most_late)
+        #: Between two queries' rows while fills go on.
+        self.query_gap = np.where(turns, SHARE * self.q_steps, self.q_steps)
         self._flat_queries()
         self.slots, self.items = np.full((n, c.slots), -np.inf), np.full((n, c.items), -np.inf)
         self.asked, self.query, self.score, self.read, self.probs, self.value, self.tree, self.ratio, self.kept = (
@@ -67,7 +78,8 @@ class Queries(Prompt):
         self.flat_order = np.argsort(~self.is_flat, axis=1, kind="stable")
         heads = np.arange(int(self.heads.max(initial=1)) + 1)[None, :]
         upto = np.floor(heads * w.flat_heads[:, None] + 0.5 * (w.flat_heads[:, None] < 1) + 1e-9)
-        self.head_flat = np.diff(upto, axis=1) > 0
+        known = w.flats[:, :heads.shape[1] - 1]
+        self.head_flat = np.where(np.isnan(known), np.diff(upto, axis=1) > 0, known > 0)
 
     def _fill(self, head: np.ndarray, which: np.ndarray, free: np.ndarray) -> None:
         """K and V of a head, into the half that is `free` from then on."""
@@ -129,8 +141,10 @@ class Queries(Prompt):
         begin, end = self.filling
         after = end + 13 + self.latency - asked - 19
         behind = (asked >= begin + STARTED) & (after > 0)
-        late = np.where(behind, np.clip(after, 0, self.most_late), 0)
-        query = np.maximum(asked + ASKED + self.latency + self.q_beats - 1 + late, self.query + self.q_steps)
+        # Reads run ahead of their data where rows have several beats.
+        late = np.where(behind, np.minimum(np.clip(after, 0, self.most_late), self.ahead * (asked - begin)), 0)
+        query = np.maximum(asked + ASKED + self.latency + self.q_beats - 1 + late,
+                           self.query + np.where(behind & (after > LONG), self.query_gap, self.q_steps))
         scored = np.maximum(self.score, query) + self.chunks * rows
         read = np.maximum(scored + d.SCORE, self.read) + rows
         decided = read + np.where(self.progressive & ~again, d.DECISION, 0)
