@@ -107,19 +107,20 @@ def silicon(**changes):
     share = {"score": 30, "prob_value": 31, "fetcher": 20, "softmax": 5, "local_topk": 3, "pruner": 1, "writer": 10}
     run = {"logic": 1.0, "logic_leakage": 0.1, "sram": 0.5, "sram_leakage": 0.05, "dram": 2.5}
     return json.dumps({"preset": "full", "mm2": 12.5, "units": [{"unit": u, "share": s} for u, s in share.items()],
-                       "power_w": [run, run]} | changes)
+                       "power_w": [run | {"run": "prompt"}, run | {"run": "generation", "logic": 16.0}]} | changes)
 
 
 def test_a_report_of_silicon(tmp_path):
     path = tmp_path / "s.json"
     path.write_text(silicon())
     found = read(path)
-    assert found["silicon.area"] == 12.5 and found["silicon.share-topk"] == 4 and found["silicon.power"] == 4.15
+    assert found["silicon.area"] == 12.5 and found["silicon.share-topk"] == 4 and found["silicon.power"] == pytest.approx(8.15)
+    assert found["silicon.power-logic"] == pytest.approx((22 * 1.1 + 8 * 16.1) / 30)
     [section] = evaluate(Study(simulate=False, silicon=path), ["silicon"])
     assert all(row.ours is not None for row in section.rows)
     [speed] = evaluate(Study(simulate=False, silicon=path), ["speedup"])
     energy = {row.key: row for row in speed.rows}["energy.titan-xp"]
-    assert energy.ours == pytest.approx(1193 * speed.rows[0].ratio * 2)
+    assert energy.ours == pytest.approx(1193 * speed.rows[0].ratio * 8.3 / 8.15)
 
 
 @pytest.mark.parametrize(("text", "says"), [

@@ -22,11 +22,13 @@ SHARES = {"score": ("score",), "value": ("prob_value",), "fetcher": ("fetcher",)
 #: The paper's parts of the power, of the report's.
 POWER = {"power-logic": ("logic", "logic_leakage"), "power-sram": ("sram", "sram_leakage"), "power-dram": ("dram",)}
 PRESET = "full"
+#: What a run of the report stands for: benchmarks of the paper, BERT and GPT-2.
+RUNS = {"prompt": 22, "generation": 8}
 
 
 def read(path: Path) -> dict[str, float]:
-    """{"silicon.area": mm² …} of a report of preset `full`; watts are means over its runs, and left out where it has
-    none. `UserError` if it is no such report."""
+    """{"silicon.area": mm² …} of a report of preset `full`; watts are means over its runs, weighted as the paper's
+    benchmarks are, and left out where it has none. `UserError` if it is no such report."""
     try:
         report = json.loads(decode(read_bytes(path)))
         preset = report["preset"]
@@ -35,8 +37,9 @@ def read(path: Path) -> dict[str, float]:
         found |= {f"share-{name}": sum(share[unit] for unit in units) for name, units in SHARES.items()}
         runs = report.get("power_w") or []
         if runs:
-            watts = {name: sum(float(run[part]) for run in runs for part in parts) / len(runs)
-                     for name, parts in POWER.items()}
+            weights = [RUNS.get(run["run"], 1) for run in runs]
+            watts = {name: sum(weight * float(run[part]) for weight, run in zip(weights, runs, strict=True)
+                               for part in parts) / sum(weights) for name, parts in POWER.items()}
             found |= watts | {"power": sum(watts.values())}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"--silicon {path}: is no report of spatten-hw bench silicon --json") from error
