@@ -106,8 +106,9 @@ def test_points_are_kept_and_taken_again(tmp_path):
 def silicon(**changes):
     share = {"score": 30, "prob_value": 31, "fetcher": 20, "softmax": 5, "local_topk": 3, "pruner": 1, "writer": 10}
     run = {"logic": 1.0, "logic_leakage": 0.1, "sram": 0.5, "sram_leakage": 0.05, "dram": 2.5}
+    runs = [run | {"run": "prompt"}, run | {"run": "generation", "logic": 16.0}]
     return json.dumps({"preset": "full", "mm2": 12.5, "units": [{"unit": u, "share": s} for u, s in share.items()],
-                       "power_w": [run | {"run": "prompt"}, run | {"run": "generation", "logic": 16.0}]} | changes)
+                       "power_w": runs} | changes)
 
 
 def test_a_report_of_silicon(tmp_path):

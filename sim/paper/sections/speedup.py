@@ -26,6 +26,8 @@ MEMORIES = ("sram", "buffers")
 def run(study: Study) -> Section:
     """The section."""
     ours, hbm = SpAtten(), SpAtten(memory=study.memory)
+    for one in (ours, hbm):
+        one.prepare([b.layers for b in study.benchmarks], FULL)
     faster: list[float] = []
     power: list[tuple[float, ...]] = []
     for b in study.benchmarks:
