@@ -1,0 +1,10 @@
+"""A closed model of the accelerator: cycles, bytes and energy of thousands of layers a second, for any configuration,
+workload and memory. Described in docs/model.md.
+
+May import: config, errors, host, interface, output, sim, sim.bench, sim.dram, sim.golden, sim.harness, sizes.
+"""
+
+from .model import Estimates, estimate, sequence
+from .work import Work
+
+__all__ = ["Estimates", "Work", "estimate", "sequence"]
