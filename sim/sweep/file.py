@@ -17,10 +17,23 @@ from .space import Space
 from .values import Choices, choices
 
 
+#: Columns beside the fields of the sections by which points may be compared.
+COLUMNS = ("workload", "memory", "clock_ns")
+
+
+@dataclass(frozen=True)
+class ParetoChoice:
+    """Two metrics, each to be as small as can be; points are compared with those that are alike in the columns `by`."""
+
+    x: str
+    y: str
+    by: tuple[str, ...] = ("workload", "memory")
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What a file asks for. `measure`: kinds of measurement; `space`: what is varied; `draws`: random points, 0: all;
-    `area`: how areas are found; `pareto`: pairs of metrics, each to be as small as can be."""
+    `area`: how areas are found; `pareto`: what is drawn against what."""
 
     source: Path
     name: str
@@ -29,7 +42,7 @@ class Sweep:
     draws: int
     seed: int
     area: AreaChoice
-    pareto: tuple[tuple[str, str], ...]
+    pareto: tuple[ParetoChoice, ...]
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -38,7 +51,7 @@ def read_sweep(path: Path) -> Sweep:
     _known(path, "entry", table, ["name", "measure", "draws", "seed", *SECTIONS, "area", "pareto"])
     name = _one(f"{path}: name", table.get("name", path.stem), text)
     measure = table.get("measure", ["model"])
-    kinds = measure if isinstance(measure, list) else [measure]
+    kinds: list[str] = measure if isinstance(measure, list) else [measure]  # type: ignore[list-item]
     if not kinds or any(kind not in KINDS for kind in kinds) or len(set(map(str, kinds))) < len(kinds):
         raise UserError(f"{path}: measure = {measure!r}: must list what is measured, of {', '.join(KINDS)}, each once")
     space = {section: _alternatives(path, section, table.get(section, {})) for section in SECTIONS}
@@ -110,11 +123,17 @@ def _area(path: Path, table: Mapping[str, object], kinds: list[str]) -> AreaChoi
     return AreaChoice.of(str(path), path.parent, **values)
 
 
-def _pareto(path: Path, value: object, kinds: list[str]) -> tuple[tuple[str, str], ...]:
+def _pareto(path: Path, value: object, kinds: list[str]) -> tuple[ParetoChoice, ...]:
     tables = value if isinstance(value, list) else None
-    if tables is None or not all(isinstance(t, dict) and set(t) == {"x", "y"} for t in tables):
-        raise UserError(f"{path}: pareto must be tables [[pareto]] with x = METRIC and y = METRIC")
+    if tables is None or not all(isinstance(t, dict) and {"x", "y"} <= set(t) <= {"x", "y", "by"} for t in tables):
+        raise UserError(f"{path}: pareto must be tables [[pareto]] with x = METRIC, y = METRIC and, if wanted, "
+                        "by = [COLUMN, …]")
     for t in tables:
         for axis in ("x", "y"):
             check_metric(f"{path}: pareto.{axis}", t[axis], kinds)
-    return tuple((t["x"], t["y"]) for t in tables)
+        by = t.get("by", [])
+        if not isinstance(by, list) or not all(isinstance(name, str) for name in by):
+            raise UserError(f"{path}: pareto.by = {by!r}: must be a list of columns")
+        _known(path, "column", by, [*COLUMNS, *(n for s in SECTIONS.values() for n in s)], "pareto.by: ")
+    return tuple(ParetoChoice(t["x"], t["y"], tuple(t["by"])) if "by" in t else ParetoChoice(t["x"], t["y"])
+                 for t in tables)

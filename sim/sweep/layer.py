@@ -99,7 +99,8 @@ class Layer:
         threshold = round(self.flat) << PROB_BITS
         if 0 < self.flat < 1:
             threshold = THRESHOLD
-            shape = Shape(self.dim, self.tokens, self.alive, self.keep, self.q_bits, self.k_bits, self.v_bits, threshold)
+            shape = Shape(self.dim, self.tokens, self.alive, self.keep, self.q_bits, self.k_bits, self.v_bits,
+                          threshold)
             count = max(1, round(heads * self.flat))
             flat = {(2 * i + 1) * heads // (2 * count) for i in range(count)}
             keys = np.arange(self.tokens) if ids is None else ids

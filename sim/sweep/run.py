@@ -40,7 +40,8 @@ class Progress:
         if self.done and at < self.total:
             seconds = (time.monotonic() - self.started) / self.done * (self.total - at)
             left = f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
-        return f"{bar:░<20} {at}/{self.total} measurements{failed}{left}" + (f"; {self.running}" if self.running else "")
+        doing = f"; {self.running}" if self.running else ""
+        return f"{bar:░<20} {at}/{self.total} measurements{failed}{left}{doing}"
 
 
 def tasks_of(points: Iterable[Point]) -> dict[str, Task]:

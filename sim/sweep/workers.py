@@ -19,7 +19,11 @@ from .task import Task, run_tasks
 
 
 class Workers(Protocol):
-    """`count`: tasks at a time, as far as is known. Futures of `submit` give `task.run_tasks`."""
+    """`count`: tasks at a time, as far as is known. Futures of `submit` give `task.run_tasks`. A context manager."""
+
+    def __enter__(self) -> Workers: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
     @property
     def count(self) -> int: ...
