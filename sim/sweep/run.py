@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,14 +20,33 @@ TRIES = 3
 
 @dataclass
 class Progress:
-    """How far a run is: tasks in all, done before it and in it, failed; what is being done and for how long."""
+    """How far a run is: tasks in all, done before it and in it, failed; what is being done. `open`: kind → tasks left;
+    `spent`: kind → (tasks done in this run, seconds of a worker for them)."""
 
     total: int
+    workers: int
     kept: int = 0
     done: int = 0
     failed: int = 0
-    started: float = field(default_factory=time.monotonic)
     running: str = ""
+    open: dict[str, int] = field(default_factory=dict)
+    spent: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def add(self, kind: str, result: dict) -> None:
+        """A task of a kind has a result."""
+        self.done += 1
+        self.failed += result["status"] == FAILED
+        self.open[kind] -= 1
+        count, seconds = self.spent.get(kind, (0, 0.0))
+        self.spent[kind] = count + 1, seconds + result["seconds"]
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By what each kind has taken so far; None: one has not been seen yet."""
+        left = {kind: count for kind, count in self.open.items() if count}
+        if not left or not left.keys() <= self.spent.keys():
+            return None
+        return sum(count * self.spent[kind][1] / self.spent[kind][0] for kind, count in left.items()) / self.workers
 
     @property
     def text(self) -> str:
@@ -36,9 +54,8 @@ class Progress:
         at = self.kept + self.done
         bar = "█" * (20 * at // max(1, self.total))
         failed = f", {self.failed} failed" if self.failed else ""
-        left = ""
-        if self.done and at < self.total:
-            seconds = (time.monotonic() - self.started) / self.done * (self.total - at)
+        seconds, left = self.seconds_left, ""
+        if seconds is not None:
             left = f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
         doing = f"; {self.running}" if self.running else ""
         return f"{bar:░<20} {at}/{self.total} measurements{failed}{left}{doing}"
@@ -60,7 +77,8 @@ def tasks_of(points: Iterable[Point]) -> dict[str, Task]:
 def run(tasks: dict[str, Task], results: Results, workers: Workers, tell: Callable[[Progress], None]) -> None:
     """Fills `results`. Raises `UserError` if a result cannot be kept, or the workers are lost."""
     left = {key: task for key, task in tasks.items() if not results.settled(key)}
-    progress = Progress(len(tasks), kept=len(tasks) - len(left))
+    kinds = [task.kind for task in left.values()]
+    progress = Progress(len(tasks), workers.count, len(tasks) - len(left), open={k: kinds.count(k) for k in kinds})
     tell(progress)
     batches = _batches(left)
     tries = dict.fromkeys(left, 0)
@@ -70,8 +88,7 @@ def run(tasks: dict[str, Task], results: Results, workers: Workers, tell: Callab
     def keep(keys: Sequence[str], found: Sequence[dict]) -> None:
         for key, result in zip(keys, found, strict=True):
             results.put(key, result)
-            progress.done += 1
-            progress.failed += result["status"] == FAILED
+            progress.add(left[key].kind, result)
 
     active: set[Future] = set()
     while True:
@@ -79,9 +96,16 @@ def run(tasks: dict[str, Task], results: Results, workers: Workers, tell: Callab
             keys = again.pop() if again else next(batches, None)
             if keys is None:
                 break
-            waiting[workers.submit([left[key] for key in keys], keys)] = keys
-        if not waiting:
+            try:
+                waiting[workers.submit([left[key] for key in keys], keys)] = keys
+            except BrokenProcessPool:  # one has just died: what waits says so next
+                again.append(keys)
+                break
+        if not waiting and not again:
             break
+        if not waiting:
+            workers.restart()
+            continue
         ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
         died = False
         for future in ended:
