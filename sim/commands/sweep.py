@@ -60,7 +60,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help="folder for results, made if missing (default build/sweep/NAME)")
     parser.add_argument("--list", action="store_true", help="say how many points there are and which are refused, end")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=count, default=os.cpu_count() or 1, metavar="N",
+    where.add_argument("--workers", type=count, metavar="N",
                        help="processes, each with one thread (default: all cores)")
     where.add_argument("--scheduler", metavar="ADDRESS",
                        help="run on the Dask cluster of this scheduler, e.g. tcp://HOST:8786")
@@ -161,7 +161,7 @@ def _workers(args: argparse.Namespace) -> Workers:
         from spatten_hw.sim.sweep.cluster import DaskWorkers
         return DaskWorkers(args.scheduler)
     from spatten_hw.sim.sweep.workers import LocalWorkers
-    return LocalWorkers(args.workers)
+    return LocalWorkers(args.workers or os.cpu_count() or 1)
 
 
 def _files(sweep: Sweep, rows: list[Row], plots: bool) -> list[tuple[str, bytes]]:

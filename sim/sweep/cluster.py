@@ -56,9 +56,10 @@ class DaskWorkers:
     def __enter__(self) -> DaskWorkers:
         from distributed import Client
 
-        # What it has to say of lost connections is said in one line by those who wait.
-        for name in ("distributed", "tornado"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        # What it has to say of lost connections is said in one line by those who wait. Its loggers have levels of
+        # their own, each.
+        for name in [n for n in logging.root.manager.loggerDict if n.partition(".")[0] in ("distributed", "tornado")]:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
             self._client = Client(self.address, timeout=PATIENCE, set_as_default=False, name="spatten-hw sweep")
         except (OSError, ValueError, TypeError) as error:

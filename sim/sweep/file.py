@@ -16,7 +16,6 @@ from .metrics import KINDS, check_metric
 from .space import Space
 from .values import Choices, choices
 
-
 #: Columns beside the fields of the sections by which points may be compared.
 COLUMNS = ("workload", "memory", "clock_ns")
 

@@ -26,7 +26,7 @@ REFUSED = {
                           "case generate-1000: is not one of this build's, which has summarise-384-all"),
     "too long": ({"workload": {"tokens": 2000}}, "needs max_tokens of 2000, the build has 1024"),
     "prompt too long": ({"workload": {"tokens": 600, "generate": False},
-                         "config": {"preset": "eighth", "sram_tokens": 512}}, "needs sram_tokens of 600, the build has"),
+                         "config": {"preset": "eighth", "sram_tokens": 512}}, "needs sram_tokens of 600"),
     "dim": ({"workload": {"tokens": 60, "dim": 48}}, "needs dims of 48, the build has 32, 64"),
     "heads": ({"workload": {"tokens": 60, "heads": 9, "group": 2}}, "must be a multiple of group = 2"),
     "causal": ({"workload": {"tokens": 60, "causal": True}}, "is of prompts"),
