@@ -24,7 +24,8 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder = folder
-        self.scheduler = self._run("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
+        self.scheduler = self._run("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+                                   "--no-show")
         self.address = ""
         until(lambda: self._found("dask_scheduler"))
         self.address = self._found("dask_scheduler")[1]
