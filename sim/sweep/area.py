@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spatten_hw.boards.flow.area import WHOLE, Measured
-from spatten_hw.boards.flow.estimate import FACTORS, estimate
+from spatten_hw.boards.flow.estimate import estimate
 from spatten_hw.boards.flow.families import FAMILIES
 from spatten_hw.boards.flow.standard_cells import Liberty
 from spatten_hw.config import SpAttenConfig
@@ -47,18 +47,21 @@ def measure_area(config: SpAttenConfig, choice: AreaChoice, tell: Callable[[str]
     """The columns of an area (`metrics.METRICS`, without the kind)."""
     if choice.by == "law":
         return _fpga(estimate(config, choice.target).as_json)
+    liberty = liberty_of(choice) if choice.liberty else None
     measured = Measured(config, build_dir() / "synthesis", tell)
-    if not choice.liberty:
+    if liberty is None:
         return _fpga(measured.areas([WHOLE], FAMILIES[choice.target])[WHOLE].as_json)
-    liberty = Liberty(Path(choice.liberty))
-    if liberty.digest != choice.digest:
-        raise UserError(f"{choice.liberty}: is not the file that the sweep was begun with; begin it again")
     area = measured.areas([WHOLE], liberty.family, liberty)[WHOLE]
     return {"gates": round(area.gates), "sram_bits": area.sram_bits}
 
 
+def liberty_of(choice: AreaChoice) -> Liberty:
+    """The standard cells, which must be those that the sweep was begun with. Raises `UserError`."""
+    liberty = Liberty(Path(choice.liberty))
+    if liberty.digest != choice.digest:
+        raise UserError(f"{choice.liberty}: is not the file that the sweep was begun with; begin it again")
+    return liberty
+
+
 def _fpga(found: dict[str, float] | dict[str, object]) -> dict[str, object]:
     return {name: found[name] for name in ("luts", "flip_flops", "dsps", "brams")}
-
-
-assert set(FACTORS) == set(FAMILIES)

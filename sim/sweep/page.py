@@ -77,7 +77,7 @@ def _axes(rows: Sequence[Row]) -> list[dict[str, object]]:
     for name in names:
         follows = any(len({(row[a], row[name]) for row in rows}) == len({row[a] for row in rows}) for a in shown
                       if not _metric(a))
-        if not (_metric(name) or follows or name in ("point", "config")) and len(shown) < AXES:
+        if not (_metric(name) or follows or name in ("point", "config", "config_hash")) and len(shown) < AXES:
             shown.append(name)
     return [{"name": n, "metric": _metric(n), "shown": n in shown, "number": all(
         row[n] is None or (isinstance(row[n], (int, float)) and not isinstance(row[n], bool)) for row in rows)}

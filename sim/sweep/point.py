@@ -46,7 +46,8 @@ def settle(number: int, values: Values, sweep: Sweep) -> Point:
     except ConfigError as error:
         point.refused = dict.fromkeys(sweep.measure, "; ".join(error.violations))
         return point
-    point.columns |= {n: v for n, v in config.fields.items() if n != "name"} | {"config": config.name}
+    point.columns |= {n: v for n, v in config.fields.items() if n != "name"} | {
+        "config": config.name, "config_hash": f"{config.hash:08x}"}
     if "area" in sweep.measure:
         point.tasks["area"] = Task("area", config, area=sweep.area)
     for kind in sweep.measure:

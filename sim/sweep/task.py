@@ -14,6 +14,7 @@ from pathlib import Path
 from spatten_hw.boards.flow.tools import ToolError as FlowError
 from spatten_hw.config import ConfigError, SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.presets import PRESETS
 from spatten_hw.sim.harness.errors import ToolError
 from spatten_hw.source_tree import PACKAGE, sources_digest
 
@@ -59,7 +60,8 @@ class Task:
     @property
     def label(self) -> str:
         """What it is, in a few words."""
-        parts = [self.kind, self.config.name, *([self.work.name] if self.work else []),
+        config = self.config.name if self.config.name in PRESETS else f"{self.config.hash:08x}"
+        parts = [self.kind, config, *([self.work.name] if self.work else []),
                  *([self.memory.name] if self.memory else [])]
         return " ".join(parts)
 

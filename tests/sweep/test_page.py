@@ -36,8 +36,8 @@ addEventListener("load", () => {
 
 def row(n, **more):
     return {"point": n, "status": "ok", "reason": "", "workload": "a" if n % 2 else NASTY, "keep": n / 10,
-            "bits": "6+4", "give_back": None if n == 3 else n > 4, "model_us": float(n), "area_luts": 10 - n, "keys": "",
-            **more}
+            "bits": "6+4", "give_back": None if n == 3 else n > 4, "model_us": float(n), "area_luts": 10 - n,
+            "keys": "", **more}
 
 
 ROWS = [*(row(n) for n in range(1, 11)),
