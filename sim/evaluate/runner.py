@@ -89,6 +89,9 @@ def _results(bench: Bench, points: Sequence[Point], missing: list[int], workers:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     yield waiting.pop(future), future.result()
         except BaseException:
+            # A point takes minutes, for which nobody waits who has ended the command.
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
