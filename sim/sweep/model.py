@@ -8,8 +8,7 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.bench.workload import batches, gathered
-from spatten_hw.sim.estimate.model import Estimates, estimate, sequence
-from spatten_hw.sim.estimate.work import Work
+from spatten_hw.sim.estimate import Estimates, Work, estimate, sequence
 
 from .choices import Memory, Requests
 from .layer import Layer

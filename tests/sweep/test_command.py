@@ -195,7 +195,7 @@ def test_the_example_of_the_docs(folder, capsys):
     assert len(rows) == 1000 and len(good) > 700 and all(row["model_us"] and row["area_luts"] for row in good)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_example_on_rtl(folder, capsys):
     """Every point of two builds equals the golden model, and the model's bytes are those of the hardware."""
     assert any("examples/sweep-rtl.toml" in command for command in shell("sweep.md"))
