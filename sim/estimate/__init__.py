@@ -4,7 +4,8 @@ workload and memory. Described in docs/model.md.
 May import: config, errors, host, interface, output, sim, sim.bench, sim.dram, sim.golden, sim.harness, sizes.
 """
 
-from .model import Estimates, estimate, sequence
+from .model import Estimates, estimate
+from .queued import sequence
 from .work import Work
 
 __all__ = ["Estimates", "Work", "estimate", "sequence"]

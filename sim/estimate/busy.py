@@ -11,6 +11,7 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 
 from .spread import fullest
+from .steps import row_steps
 from .traffic import rows_read
 from .work import Work
 
@@ -42,12 +43,10 @@ def busy_cycles(work: Work, config: SpAttenConfig, bytes_: dict[str, np.ndarray]
     read = sum(bytes_[name] for name in ("q", "k_msb", "k_lsb", "v_msb", "v_lsb"))
     channels = read / (c.channels * c.beat_bytes) * np.where(generate, skew, 1)
 
-    def steps(bits: np.ndarray) -> np.ndarray:
-        """Of a row: as many as chunks or beats."""
-        return np.maximum(chunks, np.ceil(w.dim * bits / 8 / c.beat_bytes))
-
-    k_steps = (rows["k_msb"] * steps(w.k_bits) + rows["k_lsb"] * steps(w.k_lsb_bits)) * skew / c.slices
-    v_steps = (rows["v_msb"] * steps(w.v_bits) + rows["v_lsb"] * steps(w.v_lsb_bits)) / c.slices
+    k_steps = (rows["k_msb"] * row_steps(w.dim, w.k_bits, c)
+               + rows["k_lsb"] * row_steps(w.dim, w.k_lsb_bits, c)) * skew / c.slices
+    v_steps = (rows["v_msb"] * row_steps(w.dim, w.v_bits, c)
+               + rows["v_lsb"] * row_steps(w.dim, w.v_lsb_bits, c)) / c.slices
     rate = np.maximum(k_steps, v_steps) if c.feeds == 2 else k_steps + v_steps
     return {"Q×K": scored, "Prob×V": valued, "softmax": soft, "top-k": topk, "channels": channels,
             "steps": np.where(generate, rate, 0),

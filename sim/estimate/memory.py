@@ -15,6 +15,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.dram.replay import replay
 from spatten_hw.sim.dram.timing import DramTiming
 
+from .cycles import LATENCY
 from .work import Work
 
 #: Rows of a replay, and shares of rows read that are told apart.
@@ -63,3 +64,18 @@ def pattern_of(work: Work, config: SpAttenConfig, timing: DramTiming) -> Pattern
     weights = np.stack([weight for _, _, weight in rows])
     mean = sum(k * w[:, None] for k, w in zip(kinds, weights, strict=True)) / weights.sum(axis=0)[:, None]
     return Pattern(mean[:, 0], mean[:, 1], mean[:, 2], lone_latency(timing))
+
+
+def slowness(pattern: Pattern | None, config: SpAttenConfig, timing: DramTiming | None) -> np.ndarray | float:
+    """Cycles of a channel per beat: 1 on perfect memory, and at least, since a port takes a beat per cycle."""
+    if pattern is None or timing is None:
+        return 1.0
+    return np.maximum(1, pattern.time * config.beat_bytes / timing.host_clock_ns)
+
+
+def access(pattern: Pattern | None, config: SpAttenConfig,
+           timing: DramTiming | None) -> tuple[float, np.ndarray | float]:
+    """(latency of a read in cycles, `slowness`)."""
+    if pattern is None or timing is None:
+        return LATENCY, 1.0
+    return pattern.latency / timing.host_clock_ns, slowness(pattern, config, timing)

@@ -10,14 +10,12 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.dram.timing import DramTiming
 
 from .busy import busy_cycles, operations
+from .cycles import job_times
 from .energy import chip_energy, dram_energy
 from .energy_table import PUBLISHED_45NM, EnergyTable
-from .memory import Pattern, pattern_of
+from .memory import access, pattern_of, slowness
 from .traffic import bytes_moved
 from .work import Work
-
-#: Cycles of a job beside its limit, until calibrated: start, the way of the last vector, the write's answer.
-FIXED = 200
 
 
 @dataclass(frozen=True)
@@ -50,22 +48,12 @@ def estimate(work: Work, config: SpAttenConfig, memory: DramTiming | None = None
     cycles at full bandwidth. `table`: energy of events on the chip."""
     bytes_ = bytes_moved(work, config)
     busy = busy_cycles(work, config, bytes_)
-    pattern: Pattern | None = None
-    if memory is not None:
-        pattern = pattern_of(work, config, memory)
-        # A port gives a beat per cycle at most.
-        busy["channels"] = busy["channels"] * np.maximum(1, pattern.time * config.beat_bytes / memory.host_clock_ns)
+    pattern = None if memory is None else pattern_of(work, config, memory)
+    busy["channels"] = busy["channels"] * slowness(pattern, config, memory)
     names = list(busy)
-    needs = np.stack([busy[name] for name in names])
-    cycles = needs.max(axis=0) + FIXED
+    cycles = job_times(work, config, *access(pattern, config, memory)).end
     energy = chip_energy(work, config, bytes_, cycles, table)
     if memory is not None and pattern is not None:
         energy |= dram_energy(bytes_, cycles, config, memory, pattern)
-    return Estimates(cycles, busy, np.array(names)[needs.argmax(axis=0)], bytes_, operations(work), energy)
-
-
-def sequence(work: Work, config: SpAttenConfig, memory: DramTiming | None = None) -> float:
-    """Cycles of jobs that follow each other in the queue, one batch without gaps: a job is scored while the outputs of
-    the one before are made, so only the last one's end shows."""
-    found = estimate(work, config, memory)
-    return float((found.cycles - FIXED).sum() + FIXED)
+    bound = np.array(names)[np.stack([busy[name] for name in names]).argmax(axis=0)]
+    return Estimates(cycles, busy, bound, bytes_, operations(work), energy)

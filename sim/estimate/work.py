@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .search import search_rows
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from spatten_hw.config import SpAttenConfig
     from spatten_hw.host.job import LayerJob
     from spatten_hw.sim.golden.accelerator import LayerResult
 
@@ -27,12 +30,16 @@ class Work:
     A prompt (`generate` 0) has a query for every token alive. `heads`, `group`: K/V heads alive, query heads to each of
     them. `keep`: values that a query uses (mean); `union`: V rows read per K/V head of a generation job (mean: what
     its members keep together), `flat_union`: those of them that flat members keep. `flat`: share of queries that take
-    LSBs; `flat_heads`: share of K/V heads with such a query; `near`: of the keys of these heads, share whose LSBs
-    are read. `by_key`, `by_mass`, `gives_back`: the decision rules in use. `k_bits`, `v_bits`: MSB planes.
+    LSBs; `flat_keys`: keys that these have (mean); `flat_heads`: share of K/V heads with such a query; `near`: of the
+    keys of these heads, share whose LSBs are read. `by_key`, `by_mass`, `gives_back`: the decision rules in use.
+    `k_bits`, `v_bits`: MSB planes.
 
-    `context`, `all_heads`: tokens and K/V heads before pruning. What the cascade adds, 0 or 1: `prunes_tokens`,
-    `prunes_heads` (before the job), `loads_state`, `stores_state` (survivors), `loads_scores`, `stores_scores`
-    (importance). `continues`: the job goes on with the survivors that the accelerator has, and does not restart.
+    `context`, `all_heads`: tokens and K/V heads of the job, alive or not; `tokens_before`, `heads_before`: alive before
+    the job prunes. What the cascade adds, 0 or 1: `prunes_tokens`, `prunes_heads`, `loads_state`, `stores_state`
+    (survivors), `loads_scores`, `stores_scores` (importance). `continues`: the job goes on with the survivors that the
+    accelerator has, and does not restart. `clears`: importance begins at 0. `search_passes`, `search_rows`: passes of
+    the search for token pruning before its final one, and rows they read, of which the first one `search_first`; 0: not
+    known, what is usual is taken.
 
     `classes` [N, 64]: tokens alive by id modulo 64, which says how unevenly slices are loaded; NaN: not known, an
     expected spread is used. `descriptor_at`, `ids_at`, `scores_at`: addresses of what is read in words modulo 64.
@@ -54,6 +61,8 @@ class Work:
     flat: np.ndarray
     near: np.ndarray
     union: np.ndarray
+    tokens_before: np.ndarray
+    heads_before: np.ndarray
     prunes_tokens: np.ndarray
     prunes_heads: np.ndarray
     loads_state: np.ndarray
@@ -61,6 +70,11 @@ class Work:
     loads_scores: np.ndarray
     stores_scores: np.ndarray
     continues: np.ndarray
+    clears: np.ndarray
+    search_first: np.ndarray
+    search_rows: np.ndarray
+    search_passes: np.ndarray
+    flat_keys: np.ndarray
     flat_heads: np.ndarray
     flat_union: np.ndarray
     all_heads: np.ndarray
@@ -119,7 +133,8 @@ class Work:
                  flat: ArrayLike = 0.0, near: ArrayLike | None = None, overlap: ArrayLike = 0.0, by_mass: ArrayLike = 0,
                  gives_back: ArrayLike = 0, prunes_tokens: ArrayLike = 0, prunes_heads: ArrayLike = 0,
                  loads_state: ArrayLike = 0, stores_state: ArrayLike = 0, loads_scores: ArrayLike = 0,
-                 stores_scores: ArrayLike = 0, continues: ArrayLike = 0) -> Work:
+                 stores_scores: ArrayLike = 0, continues: ArrayLike = 0, tokens_before: ArrayLike | None = None,
+                 heads_before: ArrayLike | None = None) -> Work:
         """Work from ratios. `tokens`, `heads`: before pruning, of which the shares `keep_tokens`, `keep_heads` are
         alive (rounded up); `keep_values`: share of a query's keys whose values are used (rounded up; with `by_mass` a
         mean). `v_bits`, `v_lsb_bits`: None: those of K. `near`: share of a flat query's keys whose LSBs are read, None:
@@ -141,29 +156,35 @@ class Work:
         flat_union = keys * (alike * (1 - missed) * np.minimum(1, flat_members)
                              + (1 - alike) * (1 - (1 - (1 - missed) * a["flat"]) ** a["group"]))
         queries = np.where(a["generate"] > 0, 1, alive)
+        prompt = a["generate"] == 0
         values: dict[str, Any] = {
-            "generate": a["generate"], "causal": np.where(a["generate"] > 0, 0, causal), "tokens": alive, "context":
-            a["tokens"], "heads": heads_alive, "group": a["group"], "dim": dim, "q_bits": q_bits, "k_bits": k_bits,
-            "k_lsb_bits": k_lsb_bits, "v_bits": k_bits if v_bits is None else v_bits, "v_lsb_bits": k_lsb_bits if
-            v_lsb_bits is None else v_lsb_bits, "keep": keep, "flat": a["flat"], "near": 1.0 if near is None else
-            near, "union": union, "prunes_tokens": prunes_tokens, "prunes_heads": prunes_heads, "loads_state":
-            loads_state, "stores_state": stores_state, "loads_scores": loads_scores, "stores_scores": stores_scores,
-            "continues": continues, "flat_heads": 1 - (1 - a["flat"]) ** (a["group"] * queries), "flat_union":
-            flat_union, "all_heads": a["heads"], "by_key": 0 if near is None else 1, "by_mass": by_mass,
-            "gives_back": gives_back, "descriptor_at": 0, "ids_at": 0, "scores_at": 0, "classes": np.full(CLASSES,
-            np.nan)}
+            "generate": a["generate"], "causal": np.where(prompt, causal, 0), "tokens": alive, "context": a["tokens"],
+            "heads": heads_alive, "group": a["group"], "dim": dim, "q_bits": q_bits, "k_bits": k_bits,
+            "k_lsb_bits": k_lsb_bits, "v_bits": k_bits if v_bits is None else v_bits,
+            "v_lsb_bits": k_lsb_bits if v_lsb_bits is None else v_lsb_bits, "keep": keep, "flat": a["flat"],
+            "near": 1.0 if near is None else near, "union": union,
+            "tokens_before": a["tokens"] if tokens_before is None else tokens_before,
+            "heads_before": a["heads"] if heads_before is None else heads_before, "prunes_tokens": prunes_tokens,
+            "prunes_heads": prunes_heads, "loads_state": loads_state, "stores_state": stores_state,
+            "loads_scores": loads_scores, "stores_scores": stores_scores, "continues": continues, "clears": 0,
+            "search_first": 0, "search_rows": 0, "search_passes": 0,
+            # The more keys, the flatter.
+            "flat_keys": np.where(prompt & (np.asarray(causal) > 0), alive * (1 - a["flat"] / 2), alive),
+            "flat_heads": 1 - (1 - a["flat"]) ** (a["group"] * queries), "flat_union": flat_union,
+            "all_heads": a["heads"], "by_key": 0 if near is None else 1, "by_mass": by_mass, "gives_back": gives_back,
+            "descriptor_at": 0, "ids_at": 0, "scores_at": 0, "classes": np.full(CLASSES, np.nan)}
         return cls(**values)
 
     @classmethod
     def of_jobs(cls, jobs: Sequence[LayerJob], results: Sequence[LayerResult],
-                descriptors: Sequence[int] | None = None) -> Work:
-        """Exact counts of jobs that left these results on the golden model. `descriptors`: their addresses (default: of
-        a whole beat each)."""
+                descriptors: Sequence[int] | None = None, config: SpAttenConfig | None = None) -> Work:
+        """Exact counts of jobs that left these results on the golden model, one after the other. `descriptors`: their
+        addresses (default: of a whole beat each); `config`: the build, to know what token pruning reads."""
         at = descriptors if descriptors is not None else [0] * len(jobs)
         before: LayerResult | None = None
         rows = []
         for job, result, address in zip(jobs, results, at, strict=True):
-            rows.append(_exact(job, result, before, address))
+            rows.append(_exact(job, result, before, address) | _searched(job, result, before, config))
             before = result
         return cls(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
 
@@ -171,6 +192,7 @@ class Work:
 def _exact(job: LayerJob, result: LayerResult, before: LayerResult | None, descriptor: int) -> dict[str, Any]:
     """The fields of one job; `before`: what the job before it left, whose survivors it may go on with."""
     tokens, heads = int(result.tokens_alive.sum()), int(result.heads_alive.sum())
+    were_tokens, were_heads = (_alive(before, job, what, result) for what in ("tokens", "heads"))
     items = max(1, result.queries)
     flat = int(result.refetched.sum())
     of_heads = result.refetched.reshape(job.heads, -1).any(axis=1)
@@ -183,10 +205,11 @@ def _exact(job: LayerJob, result: LayerResult, before: LayerResult | None, descr
         "k_bits": job.k_msb, "k_lsb_bits": job.k_lsb, "v_bits": job.v_msb, "v_lsb_bits": job.v_lsb,
         "keep": float(result.kept.sum()) / items, "flat": flat / items,
         "near": listed / (flat_heads * tokens) if flat_heads else 1.0, "union": union,
-        "prunes_tokens": int(job.keep_tokens < _alive(before, job, "tokens")),
-        "prunes_heads": max(0, _alive(before, job, "heads") - heads) if job.keep_heads < job.heads else 0,
+        "tokens_before": were_tokens, "heads_before": were_heads, "prunes_tokens": int(tokens < were_tokens),
+        "prunes_heads": int(heads < were_heads),
         "loads_state": job.load_ids, "stores_state": job.store_ids, "loads_scores": job.load_scores,
         "stores_scores": job.store_scores, "continues": int(not job.restart and not job.load_ids),
+        "flat_keys": _flat_keys(job, result) if flat else tokens, "clears": job.clear_scores,
         "flat_heads": flat_heads / heads, "flat_union": result.rows["v_lsb"] / heads, "all_heads": job.heads,
         "by_key": job.lsb_by_key, "by_mass": int(job.mass_share > 0), "gives_back": job.give_back,
         "descriptor_at": descriptor % LONGEST_BEAT, "ids_at": job.ids_in % LONGEST_BEAT,
@@ -195,8 +218,44 @@ def _exact(job: LayerJob, result: LayerResult, before: LayerResult | None, descr
     }
 
 
-def _alive(before: LayerResult | None, job: LayerJob, what: str) -> int:
-    """Tokens or heads alive before the job prunes."""
-    if before is None or job.restart or job.load_ids:
+def _flat_keys(job: LayerJob, result: LayerResult) -> float:
+    """Keys of the queries that took LSBs, on average."""
+    if job.generate or not job.causal:
+        return float(result.tokens_alive.sum())
+    keys = np.cumsum(result.tokens_alive)
+    return float((result.refetched * keys).sum() / result.refetched.sum())
+
+
+def _alive(before: LayerResult | None, job: LayerJob, what: str, result: LayerResult) -> int:
+    """Tokens or heads alive before the job prunes. Of loaded survivors it is not known how many there were: as many as
+    the job keeps, if it prunes."""
+    if job.restart:
         return int(getattr(job, what))
-    return int(getattr(before, f"{what}_alive").sum())
+    if before is None or job.load_ids:
+        return int(getattr(result, f"{what}_alive").sum())
+    return int(getattr(before, f"{what}_alive").sum()) + max(0, _new(job, before) if what == "tokens" else 0)
+
+
+def _new(job: LayerJob, before: LayerResult) -> int:
+    """Tokens that a job has beyond those of the one before."""
+    return job.tokens - len(before.tokens_alive)
+
+
+def _searched(job: LayerJob, result: LayerResult, before: LayerResult | None,
+              config: SpAttenConfig | None) -> dict[str, int]:
+    """What token pruning reads before the job, where importance and survivors are those that the job before left."""
+    unknown = {"search_first": 0, "search_rows": 0, "search_passes": 0}
+    keep = int(result.tokens_alive.sum())
+    known = job.clear_scores or (before is not None and not job.load_scores)
+    if config is None or job.load_ids or not known or keep >= _alive(before, job, "tokens", result):
+        return unknown
+    ids = np.arange(job.tokens)
+    if not job.restart and before is not None:
+        ids = np.flatnonzero(np.pad(before.tokens_alive, (0, max(0, _new(job, before))), constant_values=True))
+    totals = np.zeros(job.tokens, dtype=np.int64)
+    if not job.clear_scores and before is not None:
+        kept = before.token_scores[:job.tokens]
+        totals[:len(kept)] = kept
+    protected = (ids < job.protect_first) | (ids >= job.tokens - job.protect_last)
+    passes = search_rows(totals[ids], ids, keep, protected, config)
+    return {"search_first": passes[0], "search_rows": sum(passes), "search_passes": len(passes)}

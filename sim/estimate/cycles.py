@@ -1,0 +1,51 @@
+"""Cycles of jobs, each on its own: PREPARE, the layer, FINISH."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from spatten_hw.config import SpAttenConfig
+
+from . import cascade
+from .generation import Generation
+from .layer import Layer
+from .prompt import Prompt
+from .work import Work
+
+#: Cycles from a read's address to its first data on perfect memory, as the benches have it.
+LATENCY = 8
+
+
+@dataclass(frozen=True)
+class Times:
+    """Cycles [N] from each job's start: `prepared`: PREPARE has ended; `layer`: what happens then; `written`: the last
+    beat of outputs has left the requantiser; `fronted`: the front stage has done with the job; `end`: it has ended."""
+
+    prepared: np.ndarray
+    layer: Layer
+    written: np.ndarray
+    fronted: np.ndarray
+    end: np.ndarray
+
+
+def job_times(work: Work, config: SpAttenConfig, latency: float = LATENCY,
+              slow: np.ndarray | float = 1.0) -> Times:
+    """`latency`: of memory; `slow`: cycles of a channel per beat, 1 at full bandwidth."""
+    prepared = cascade.prepare(work, config, latency)
+    per_beat = np.broadcast_to(np.asarray(slow, dtype=np.float64), prepared.shape)
+    parts: dict[str, np.ndarray] = {f.name: np.zeros(len(work)) for f in fields(Layer)}
+    for which, model in ((work.generate > 0, Generation), (work.generate == 0, Prompt)):
+        if which.any():
+            layer = model(work[which], config, prepared[which], latency, per_beat[which]).run()
+            for name, array in parts.items():
+                array[which] = getattr(layer, name)
+    layer = Layer(**parts)
+    return Times(prepared, layer, *cascade.finish(work, config, layer))
+
+
+def job_cycles(work: Work, config: SpAttenConfig, latency: float = LATENCY,
+               slow: np.ndarray | float = 1.0) -> np.ndarray:
+    """Cycles [N] of each job alone."""
+    return job_times(work, config, latency, slow).end
