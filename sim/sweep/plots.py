@@ -49,6 +49,6 @@ def _figure(found: Sequence[Front]) -> Any:
     axes.set_ylabel(meaning(y))
     axes.set_title("Pareto fronts; numbers: points of the table", loc="left", fontsize=10)
     if len(found) > 1:
-        axes.legend(frameon=False, fontsize=8.5)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5)
     label(axes, figure, places)
     return figure
