@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +70,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if something failed or differs."""
+    from spatten_hw.sim.sweep import summary
     from spatten_hw.sim.sweep.file import read_sweep
 
     sweep = read_sweep(args.sweep)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         with Status() as status:
             points = _points(sweep, status)
-        print(_listed(points))
+        print(summary.listed(points))
         return 0
     _check_packages(args)
     check_folder(folder)
@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
         status.show("drawing")
         files = _files(sweep, rows, plots=not args.no_plots)
         write_all([(folder / name, data) for name, data in files]
-                  + ([(args.json, _json(sweep, rows))] if args.json is not None else []))
-    print(_said(sweep, rows))
+                  + ([(args.json, summary.as_json(sweep, rows))] if args.json is not None else []))
+    print(summary.said(sweep, rows))
     print(f"written to {folder}: {', '.join(name for name, _ in files)}")
     return 1 if any(row["status"] == "failed" for row in rows) else 0
 
@@ -172,45 +172,3 @@ def _files(sweep: Sweep, rows: list[Row], plots: bool) -> list[tuple[str, bytes]
             ("table.parquet", table.as_parquet(rows, {"sweep": sweep.name, "file": sweep.source.name})),
             ("sweep.html", page.render(f"Sweep {sweep.name}", rows).encode()),
             *(drawn(rows, sweep.pareto) if plots else [])]
-
-
-def _listed(points: list[Point]) -> str:
-    """Points in a few lines."""
-    from spatten_hw.sim.sweep.run import tasks_of
-
-    kinds = [task.kind for task in tasks_of(points).values()]
-    lines = [f"{len(points):,} points, {len(kinds):,} measurements: "
-             + ", ".join(f"{kinds.count(kind):,} {kind}" for kind in dict.fromkeys(kinds))]
-    reasons: dict[str, list[int]] = {}
-    for point in points:
-        for why in dict.fromkeys(point.refused.values()):
-            reasons.setdefault(why, []).append(point.number)
-    for why, numbers in sorted(reasons.items(), key=lambda item: -len(item[1])):
-        lines.append(f"refused: {', '.join(map(str, numbers[:5]))}{' …' * (len(numbers) > 5)} ({len(numbers)}): {why}")
-    return "\n".join(lines)
-
-
-def _said(sweep: Sweep, rows: list[Row]) -> str:
-    """What came of a sweep, and the fronts."""
-    from spatten_hw.sim.sweep.fronts import fronts, pairs
-    from spatten_hw.sim.sweep.table import counts
-
-    lines = [f"{sweep.name}: {len(rows):,} points, " + ", ".join(f"{n:,} {status}" for status, n in
-                                                                 counts(rows).items())]
-    for pair in pairs(rows, sweep.pareto):
-        for front in fronts(rows, pair):
-            numbers = ", ".join(str(row["point"]) for row in front.best[:12]) + " …" * (len(front.best) > 12)
-            lines.append(f"{front.x} against {front.y}, {front.name or 'all'}: best are points {numbers}")
-    failed = [row for row in rows if row["status"] == "failed"]
-    lines += [f"point {row['point']} FAILED, {row['reason']}" for row in failed[:10]]
-    return "\n".join(lines)
-
-
-def _json(sweep: Sweep, rows: list[Row]) -> bytes:
-    from spatten_hw.sim.sweep.fronts import fronts, pairs
-    from spatten_hw.sim.sweep.table import counts
-
-    report = {"sweep": sweep.name, "points": len(rows), **counts(rows),
-              "pareto": [{"of": f.name, "x": f.x, "y": f.y, "points": [r["point"] for r in f.best]}
-                         for pair in pairs(rows, sweep.pareto) for f in fronts(rows, pair)]}
-    return (json.dumps(report, indent=1) + "\n").encode()

@@ -69,6 +69,13 @@ def text(value: object) -> object:
     return value
 
 
+def file_name(value: object) -> object:
+    """A text that names a folder."""
+    if "/" in str(text(value)) or str(value) in (".", ".."):
+        raise ValueError('must name a folder of results; leave "/" out')
+    return value
+
+
 def one_of(known: Callable[[], Sequence[object]]) -> Check:
     """One of some names or numbers."""
     def check(value: object) -> object:

@@ -11,7 +11,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.user_text import read_toml
 
 from .area import AREA_FIELDS, AreaChoice
-from .fields import SECTIONS, text, whole
+from .fields import SECTIONS, file_name, whole
 from .metrics import KINDS, check_metric
 from .space import Space
 from .values import Choices, choices
@@ -48,7 +48,7 @@ def read_sweep(path: Path) -> Sweep:
     """The sweep of a file. Raises `UserError` with the first mistake in one line."""
     table = read_toml(path)
     _known(path, "entry", table, ["name", "measure", "draws", "seed", *SECTIONS, "area", "pareto"])
-    name = _one(f"{path}: name", table.get("name", path.stem), text)
+    name = _one(f"{path}: name", table.get("name", path.stem), file_name)
     measure = table.get("measure", ["model"])
     kinds: list[str] = measure if isinstance(measure, list) else [measure]  # type: ignore[list-item]
     if not kinds or any(kind not in KINDS for kind in kinds) or len(set(map(str, kinds))) < len(kinds):

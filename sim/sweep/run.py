@@ -76,72 +76,93 @@ def tasks_of(points: Iterable[Point]) -> dict[str, Task]:
 
 def run(tasks: dict[str, Task], results: Results, workers: Workers, tell: Callable[[Progress], None]) -> None:
     """Fills `results`. Raises `UserError` if a result cannot be kept, or the workers are lost."""
-    left = {key: task for key, task in tasks.items() if not results.settled(key)}
-    kinds = [task.kind for task in left.values()]
-    progress = Progress(len(tasks), workers.count, len(tasks) - len(left), open={k: kinds.count(k) for k in kinds})
-    tell(progress)
-    batches = _batches(left)
-    tries = dict.fromkeys(left, 0)
-    waiting: dict[Future, list[str]] = {}
-    again: list[list[str]] = []
+    _Run(tasks, results, workers).all(tell)
 
-    def keep(keys: Sequence[str], found: Sequence[dict]) -> None:
-        for key, result in zip(keys, found, strict=True):
-            results.put(key, result)
-            progress.add(left[key].kind, result)
 
-    active: set[Future] = set()
-    while True:
-        while len(waiting) < 3 * workers.count + 2:
-            keys = again.pop() if again else next(batches, None)
+class _Run:
+    """The tasks without a result, by key: which wait in which future, which are to be handed out again."""
+
+    def __init__(self, tasks: dict[str, Task], results: Results, workers: Workers):
+        self.left = {key: task for key, task in tasks.items() if not results.settled(key)}
+        self.results, self.workers = results, workers
+        kinds = [task.kind for task in self.left.values()]
+        self.progress = Progress(len(tasks), workers.count, len(tasks) - len(self.left),
+                                 open={kind: kinds.count(kind) for kind in kinds})
+        self.batches = _batches(self.left)
+        self.again: list[list[str]] = []
+        self.waiting: dict[Future, list[str]] = {}
+        #: Those that had begun when they were last looked at: what a process that has died may have died of.
+        self.begun: set[Future] = set()
+        self.deaths = dict.fromkeys(self.left, 0)
+
+    def all(self, tell: Callable[[Progress], None]) -> None:
+        """Hands out and takes in until nothing is left."""
+        tell(self.progress)
+        while True:
+            self.hand_out()
+            if not self.waiting and not self.again:
+                return
+            ended, _ = wait(self.waiting, timeout=1, return_when=FIRST_COMPLETED)
+            alive = [self.take_in(future) for future in ended]
+            if not all(alive):
+                self.bury()
+            elif self.again and not self.waiting:  # not even handed out
+                self.workers.restart()
+            if not ended:
+                self.workers.check()
+            self.begun = {future for future in self.waiting if future.running()}
+            self.progress.running = self.left[self.waiting[next(iter(self.begun))][0]].label if self.begun else ""
+            tell(self.progress)
+
+    def hand_out(self) -> None:
+        """Enough for all workers, and a little more, so that none waits."""
+        while len(self.waiting) < 3 * self.workers.count + 2:
+            keys = self.again.pop() if self.again else next(self.batches, None)
             if keys is None:
-                break
+                return
             try:
-                waiting[workers.submit([left[key] for key in keys], keys)] = keys
-            except BrokenProcessPool:  # one has just died: what waits says so next
-                again.append(keys)
-                break
-        if not waiting and not again:
-            break
-        if not waiting:
-            workers.restart()
-            continue
-        ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-        died = False
-        for future in ended:
-            keys = waiting[future]
-            try:
-                found = future.result()
-            except BrokenProcessPool:
-                died = True
-                continue
-            except CancelledError:
-                workers.check()
-                again.append(waiting.pop(future))
-                continue
-            except Exception as error:
-                workers.check()
-                text = " ".join(str(error).split())[:300] or type(error).__name__
-                found = [_failure(f"the worker: {text}")] * len(keys)
-            del waiting[future]
-            keep(keys, found)
-        if died:
-            # All of them were lost; those that had begun may be what the process died of.
-            for future, keys in waiting.items():
-                for key in keys:
-                    tries[key] += future in active
-                lost = [key for key in keys if tries[key] >= TRIES]
-                keep(lost, [_failure(f"its process ended {TRIES} times while it was measured (out of memory?)")
-                            ] * len(lost))
-                # One by one, so that the others of a batch do not suffer with what ends the process.
-                again += [[key] for key in keys if key not in lost]
-            waiting.clear()
-            workers.restart()
-        if not ended:
-            workers.check()
-        active = {future for future in waiting if future.running()}
-        progress.running = left[waiting[next(iter(active))][0]].label if active else ""
-        tell(progress)
+                self.waiting[self.workers.submit([self.left[key] for key in keys], keys)] = keys
+            except BrokenProcessPool:  # a process has just died: what waits says so
+                self.again.append(keys)
+                return
+
+    def take_in(self, future: Future) -> bool:
+        """Keeps what has ended; False: its process has died."""
+        keys = self.waiting[future]
+        try:
+            found = future.result()
+        except BrokenProcessPool:
+            return False
+        except CancelledError:
+            self.workers.check()
+            self.again.append(self.waiting.pop(future))
+            return True
+        except Exception as error:
+            self.workers.check()
+            text = " ".join(str(error).split())[:300] or type(error).__name__
+            found = [_failure(f"the worker: {text}")] * len(keys)
+        del self.waiting[future]
+        self.keep(keys, found)
+        return True
+
+    def bury(self) -> None:
+        """All that waited was lost with a process. What may be the reason is tried `TRIES` times."""
+        for future, keys in self.waiting.items():
+            for key in keys:
+                self.deaths[key] += future in self.begun
+            lost = [key for key in keys if self.deaths[key] >= TRIES]
+            self.keep(lost, [_failure(f"its process ended {TRIES} times while it was measured (out of memory?)")
+                             ] * len(lost))
+            # One by one, so that the others of a batch do not suffer with what ends the process.
+            self.again += [[key] for key in keys if key not in lost]
+        self.waiting.clear()
+        self.workers.restart()
+
+    def keep(self, keys: Sequence[str], found: Sequence[dict]) -> None:
+        """Puts results on disk."""
+        for key, result in zip(keys, found, strict=True):
+            self.results.put(key, result)
+            self.progress.add(self.left[key].kind, result)
 
 
 def _batches(tasks: dict[str, Task]) -> Iterator[list[str]]:

@@ -92,6 +92,7 @@ WRONG = {
     '[workload]\ncase = "generate-10000"\n': "(did you mean 'generate-1000'?)",
     '[workload]\nrequests = "none.csv"\n': "there is no file none.csv",
     'measure = "speed"\n' + GOOD: "measure = 'speed': must list what is measured, of model, rtl, area",
+    'name = "../x"\n' + GOOD: "name = '../x': must name a folder of results",
     "draws = -1\n" + GOOD: "draws = -1: must be a whole number, at least 0",
     "draws = [1, 2]\n" + GOOD: "draws: must be a single value",
     GOOD + '[area]\nby = "law"\n': 'measure has no "area"; add it',
