@@ -81,6 +81,8 @@ class LocalWorkers:
 def _begin(owner: Connection) -> None:
     """A worker: a process group with its tools, which ends as one when the owner's end of the pipe is closed."""
     os.setpgid(0, 0)
+    # The pool ends the others when one has died. By itself that signal would leave their tools behind.
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
     threading.Thread(target=_end_with_owner, args=(owner,), daemon=True).start()
 
 
