@@ -20,8 +20,8 @@ TRIP, LOAD = 23, 28
 FINISH = 9
 #: FINISH of a prompt, beside a cycle per token and four per row; of stored bitmaps, importance, and their end.
 MERGE, BITMAP, IMPORTANCE, STORED = 12, 18, 2, 14
-#: The dense list of a prompt, beside its rows.
-DENSE = 10
+#: The dense list of a prompt, beside two cycles for a row of the classes, or one for a token.
+DENSE = 5
 #: The longest burst of writes.
 BURST = 16
 
@@ -44,7 +44,7 @@ def prepare(work: Work, config: SpAttenConfig, latency: float) -> np.ndarray:
     cycles += np.where(drops > 0, drops * (w.all_heads + HEAD) + 1, 0)
     # The dense list of a prompt that is not whole.
     build = (w.generate == 0) & (w.tokens < w.context) & ((w.continues == 0) | (w.prunes_tokens > 0))
-    cycles += np.where(build, np.ceil(w.context / c.slices) + DENSE, 0)
+    cycles += np.where(build, np.maximum(2 * rows + DENSE, w.tokens + DENSE + 1), 0)
     return cycles
 
 

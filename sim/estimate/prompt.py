@@ -13,6 +13,7 @@ from spatten_hw.config import SpAttenConfig
 
 from . import delays as d
 from .layer import Layer
+from .spread import class_counts
 from .steps import row_steps
 from .traffic import row_beats
 from .work import Work
@@ -60,6 +61,11 @@ class Prompt:
 
         self.local = local
         self.k_fill, self.v_fill = fill(w.k_bits), fill(w.v_bits)
+        # The channels take turns on the shared path: V's rows of those that have little of K come before the last of K.
+        fullest = np.ceil(class_counts(w, c).reshape(len(w), -1, c.channels).sum(axis=1).max(axis=1) - 1e-9)
+        rows = np.maximum(w.tokens, c.channels * (fullest - 1) + min(c.channels, 5))
+        early = np.where(local | (c.channels <= 2), 0, self.k_fill * (rows / w.tokens - 1))
+        self.k_fill, self.v_fill = self.k_fill + early, np.maximum(self.v_fill - early, 0)
         self.lsb_fill = fill(w.k_lsb_bits) + fill(w.v_lsb_bits)
         self.q_steps = row_steps(w.dim, w.q_bits, c)
 
