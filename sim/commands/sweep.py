@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,8 +102,13 @@ def _points(sweep: Sweep, status: Status) -> list[Point]:
     from spatten_hw.sim.sweep.space import points
 
     status.show("reading the points")
-    found = [settle(number, values, sweep)
-             for number, values in enumerate(points(str(sweep.source), sweep.space, sweep.draws, sweep.seed))]
+    found: list[Point] = []
+    said = time.monotonic()
+    for number, values in enumerate(points(str(sweep.source), sweep.space, sweep.draws, sweep.seed)):
+        found.append(settle(number, values, sweep))
+        if time.monotonic() - said > QUIET:
+            said = time.monotonic()
+            status.show(f"reading the points: {number + 1:,}")
     if not found:
         raise UserError(f"{sweep.source}: has no points")
     return found
@@ -121,8 +127,6 @@ def _check_packages(args: argparse.Namespace) -> None:
 
 def _measured(points: list[Point], folder: Path, args: argparse.Namespace, status: Status) -> list[Row]:
     """The rows of the table, when all is measured."""
-    import time
-
     from spatten_hw.sim.sweep.results import FILE, Results, alone
     from spatten_hw.sim.sweep.run import Progress, run, tasks_of
     from spatten_hw.sim.sweep.table import rows_of
