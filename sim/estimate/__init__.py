@@ -1,7 +1,8 @@
 """A closed model of the accelerator: cycles, bytes and energy of thousands of layers a second, for any configuration,
 workload and memory. Described in docs/model.md.
 
-May import: config, errors, host, interface, output, sim, sim.bench, sim.dram, sim.golden, sim.harness, sizes.
+May import: config, errors, host, host.workload, interface, output, presets, sim, sim.bench, sim.dram, sim.golden,
+sim.harness.
 """
 
 from .model import Estimates, estimate

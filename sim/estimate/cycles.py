@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def _models(work: Work) -> Iterator[tuple[np.ndarray, type[Generation] | type[Pr
     prompt, steps = work.generate == 0, work.items * (1 + work.flat)
     yield ~prompt, Generation
     yield prompt & (steps > FEW), Prompt
-    for low, high in zip(ALIKE, ALIKE[1:], strict=False):
+    for low, high in pairwise(ALIKE):
         yield prompt & (steps > low) & (steps <= high), Queries
 
 

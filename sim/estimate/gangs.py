@@ -14,7 +14,7 @@ from .work import Work
 
 class Gangs:
     """Of N jobs. `counts` [N, S]: tokens alive by slice for head 0; `count` [N]: gangs of each job, `most` of them at
-    most; `is_flat` [N, most]: those with flat members, `flat_members` [N] each."""
+    most; `is_flat` [N, most]: those with flat members."""
 
     def __init__(self, work: Work, config: SpAttenConfig):
         self.work, self.config = w, c = work, config
@@ -24,6 +24,7 @@ class Gangs:
         self.chunks = w.dim / c.chunk
         self.q_beats, self.k_beats, self.k_lsb_beats, self.v_beats, self.v_lsb_beats = (
             row_beats(w.dim, bits, c) for bits in (w.q_bits, w.k_bits, w.k_lsb_bits, w.v_bits, w.v_lsb_bits))
+        self.q_steps = row_steps(w.dim, w.q_bits, c)
         self.k_steps, self.k_lsb_steps, self.v_steps, self.v_lsb_steps = (
             row_steps(w.dim, bits, c) for bits in (w.k_bits, w.k_lsb_bits, w.v_bits, w.v_lsb_bits))
         #: Cycles of a walk for MSBs, whatever binds.
@@ -32,12 +33,20 @@ class Gangs:
         # Gangs with flat members are spread evenly.
         share = np.where(w.k_lsb_bits > 0, w.flat_heads, 0)
         upto = np.floor(np.arange(self.most + 1) * share[:, None] + 0.5 * (share[:, None] < 1) + 1e-9)
-        self.is_flat = np.diff(upto, axis=1) > 0
-        self.flat_members = np.where(share > 0, w.flat * w.group / np.maximum(w.flat_heads, 1e-9), 0)
+        spread = np.where(share > 0, w.flat * w.group / np.maximum(w.flat_heads, 1e-9), 0)[:, None]
+        flats = w.flats[:, :self.most]
+        #: Flat members of every gang [N, most].
+        self.flats = np.where(np.isnan(flats), np.where(np.diff(upto, axis=1) > 0, spread, 0),
+                              np.where(w.k_lsb_bits[:, None] > 0, flats, 0))
+        self.is_flat = self.flats > 0
         # Where values are chosen, their number varies from slice to slice.
         s, union = c.slices, w.union
         self._deviation = np.sqrt(np.maximum(0, union / s * (1 - 1 / s) * (1 - union / w.tokens)))[:, None]
         self._scores = normal_scores(s)
+
+    def flat_members(self, gang: np.ndarray) -> np.ndarray:
+        """Flat members [N] of a gang of each job."""
+        return self.flats[np.arange(len(gang)), gang]
 
     def keys(self, gang: np.ndarray) -> np.ndarray:
         """Keys of each slice [N, S]: the classes, turned by the head."""

@@ -43,7 +43,7 @@ class Generation:
         self.waiting = np.full((n, most), np.inf)       # decisions whose LSB walk is still to come
         self.channel = np.zeros((n, s))
         self.slice = np.zeros((n, s))
-        self.softmax, self.probs, self.last_probs = np.zeros((3, n))
+        self.softmax, self.probs, self.last_probs, self.query = np.zeros((4, n))
         self.first_probs = np.full(n, np.inf)
         self.late_beats = np.zeros((n, s))              # of K after that
         self.ahead = np.select([work.tokens / s >= least for least, _ in AHEAD], [count for _, count in AHEAD])
@@ -103,7 +103,8 @@ class Generation:
         w, c = self.w, self.c
         slot = back_to(self.slot_free, msb, w.group, c.slots)
         item = back_to(self.values.left_of, msb, w.group, c.items)
-        ready = np.maximum(self.issued + d.GANG, np.maximum(slot, item) + d.FREED) + w.group
+        # Members take slots as these come; the last one's is the last to come.
+        ready = np.maximum(self.issued + d.GANG + w.group, np.maximum(slot, item) + d.FREED + 1)
         return np.where(msb < self.gangs.count, ready, np.inf)
 
     def _last_slots(self, msb: np.ndarray, walks: np.ndarray) -> np.ndarray:
@@ -113,7 +114,7 @@ class Generation:
         last = self.gangs.count - 1
         slot = back_to(self.slot_free, last, w.group, c.slots)
         item = back_to(self.values.left_of, last, w.group, c.items)
-        given = np.maximum(np.maximum(slot, item) + d.FREED + w.group, self.issued + (last - msb) * (d.GANG + w.group))
+        given = np.maximum(np.maximum(slot, item) + d.FREED + 1, self.issued + (last - msb) * (d.GANG + w.group))
         awaited = walks + last - 1 - msb - self.ahead
         known = self.walked[self.jobs, np.clip(awaited + 1, 0, self.walked.shape[1] - 1)]
         later = self.walk_free + (awaited - walks + 1) * self.gangs.walk_cycles
@@ -141,13 +142,18 @@ class Generation:
         self.walk_free = np.where(active, np.maximum(walk + rows, asked) + d.WALK_GAP, self.walk_free)
         self.late_beats += np.where(here, np.clip(end - np.maximum(begun, self.all_slots[:, None]), 0, work), 0)
         self.channel = np.where(here, end, self.channel)
-        chunks, members = gangs.chunks[:, None], np.where(lsb, gangs.flat_members, w.group)[:, None]
+        chunks, members = gangs.chunks[:, None], np.where(lsb, gangs.flat_members(gang), w.group)[:, None]
         steps = np.where(lsb, gangs.k_lsb_steps, gangs.k_steps)[:, None]
+        # The gang's queries come over the shared path.
+        asked = np.maximum(start - w.group + d.QUERY + self.latency, self.query) + w.group * gangs.q_steps
+        self.query = np.where(active & ~lsb, asked, self.query)
+        query = np.where(lsb, 0, asked)[:, None]
         inside = np.maximum(begun, self.slice)
         fed = inside + listed * steps - np.where(steps > beats, d.STEPS_SAVED, 0)
-        multiplied = inside + beats + listed * members * chunks + (members - 1) * chunks - d.MEMBERS_SAVED - chunks
+        products = listed * members * chunks
+        multiplied = products - members + np.maximum(inside + 1 - chunks, query - 1)
         done = np.where(listed > 0, np.maximum(np.maximum(end, fed), multiplied), 0)
-        self.slice = np.where(here & (listed > 0), np.maximum(fed, inside + listed * members * chunks), self.slice)
+        self.slice = np.where(here & (listed > 0), np.maximum(fed, np.maximum(inside, query) + products), self.slice)
         return done.max(axis=1) + gangs.chunks + d.SCORE
 
     def _between_values(self, active: np.ndarray, begun: np.ndarray, work: np.ndarray) -> np.ndarray:
@@ -174,7 +180,7 @@ class Generation:
         w, c, gangs, jobs = self.w, self.c, self.gangs, self.jobs
         progressive = w.k_lsb_bits > 0
         again = progressive & ~lsb & gangs.is_flat[jobs, gang]
-        members = np.where(lsb, gangs.flat_members, w.group)
+        members = np.where(lsb, gangs.flat_members(gang), w.group)
         start = np.maximum(scored, self.softmax)
         read = start + (members - 1) * self.vector + self.rows
         self.softmax = np.where(active, start + members * np.maximum(self.rows, 2), self.softmax)

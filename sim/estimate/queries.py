@@ -78,7 +78,8 @@ class Queries(Prompt):
         self.flat_order = np.argsort(~self.is_flat, axis=1, kind="stable")
         heads = np.arange(int(self.heads.max(initial=1)) + 1)[None, :]
         upto = np.floor(heads * w.flat_heads[:, None] + 0.5 * (w.flat_heads[:, None] < 1) + 1e-9)
-        self.head_flat = np.diff(upto, axis=1) > 0
+        known = w.flats[:, :heads.shape[1] - 1]
+        self.head_flat = np.where(np.isnan(known), np.diff(upto, axis=1) > 0, known > 0)
 
     def _fill(self, head: np.ndarray, which: np.ndarray, free: np.ndarray) -> None:
         """K and V of a head, into the half that is `free` from then on."""

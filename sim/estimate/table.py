@@ -1,7 +1,7 @@
 """The table of measured jobs, `measured.json`: what each drawn job has to do, and the cycles it took on which Verilog.
 
 One line per seed of `draw.py`. Whole numbers and shares of six digits; tokens by slice only where the tokens alive are
-a choice.
+a choice, flat queries by head only where some are flat and some not.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from spatten_hw.presets import PRESETS
 
 from .draw import draw_plan, preset_of
 from .measure import Measured, work_of
-from .work import CLASSES, Work
+from .work import CLASSES, HEADS, Work
 
 #: The table of the repository.
 PATH = Path(__file__).with_name("measured.json")
 #: Fields of `Work` in the order of a row, behind the cycles. Words begin on a beat in all drawn jobs.
-FIELDS = tuple(f.name for f in fields(Work) if f.name not in ("classes", "descriptor_at", "ids_at", "scores_at"))
-COLUMNS = ("cycles", *FIELDS, "by slice")
-#: Seeds of the table. The even ones are for calibration, the odd ones for the check: presets take turns in both.
-SEEDS = range(240)
+FIELDS = tuple(f.name for f in fields(Work)
+               if f.name not in ("classes", "flats", "descriptor_at", "ids_at", "scores_at"))
+COLUMNS = ("cycles", *FIELDS, "tokens by slice", "flat queries by head")
+#: Seeds of the table. Presets take turns.
+SEEDS = range(330)
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,10 @@ def _encode(plan: Measured, preset: str) -> list[object]:
     rows = []
     for n, cycles in enumerate(plan.cycles):
         row: list[object] = [cycles, *(_short(float(getattr(work, name)[n])) for name in FIELDS)]
-        if work.generate[n] and work.tokens[n] < work.context[n]:
-            row.append(work.classes[n].reshape(-1, slices).sum(axis=0).astype(int).tolist())
-        rows.append(row)
+        pruned, mixed = work.generate[n] and work.tokens[n] < work.context[n], 0 < work.flat[n] < 1
+        by_slice = work.classes[n].reshape(-1, slices).sum(axis=0).astype(int).tolist() if pruned else 0
+        by_head = work.flats[n][:int(work.heads[n])].astype(int).tolist() if mixed else 0
+        rows.append([*row, by_slice, by_head] if mixed else [*row, by_slice] if pruned else row)
     return [plan.queued, rows]
 
 
@@ -91,11 +93,14 @@ def _short(value: float) -> float | int:
 def _decode(plan: list, preset: str) -> Measured:
     queued, rows = plan
     values: dict[str, object] = {name: [row[1 + n] for row in rows] for n, name in enumerate(FIELDS)}
-    classes = np.full((len(rows), CLASSES), np.nan)
+    classes, flats = np.full((len(rows), CLASSES), np.nan), np.full((len(rows), HEADS), np.nan)
     slices = PRESETS[preset].slices
     for n, row in enumerate(rows):
-        if len(row) > 1 + len(FIELDS):
+        by_slice, by_head = (*row[1 + len(FIELDS):], 0, 0)[:2]
+        if by_slice:
             classes[n] = 0
-            classes[n, :slices] = row[-1]
-    work = Work(**values, classes=classes, descriptor_at=0, ids_at=0, scores_at=0)  # type: ignore[arg-type]
+            classes[n, :slices] = by_slice
+        if by_head:
+            flats[n, :len(by_head)] = by_head
+    work = Work(**values, classes=classes, flats=flats, descriptor_at=0, ids_at=0, scores_at=0)  # type: ignore[arg-type]
     return Measured(work, [row[0] for row in rows], queued)

@@ -68,7 +68,7 @@ class Values:
         chunks = gangs.chunks[:, None]
         keepers = (w.group * w.keep / np.maximum(w.union, 1e-9))[:, None]
         rate = gangs.v_steps[:, None] + chunks * np.maximum(keepers - 1, 0)
-        flat_keepers = gangs.flat_members * w.keep * w.flat_heads / np.maximum(w.flat_union, 1e-9)
+        flat_keepers = gangs.flat_members(gang) * w.keep * w.flat_heads / np.maximum(w.flat_union, 1e-9)
         rate = rate + lsb * (gangs.v_lsb_steps[:, None] + chunks * np.maximum(flat_keepers - 1, 0)[:, None])
         done = np.maximum(np.maximum(self.slice, start) + v_rows * rate, end)
         self.slice = np.where(here, done, self.slice)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Tokens are counted by their id modulo this, the most slices that a build has.
 CLASSES = 64
+#: K/V heads of a job at most (`SpAttenConfig.max_heads`).
+HEADS = 128
 #: Addresses of words matter modulo this many bytes, the longest beat.
 LONGEST_BEAT = 64
 
@@ -42,7 +44,9 @@ class Work:
     known, what is usual is taken.
 
     `classes` [N, 64]: tokens alive by id modulo 64, which says how unevenly slices are loaded; NaN: not known, an
-    expected spread is used. `descriptor_at`, `ids_at`, `scores_at`: addresses of what is read in words modulo 64.
+    expected spread is used. `flats` [N, 128]: flat queries of every K/V head alive, in order; NaN: not known, heads
+    with flat queries are spread evenly. `descriptor_at`, `ids_at`, `scores_at`: addresses of what is read in words,
+    modulo 64.
     """
 
     generate: np.ndarray
@@ -85,14 +89,17 @@ class Work:
     ids_at: np.ndarray
     scores_at: np.ndarray
     classes: np.ndarray
+    flats: np.ndarray
 
     def __post_init__(self) -> None:
         given = {f.name: np.asarray(getattr(self, f.name), dtype=np.float64) for f in fields(self)}
-        classes = np.atleast_2d(given.pop("classes"))
-        count = np.broadcast_shapes(*(np.atleast_1d(a).shape for a in given.values()), classes.shape[:1])
+        tables = {"classes": np.atleast_2d(given.pop("classes")), "flats": np.atleast_2d(given.pop("flats"))}
+        count = np.broadcast_shapes(*(np.atleast_1d(a).shape for a in given.values()),
+                                    *(a.shape[:1] for a in tables.values()))
         for name, array in given.items():
             object.__setattr__(self, name, np.broadcast_to(array, count))
-        object.__setattr__(self, "classes", np.broadcast_to(classes, (*count, CLASSES)))
+        for name, array in tables.items():
+            object.__setattr__(self, name, np.broadcast_to(array, (*count, array.shape[1])))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -172,7 +179,8 @@ class Work:
             "flat_keys": np.where(prompt & (np.asarray(causal) > 0), alive * (1 - a["flat"] / 2), alive),
             "flat_heads": 1 - (1 - a["flat"]) ** (a["group"] * queries), "flat_union": flat_union,
             "all_heads": a["heads"], "by_key": 0 if near is None else 1, "by_mass": by_mass, "gives_back": gives_back,
-            "descriptor_at": 0, "ids_at": 0, "scores_at": 0, "classes": np.full(CLASSES, np.nan)}
+            "descriptor_at": 0, "ids_at": 0, "scores_at": 0, "classes": np.full(CLASSES, np.nan),
+            "flats": np.full(HEADS, np.nan)}
         return cls(**values)
 
     @classmethod
@@ -215,6 +223,8 @@ def _exact(job: LayerJob, result: LayerResult, before: LayerResult | None, descr
         "descriptor_at": descriptor % LONGEST_BEAT, "ids_at": job.ids_in % LONGEST_BEAT,
         "scores_at": job.scores_in % LONGEST_BEAT,
         "classes": np.bincount(np.flatnonzero(result.tokens_alive) % CLASSES, minlength=CLASSES),
+        "flats": np.pad(result.refetched.reshape(job.heads, -1).sum(axis=1)[result.heads_alive].astype(float),
+                        (0, HEADS - heads), constant_values=np.nan),
     }
 
 
