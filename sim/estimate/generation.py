@@ -183,7 +183,7 @@ class Generation:
         again = progressive & ~lsb & gangs.is_flat[jobs, gang]
         members = np.where(lsb, gangs.flat_members(gang), w.group)
         start = np.maximum(scored, self.softmax)
-        read = start + (members - 1) * self.vector + self.rows
+        read = start + (members - 1) * np.maximum(self.rows, 2) + self.rows
         self.softmax = np.where(active, start + members * np.maximum(self.rows, 2), self.softmax)
         decided = read + np.where(progressive & ~lsb, d.DECISION, 0)
         done = active & ~again
