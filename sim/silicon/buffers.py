@@ -1,8 +1,8 @@
 """Buffer trees for nets with many readers, which synthesis leaves to whoever places the cells.
 
 Without them a reset or an enable that thousands of flip-flops read would take a hundred nanoseconds at one small gate,
-and the slow edges would cost more power than the work. A net with more than `FAN_OUT` readers gets trees of the library's
-strongest buffer of at most its `LARGEST` area; the clock is left out (a clock tree is not modelled).
+and the slow edges would cost more power than the work. A net with more than `FAN_OUT` readers gets a tree of the library's largest
+buffer; the clock is left out (a clock tree is not modelled).
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ FAN_OUT = 8
 
 
 def buffer_cell(cells: Cells) -> Cell:
-    """The buffer of the library: of those with plain names, the one with the least leakage and area for two inverters or
-    more. Raises `UserError` if it has none."""
+    """The largest buffer of the library that is not made for clocks. Raises `UserError` if it has none."""
     found = [cell for cell in cells.by_name.values() if len(cell.inputs) == 1 and not cell.clock and cell.area > 0
              and len(cell.outputs) == 1 and next(iter(cell.outputs.values())).strip("() ") == cell.inputs[0]
              and not cell.name.upper().startswith("CLK")]

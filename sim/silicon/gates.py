@@ -8,7 +8,7 @@ trace says that its register held in the next cycle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,20 +71,11 @@ def activity(netlist: Mapped, cells: Cells, known: dict[int, np.ndarray], cycles
     """`known`: net → words, of what the trace shows: registers, inputs, outputs of memories and of boxes."""
     words = np.zeros((netlist.nets, len(cycles.followed)), dtype=np.uint64)
     words[ONE] = ~np.uint64(0)
-    ready = np.zeros(netlist.nets, dtype=bool)
-    ready[[ZERO, ONE]] = True
     for net, value in known.items():
         words[net] = value
-        ready[net] = True
     flip_flops = [kind for kind in netlist.groups if cells.by_name[kind].clock]
-    sources = [netlist.groups[kind][pin] for kind in flip_flops for pin in cells.by_name[kind].outputs
-               if pin in netlist.groups[kind]]
-    sources += [np.array(data) for memory in netlist.memories for _, data, _ in memory.reads]
-    sources += [np.array(nets) for nets in netlist.inputs.values()] + [np.array(list(netlist.open), dtype=np.int64)]
-    every = np.unique(np.concatenate([s.astype(np.int64) for s in sources]))
-    unknown = every[(every > ONE) & ~ready[every]]
-    ready[unknown] = True
-    _settle(netlist, cells, words, ready)
+    unknown = tuple(net for net in netlist.sources if net not in known)
+    _settle(netlist, cells, words)
     wrong: list[tuple[int, int]] = []
     for kind in flip_flops:
         cell, pins = cells.by_name[kind], netlist.groups[kind]
@@ -100,7 +91,7 @@ def activity(netlist: Mapped, cells: Cells, known: dict[int, np.ndarray], cycles
     inside = _inside(cycles)
     toggles = np.bitwise_count((words ^ later(words)) & cycles.followed).sum(axis=1) / steps
     duty = np.bitwise_count(words & inside).sum(axis=1) / cycles.count
-    return Activity(toggles, duty, words, tuple(wrong), tuple(int(n) for n in unknown))
+    return Activity(toggles, duty, words, tuple(wrong), unknown)
 
 
 def _inside(cycles: Cycles) -> np.ndarray:
@@ -111,32 +102,46 @@ def _names(function: str) -> list[str]:
     return [word for word in "".join(c if c.isalnum() or c == "_" else " " for c in function).split()]
 
 
-def _settle(netlist: Mapped, cells: Cells, words: np.ndarray, ready: np.ndarray) -> None:
-    """Computes all cells that are no flip-flops, level by level, each as soon as its inputs are known."""
+def order(netlist: Mapped, cells: Cells) -> Iterator[tuple[str, np.ndarray]]:
+    """Cells that are no flip-flops as (type, rows), all that read only what is known before. ValueError if some never
+    can be computed."""
+    ready = np.zeros(netlist.nets, dtype=bool)
+    ready[[ZERO, ONE, *netlist.sources]] = True
     left = {}
     for kind, pins in netlist.groups.items():
         cell = cells.by_name[kind]
         if not cell.clock:
             inputs = [pin for pin in cell.inputs if pin in pins]
-            left[kind] = (inputs, np.arange(len(pins[inputs[0]])) if inputs else np.arange(0))
-    functions = {(kind, pin): compiled(function, left[kind][0]) for kind in left
-                 for pin, function in cells.by_name[kind].outputs.items() if pin in netlist.groups[kind]}
-    while any(len(rows) for _, rows in left.values()):
+            left[kind] = (inputs, np.arange(len(next(iter(pins.values())))))
+    while left:
         done = []
-        for kind, (inputs, rows) in left.items():
-            if not len(rows):
-                continue
+        for kind, (inputs, rows) in list(left.items()):
             pins = netlist.groups[kind]
-            now = np.logical_and.reduce([ready[pins[pin][rows]] for pin in inputs])
-            these = rows[now]
-            if len(these):
-                for (of, pin), function in functions.items():
-                    if of == kind:
-                        nets = pins[pin][these]
-                        words[nets] = function(*(words[pins[name][these]] for name in inputs))
-                        done.append(nets)
-                left[kind] = (inputs, rows[~now])
+            now = np.logical_and.reduce([ready[pins[pin][rows]] for pin in inputs], initial=True)
+            now = np.broadcast_to(now, rows.shape)
+            if now.any():
+                yield kind, rows[now]
+                done += [pins[pin][rows[now]] for pin in cells.by_name[kind].outputs if pin in pins]
+                if now.all():
+                    del left[kind]
+                else:
+                    left[kind] = (inputs, rows[~now])
         if not done:
-            stuck = {kind: len(rows) for kind, (_, rows) in left.items() if len(rows)}
+            stuck = {kind: len(rows) for kind, (_, rows) in left.items()}
             raise ValueError(f"{netlist.module}: a loop without a register, or a net that nobody drives: {stuck}")
         ready[np.concatenate(done)] = True
+
+
+def _settle(netlist: Mapped, cells: Cells, words: np.ndarray) -> None:
+    """Computes all cells that are no flip-flops."""
+    functions = {}
+    for kind, pins in netlist.groups.items():
+        inputs = [pin for pin in cells.by_name[kind].inputs if pin in pins]
+        functions[kind] = inputs, [(pin, compiled(function, inputs))
+                                   for pin, function in cells.by_name[kind].outputs.items()
+                                   if pin in pins and not cells.by_name[kind].clock]
+    for kind, rows in order(netlist, cells):
+        pins = netlist.groups[kind]
+        inputs, outputs = functions[kind]
+        for pin, function in outputs:
+            words[pins[pin][rows]] = function(*(words[pins[name][rows]] for name in inputs))

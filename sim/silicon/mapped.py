@@ -36,7 +36,8 @@ class MemoryCell:
 class Mapped:
     """The netlist of one module. `groups`: cell type → its instances' nets, pin → array; `names`: net → a name in the
     design, (signal, bit); `instances`: cell type → names; `inputs`, `outputs`: port → nets; `boxes`: modules inside that
-    have netlists of their own → how many, and `open`: nets that these drive."""
+    have netlists of their own → how many, and `open`: nets that these drive. `sources`: net that a register, a memory, a box
+    or an input drives → all its names."""
 
     module: str
     nets: int
@@ -47,6 +48,7 @@ class Mapped:
     memories: tuple[MemoryCell, ...]
     boxes: dict[str, int]
     open: dict[int, tuple[str, int]]
+    sources: dict[int, list[tuple[str, int]]]
 
     @property
     def cells(self) -> dict[str, int]:
@@ -86,20 +88,29 @@ def of_json(module: str, content: Mapping[str, Any], cells: Cells) -> Mapped:
             for pin, bits in cell["connections"].items():
                 if cell["port_directions"][pin] == "output":
                     open_nets |= {_net(bit): (f"{name}.{pin}", n) for n, bit in enumerate(bits)}
+    ports: dict[str, dict[str, list[int]]] = {"input": {}, "output": {}}
+    for name, port in content["ports"].items():
+        ports[port["direction"]][name] = [_net(bit) for bit in port["bits"]]
+    registers = [net for kind, pins in kinds.items() if cells.by_name[kind].clock
+                 for pin in cells.by_name[kind].outputs for net in pins.get(pin, [])]
+    read = [net for memory in memories for _, data, _ in memory.reads for net in data]
+    sources: dict[int, list[tuple[str, int]]] = {
+        net: [] for net in [*registers, *read, *open_nets, *(n for nets in ports["input"].values() for n in nets)]
+        if net > ONE}
     names: dict[int, tuple[str, int]] = {}
     for name, net in content["netnames"].items():
         for n, bit in enumerate(net["bits"]):
             if isinstance(bit, int):
                 used = max(used, bit + 1)
+                if bit in sources:
+                    sources[bit].append((name, n))
                 if not net["hide_name"]:
                     old = names.get(bit)
                     if old is None or _worse(old[0], name):
                         names[bit] = (name, n)
-    ports: dict[str, dict[str, list[int]]] = {"input": {}, "output": {}}
-    for name, port in content["ports"].items():
-        ports[port["direction"]][name] = [_net(bit) for bit in port["bits"]]
     groups = {kind: {pin: np.array(nets, dtype=np.int64) for pin, nets in pins.items()} for kind, pins in kinds.items()}
-    return Mapped(module, used, groups, names, ports["input"], ports["output"], tuple(memories), boxes, open_nets)
+    return Mapped(module, used, groups, names, ports["input"], ports["output"], tuple(memories), boxes, open_nets,
+                  sources)
 
 
 def _net(bit: int | str) -> int:

@@ -1,12 +1,13 @@
-"""OpenSTA on a unit's mapped netlist: the slowest path in the design's names, and power by the activity of every net.
+"""OpenSTA on a unit's mapped netlist: the slowest path in the design's names. Debian has it: `apt-get install opensta`.
 
-Debian has it (`apt-get install opensta`), a version that reads no traces: activities go in as commands, one per net. The
-netlist is given to it with nets and cells by number, and read back into the design's names. Memories are cut out: what
-they give comes in a clock's access time late, what they take is an output.
+The netlist is given to it with nets and cells by number, and its report read back into the design's names. Memories are
+cut out: what they give comes in late by their access time, what they take is an output.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 import shutil
 import tempfile
@@ -14,20 +15,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from spatten_hw.boards.flow.tools import run_tool
 from spatten_hw.errors import UserError
 
+from .buffers import FAN_OUT
 from .liberty import Cells
 from .mapped import ONE, Mapped
 
 PACKAGE = "opensta"
 #: Names of the program: Debian's package installs `sta`.
 PROGRAMS = ("sta", "opensta")
-#: Period of the clock in ns that power is reported at; energy per cycle does not depend on it.
+#: Period of the clock in ns that paths are held against.
 PERIOD = 10.0
 CLOCK = "clk"
+#: Wires, which no placement has measured: pF per µm (0.2 fF, what minimum-pitch metal of any of these processes has; R.
+#: Ho, K. Mai, M. Horowitz, "The future of wires", Proc. IEEE 89, 2001), Rent's exponent of logic, share of the die's
+#: rows that is cells.
+WIRE_PF, RENT, DENSITY = 0.0002, 0.6, 0.7
 
 
 @dataclass(frozen=True)
@@ -54,21 +58,6 @@ class Timing:
                 "stages": [[stage.ns, stage.cell, stage.net] for stage in self.stages]}
 
 
-@dataclass(frozen=True)
-class Power:
-    """pJ per cycle: `internal` to cells, `switching` of nets; `leakage` in W. `sequential`: the part of both energies
-    that flip-flops take, their clock pins included."""
-
-    internal: float
-    switching: float
-    leakage: float
-    sequential: float
-
-    @property
-    def dynamic(self) -> float:
-        return self.internal + self.switching
-
-
 def program() -> str:
     """OpenSTA. Raises `UserError` if it is missing."""
     for name in PROGRAMS:
@@ -77,18 +66,23 @@ def program() -> str:
     raise UserError(f"OpenSTA is missing; install with: apt-get install {PACKAGE}")
 
 
-def analyse(netlist: Mapped, cells: Cells, *, toggles: np.ndarray | None = None, duty: np.ndarray | None = None,
-            arrival: Mapping[int, float] | None = None, timing: bool = True) -> tuple[Timing | None, Power | None]:
-    """`toggles` and `duty`: of each net, as `gates.Activity` has them; without them no power. `arrival`: net → ns after
-    the clock's edge at which a memory or a box gives it."""
+def digest() -> str:
+    """Of all that decides what an analysis gives beside its netlist."""
+    text = f"{WIRE_PF} {RENT} {DENSITY} {PERIOD} {FAN_OUT}"
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def analyse(netlist: Mapped, cells: Cells, arrival: Mapping[int, float] | None = None) -> Timing:
+    """The slowest path. `arrival`: net → ns after the clock's edge at which a memory or a box gives it."""
     with tempfile.TemporaryDirectory(prefix="sta-") as name:
         folder = Path(name)
         (folder / "unit.v").write_text("\n".join(verilog(netlist, cells)))
-        (folder / "run.tcl").write_text("\n".join(_script(netlist, cells, toggles, duty, arrival or {}, timing)))
+        (folder / "wires.lib").write_text(wire_load(netlist, cells))
+        (folder / "run.tcl").write_text("\n".join(_script(netlist, cells, arrival or {})))
         run_tool([program(), "-no_splash", "-exit", "run.tcl"], folder, "opensta.log")
         log = (folder / "opensta.log").read_text()
     try:
-        return (read_path(log, netlist) if timing else None), (read_power(log) if toggles is not None else None)
+        return read_path(log, netlist)
     except (ValueError, IndexError) as error:
         raise UserError(f"OpenSTA's report of {netlist.module} cannot be read: {error}") from error
 
@@ -110,6 +104,34 @@ def verilog(netlist: Mapped, cells: Cells) -> Iterator[str]:
                               if net >= 0)
         yield f"  {kind} u{number} ({connected});"
     yield "endmodule"
+
+
+def wire_length(gates: int) -> float:
+    """Mean length of a wire from a gate to one of its readers, in gates placed on a square, by W. Donath, "Placement and
+    average interconnection lengths of computer logic", IEEE TCAS 26 (1979) 272–277."""
+    if gates < 4:
+        return 1.0
+    p, n = RENT, float(gates)
+    grown = 7 * (n ** (p - 0.5) - 1) / (4 ** (p - 0.5) - 1) - (1 - n ** (p - 1.5)) / (1 - 4 ** (p - 1.5))
+    return max(1.0, 2 / 9 * grown * (1 - 4 ** (p - 1)) / (1 - n ** (p - 1)))
+
+
+def wire_pf(netlist: Mapped, cells: Cells) -> float:
+    """Capacitance of the wires of a net, per reader, in pF."""
+    count = sum(netlist.cells.values())
+    area = sum(n * cells.by_name[kind].area for kind, n in netlist.cells.items())
+    return wire_length(count) * math.sqrt(area / max(count, 1) / DENSITY) * WIRE_PF
+
+
+def wire_load(netlist: Mapped, cells: Cells) -> str:
+    """A Liberty file of wires alone: their capacitance by number of readers."""
+    each = wire_pf(netlist, cells)
+    return f"""library(wires) {{
+  time_unit : "1ns"; voltage_unit : "1V"; current_unit : "1uA"; pulling_resistance_unit : "1kohm";
+  capacitive_load_unit (1,pf);
+  wire_load("wires") {{ resistance : 0; capacitance : {each:.6f}; area : 0; slope : 1; fanout_length(1, 1); }}
+}}
+"""
 
 
 def _wire(net: int) -> str:
@@ -144,11 +166,13 @@ def _taken(netlist: Mapped) -> set[int]:
     return found - {0, ONE}
 
 
-def _script(netlist: Mapped, cells: Cells, toggles: np.ndarray | None, duty: np.ndarray | None,
-            arrival: Mapping[int, float], timing: bool) -> Iterator[str]:
+def _script(netlist: Mapped, cells: Cells, arrival: Mapping[int, float]) -> Iterator[str]:
     yield f"read_liberty {{{cells.path}}}"
+    yield "read_liberty wires.lib"
     yield "read_verilog unit.v"
     yield "link_design unit"
+    yield "set_wire_load_mode top"
+    yield "set_wire_load_model -name wires -library wires"
     yield f"create_clock -name {CLOCK} -period {PERIOD} [get_ports {CLOCK}]"
     used, driven = _used(netlist, cells), _driven(netlist, cells)
     for net, ns in arrival.items():
@@ -156,18 +180,7 @@ def _script(netlist: Mapped, cells: Cells, toggles: np.ndarray | None, duty: np.
             yield f"set_input_delay {ns:.4f} -clock {CLOCK} [get_ports n{net}]"
     # What leaves is held against the clock's end, too: in the next unit, or in a memory.
     yield f"set_output_delay 0 -clock {CLOCK} [all_outputs]"
-    if timing:
-        yield "report_checks -path_delay max -format full -fields {net} -digits 4"
-    if toggles is not None and duty is not None:
-        for net in sorted(used - driven - {0, ONE}):
-            yield f"set_power_activity -input_ports n{net} -activity {toggles[net]:.5f} -duty {duty[net]:.4f}"
-        for number, (kind, pins) in enumerate(_instances(netlist)):
-            for pin in cells.by_name[kind].outputs:
-                if pins.get(pin, -1) > ONE:
-                    net = pins[pin]
-                    yield (f"set_power_activity -pins u{number}/{pin} -activity {toggles[net]:.5f} "
-                           f"-duty {duty[net]:.4f}")
-        yield "report_power -digits 9"
+    yield "report_checks -path_delay max -format full -fields {net} -digits 4"
 
 
 _STEP = re.compile(r"^\s*(-?[\d.]+)\s+(-?[\d.]+)\s+[v^]\s+u(\d+)/(\w+) \((\w+)\)$", re.MULTILINE)
@@ -211,17 +224,3 @@ def _point(found: re.Match[str] | None, netlist: Mapped, instances: list[tuple[s
 def _name(net: int, netlist: Mapped) -> str:
     found = netlist.names.get(net)
     return "" if found is None else f"{found[0]}[{found[1]}]"
-
-
-_ROW = re.compile(r"^(Sequential|Combinational|Macro|Pad|Total)((?:\s+[-+\d.e]+){4})", re.MULTILINE)
-
-
-def read_power(log: str) -> Power:
-    """The table of a `report_power`. ValueError if there is none."""
-    rows = {found[1]: [float(word) for word in found[2].split()] for found in _ROW.finditer(log)}
-    if "Total" not in rows:
-        raise ValueError("it shows no power")
-    internal, switching, leakage, _ = rows["Total"]
-    sequential = rows.get("Sequential", [0.0, 0.0, 0.0, 0.0])
-    per_cycle = PERIOD * 1e-9 * 1e12
-    return Power(internal * per_cycle, switching * per_cycle, leakage, (sequential[0] + sequential[1]) * per_cycle)

@@ -1,7 +1,7 @@
 // Values of chosen signals of a VCD file in chosen cycles, as words of 64 cycles per bit; called by vcd.py.
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <vector>
 
 #define API extern "C" __attribute__((visibility("default")))

@@ -6,7 +6,6 @@ import ctypes
 import functools
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ from spatten_hw.sim.harness.errors import ToolError
 from spatten_hw.sim.harness.verilator import call
 
 _COMMAND = ["g++", "-std=c++17", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra"]
-_LINE = re.compile(rb"\$(?:scope \S+ (\S+)|(upscope)|var \S+ (\d+) (\S+) (\S+?)(?: ?\[(-?\d+)(?::(-?\d+))?\])?|"
-                   rb"(enddefinitions)) ")
 
 
 @dataclass(frozen=True)
@@ -43,21 +40,18 @@ class Trace:
         with path.open("rb") as file:
             for line in file:
                 offset += len(line)
-                found = _LINE.match(line.strip() + b" ")
-                if found is None:
+                words = line.split()
+                if not words:
                     continue
-                if found[1]:
-                    scopes.append(found[1].decode())
-                elif found[2]:
+                if words[0] == b"$scope":
+                    scopes.append(words[2].decode())
+                elif words[0] == b"$upscope":
                     scopes.pop()
-                elif found[8]:
+                elif words[0] == b"$var":
+                    # $var wire 12 <identifier> <name> [11:0] $end; a word of a memory has its number in the name.
+                    self.signals[".".join([*scopes, words[4].decode()])] = Var(code(words[3]), int(words[2]))
+                elif words[0] == b"$enddefinitions":
                     break
-                else:
-                    name, index = found[5].decode(), found[6]
-                    # A word of a memory: its number is part of the name.
-                    if index is not None and found[7] is None and not name.endswith("]") and int(found[3]) > 1:
-                        name = f"{name}[{index.decode()}]"
-                    self.signals[".".join([*scopes, name])] = Var(code(found[4]), int(found[3]))
         self._offset = offset
 
     def values(self, wanted: Iterable[str], windows: Sequence[tuple[int, int]]) -> dict[str, np.ndarray]:

@@ -20,8 +20,10 @@ from spatten_hw.sim.harness.transport import VerilatedTransport
 from spatten_hw.sim.harness.verilator import call, check_tools, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
-#: Of g++: a run is short, and a trace three quarters of the code.
-OPTIMIZE = 1
+#: Bytes of Verilog from which g++ shall not optimise at all: a run is short, and a trace three quarters of the code.
+HUGE = 12_000_000
+#: Of Verilator: memories that become flip-flops in the trace word by word, wide signals whole.
+OPTIONS = ("--trace", "--trace-max-array", "32", "--trace-max-width", "4096")
 
 
 def watched_library(config: SpAttenConfig, verilog: str, progress: Progress) -> Path:
@@ -29,9 +31,14 @@ def watched_library(config: SpAttenConfig, verilog: str, progress: Progress) -> 
     check_tools()
     glue = glue_header(config.channels, config.axi_data_bits)
     parts = (verilog, glue, (HERE / "watch.cpp").read_text(), *((HARNESS / s).read_text() for s in SOURCES), version(),
-             Path(__file__).read_text())
+             " ".join((str(optimisation(verilog)), *OPTIONS)))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     return kept.library(f"watched-{digest}", lambda work: _compile(verilog, glue, work, progress))
+
+
+def optimisation(verilog: str) -> int:
+    """The level of g++ that a design is worth here."""
+    return 1 if len(verilog) < HUGE else 0
 
 
 def _compile(verilog: str, glue: str, work: Path, progress: Progress) -> Path:
@@ -41,11 +48,10 @@ def _compile(verilog: str, glue: str, work: Path, progress: Progress) -> Path:
     (work / "glue.h").write_text(glue)
     for source in (*(HARNESS / s for s in SOURCES), HERE / "watch.cpp"):
         shutil.copyfile(source, work / source.name)
-    env = verilator_env(opt_fast=f"-O{OPTIMIZE}", opt_slow="-O0")
+    env = verilator_env(opt_fast=f"-O{optimisation(verilog)}", opt_slow="-O0")
     progress("verilating, with a trace")
     flow = ("-fno-dfg",) if len(verilog) >= LARGE else ()
-    verilate(work, TOP, "watch.cpp", env, "", "repeated.vlt", *flow, "--trace", "--trace-max-array", "32",
-             "--trace-max-width", "4096")
+    verilate(work, TOP, "watch.cpp", env, "", "repeated.vlt", *flow, *OPTIONS)
     progress("compiling")
     call(["make", f"-j{JOBS}", "-f", f"V{TOP}.mk"], work / "obj", env, work / "make.log")
     return work / f"lib{TOP}.so"
@@ -91,6 +97,9 @@ class WatchedTransport(VerilatedTransport):
     def finish(self) -> None:
         """The trace is complete in its file."""
         self._lib.spatten_watched(self._open())
+
+    def record(self, on: bool) -> None:
+        """This library has no probe; nothing asks it for spans."""
 
     def _watch(self, on: bool) -> None:
         self._lib.spatten_watch(self._open(), int(on))
