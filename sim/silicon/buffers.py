@@ -43,6 +43,8 @@ def buffered(netlist: Mapped, cells: Cells) -> tuple[Mapped, dict[int, int]]:
             if pin in pins and pin != cells.by_name[kind].clock:
                 places.append((kind, pin))
                 readers.append((pins[pin], np.full(len(pins[pin]), len(places) - 1)))
+    if not readers:
+        return netlist, {}
     nets = np.concatenate([r[0] for r in readers])
     place = np.concatenate([r[1] for r in readers])
     row = np.concatenate([np.arange(len(r[0])) for r in readers])

@@ -42,13 +42,14 @@ class Piece:
 
 @dataclass
 class UnitSilicon:
-    """A unit, all its pieces added up. Areas in the Liberty file's unit, SRAM in µm² of CACTI's node; `leakage`: W of its
-    SRAM; `energy`: run → energy per cycle; `slowest`: of its pieces."""
+    """A unit, all its pieces added up. Areas in the Liberty file's unit, SRAM in µm² of CACTI's node; `pins`: pF of
+    all input pins; `sram_leakage`: W; `energy`: run → energy per cycle; `slowest`: of its pieces."""
 
     unit: str
     area: float = 0
     buffer_area: float = 0
     flip_flops: int = 0
+    pins: float = 0
     gates: float = 0
     memories: dict[Shape, int] = field(default_factory=dict)
     sram_area: float = 0
@@ -110,6 +111,7 @@ class Chip:
         found.area += piece.times * sizes.area
         found.buffer_area += piece.times * sizes.buffer_area
         found.flip_flops += piece.times * sizes.flip_flops
+        found.pins += piece.times * sizes.pins
         for shape, count in sizes.memories.items():
             found.memories[shape] = found.memories.get(shape, 0) + piece.times * count
         if timing:
@@ -122,6 +124,10 @@ class Chip:
             self.status.show(f"{self.config.name}, {found.unit}: power of {piece.module}, {run.case.name}")
             one = energy(netlist, self.cells, self.activities(netlist, run), self.macros)
             found.energy[run.case.name] = _sum(found.energy.get(run.case.name), one, piece.times)
+
+    def cell_counts(self, unit: str) -> list[tuple[int, dict[str, int]]]:
+        """(times, cell type → number) of each piece of a unit, without buffers and memories."""
+        return [(piece.times, read_mapped(piece.netlist, self.cells).cells) for piece in self.pieces(unit)]
 
     def activities(self, netlist: Mapped, run: Run) -> list[Activity]:
         """What the nets of each of the first instances of a module did in a run."""

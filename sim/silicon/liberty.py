@@ -195,6 +195,12 @@ def parse(text: str) -> Group:
 def compiled(function: str, pins: Iterable[str]) -> Callable[..., Any]:
     """`function` as Python, of arrays of bits named by `pins`, in that order: bit by bit. ValueError if it is none."""
     known = list(pins)
+    return eval(f"lambda {', '.join(known)}: {expression(function, known)}")  # made of pins and operators only
+
+
+def expression(function: str, pins: Iterable[str]) -> str:
+    """`function` as an expression that means the same in Python and in Verilog. ValueError if it is none."""
+    known = list(pins)
     tokens = [*_FUNCTION.findall(function), ""]
     at = 0
 
@@ -239,7 +245,7 @@ def compiled(function: str, pins: Iterable[str]) -> Callable[..., Any]:
     text = either()
     if tokens[at]:
         raise ValueError(f"function '{function}': '{tokens[at]}' is not expected")
-    return eval(f"lambda {', '.join(known)}: {text}")  # made of pins and operators only
+    return text
 
 
 def _unit(text: str, base: str) -> float:

@@ -24,12 +24,13 @@ SLEW = 0.1
 @dataclass(frozen=True)
 class Power:
     """pJ per cycle: `internal` to cells, `switching` of nets; `leakage` in W. `sequential`: the part of both energies
-    that flip-flops and their clock pins take."""
+    that flip-flops and their clock pins take; `clock`: that of the clock pins alone, whatever the data do."""
 
     internal: float
     switching: float
     leakage: float
     sequential: float
+    clock: float
 
     @property
     def dynamic(self) -> float:
@@ -41,7 +42,7 @@ def power(netlist: Mapped, cells: Cells, toggles: np.ndarray, wire: float) -> Po
     load = loads(netlist, cells, wire)
     slew = slews(netlist, cells, load)
     half = 0.5 * cells.volts ** 2
-    internal = switching = sequential = leakage = 0.0
+    internal = sequential = leakage = clocks = 0.0
     switching = half * float((load * toggles)[ONE + 1:].sum())
     for kind, pins in netlist.groups.items():
         cell = cells.by_name[kind]
@@ -51,7 +52,9 @@ def power(netlist: Mapped, cells: Cells, toggles: np.ndarray, wire: float) -> Po
         for pin in {arc.pin for arc in cell.power}:
             arcs = [arc for arc in cell.power if arc.pin == pin]
             if pin == cell.clock:
-                taken += sum(float(_at(t, np.zeros(1), np.full(1, SLEW))[0]) for t in (arcs[0].rise, arcs[0].fall))
+                each_clock = sum(float(_at(t, np.zeros(1), np.full(1, SLEW))[0]) for t in (arcs[0].rise, arcs[0].fall))
+                taken += each_clock
+                clocks += count * each_clock
             elif pin in pins:
                 each = np.mean([_energy(arc, pins, load, slew) for arc in arcs], axis=0)
                 taken += each * toggles[pins[pin]] * (pins[pin] > ONE)
@@ -60,8 +63,9 @@ def power(netlist: Mapped, cells: Cells, toggles: np.ndarray, wire: float) -> Po
             clock = count * (cell.capacitance[cell.clock] + wire) * 2 * half
             driven = sum(float((load * toggles)[pins[pin]].sum()) for pin in cell.outputs if pin in pins)
             switching += clock
+            clocks += clock
             sequential += float(taken.sum()) + clock + half * driven
-    return Power(internal, switching, leakage, sequential)
+    return Power(internal, switching, leakage, sequential, clocks)
 
 
 def loads(netlist: Mapped, cells: Cells, wire: float) -> np.ndarray:

@@ -28,25 +28,27 @@ VERSION = 1
 @dataclass(frozen=True)
 class Block:
     """A synthesised module by itself. `area`: of its cells, in the Liberty file's unit, and `buffer_area` of the buffers
-    that its wide nets need; `flip_flops`; `memories`: shape → number."""
+    that its wide nets need; `flip_flops`; `pins`: capacitance of all input pins, in pF; `memories`: shape → number."""
 
     module: str
     area: float
     buffer_area: float
     flip_flops: int
+    pins: float
     memories: dict[Shape, int]
 
 
 @dataclass(frozen=True)
 class Energy:
     """What a block takes in a run, per cycle in pJ of the Liberty file's process: `internal`, `switching` (of both,
-    `sequential` is the flip-flops'); `leakage` in W. `sram`: pJ per cycle of its memories, at CACTI's node; `reads`,
+    `sequential` is the flip-flops', and of that `clock` their clock pins'); `leakage` in W. `sram`: pJ per cycle of its memories, at CACTI's node; `reads`,
     `writes`: whole words per cycle, of all memories. `wrong`: flip-flops that the netlist would load otherwise than the
     trace shows, in `wrong_cycles` cycles together; `toggles`: mean of all nets, per cycle."""
 
     internal: float
     switching: float
     sequential: float
+    clock: float
     leakage: float
     sram: float
     reads: float
@@ -72,7 +74,8 @@ def block(netlist: Mapped, cells: Cells) -> Block:
     for memory in netlist.memories:
         memories[shape_of(memory)] = memories.get(shape_of(memory), 0) + 1
     return Block(netlist.module, area, with_buffers - area,
-                 sum(n for kind, n in netlist.cells.items() if cells.by_name[kind].clock), memories)
+                 sum(n for kind, n in netlist.cells.items() if cells.by_name[kind].clock),
+                 sum(n * sum(cells.by_name[kind].capacitance.values()) for kind, n in wide.cells.items()), memories)
 
 
 def accesses(netlist: Mapped, duty: np.ndarray, toggles: np.ndarray) -> list[tuple[Shape, float, float]]:
@@ -104,7 +107,7 @@ def energy(netlist: Mapped, cells: Cells, activities: Sequence[Activity], macros
         macro = macros.macro(shape)
         sram += read * macro.read + write * macro.write
         reads, writes = reads + read, writes + write
-    return Energy(power.internal, power.switching, power.sequential, power.leakage, sram, reads, writes,
+    return Energy(power.internal, power.switching, power.sequential, power.clock, power.leakage, sram, reads, writes,
                   sum(len(a.wrong) for a in activities), sum(n for a in activities for _, n in a.wrong),
                   float(toggles[2:].mean()) if len(toggles) > 2 else 0.0)
 

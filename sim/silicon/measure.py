@@ -1,0 +1,71 @@
+"""Everything of a configuration as a chip, one after the other; what is slow is kept."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.status import Status
+
+from . import figures, nodes
+from .cacti import Cacti, off_current
+from .chip import Chip, UnitSilicon
+from .events import EventEnergy, events
+from .gate_check import GateCheck, check
+from .lef import Lef
+from .mapped import read_mapped
+from .report import ChipReport
+from .runs import Run, cases, watched_run
+
+
+def measure(config: SpAttenConfig, liberty: Path, cacti: Path | None, status: Status, *,
+            units: Sequence[str] | None = None, lef: Path | None = None, running: bool = True,
+            checked: Sequence[str] = (), jobs: int = 1) -> ChipReport:
+    """`units`: these alone, None: all. `lef`: a LEF file of 45 nm. `running`: timing, and power under a prompt and a step
+    of generation. `checked`: units whose gates are simulated. Raises `UserError` for what is missing."""
+    factors = nodes.factors()
+    cells_45 = None if lef is None else Lef(lef)
+    macros = Cacti(factors.nm, cacti)
+    off = off_current(macros.program, factors.nm)
+    chip = Chip(config, liberty, macros, factors.delay, status, jobs)
+    with contextlib.ExitStack() as stack:
+        runs = [stack.enter_context(watched_run(case, config, chip.verilog, status)) for case in cases(config)
+                ] if running else []
+        found = [chip.unit(unit, runs, running) for unit in units or chip.units]
+        checks = [_checked(chip, unit, run, status) for unit in checked for run in runs]
+    report = ChipReport(config, liberty.name, factors, off, found, figures.areas(found, factors), checks=checks)
+    for run in runs:
+        power = figures.split(found, run, factors, off)
+        report.powers.append(power)
+        report.efficiencies.append(figures.efficiency(run, power))
+        report.runs[run.case.name] = {
+            "shape": run.case.shape, "cycles": run.cycles, "macs": list(run.macs), "bytes": run.bytes,
+            "watched_cycles": sum(end - first for first, end in run.windows), "dram_nj": run.dram_nj}
+    if runs and units is None:
+        report.events = _events(config, found, runs, macros, factors, off)
+    if cells_45 is not None:
+        report.lef = sum(times * cells_45.area(piece_cells) for unit in units or chip.units
+                         for times, piece_cells in chip.cell_counts(unit)) / 1e6
+    return report
+
+
+def _checked(chip: Chip, unit: str, run: Run, status: Status) -> GateCheck:
+    """The unit's first piece."""
+    piece = chip.pieces(unit)[0]
+    status.show(f"{chip.config.name}, {unit}: simulating the gates of {piece.module}, {run.case.name}")
+    netlist = read_mapped(piece.netlist, chip.cells)
+    return check(unit, run.case.name, netlist, chip.cells, chip.activities(netlist, run)[0],
+                 [end - first for first, end in run.windows])
+
+
+def _events(config: SpAttenConfig, units: Sequence[UnitSilicon], runs: Sequence[Run], macros: Cacti,
+            factors: nodes.Factors, off: float) -> EventEnergy:
+    largest = {}
+    for unit in units:
+        if unit.memories:
+            shape = max(unit.memories, key=lambda s: s.bits)
+            macro = macros.macro(shape)
+            largest[unit.unit] = macro.read, macro.write, shape.width
+    return events(config.name, units, runs, largest, factors, off, config.beat_bytes)
