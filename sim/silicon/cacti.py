@@ -70,7 +70,7 @@ _CONFIG = """-size (bytes) {size}
 -cache type "ram"
 -tag size (b) "default"
 -access mode (normal, sequential, fast) - "normal"
--design objective (weight delay, dynamic power, leakage power, cycle time, area) 0:100:100:0:100
+-design objective (weight delay, dynamic power, leakage power, cycle time, area) 100:100:100:0:100
 -deviate (delay, dynamic power, leakage power, cycle time, area) 100000:100000:100000:100000:100000
 -NUCAdesign objective (weight delay, dynamic power, leakage power, cycle time, area) 100:100:0:0:100
 -NUCAdeviate (delay, dynamic power, leakage power, cycle time, area) 10:10000:10000:10000:10000
@@ -143,7 +143,9 @@ class Cacti:
     def __init__(self, nm: float, source: Path | None = None):
         self.nm = nm
         self.program = _program(source)
-        self._kept = kept.build_dir() / "silicon" / f"cacti-{_digest(self.program)}-{nm:g}.json"
+        #: What names the program, what it is asked, and the process.
+        self.key = f"{_digest(self.program)}-{nm:g}"
+        self._kept = kept.build_dir() / "silicon" / f"cacti-{self.key}.json"
         self._known: dict[str, list[float]] = json.loads(self._kept.read_text()) if self._kept.exists() else {}
 
     def macro(self, shape: Shape) -> Macro:
@@ -266,9 +268,9 @@ def _sources(source: Path) -> dict[str, bytes]:
             for name in archive.namelist():
                 take(name, archive.read(name))
     elif tarfile.is_tarfile(source):
-        with tarfile.open(source) as archive:
-            for member in archive:
-                if member.isfile() and (file := archive.extractfile(member)) is not None:
+        with tarfile.open(source) as packed:
+            for member in packed:
+                if member.isfile() and (file := packed.extractfile(member)) is not None:
                     take(member.name, file.read())
     if "main.cc" not in found or not any(name.startswith("tech_params/") for name in found):
         raise UserError(f"--cacti {source}: holds no source of CACTI 7; get it with: {DOWNLOAD}")

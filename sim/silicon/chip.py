@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from spatten_hw.boards.flow.area import GLUE, Measured
@@ -24,6 +25,7 @@ from .liberty import Cells
 from .mapped import Mapped, read_mapped
 from .memories import Shape
 from .observed import instances, module_of, observed
+from .once import once
 from .runs import Run
 from .units import Block, Energy, block, energy, netlist_key, slowest
 
@@ -105,7 +107,7 @@ class Chip:
 
     def _add(self, found: UnitSilicon, piece: Piece, runs: Sequence[Run], timing: bool) -> None:
         self.status.show(f"{self.config.name}, {found.unit}: netlist of {piece.module}")
-        netlist = read_mapped(piece.netlist, self.cells)
+        netlist = self.netlist(piece)
         key = netlist_key(piece.netlist, self.cells)
         sizes: Block = block(netlist, self.cells)
         found.area += piece.times * sizes.area
@@ -122,12 +124,22 @@ class Chip:
                 found.slowest = path
         for run in runs:
             self.status.show(f"{self.config.name}, {found.unit}: power of {piece.module}, {run.case.name}")
-            one = energy(netlist, self.cells, self.activities(netlist, run), self.macros)
+            measured = functools.partial(self._energy, netlist, run)
+            kept = once(f"energy-{run.key}-{_digest(key + self.macros.key + sta.digest())}", measured)
+            one = Energy(**kept)
             found.energy[run.case.name] = _sum(found.energy.get(run.case.name), one, piece.times)
+
+    def _energy(self, netlist: Mapped, run: Run) -> dict[str, float]:
+        return asdict(energy(netlist, self.cells, self.activities(netlist, run), self.macros))
+
+    def netlist(self, piece: Piece) -> Mapped:
+        """Of a piece, as arrays."""
+        return read_mapped(piece.netlist, self.cells, lambda module: {
+            port.name for port in self.measured.design.ports(module) if port.direction == "output"})
 
     def cell_counts(self, unit: str) -> list[tuple[int, dict[str, int]]]:
         """(times, cell type → number) of each piece of a unit, without buffers and memories."""
-        return [(piece.times, read_mapped(piece.netlist, self.cells).cells) for piece in self.pieces(unit)]
+        return [(piece.times, self.netlist(piece).cells) for piece in self.pieces(unit)]
 
     def activities(self, netlist: Mapped, run: Run) -> list[Activity]:
         """What the nets of each of the first instances of a module did in a run."""
@@ -135,9 +147,13 @@ class Chip:
         cycles = Cycles.of([end - first for first, end in run.windows])
         found = []
         for path in instances(self.hierarchy, TOP, netlist.module)[:MOST_INSTANCES]:
-            known = observed(netlist, run.trace, path, run.windows, texts)
+            known = observed(netlist, run.trace(), path, run.windows, texts)
             found.append(activity(netlist, self.cells, known, cycles))
         return found
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _sum(so_far: Energy | None, one: Energy, times: int) -> Energy:

@@ -31,6 +31,8 @@ PROGRAM, PACKAGE = "iverilog", "iverilog"
 WINDOWS = 3
 #: Period of the simulated clock in ps: longer than any path, as `sta` finds it at 180 nm.
 PERIOD_PS = 40_000
+#: ps behind the clock's edge at which inputs change: they are other units' registers.
+INPUT_PS = 200
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _simulated(netlist: Mapped, cells: Cells, bits: np.ndarray, delays: list[int
         folder = Path(name)
         inputs = sta.inputs(netlist, cells)
         (folder / "unit.v").write_text("\n".join([*_models(netlist, cells), *_unit(netlist, cells, bits, delays)]))
-        (folder / "bench.v").write_text(_bench(inputs, bits.shape[1]))
+        (folder / "bench.v").write_text(_bench(inputs, bits.shape[1], 0 if delays is None else INPUT_PS))
         rows = ["".join("01"[b] for b in column) for column in bits[inputs].T[:, ::-1]]
         (folder / "inputs.txt").write_text("\n".join(rows) + "\n")
         run_tool([PROGRAM, "-g2012", "-o", "gates.vvp", "bench.v", "unit.v"], folder, "iverilog.log")
@@ -144,7 +146,7 @@ def _unit(netlist: Mapped, cells: Cells, bits: np.ndarray, delays: list[int] | N
         yield f"  {found[1]} #(.PS({delays[number] if delays else 0}), .FIRST({held})) u{found[2]} ({found[3]});"
 
 
-def _bench(inputs: list[int], cycles: int) -> str:
+def _bench(inputs: list[int], cycles: int, late: int) -> str:
     ports = "".join(f", .n{net}(now[{n}])" for n, net in enumerate(inputs))
     wide = max(len(inputs), 1)
     return f"""`timescale 1ps/1ps
@@ -162,7 +164,7 @@ module bench;
     $dumpvars(1, unit);
     for (n = 1; n < {cycles}; n = n + 1) begin
       clk = 1;
-      now <= #1 vectors[n];
+      now <= #{late} vectors[n];
       #{PERIOD_PS // 2} clk = 0;
       #{PERIOD_PS - PERIOD_PS // 2};
     end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,9 @@ class Mapped:
         return {kind: len(next(iter(pins.values()))) for kind, pins in self.groups.items()}
 
 
-def read_mapped(netlist: Path, cells: Cells) -> Mapped:
-    """Of an RTLIL netlist that `boards.flow.synthesis` made with standard cells. Raises `UserError` if the Liberty file
+def read_mapped(netlist: Path, cells: Cells, outputs: Callable[[str], set[str]] = lambda module: set()) -> Mapped:
+    """Of an RTLIL netlist that `boards.flow.synthesis` made with standard cells. `outputs`: those of a module that has a
+    netlist of its own. Raises `UserError` if the Liberty file
     does not have its cells."""
     with tempfile.TemporaryDirectory(prefix="silicon-") as name:
         folder = Path(name)
@@ -65,10 +66,11 @@ def read_mapped(netlist: Path, cells: Cells) -> Mapped:
         run_tool([*yosys_command(), "json.ys"], folder, "yosys-json.log")
         modules = json.loads((folder / "netlist.json").read_text())["modules"]
     (module, content), = ((n, m) for n, m in modules.items() if m["cells"])
-    return of_json(module, content, cells)
+    return of_json(module, content, cells, outputs)
 
 
-def of_json(module: str, content: Mapping[str, Any], cells: Cells) -> Mapped:
+def of_json(module: str, content: Mapping[str, Any], cells: Cells,
+            outputs: Callable[[str], set[str]] = lambda module: set()) -> Mapped:
     """Of a module of Yosys' JSON."""
     kinds: dict[str, dict[str, list[int]]] = {}
     memories, boxes, open_nets = [], {}, {}
@@ -83,10 +85,11 @@ def of_json(module: str, content: Mapping[str, Any], cells: Cells) -> Mapped:
                 pins.setdefault(pin, []).append(_net(bits[0]) if bits else -1)
         elif kind.startswith("$"):
             cells.check([f"for {kind}"])
-        elif "port_directions" in cell:
+        else:
             boxes[kind] = boxes.get(kind, 0) + 1
+            driven = outputs(kind)
             for pin, bits in cell["connections"].items():
-                if cell["port_directions"][pin] == "output":
+                if pin in driven:
                     open_nets |= {_net(bit): (f"{name}.{pin}", n) for n, bit in enumerate(bits)}
     ports: dict[str, dict[str, list[int]]] = {"input": {}, "output": {}}
     for name, port in content["ports"].items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from .chip import Chip, UnitSilicon
 from .events import EventEnergy, events
 from .gate_check import GateCheck, check
 from .lef import Lef
-from .mapped import read_mapped
 from .report import ChipReport
-from .runs import Run, cases, watched_run
+from .runs import Run, Runs, cases
 
 
 def measure(config: SpAttenConfig, liberty: Path, cacti: Path | None, status: Status, *,
@@ -30,9 +28,8 @@ def measure(config: SpAttenConfig, liberty: Path, cacti: Path | None, status: St
     macros = Cacti(factors.nm, cacti)
     off = off_current(macros.program, factors.nm)
     chip = Chip(config, liberty, macros, factors.delay, status, jobs)
-    with contextlib.ExitStack() as stack:
-        runs = [stack.enter_context(watched_run(case, config, chip.verilog, status)) for case in cases(config)
-                ] if running else []
+    with Runs(config, chip.verilog, status) as every:
+        runs = [every.run(case) for case in cases(config)] if running else []
         found = [chip.unit(unit, runs, running) for unit in units or chip.units]
         checks = [_checked(chip, unit, run, status) for unit in checked for run in runs]
     report = ChipReport(config, liberty.name, factors, off, found, figures.areas(found, factors), checks=checks)
@@ -55,7 +52,7 @@ def _checked(chip: Chip, unit: str, run: Run, status: Status) -> GateCheck:
     """The unit's first piece."""
     piece = chip.pieces(unit)[0]
     status.show(f"{chip.config.name}, {unit}: simulating the gates of {piece.module}, {run.case.name}")
-    netlist = read_mapped(piece.netlist, chip.cells)
+    netlist = chip.netlist(piece)
     return check(unit, run.case.name, netlist, chip.cells, chip.activities(netlist, run)[0],
                  [end - first for first, end in run.windows])
 

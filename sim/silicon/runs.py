@@ -6,23 +6,25 @@ for bit with the golden model. In windows spread evenly over a run what register
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.shape import longest_prompt
 from spatten_hw.sim.bench.bounds import layer_bound, total
 from spatten_hw.sim.bench.cases import Case, widest
-from spatten_hw.sim.bench.measure import Bench, Measurement
+from spatten_hw.sim.bench.measure import Bench
 from spatten_hw.sim.dram.energy import energy
 from spatten_hw.sim.dram.timing import HBM2, DramTiming
 from spatten_hw.sim.golden.integer_engine import golden_results
 from spatten_hw.sim.status import Status
 
+from .once import once
 from .vcd import Trace
 from .watched import WatchedTransport, watched_library
 
@@ -45,24 +47,18 @@ def cases(config: SpAttenConfig) -> list[Case]:
 
 @dataclass(frozen=True)
 class Run:
-    """What a case did. `macs`: of Q×K and of Prob×V, as many as the result needed; `dram_nj`: by cause, of all channels;
-    `windows`: cycles that the trace holds."""
+    """What a case did. `macs`: of Q×K and of Prob×V, as many as the result needed; `bytes`: moved over the memory ports;
+    `dram_nj`: by cause, of all channels; `windows`: cycles that the trace holds; `trace`: runs it, unless it is there;
+    `key`: names what it ran on and how."""
 
     case: Case
-    measured: Measurement
+    cycles: int
     macs: tuple[int, int]
+    bytes: int
     dram_nj: dict[str, float]
     windows: tuple[tuple[int, int], ...]
-    trace: Trace
-
-    @property
-    def cycles(self) -> int:
-        return self.measured.cycles
-
-    @property
-    def bytes(self) -> int:
-        """Moved over the memory ports."""
-        return sum(s.bytes_read + s.bytes_written for s in self.measured.dram)
+    trace: Callable[[], Trace]
+    key: str
 
 
 class WatchedBench(Bench):
@@ -71,28 +67,54 @@ class WatchedBench(Bench):
     def __init__(self, config: SpAttenConfig, status: Status, verilog: str, trace: Path, memory: DramTiming):
         self.config, self.status, self.memory = config, status, memory
         library = watched_library(config, verilog, lambda text: status.show(f"building the simulation: {text}"))
-        self.transport: WatchedTransport = WatchedTransport(config, library, trace, memory)
+        self.watched = WatchedTransport(config, library, trace, memory)
+        self.transport = self.watched
 
 
-@contextmanager
-def watched_run(case: Case, config: SpAttenConfig, verilog: str, status: Status,
-                memory: DramTiming = MEMORY) -> Iterator[Run]:
-    """The case on the hardware; its trace is there as long as the context. Raises `UserError` if hardware and golden model
-    differ."""
-    plan = case.plan(config, case.heads)
-    status.show(f"{case.name}: golden model")
-    golden = golden_results(plan, config, lambda *_: None)
-    least = total([layer_bound(p.job, r, config) for p, r in zip(plan.passes, golden, strict=True)]).limit
-    with tempfile.TemporaryDirectory(prefix="silicon-") as folder:
-        trace = Path(folder) / "trace.vcd"
-        with WatchedBench(config, status, verilog, trace, memory) as bench:
-            bench.transport.begin(max(2 * CYCLES, int(least) // WINDOWS), CYCLES)
+class Runs:
+    """The cases of a configuration on the hardware. A context manager, in which traces stay: what a run did is kept in the
+    build folder, its trace is not, and is made again if it is asked for."""
+
+    def __init__(self, config: SpAttenConfig, verilog: str, status: Status, memory: DramTiming = MEMORY):
+        self.config, self.verilog, self.status, self.memory = config, verilog, status, memory
+        self._folder = tempfile.TemporaryDirectory(prefix="silicon-")
+        self._traces: dict[str, Trace] = {}
+
+    def __enter__(self) -> Runs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def run(self, case: Case) -> Run:
+        """Raises `UserError` if hardware and golden model differ."""
+        text = f"{self.verilog} {case} {self.memory} {WINDOWS} {CYCLES}"
+        key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        facts = once(f"run-{key}", lambda: self._simulate(case))
+        return Run(case, facts["cycles"], macs(case), facts["bytes"], facts["dram_nj"],
+                   tuple((first, end) for first, end in facts["windows"]), lambda: self._trace(case), key)
+
+    def _trace(self, case: Case) -> Trace:
+        if case.name not in self._traces:
+            self._simulate(case)
+        return self._traces[case.name]
+
+    def _simulate(self, case: Case) -> dict[str, Any]:
+        plan = case.plan(self.config, case.heads)
+        self.status.show(f"{case.name}: golden model")
+        golden = golden_results(plan, self.config, lambda *_: None)
+        bounds = [layer_bound(p.job, r, self.config) for p, r in zip(plan.passes, golden, strict=True)]
+        path = Path(self._folder.name) / f"{case.name}.vcd"
+        with WatchedBench(self.config, self.status, self.verilog, path, self.memory) as bench:
+            bench.watched.begin(max(2 * CYCLES, int(total(bounds).limit) // WINDOWS), CYCLES)
             measured = bench.run(case.name, plan, golden)
-            bench.transport.finish()
+            bench.watched.finish()
         if measured.mismatches:
             raise UserError(f"{case.name}: hardware and golden model differ: {measured.mismatches[0]}")
-        yield Run(case, measured, macs(case), energy(measured.dram, memory), tuple(bench.transport.windows),
-                  Trace(trace))
+        self._traces[case.name] = Trace(path)
+        return {"cycles": measured.cycles, "windows": bench.watched.windows,
+                "bytes": sum(s.bytes_read + s.bytes_written for s in measured.dram),
+                "dram_nj": energy(measured.dram, self.memory)}
 
 
 def macs(case: Case) -> tuple[int, int]:

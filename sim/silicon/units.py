@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from spatten_hw.sim.harness import kept
 
 from . import sta
 from .buffers import buffered
@@ -19,11 +16,8 @@ from .gates import Activity
 from .liberty import Cells
 from .mapped import ONE, Mapped, MemoryCell
 from .memories import Shape
+from .once import once
 from .power import power as measured
-
-#: To be raised when what is kept of an analysis means something else.
-VERSION = 1
-
 
 @dataclass(frozen=True)
 class Block:
@@ -123,21 +117,9 @@ def slowest(netlist: Mapped, cells: Cells, access: Mapping[Shape, float], key: s
         arrival = {net: access[shape_of(memory)] for memory in netlist.memories for _, data, _ in memory.reads
                    for net in data if net > ONE}
         return sta.analyse(wide, cells, arrival).as_json
-    digest = hashlib.sha256(f"{key} {sorted((str(s), round(n, 4)) for s, n in access.items())}".encode()).hexdigest()[:16]
-    found = _kept(f"timing-{digest}", analysed)
-    return sta.Timing(found["ns"], found["start"], found["end"],  # type: ignore[arg-type]
-                      tuple(sta.Stage(*stage) for stage in found["stages"]))  # type: ignore[attr-defined]
-
-
-def _kept(name: str, make: Callable[[], Mapping[str, object]]) -> dict:
-    """What `make` returns, made once: a stopped run goes on here."""
-    path = kept.build_dir() / "silicon" / f"{name}-{VERSION}-{sta.digest()}.json"
-    if path.exists():
-        return json.loads(path.read_text())
-    found = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_atomically(path, json.dumps(found))
-    return dict(found)
+    digest = hashlib.sha256(f"{key} {sorted((str(s), round(n, 4)) for s, n in access.items())} {sta.digest()}".encode()).hexdigest()[:16]
+    found = once(f"timing-{digest}", analysed)
+    return sta.Timing(found["ns"], found["start"], found["end"], tuple(sta.Stage(*stage) for stage in found["stages"]))
 
 
 def netlist_key(netlist: Path, cells: Cells) -> str:

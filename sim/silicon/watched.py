@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.bench.measure import TellingTransport
 from spatten_hw.sim.dram.timing import DramTiming
 from spatten_hw.sim.harness import kept
 from spatten_hw.sim.harness.build import HERE as HARNESS
@@ -16,7 +17,6 @@ from spatten_hw.sim.harness.glue import glue_header
 from spatten_hw.sim.harness.registers import clocked_registers
 from spatten_hw.sim.harness.repeated import configuration
 from spatten_hw.sim.harness.simulated import simulated
-from spatten_hw.sim.harness.transport import VerilatedTransport
 from spatten_hw.sim.harness.verilator import call, check_tools, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
@@ -57,7 +57,7 @@ def _compile(verilog: str, glue: str, work: Path, progress: Progress) -> Path:
     return work / f"lib{TOP}.so"
 
 
-class WatchedTransport(VerilatedTransport):
+class WatchedTransport(TellingTransport):
     """A simulation that writes a trace (a VCD file) of `count` cycles out of every `every`, from the moment `begin` is
     called. `windows`: (first cycle, cycle behind the last) of each so far; their values are those of VCD times 2·cycle,
     when everything has settled."""
@@ -98,7 +98,7 @@ class WatchedTransport(VerilatedTransport):
         """The trace is complete in its file."""
         self._lib.spatten_watched(self._open())
 
-    def record(self, on: bool) -> None:
+    def record(self, on: bool = True, limit: int = 0) -> None:
         """This library has no probe; nothing asks it for spans."""
 
     def _watch(self, on: bool) -> None:
