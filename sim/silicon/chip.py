@@ -45,13 +45,14 @@ class Piece:
 @dataclass
 class UnitSilicon:
     """A unit, all its pieces added up. Areas in the Liberty file's unit, SRAM in µm² of CACTI's node; `pins`: pF of
-    all input pins; `sram_leakage`: W; `energy`: run → energy per cycle; `slowest`: of its pieces."""
+    all input pins; `clock`: pJ per cycle of clock pins; `sram_leakage`: W; `energy`: run → energy per cycle; `slowest`: of its pieces."""
 
     unit: str
     area: float = 0
     buffer_area: float = 0
     flip_flops: int = 0
     pins: float = 0
+    clock: float = 0
     gates: float = 0
     memories: dict[Shape, int] = field(default_factory=dict)
     sram_area: float = 0
@@ -114,6 +115,7 @@ class Chip:
         found.buffer_area += piece.times * sizes.buffer_area
         found.flip_flops += piece.times * sizes.flip_flops
         found.pins += piece.times * sizes.pins
+        found.clock += piece.times * sizes.clock
         for shape, count in sizes.memories.items():
             found.memories[shape] = found.memories.get(shape, 0) + piece.times * count
         if timing:

@@ -9,6 +9,7 @@ from pathlib import Path
 from spatten_hw.commands.config import config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
+from spatten_hw.presets import PRESETS
 from spatten_hw.sim.bench.options import check_json, check_known, finish_parser, new_parser, write_json
 from spatten_hw.sim.status import Status
 from spatten_hw.units import BY_NAME
@@ -47,6 +48,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--unit", action="append", metavar="NAME", help="only this unit; repeatable (also glue)")
     parser.add_argument("--areas-only", action="store_true", help="no timing, no power")
     parser.add_argument("--check-gates", action="store_true", help="simulate the gates of two small units, with delays")
+    parser.add_argument("--like", metavar="PRESET", help="power by what the nets of this smaller preset do: a trace of "
+                        "`full` takes half an hour to build")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw shares of area and power beside the paper's")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="most tools at a time (default 1)")
     finish_parser(parser, DEFAULT_PRESET, run)
@@ -71,6 +74,10 @@ def run(args: argparse.Namespace) -> int:
                         f"default")
     if not args.areas_only:
         sta.program()
+    if args.like is not None and (args.areas_only or args.check_gates):
+        raise UserError("--like: is how power is found without a trace; leave --areas-only and --check-gates out")
+    if args.like is not None:
+        check_known("--like preset", [args.like], PRESETS)
     if args.check_gates and args.areas_only:
         raise UserError("--check-gates: compares power, which --areas-only leaves out")
     if args.check_gates and (why := gate_check.missing()):
@@ -80,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(Status())
         report = measure(config, args.liberty, args.cacti, status, units=args.unit, lef=args.lef,
-                         running=not args.areas_only, checked=CHECKED if args.check_gates else (), jobs=args.jobs)
+                         running=not args.areas_only, checked=CHECKED if args.check_gates else (),
+                         like=PRESETS[args.like] if args.like else None, jobs=args.jobs)
     write_json(args.json, report.as_json, config)
     if args.plot is not None:
         write_all([(args.plot, chart(report).encode())])

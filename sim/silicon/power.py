@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .gates import order
-from .liberty import Arc, Cells, Table
+from .liberty import Arc, Cell, Cells, Table
 from .mapped import ONE, Mapped
 
 #: ns: slew of the clock, and of inputs of the block, whose drivers are elsewhere.
@@ -52,20 +52,31 @@ def power(netlist: Mapped, cells: Cells, toggles: np.ndarray, wire: float) -> Po
         for pin in {arc.pin for arc in cell.power}:
             arcs = [arc for arc in cell.power if arc.pin == pin]
             if pin == cell.clock:
-                each_clock = sum(float(_at(t, np.zeros(1), np.full(1, SLEW))[0]) for t in (arcs[0].rise, arcs[0].fall))
-                taken += each_clock
-                clocks += count * each_clock
+                taken += _clock_pin(cell)
             elif pin in pins:
                 each = np.mean([_energy(arc, pins, load, slew) for arc in arcs], axis=0)
                 taken += each * toggles[pins[pin]] * (pins[pin] > ONE)
         internal += float(taken.sum())
         if cell.clock:
             clock = count * (cell.capacitance[cell.clock] + wire) * 2 * half
+            clocks += clock + count * _clock_pin(cell)
             driven = sum(float((load * toggles)[pins[pin]].sum()) for pin in cell.outputs if pin in pins)
             switching += clock
-            clocks += clock
             sequential += float(taken.sum()) + clock + half * driven
     return Power(internal, switching, leakage, sequential, clocks)
+
+
+def clock_energy(netlist: Mapped, cells: Cells, wire: float) -> float:
+    """pJ per cycle of all clock pins, whatever the data do."""
+    return sum(len(next(iter(pins.values()))) * (
+        _clock_pin(cell) + (cell.capacitance[cell.clock] + wire) * cells.volts ** 2)
+        for kind, pins in netlist.groups.items() if (cell := cells.by_name[kind]).clock)
+
+
+def _clock_pin(cell: Cell) -> float:
+    """pJ inside a flip-flop of a rise and a fall of its clock."""
+    arcs = [arc for arc in cell.power if arc.pin == cell.clock]
+    return sum(float(_at(t, np.zeros(1), np.full(1, SLEW))[0]) for arc in arcs[:1] for t in (arc.rise, arc.fall))
 
 
 def loads(netlist: Mapped, cells: Cells, wire: float) -> np.ndarray:

@@ -21,7 +21,7 @@ TOPK = ("local_topk", "pruner")
 @dataclass
 class ChipReport:
     """All figures of a configuration. `off`: A/µm of a transistor that is off; `lef`: mm² of the logic by a LEF file's
-    cells, or None; `shown`: the Liberty file."""
+    cells, or None; `shown`: the Liberty file; `like`: the preset whose counts power is projected from."""
 
     config: SpAttenConfig
     shown: str
@@ -35,6 +35,7 @@ class ChipReport:
     runs: dict[str, dict[str, object]] = field(default_factory=dict)
     events: EventEnergy | None = None
     lef: float | None = None
+    like: str | None = None
 
     @property
     def mm2(self) -> float:
@@ -58,7 +59,7 @@ class ChipReport:
         worst = self.slowest
         return {
             "preset": self.config.name, "config_hash": f"{self.config.hash:08x}", "liberty": self.shown,
-            "factors": self.factors.as_json, "off_current_a_per_um": self.off,
+            "power_projected_from": self.like, "factors": self.factors.as_json, "off_current_a_per_um": self.off,
             "units": [self._unit(unit, area) for unit, area in zip(self.units, self.areas, strict=True)],
             "mm2": self.mm2, "logic_mm2": self.logic_mm2, "sram_mm2": self.mm2 - self.logic_mm2,
             "lef_logic_mm2": self.lef, "dense_gops_per_mm2": self.gops_mm2,
@@ -135,7 +136,7 @@ class ChipReport:
         return table(rows)
 
     def _powers(self) -> str:
-        rows = [["W at 1 GHz", "logic", "of it clock pins", "logic leakage", "SRAM", "SRAM leakage", "DRAM", "total"]]
+        rows = [["W at 1 GHz" + (f", projected from '{self.like}'" if self.like else ""), "logic", "of it clock pins", "logic leakage", "SRAM", "SRAM leakage", "DRAM", "total"]]
         for p in self.powers:
             rows.append([p.run, f"{p.logic:.3f}", f"{p.clock:.3f}", f"{p.logic_leakage:.3f}", f"{p.sram:.3f}",
                          f"{p.sram_leakage:.3f}", f"{p.dram:.3f}", f"{p.total:.2f}"])

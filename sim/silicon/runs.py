@@ -18,7 +18,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.host.shape import longest_prompt
 from spatten_hw.sim.bench.bounds import layer_bound, total
 from spatten_hw.sim.bench.cases import Case, widest
-from spatten_hw.sim.bench.measure import Bench
+from spatten_hw.sim.bench.measure import Bench, Measurement
 from spatten_hw.sim.dram.energy import energy
 from spatten_hw.sim.dram.timing import HBM2, DramTiming
 from spatten_hw.sim.golden.integer_engine import golden_results
@@ -94,6 +94,26 @@ class Runs:
         return Run(case, facts["cycles"], macs(case), facts["bytes"], facts["dram_nj"],
                    tuple((first, end) for first, end in facts["windows"]), lambda: self._trace(case), key)
 
+    def facts(self, case: Case) -> Run:
+        """The same without a trace, on the ordinary simulation."""
+        text = f"{self.verilog} {case} {self.memory} facts"
+        key = hashlib.sha256(text.encode()).hexdigest()[:16]
+
+        def simulate() -> dict[str, Any]:
+            with Bench(self.config, self.status, memory=self.memory) as bench:
+                return self._facts(case, bench.run(case.name, case.plan(self.config, case.heads)))
+        found = once(f"facts-{key}", simulate)
+
+        def trace() -> Trace:
+            raise ValueError(f"{case.name}: has no trace")
+        return Run(case, found["cycles"], macs(case), found["bytes"], found["dram_nj"], (), trace, key)
+
+    def _facts(self, case: Case, measured: Measurement) -> dict[str, Any]:
+        if measured.mismatches:
+            raise UserError(f"{case.name}: hardware and golden model differ: {measured.mismatches[0]}")
+        return {"cycles": measured.cycles, "dram_nj": energy(measured.dram, self.memory),
+                "bytes": sum(s.bytes_read + s.bytes_written for s in measured.dram)}
+
     def _trace(self, case: Case) -> Trace:
         if case.name not in self._traces:
             self._simulate(case)
@@ -109,12 +129,9 @@ class Runs:
             bench.watched.begin(max(2 * CYCLES, int(total(bounds).limit) // WINDOWS), CYCLES)
             measured = bench.run(case.name, plan, golden)
             bench.watched.finish()
-        if measured.mismatches:
-            raise UserError(f"{case.name}: hardware and golden model differ: {measured.mismatches[0]}")
+        facts = self._facts(case, measured)
         self._traces[case.name] = Trace(path)
-        return {"cycles": measured.cycles, "windows": bench.watched.windows,
-                "bytes": sum(s.bytes_read + s.bytes_written for s in measured.dram),
-                "dram_nj": energy(measured.dram, self.memory)}
+        return facts | {"windows": bench.watched.windows}
 
 
 def macs(case: Case) -> tuple[int, int]:

@@ -17,18 +17,21 @@ from .liberty import Cells
 from .mapped import ONE, Mapped, MemoryCell
 from .memories import Shape
 from .once import once
+from .power import clock_energy
 from .power import power as measured
 
 @dataclass(frozen=True)
 class Block:
     """A synthesised module by itself. `area`: of its cells, in the Liberty file's unit, and `buffer_area` of the buffers
-    that its wide nets need; `flip_flops`; `pins`: capacitance of all input pins, in pF; `memories`: shape → number."""
+    that its wide nets need; `flip_flops`; `pins`: capacitance of all input pins, in pF; `clock`: pJ
+    per cycle of the clock pins, of the Liberty file's process; `memories`: shape → number."""
 
     module: str
     area: float
     buffer_area: float
     flip_flops: int
     pins: float
+    clock: float
     memories: dict[Shape, int]
 
 
@@ -69,7 +72,8 @@ def block(netlist: Mapped, cells: Cells) -> Block:
         memories[shape_of(memory)] = memories.get(shape_of(memory), 0) + 1
     return Block(netlist.module, area, with_buffers - area,
                  sum(n for kind, n in netlist.cells.items() if cells.by_name[kind].clock),
-                 sum(n * sum(cells.by_name[kind].capacitance.values()) for kind, n in wide.cells.items()), memories)
+                 sum(n * sum(cells.by_name[kind].capacitance.values()) for kind, n in wide.cells.items()),
+                 clock_energy(netlist, cells, sta.wire_pf(netlist, cells)), memories)
 
 
 def accesses(netlist: Mapped, duty: np.ndarray, toggles: np.ndarray) -> list[tuple[Shape, float, float]]:
