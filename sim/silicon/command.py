@@ -44,7 +44,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help=f"standard cells, of 180 nm (default {LIBERTY})")
     parser.add_argument("--cacti", type=Path, metavar="FILE|FOLDER",
                         help="CACTI's source: the package's file, or a folder (default: $CACTI, or as installed)")
-    parser.add_argument("--lef", type=Path, metavar="FILE.lef", help="cells of 45 nm, for another estimate of the logic")
+    parser.add_argument("--lef", type=Path, metavar="FILE.lef", help="cells of 45 nm: another estimate of the logic")
     parser.add_argument("--unit", action="append", metavar="NAME", help="only this unit; repeatable (also glue)")
     parser.add_argument("--areas-only", action="store_true", help="no timing, no power")
     parser.add_argument("--check-gates", action="store_true", help="simulate the gates of two small units, with delays")
@@ -65,13 +65,13 @@ def run(args: argparse.Namespace) -> int:
     from spatten_hw.boards.flow.area import GLUE
 
     from . import gate_check, sta
-    from .chart import check_drawing, chart
+    from .chart import chart, check_drawing
     from .measure import measure
 
     check_known("unit", args.unit or [], [*BY_NAME, GLUE])
     if not args.liberty.exists():
-        raise UserError(f"--liberty {args.liberty}: there is no such file; apt-get install qflow-tech-osu018 brings the "
-                        f"default")
+        raise UserError(f"--liberty {args.liberty}: there is no such file; apt-get install qflow-tech-osu018 brings "
+                        f"the default")
     if not args.areas_only:
         sta.program()
     if args.like is not None and (args.areas_only or args.check_gates):

@@ -17,10 +17,11 @@ BEATS = "fetcher"
 
 @dataclass(frozen=True)
 class EventEnergy:
-    """pJ per event. `mac`: a multiplication with accumulation of "qk" (12-bit operands) and "pv", all that its unit takes
-    beside the clock; `word`: unit → (read, write) of a whole word of its largest memory, and `word_bits`; `beat`: a beat
-    that the fetcher brings in; `cycle`: of all clock pins together, in every cycle; `rest`: of the other units, beside
-    the clock, per cycle of a prompt; `leakage_w`: of logic and of SRAM. DRAM is not in it (`sim/dram/energy.py`)."""
+    """pJ per event. `mac`: a multiplication with accumulation of "qk" (12-bit operands) and "pv", all that its unit
+    takes beside the clock; `word`: unit → (read, write) of a whole word of its largest memory, and `word_bits`;
+    `beat`: a beat that the fetcher brings in; `cycle`: of all clock pins together, in every cycle; `rest`: of the
+    other units, beside the clock, per cycle of a prompt; `leakage_w`: of logic and of SRAM. DRAM is not in it
+    (`sim/dram/energy.py`)."""
 
     preset: str
     mac: dict[str, float]
@@ -32,10 +33,10 @@ class EventEnergy:
     leakage_w: dict[str, float]
 
 
-def events(preset: str, units: Sequence[UnitSilicon], runs: Sequence[Run], macros: Mapping[str, tuple[float, float, int]],
-           factors: Factors, off: float, beat_bytes: int) -> EventEnergy:
-    """Of measured units and their runs, a prompt and generation; `macros`: unit → pJ of a read and of a write, and bits,
-    of its largest memory."""
+def events(preset: str, units: Sequence[UnitSilicon], runs: Sequence[Run],
+           macros: Mapping[str, tuple[float, float, int]], factors: Factors, off: float, beat_bytes: int) -> EventEnergy:
+    """Of measured units and their runs, a prompt and generation; `macros`: unit → pJ of a read and of a write, and
+    bits, of its largest memory."""
     by_name = {unit.unit: unit for unit in units}
     by_run = {run.case.name: run for run in runs}
     prompt, generation = by_run["prompt"], by_run["generation"]

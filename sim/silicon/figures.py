@@ -12,7 +12,8 @@ from .chip import UnitSilicon
 from .nodes import Factors
 from .runs import Run
 
-#: SpAtten (HPCA 2021), 40 nm at 1 GHz: Figure 13, Table III, section V; its SRAM and DRAM by CACTI and by HBM2's pJ/bit.
+#: SpAtten (HPCA 2021), 40 nm at 1 GHz: Figure 13, Table III, section V; its SRAM and DRAM by CACTI and by HBM2's
+#: pJ/bit.
 PAPER_MM2, PAPER_GHZ, PAPER_GOPS_MM2 = 18.71, 1.0, 109.0
 PAPER_W = {"logic": 1.36, "SRAM": 1.24, "DRAM": 5.71}
 PAPER_TOTAL_W = 8.30
@@ -81,7 +82,8 @@ def split(units: Sequence[UnitSilicon], run: Run, factors: Factors, off: float, 
     seconds = run.cycles / (ghz * 1e9)
     standing = sum(run.dram_nj[cause] for cause in ("refresh", "background"))
     return PowerSplit(
-        run.case.name, sum(e.logic for e in of) * factors.energy * watt, sum(e.clock for e in of) * factors.energy * watt,
+        run.case.name, sum(e.logic for e in of) * factors.energy * watt,
+        sum(e.clock for e in of) * factors.energy * watt,
         sum(leakage(u, off, factors) for u in units), sum(e.sram for e in of) * watt,
         sum(u.sram_leakage for u in units), run.dram_nj["total"] * 1e-9 / seconds, standing * 1e-9 / seconds)
 

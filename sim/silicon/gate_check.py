@@ -37,9 +37,9 @@ INPUT_PS = 200
 
 @dataclass(frozen=True)
 class GateCheck:
-    """A unit under one run. `wrong`: bits of registers, over all cycles, that the simulated gates held otherwise than the
-    trace; energies in pJ per cycle of the Liberty file's process: by transitions counted from settled values (`counted`),
-    as simulated without delays (`settled`) and with them (`simulated`)."""
+    """A unit under one run. `wrong`: bits of registers, over all cycles, that the simulated gates held otherwise than
+    the trace; energies in pJ per cycle of the Liberty file's process: by transitions counted from settled values
+    (`counted`), as simulated without delays (`settled`) and with them (`simulated`)."""
 
     unit: str
     run: str

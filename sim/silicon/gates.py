@@ -1,9 +1,9 @@
 """What every net of a mapped netlist does in the cycles of a trace.
 
-The trace says what registers, memories and inputs held in each cycle; a word holds 64 cycles of a net. So every cell is
-computed once for all cycles, in the order of its inputs, without simulating time: what a simulation of the gates without
-delays would show, net by net. The same gives a check of the netlist: what a flip-flop is to hold next must be what the
-trace says that its register held in the next cycle.
+The trace says what registers, memories and inputs held in each cycle; a word holds 64 cycles of a net. So every cell
+is computed once for all cycles, in the order of its inputs, without simulating time: what a simulation of the gates
+without delays would show, net by net. The same gives a check of the netlist: what a flip-flop is to hold next must be
+what the trace says that its register held in the next cycle.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def later(words: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Activity:
-    """Of each net, by number: `toggles` per cycle, and the share of cycles in which it is 1. `words`: its value in every
-    cycle. `wrong`: flip-flops that the netlist would have loaded otherwise than the trace shows, in some cycle, as
-    (net, cycles); `unknown`: nets that nothing is known of, taken for 0."""
+    """Of each net, by number: `toggles` per cycle, and the share of cycles in which it is 1. `words`: its value in
+    every cycle. `wrong`: flip-flops that the netlist would have loaded otherwise than the trace shows, in some cycle,
+    as (net, cycles); `unknown`: nets that nothing is known of, taken for 0."""
 
     toggles: np.ndarray
     duty: np.ndarray
@@ -99,7 +99,7 @@ def _inside(cycles: Cycles) -> np.ndarray:
 
 
 def _names(function: str) -> list[str]:
-    return [word for word in "".join(c if c.isalnum() or c == "_" else " " for c in function).split()]
+    return "".join(c if c.isalnum() or c == "_" else " " for c in function).split()
 
 
 def order(netlist: Mapped, cells: Cells) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,7 +1,8 @@
 """Areas of cells out of a LEF file of the user's own: another estimate of the logic, at 45 nm, beside the scaled one.
 
-The cells of the netlist are those of the Liberty file; each is taken for the smallest of the LEF file with the same name
-but for drive and separators (NAND2X1 → NAND2_X1), or for one of `OTHERS`. LEF: Cadence, LEF/DEF Language Reference.
+The cells of the netlist are those of the Liberty file; each is taken for the smallest of the LEF file with the same
+name but for drive and separators (NAND2X1 → NAND2_X1), or for one of `OTHERS`. LEF: Cadence, LEF/DEF Language
+Reference.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from spatten_hw.errors import UserError
 
 #: Plain name of a cell → of what does the same under another.
 OTHERS = {"dffpos": ("dff",), "dffneg": ("dff",), "dffsr": ("dffrs", "dff"), "mux2": ("mux2",), "fa": ("fa",),
-          "ha": ("ha",), "xor2": ("xor2",), "xnor2": ("xnor2",), "inv": ("inv",), "buf": ("buf",), "clkbuf": ("clkbuf",),
-          "aoi21": ("aoi21",), "aoi22": ("aoi22",), "oai21": ("oai21",), "oai22": ("oai22",)}
+          "ha": ("ha",), "xor2": ("xor2",), "xnor2": ("xnor2",), "inv": ("inv",), "buf": ("buf",),
+          "clkbuf": ("clkbuf",), "aoi21": ("aoi21",), "aoi22": ("aoi22",), "oai21": ("oai21",), "oai22": ("oai22",)}
 _MACRO = re.compile(r"^MACRO\s+(\S+)(.*?)^END\s+\1", re.MULTILINE | re.DOTALL)
 _SIZE = re.compile(r"\bSIZE\s+([\d.]+)\s+BY\s+([\d.]+)")
 

@@ -53,10 +53,10 @@ class Arc:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell. `area`: in the file's unit (µm² as a rule); `leakage`: in the file's unit; `inputs`: pins, clock included;
-    `capacitance`: of each input, in the file's unit; `outputs`: pin → its function of the input pins, as text; of a
-    flip-flop `next_state` is that of what it holds, and `clock` the pin that loads it. `power`: energies inside the cell,
-    per transition of the pin; `slews`: of outputs."""
+    """A cell. `area`: in the file's unit (µm² as a rule); `leakage`: in the file's unit; `inputs`: pins, clock
+    included; `capacitance`: of each input, in the file's unit; `outputs`: pin → its function of the input pins, as
+    text; of a flip-flop `next_state` is that of what it holds, and `clock` the pin that loads it. `power`: energies
+    inside the cell, per transition of the pin; `slews`: of outputs."""
 
     name: str
     area: float

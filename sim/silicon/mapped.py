@@ -35,9 +35,9 @@ class MemoryCell:
 @dataclass(frozen=True)
 class Mapped:
     """The netlist of one module. `groups`: cell type → its instances' nets, pin → array; `names`: net → a name in the
-    design, (signal, bit); `instances`: cell type → names; `inputs`, `outputs`: port → nets; `boxes`: modules inside that
-    have netlists of their own → how many, and `open`: nets that these drive. `sources`: net that a register, a memory, a box
-    or an input drives → all its names."""
+    design, (signal, bit); `instances`: cell type → names; `inputs`, `outputs`: port → nets; `boxes`: modules inside
+    that have netlists of their own → how many, and `open`: nets that these drive. `sources`: net that a register, a
+    memory, a box or an input drives → all its names."""
 
     module: str
     nets: int
@@ -57,9 +57,8 @@ class Mapped:
 
 
 def read_mapped(netlist: Path, cells: Cells, outputs: Callable[[str], set[str]] = lambda module: set()) -> Mapped:
-    """Of an RTLIL netlist that `boards.flow.synthesis` made with standard cells. `outputs`: those of a module that has a
-    netlist of its own. Raises `UserError` if the Liberty file
-    does not have its cells."""
+    """Of an RTLIL netlist that `boards.flow.synthesis` made with standard cells. `outputs`: those of a module that has
+    a netlist of its own. Raises `UserError` if the Liberty file does not have its cells."""
     with tempfile.TemporaryDirectory(prefix="silicon-") as name:
         folder = Path(name)
         (folder / "json.ys").write_text(f'read_rtlil "{netlist.resolve()}"\nwrite_json netlist.json\n')
@@ -73,7 +72,9 @@ def of_json(module: str, content: Mapping[str, Any], cells: Cells,
             outputs: Callable[[str], set[str]] = lambda module: set()) -> Mapped:
     """Of a module of Yosys' JSON."""
     kinds: dict[str, dict[str, list[int]]] = {}
-    memories, boxes, open_nets = [], {}, {}
+    memories: list[MemoryCell] = []
+    boxes: dict[str, int] = {}
+    open_nets: dict[int, tuple[str, int]] = {}
     used = 2
     for name, cell in content["cells"].items():
         kind = cell["type"]

@@ -22,8 +22,8 @@ from .runs import Run, Runs, cases
 def measure(config: SpAttenConfig, liberty: Path, cacti: Path | None, status: Status, *,
             units: Sequence[str] | None = None, lef: Path | None = None, running: bool = True,
             checked: Sequence[str] = (), like: SpAttenConfig | None = None, jobs: int = 1) -> ChipReport:
-    """`units`: these alone, None: all. `lef`: a LEF file of 45 nm. `running`: timing, and power under a prompt and a step
-    of generation. `checked`: units whose gates are simulated. `like`: power by the counts of this configuration
+    """`units`: these alone, None: all. `lef`: a LEF file of 45 nm. `running`: timing, and power under a prompt and a
+    step of generation. `checked`: units whose gates are simulated. `like`: power by the counts of this configuration
     (`projected.py`). Raises `UserError` for what is missing."""
     factors = nodes.factors()
     cells_45 = None if lef is None else Lef(lef)

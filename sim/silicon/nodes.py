@@ -1,7 +1,7 @@
 """From one process to another: area, delay and energy of logic by published factors.
 
-A. Stillmaker and B. Baas, "Scaling equations for the accurate prediction of CMOS device performance from 180 nm to
-7 nm", Integration 58 (2017) 74–81: area by their table of factors, delay and energy by polynomials in the supply voltage
+A. Stillmaker and B. Baas, "Scaling equations for the accurate prediction of CMOS device performance from 180 nm to 7
+nm", Integration 58 (2017) 74–81: area by their table of factors, delay and energy by polynomials in the supply voltage
 fitted to simulations of inverters with the Predictive Technology Model. 40 nm is none of their nodes: it lies on the
 power law through 45 and 32 nm.
 """
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Node:
-    """`area`: that of the same circuit over that at 180 nm. `delay`: of a stage, coefficients of V³, V², V, 1; `energy`:
-    of a transition, of V², V, 1; `volts`: the supply that is assumed."""
+    """`area`: that of the same circuit over that at 180 nm. `delay`: of a stage, coefficients of V³, V², V, 1;
+    `energy`: of a transition, of V², V, 1; `volts`: the supply that is assumed."""
 
     nm: float
     volts: float

@@ -1,10 +1,10 @@
 """Power of a mapped netlist by what its nets do: the tables of a Liberty file, net by net.
 
-Debian's OpenSTA (2019) takes activities of inputs alone and spreads them by chance, so this is its arithmetic with every
-net's own count. Of each transition: half C·V² of the pins and wires of the net, and what the cell that drives it takes
-inside, by its load and the slew at its inputs; of each flip-flop its clock pin, which moves twice a cycle. Slews are the
-mean of rising and falling, from the registers on. There is no clock tree in it, and no transition that a delay makes and
-the next gate takes back (`gates.py` counts what nets settle to).
+Debian's OpenSTA (2019) takes activities of inputs alone and spreads them by chance, so this is its arithmetic with
+every net's own count. Of each transition: half C·V² of the pins and wires of the net, and what the cell that drives it
+takes inside, by its load and the slew at its inputs; of each flip-flop its clock pin, which moves twice a cycle. Slews
+are the mean of rising and falling, from the registers on. There is no clock tree in it, and no transition that a delay
+makes and the next gate takes back (`gates.py` counts what nets settle to).
 """
 
 from __future__ import annotations

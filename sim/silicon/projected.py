@@ -25,8 +25,8 @@ EVENTS: dict[str, Callable[[Run], float]] = {
 }
 
 
-def project(units: Sequence[UnitSilicon], run: Run, config: SpAttenConfig, others: Sequence[UnitSilicon], other_run: Run,
-            other: SpAttenConfig, macros: Cacti) -> None:
+def project(units: Sequence[UnitSilicon], run: Run, config: SpAttenConfig, others: Sequence[UnitSilicon],
+            other_run: Run, other: SpAttenConfig, macros: Cacti) -> None:
     """Gives `units` of `config` their energy in `run`, from that of `others` in `other_run`."""
     by_name = {unit.unit: unit for unit in others}
     for unit in units:

@@ -93,8 +93,8 @@ class ChipReport:
     def text(self) -> str:
         """Tables for a terminal."""
         f = self.factors
-        blocks = [f"'{self.config.name}' ({self.config.hash:08x}), {self.shown}, figures at {f.nm:g} nm and {f.volts:g} V",
-                  self._areas()]
+        blocks = [f"'{self.config.name}' ({self.config.hash:08x}), {self.shown}, figures at {f.nm:g} nm and "
+                  f"{f.volts:g} V", self._areas()]
         if any(unit.slowest for unit in self.units):
             blocks.append(self._timing())
         if self.powers:
@@ -136,7 +136,8 @@ class ChipReport:
         return table(rows)
 
     def _powers(self) -> str:
-        rows = [["W at 1 GHz" + (f", projected from '{self.like}'" if self.like else ""), "logic", "of it clock pins", "logic leakage", "SRAM", "SRAM leakage", "DRAM", "total"]]
+        title = "W at 1 GHz" + (f", projected from '{self.like}'" if self.like else "")
+        rows = [[title, "logic", "of it clock pins", "logic leakage", "SRAM", "SRAM leakage", "DRAM", "total"]]
         for p in self.powers:
             rows.append([p.run, f"{p.logic:.3f}", f"{p.clock:.3f}", f"{p.logic_leakage:.3f}", f"{p.sram:.3f}",
                          f"{p.sram_leakage:.3f}", f"{p.dram:.3f}", f"{p.total:.2f}"])

@@ -35,8 +35,8 @@ MEMORY = HBM2
 
 
 def cases(config: SpAttenConfig) -> list[Case]:
-    """A prompt of 384 tokens, half of whose values are kept, and a generation step over 1,000 tokens of 8 bits, a fifth of
-    whose values are kept; less where the build is smaller."""
+    """A prompt of 384 tokens, half of whose values are kept, and a generation step over 1,000 tokens of 8 bits, a
+    fifth of whose values are kept; less where the build is smaller."""
     dim = max((d for d in config.dims if d <= 64), default=config.chunk)
     prompt = min(384, config.max_tokens, longest_prompt(config, dim))
     context = min(1000, config.max_tokens)
@@ -47,9 +47,9 @@ def cases(config: SpAttenConfig) -> list[Case]:
 
 @dataclass(frozen=True)
 class Run:
-    """What a case did. `macs`: of Q×K and of Prob×V, as many as the result needed; `bytes`: moved over the memory ports;
-    `dram_nj`: by cause, of all channels; `windows`: cycles that the trace holds; `trace`: runs it, unless it is there;
-    `key`: names what it ran on and how."""
+    """What a case did. `macs`: of Q×K and of Prob×V, as many as the result needed; `bytes`: moved over the memory
+    ports; `dram_nj`: by cause, of all channels; `windows`: cycles that the trace holds; `trace`: runs it, unless it is
+    there; `key`: names what it ran on and how."""
 
     case: Case
     cycles: int
@@ -70,10 +70,13 @@ class WatchedBench(Bench):
         self.watched = WatchedTransport(config, library, trace, memory)
         self.transport = self.watched
 
+    def __enter__(self) -> WatchedBench:
+        return self
+
 
 class Runs:
-    """The cases of a configuration on the hardware. A context manager, in which traces stay: what a run did is kept in the
-    build folder, its trace is not, and is made again if it is asked for."""
+    """The cases of a configuration on the hardware. A context manager, in which traces stay: what a run did is kept in
+    the build folder, its trace is not, and is made again if it is asked for."""
 
     def __init__(self, config: SpAttenConfig, verilog: str, status: Status, memory: DramTiming = MEMORY):
         self.config, self.verilog, self.status, self.memory = config, verilog, status, memory
@@ -126,12 +129,13 @@ class Runs:
         bounds = [layer_bound(p.job, r, self.config) for p, r in zip(plan.passes, golden, strict=True)]
         path = Path(self._folder.name) / f"{case.name}.vcd"
         with WatchedBench(self.config, self.status, self.verilog, path, self.memory) as bench:
-            bench.watched.begin(max(2 * CYCLES, int(total(bounds).limit) // WINDOWS), CYCLES)
+            watched = bench.watched
+            watched.begin(max(2 * CYCLES, int(total(bounds).limit) // WINDOWS), CYCLES)
             measured = bench.run(case.name, plan, golden)
-            bench.watched.finish()
+            watched.finish()
         facts = self._facts(case, measured)
         self._traces[case.name] = Trace(path)
-        return facts | {"windows": bench.watched.windows}
+        return facts | {"windows": watched.windows}
 
 
 def macs(case: Case) -> tuple[int, int]:

@@ -135,8 +135,8 @@ def verilog(netlist: Mapped, cells: Cells) -> Iterator[str]:
 
 
 def wire_length(gates: int) -> float:
-    """Mean length of a wire from a gate to one of its readers, in gates placed on a square, by W. Donath, "Placement and
-    average interconnection lengths of computer logic", IEEE TCAS 26 (1979) 272–277."""
+    """Mean length of a wire from a gate to one of its readers, in gates placed on a square, by W. Donath, "Placement
+    and average interconnection lengths of computer logic", IEEE TCAS 26 (1979) 272–277."""
     if gates < 4:
         return 1.0
     p, n = RENT, float(gates)

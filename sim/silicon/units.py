@@ -1,4 +1,4 @@
-"""A block of the design on standard cells under a run: what each of its nets did, what that cost, and its slowest path."""
+"""A block of the design on standard cells under a run: what its nets did, what that cost, its slowest path."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from .once import once
 from .power import clock_energy
 from .power import power as measured
 
+
 @dataclass(frozen=True)
 class Block:
-    """A synthesised module by itself. `area`: of its cells, in the Liberty file's unit, and `buffer_area` of the buffers
-    that its wide nets need; `flip_flops`; `pins`: capacitance of all input pins, in pF; `clock`: pJ
-    per cycle of the clock pins, of the Liberty file's process; `memories`: shape → number."""
+    """A synthesised module by itself. `area`: of its cells, in the Liberty file's unit, and `buffer_area` of the
+    buffers that its wide nets need; `flip_flops`; `pins`: capacitance of all input pins, in pF; `clock`: pJ per cycle
+    of the clock pins, of the Liberty file's process; `memories`: shape → number."""
 
     module: str
     area: float
@@ -38,9 +39,10 @@ class Block:
 @dataclass(frozen=True)
 class Energy:
     """What a block takes in a run, per cycle in pJ of the Liberty file's process: `internal`, `switching` (of both,
-    `sequential` is the flip-flops', and of that `clock` their clock pins'); `leakage` in W. `sram`: pJ per cycle of its memories, at CACTI's node; `reads`,
-    `writes`: whole words per cycle, of all memories. `wrong`: flip-flops that the netlist would load otherwise than the
-    trace shows, in `wrong_cycles` cycles together; `toggles`: mean of all nets, per cycle."""
+    `sequential` is the flip-flops', and of that `clock` their clock pins'); `leakage` in W. `sram`: pJ per cycle of
+    its memories, at CACTI's node; `reads`, `writes`: whole words per cycle, of all memories. `wrong`: flip-flops that
+    the netlist would load otherwise than the trace shows, in `wrong_cycles` cycles together; `toggles`: mean of all
+    nets, per cycle."""
 
     internal: float
     switching: float
@@ -66,7 +68,8 @@ def shape_of(memory: MemoryCell) -> Shape:
 def block(netlist: Mapped, cells: Cells) -> Block:
     """The sizes of a netlist."""
     wide, _ = buffered(netlist, cells)
-    area, with_buffers = (sum(n * cells.by_name[kind].area for kind, n in each.cells.items()) for each in (netlist, wide))
+    area, with_buffers = (sum(n * cells.by_name[kind].area for kind, n in each.cells.items())
+                          for each in (netlist, wide))
     memories: dict[Shape, int] = {}
     for memory in netlist.memories:
         memories[shape_of(memory)] = memories.get(shape_of(memory), 0) + 1
@@ -111,8 +114,8 @@ def energy(netlist: Mapped, cells: Cells, activities: Sequence[Activity], macros
 
 
 def slowest(netlist: Mapped, cells: Cells, access: Mapping[Shape, float], key: str) -> sta.Timing | None:
-    """The slowest path, with buffers. `access`: ns in which a memory of a shape answers, in the Liberty file's process; a
-    memory without a clock adds that to what comes out of its address, which is not followed."""
+    """The slowest path, with buffers. `access`: ns in which a memory of a shape answers, in the Liberty file's
+    process; a memory without a clock adds that to what comes out of its address, which is not followed."""
     if not netlist.groups:
         return None
 
@@ -121,7 +124,8 @@ def slowest(netlist: Mapped, cells: Cells, access: Mapping[Shape, float], key: s
         arrival = {net: access[shape_of(memory)] for memory in netlist.memories for _, data, _ in memory.reads
                    for net in data if net > ONE}
         return sta.analyse(wide, cells, arrival).as_json
-    digest = hashlib.sha256(f"{key} {sorted((str(s), round(n, 4)) for s, n in access.items())} {sta.digest()}".encode()).hexdigest()[:16]
+    late = sorted((str(shape), round(ns, 4)) for shape, ns in access.items())
+    digest = hashlib.sha256(f"{key} {late} {sta.digest()}".encode()).hexdigest()[:16]
     found = once(f"timing-{digest}", analysed)
     return sta.Timing(found["ns"], found["start"], found["end"], tuple(sta.Stage(*stage) for stage in found["stages"]))
 

@@ -1,4 +1,4 @@
-"""Values of signals out of a VCD file (IEEE 1364, clause 18), cycle by cycle; `vcd.cpp`, compiled by g++, reads them."""
+"""Values of signals out of a VCD file (IEEE 1364, clause 18), cycle by cycle, read by `vcd.cpp`."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from .files import CIRCUIT, LIBERTY, cells, circuit
 
 
 @pytest.mark.parametrize(("function", "means"), [
-    ("(!((A B)+C))", lambda a, b, c: not (a and b or c)), ("A^B C", lambda a, b, c: (a != b) and c),
-    ("A' B + C'", lambda a, b, c: (not a and b) or not c), ("!(A&B|C)'", lambda a, b, c: a and b or c),
+    ("(!((A B)+C))", lambda a, b, c: not ((a and b) or c)), ("A^B C", lambda a, b, c: (a != b) and c),
+    ("A' B + C'", lambda a, b, c: (not a and b) or not c), ("!(A&B|C)'", lambda a, b, c: (a and b) or c),
     ("((A^B)^C)", lambda a, b, c: (a + b + c) % 2), ("(A*B)+(!A C)", lambda a, b, c: b if a else c)])
 def test_functions(function, means):
     made = compiled(function, "ABC")
