@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -109,10 +109,12 @@ class Chip:
         return found
 
     def _add(self, found: UnitSilicon, piece: Piece, runs: Sequence[Run], timing: bool) -> None:
-        self.status.show(f"{self.config.name}, {found.unit}: netlist of {piece.module}")
-        netlist = self.netlist(piece)
+        self.status.show(f"{self.config.name}, {found.unit}: {piece.module}")
+        # Read only if something is not known yet.
+        netlist = functools.cache(lambda: self.netlist(piece))
         key = netlist_key(piece.netlist, self.cells)
-        sizes: Block = block(netlist, self.cells)
+        sizes = Block.of_json(once(f"block-{_digest(key + sta.digest())}",
+                                   lambda: block(netlist(), self.cells).as_json))
         found.area += piece.times * sizes.area
         found.buffer_area += piece.times * sizes.buffer_area
         found.flip_flops += piece.times * sizes.flip_flops
@@ -123,20 +125,19 @@ class Chip:
         if timing:
             self.status.show(f"{self.config.name}, {found.unit}: timing of {piece.module}")
             access = {shape: self.macros.macro(shape).access / self.delay for shape in sizes.memories}
-            path = slowest(netlist, self.cells, access, key)
+            path = slowest(netlist, self.cells, access, key) if sizes.area else None
             if path is not None and (found.slowest is None or path.ns > found.slowest.ns):
                 own = piece.module in (self.measured.units.get(found.unit), TOP)
                 part = "" if own else f"{piece.module.removeprefix(f'{TOP}_')}: "
                 found.slowest = replace(path, start=part + path.start)
         for run in runs:
             self.status.show(f"{self.config.name}, {found.unit}: power of {piece.module}, {run.case.name}")
-            measured = functools.partial(self._energy, netlist, run)
-            kept = once(f"energy-{run.key}-{_digest(key + self.macros.key + sta.digest())}", measured)
-            one = Energy(**kept)
-            found.energy[run.case.name] = _sum(found.energy.get(run.case.name), one, piece.times)
+            kept = once(f"energy-{run.key}-{_digest(key + self.macros.key + sta.digest())}",
+                        functools.partial(self._energy, netlist, run))
+            found.energy[run.case.name] = _sum(found.energy.get(run.case.name), Energy(**kept), piece.times)
 
-    def _energy(self, netlist: Mapped, run: Run) -> dict[str, float]:
-        return asdict(energy(netlist, self.cells, self.activities(netlist, run), self.macros))
+    def _energy(self, netlist: Callable[[], Mapped], run: Run) -> dict[str, float]:
+        return asdict(energy(netlist(), self.cells, self.activities(netlist(), run), self.macros))
 
     def netlist(self, piece: Piece) -> Mapped:
         """Of a piece, as arrays."""

@@ -10,6 +10,7 @@ from spatten_hw.commands.config import config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
 from spatten_hw.presets import PRESETS
+from spatten_hw.sim.bench.digest import verilog_digest
 from spatten_hw.sim.bench.options import check_json, check_known, finish_parser, new_parser, write_json
 from spatten_hw.sim.status import Status
 from spatten_hw.units import BY_NAME
@@ -51,6 +52,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--like", metavar="PRESET", help="power by what the nets of this smaller preset do: a trace of "
                         "`full` takes half an hour to build")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw shares of area and power beside the paper's")
+    parser.add_argument("--record", action="store_true", help="keep the energies of events in the package, for models")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="most tools at a time (default 1)")
     finish_parser(parser, DEFAULT_PRESET, run)
 
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
     from . import gate_check, sta
     from .chart import chart, check_drawing
+    from .events import record
     from .measure import measure
 
     check_known("unit", args.unit or [], [*BY_NAME, GLUE])
@@ -74,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
                         f"the default")
     if not args.areas_only:
         sta.program()
+    if args.record and (args.areas_only or args.unit):
+        raise UserError("--record: needs the power of every unit; leave --areas-only and --unit out")
     if args.like is not None and (args.areas_only or args.check_gates):
         raise UserError("--like: is how power is found without a trace; leave --areas-only and --check-gates out")
     if args.like is not None:
@@ -90,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
                          running=not args.areas_only, checked=CHECKED if args.check_gates else (),
                          like=PRESETS[args.like] if args.like else None, jobs=args.jobs)
     write_json(args.json, report.as_json, config)
+    if args.record and report.events is not None:
+        record(report.events, verilog_digest(config), args.like)
     if args.plot is not None:
         write_all([(args.plot, chart(report).encode())])
     print(report.text())

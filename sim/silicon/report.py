@@ -162,6 +162,8 @@ class ChipReport:
         for unit in self.units:
             rows.append([unit.unit, *(f"{value:.1f}" for name in names for value in (
                 unit.energy[name].logic * self.factors.energy, unit.energy[name].sram))])
+        if self.like:
+            return table(rows)
         wrong = sum(e.wrong for unit in self.units for e in unit.energy.values())
         cycles = sum(e.wrong_cycles for unit in self.units for e in unit.energy.values())
         return (f"{table(rows)}\nflip-flops that the gates would load otherwise than the trace shows: {wrong}"

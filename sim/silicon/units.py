@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,14 @@ class Block:
     pins: float
     clock: float
     memories: dict[Shape, int]
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        return vars(self) | {"memories": [[*vars(shape).values(), n] for shape, n in self.memories.items()]}
+
+    @classmethod
+    def of_json(cls, found: dict[str, Any]) -> Block:
+        return cls(**found | {"memories": {Shape(*sizes): n for *sizes, n in found["memories"]}})
 
 
 @dataclass(frozen=True)
@@ -113,15 +122,13 @@ def energy(netlist: Mapped, cells: Cells, activities: Sequence[Activity], macros
                   float(toggles[2:].mean()) if len(toggles) > 2 else 0.0)
 
 
-def slowest(netlist: Mapped, cells: Cells, access: Mapping[Shape, float], key: str) -> sta.Timing | None:
+def slowest(netlist: Callable[[], Mapped], cells: Cells, access: Mapping[Shape, float], key: str) -> sta.Timing:
     """The slowest path, with buffers. `access`: ns in which a memory of a shape answers, in the Liberty file's
     process; a memory without a clock adds that to what comes out of its address, which is not followed."""
-    if not netlist.groups:
-        return None
-
     def analysed() -> Mapping[str, object]:
-        wide, _ = buffered(netlist, cells)
-        arrival = {net: access[shape_of(memory)] for memory in netlist.memories for _, data, _ in memory.reads
+        unit = netlist()
+        wide, _ = buffered(unit, cells)
+        arrival = {net: access[shape_of(memory)] for memory in unit.memories for _, data, _ in memory.reads
                    for net in data if net > ONE}
         return sta.analyse(wide, cells, arrival).as_json
     late = sorted((str(shape), round(ns, 4)) for shape, ns in access.items())

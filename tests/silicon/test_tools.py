@@ -116,11 +116,12 @@ def test_factors():
         nodes.factors(28)
 
 
-CACTI_OUT = r"""Tech node (nm), Capacity (bytes), Number of banks, Associativity, Output width (bits), Access time (ns),
-\ Random cycle time (ns), Dynamic search energy (nJ), Dynamic read energy (nJ), Dynamic write energy (nJ), \ Standby
-leakage per bank(mW), Area (mm2), Ndwl, 40, 64, 1, 1, 16, 0.134581, 0.106572, N/A, 0.000248412, 0.00033432, 0.046151,
-0.00050737, 2,
-"""
+#: Each line ends with a comma and a space.
+CACTI_OUT = "\n".join((
+    "Tech node (nm), Capacity (bytes), Number of banks, Associativity, Output width (bits), Access time (ns), "
+    "Random cycle time (ns), Dynamic search energy (nJ), Dynamic read energy (nJ), Dynamic write energy (nJ), "
+    "Standby leakage per bank(mW), Area (mm2), Ndwl, ",
+    "40, 64, 1, 1, 16, 0.134581, 0.106572, N/A, 0.000248412, 0.00033432, 0.046151, 0.00050737, 2, "))
 
 
 def test_cactis_answer():
