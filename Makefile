@@ -159,7 +159,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "installing test and lint tools into $(VENV)"
-	@$(PIP) install -e '.[sim,demo,chat,dev,docs,train,huggingface,plots,boards,integration]'
+	@$(PIP) install -e '.[sim,demo,chat,dev,docs,train,huggingface,plots,sweep,boards,integration]'
 	@touch $@
 
 clean:

@@ -15,7 +15,7 @@ from .devices import Device
 from .families import Family, Utilisation
 from .netlist import prepare
 from .parallel import side_by_side
-from .place import Placement, place_seeds
+from .place import ROUTINGS, Placement, place_seeds
 from .platform import FAKE_TOP, FakePins
 from .standard_cells import Liberty, sram_bits
 from .synthesis import Block, assemble, synthesise
@@ -115,9 +115,9 @@ class Measured:
         return block
 
     def clock(self, unit: str, device: Device, seeds: Sequence[int], mhz: float, folder: Path,
-              route: bool = True) -> list[Placement]:
-        """Places and (`route`) routes `unit` (not `GLUE`) behind fake pins on `device`, once per seed, aiming at
-        `mhz`."""
+              routings: int = ROUTINGS) -> list[Placement]:
+        """Places `unit` (not `GLUE`) behind fake pins on `device`, once per seed, aiming at `mhz`; routes each
+        placement until it is reached, at most `routings` times."""
         module = self.units.get(unit, TOP)
         work = folder / f"{self.config.name}-{unit}"
         work.mkdir(parents=True, exist_ok=True)
@@ -127,4 +127,4 @@ class Measured:
         netlist, _, _ = assemble(design, FAKE_TOP, device.family, self.cache, [module, *self.boxes], work, tell,
                                  self.jobs)
         prepare(netlist, device)
-        return place_seeds(netlist, device, seeds, mhz, work, tell=tell, route=route, jobs=self.jobs)
+        return place_seeds(netlist, device, seeds, mhz, work, tell=tell, routings=routings, jobs=self.jobs)

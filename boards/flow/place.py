@@ -67,23 +67,24 @@ class Placement:
 
 
 def place_seeds(netlist: Path, device: Device, seeds: Sequence[int], mhz: float, folder: Path, lpf: Path | None = None,
-                tell: Callable[[str], None] = lambda text: None, route: bool = True, jobs: int = 1) -> list[Placement]:
+                tell: Callable[[str], None] = lambda text: None, routings: int = ROUTINGS, jobs: int = 1
+                ) -> list[Placement]:
     """A placement per seed, in their order, up to `jobs` at a time; for the rest see `place`."""
     def one(numbered: tuple[int, int]) -> Placement:
         number, seed = numbered
-        about = f"place{' and route' if route else ''} {number}/{len(seeds)}, seed {seed}"
-        return place(netlist, device, seed, mhz, folder, lpf, tell, about, route)
+        about = f"place{' and route' if routings else ''} {number}/{len(seeds)}, seed {seed}"
+        return place(netlist, device, seed, mhz, folder, lpf, tell, about, routings)
 
     return side_by_side(one, enumerate(seeds, 1), jobs)
 
 
 def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lpf: Path | None = None,
           tell: Callable[[str], None] = lambda text: None, about: str = "place and route",
-          route: bool = True) -> Placement:
-    """Places and (`route`) routes `netlist`; clocks without a constraint in `lpf` must reach `mhz`. As long as a clock
-    misses, the same placement is routed again, at most `ROUTINGS` times. `tell` is told of every step, after `about`.
-    A clock that misses, or a router that is stuck, is no error (see `Placement.met`): another seed may do. Raises
-    `ToolError` if the netlist does not fit."""
+          routings: int = ROUTINGS) -> Placement:
+    """Places and routes `netlist`; clocks without a constraint in `lpf` must reach `mhz`. As long as a clock misses,
+    the same placement is routed again, at most `routings` times (0: not at all). `tell` is told of every step, after
+    `about`. A clock that misses, or a router that is stuck, is no error (see `Placement.met`): another seed may do.
+    Raises `ToolError` if the netlist does not fit."""
     tool = Nextpnr(device, folder, lpf, lambda step: tell(f"{about}: {step}"), read_sources(netlist))
     name = f"seed{seed}"
     for earlier in folder.glob(f"{name}-routed*.config"):
@@ -91,10 +92,10 @@ def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lp
     kept, delays = folder / f"{name}.placed.json", folder / f"{name}.sdf"
     try:
         run = tool.run(netlist, f"{name}-placed", seed, mhz, "--placer", PLACER, "--no-route",
-                       *(("--write", kept.name) if route else ("--sdf", delays.name)))
+                       *(("--write", kept.name) if routings else ("--sdf", delays.name)))
         placed = Placement(seed, run.clocks, run.used, run.available, run.paths, run.usage, None, "placed only")
-        if route:
-            return _routed(tool, placed, kept, name)
+        if routings:
+            return _routed(tool, placed, kept, name, routings)
         with delays.open() as text:
             return replace(placed, paths=late_paths(text))
     finally:    # 100 MB each, of `small`
@@ -102,12 +103,12 @@ def place(netlist: Path, device: Device, seed: int, mhz: float, folder: Path, lp
         delays.unlink(missing_ok=True)
 
 
-def _routed(tool: Nextpnr, placed: Placement, netlist: Path, name: str) -> Placement:
-    """The best of the routings of `placed`, which `netlist` is."""
+def _routed(tool: Nextpnr, placed: Placement, netlist: Path, name: str, most: int) -> Placement:
+    """The best of at most `most` routings of `placed`, which `netlist` is."""
     # Of the clock behind a PLL, `netlist` no longer knows.
     mhz = max(clock.wanted for clock in placed.clocks.values())
     best, routings, usage = placed, [], placed.usage
-    for number in range(ROUTINGS):
+    for number in range(most):
         config = tool.folder / f"{name}-routed{number + 1}.config"
         try:
             run = tool.run(netlist, config.stem, placed.seed + SEED_STEP * number, mhz, "--no-pack", "--no-place",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spatten_hw.boards.command import add_place_arguments
+from spatten_hw.commands.arguments import count
 from spatten_hw.commands.config import DEFAULT_PRESET, config_from_args
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
@@ -29,7 +30,7 @@ Each unit is synthesised by itself (Yosys), its netlist kept under a digest of i
 full) are synthesised once and counted as often as they occur. LUTs: of 4 inputs on ecp5 (adders and LUT RAM included,
 as nextpnr counts them), of 6 on xc7 and xcup; block RAMs of 18 kbit on ecp5, of 36 kbit on the others.
 --mhz places and routes behind fake pins (everything registered and shifted through five pins) on an LFE5U-85F of speed
-grade 6, once per seed; a placement that misses 80 MHz is routed up to three times. --placed leaves the routing out: the
+grade 6, once per seed; a placement that misses 80 MHz is routed --routings times. --placed leaves the routing out: the
 MHz are the placer's, and besides the critical path the slowest paths between other signals are named, in half the time.
 --jobs: each of them takes up to 1 GB of memory for `small`, up to 5 GB for `full`.
 --liberty: standard cells; one gate is the file's smallest two-input NAND; memories of more than 16 words are SRAM bits,
@@ -56,6 +57,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help="place and route this unit, whole, or each (of --unit); repeatable")
     add_place_arguments(parser)
     parser.add_argument("--placed", action="store_true", help="with --mhz: place, do not route")
+    parser.add_argument("--routings", type=count, default=3, metavar="N",
+                        help="with --mhz: most routings of a placement that misses (default 3)")
     parser.add_argument("--liberty", type=Path, metavar="FILE.lib", help="measure standard cells of this file too")
     parser.add_argument("--history", type=Path, metavar="FILE.json", help="append the figures under this commit")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the history over its commits")
@@ -130,7 +133,7 @@ def _measure(config: SpAttenConfig, args: argparse.Namespace, targets: list[str]
                 for name in ("luts", "dsps", "brams") if getattr(area, name) > getattr(holds, name)]
         report.clocks[unit] = (f"does not fit the {LFE5U_85F.name}: {', '.join(over)}" if over else
                                measured.clock(unit, LFE5U_85F, args.seeds, AIM, folder / "place",
-                                              route=not args.placed))
+                                              routings=0 if args.placed else args.routings))
     return report
 
 

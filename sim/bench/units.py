@@ -15,8 +15,9 @@ from spatten_hw.sim.status import Status
 
 from .blocks import Figure, render, report, verdict
 from .options import add_seed_argument, at_least, check_json, check_known, finish_parser, new_parser, write_json
-from .unit_matmul import prob_times_value, score
 from .unit_output import heads, requantiser, tokens
+from .unit_prob_value import prob_times_value
+from .unit_score import score
 from .unit_softmax import local_topk, softmax
 
 DEFAULT_PRESET = "eighth"

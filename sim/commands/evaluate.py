@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spatten_hw.commands.arguments import count
 from spatten_hw.commands.config import add_config_arguments, config_from_args
@@ -14,11 +12,7 @@ from spatten_hw.errors import UserError
 from spatten_hw.output import check_folder, new_folders, write_all
 from spatten_hw.sim.status import Status
 
-if TYPE_CHECKING:
-    from spatten_hw.config import SpAttenConfig
-    from spatten_hw.sim.evaluate.decoder import DecoderBench
-    from spatten_hw.sim.evaluate.encoder import EncoderBench
-    from spatten_hw.sim.evaluate.summary import Summary
+from .evaluate_run import as_json, evaluate, rtl_line, task_context
 
 EPILOG = """\
 Encoder: the sentence encoder all-MiniLM-L6-v2 on sentences of Python's documentation; loss is what is lost of the
@@ -122,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     models = MODELS[:2] if args.model == "both" else (args.model,)
     if args.tasks and args.points is None:
         from spatten_hw.sim.evaluate.language_grid import task_grid
-        grids = {"smollm2": task_grid(_task_context(args))}
+        grids = {"smollm2": task_grid(task_context(args))}
     elif args.points is None:
         grids = {model: default_grid(model, args.quick) for model in models}
     else:
@@ -142,8 +136,8 @@ def run(args: argparse.Namespace) -> int:
         check_installed()
     check_folder(args.output)
     with new_folders(args.output), Status() as status:
-        summaries = [_evaluate(model, series, config, args, status) for model, series in grids.items()]
-        contents = [(args.output / "evaluate.json", _json(summaries, config))]
+        summaries = [evaluate(model, series, config, args, status) for model, series in grids.items()]
+        contents = [(args.output / "evaluate.json", as_json(summaries, config))]
         if not args.no_plots:
             from spatten_hw.sim.evaluate.plots import plots
             status.show("drawing")
@@ -153,79 +147,9 @@ def run(args: argparse.Namespace) -> int:
     for summary in summaries:
         print(summary.table())
         if summary.rtl is not None:
-            print(_rtl_line(summary))
+            print(rtl_line(summary))
             for line in summary.rtl["mismatches"][:10]:
                 print(f"DIFFERS {line}")
         print()
     print(f"written to {args.output}: {', '.join(sorted(path.name for path, _ in contents))}")
     return 1 if any(s.rtl is not None and s.rtl["mismatches"] for s in summaries) else 0
-
-
-def _task_context(args: argparse.Namespace) -> int:
-    return args.context or (512 if args.quick else 1024)
-
-
-def _evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Namespace, status: Status) -> Summary:
-    """One model's grid, measured or taken from what an earlier run has left in the folder."""
-    from spatten_hw.sim.evaluate.grid import unique
-    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench, language_bench, tasks_bench
-    from spatten_hw.sim.evaluate.point import Point
-    from spatten_hw.sim.evaluate.runner import run_points
-    from spatten_hw.sim.evaluate.store import Store
-    from spatten_hw.sim.evaluate.summary import Summary
-
-    status.show(f"{model}: reading model and text")
-    bench: EncoderBench | DecoderBench  # LanguageBench is one
-    if model == "encoder":
-        bench, about = encoder_bench(config, args.text, args.sentences or (60 if args.quick else 200))
-    elif args.tasks:
-        status.show("smollm2: reading model, writing tasks")
-        bench, about = tasks_bench(config, _task_context(args), 1 if args.quick else 2)
-    elif model == "smollm2":
-        status.show("smollm2: reading model and text, scales of every window")
-        windows, context, steps = (4, 256, 32) if args.quick else (20, 1024, 128)
-        bench, about = language_bench(config, args.text, args.windows or windows, args.context or context,
-                                      args.steps or steps)
-    else:
-        bench, about = decoder_bench(config, args.text, args.windows or (8 if args.quick else 40), args.weights)
-    # Losses are against float.
-    grid = [*series, type(series[0])("float", (Point(model, None),))]
-    points = unique(grid)
-
-    def progress(done: int, total: int, what: str) -> None:
-        bar = "█" * (20 * done // total)
-        status.show(f"{model} {bar:░<20} {done}/{total} {what}")
-
-    results = run_points(bench, points, str(about["data"]), Store(args.output / "points.jsonl"), args.workers, progress)
-    summary = Summary(model, grid, results, about)
-    if args.rtl_check:
-        summary.rtl = _spot_check(summary, bench, args.rtl_check, status)
-    return summary
-
-
-def _spot_check(summary: Summary, bench, count: int, status: Status) -> dict:
-    """The cheapest point within 1 % (without one: the first), on the Verilog."""
-    from spatten_hw.sim.evaluate.rtl import hardware
-
-    whole = [p for p in summary.priced if not p.evict]  # layers whole: what a check compares
-    best = summary.best("bytes", 0.01)
-    point = best if best in whole else whole[0]
-    with hardware(bench.config, status.show) as check:
-        status.show(f"{summary.model}: {count} on the simulated Verilog, {point.label}")
-        getattr(check, summary.model)(bench, point, count)
-        return {"point": point.label, "inputs": count, "layers": check.layers, "cycles": check.cycles,
-                "mismatches": check.mismatches}
-
-
-def _rtl_line(summary: Summary) -> str:
-    rtl = summary.rtl or {}
-    what = "sentences" if summary.model == "encoder" else "windows"
-    verdict = "DIFFERENT" if rtl["mismatches"] else "equal bit for bit"
-    return (f"on the Verilog ({rtl['point']}): {rtl['inputs']} {what}, {rtl['layers']} layer jobs, {rtl['cycles']:,} "
-            f"cycles, {verdict}")
-
-
-def _json(summaries: list[Summary], config: SpAttenConfig) -> bytes:
-    table = {"preset": config.name, "config_hash": f"{config.hash:08x}",
-             "models": {s.model: s.as_json() for s in summaries}}
-    return (json.dumps(table, indent=1) + "\n").encode()

@@ -144,7 +144,7 @@ class EvictingAttention:
         for last in range(n - min(n, self.policy.queries or 0), n):
             job, row = self.head.jobs.head(at, last + 1, generate=True), q.shape[1] - n + last
             _, given = self.head.run(job, at, q[:, row:row + 1], cache, "prompt")
-            total[:, :last + 1] += given
+            total[:, :last + 1] += self.policy.counted(given)
         return total
 
     def _step(self, layer: int, parts: list[Part]) -> list[np.ndarray]:

@@ -82,19 +82,22 @@ def _results(bench: Bench, points: Sequence[Point], missing: list[int], workers:
             yield i, timed(bench, points[i])
         return
     spawn = multiprocessing.get_context("spawn")
-    with _one_thread_each(), ProcessPoolExecutor(workers, spawn, _start, (bench,)) as pool:
+    with one_thread_each(), ProcessPoolExecutor(workers, spawn, _start, (bench,)) as pool:
         waiting = {pool.submit(_measure, points[i]): i for i in missing}
         try:
             while waiting:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     yield waiting.pop(future), future.result()
         except BaseException:
+            # A point takes minutes, for which nobody waits who has ended the command.
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Workers that start now compute in one thread each: two pools of threads on two cores hinder one another."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))

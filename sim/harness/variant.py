@@ -69,8 +69,8 @@ def _digest(path: str) -> str:
 def _mutated(component: wiring.Component, name: str, jobs: int, path: str) -> str:
     """The design with the listed mutants in it. A mutant's run asks for the same designs in the same order as the runs
     before it: a text is kept by test and turn, since converting the design takes longer than simulating it."""
+    from spatten_hw.sim.verify.mutate import NUMBER_VERILOG, with_mutants
     from spatten_hw.sim.verify.sample import read_list
-    from spatten_hw.sim.verify.sites import NUMBER_VERILOG, with_mutants
     from spatten_hw.verilog import from_rtlil, to_rtlil
 
     test = os.environ.get("PYTEST_CURRENT_TEST", "")

@@ -49,13 +49,15 @@ def documented(page: Path) -> Iterator[Command]:
 
 
 #: Commands that are run, not only parsed. The others train a model, place and route, or measure for an hour.
-RUN = ("presets", "generate", "run", "demo")
+RUN = ("presets", "generate", "run", "demo", "sweep")
+#: Options that need what is not here: a board, a cluster.
+ELSEWHERE = {"--port", "--scheduler"}
 
 
 def run(command: Command, folder: Path) -> int | None:
     """The exit code of the command in `folder`, where the files it names are; None if it is not one of `RUN` or needs
-    a board."""
-    if command.words[0] not in RUN or "--port" in command.words:
+    a board or a cluster."""
+    if command.words[0] not in RUN or ELSEWHERE & set(command.words):
         return None
     return subprocess.run([sys.executable, "-m", "spatten_hw.cli", *command.words], cwd=folder, check=False,
                           stdout=subprocess.DEVNULL).returncode

@@ -8,7 +8,7 @@ import pytest
 import spatten_hw.sim.golden.topk as golden_topk
 from spatten_hw.cli import main
 from spatten_hw.presets import SMALL
-from spatten_hw.sim.bench import unit_matmul, unit_output, unit_softmax, units
+from spatten_hw.sim.bench import unit_output, unit_prob_value, unit_score, unit_softmax, units
 from spatten_hw.sim.bench.blocks import compare, mixes, rows_of
 
 #: Two slices, D of one and of two chunks, enough slots for vectors of one key at full rate.
@@ -60,7 +60,7 @@ def off_by_one(function):
 
 
 @pytest.mark.parametrize("unit,module,function", [
-    ("score", unit_matmul, "scores"), ("prob-value", unit_matmul, "prob_value"),
+    ("score", unit_score, "scores"), ("prob-value", unit_prob_value, "prob_value"),
     ("softmax", unit_softmax, "golden_softmax"), ("requantise", unit_output, "requantise"),
     ("requantise", unit_output, "head_sum"), ("tokens", unit_output, "token_importance")])
 def test_a_difference_is_found(unit, module, function, monkeypatch, capsys):

@@ -48,14 +48,15 @@ def test_unit_to_clock(design, tmp_path):
     assert all(b.cached for b in again) and [b.cells for b in again] == [b.cells for b in blocks]
     assert usage.seconds > 0
 
-    result = place(netlist, LFE5U_85F, 1, 1000, work)
+    result = place(netlist, LFE5U_85F, 1, 1000, work, routings=2)
+    assert len(result.routings) == 2 and result.slowest.reached == max(result.routings)
     assert not result.met and 50 < result.slowest.reached < 1000 and result.slowest.wanted == 1000
     assert result.used["DP16KD"] == unit.brams and result.available["TRELLIS_COMB"] == LFE5U_85F.holds.luts
     assert result.paths[0].delay == pytest.approx(1000 / result.slowest.reached, rel=0.01)
     assert result.config.stat().st_size > 0
 
     # The same without routing: the MHz that nextpnr says of the placement are those of the path we name.
-    placed = place(netlist, LFE5U_85F, 1, 1000, work, route=False)
+    placed = place(netlist, LFE5U_85F, 1, 1000, work, routings=0)
     assert placed.stuck and not placed.met and placed.config is None and placed.used == result.used
     assert placed.paths[0].delay == pytest.approx(1000 / placed.slowest.reached, rel=0.001)
     assert [p.delay for p in placed.paths] == sorted((p.delay for p in placed.paths), reverse=True)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +56,38 @@ def test_interrupted_run_goes_on(tmp_path):
     third = Counting()
     run(third, path)
     assert third.asked == []
+
+
+@dataclass
+class Slow:
+    """A bench whose points take a minute; `begun`: a file that is there once the first is under way."""
+
+    begun: Path
+    config: SpAttenConfig = SMALL
+
+    def measure(self, point):
+        self.begun.touch()
+        time.sleep(60)
+        return {}
+
+
+def test_workers_end_with_the_run(tmp_path):
+    bench = Slow(tmp_path / "begun")
+
+    def interrupt():
+        while not bench.begun.exists():
+            time.sleep(0.1)
+        stopped.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = []
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_points(bench, POINTS, "d", Store(tmp_path / "points.jsonl"), 2, lambda *step: None)
+    # The interpreter waits for them when it ends.
+    while multiprocessing.active_children():
+        assert time.monotonic() - stopped[0] < 30
+        time.sleep(0.1)
 
 
 def test_half_a_line_is_measured_again(tmp_path):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from spatten_hw.sim.verify import mutant_runs, mutant_table, mutants, units
+from spatten_hw.sim.verify import mutant_runs, mutant_table, mutant_unit, mutants, units
 from spatten_hw.sim.verify.mutant_runs import NUMBER, Run, limit_of, run_tests
 from spatten_hw.sim.verify.mutant_table import Row, table
 from spatten_hw.sim.verify.sites import Mutant, Site
@@ -76,16 +76,16 @@ def test_the_limit_leaves_room():
 MUTANTS = [Mutant(Site("bus/x.py", f"line {n}", "$lt as $le"), "every") for n in range(1, 4)]
 
 
-def a_unit(tests, tmp_path, monkeypatch) -> mutants._Unit:
+def a_unit(tests, tmp_path, monkeypatch) -> mutant_unit.UnitMutants:
     """Mutants 1, 2 and 3; number 2 is noticed by the bench of one test file, which is the accelerator's as well."""
-    monkeypatch.setattr(mutants, "ACCELERATOR", (tests.name,))
+    monkeypatch.setattr(mutant_unit, "ACCELERATOR", (tests.name,))
     monkeypatch.setattr(mutant_runs, "ROOT", tests.parent)
-    monkeypatch.setattr(mutants, "limit_of", lambda run: 3.0)
+    monkeypatch.setattr(mutant_unit, "limit_of", lambda run: 3.0)
     (tmp_path / "list.json").write_text("{}")
     numbers = {m: n for n, m in enumerate(MUTANTS, 1)}
     monkeypatch.setattr(units, "ROOT", tests.parent)
-    monkeypatch.setattr(mutants, "ROOT", tests.parent)
-    return mutants._Unit(Unit("bus", ("bus/",), (tests.name,)), MUTANTS, numbers, tmp_path, "design")
+    monkeypatch.setattr(mutant_unit, "ROOT", tests.parent)
+    return mutant_unit.UnitMutants(Unit("bus", ("bus/",), (tests.name,)), MUTANTS, numbers, tmp_path, "design")
 
 
 def test_a_stopped_run_goes_on_and_a_survivor_is_tried_again_only_by_other_tests(tests, tmp_path, monkeypatch, capsys):
@@ -120,7 +120,7 @@ def test_every_source_has_one_unit_and_every_unit_its_tests():
         assert unit.bench
         # A pattern without a star names a file that is there.
         assert all("*" in pattern or pattern in unit.bench for pattern in unit.patterns)
-        assert all((mutants.ROOT / "spatten_hw" / source).exists() for source in unit.sources)
+        assert all((mutant_unit.ROOT / "spatten_hw" / source).exists() for source in unit.sources)
     assert unit_of("accelerator.py") is None
     assert unit_of("matmul/value_sums.py").name == "matmul/prob_value"
     assert unit_of("matmul/dot_product.py").name == "matmul/score"

@@ -11,8 +11,9 @@ from spatten_hw.sim.harness.block_build import build_block
 from spatten_hw.sim.harness.variant import MUTANTS
 from spatten_hw.sim.verify import sites as module
 from spatten_hw.sim.verify.mutant_runs import NUMBER
+from spatten_hw.sim.verify.mutate import NUMBER_VERILOG, with_mutants
 from spatten_hw.sim.verify.sample import read_list, sample, write_list
-from spatten_hw.sim.verify.sites import NUMBER_VERILOG, Mutant, Site, sites, with_mutants
+from spatten_hw.sim.verify.sites import Mutant, Site, sites
 from spatten_hw.verilog import from_rtlil, to_rtlil, to_verilog
 
 from .toy import Toy

@@ -27,7 +27,8 @@ class Eviction:
     a layer.
     `first`: tokens from the start that are never dropped; `newest`: from the end, as a part of the cache (below 1) or a
     number. `pyramid`: above 1: budgets fall from the first layer to the last, whose part above the newest is 1/pyramid
-    of the mean; 0: all layers have the same.
+    of the mean; 0: all layers have the same. `votes` (a, b): each query votes against the tokens whose probability is
+    below a · mean − b · standard deviation of its own, and importance is what votes leave: − their number.
     """
 
     doc: str
@@ -39,6 +40,7 @@ class Eviction:
     first: int = 0
     newest: float = 1
     pyramid: float = 0.0
+    votes: tuple[float, float] | None = None
 
     @property
     def by_age(self) -> bool:
@@ -56,6 +58,14 @@ class Eviction:
         least = self.first + (1 if self.by_age else self.protected_newest(cache))
         if cache < least + (not self.by_age):
             raise UserError(f"cache = {cache}: '{name}' protects {least} tokens; give it more")
+
+    def counted(self, given: np.ndarray) -> np.ndarray:
+        """What the probabilities [..., keys] that one query gave add to the importance of its keys."""
+        if self.votes is None:
+            return given
+        of_mean, of_deviation = self.votes
+        least = of_mean * given.mean(axis=-1, keepdims=True) - of_deviation * given.std(axis=-1, keepdims=True)
+        return -(given < least).astype(np.float64)
 
     def budgets(self, layers: int, prompt: int, cache: int) -> list[int]:
         """Tokens kept per layer of a prompt, `cache` in the mean (PyramidKV, arXiv 2406.02069)."""
@@ -102,7 +112,9 @@ def pooled(score: np.ndarray, width: int, count: int) -> np.ndarray:
 
 
 #: Name → policy. Sources: StreamingLLM arXiv 2309.17453, SnapKV 2404.14469, PyramidKV 2406.02069, H2O 2306.14048, TOVA
-#: 2401.06104, "observed" as in the library kvpress, SpAtten-LLM as in the authors' repository (one list per layer).
+#: 2401.06104, "observed" as in the library kvpress, VEDA 2507.00797 (the votes of a prompt are those of its last 32
+#: queries; its a and b are not published: here half of the mean), SpAtten-LLM as in the authors' repository (one list
+#: per layer).
 EVICTIONS = {
     "streaming": Eviction("the first 4 tokens and the newest", "oldest", queries=0, first=4),
     "snapkv": Eviction("most important to the last 32 queries of the prompt, averaged over 5 neighbours", "grow",
@@ -114,6 +126,8 @@ EVICTIONS = {
                          newest=1),
     "tova": Eviction("most important to the newest query, the same for all heads of a layer", "last", queries=1,
                      shared=True, newest=1),
+    "veda": Eviction("fewest votes: a query votes against what gets less than half of its mean probability", "sum",
+                     queries=32, first=4, newest=1, votes=(0.5, 0.0)),
     "spatten-llm": Eviction("largest sums over all heads of a layer; the first 4 and the newest 32 stay", "sum",
                             shared=True, first=4, newest=32),
 }

@@ -80,9 +80,10 @@ class EvictingSession(Session):
             job = self.jobs.head(at, n, generate=False)
             result = self._compute(at, job, written, new["q"], q, f"prompt, K/V head {at}")
             outs.append(result.out)
+            counts = result.token_importance
             if self.policy.queries is not None:
-                result = self._observed(at, new["q"], q, result, self.policy.queries)
-            importance.append(result.token_importance)
+                result, counts = self._observed(at, new["q"], q, result, self.policy.queries)
+            importance.append(counts)
             self._tell(at, n, np.arange(n), result, q.shape[0] * n)
         slots = Slots(self.policy, self.policy.budgets(self.model.layers, n, self.budget)[layer])
         kept = slots.fill(np.stack(importance)[None])[0]
@@ -91,23 +92,26 @@ class EvictingSession(Session):
         self.slots.append(slots)
         return outs
 
-    def _observed(self, at: int, real_q: np.ndarray, q: np.ndarray, prompt: PassResult, count: int) -> PassResult:
+    def _observed(self, at: int, real_q: np.ndarray, q: np.ndarray, prompt: PassResult, count: int
+                  ) -> tuple[PassResult, np.ndarray]:
         """The prompt's result with the importance that its last `count` queries give, asked again one by one, and with
-        what that costs."""
+        what that costs; and what of it counts."""
         n = q.shape[1]
-        total = replace(prompt, token_importance=np.zeros(n))
+        total, counts = replace(prompt, token_importance=np.zeros(n)), np.zeros(n)
         for last in range(n - min(n, count), n):
             one = slice(last, last + 1)
             row = Rows(self.jobs.q, 0, q[:, one], self.settings.q_bits)
             result = self._compute(at, self.jobs.head(at, last + 1, generate=True), (row,), real_q[:, one], q[:, one],
                                    f"prompt, K/V head {at}, query {last}")
+            later = (0, n - last - 1)
+            counts += np.pad(self.policy.counted(result.token_importance), later)
             total = replace(
-                total, token_importance=total.token_importance + np.pad(result.token_importance, (0, n - last - 1)),
+                total, token_importance=total.token_importance + np.pad(result.token_importance, later),
                 queries=total.queries + result.queries, refetched=total.refetched + result.refetched,
                 cycles=None if total.cycles is None else total.cycles + (result.cycles or 0),
                 bytes=None if total.bytes is None else {name: moved + (result.bytes or {})[name]
                                                         for name, moved in total.bytes.items()})
-        return total
+        return total, counts
 
     def _compact(self, at: int, positions: np.ndarray) -> None:
         """Moves the rows of `positions` to the first slots of K/V head `at`."""

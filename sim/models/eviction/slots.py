@@ -55,6 +55,7 @@ class Slots:
         """The query of the token has given `importance` [sequences, heads, slots]: one is dropped if the cache is full,
         and its slot is the next one's."""
         policy, count = self.policy, self.tokens
+        importance = policy.counted(importance)
         self.importance = importance.astype(np.float64) if policy.steps == "last" else self.importance + importance
         if policy.steps == "grow" or count <= self.budget:
             self.where = np.full(self.positions.shape[:2], count)

@@ -32,6 +32,15 @@ def test_a_mean_forgives_what_few_queries_saw():
     assert chosen(policy, [[4, 3, 3, 1]], 2) == [[2, 3]]
 
 
+def test_votes_count_queries_that_gave_little():
+    policy = Eviction("", "sum", newest=1, votes=(0.5, 0.0))
+    given = np.array([[8.0, 0, 1, 3], [1, 1, 1, 1]])  # means 3 and 1
+    assert policy.counted(given).tolist() == [[0, -1, -1, 0], [0, 0, 0, 0]]
+    # 1 deviation below the mean: 3 - 3.08 and 1 - 0.
+    assert Eviction("", "sum", votes=(1.0, 1.0)).counted(given).tolist() == [[0, 0, 0, 0], [0, 0, 0, 0]]
+    assert EVICTIONS["h2o"].counted(given) is given
+
+
 def test_shared_lists_follow_the_mean_of_the_heads():
     importance = [[9, 0, 4, 0], [0, 1, 6, 0]]
     assert chosen(EVICTIONS["tova"], importance, 2) == [[2, 3]] * 2
@@ -60,7 +69,7 @@ def test_a_pyramid_has_the_same_mean():
 
 
 @pytest.mark.parametrize("name,cache,least", [("streaming", 4, 5), ("snapkv", 32, 33), ("h2o", 1, 2), ("tova", 1, 2),
-                                              ("spatten-llm", 36, 37), ("observed", 1, 2)])
+                                              ("spatten-llm", 36, 37), ("veda", 5, 6), ("observed", 1, 2)])
 def test_a_cache_of_protected_tokens_alone_is_refused(name, cache, least):
     with pytest.raises(UserError, match=f"cache = {cache}: '{name}' protects"):
         EVICTIONS[name].check(name, cache)

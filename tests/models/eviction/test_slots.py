@@ -1,5 +1,6 @@
 """Slots: each holds one position, what is dropped makes room, memory stays as it is."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -44,6 +45,15 @@ def test_what_is_dropped_never_comes_back():
     _, seen = run("h2o", 60, 45, 60)
     for before, after in pairwise(seen):
         assert set(after[1, 2].tolist()) - set(before[1, 2].tolist()) <= {int(after.max())}
+
+
+def test_the_one_with_most_votes_goes():
+    slots = Slots(replace(EVICTIONS["veda"], first=0), 3)
+    slots.fill(np.zeros((1, 1, 3)))
+    for given, votes, free in (([9, 1, 1, 1], [0, -1, -1, -1], 2), ([0, 1, 9, 1], [-1, -2, 0, -2], 3)):
+        slots.take()
+        slots.settle(np.array([[given]], dtype=np.float64))
+        assert slots.importance.tolist() == [[votes]] and slots.where.tolist() == [[free]]
 
 
 def test_sums_go_on_and_last_queries_forget():
