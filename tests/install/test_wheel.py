@@ -73,8 +73,9 @@ def test_one_name(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"spatten_hw"}
     for needed in ("spatten_hw/sim/harness/harness.cpp", "spatten_hw/sim/dram/replay.cpp",
-                   "spatten_hw/sim/report/page.css", "spatten_hw/boards/simulation/uart_system.cpp",
-                   "spatten_hw/boards/ulx3s_85f.py", "spatten_hw/host/driver.py"):
+                   "spatten_hw/sim/report/page.css", "spatten_hw/sim/sweep/page.js",
+                   "spatten_hw/boards/simulation/uart_system.cpp", "spatten_hw/boards/ulx3s_85f.py",
+                   "spatten_hw/host/driver.py"):
         assert needed in names
     tracked = subprocess.run(["git", "ls-files", "spatten_hw", "sim", "boards"], cwd=ROOT, capture_output=True,
                              text=True, check=False).stdout.split()

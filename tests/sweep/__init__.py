@@ -1,0 +1,1 @@
+"""Sweeps: their files, points, tables; processes that die, clusters that go away."""
