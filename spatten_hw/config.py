@@ -23,6 +23,9 @@ from .sizes import PROB_BITS as PROB_BITS
 from .sizes import Sizes
 from .sizes import clog2 as clog2
 
+#: Fields of features that a build has only if they are set.
+OPTIONAL = ("chunk_queries",)
+
 
 class ConfigError(ValueError):
     """A configuration breaks one or more rules. `violations` holds one line per broken rule."""
@@ -59,6 +62,8 @@ class SpAttenConfig(Sizes):
     job_queue: int = field(default=4, metadata={"doc": "layer jobs queued"})
     decision_rules: int = field(
         default=1, metadata={"doc": "1: with the decision rules beside the paper's (descriptor word 21); 0: without"})
+    chunk_queries: int = field(
+        default=0, metadata={"doc": "1: with generation jobs of several queries (field queries of a job); 0: without"})
 
     def __post_init__(self) -> None:
         # A text becomes the engine choice that it names; one that names none stays, so that the rules report it.
@@ -83,8 +88,14 @@ class SpAttenConfig(Sizes):
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"topk": self.engine.written}
 
     @property
+    def stated(self) -> dict[str, object]:
+        """The fields that the hardware states of itself: `OPTIONAL` ones only if they are set, so that a feature
+        changes nothing in a build without it."""
+        return {name: value for name, value in self.fields.items() if value or name not in OPTIONAL}
+
+    @property
     def hash(self) -> int:
-        """32-bit hash of every field but the name."""
-        fields = {k: v for k, v in self.fields.items() if k != "name"}
+        """32-bit hash of every stated field but the name."""
+        fields = {k: v for k, v in self.stated.items() if k != "name"}
         text = json.dumps(fields, sort_keys=True).encode()
         return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")

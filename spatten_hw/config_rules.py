@@ -45,6 +45,7 @@ def violations(c: SpAttenConfig) -> Iterator[str]:
         "channels": (1, 32), "axi_data_bits": (32, 512), "axi_addr_bits": (16, 48),
         "reads": (2, 256), "pool_beats": (4, 4096), "job_queue": (2, 16),
         "multipliers": (4, 4096), "sram_tokens": (1, 65536), "decision_rules": (0, 1),
+        "chunk_queries": (0, 1),
     }
     for n, (lo, hi) in ranges.items():
         if not lo <= getattr(c, n) <= hi:

@@ -89,6 +89,11 @@ class Sizes:
         """Work items whose outputs are accumulated or wait for the adder tree; four at least, or the next one waits."""
         return max(4, 1 << clog2(2 * self.max_group))
 
+    def chunk_positions(self, group: int) -> int:
+        """Positions of a job of several queries that share K and V rows: as many as give a gang of at most `max_group`
+        vectors."""
+        return max(1, self.max_group // max(1, group))
+
     @property
     def local_sums(self) -> bool:
         """One slice, whose few sums lie in look-up tables beside its multipliers."""

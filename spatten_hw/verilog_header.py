@@ -21,9 +21,9 @@ def verilog_header(config: SpAttenConfig, verilog: str, top: str, tools: dict[st
         + "; do not edit: change the configuration and generate again.",
         "", "Configuration:",
     ]
-    width = max(map(len, config.fields))
+    width = max(map(len, config.stated))
     docs = {f.name: str(f.metadata.get("doc", "")) for f in config.__dataclass_fields__.values()}
-    lines += [f"  {name:{width}} = {_line(value)!s:12} {docs[name]}" for name, value in config.fields.items()]
+    lines += [f"  {name:{width}} = {_line(value)!s:12} {docs[name]}" for name, value in config.stated.items()]
     lines += ["", f"Hierarchy: {len(found)} modules; instance (module): what it is [number in SpAtten's Figure 8].",
               "Nets between blocks are named block__port. Payload fields are named net.field.", ""]
     for level, instance, module in tree(found, top, LEVELS):

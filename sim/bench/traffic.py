@@ -57,7 +57,7 @@ class Traffic:
 def dense_bytes(job: LayerJob, bits: int) -> int:
     """Bytes of a layer of the job's shape with nothing pruned, Q, K and V of `bits` bits, each row read once, no beat
     wasted; outputs included."""
-    queries = job.query_heads * (1 if job.generate else job.tokens)
+    queries = job.query_heads * job.query_rows
     return dense_rows_bytes(queries, job.heads * job.tokens, job.dim, bits)
 
 

@@ -14,7 +14,7 @@ from spatten_hw.commands.arguments import count
 from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
-from spatten_hw.sim.commands.chat_session import check_eviction, session_of
+from spatten_hw.sim.commands.chat_session import Held, check_eviction, session_of
 from spatten_hw.sim.commands.demo import make_engine
 from spatten_hw.sim.engine import ENGINES
 from spatten_hw.sim.status import Status
@@ -34,7 +34,8 @@ The model is SmolLM2-135M-Instruct (30 layers, 9 query heads on 3 K/V heads, D =
 any Llama in a GGUF file with a byte-level BPE. All but attention runs in numpy. The prompt is a causal job per layer,
 every further token a generation job per layer, with K and V appended to the cache in the accelerator's memory. rtl
 compares every job with the golden model, bit for bit; the exit code is 1 if any bit differs. Without --prompt and
---file it asks for one line after the other, and gives the conversation so far to the model again with each.
+--file it asks for one line after the other; the cache stays, and each turn is appended to it: one job per layer on a
+build with chunk_queries = 1, else one per layer and token.
 
 policies:
 """
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         _prompt(loaded, [("user", question or "a")], args, config)
         with make_engine(args.engine, config, status) as engine:
             if question is not None:
-                report = _answer(loaded, [("user", question)], args, config, engine, sampler, status)
+                report, _ = _answer(loaded, [("user", question)], args, config, engine, sampler, status)
                 print(_told(report, args.mhz))
                 _write(report, args)
                 return 1 if report.mismatches else 0
@@ -146,8 +147,8 @@ def _prompt(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
 
 
 def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Namespace, config: SpAttenConfig,
-            engine: Any, sampler: Sampler, status: Status) -> Report:
-    """Answers the last turn, printing token by token."""
+            engine: Any, sampler: Sampler, status: Status, held: Held | None = None) -> tuple[Report, Held]:
+    """Answers the last turn, printing token by token. `held`: the turns before it are in this session's cache."""
     import numpy as np
 
     from spatten_hw.sim.models.decoder.policies import POLICIES
@@ -155,11 +156,19 @@ def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
     from spatten_hw.sim.models.decoder.sampling import generate
 
     policy, tokenizer = POLICIES[args.policy], loaded.tokenizer
-    ids = _prompt(loaded, turns, args, config)
+    if held is None:
+        ids = _prompt(loaded, turns, args, config)
+    else:
+        ids = (*held.pending, *tokenizer.next_turn(turns[-1][1]))
+        held.session.check(held.session.tokens + len(ids), args.tokens)
     status.show(f"prompt of {len(ids)} tokens")
     start = time.monotonic()
-    loaded.model.calibrate(np.array(ids), policy.fold)
-    session = session_of(loaded.model, args, config, engine)
+    if held is None:
+        # Scales and factors are those of the first turn: the cache holds what was quantised with them.
+        loaded.model.calibrate(np.array(ids), policy.fold)
+        held = Held(session_of(loaded.model, args, config, engine))
+    session = held.session
+    first, before = len(session.traces), session.tokens + len(ids)
     generated: list[int] = []
     text, shown = "", 0
     for token in generate(session, ids, args.tokens, sampler):
@@ -176,17 +185,21 @@ def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
             status.show(f"{len(generated)} tokens")
     status.clear()
     print(text[shown:], flush=True)
-    return Report(config, args.engine, policy.settings, tokenizer.pieces(ids), tokenizer.pieces(generated),
-                  session.traces, list(getattr(engine, "mismatches", [])), getattr(engine, "compared", 0),
+    held.pending = tuple(generated[session.tokens - before:])
+    report = Report(config, args.engine, policy.settings, tokenizer.pieces(ids), tokenizer.pieces(generated),
+                  session.traces[first:], list(getattr(engine, "mismatches", [])), getattr(engine, "compared", 0),
                   time.monotonic() - start, "token",
                   *(("layer", None) if args.evict is None
                     else ("K/V head", {"policy": args.evict, "cache": args.cache})))
+    return report, held
 
 
 def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, engine: Any, sampler: Sampler,
               status: Status) -> int:
     """Asks and answers until an empty line or the end of input."""
     turns: list[tuple[str, str]] = []
+    held: Held | None = None
+    keeps = args.evict is None and not args.plain       # the cache, from turn to turn
     differs = False
     ask: Callable[[str], str] = input
     while True:
@@ -199,10 +212,11 @@ def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, e
         if not line:
             break
         try:
-            report = _answer(loaded, [*turns, ("user", line)], args, config, engine, sampler, status)
+            report, session = _answer(loaded, [*turns, ("user", line)], args, config, engine, sampler, status, held)
         except UserError as error:
             print(f"({error})")
             continue
+        held = session if keeps else None
         turns += [("user", line), ("assistant", "".join(report.text).strip())]
         told = _told(report, args.mhz)
         differs = bool(report.mismatches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spatten_hw.errors import UserError
@@ -29,6 +30,14 @@ def check_eviction(args: argparse.Namespace) -> None:
     if POLICIES[args.policy].prunes_tokens:
         raise UserError(f"--evict {args.evict}: --policy {args.policy} drops tokens by a rule of its own; use another")
     EVICTIONS[args.evict].check(args.evict, args.cache)
+
+
+@dataclass
+class Held:
+    """A conversation whose KV cache stays: its session, and the tokens of the last answer that are not in it yet."""
+
+    session: Session
+    pending: tuple[int, ...] = ()
 
 
 def session_of(model: Llama, args: argparse.Namespace, config: SpAttenConfig, engine: Any) -> Session:

@@ -19,6 +19,8 @@ WALK, WALK_GAP = 13, 1
 #: From the last beat of K to the last score's arrival in the softmax, beside a cycle per chunk; what is saved where
 #: steps into the slice are what binds. From a query's request to its row's first step, beside memory's latency.
 SCORE, STEPS_SAVED, QUERY = 35, 4, 12
+#: From a query's request to its address at a channel.
+READ = 8
 #: From a vector's scores read to whether it is flat, to its slot given back, to the walk for its LSBs.
 DECISION, LSB_WALK = 36, 3
 #: Local top-k beside rows, and where it joins rows; values by mass beside three times the rows, and what a vector takes

@@ -129,10 +129,11 @@ class Generation:
         walk = np.maximum(start, self.walk_free)
         beats = np.where(lsb, gangs.k_lsb_beats, gangs.k_beats)[:, None]
         work = gangs.of_channels(listed) * beats * self.slow
-        # The gang's queries come the same way, before.
-        work = work + np.where(lsb, 0, w.group * gangs.q_beats / self.c.channels)[:, None] * self.slow
         arrive = (walk + d.WALK + self.latency)[:, None]
-        begun = np.maximum(arrive, self.channel)
+        # The gang's queries come the same way, before.
+        of_queries = np.where(lsb, 0, w.group * gangs.q_beats / self.c.channels)[:, None] * self.slow
+        begun = np.maximum(self.channel, (start - w.group + d.READ + self.latency)[:, None]) + of_queries
+        begun = np.maximum(arrive, np.where(lsb[:, None], self.channel, begun))
         end = self._between_values(active, begun, work)
         # Rows that are still to be asked for.
         end = np.maximum(end, np.where(listed > 0, arrive + np.ceil(keys), 0))
@@ -182,7 +183,7 @@ class Generation:
         again = progressive & ~lsb & gangs.is_flat[jobs, gang]
         members = np.where(lsb, gangs.flat_members(gang), w.group)
         start = np.maximum(scored, self.softmax)
-        read = start + (members - 1) * self.vector + self.rows
+        read = start + (members - 1) * np.maximum(self.rows, 2) + self.rows
         self.softmax = np.where(active, start + members * np.maximum(self.rows, 2), self.softmax)
         decided = read + np.where(progressive & ~lsb, d.DECISION, 0)
         done = active & ~again

@@ -79,3 +79,11 @@ def access(pattern: Pattern | None, config: SpAttenConfig,
     if pattern is None or timing is None:
         return LATENCY, 1.0
     return pattern.latency / timing.host_clock_ns, slowness(pattern, config, timing)
+
+
+def refresh_waits(cycles: np.ndarray, bound: np.ndarray, timing: DramTiming) -> np.ndarray:
+    """Cycles [N] that refreshes add on average to jobs of `cycles`, where what waits for memory is one access after
+    another. Where a unit binds (`bound`: its cycles), rows that wait hide them; of channels they are counted
+    already."""
+    share = timing.rfc / timing.refi if timing.refi else 0.0
+    return share * np.maximum(0, cycles - bound)

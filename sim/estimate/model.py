@@ -13,7 +13,7 @@ from .busy import busy_cycles, operations
 from .cycles import job_times
 from .energy import chip_energy, dram_energy
 from .energy_table import PUBLISHED_45NM, EnergyTable
-from .memory import access, pattern_of, slowness
+from .memory import access, pattern_of, refresh_waits, slowness
 from .traffic import bytes_moved
 from .work import Work
 
@@ -52,8 +52,11 @@ def estimate(work: Work, config: SpAttenConfig, memory: DramTiming | None = None
     busy["channels"] = busy["channels"] * slowness(pattern, config, memory)
     names = list(busy)
     cycles = job_times(work, config, *access(pattern, config, memory)).end
+    needs = np.stack([busy[name] for name in names])
+    if memory is not None:
+        cycles = cycles + np.where(work.generate > 0, refresh_waits(cycles, needs.max(axis=0), memory), 0)
     energy = chip_energy(work, config, bytes_, cycles, table)
     if memory is not None and pattern is not None:
         energy |= dram_energy(bytes_, cycles, config, memory, pattern)
-    bound = np.array(names)[np.stack([busy[name] for name in names]).argmax(axis=0)]
+    bound = np.array(names)[needs.argmax(axis=0)]
     return Estimates(cycles, busy, bound, bytes_, operations(work), energy)

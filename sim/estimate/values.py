@@ -78,7 +78,9 @@ class Values:
         self._drain(which, gang, np.where(v_rows > 0, done, 0).max(axis=1) + d.PRODUCT + gangs.chunks, kept + rows)
         order = np.minimum(self.ready, gangs.most - 1)
         self.asked[jobs[which], order[which]] = at[which, 0]
-        self.beats[jobs[which], order[which]] = work[which]
+        # One converter for both: K waits while products hold up V's rows.
+        held = np.maximum(work, v_rows * rate) if c.feeds == 1 else work
+        self.beats[jobs[which], order[which]] = held[which]
         self.ready = self.ready + which
 
     def _drain(self, which: np.ndarray, gang: np.ndarray, finished: np.ndarray, kept: np.ndarray) -> None:

@@ -87,11 +87,12 @@ def _task(jobs: DecoderJobs, layer: int, job: LayerJob, q: np.ndarray, k: Rows, 
     """A job of a batch of one sequence as a layer for the hardware, whole K and V planes written anew."""
     codes = {"q": q[0], "k": k.full[0].astype(np.int64), "v": v.full[0].astype(np.int64)}
     images = []
+    q_plane, out_plane = jobs.query_planes(q.shape[2])
     for name, values, bits in jobs.builder.parts(**codes):
-        images.append(({**jobs.planes[layer], "q": jobs.q}[name], values, bits))
+        images.append(({**jobs.planes[layer], "q": q_plane}[name], values, bits))
     name = f"{job.tokens} tokens, layer {layer}" if job.generate else f"prompt, layer {layer}"
     # Step 0: planes are written before it.
-    layer_pass = LayerPass(0, layer, job, jobs.descriptor, jobs.out[q.shape[2]], codes["q"], codes["k"], codes["v"],
+    layer_pass = LayerPass(0, layer, job, jobs.descriptor, out_plane, codes["q"], codes["k"], codes["v"],
                            label=name)
     return LayerTask(layer_pass, tuple(images))
 

@@ -37,7 +37,7 @@ from .token_importance import token_importance
 
 @dataclass
 class LayerResult:
-    """What one job leaves behind. rows = tokens in summarisation (row i = token i), 1 in generation.
+    """What one job leaves behind. rows = tokens in summarisation (row i = token i), queries in generation.
 
     `out` [query_heads, rows, D]: 0 where nothing is written; `written`, `refetched` [query_heads, rows];
     `tokens_alive` [tokens], `heads_alive` [heads]: as this layer used them; `bytes`: by class; `rows`: operand rows
@@ -84,8 +84,8 @@ class GoldenAccelerator:
 
 
 class _First(NamedTuple):
-    """The first pass of a query head, with K's MSBs: its Q, probabilities [rows, alive], which rows are flat, and,
-    where LSBs come by key, which keys are near one of its queries [alive]."""
+    """The first pass of a query head, with K's MSBs: its Q, probabilities [rows, alive], which rows are flat, and of
+    which keys each flat one wants the LSBs [rows, alive]: all that it sees or, by key, the near ones."""
 
     q: np.ndarray
     probs: np.ndarray
@@ -99,7 +99,7 @@ class _Run:
     def __init__(self, owner: GoldenAccelerator, job: LayerJob, q: np.ndarray, k: np.ndarray, v: np.ndarray):
         self.config, self.cascade, self.job = owner.config, owner.cascade, job
         self.q, self.k, self.v = q, k, v
-        rows = 1 if job.generate else job.tokens
+        rows = job.query_rows
         self.result = LayerResult(
             out=np.zeros((job.query_heads, rows, job.dim), dtype=np.int64),
             written=np.zeros((job.query_heads, rows), dtype=bool),
@@ -116,8 +116,11 @@ class _Run:
         self._prepare(ids_in, scores_in)
         self.ids = np.flatnonzero(result.tokens_alive)
         self.lengths = np.full(self._rows(), len(self.ids), dtype=np.int64)
-        if job.causal and not job.generate:
-            self.lengths = np.arange(1, len(self.ids) + 1)
+        if job.causal:
+            # The queries are the last survivors: all of a prompt's, the last `queries` of generation.
+            self.lengths -= np.arange(self._rows())[::-1]
+        block = self.config.chunk_positions(job.group) if job.generate else self._rows()
+        self.blocks = [slice(at, min(at + block, self._rows())) for at in range(0, self._rows(), block)]
         token_sums = np.zeros(len(self.ids), dtype=np.int64)
         head_sums = np.zeros(job.heads, dtype=np.int64)
         for head in np.flatnonzero(result.heads_alive).tolist():
@@ -125,18 +128,19 @@ class _Run:
             query_heads = range(head * job.group, (head + 1) * job.group)
             first = [self._first(head, query_head) for query_head in query_heads]
             again = np.array([f.flat for f in first])
-            # The list of the gang: near for one member, flat or not, is near for all.
-            listed = np.any([f.near for f in first], axis=0)
+            # The list of a gang: near for one member, flat or not, is near for all.
+            listed = [np.any([f.near[rows].any(axis=0) for f in first], axis=0) for rows in self.blocks]
             kept = np.array([self._query_head(head, query_head, f, listed, token_sums, head_sums)
                              for query_head, f in zip(query_heads, first, strict=True)])
-            if again.any():
-                result.lsb_keys[head, self.ids] = listed
-            self._count_head(head, again, kept)
+            for rows, keys in zip(self.blocks, listed, strict=True):
+                if again[:, rows].any():
+                    result.lsb_keys[head, self.ids] |= keys
+                self._count_gang(rows, again[:, rows], kept[:, rows], int(keys.sum()))
         self._finish(token_sums, head_sums)
         return result
 
     def _rows(self) -> int:
-        return 1 if self.job.generate else len(self.ids)
+        return self.job.query_rows if self.job.generate else len(self.ids)
 
     # -- one query head -------------------------------------------------------------------------------
 
@@ -148,7 +152,7 @@ class _Run:
     @property
     def _place(self) -> np.ndarray:
         """Rows of the queries in Q and in the output."""
-        return np.array([0]) if self.job.generate else self.ids
+        return np.arange(self._rows()) if self.job.generate else self.ids
 
     def _first(self, head: int, query_head: int) -> _First:
         """The first pass of all its queries."""
@@ -160,31 +164,33 @@ class _Run:
         again = np.zeros(len(q), dtype=bool)
         if job.k_lsb:
             again = np.asarray(flat(pmax, job.threshold), dtype=bool)
-        near = np.ones(n, dtype=bool)
+        near = np.arange(n) < self.lengths[:, None]
         if job.lsb_by_key:
-            found = near_keys(rough, job.lsb_margin, self.lengths, *self._scaling(query_head))
-            near = np.asarray(found.any(axis=0))
+            near = near_keys(rough, job.lsb_margin, self.lengths, *self._scaling(query_head))
         return _First(q, probs, again, near)
 
-    def _query_head(self, head: int, query_head: int, first: _First, listed: np.ndarray, token_sums: np.ndarray,
+    def _query_head(self, head: int, query_head: int, first: _First, listed: list[np.ndarray], token_sums: np.ndarray,
                     head_sums: np.ndarray) -> np.ndarray:
-        """The rest of all its queries; `listed` [alive]: keys whose LSBs flat ones take. Returns the values used
-        [rows, alive]."""
+        """The rest of all its queries; `listed` [alive] of each block: keys whose LSBs flat ones take. Returns the
+        values used [rows, alive]."""
         job, result, again, place = self.job, self.result, first.flat, self._place
         k, v = self.k[head, self.ids], self.v[head, self.ids]
         probs = np.array(first.probs)
-        if again.any():
-            # Exactly what the replay's sum of MSB and LSB scores gives; first probabilities are dropped.
-            if job.lsb_by_key:
-                k = partly_joined(k >> job.k_lsb, k & ((1 << job.k_lsb) - 1), listed, job.k_lsb)
-            probs[again] = softmax(scores(first.q[again], k), self.lengths[again], *self._scaling(query_head),
-                                   self.config.max_tokens)[0]
+        for rows, keys in zip(self.blocks, listed, strict=True):
+            flats = np.flatnonzero(again[rows]) + int(rows.start)
+            if len(flats):
+                # Exactly what the replay's sum of MSB and LSB scores gives; first probabilities are dropped.
+                joined = k
+                if job.lsb_by_key:
+                    joined = partly_joined(k >> job.k_lsb, k & ((1 << job.k_lsb) - 1), keys, job.k_lsb)
+                probs[flats] = softmax(scores(first.q[flats], joined), self.lengths[flats],
+                                       *self._scaling(query_head), self.config.max_tokens)[0]
         kept = self._kept(probs)
         rough = msb_operands(v >> job.v_lsb, job.v_lsb, midpoint=True)
         acc = np.zeros((len(place), job.dim), dtype=np.int64)
-        for rows, values in ((~again, rough), (again, v)):
-            if rows.any():
-                acc[rows] = prob_value(probs[rows], kept[rows], values)
+        for which, values in ((~again, rough), (again, v)):
+            if which.any():
+                acc[which] = prob_value(probs[which], kept[which], values)
         scale = job.scales[query_head]
         mant, shift = np.array(scale.out_mant), np.array(scale.out_shift)
         if job.give_back:
@@ -235,15 +241,16 @@ class _Run:
 
     # -- bytes ----------------------------------------------------------------------------------------
 
-    def _count_head(self, head: int, again: np.ndarray, kept: np.ndarray) -> None:
-        """Counts the rows that the query heads of a K/V head read. `again` [group, rows]: queries that fetched LSBs;
-        `kept` [group, rows, alive]: values used. Rows of K and V are shared by all of them, LSBs by key as well."""
-        job, keys = self.job, len(self.ids)
+    def _count_gang(self, block: slice, again: np.ndarray, kept: np.ndarray, listed: int) -> None:
+        """Counts the rows that the queries of a K/V head read which share rows of K and V: all of a prompt's, a block
+        of generation's. `again` [group, rows]: queries that fetched LSBs; `kept` [group, rows, alive]: values used;
+        `listed`: keys whose LSBs flat ones take. The last query of a block sees most."""
+        job, keys = self.job, int(self.lengths[block].max())
         flat_queries = int(again.sum())
         # A flat query of a prompt starts anew, with its Q row.
         self._count_rows("q", again.size + (0 if job.generate else flat_queries))
         self._count_rows("k_msb", keys)
-        self._count_rows("k_lsb", int(self.result.lsb_keys[head].sum()))
+        self._count_rows("k_lsb", listed if flat_queries else 0)
         if job.generate:
             self._count_rows("v_msb", int(kept.any(axis=(0, 1)).sum()))
             v_lsb = int(kept[again].any(axis=0).sum())

@@ -37,6 +37,8 @@ class BatchCascade:
         `ValueError` for a job that loads its state from memory."""
         if job.load_scores or job.load_ids:
             raise ValueError("a batch keeps its state from job to job and loads none")
+        if job.query_rows > 1 and job.generate:
+            raise ValueError("a batch has one query per generation job")
         sequences = len(self.token_scores)
         if job.clear_scores:
             self.token_scores[:] = 0

@@ -100,6 +100,9 @@ class Cascade:
             a = self.tokens_alive
             protected = (a < _get(job, "protect_first")) | (a >= tokens - _get(job, "protect_last"))
             self.tokens_alive = a[keep_best(self.token_scores[a], keep, protected)]
+        queries = _get(job, "queries", 0)
+        if queries and not np.array_equal(self.tokens_alive[-queries:], np.arange(tokens - queries, tokens)):
+            raise CascadeError("a token that is a query does not survive")
         keep = max(1, _get(job, "keep_heads"))
         if keep < len(self.heads_alive):
             self.heads_alive = self.heads_alive[keep_best(self.head_scores[self.heads_alive], keep)]
@@ -153,5 +156,8 @@ class Cascade:
                                               np.uint64(self.head_max)).astype(np.int64)
 
 
-def _get(job: object, name: str) -> int:
-    return int(job[name]) if isinstance(job, Mapping) else int(getattr(job, name))
+def _get(job: object, name: str, missing: int | None = None) -> int:
+    """A field of a job; `missing`: what a mapping without it means."""
+    if isinstance(job, Mapping):
+        return int(job[name] if missing is None else job.get(name, missing))
+    return int(getattr(job, name))

@@ -38,12 +38,12 @@ def protected_tokens(tokens: int, first: int, last: int) -> np.ndarray:
 
 
 def not_later(rows: int, keys: int) -> np.ndarray:
-    """Causal mask [rows, keys]: row j sees keys 0 … j."""
-    return np.arange(keys) <= np.arange(rows)[:, None]
+    """Causal mask [rows, keys]: the rows are the queries of the last keys, each sees keys up to its own."""
+    return np.arange(keys) <= np.arange(keys - rows, keys)[:, None]
 
 
 def attention_probabilities(q: np.ndarray, k: np.ndarray, causal: bool) -> np.ndarray:
-    """softmax(q kᵀ / sqrt(D)) of [nq, D] and [n, D]; causal: row j sees keys 0 … j."""
+    """softmax(q kᵀ / sqrt(D)) of [nq, D] and [n, D]; causal: see `not_later`."""
     scores = q @ k.T / np.sqrt(q.shape[1])
     if causal:
         scores = np.where(not_later(*scores.shape), scores, -np.inf)
@@ -107,9 +107,10 @@ def _layer(w: Workload, step: int, layer: int, alive: np.ndarray, heads: np.ndar
     """Attention of one layer over what is alive; adds to the scores."""
     s, o = w.shape, w.options
     ids = np.flatnonzero(alive)
-    queries = np.array([step]) if o.generate else ids
-    causal = o.causal and not o.generate
-    rows = 1 if o.generate else len(alive)
+    own = w.rows(step)
+    queries = np.arange(own.start, own.stop) if o.generate else ids
+    causal = o.generate or o.causal
+    rows = len(queries) if o.generate else len(alive)
     out = np.zeros((s.query_heads, rows, s.dim))
     for head in np.flatnonzero(np.repeat(heads, s.group)):
         kv = head // s.group
@@ -118,7 +119,7 @@ def _layer(w: Workload, step: int, layer: int, alive: np.ndarray, heads: np.ndar
                                     o.rules.mass_share / MASS_ONE, o.rules.give_back)
         token_scores[ids] += importance
         head_scores[kv] += np.abs(values).sum()
-        out[head, [0] if o.generate else ids] = values
+        out[head, np.arange(rows) if o.generate else ids] = values
     count = int(heads.sum()) * s.group * len(queries)
     stats = LayerStats(step, layer, len(ids), int(heads.sum()), count, 0)
     result.put(stats, out, np.zeros(out.shape[:2], dtype=bool), alive, heads, token_scores, head_scores)

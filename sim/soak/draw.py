@@ -35,6 +35,7 @@ VALUES: dict[str, Sequence[int | str]] = {
     "pool_beats": [1 << e for e in range(2, 13)],
     "job_queue": range(2, 17),
     "decision_rules": [0, 1],
+    "chunk_queries": [0, 1],
 }
 #: What no field may be.
 ILLEGAL: tuple[object, ...] = (-4, 0, 3, 5, 7, 48, 100, 1 << 13, 1 << 17, 2.0, True, "8", "radix", None)
@@ -127,4 +128,5 @@ def _legal(rng: random.Random) -> dict[str, object]:
         "channels": channels, "axi_data_bits": 8 * beat, "axi_addr_bits": rng.randint(16, 48),
         "reads": pow2(2, 256, 0.8), "pool_beats": pow2(max(4, 2 * longest), 4096, 0.6),
         "job_queue": rng.randint(2, 16), "decision_rules": int(rng.random() < 0.8),
+        "chunk_queries": int(rng.random() < 0.5),
     }

@@ -43,5 +43,5 @@ class LoosePlan(Plan):
 
     def layer_data(self, layer: int) -> Iterator[Write]:
         """A layer's Q, K and V planes."""
-        for name, values, bits in self.builder.parts(**self.codes(layer)):
+        for name, values, bits in self.builder.parts(**self.plane_codes(layer)):
             yield from self.planes[layer][name].part(0, self.planes[layer][name].pack(values, bits))

@@ -56,7 +56,7 @@ class Sequences:
             changes |= {"load_scores": 1, "scores_in": other.scores_out}
             if other.tokens != job.tokens:  # heads lie behind tokens: the host moves them
                 changes["scores_in"] = plan.arena.alloc(WORD_BYTES * (job.tokens + job.heads))
-                new_token = (job.tokens - 1, 0)
+                new_token = (other.tokens, (0,) * (job.tokens - other.tokens))
             if not job.restart:
                 changes |= {"load_ids": 1, "ids_in": other.ids_out}
             self.features.add("state loaded")

@@ -29,7 +29,7 @@ from spatten_hw.sim.harness.transport import VerilatedTransport
 from .memory import MODELS, Memory, random_memory
 from .placement import LooseArena, LoosePlan
 from .sequences import Sequences
-from .workload import hard_values, random_rules, random_workload
+from .workload import hard_values, random_queries, random_rules, random_workload
 
 #: A configuration has so many cases of all kinds, then bulk ones until it has done so many queries, cycles or cases.
 CASES = 10
@@ -135,6 +135,8 @@ def _draw(config: SpAttenConfig, name: str, rng: random.Random, longest: int, me
         a, job = random_workload(rng, config, longest, bulk)
         if config.decision_rules and rng.random() < 0.4:
             job = random_rules(rng, job)
+        if config.chunk_queries and job["stage"] == "generate" and rng.random() < 0.6:
+            a, job = random_queries(rng, a, job)
         kind = hard_values(rng, a, job)
         if "token_scores" in a and count > 1:
             del a["token_scores"], a["head_scores"]
@@ -173,6 +175,7 @@ def _features(arrays: dict[str, np.ndarray], job: dict[str, Any], values: str) -
         f"group {'1' if group == 1 else '2 or more'}": 1, f"values {values}": 1,
         "K {}+{}".format(*job["k_bits"]): 1, "V {}+{}".format(*job["v_bits"]): 1, f"Q {job['q_bits']}": 1,
         **{f"rule {rule}": int(rule in job) for rule in ("lsb_margin", "keep_mass", "give_back")},
+        "several queries per job": int(job.get("queries", 1) > 1),
         "tokens and heads pruned": int("keep_tokens" in job), "values pruned": int("keep_values" in job),
         "protected tokens": int(bool(job.get("protect_first", 0) or job.get("protect_last", 0))),
         "more than 64 tokens": int(arrays["k"].shape[2] > 64)})

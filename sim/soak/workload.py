@@ -78,6 +78,27 @@ def random_rules(rng: random.Random, job: dict) -> dict:
     return job | rules
 
 
+def random_queries(rng: random.Random, arrays: dict[str, np.ndarray], job: dict) -> tuple[dict[str, np.ndarray], dict]:
+    """A workload of generation with more queries, several of them in each job (a build with `chunk_queries`)."""
+    layers, heads, _, dim = arrays["q"].shape
+    tokens = arrays["k"].shape[2]
+    queries = rng.choice([tokens, rng.randint(1, tokens), rng.randint(1, min(tokens, 12))])
+    queries = min(queries, 24)
+    per_job = rng.choice([queries, rng.randint(1, queries), rng.randint(1, queries)])
+    numbers = np.random.default_rng(rng.randrange(2**32))
+    spread = max(0.1, float(np.std(arrays["q"])))
+    arrays = arrays | {"q": numbers.normal(size=(layers, heads, queries, dim)) * spread}
+    job = {name: value for name, value in job.items() if not name.startswith("protect_") and name != "keep_tokens"}
+    job["queries"] = per_job
+    first = tokens - queries + per_job
+    if first > per_job and rng.random() < 0.7:
+        job["keep_tokens"] = [n if n is None else max(n, per_job) for n in falling(rng, first, layers)]
+        least = min(n for n in [*job["keep_tokens"], first] if n)
+        job["protect_last"] = rng.randint(per_job, least)
+        job["protect_first"] = rng.randint(0, least - job["protect_last"])
+    return arrays, job
+
+
 def falling(rng: random.Random, start: int, layers: int) -> list[int | None]:
     """Keep counts that fall layer by layer, now and then "all"."""
     counts: list[int | None] = []

@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
 from ..config import SpAttenConfig, clog2
-from ..interface.descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, STRIDE_BITS, Field
+from ..interface.descriptor import GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, STRIDE_BITS, Field, fields_of
 from ..interface.errors import ErrorCode
 from ..interface.validate import reserved_mask
 from ..primitives.widths import narrow
@@ -25,6 +25,8 @@ def used_bits(c: SpAttenConfig, field: Field) -> int:
         return c.count_bits
     if field.name in HEAD_FIELDS:
         return c.max_heads.bit_length()
+    if field.name == "queries":
+        return min(field.width, c.count_bits)
     if field.name == "group":
         return c.max_group.bit_length()
     if field.name.endswith("_token_stride"):
@@ -38,7 +40,7 @@ def fields_layout(c: SpAttenConfig) -> data.StructLayout:
     """Fields as they are stored: the bits that a legal job can need and, where the descriptor has more, one bit on top:
     the OR of the rest. With it the value is as illegal (or as large, for clamped fields) as the whole field, and has
     the same alignment; so rules give the same answer on both."""
-    return data.StructLayout({f.name: unsigned(min(f.width, used_bits(c, f) + 1)) for f in FIELDS})
+    return data.StructLayout({f.name: unsigned(min(f.width, used_bits(c, f) + 1)) for f in fields_of(c)})
 
 
 def stored(c: SpAttenConfig, field: Field, word: Value) -> Value:
@@ -52,7 +54,7 @@ def decode(m: Module, c: SpAttenConfig, fields: data.View) -> data.View:
     """The job of stored fields that have passed validation, combinational."""
     layout = job_layout(c)
     job = Signal(layout)
-    for f in FIELDS:
+    for f in fields_of(c):
         value = fields[f.name]
         if f.name == "dim":
             # A multiple of the chunk, which is a power of two.
@@ -70,10 +72,10 @@ def store_header(m: Module, c: SpAttenConfig, fields: data.View, word: Signal, r
     """One header word: its fields, and whether bits without meaning are 0. A read error has priority."""
     for n in range(HEADER_WORDS):
         with m.If(word[n]):
-            for f in FIELDS:
+            for f in fields_of(c):
                 if f.word == n:
                     m.d.sync += fields[f.name].eq(stored(c, f, read.data))
-            mask = reserved_mask(FIELDS, n)
+            mask = reserved_mask(fields_of(c), n)
             if mask:
                 with m.If(((read.data & mask) != 0) & (error == ErrorCode.OK)):
                     m.d.sync += error.eq(ErrorCode.RESERVED_BITS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from amaranth import Module, Mux, Signal, unsigned
+from amaranth.hdl import ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -21,11 +22,15 @@ Q_COMMANDS = 4
 
 def walk_place(c: SpAttenConfig) -> data.StructLayout:
     """Where the walk of a layer is: query head `member` of `kv_head`'s (`first_head` is their first), survivor
-    `position`. `half`: of the SRAMs; `again`: a second pass; `first_item`: of the gang (generation)."""
+    `position`. `half`: of the SRAMs; `again`: a second pass; `first_item`: of the gang (generation). In generation with
+    `chunk_queries`: `position` is the query's number, it sees tokens below `seen`; `scored` and `gang` are of its
+    block."""
     return data.StructLayout({
         "kv_head": unsigned(c.head_bits), "first_head": unsigned(c.head_bits),
         "member": unsigned(c.max_group.bit_length()), "position": unsigned(c.count_bits), "half": 1, "again": 1,
         "first_item": unsigned(c.item_bits),
+        **({"seen": unsigned(c.count_bits), "scored": unsigned(c.count_bits),
+            "gang": unsigned(c.max_group.bit_length())} if c.chunk_queries else {}),
     })
 
 
@@ -48,7 +53,7 @@ class ItemIssue(wiring.Component):
             "list_ids": In(data.ArrayLayout(unsigned(c.token_bits), c.slices)),
             "place": In(walk_place(c)), "take": In(1), "ready": Out(1),
             "slot": Out(c.slot_bits), "item": Out(c.item_bits),
-            "progressive": Out(1),
+            "progressive": Out(1), **({"dead": In(slice_counts(c))} if c.chunk_queries else {}),
             "slots_freed": In(c.slots), "items_freed": In(c.items),
             "q_cmd": Out(stream.Signature(q_command(c))), "score_cmd": Out(stream.Signature(score_command(c))),
             "meta": Out(stream.Signature(slot_meta(c))),
@@ -80,9 +85,13 @@ class ItemIssue(wiring.Component):
 
         # What the item is; all of it is stable while it waits to be issued.
         lane = narrow(place.position, clog2(c.slices)) if c.slices > 1 else 0
-        query = Mux(job.generate, 0, self.list_ids[lane])
+        number = narrow(place.position, c.token_bits) if c.chunk_queries else 0
+        query = Mux(job.generate, number, self.list_ids[lane])
         head = narrow(place.first_head + place.member, c.head_bits)  # < max_heads by the job's validation
         keys = Mux(job.causal, place.position + 1, self.alive)
+        gang: ValueLike = job.group
+        if c.chunk_queries:
+            keys, gang = Mux(job.generate, place.seen, keys), place.gang
         q, score, note = q_fifo.i, score_fifo.i, metas.i
         tag = note.payload.tag
         m.d.comb += [
@@ -95,14 +104,18 @@ class ItemIssue(wiring.Component):
             tag.head.eq(head), tag.kv_head.eq(place.kv_head), tag.query.eq(query), tag.half.eq(place.half),
             tag.stream.eq(job.generate), tag.refetched.eq(place.again), tag.item.eq(self.item),
             tag.first.eq(Mux(job.generate, place.first_item, self.item)),
-            tag.gang.eq(Mux(job.generate, job.group, 1)),
+            tag.gang.eq(Mux(job.generate, gang, 1)),
         ]
+        most = self.alive
+        if c.chunk_queries:
+            m.d.comb += [metas.dead.eq(self.dead), note.p.scored.eq(Mux(job.generate, place.scored, keys))]
+            most = Mux(job.generate, job.tokens, self.alive)
         always_taken(m, q, "commands for Q rows")
         always_taken(m, score, "commands for scores")
         always_taken(m, note, "items")
         contract(m, self.ready, "an item is issued only when there is room", when=self.take)
         contract(m, place.first_head + place.member < c.max_heads, "query heads are in range", when=self.take)
-        contract(m, (place.position < self.alive) & (keys != 0) & (keys <= self.alive), "keys of a query are alive",
+        contract(m, (place.position < self.alive) & (keys != 0) & (keys <= most), "keys of a query are alive",
                  when=self.take)
         contract(m, place.member < job.group, "queries are the group's", when=self.take)
         return m

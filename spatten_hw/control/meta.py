@@ -10,13 +10,16 @@ from ..config import SpAttenConfig, clog2
 from ..contract import always_taken, contract
 from ..primitives.rotate import rotated
 from ..primitives.widths import narrow
+from ..stream.class_keys import ids_below
 from ..stream.layouts import slice_counts, slot_meta, tag_layout
 
 
 def item_note(c: SpAttenConfig) -> data.StructLayout:
-    """A `slot_meta` with the number of its keys instead of that of every slice (of prompts only)."""
+    """A `slot_meta` with the number of its keys instead of that of every slice (of prompts only). With `chunk_queries`
+    also in generation: tokens below `keys` are seen, scores come of those below `scored`."""
     return data.StructLayout({
         "slot": unsigned(c.slot_bits), "keys": unsigned(c.count_bits), "progressive": 1, "tag": tag_layout(c),
+        **({"scored": unsigned(c.count_bits)} if c.chunk_queries else {}),
     })
 
 
@@ -25,7 +28,8 @@ class MetaStage(wiring.Component):
 
     Generation (`tag.stream`): slice s has the survivors of class (s − kv_head) mod S: `counts` (by class, constant
     while a job's data move) turned by the head, log2 S steps. Prompt: slice s has every S-th of
-    `keys` from (s − kv_head) mod S on.
+    `keys` from (s − kv_head) mod S on. With `chunk_queries`, in generation, of class (s − kv_head) mod S the ids below
+    `keys` that are not `dead`.
     """
 
     LATENCY = 2
@@ -38,11 +42,15 @@ class MetaStage(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(item_note(c))), "o": Out(stream.Signature(slot_meta(c))),
             "counts": In(slice_counts(c)),
+            **({"dead": In(slice_counts(c))} if c.chunk_queries else {}),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
+        if c.chunk_queries:
+            self._of_blocks(m)
+            return m
         turn_bits = clog2(c.slices)
         note = self.i.payload
         held = Signal(item_note(c), reset_less=True)
@@ -64,3 +72,24 @@ class MetaStage(wiring.Component):
         always_taken(m, self.o, "metas")
         contract(m, note["keys"] != 0, "a vector has keys", when=self.i.valid)
         return m
+
+    def _of_blocks(self, m: Module) -> None:
+        """Where queries of a gang see different numbers of keys: by class first, then turned by the head."""
+        c, note = self.config, self.i.payload
+        out = Signal(slot_meta(c), reset_less=True)
+        held = Signal(item_note(c), reset_less=True)
+        valid = Signal()
+        m.d.comb += [self.i.ready.eq(1), self.o.payload.eq(out)]
+        m.d.sync += [
+            valid.eq(self.i.valid), held.eq(note), self.o.valid.eq(valid), out.slot.eq(held.slot),
+            out.progressive.eq(held.progressive), out.tag.eq(held.tag),
+        ]
+        for name in ("keys", "scored"):
+            by_class = Signal(slice_counts(c), name=f"{name}_by_class", reset_less=True)
+            m.d.sync += [by_class[b].eq((ids_below(c, note[name], b) - Mux(note.tag.stream, self.dead[b], 0))
+                                        [:len(by_class[b])]) for b in range(c.slices)]
+            m.d.sync += [out[name][s].eq(keys) for s, keys in enumerate(
+                rotated([by_class[b] for b in range(c.slices)], held.tag.kv_head))]
+        always_taken(m, self.o, "metas")
+        contract(m, (note["keys"] != 0) & (note["keys"] <= note.scored), "a vector has keys, and the scores of all",
+                 when=self.i.valid)

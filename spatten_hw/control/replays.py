@@ -14,12 +14,18 @@ from ..stream.fifo import StreamFifo
 from ..stream.layouts import key_walk_command
 
 
+def seen_keys(c: SpAttenConfig) -> dict[str, wiring.Member]:
+    """What a walk must know of the keys of a gang, where gangs of a job see different ones (`chunk_queries`)."""
+    return {"limit": In(c.count_bits), "final_row": In(c.row_bits)}
+
+
 class Replays(wiring.Component):
     """Collects the decisions of a gang (generation), then asks for the LSBs of its flat members at once.
 
     `opens` (with the number of a gang's `first` item) precedes the gang's first decision. When all `tag.gang` members
     are decided and some are flat, `walk` has one command for them (`lsb`). A gang's slots are consecutive, as its items
     are. Decisions of prompts pass by. One decision per cycle, none in the cycle of a `opens`.
+    With `chunk_queries` the gang that `opens` sees keys below `limit`, the last ones of which are in row `final_row`.
     """
 
     decided: stream.Interface
@@ -29,7 +35,7 @@ class Replays(wiring.Component):
         self.config = c = config
         super().__init__({
             "decided": In(stream.Signature(decision_notice(c))),
-            "opens": In(1), "first": In(c.item_bits),
+            "opens": In(1), "first": In(c.item_bits), **(dict(seen_keys(c)) if c.chunk_queries else {}),
             "walk": Out(stream.Signature(key_walk_command(c))),
         })
 
@@ -39,7 +45,9 @@ class Replays(wiring.Component):
         p = self.decided.payload
         tag = p.tag
         # One entry per gang, under its first item: how many members are decided, and which are flat.
-        entry = data.StructLayout({"count": unsigned(c.max_group.bit_length()), "flat": unsigned(c.max_group)})
+        entry = data.StructLayout({"count": unsigned(c.max_group.bit_length()), "flat": unsigned(c.max_group),
+                                   **({"seen": data.StructLayout({n: p.shape for n, p in seen_keys(c).items()})}
+                                      if c.chunk_queries else {})})
         m.submodules.gangs = gangs = Memory(shape=entry, depth=c.items, init=[])
         m.submodules.walks = walks = StreamFifo(key_walk_command(c), c.slots)
         write, read = gangs.write_port(), gangs.read_port(domain="comb")
@@ -57,6 +65,12 @@ class Replays(wiring.Component):
         ]
         with m.If(~self.opens):
             m.d.comb += [write.data["count"].eq(read.data["count"] + 1), write.data.flat.eq(flat)]
+        if c.chunk_queries:
+            for name in seen_keys(c):
+                m.d.comb += [
+                    write.data.seen[name].eq(Mux(self.opens, getattr(self, name), read.data.seen[name])),
+                    walks.i.p[name].eq(read.data.seen[name]),
+                ]
         m.d.comb += [
             walks.i.valid.eq(take & tag.stream & complete & flat.any()),
             walks.i.p.kv_head.eq(tag.kv_head), walks.i.p.slot.eq((p.slot - member)[:c.slot_bits]),

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import SpAttenConfig
 from ..interface.errors import ErrorCode
-from ..interface.validate import RANGES, RULES
+from ..interface.validate import RANGES, rules_of
 from ..primitives.one_hot import one_hot_mux
 from .decode import fields_layout
 
@@ -66,7 +66,7 @@ class Validator(wiring.Component):
 
         names = SimpleNamespace(**{name: self.fields[name] for name, _ in self.fields.shape()},
                                 query_heads=self.query_heads, descriptor=self.descriptor,
-                                query_tokens=Mux(self.fields.generate, 1, self.fields.tokens))
+                                query_tokens=Mux(self.fields.generate, self._queries(), self.fields.tokens))
         m.d.sync += self.query_heads.eq(self.fields.heads * self.fields.group)
 
         rule_error = self._rules(m, names)
@@ -74,13 +74,19 @@ class Validator(wiring.Component):
         m.d.comb += self.error.eq(Mux(rule_error != ErrorCode.OK, rule_error, range_error))
         return m
 
+    def _queries(self) -> ValueLike:
+        """Queries of a generation job."""
+        if not self.config.chunk_queries:
+            return 1
+        return Mux(self.fields.queries == 0, 1, self.fields.queries)
+
     def _rules(self, m: Module, names: SimpleNamespace) -> Value:
         """Code of the first broken rule, four cycles after the fields."""
-        groups = []
-        for g in range(0, len(RULES), GROUP):
+        groups, rules = [], rules_of(self.config)
+        for g in range(0, len(rules), GROUP):
             code = Signal(8, name=f"group_{g // GROUP}_error")
             first: Value = Const(ErrorCode.OK, 8)
-            for rule in reversed(RULES[g:g + GROUP]):
+            for rule in reversed(rules[g:g + GROUP]):
                 broken = Signal(name=f"broken_{rule.code.name.lower()}")
                 m.d.sync += broken.eq(Value.cast(rule.broken(self.config, names)).any())
                 first = Mux(broken, rule.code, first)

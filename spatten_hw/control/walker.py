@@ -16,6 +16,8 @@ from ..softmax.rows import decision_notice
 from ..stream.fifo import StreamFifo
 from ..stream.job_layouts import job_layout
 from ..stream.layouts import key_walk_command, q_command, score_command, slice_counts, slot_meta
+from .block_walk import GangPlace, walk_blocks, walk_contracts
+from .blocks import Blocks
 from .flat_queries import FlatQueries
 from .item_issue import ItemIssue
 from .replays import Replays, members_of
@@ -43,7 +45,8 @@ class Walker(wiring.Component):
     `slot_taken` pulses with `slot` as a slot is given to an item. `free` gives slots back, `items_freed` (a pulse)
     `items_gang` item numbers from `items_first` on. `item`, `item_half`: an item was issued, `query`: the first one of
     a query; `dropped`, `dropped_half`: a flat one is gone; `replayed`: queries whose LSBs are asked for in this cycle.
-    `meta`, `free` and `slot_taken` are always taken.
+    `meta`, `free` and `slot_taken` are always taken. With `chunk_queries` a generation job may have several queries: a
+    gang is then of a block of them (`Blocks`), block after block of a head.
     """
 
     q_cmd: stream.Interface
@@ -80,6 +83,12 @@ class Walker(wiring.Component):
         m.submodules.issue = issue = ItemIssue(c)
         m.submodules.replays = replays = Replays(c)
         m.submodules.flat_queries = flats = FlatQueries(c)
+        blocks = None
+        if c.chunk_queries:
+            m.submodules.blocks = blocks = Blocks(c)
+            m.d.comb += [blocks.job.eq(job), blocks.counts.eq(self.counts), blocks.start.eq(self.start),
+                         issue.dead.eq(blocks.dead), replays.limit.eq(blocks.current.limit),
+                         replays.final_row.eq(blocks.current.final_row)]
         m.submodules.k_fifo = k_fifo = StreamFifo(key_walk_command(c), 4)
         connect(m, k_fifo.o, flipped(self.k_walk))
         connect(m, flipped(self.decided), replays.decided)
@@ -108,7 +117,7 @@ class Walker(wiring.Component):
         room = self._room(m, walk.valid & walk.ready)
         m.d.comb += [k_fifo.i.valid.eq(walk.valid & room), walk.ready.eq(k_fifo.i.ready & room),
                      k_fifo.i.payload.eq(walk.payload)]
-        self._walk(m, issue, replays, flats, walk, take, again)
+        self._walk(m, issue, replays, flats, walk, take, again, blocks)
         return m
 
     def _room(self, m: Module, sent: Value) -> Value:
@@ -124,7 +133,7 @@ class Walker(wiring.Component):
         return ahead < most
 
     def _walk(self, m: Module, issue: ItemIssue, replays: Replays, flats: FlatQueries, walk: stream.Interface,
-              take: Signal, again: Signal) -> None:
+              take: Signal, again: Signal, blocks: Blocks | None) -> None:
         """Where the walk is, and where it goes next."""
         c, job = self.config, self.job
         place = issue.place
@@ -169,6 +178,10 @@ class Walker(wiring.Component):
                 m.d.sync += member.eq(member + 1)
                 m.next = "ITEMS"
 
+        if blocks is not None:
+            at = GangPlace(kv_head, first_slot, first_item, member, last_member, position, next_position,
+                           Signal(c.count_bits, name="seen"), Signal(c.max_group.bit_length(), name="positions_left"))
+            walk_contracts(m, blocks, at, take & job.generate)
         with m.FSM(name="walk") as fsm:
             with m.State("IDLE"):
                 m.d.comb += self.issued_all.eq(1)
@@ -188,20 +201,10 @@ class Walker(wiring.Component):
                 with m.Elif(job.generate):
                     m.next = "BEGIN"
             # -- generation -------------------------------------------------------------------------------
-            with m.State("BEGIN"):
-                m.d.comb += replays.opens.eq(1)
-                m.next = "GANG"
-            with m.State("GANG"), m.If(issue.ready):
-                m.d.comb += take.eq(1)
-                m.d.sync += member.eq(member + 1)
-                with m.If(last_member):
-                    m.next = "STREAM"
-            with m.State("STREAM"), m.If(walk.ready & ~replays.walk.valid):
-                m.d.comb += [
-                    walk.valid.eq(1), walk.payload.kv_head.eq(kv_head), walk.payload.slot.eq(first_slot),
-                    walk.payload.members.eq(members_of(c, job.group)),
-                ]
-                m.next = "HEAD"
+            if blocks is not None:
+                walk_blocks(m, blocks, issue, replays, walk, take, at)
+            else:
+                self._gang(m, issue, replays, walk, take, kv_head, first_slot, member, last_member)
             # -- prompts ----------------------------------------------------------------------------------
             with m.State("ITEMS"), m.If(self.half_ready.bit_select(half, 1) & issue.ready):
                 m.d.comb += [take.eq(1), next_position.eq(position + 1)]
@@ -224,3 +227,22 @@ class Walker(wiring.Component):
                     next_query_head()
         contract(m, fsm.ongoing("IDLE"), "a job starts when all items of the one before are issued", when=self.start)
         contract(m, (self.heads != 0) & (self.alive != 0), "a job that starts has heads and tokens", when=self.start)
+
+    def _gang(self, m: Module, issue: ItemIssue, replays: Replays, walk: stream.Interface, take: Signal,
+              kv_head: Signal, first_slot: Signal, member: Signal, last_member: Signal) -> None:
+        """States of generation: the queries of a head's group, then the walk over its keys."""
+        c, job = self.config, self.job
+        with m.State("BEGIN"):
+            m.d.comb += replays.opens.eq(1)
+            m.next = "GANG"
+        with m.State("GANG"), m.If(issue.ready):
+            m.d.comb += take.eq(1)
+            m.d.sync += member.eq(member + 1)
+            with m.If(last_member):
+                m.next = "STREAM"
+        with m.State("STREAM"), m.If(walk.ready & ~replays.walk.valid):
+            m.d.comb += [
+                walk.valid.eq(1), walk.payload.kv_head.eq(kv_head), walk.payload.slot.eq(first_slot),
+                walk.payload.members.eq(members_of(c, job.group)),
+            ]
+            m.next = "HEAD"

@@ -157,6 +157,8 @@ class Fetcher(wiring.Component):
         m.submodules.shared_rows = shared = SharedFetch(c)
         fills = dispatch_fills(m, self, keys, shared)
         self._walks(m, planes, keys, shared)
+        if c.chunk_queries:
+            m.d.comb += keys.tokens.eq(job.tokens)
         if c.decision_rules:
             m.d.comb += [keys.by_key.eq(job.lsb_by_key), self.far_row.eq(keys.far_row), keys.far_keys.eq(self.far_keys)]
         readers = [Shared(ChannelReader, c) for _ in range(c.channels)]

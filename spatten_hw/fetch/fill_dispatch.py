@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from amaranth import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import connect, flipped
 
+from ..config import clog2
 from ..contract import contract
+from ..primitives.widths import narrow, wrap
 from ..stream.read_layouts import key_note, value_note
 from .key_walk import KeyWalk
 from .local_fills import LocalFills
@@ -51,6 +53,10 @@ def dispatch_fills(m: Module, fetcher: Fetcher, keys: KeyWalk, shared: SharedFet
             walk.payload.kv_head.eq(fill.kv_head), walk.payload.lsb.eq(fill.lsb), walk.payload.fill.eq(1),
             walk.payload.value.eq(fill.value), walk.payload.half.eq(fill.half),
         ]
+        if c.chunk_queries:         # all of its tokens, every one of which survives
+            m.d.comb += [walk.payload.limit.eq(fill.rows),
+                         walk.payload.final_row.eq(narrow(wrap(fill.rows - 1, c.count_bits) >> clog2(c.slices),
+                                                          c.row_bits))]
     for part, of_value in ((k_fills, 0), (v_fills, 1)):
         m.d.comb += [
             part.opens.valid.eq(local & walk.ready & (fill.value == of_value)), part.opens.half.eq(fill.half),

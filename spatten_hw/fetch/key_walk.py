@@ -18,6 +18,7 @@ from ..primitives.products import STRIDE_STAGES, stride_product, times_few
 from ..primitives.rotate import rotated
 from ..primitives.tree import tree_stages
 from ..primitives.widths import wrap
+from ..stream.class_keys import dead_tokens, keys_below, keys_contract
 from ..stream.fifo import StreamFifo, fifo_latency
 from ..stream.job_layouts import head_stride_bits
 from ..stream.layouts import key_walk_command, slice_counts
@@ -43,6 +44,8 @@ class KeyWalk(wiring.Component):
 
     With `by_key` (a build with `decision_rules`) a walk for LSBs asks for those rows alone whose key is not `far` for
     all members.
+
+    With `chunk_queries` a command is for the tokens below its `limit` alone, `tokens` are there in all.
 
     Latency from a command to its first requests: `latency` cycles. Addresses and strides are multiples of a beat. All
     plain inputs are constant from a command's cycle until `idle`.
@@ -93,6 +96,7 @@ class KeyWalk(wiring.Component):
             "token_stride": planes(STRIDE_BITS), "beats": planes(c.beats_bits),
             "list_row": Out(c.row_bits), "list_indexes": In(data.ArrayLayout(unsigned(c.row_bits), c.slices)),
             "counts": In(slice_counts(c)), "ended": Out(1), "idle": Out(1),
+            **({"tokens": In(c.count_bits)} if c.chunk_queries else {}),
             **({"by_key": In(1), "far_row": Out(c.slot_bits + c.row_bits), "far_keys": In(c.slices)}
                if c.decision_rules else {}),
         })
@@ -114,11 +118,13 @@ class KeyWalk(wiring.Component):
         beat = clog2(c.beat_bytes)
         addr_bits = c.axi_addr_bits - beat               # addresses count beats
         spread = clog2(c.slices)
-        rows = max_tree(m, list(self.counts), "rows")
-        final_row = Signal(c.row_bits, reset_less=True)
-        any_rows = Signal(reset_less=True)
-        m.d.sync += [any_rows.eq(rows != 0), final_row.eq(Mux(rows == 0, 0, wrap(rows - 1, c.row_bits)))]
         room = Signal()
+        counts: list[Value] = list(self.counts)
+        if not c.chunk_queries:
+            rows = max_tree(m, counts, "rows")
+            final_row = Signal(c.row_bits, reset_less=True)
+            any_rows = Signal(reset_less=True)
+            m.d.sync += [any_rows.eq(rows != 0), final_row.eq(Mux(rows == 0, 0, wrap(rows - 1, c.row_bits)))]
 
         # Preparation: command, strides of its plane, product, sum; then the stage whose rows are walked.
         move = Signal()
@@ -139,7 +145,16 @@ class KeyWalk(wiring.Component):
             m.d.sync += head_sum.eq(wrap(plane_base + product, addr_bits))
         more = self.prepare_stages - 2 - STRIDE_STAGES
         head_sum = prepare.delay(head_sum, more, "head_sum")
-        command = prepare.delay(command, STRIDE_STAGES + 1 + more, "command")
+        before = command
+        if c.chunk_queries:
+            before = prepare.delay(command, STRIDE_STAGES + more, "command_before")
+            command = prepare.delay(before, 1, "command")
+            counts = self._seen(m, before, move)
+            # What is below the limit has a last row of its own: known with the command.
+            final_row, any_rows = command.final_row, Const(1, 1)
+            rows = final_row + 1
+        else:
+            command = prepare.delay(command, STRIDE_STAGES + 1 + more, "command")
         waiting = [prepare.flag(self.cmd.valid, 1, "command_valid")]
         for n in range(self.prepare_stages - 1):
             waiting.append(prepare.flag(waiting[-1], 1, f"command_valid_{n}"))
@@ -150,7 +165,10 @@ class KeyWalk(wiring.Component):
         step = Signal()
         last = Signal(reset_less=True)
         following = Signal(c.row_bits)
-        m.d.sync += last.eq(Mux(step, Mux(last, final_row == 0, following == final_row), row == final_row))
+        if c.chunk_queries:
+            m.d.sync += last.eq(Mux(move, before.final_row == 0, Mux(step, following, row) == final_row))
+        else:
+            m.d.sync += last.eq(Mux(step, Mux(last, final_row == 0, following == final_row), row == final_row))
         m.d.comb += [
             following.eq(wrap(row + 1, c.row_bits)), step.eq(active & room & any_rows),
             move.eq(~active | (room & last)), self.cmd.ready.eq(move), self.list_row.eq(row),
@@ -159,6 +177,10 @@ class KeyWalk(wiring.Component):
         with m.If(step):
             m.d.sync += row.eq(Mux(last, 0, following))
         contract(m, (row < rows) | (row == 0), "the row exists", when=active)
+        if c.chunk_queries:
+            keys_contract(m, c, counts, self.counts, active)
+            contract(m, Cat(n <= rows for n in counts).all() & Cat(n == rows for n in counts).any(),
+                     "the final row is that of the longest class", when=active)
         contract(m, last == ((rows <= 1) | (row + 1 == rows)), "the last row is known a cycle ahead", when=active)
 
         # Behind the lists: these stages move in every cycle, since the queues have room for all of them.
@@ -172,7 +194,7 @@ class KeyWalk(wiring.Component):
         note = delay(m, note, ROW_STAGES, "row_note")
         shift = delay(m, command.kv_head[:spread], 1, "shift")
         stride = delay(m, self.token_stride[Cat(command.lsb, command.value)][beat:], 2, "token_stride")
-        live = [delay(m, step & (row < count), 1, f"live_{b}", reset=True) for b, count in enumerate(self.counts)]
+        live = [delay(m, step & (row < count), 1, f"live_{b}", reset=True) for b, count in enumerate(counts)]
         indexes = rotated([Cat(live[b], self.list_indexes[b]) for b in range(c.slices)], shift)
         # Far keys are known two cycles behind the lists, registered here.
         near: list[Value] = [Const(1, 1)] * c.slices
@@ -196,6 +218,15 @@ class KeyWalk(wiring.Component):
                            | Cat(level != 0 for level in levels).any())),
         ]
         return m
+
+    def _seen(self, m: Module, command: data.View, move: Value) -> list[Value]:
+        """Keys of every class that a command is for, beside it in the stage that follows."""
+        c = self.config
+        dead = dead_tokens(m, c, self.tokens, self.counts, "dead")
+        seen = Signal(slice_counts(c), reset_less=True)
+        with m.If(move):
+            m.d.sync += [seen[b].eq(keys) for b, keys in enumerate(keys_below(c, command.limit, dead))]
+        return list(seen)
 
     def _moving(self, m: Module, step: Value) -> Value:
         """A row is between its address and the queues."""

@@ -180,7 +180,7 @@ class Driver(Device):
 
     def _outcome(self, p: LayerPass, cycles: int) -> LayerOutcome:
         job = p.job
-        rows = p.out.rows(self.fetch, job.query_heads, 1 if job.generate else job.tokens)
+        rows = p.out.rows(self.fetch, job.query_heads, job.query_rows)
         ids = self.read_words(job.ids_out, survivor_words(job.tokens, job.heads)) if job.store_ids else None
         scores = self.read_words(job.scores_out, job.tokens + job.heads) if job.store_scores else None
         return LayerOutcome(
@@ -189,5 +189,5 @@ class Driver(Device):
 
 def default_limit(job: LayerJob) -> int:
     """Cycles that no working accelerator needs for `job`, whatever its size and memory."""
-    items = job.query_heads * (1 if job.generate else job.tokens)
+    items = job.query_heads * job.query_rows
     return 100_000 + items * (32 * job.tokens + 2000)

@@ -89,10 +89,16 @@ class LayerJob:
     mass_share: int = 0
     lsb_by_key: int = 0
     give_back: int = 0
+    queries: int = 0
 
     @property
     def query_heads(self) -> int:
         return self.heads * self.group
+
+    @property
+    def query_rows(self) -> int:
+        """Rows of a query head in Q and in the output: tokens of a prompt, queries of a generation job."""
+        return max(1, self.queries) if self.generate else self.tokens
 
     def width(self, operands: str) -> int:
         """Bits of an element of the plane "q", "k_msb", "k_lsb", "v_msb" or "v_lsb"."""
@@ -158,6 +164,9 @@ def check(job: LayerJob, config: SpAttenConfig, address: int = 0) -> None:
     if len(job.scales) != job.query_heads:
         raise JobRefused([f"scales has {len(job.scales)} entries: must have heads × group = "
                           f"{job.query_heads}; give one per query head"])
+    if job.queries and not config.chunk_queries:
+        raise JobRefused([f"queries is {job.queries}, but the build has chunk_queries = 0: give one job per token, or "
+                          "use a build with chunk_queries = 1"])
     scales = [dataclasses.asdict(s) for s in job.scales]
     broken = validate.check(config, job.fields, scales, address)
     if broken:

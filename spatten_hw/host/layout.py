@@ -58,6 +58,16 @@ class Plane:
         assert self.steps, "the rows of this plane are tokens of one job"
         return replace(self, base=self.base + number * self.token_stride, steps=False)
 
+    def tokens_from(self, first: int) -> Plane:
+        """The plane whose token 0 is token `first` of this one, a multiple of the channels."""
+        assert not self.steps and first % self.channels == 0, "a token 0 lies in the channel of its head"
+        return replace(self, base=self.base + first // self.channels * self.token_stride)
+
+    def shortened(self, tokens: int) -> Plane:
+        """A plane of fewer tokens in the same place."""
+        assert not self.steps
+        return replace(self, head_stride=-(-tokens // self.channels) * self.token_stride)
+
     def size(self, heads: int) -> int:
         """Bytes of the plane of `heads` heads on every channel."""
         return heads * self.head_stride

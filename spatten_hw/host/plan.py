@@ -26,8 +26,9 @@ class LayerPass:
 
     `descriptor` is the address of its descriptor, `out` its output plane. `scores`: (token, head) importance
     integers to load before it. `new_token`: (id, score) of a token of this step that starts with a score of its
-    own; it joins the scores which the pass before has stored, and all are loaded again. `ids`: the 64-bit words to
-    put at `ids_in` before it, for a job that loads its survivors. `label`: what to call it, if not by step and layer.
+    own; it joins the scores which the pass before has stored, and all are loaded again. Of several new tokens: the
+    first id, and the scores of all. `ids`: the 64-bit words to put at `ids_in` before it, for a job that loads its
+    survivors. `label`: what to call it, if not by step and layer.
     """
 
     step: int
@@ -39,7 +40,7 @@ class LayerPass:
     k: np.ndarray
     v: np.ndarray
     scores: tuple[np.ndarray, np.ndarray] | None = None
-    new_token: tuple[int, int] | None = None
+    new_token: tuple[int, int | tuple[int, ...]] | None = None
     ids: np.ndarray | None = None
     label: str = ""
 
@@ -96,16 +97,17 @@ class Plan:
         return result[0], result[1]
 
     def _scores_to_start(self, step: int) -> tuple[tuple[np.ndarray, np.ndarray] | None,
-                                                   tuple[int, int] | None]:
-        """What the first layer of `step` loads: everything, one new token's score, or nothing."""
+                                                   tuple[int, int | tuple[int, ...]] | None]:
+        """What the first layer of `step` loads: everything, the new tokens' scores, or nothing."""
         w = self.workload
         now = w.tokens_at(step)
         if step == 0:
             if w.token_scores is None and w.head_scores is None:
                 return None, None
             return (self.initial_tokens[:now], self.initial_heads), None
-        if now > w.tokens_at(step - 1) and self.initial_tokens[now - 1]:
-            return None, (now - 1, int(self.initial_tokens[now - 1]))
+        before = w.tokens_at(step - 1)
+        if self.initial_tokens[before:now].any():
+            return None, (before, tuple(self.initial_tokens[before:now].tolist()))
         return None, None
 
     def scores_to_load(self, p: LayerPass, stored: np.ndarray | None) -> np.ndarray | None:
@@ -117,19 +119,37 @@ class Plan:
         if stored is None:
             raise ValueError("the pass before stored no scores")
         heads = self.workload.shape.kv_heads
-        return np.concatenate([stored[:-heads], [np.uint64(p.new_token[1])], stored[-heads:]]).astype(np.uint64)
+        new = np.atleast_1d(np.asarray(p.new_token[1], dtype=np.uint64))
+        return np.concatenate([stored[:-heads], new, stored[-heads:]]).astype(np.uint64)
 
     # -- operands -------------------------------------------------------------------------------------
 
     def _planes(self) -> Planes:
         """Q rows of all queries, K and V rows of all tokens of a layer."""
         w = self.workload
-        return {"q": self.builder.query_plane(w.shape.queries, steps=w.options.generate),
+        single = w.options.generate and w.options.queries is None
+        rows = w.shape.queries if single or not w.options.generate else w.steps * self._step_rows()
+        return {"q": self.builder.query_plane(rows, steps=single),
                 **self.builder.key_value_planes(w.shape.tokens)}
+
+    def _step_rows(self) -> int:
+        """Rows from one step's queries to the next one's in their plane: whole rounds of the channels."""
+        return -(-self.workload.options.per_job // self.config.channels) * self.config.channels
 
     def layer_data(self, layer: int) -> Iterator[Write]:
         """A layer's Q, K and V planes."""
-        yield from self.builder.images(self.planes[layer], **self.codes(layer))
+        yield from self.builder.images(self.planes[layer], **self.plane_codes(layer))
+
+    def plane_codes(self, layer: int) -> dict[str, np.ndarray]:
+        """The integers of a layer's planes, in the order of their rows."""
+        codes = self.codes(layer)
+        if self.workload.options.queries is not None:
+            q, rows = codes["q"], self._step_rows()
+            codes["q"] = np.zeros((len(q), self.workload.steps * rows, q.shape[2]), dtype=q.dtype)
+            for step in range(self.workload.steps):
+                own = q[:, self.workload.rows(step)]
+                codes["q"][:, step * rows:step * rows + own.shape[1]] = own
+        return codes
 
     def codes(self, layer: int) -> dict[str, np.ndarray]:
         """The integers "q", "k", "v" of a layer."""
@@ -145,20 +165,25 @@ class Plan:
         scores, new_token = self._scores_to_start(step) if first else (None, None)
         # The next step can only add its token's initial score to scores that were stored.
         stored = last or (layer == s.layers - 1 and self._scores_to_start(step + 1)[1] is not None)
-        planes = dict(self.planes[layer], out=builder.out_plane(1 if o.generate else tokens))
-        if o.generate:
+        rows = w.rows(step)
+        planes = dict(self.planes[layer], out=builder.out_plane(rows.stop - rows.start))
+        queries = {}
+        if o.queries is not None:
+            planes["q"] = planes["q"].tokens_from(step * self._step_rows())
+            queries = {"queries": rows.stop - rows.start, "causal": 1}
+        elif o.generate:
             planes["q"] = planes["q"].step(step)
         ids, descriptor = builder.ids(tokens), builder.descriptor()
         scales = builder.scales({name: w.scales[name][layer] for name in codes}, w.out_unit)
         job = builder.job(
             planes, tokens, scales, descriptor,
             keep_tokens=o.keep_tokens[step][layer], keep_heads=o.keep_heads[step][layer],
-            keep_values=o.keep_values[step][layer], generate=int(o.generate), causal=int(o.causal and not o.generate),
+            keep_values=o.keep_values[step][layer], generate=int(o.generate),
+            **({"causal": int(o.causal and not o.generate)} | queries),
             restart=int(first), clear_scores=int(first and step == 0 and scores is None),
             load_scores=int(scores is not None or new_token is not None),
             store_ids=1, store_scores=int(stored), protect_first=min(o.protect_first, tokens),
             protect_last=min(o.protect_last, tokens), ids_out=ids,
             scores_in=self.scores_address, scores_out=self.scores_address)
-        rows = slice(step, step + 1) if o.generate else slice(0, tokens)
         return LayerPass(step, layer, job, descriptor, planes["out"], codes["q"][:, rows], codes["k"][:, :tokens],
                          codes["v"][:, :tokens], scores, new_token)

@@ -32,7 +32,8 @@ class LayerStats:
 
 @dataclass
 class Outputs:
-    """The arrays of the contract; the leading step axis of generation is always present internally."""
+    """The arrays of the contract; the leading step axis of generation is always present internally. `first_rows`: of
+    each step's queries."""
 
     out: np.ndarray
     refetched: np.ndarray
@@ -43,6 +44,7 @@ class Outputs:
     token_scores: np.ndarray
     head_scores: np.ndarray
     generate: bool
+    first_rows: tuple[int, ...]
     layers: list[LayerStats] = field(default_factory=list)
 
     @classmethod
@@ -55,14 +57,16 @@ class Outputs:
             step_head_kept=np.zeros((w.steps, s.layers, s.kv_heads), dtype=bool),
             step_token_scores=np.zeros((w.steps, s.layers, s.tokens)),
             step_head_scores=np.zeros((w.steps, s.layers, s.kv_heads)),
-            token_scores=np.zeros(s.tokens), head_scores=np.zeros(s.kv_heads), generate=w.options.generate)
+            token_scores=np.zeros(s.tokens), head_scores=np.zeros(s.kv_heads), generate=w.options.generate,
+            first_rows=tuple(w.rows(step).start for step in range(w.steps)))
 
     def put(self, stats: LayerStats, out: np.ndarray, refetched: np.ndarray, tokens: np.ndarray,
             heads: np.ndarray, token_scores: np.ndarray, head_scores: np.ndarray) -> None:
         """One pass: out [query_heads, rows, D], refetched [query_heads, rows], alive tokens and heads; the importance
         of all tokens [tokens] and heads [kv_heads] after it."""
         step, layer = stats.step, stats.layer
-        rows = slice(step, step + 1) if self.generate else slice(0, out.shape[1])
+        first = self.first_rows[step]
+        rows = slice(first, first + out.shape[1])
         self.out[layer, :, rows] = out
         self.refetched[layer, :, rows] = refetched
         self.step_token_kept[step, layer, :len(tokens)] = tokens
@@ -116,5 +120,6 @@ def dense_bytes(w: Workload, bits: int = 12) -> int:
 def dense_layer_bytes(w: Workload, step: int, bits: int = 12) -> int:
     """The same for one layer of a step."""
     s = w.shape
-    queries = 1 if w.options.generate else w.options.real_tokens
+    rows = w.rows(step)
+    queries = rows.stop - rows.start
     return dense_rows_bytes(s.query_heads * queries, s.kv_heads * w.tokens_at(step), s.dim, bits)

@@ -73,9 +73,9 @@ def longest_prompt(config: SpAttenConfig, dim: int) -> int:
 
 
 def shortfalls(config: SpAttenConfig, shape: LayerShape, precision: Precision, *, tokens: int = 0,
-               prompt: int = 0) -> Iterator[Shortfall]:
+               prompt: int = 0, chunks: bool = False) -> Iterator[Shortfall]:
     """What the build lacks. `tokens`: length of the longest context; `prompt`: length of the longest one that is
-    summarised, as its K and V lie in SRAM."""
+    summarised, as its K and V lie in SRAM; `chunks`: generation jobs have several queries."""
     if shape.dim not in config.dims:
         yield Shortfall("dims", shape.dim, config.dims)
     for field, need, has in (
@@ -83,7 +83,8 @@ def shortfalls(config: SpAttenConfig, shape: LayerShape, precision: Precision, *
             ("sram_tokens", prompt, longest_prompt(config, shape.dim)),
             ("max_heads", shape.query_heads, config.max_heads), ("max_group", shape.group, config.max_group),
             ("operand_bits", precision.widest, config.operand_bits),
-            ("decision_rules", int(precision.rules != PAPER), config.decision_rules)):
+            ("decision_rules", int(precision.rules != PAPER), config.decision_rules),
+            ("chunk_queries", int(chunks), config.chunk_queries)):
         if need > has:
             yield Shortfall(field, need, has)
 

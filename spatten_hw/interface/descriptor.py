@@ -7,6 +7,7 @@ then one `SCALE_FIELDS` entry of two words for every query head. Bits not named 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from ..config import SpAttenConfig
 
@@ -23,8 +24,8 @@ class Field:
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("generate", 0, 0, 1, "0 summarisation (every alive token is a query), 1 generation (one query)"),
-    Field("causal", 0, 1, 1, "a query sees only tokens up to its own (summarisation)"),
+    Field("generate", 0, 0, 1, "0 summarisation (every alive token is a query), 1 generation (one query, or queries)"),
+    Field("causal", 0, 1, 1, "a query sees only tokens up to its own (summarisation, or with queries)"),
     Field("restart", 0, 2, 1, "all tokens and heads alive again before pruning; 0 continues the cascade"),
     Field("clear_scores", 0, 3, 1, "token and head importance set to 0 first"),
     Field("load_scores", 0, 4, 1, "importance read from scores_in first"),
@@ -74,8 +75,11 @@ FIELDS: tuple[Field, ...] = (
     Field("mass_share", 21, 32, 13, "the values kept reach this share of the sum of probabilities, in 2^-12; 0: off"),
     Field("lsb_by_key", 21, 48, 1, "flat queries take the LSBs of near keys alone (generation)"),
     Field("give_back", 21, 49, 1, "outputs times the sum of all probabilities / of the kept ones; out_shift ≥ 4"),
+    Field("queries", 21, 50, 14, "generation: the last so many tokens are the queries, 0: one (chunk_queries = 1)"),
 )
 HEADER_WORDS = 22
+#: Most queries of a generation job: what its field holds.
+MOST_QUERIES = (1 << next(f.width for f in FIELDS if f.name == "queries")) - 1
 #: Least `out_shift` of a job that gives back.
 GIVE_BACK_SHIFT = 4
 
@@ -91,6 +95,16 @@ SCALE_WORDS = 2
 
 #: Width of a token stride the address generators accept (bytes).
 STRIDE_BITS = 16
+
+
+#: Fields that only builds with a feature decode: field → the configuration's.
+OPTIONAL_FIELDS = {"queries": "chunk_queries"}
+
+
+@cache
+def fields_of(c: SpAttenConfig) -> tuple[Field, ...]:
+    """The fields that a build decodes; bits of the others must be 0 there."""
+    return tuple(f for f in FIELDS if f.name not in OPTIONAL_FIELDS or getattr(c, OPTIONAL_FIELDS[f.name]))
 
 
 def word_count_bits(c: SpAttenConfig) -> int:

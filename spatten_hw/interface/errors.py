@@ -56,6 +56,9 @@ class ErrorCode(IntEnum):
     BAD_MASS_SHARE = 44
     BAD_GIVE_BACK = 45
     NO_DECISION_RULES = 46
+    PROMPT_QUERIES = 47
+    QUERIES_EXCEED_TOKENS = 48
+    QUERIES_UNPROTECTED = 49
     # A memory access was answered with an error.
     READ_DESCRIPTOR = 64
     READ_STATE = 65
@@ -96,7 +99,7 @@ _TEXTS = {
     ErrorCode.ZERO_KEEP_HEADS: "keep_heads is 0",
     ErrorCode.ZERO_KEEP_VALUES: "keep_values is 0",
     ErrorCode.PROTECTED_EXCEED_KEEP: "protect_first + protect_last exceeds keep_tokens while tokens are pruned",
-    ErrorCode.CAUSAL_GENERATION: "causal is set in a generation job",
+    ErrorCode.CAUSAL_GENERATION: "causal is set in a generation job without queries",
     ErrorCode.RESTART_AND_LOAD: "restart and load_ids are both set",
     ErrorCode.SRAM_OVERFLOW: "K and V of a summarisation job's tokens do not fit in the build's sram_tokens × max_dim",
     ErrorCode.MISALIGNED_OUTPUT: "out_base or an output stride is not a multiple of the memory data width",
@@ -123,6 +126,9 @@ _TEXTS = {
     ErrorCode.BAD_MASS_SHARE: "mass_share exceeds 4096 (all of the probabilities)",
     ErrorCode.BAD_GIVE_BACK: "give_back is set, but an out_shift of the scale table is below 4",
     ErrorCode.NO_DECISION_RULES: "mass_share, give_back or lsb_by_key is set, but the build has decision_rules = 0",
+    ErrorCode.PROMPT_QUERIES: "queries is set in a summarisation job, where every surviving token is one",
+    ErrorCode.QUERIES_EXCEED_TOKENS: "queries exceeds tokens",
+    ErrorCode.QUERIES_UNPROTECTED: "tokens are pruned, but protect_last does not cover the tokens that are queries",
     ErrorCode.READ_DESCRIPTOR: "a read of the descriptor was answered with an error",
     ErrorCode.READ_STATE: "a read of survivors or importance was answered with an error",
     ErrorCode.READ_Q: "a read of Q was answered with an error",

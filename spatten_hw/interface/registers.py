@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..config import SpAttenConfig, clog2
+from ..config import OPTIONAL, SpAttenConfig, clog2
 from ..units import UNITS
 from .activity import activity_register, tags_register
 from .errors import ErrorCode
@@ -66,13 +66,16 @@ def counter_offset(name: str) -> int:
 
 
 def _parameters(c: SpAttenConfig) -> dict[str, tuple[int, str]]:
-    own = {f: v for f, v in c.fields.items() if isinstance(v, int)}
+    own = {f: v for f, v in c.stated.items() if isinstance(v, int)}
     docs = {f.name: str(f.metadata.get("doc", "")) for f in c.__dataclass_fields__.values()}
     derived = {
         "slices": (c.slices, "slices of `chunk` multipliers per array (S)"),
         "addr_bits": (c.addr_bits, "width of an address of words: channel number above a local address"),
     }
-    return {n: (v, docs[n]) for n, v in own.items()} | derived
+    # Optional ones last: the others keep their places.
+    known = {n: (v, docs[n]) for n, v in own.items()}
+    optional = {n: known.pop(n) for n in OPTIONAL if n in known}
+    return known | derived | optional
 
 
 def registers(c: SpAttenConfig) -> tuple[Register, ...]:

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..config import LSB_WIDTH, PLANE_WIDTHS, PROB_BITS, SpAttenConfig, clog2
-from .descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, STRIDE_BITS, Field
+from .descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, STRIDE_BITS, Field, fields_of
 from .errors import ErrorCode
 
 #: Fields of a job (integers or values) by name; besides `FIELDS`: `query_heads` = heads · group and
@@ -92,6 +92,11 @@ def _strides(f: Fields) -> Any:
             | ((f.v_lsb != 0) & (f.v_lsb_token_stride >= limit)))
 
 
+def _causal(c: SpAttenConfig, f: Fields) -> Any:
+    one_query = (f.causal != 0) & (f.generate != 0)
+    return one_query & (f.queries == 0) if c.chunk_queries else one_query
+
+
 RULES: tuple[Rule, ...] = (
     Rule(ErrorCode.BAD_DIM, lambda c, f: one_of(f.dim, c.dims) == 0),
     Rule(ErrorCode.BAD_Q_BITS, lambda c, f: one_of(f.q_bits, [w for w in PLANE_WIDTHS if w <= c.operand_bits]) == 0),
@@ -111,7 +116,7 @@ RULES: tuple[Rule, ...] = (
     Rule(ErrorCode.ZERO_KEEP_VALUES, lambda c, f: f.keep_values == 0),
     Rule(ErrorCode.PROTECTED_EXCEED_KEEP,
          lambda c, f: (f.keep_tokens < f.tokens) & (f.protect_first + f.protect_last > f.keep_tokens)),
-    Rule(ErrorCode.CAUSAL_GENERATION, lambda c, f: (f.causal != 0) & (f.generate != 0)),
+    Rule(ErrorCode.CAUSAL_GENERATION, lambda c, f: _causal(c, f)),
     Rule(ErrorCode.RESTART_AND_LOAD, lambda c, f: (f.restart != 0) & (f.load_ids != 0)),
     Rule(ErrorCode.SRAM_OVERFLOW, _sram),
     Rule(ErrorCode.MISALIGNED_OUTPUT,
@@ -130,12 +135,24 @@ RULES: tuple[Rule, ...] = (
         (f.mass_share != 0) | (f.give_back != 0) | (f.lsb_by_key != 0))),
 )
 
+#: Rules of `queries`. A build without refuses the field itself: its bits have no meaning there.
+CHUNK_RULES: tuple[Rule, ...] = (
+    Rule(ErrorCode.PROMPT_QUERIES, lambda c, f: (f.queries != 0) & (f.generate == 0)),
+    Rule(ErrorCode.QUERIES_EXCEED_TOKENS, lambda c, f: f.queries > f.tokens),
+    Rule(ErrorCode.QUERIES_UNPROTECTED, lambda c, f: (f.keep_tokens < f.tokens) & (f.queries > f.protect_last)),
+)
+
+
+def rules_of(c: SpAttenConfig) -> tuple[Rule, ...]:
+    """The rules that a build checks, in its order."""
+    return RULES + CHUNK_RULES if c.chunk_queries else RULES
+
 
 def _plane(code: ErrorCode, name: str, heads: str, bits: str, used: Callable[[Fields], Any]) -> Range:
     """A plane of rows of dim · width bits for each of `heads`, of which a channel has those of every C-th token. dim is
     a multiple of 4, widths are even, so the row's bytes are (dim / 4) · (width / 2)."""
 
-    def places(c: SpAttenConfig, f: Fields) -> Any:  # Q and output of a generation job have the one row of query 0
+    def places(c: SpAttenConfig, f: Fields) -> Any:  # those of a generation job have a row per query
         return (f.query_tokens if heads == "query_heads" else f.tokens) + (c.channels - 1) >> clog2(c.channels)
 
     return Range(code, used, lambda c, f: getattr(f, f"{name}_base"), lambda c, f: 0, (
@@ -192,14 +209,15 @@ def check(c: SpAttenConfig, fields: Mapping[str, int], scales: Iterable[Mapping[
     `descriptor`: its address. A value that does not fit its field gives RESERVED_BITS, in `scales` BAD_SCALE.
     """
     values = {f.name: int(fields.get(f.name, 0)) for f in FIELDS}
+    known = {f.name for f in fields_of(c)}
     f = SimpleNamespace(**values, query_heads=values["heads"] * values["group"], descriptor=descriptor,
-                        query_tokens=1 if values["generate"] else values["tokens"])
+                        query_tokens=max(1, values["queries"]) if values["generate"] else values["tokens"])
     broken = []
     if descriptor < 0 or descriptor_address_bad(c, descriptor):
         broken.append(ErrorCode.DESCRIPTOR_ADDRESS)
-    if any(not 0 <= values[field.name] < 1 << field.width for field in FIELDS):
+    if any(not 0 <= values[field.name] < (1 << field.width if field.name in known else 1) for field in FIELDS):
         broken.append(ErrorCode.RESERVED_BITS)
-    broken += [rule.code for rule in RULES if rule.broken(c, f)]
+    broken += [rule.code for rule in rules_of(c) if rule.broken(c, f)]
     for r in RANGES:
         end = r.base(c, f) + sum(x(c, f) * max(0, y(c, f) - less) for x, y, less in r.terms)
         if r.used(f) and (r.no_channel(c, f) or end > 1 << c.axi_addr_bits):

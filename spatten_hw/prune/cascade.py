@@ -57,6 +57,7 @@ class CascadeControl(wiring.Component):
     | PREPARE | CLEAR, ZERO, (LOAD_SCORES) | `prepare.start_scores` |
     | | LIST, (LOAD_IDS), SETTLE, CHECK | `prepare.start_list` |
     | | PRUNE_TOKENS, (TOKENS), PRUNE_HEADS, (HEADS), DENSE, (BUILD) | `prepare.prune` |
+    | | with `chunk_queries` before DENSE: QUERIES, (LOOK, LOOKED) | `prepare.prune` |
     | FINISH | DRAIN, (MERGING) | `finish.merge` |
     | | (HEAD_SUMS, STORE_IDS, STORING_IDS, STORE_SCORES, STORING_SCORES) | `finish.store` |
     | both | (FAIL), DONE | `_end` |
@@ -84,6 +85,7 @@ class CascadeControl(wiring.Component):
             "zero": Out(1), "zeroing": Out(1), "zero_row": Out(c.row_bits), "rows": Out(limit_bits(c)),
             "load_start": Out(1), "loading_ids": Out(1), "store_start": Out(1), "store_ids": Out(1),
             "store_scores": Out(1), "storing": Out(1), "merge_start": Out(1), "merging": Out(1), "build": Out(1),
+            **({"queries_start": Out(1), "queries_done": In(1), "queries_good": In(1)} if c.chunk_queries else {}),
             "tokens_start": Out(1), "keep_tokens": Out(c.count_bits), "heads_start": Out(1), "keep_heads": Out(heads),
         })
 

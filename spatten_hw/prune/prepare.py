@@ -76,15 +76,18 @@ def prune(m: Module, control: CascadeControl, f: Facts) -> None:
     with m.State("TOKENS"):
         with m.If(control.tokens_done):
             m.next = "PRUNE_HEADS"
+    then = "QUERIES" if control.config.chunk_queries else "DENSE"
     with m.State("PRUNE_HEADS"):
         with m.If(f.keep_heads >= control.alive_heads):
-            m.next = "DENSE"
+            m.next = then
         with m.Elif(f.heads_known):
             m.d.comb += control.heads_start.eq(1)
             m.next = "HEADS"
     with m.State("HEADS"):
         with m.If(control.heads_done):
-            m.next = "DENSE"
+            m.next = then
+    if control.config.chunk_queries:
+        _look_at_queries(m, control)
     with m.State("DENSE"):
         m.next = "DONE"
         with m.If(~control.job.generate & ~control.identity & ~f.dense_known):
@@ -94,3 +97,19 @@ def prune(m: Module, control: CascadeControl, f: Facts) -> None:
     with m.State("BUILD"):
         with m.If(control.dense_done):
             m.next = "DONE"
+
+
+def _look_at_queries(m: Module, control: CascadeControl) -> None:
+    """The tokens that are the queries of a generation job must survive. All do if every token survives."""
+    with m.State("QUERIES"):
+        m.next = "DENSE"
+        with m.If((control.job.queries != 0) & (control.alive_tokens != control.job.tokens)):
+            m.d.comb += control.queries_start.eq(1)
+            m.next = "LOOK"
+    with m.State("LOOK"):
+        with m.If(control.queries_done):
+            m.next = "LOOKED"
+    with m.State("LOOKED"):
+        m.next = "DENSE"
+        with m.If(~control.queries_good):
+            m.next = "FAIL"

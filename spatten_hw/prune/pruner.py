@@ -18,6 +18,7 @@ from .dense_list import DENSE_READERS, DenseList
 from .head_importance import HeadImportance
 from .head_pruning import HeadPruning
 from .head_set import HeadSet
+from .query_tokens import QueryTokens
 from .rows import class_row, ids_row
 from .serial_totals import SerialTotals
 from .state_load import StateLoad
@@ -160,8 +161,13 @@ class Pruner(wiring.Component):
             control.sums_idle.eq(importance.idle & totals.idle), control.totals_idle.eq(totals.idle),
             control.heads_idle.eq(heads.idle), control.drained.eq(self.drained),
         ]
-        connect_survivors(m, self, control, lists, head_set, walk, dense, pruning, load, importance)
+        looks = QueryTokens(c) if c.chunk_queries else None
+        if looks is not None:
+            m.submodules.query_tokens = looks
+        connect_survivors(m, self, control, lists, head_set, walk, dense, pruning, load, importance, looks)
         connect_totals(m, c, job, control, lists, dense, pruning, load, store, importance, totals, serial)
+        if looks is not None:
+            self._queries(m, control, lists, looks)
         self._heads(m, control, head_set, heads, head_pruning, load, store)
         m.d.sync += load.start.eq(control.load_start)   # the control stays in the state that loads
         m.d.comb += [
@@ -179,6 +185,14 @@ class Pruner(wiring.Component):
             walk.bitmap.ready.eq(Mux(control.storing, store.bitmap.ready, dense.bitmap.ready)),
         ]
         return m
+
+    def _queries(self, m: Module, control, lists, look) -> None:
+        """Whether the tokens that are queries survive."""
+        m.d.comb += [
+            look.start.eq(control.queries_start), control.queries_done.eq(look.done),
+            control.queries_good.eq(look.good), look.tokens.eq(self.job.tokens), look.queries.eq(self.job.queries),
+            look.counts.eq(lists.counts), look.live.eq(lists.own_live), look.indexes.eq(lists.own_indexes),
+        ]
 
     def _heads(self, m: Module, control, head_set, heads, head_pruning, load, store) -> None:
         """Totals of heads go to memory or are compared."""

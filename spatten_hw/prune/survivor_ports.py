@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 
 from ..contract import contract
 from .bitmap_walk import BitmapWalk
@@ -12,6 +12,7 @@ from .cascade import CascadeControl
 from .class_lists import READERS, ClassLists
 from .dense_list import DENSE_READERS, DenseList
 from .head_set import HeadSet
+from .query_tokens import QueryTokens
 from .state_load import StateLoad
 from .token_importance import TokenImportance
 from .token_pruning import TokenPruning
@@ -22,16 +23,25 @@ if TYPE_CHECKING:
 
 def connect_survivors(m: Module, pruner: Pruner, control: CascadeControl, lists: ClassLists, head_set: HeadSet,
                       walk: BitmapWalk, dense: DenseList, pruning: TokenPruning, load: StateLoad,
-                      importance: TokenImportance) -> None:
+                      importance: TokenImportance, looks: QueryTokens | None) -> None:
     """Lists: who reads and who writes them, and when they change."""
     job = pruner.job
     walks = Signal()
+    looked: Value = walks
+    spoils = (control.restart | control.forget | control.load_start | control.clear_totals | control.zero | lists.commit
+              | (importance.valid & importance.sums))
+    of_rows: Value = importance.list_row
+    if looks is not None:
+        looked = walks | control.queries_start
+        # Vectors that leave out some survivors find no threshold among all of them.
+        spoils = spoils | ((job.queries > 1) & job.causal)
+        of_rows = Mux(looks.busy, looks.row, of_rows)
     m.d.comb += [
         walks.eq(control.build | control.store_ids), walk.start.eq(walks), walk.rows.eq(control.rows),
         walk.indexes.eq(lists.own_indexes), walk.live.eq(lists.own_live), dense.build.eq(control.build),
         dense.identity.eq(lists.identity),
         lists.tokens.eq(job.tokens), lists.restart.eq(control.restart), lists.forget.eq(control.forget),
-        lists.open.eq(pruning.open | (control.load_start & control.loading_ids)), lists.look.eq(walks),
+        lists.open.eq(pruning.open | (control.load_start & control.loading_ids)), lists.look.eq(looked),
         lists.open_candidates.eq(pruning.open_candidates),
         lists.own_candidates.eq(pruning.candidates), lists.renew.eq(pruning.renew | control.loading_ids),
         lists.put.eq(pruning.put | load.put), lists.put_digits.eq(pruning.put_digits),
@@ -53,8 +63,7 @@ def connect_survivors(m: Module, pruner: Pruner, control: CascadeControl, lists:
     following = pruner.next_job
     m.d.comb += [
         pruning.follow.eq(moving & ~control.busy & pruner.next_valid),
-        pruning.spoil.eq(control.restart | control.forget | control.load_start | control.clear_totals | control.zero
-                         | lists.commit | (importance.valid & importance.sums)),
+        pruning.spoil.eq(spoils),
         pruning.vector.eq(importance.valid & ~importance.sums), pruning.first.eq(importance.row == 0),
         pruning.last.eq(importance.last), pruning.row_live.eq(importance.write),
     ]
@@ -66,7 +75,7 @@ def connect_survivors(m: Module, pruner: Pruner, control: CascadeControl, lists:
     for b in range(pruner.config.slices):
         m.d.comb += [
             lists.own_rows[b].eq(Mux(walk.busy, walk.places[b],
-                                     Mux(pruning.busy, pruning.row, importance.list_row))),
+                                     Mux(pruning.busy, pruning.row, of_rows))),
             lists.put_indexes[b].eq(Mux(control.loading_ids, load.put_index, pruning.put_indexes[b])),
         ]
     for i in range(READERS):

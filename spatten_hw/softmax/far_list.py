@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth import Array, Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -59,6 +59,13 @@ class FarList(wiring.Component):
             "found": Out(data.ArrayLayout(far_row(c), self.READERS)),
         })
 
+    def _far(self, row: data.View, s: int) -> Value:
+        """The key of slice `s` is far for the member; one that it does not see is so, too."""
+        distant = row.y[s] > self.margin
+        if self.config.chunk_queries:
+            return row.info.there[s] & (~row.info.live[s] | distant)
+        return row.info.live[s] & distant
+
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self.config
@@ -79,7 +86,7 @@ class FarList(wiring.Component):
             valid.eq(self.rows.valid & self.enable & info.may_refetch), first.eq(row.info.first),
             last.eq(row.info.last), gang.eq(info.tag.gang),
             slot.eq(wrap(info.slot - (info.tag.item - info.tag.first), c.slot_bits)),
-            far.eq(Cat(row.info.live[s] & (row.y[s] > self.margin) for s in range(c.slices))),
+            far.eq(Cat(self._far(row, s) for s in range(c.slices))),
         ]
 
         # Read: the row's place, and how many members have come.

@@ -16,8 +16,10 @@ def ready_vector(c: SpAttenConfig) -> data.StructLayout:
 
 
 def row_info(c: SpAttenConfig) -> data.StructLayout:
-    """Live lanes of a row, bit s that of slice s, and its place in the vector."""
-    return data.StructLayout({"live": unsigned(c.slices), "first": 1, "last": 1})
+    """Live lanes of a row, bit s that of slice s, and its place in the vector. With `chunk_queries`, `there`: lanes
+    that are live for the last query of the gang."""
+    return data.StructLayout({"live": unsigned(c.slices), "first": 1, "last": 1,
+                              **({"there": unsigned(c.slices)} if c.chunk_queries else {})})
 
 
 def scaling(c: SpAttenConfig) -> data.StructLayout:

@@ -29,6 +29,7 @@ def slot_contracts(m: Module, c: SpAttenConfig, softmax: wiring.Component) -> No
         m.d.sync += given[meta.p.slot].eq(1)
     contract(m, ~given[meta.p.slot], "no slot is handed out twice", when=meta.valid)
     contract(m, Cat(keys != 0 for keys in meta.p["keys"]).any(), "a vector has keys", when=meta.valid)
+    scored = meta.p.scored if c.chunk_queries else meta.p["keys"]
     contract(m, ~(meta.p.progressive & meta.p.tag.refetched), "a refetched vector has no more LSBs", when=meta.valid)
     contract(m, given[decided.p.slot] & ~again[decided.p.slot], "a slot is decided once", when=decided.valid)
     contract(m, given[free.p.slot], "a slot is freed once", when=free.valid)
@@ -41,8 +42,9 @@ def slot_contracts(m: Module, c: SpAttenConfig, softmax: wiring.Component) -> No
         with m.If(repeats):
             m.d.sync += come[decided.p.slot].eq(0)
         with m.If(meta.valid):
-            m.d.sync += [keys[meta.p.slot].eq(meta.p["keys"][s]), come[meta.p.slot].eq(0)]
-        contract(m, meta.p["keys"][s] <= c.max_rows, "a slice has at most max_rows keys", when=meta.valid)
+            m.d.sync += [keys[meta.p.slot].eq(scored[s]), come[meta.p.slot].eq(0)]
+        contract(m, (scored[s] <= c.max_rows) & (meta.p["keys"][s] <= scored[s]),
+                 "a slice has at most max_rows keys, and the scores of all that are seen", when=meta.valid)
         contract(m, given[score.p.slot], "scores come only for a slot that was handed out", when=score.valid)
         contract(m, again[score.p.slot] == score.p.replay, "scores come again after a flat decision, and only then",
                  when=score.valid)

@@ -21,8 +21,9 @@ from .untouched import far_score
 
 
 def given_slot(c: SpAttenConfig) -> data.StructLayout:
-    """Keys of every slice in the vector that comes to `slot`."""
-    return data.StructLayout({"slot": unsigned(c.slot_bits), "keys": slice_counts(c)})
+    """Keys of every slice in the vector that comes to `slot`; with `chunk_queries`, of how many its query sees."""
+    return data.StructLayout({"slot": unsigned(c.slot_bits), "keys": slice_counts(c),
+                              **({"seen": slice_counts(c)} if c.chunk_queries else {})})
 
 
 class ScoreSlots(wiring.Component):
@@ -76,6 +77,8 @@ class ScoreSlots(wiring.Component):
                 has_keys[s].eq(given.p["keys"][s] != 0), part.top_slot.eq(chosen),
                 part.read_row.eq(self.read_row), self.read_scores[s].eq(part.read_score),
             ]
+            if c.chunk_queries:
+                m.d.comb += part.seen.eq(given.p.seen[s])
 
         # Per slot the slices that are not complete. A vector that goes on is awaited again at once: after a flat
         # decision its scores come once more, else its slot is given anew.

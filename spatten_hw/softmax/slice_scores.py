@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -27,7 +27,8 @@ class SliceScores(wiring.Component):
     is added to what is stored there. `keys` of `keys_slot` are the scores awaited in every pass of that slot, given
     while `keys_valid`, at the latest a cycle before its first score. `finished`: the last score of a pass of
     `finished_slot` is stored, `LATENCY` cycles after it came; from then on, until the slot is given again, `read_row` →
-    `read_score` one cycle later, and `top` shows at once the maximum of `top_slot`. `active`: scores under way.
+    `read_score` one cycle later, and `top` shows at once the maximum of `top_slot`. `active`: scores under way. With
+    `chunk_queries` the maximum is of the first `seen` scores alone, the least number if there are none.
     """
 
     #: Score registered, stored one read, added; progress read, written; finished.
@@ -39,6 +40,7 @@ class SliceScores(wiring.Component):
     keys_valid: Signal
     keys_slot: Signal
     keys: Signal
+    seen: Signal
     finished: Signal
     finished_slot: Signal
     read_row: Signal
@@ -52,6 +54,7 @@ class SliceScores(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(score_write(c))),
             "keys_valid": In(1), "keys_slot": In(c.slot_bits), "keys": In(c.max_rows.bit_length()),
+            **({"seen": In(c.max_rows.bit_length())} if c.chunk_queries else {}),
             "finished": Out(1), "finished_slot": Out(c.slot_bits),
             "read_row": In(c.slot_bits + c.row_bits), "read_score": Out(signed(c.score_bits)),
             "top_slot": In(c.slot_bits), "top": Out(signed(c.score_bits)),
@@ -85,12 +88,23 @@ class SliceScores(wiring.Component):
                 port.addr.eq(where), port.en.eq(1), read.eq(port.data),
             ]
 
-        self._follow(m, under_way, slot, summed)
+        self._follow(m, under_way, slot, delay(m, arriving.row, 1, "summed_row") if c.chunk_queries else None, summed)
         contract(m, (self.i.p.slot < c.slots) & (self.i.p.row < c.max_rows), "slots and rows are in range",
                  when=self.i.valid)
         return m
 
-    def _follow(self, m: Module, under_way: Signal, slot: Signal, summed: Signal) -> None:
+    def _counted(self, m: Module, slot: Signal, row: Signal, summed: Signal) -> Value:
+        """What a score counts for the maximum: nothing, if its query does not see its key."""
+        c = self.config
+        m.submodules.seen_keys = seen = Memory(shape=unsigned(len(self.seen)), depth=c.slots, init=[])
+        write, read = seen.write_port(), seen.read_port(domain="comb")
+        m.d.comb += [write.addr.eq(self.keys_slot), write.data.eq(self.seen), write.en.eq(self.keys_valid),
+                     read.addr.eq(slot)]
+        counted = Signal(signed(c.score_bits))
+        m.d.comb += counted.eq(Mux(row < read.data, summed, -(1 << (c.score_bits - 1))))
+        return counted
+
+    def _follow(self, m: Module, under_way: Signal, slot: Signal, row: Signal | None, summed: Signal) -> None:
         """Progress of every slot, in small memories: one stage reads it, the next one writes it back; a score of the
         same slot one cycle behind gets it forwarded."""
         c, layout = self.config, progress(self.config)
@@ -104,7 +118,7 @@ class SliceScores(wiring.Component):
         fresh = Array([Signal(name=f"fresh_{n}", init=1) for n in range(c.slots)])
 
         writes = under_way[self.STORE]
-        score = delay(m, summed, 1, "followed")
+        score = delay(m, summed if row is None else self._counted(m, slot, row, summed), 1, "followed")
         slot_later = delay(m, slot, 1, "followed_slot")
         before = Signal(layout, name="before_this", reset_less=True)
         wanted = Signal(len(self.keys), reset_less=True)

@@ -37,6 +37,9 @@ class Softmax(wiring.Component):
     *LSBs by key* (`job.lsb_by_key`, generation): the keys that are far for all members of a gang are noted as their
     first exponents pass (`far_row` → `far_keys`). Of the `replays` only the others come; the far ones' scores stay.
 
+    With `chunk_queries` the vectors of a gang have as many rows as that of its last query, the last rows of others
+    without a live lane: a query does not see the keys beyond its `keys`, although their scores come.
+
     A vector has in slice s the rows 0 … keys[s] − 1. `decided`: the first decision on every vector with `progressive`,
     even if it is not flat. A flat vector gives no rows. In generation (`tag.stream`) its scores come again as `replay`,
     after which it is `refetched`; in a prompt its slot is freed, and the query comes as a new vector, whose tag is
@@ -140,7 +143,8 @@ class Softmax(wiring.Component):
         connect(m, reader.done, done_fifo.i)
         m.d.comb += [
             slots.given.valid.eq(self.meta.valid), slots.given.p.slot.eq(self.meta.p.slot),
-            slots.given.p["keys"].eq(self.meta.p["keys"]),
+            slots.given.p["keys"].eq(self.meta.p.scored if c.chunk_queries else self.meta.p["keys"]),
+            *([slots.given.p.seen.eq(self.meta.p["keys"])] if c.chunk_queries else []),
             decision.threshold.eq(job.threshold),
             self.scale_head.eq(reader.scale_head),
             reader.scale.eq(self.scale),

@@ -75,12 +75,13 @@ class VectorReader(wiring.Component):
         c = self.config
         prepared_layout = data.StructLayout({
             "scaling": scaling(c), "info": vector_info(c), "keys": slice_counts(c), "last_row": unsigned(c.row_bits),
+            **({"scored": slice_counts(c)} if c.chunk_queries else {}),
         })
         m.submodules.prepared = prepared = never_full(prepared_layout, self.AHEAD)
 
         # Kept with the number of its last row, which takes a tree over the slices: still in time for the first score.
         meta_layout = data.StructLayout({"meta": slot_meta(c), "last_row": unsigned(c.row_bits)})
-        longest = max_tree(m, list(self.meta.p["keys"]), "longest")
+        longest = max_tree(m, list(self.meta.p["scored" if c.chunk_queries else "keys"]), "longest")
         known = Signal(meta_layout)
         m.d.comb += [
             known.meta.eq(delay(m, self.meta.payload, tree_stages(c.slices), "given")),
@@ -120,6 +121,8 @@ class VectorReader(wiring.Component):
             entry.info.tag.eq(meta.tag),
             entry["keys"].eq(meta["keys"]), entry.last_row.eq(later_meta.last_row),
         ]
+        if c.chunk_queries:
+            m.d.comb += entry.scored.eq(meta.scored)
         # A replayed vector has K's LSBs in its scores and fetches V rows with theirs.
         with m.If(vector.replay):
             m.d.comb += entry.info.tag.refetched.eq(1)
@@ -160,6 +163,7 @@ class VectorReader(wiring.Component):
             walked.info.first.eq(first),
             walked.info.last.eq(last),
             walked.info.live.eq(Cat(keys > row for keys in front["keys"])),
+            *([walked.info.there.eq(Cat(keys > row for keys in front.scored))] if c.chunk_queries else []),
             self.rows.valid.eq(delay(m, go, 2, "walked", reset=True)),
             self.rows.payload.eq(delay(m, walked, 2, "walked_row")),
             self.active.eq((ahead != self.AHEAD) | self.ready.valid | (vector_credits != self.vector_credits)),
@@ -168,7 +172,9 @@ class VectorReader(wiring.Component):
         contract(m, (row_credits != self.row_credits) | go, "no more rows come back than were read", when=row_back)
         contract(m, (vector_credits != self.vector_credits) | go, "no more vectors come back than were begun",
                  when=vector_back)
-        contract(m, walked.info.live.any(), "every row has a live lane", when=go)
+        # Behind the keys that its query sees, a vector has rows with those of later queries of its gang.
+        beyond = walked.info.there.any() & ~first if c.chunk_queries else 0
+        contract(m, walked.info.live.any() | beyond, "every row has a live lane", when=go)
         contract(m, row <= front.last_row, "rows read are the vector's", when=prepared.o.valid)
         always_taken(m, self.rows, "rows")
         always_taken(m, self.info, "infos")

@@ -6,7 +6,7 @@ from amaranth import unsigned
 from amaranth.lib import data
 
 from ..config import SpAttenConfig
-from ..interface.descriptor import FIELDS, SCALE_FIELDS, STRIDE_BITS
+from ..interface.descriptor import SCALE_FIELDS, STRIDE_BITS, fields_of
 
 
 def head_stride_bits(c: SpAttenConfig) -> int:
@@ -24,6 +24,7 @@ def job_layout(c: SpAttenConfig) -> data.StructLayout:
 
     `chunks` = D / chunk. Bases of planes are channel-local, those of words have the channel above. Counts of "keep" are
     clamped to max_tokens (max_heads). Widths follow the build; names are those of `FIELDS`.
+    `queries` only in builds with `chunk_queries`.
     """
     widths = {
         "chunks": c.chunk_count_bits,
@@ -31,9 +32,10 @@ def job_layout(c: SpAttenConfig) -> data.StructLayout:
         "heads": c.max_heads.bit_length(), "group": c.max_group.bit_length(),
         "tokens": c.count_bits, "keep_tokens": c.count_bits, "keep_heads": c.max_heads.bit_length(),
         "keep_values": c.count_bits, "protect_first": c.count_bits, "protect_last": c.count_bits,
+        "queries": min(14, c.count_bits),
     }
     members = {}
-    for f in FIELDS:
+    for f in fields_of(c):
         if f.name == "dim":
             members["chunks"] = unsigned(widths["chunks"])
         elif f.name.endswith("_base"):

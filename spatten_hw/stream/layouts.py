@@ -23,10 +23,11 @@ RATIO_BITS, RATIO_FRACTION = 18, 14
 def tag_layout(c: SpAttenConfig) -> data.StructLayout:
     """Identity of a work item: one query of one query head.
 
-    `head`: query head; `kv_head`: its K/V head; `query`: token id of the query (0 in generation), which is also its row
-    in the output plane; `half`: K/V SRAM half; `stream`: K and V rows come from memory (generation) instead of the
-    SRAMs; `refetched`: scores include K's LSBs, V rows come with theirs; `item`: its number, in which slices keep its
-    probabilities; `first`, `gang`: items first … first + gang − 1 (modulo `items`) share K and V rows.
+    `head`: query head; `kv_head`: its K/V head; `query`: token id of the query (in generation its number in the job),
+    which is also its row in the output plane; `half`: K/V SRAM half; `stream`: K and V rows come from memory
+    (generation) instead of the SRAMs; `refetched`: scores include K's LSBs, V rows come with theirs; `item`: its
+    number, in which slices keep its probabilities; `first`, `gang`: items first … first + gang − 1 (modulo `items`)
+    share K and V rows.
     """
     return data.StructLayout({
         "head": unsigned(c.head_bits), "kv_head": unsigned(c.head_bits), "query": unsigned(c.token_bits),
@@ -40,10 +41,12 @@ def tag_layout(c: SpAttenConfig) -> data.StructLayout:
 
 def key_walk_command(c: SpAttenConfig) -> data.StructLayout:
     """Read the K rows of all surviving tokens of `kv_head` (generation) for slots slot + i, i in `members`. `fill`: of
-    a prompt instead: its K rows (`value`: V rows) for half `half` of the SRAMs."""
+    a prompt instead: its K rows (`value`: V rows) for half `half` of the SRAMs. With `chunk_queries`: only of tokens
+    below `limit`, the last of which are in row `final_row`."""
     return data.StructLayout({
         "kv_head": unsigned(c.head_bits), "slot": unsigned(c.slot_bits), "members": unsigned(c.max_group), "lsb": 1,
         "fill": 1, "value": 1, "half": 1,
+        **({"limit": unsigned(c.count_bits), "final_row": unsigned(c.row_bits)} if c.chunk_queries else {}),
     })
 
 
@@ -74,9 +77,11 @@ def score_command(c: SpAttenConfig) -> data.StructLayout:
 
 def slot_meta(c: SpAttenConfig) -> data.StructLayout:
     """What the softmax must know of the vector in `slot`: its tag, its keys in every slice, whether LSBs exist that are
-    not in its scores (`progressive`)."""
+    not in its scores (`progressive`). With `chunk_queries`, `scored`: keys of which scores come, at least `keys`; those
+    beyond are of later queries of its gang."""
     return data.StructLayout({
         "slot": unsigned(c.slot_bits), "keys": slice_counts(c), "progressive": 1, "tag": tag_layout(c),
+        **({"scored": slice_counts(c)} if c.chunk_queries else {}),
     })
 
 

@@ -208,7 +208,7 @@ WRITERS = {
     "sim/evaluate/store.py",  # appends, and reads what a full disk leaves
     "sim/harness/kept.py", "sim/harness/build.py", "sim/harness/block_build.py", "sim/harness/verilator.py",
     "sim/commands/run.py", "sim/bench/area_history.py", "sim/models/gpt/model.py",
-    "sim/models/huggingface/adapter.py", "sim/evaluate/figures.py",  # into memory
+    "sim/models/huggingface/adapter.py", "sim/evaluate/figures.py", "sim/paper/figures.py",  # into memory
     "sim/testbench/runner.py", "sim/testbench/formal.py",  # of tests
     "boards/build.py", "boards/simulation/build.py", "boards/flow/netlist.py", "boards/flow/synthesis.py",
     "boards/flow/tools.py",

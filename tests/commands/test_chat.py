@@ -95,8 +95,8 @@ def test_differences_in_a_conversation_are_told(run, monkeypatch):
     lines = iter(["the ant", ""])
     monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    monkeypatch.setattr(chat, "_answer", lambda *a: Report(
-        a[3], "rtl", POLICIES["default"].settings, ("a",), ("b",), [_trace()], ["out differs"], 1, 0.1, "token"))
+    monkeypatch.setattr(chat, "_answer", lambda *a: (Report(
+        a[3], "rtl", POLICIES["default"].settings, ("a",), ("b",), [_trace()], ["out differs"], 1, 0.1, "token"), None))
     code, text, _ = run(prompt=None)
     assert code == 1 and "RTL DIFFERS" in text and "out differs" in text
 
@@ -143,3 +143,22 @@ def test_bad_input(arguments, message, model, capsys, monkeypatch):
     assert cli.main(["chat", "--model", str(model), "--engine", "golden", "--preset", "small", *arguments]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert message in error[-1]
+
+
+@pytest.mark.parametrize("feature", ["chunk_queries=0", "chunk_queries=1"])
+def test_a_conversation_keeps_its_cache(run, monkeypatch, feature):
+    """The second turn alone is given to the model, as one job per layer or as one per token."""
+    lines = iter(["the ant", "and then", ""])
+    jobs = []
+    told = chat._told
+    monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    monkeypatch.setattr(chat, "_told", lambda report, mhz: (jobs.append(report), told(report, mhz))[1])
+    code, _, _ = run("--tokens", 3, "--policy", "dense", "--set", feature, prompt=None)
+    first, second = jobs
+    layers = max(t.layer for t in first.traces) + 1
+    given = [t for t in second.traces if not t.step]
+    assert code == 0 and len([t for t in first.traces if not t.step]) == layers
+    assert "and then" in "".join(second.prompt) and "the ant" not in "".join(second.prompt)
+    assert len(given) == layers * (1 if feature.endswith("1") else len(second.prompt))
+    assert given[-1].tokens == len(first.prompt) + len(first.text) - 1 + len(second.prompt)

@@ -48,7 +48,7 @@ def test_hash_covers_every_field_but_the_name():
     names = [f.name for f in dataclasses.fields(SpAttenConfig) if f.name not in ("name", "topk")]
     for name in names:
         value = getattr(base, name)
-        for candidate in (value * 2, value // 2, value + 2, 16, 32):
+        for candidate in (value * 2, value // 2, value + 2, 16, 32, 1 - value):
             try:
                 other = base.replace(**{name: candidate})
             except ConfigError:

@@ -7,7 +7,7 @@ import random
 from spatten_hw.config import PLANE_WIDTHS, SpAttenConfig
 from spatten_hw.host.shape import longest_prompt
 from spatten_hw.host.words import survivor_words
-from spatten_hw.interface.descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS
+from spatten_hw.interface.descriptor import FIELDS, GIVE_BACK_SHIFT, HEADER_WORDS, SCALE_FIELDS, SCALE_WORDS, fields_of
 
 
 def encode(fields: dict[str, int], scales: list[dict[str, int]]) -> list[int]:
@@ -57,6 +57,12 @@ def legal_job(rng: random.Random, c: SpAttenConfig) -> dict[str, int]:
     if c.decision_rules:
         f["mass_share"], f["give_back"] = rng.choice([0, 1, 4096, rng.randrange(4097)]), rng.getrandbits(1)
         f["lsb_by_key"] = rng.getrandbits(1) if generate and f["k_lsb"] else 0
+    f["queries"] = 0
+    if c.chunk_queries and generate and rng.random() < 0.6:
+        most = f["protect_last"] if f["keep_tokens"] < tokens else tokens
+        f["queries"] = rng.choice([min(1, most), most, rng.randrange(most + 1)])
+        f["causal"] = rng.getrandbits(1) if f["queries"] else 0
+    queries = max(1, f["queries"])
     space = 1 << c.axi_addr_bits
     for name in ("q", "k_msb", "k_lsb", "v_msb", "v_lsb", "out"):
         used = f.get(name, 1) if name.endswith("lsb") else 1
@@ -64,7 +70,7 @@ def legal_job(rng: random.Random, c: SpAttenConfig) -> dict[str, int]:
             for part, bits in (("base", 64), ("head_stride", 32), ("token_stride", 32)):
                 f[f"{name}_{part}"] = rng.getrandbits(bits)
             continue
-        rows = -(-(1 if generate and name in ("q", "out") else tokens) // c.channels)
+        rows = -(-(queries if generate and name in ("q", "out") else tokens) // c.channels)
         outer = heads * group if name in ("q", "out") else heads
         bits = f["q_bits"] if name == "q" else 16 if name == "out" else f[name]
         unit = c.beat_bytes
@@ -102,7 +108,7 @@ def spoil(rng: random.Random, c: SpAttenConfig, f: dict[str, int]) -> dict[str, 
         f["restart"] &= flag != "load_ids"
         return f
     for _ in range(rng.choice([1, 1, 1, 2])):
-        field = rng.choice(FIELDS)
+        field = rng.choice(fields_of(c))
         old = f.get(field.name, 0)
         limits = {"dim": c.max_dim, "heads": c.max_heads, "group": c.max_group, "tokens": c.max_tokens}
         edge = limits.get(field.name, old) + 1

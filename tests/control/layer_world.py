@@ -27,7 +27,20 @@ def random_layer(rng: np.random.Generator, c: SpAttenConfig, **fixed) -> SimpleN
     most = c.max_tokens if j.generate else min(c.max_tokens, 12)
     j.ids = sorted(rng.choice(c.max_tokens, int(rng.integers(1, most + 1)), replace=False).tolist())
     j.counts = rng.integers(0, c.max_rows + 1, c.slices).tolist()
+    j.queries, j.tokens = 0, c.max_tokens
+    if c.chunk_queries:
+        _several_queries(rng, c, j)
     return j
+
+
+def _several_queries(rng: np.random.Generator, c: SpAttenConfig, j: SimpleNamespace) -> None:
+    """Makes the last tokens of a generation job its queries, all of which survive."""
+    j.tokens = j.ids[-1] + 1
+    if j.generate:
+        j.queries = int(rng.integers(0, min(j.tokens, 3 * c.max_group) + 1))
+        j.causal = int(rng.integers(2)) if j.queries else 0
+        j.ids = sorted({*j.ids, *range(j.tokens - max(1, j.queries), j.tokens)})
+    j.counts = np.bincount(np.array(j.ids) % c.slices, minlength=c.slices).tolist()
 
 
 def ahead(rows: int) -> int:
@@ -71,16 +84,32 @@ class LayerWorld:
         """(K/V head, member, position, second pass) of every item; flat queries are known when they are wanted."""
         j = self.j
         for h in j.heads:
+            if j.generate:
+                yield from ((h, g, p, 0) for p in range(max(1, j.queries)) for g in range(j.group))
             for g in range(j.group):
                 if j.generate:
-                    yield h, g, 0, 0
                     continue
                 for p in range(len(j.ids)):
                     yield h, g, p, 0
                 yield from ((h, g, p, 1) for p in self.flat_lists.get(h * j.group + g, []))
 
+    def block_of(self, position: int) -> range:
+        """The queries that share rows with one."""
+        size = self.c.chunk_positions(self.j.group)
+        first = position // size * size
+        return range(first, min(first + size, max(1, self.j.queries)))
+
+    def seen(self, kv_head: int, position: int) -> list[int]:
+        """Keys of every slice for a query of several."""
+        c, j = self.c, self.j
+        limit = j.tokens - max(1, j.queries) + position + 1 if j.causal else j.tokens
+        ids = np.array([t for t in j.ids if t < limit])
+        return np.bincount((ids + kv_head) % c.slices, minlength=c.slices).tolist()
+
     def keys_of(self, kv_head: int, position: int) -> list[int]:
         c, j = self.c, self.j
+        if j.generate and c.chunk_queries:
+            return self.seen(kv_head, position)
         if j.generate:
             return [j.counts[(s - kv_head) % c.slices] for s in range(c.slices)]
         keys = position + 1 if j.causal else len(j.ids)
@@ -93,14 +122,17 @@ class LayerWorld:
             self.first_number = slot, item
         kv_head, member, position, again = next(self.expected)
         head = kv_head * j.group + member
-        first = self.metas[number - member].item if j.generate and member else item
-        assert meta == {
+        block = self.block_of(position)
+        before = (position - block[0]) * j.group + member if j.generate else 0
+        first = self.metas[number - before].item if before else item
+        scored = {"scored": self.seen(kv_head, block[-1]) if j.generate else self.keys_of(kv_head, position)}
+        assert meta == (scored if c.chunk_queries else {}) | {
             "slot": (self.first_number[0] + number) % c.slots, "keys": self.keys_of(kv_head, position),
             "progressive": int(j.k_lsb != 0 and not again),
-            "tag": {"head": head, "kv_head": kv_head, "query": 0 if j.generate else j.ids[position],
+            "tag": {"head": head, "kv_head": kv_head, "query": position if j.generate else j.ids[position],
                     "half": 0 if j.generate else j.heads.index(kv_head) % 2, "stream": j.generate, "refetched": again,
                     "item": (self.first_number[1] + number) % c.items, "first": first,
-                    "gang": j.group if j.generate else 1}}, number
+                    "gang": len(block) * j.group if j.generate else 1}}, number
         assert slot not in self.slots and item not in self.items, "a number is given out twice"
         if again:
             assert self.lsb_heads and self.lsb_heads[-1] == kv_head and not self.lsb_left, "LSBs are not there"
@@ -129,8 +161,14 @@ class LayerWorld:
             for m in members:
                 m.again = 1
         else:
-            assert [m.tag["head"] for m in members] == [command["kv_head"] * j.group + n for n in range(j.group)]
+            block = self.block_of(members[0].position)
+            assert [m.tag["head"] for m in members] == [
+                command["kv_head"] * j.group + n for _ in block for n in range(j.group)]
             assert all(m.first == leader.item for m in members)
+        if c.chunk_queries:
+            block = self.block_of(members[0].position)
+            assert command["final_row"] == max(self.seen(command["kv_head"], block[-1])) - 1
+            assert command["limit"] == (j.tokens - max(1, j.queries) + block[-1] + 1 if j.causal else j.tokens)
         self.scored += members
 
     def look(self) -> None:
@@ -239,10 +277,11 @@ class LayerWorld:
         lanes = [j.ids[r:r + c.slices] for r in range(0, len(j.ids), c.slices)]
         block.lookup("list_row", "list_ids", [sum(v << c.token_bits * s for s, v in enumerate(row)) for row in lanes])
         block.send("decided", [])
-        block.set(job={"generate": j.generate, "group": j.group, "causal": j.causal, "k_lsb": j.k_lsb},
+        block.set(job={"generate": j.generate, "group": j.group, "causal": j.causal, "k_lsb": j.k_lsb,
+                       "tokens": j.tokens, **({"queries": j.queries} if self.c.chunk_queries else {})},
                   heads=sum(1 << h for h in j.heads), alive=len(j.ids),
                   counts=sum(n << c.max_rows.bit_length() * s for s, n in enumerate(j.counts)))
-        block.idle(3)
+        block.idle(12)
         self.steps.pulse(start=1)
         for _ in range(2):      # it is at work from the second cycle on
             self.cycle()
@@ -261,8 +300,9 @@ class LayerWorld:
         assert [(q["head"], q["token"], q["slot"]) for q in self.q] == [
             (w.tag["head"], w.tag["query"], w.slot) for w in self.metas]
         plain = [w for w in self.walks if not w["lsb"]]
-        assert [w["kv_head"] for w in plain] == (j.heads if j.generate else [])
-        assert all(w["members"] == (1 << j.group) - 1 for w in plain)
+        sizes = [len(self.block_of(p)) for p in range(0, max(1, j.queries), self.c.chunk_positions(j.group))]
+        assert [w["kv_head"] for w in plain] == ([h for h in j.heads for _ in sizes] if j.generate else [])
+        assert [w["members"] for w in plain] == [(1 << n * j.group) - 1 for _ in j.heads * j.generate for n in sizes]
         members = sum(w["members"].bit_count() for w in self.walks if w["lsb"])
         second = sum(w.tag["refetched"] for w in self.metas)
         assert (members, second) == ((self.flats, 0) if j.generate else (0, self.flats))

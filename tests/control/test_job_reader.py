@@ -12,15 +12,15 @@ from spatten_hw.control.job_reader import JobReader, job_offer, push_layout
 from spatten_hw.control.scale_table import SETS
 from spatten_hw.control.validator import VALIDATE_CYCLES
 from spatten_hw.interface.descriptor import (
-    FIELDS,
     GIVE_BACK_SHIFT,
     HEADER_WORDS,
     SCALE_FIELDS,
     SCALE_WORDS,
+    fields_of,
     scale_command_words,
 )
 from spatten_hw.interface.errors import ErrorCode
-from spatten_hw.interface.validate import RANGES, RULES, check, reserved_mask
+from spatten_hw.interface.validate import RANGES, check, reserved_mask, rules_of
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.testbench import Bench, pack, unpack
 from spatten_hw.sim.testbench.runner import params, run_bench
@@ -39,6 +39,7 @@ CONFIGS = {
     "one": TINY.replace(multipliers=8, chunk=8, max_dim=8, topk_lanes=1, max_heads=1, max_group=1,
                         axi_data_bits=32, pool_beats=32, channels=1, operand_bits=4, axi_addr_bits=16,
                         decision_rules=0),
+    "queries": TINY.replace(chunk_queries=1),
 }
 
 
@@ -185,7 +186,7 @@ async def jobs_legal_and_not(dut):
                         for f, o in zip(SCALE_FIELDS, (0, 17, 22, 28, 45), strict=True)} == scales[h] for h in table)
         if not broken:
             await rig.retire()
-    codes = {r.code for r in (*RULES, *RANGES)}
+    codes = {r.code for r in (*rules_of(c), *RANGES)}
     dut._log.info("codes seen: %s; missing: %s", seen, sorted(codes - set(seen)))
     assert len(codes - set(seen)) <= params()["missing"] and seen[ErrorCode.OK] > 10
 
@@ -204,7 +205,7 @@ async def read_errors_and_reserved_bits(dut):
         addr = descriptor_address(rng, c, len(words))
         want = ErrorCode.OK
         kind, in_header = n % 4, n // 4 % 2
-        masks = [reserved_mask(FIELDS, w) if w < HEADER_WORDS
+        masks = [reserved_mask(fields_of(c), w) if w < HEADER_WORDS
                  else reserved_mask(SCALE_FIELDS, (w - HEADER_WORDS) % SCALE_WORDS) for w in range(len(words))]
         at = rng.choice([w for w, mask in enumerate(masks) if (w < HEADER_WORDS) == in_header and (mask or kind != 1)])
         rig.bad = set()

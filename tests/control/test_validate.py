@@ -4,7 +4,7 @@ import pytest
 
 from spatten_hw.interface.descriptor import FIELDS, HEADER_WORDS, SCALE_FIELDS
 from spatten_hw.interface.errors import ErrorCode
-from spatten_hw.interface.validate import RANGES, RULES, check, reserved_mask
+from spatten_hw.interface.validate import CHUNK_RULES, RANGES, RULES, check, reserved_mask
 from spatten_hw.presets import SMALL as PAPER_ALONE
 
 SMALL = PAPER_ALONE.replace(decision_rules=1)
@@ -132,6 +132,23 @@ def test_a_build_without_the_decision_rules_refuses_them():
     assert check(c, BASE | {"lsb_margin": 9}) == []
     for rule in ({"mass_share": 1}, {"give_back": 1}, {"generate": 1, "lsb_by_key": 1}):
         assert check(c, BASE | rule) == [E.NO_DECISION_RULES] and check(SMALL, BASE | rule) == []
+
+
+def test_several_queries():
+    """At the edges of the rules of `queries`; a build without has no meaning for the field."""
+    c = SMALL.replace(chunk_queries=1)
+    chunk = BASE | {"generate": 1, "queries": 8}
+    for job in (chunk, chunk | {"causal": 1}, chunk | {"queries": 512}, BASE | {"generate": 1},
+                chunk | {"keep_tokens": 511, "protect_last": 8}):
+        assert check(c, job) == [], job
+    for change, code in (({"queries": 513}, E.QUERIES_EXCEED_TOKENS), ({"generate": 0}, E.PROMPT_QUERIES),
+                         ({"causal": 1, "queries": 0}, E.CAUSAL_GENERATION),
+                         ({"keep_tokens": 511, "protect_last": 7}, E.QUERIES_UNPROTECTED)):
+        assert check(c, chunk | change) == [code]
+        assert check(SMALL, chunk | {"queries": 0}) == [] and check(SMALL, chunk) == [E.RESERVED_BITS]
+    last = SPACE - 15 * 512 * 48 - 8 * 48
+    assert check(c, chunk | {"q_base": last}) == [] and check(c, chunk | {"q_base": last + 8}) == [E.RANGE_Q]
+    assert {r.code for r in CHUNK_RULES} == {E.QUERIES_EXCEED_TOKENS, E.PROMPT_QUERIES, E.QUERIES_UNPROTECTED}
 
 
 def test_every_rule_has_an_example():

@@ -21,6 +21,9 @@ CONFIGS = {
     # Up to 128 rows in a walk.
     "long": BASE.replace(multipliers=4, chunk=4, max_dim=4, channels=1, max_tokens=128, slots=32, max_heads=24,
                          max_group=1, topk_lanes=1),
+    "queries": BASE.replace(max_group=6, chunk_queries=1),
+    "queries of one slice": BASE.replace(multipliers=4, chunk=4, max_dim=4, channels=1, slots=4, max_group=4,
+                                         max_heads=4, chunk_queries=1),
     # Fewer bits for heads than for slices.
     "one head": BASE.replace(multipliers=64, topk_lanes=8, max_heads=1, max_group=1, slots=4),
 }

@@ -37,6 +37,9 @@ class Walks:
         self.classes = [[t // c.slices for t in alive if t % c.slices == b] for b in range(c.slices)]
         self.block.set(counts=joined([len(k) for k in self.classes], c.max_rows.bit_length()))
         self.rows = max(map(len, self.classes))
+        self.alive = alive
+        if c.chunk_queries:
+            self.block.set(tokens=int(alive[-1]) + 1)
         # Beyond a class's end the list shows anything.
         table = [joined([k[r] if r < len(k) else int(rng.integers(1 << c.row_bits)) for k in self.classes], c.row_bits)
                  for r in range(1 << c.row_bits)]
@@ -50,16 +53,32 @@ class Walks:
     def commands(self, count):
         c, rng = self.c, self.rng
         return {"kv_head": rng.integers(0, c.max_heads, count), "slot": rng.integers(0, c.slots, count),
-                "members": rng.integers(1, 1 << c.max_group, count), "lsb": rng.integers(0, 2, count)}
+                "members": rng.integers(1, 1 << c.max_group, count), "lsb": rng.integers(0, 2, count),
+                **self.limits(count)}
+
+    def limits(self, count):
+        """Up to which token each command goes: behind a limit all tokens survive."""
+        c, rng = self.c, self.rng
+        if not c.chunk_queries:
+            return {}
+        tokens = int(self.alive[-1]) + 1
+        gaps = np.flatnonzero(~np.isin(np.arange(tokens), self.alive))
+        least = max(int(gaps[-1]) + 1 if len(gaps) else 0, int(self.alive[0]) + 1)
+        limit = rng.integers(least, tokens + 1, count)
+        rows = [max(np.bincount(self.alive[self.alive < n] % c.slices, minlength=c.slices)) for n in limit]
+        return {"limit": limit, "final_row": np.array(rows) - 1}
 
     def expected(self, commands, s):
         c = self.c
         out = []
-        for h, slot, members, lsb in zip(*(commands[n].tolist() for n in ("kv_head", "slot", "members", "lsb")),
-                                         strict=True):
+        limits = commands.get("limit", np.full(len(commands["slot"]), c.max_tokens)).tolist()
+        for h, slot, members, lsb, limit in zip(*(commands[n].tolist() for n in ("kv_head", "slot", "members", "lsb")),
+                                                limits, strict=True):
             b = (s - h) % c.slices
             for r, index in enumerate(self.classes[b]):
                 token = index * c.slices + b
+                if token >= limit:
+                    continue
                 assert (token + h) % c.channels == s % c.channels
                 if lsb and self.far[r << c.slot_bits | slot] >> s & 1:
                     continue
@@ -89,7 +108,8 @@ def lists(c, rng):
         yield np.array([t for t in range(length) if t % c.slices in (1, c.slices - 1)])
 
 
-@pytest.mark.parametrize("c", [ONE, TWO, FOUR], ids=["S1", "S4C2", "S4C4"])
+@pytest.mark.parametrize("c", [ONE, TWO, FOUR, ONE.replace(chunk_queries=1), TWO.replace(chunk_queries=1)],
+                         ids=["S1", "S4C2", "S4C4", "S1 queries", "S4C2 queries"])
 def test_walks(c):
     rng = numbers("key walk", c.name, c.slices, c.channels)
     for n, alive in enumerate(lists(c, rng)):

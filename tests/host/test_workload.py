@@ -134,6 +134,36 @@ def test_rules_become_fields_of_the_job():
     assert (j.lsb_by_key, j.lsb_margin, j.mass_share, j.give_back) == (0, 0, 0, 0)
 
 
+WITH_QUERIES = PRESETS["small"].replace(chunk_queries=1, channels=2, multipliers=64)
+
+
+def test_several_queries_are_one_step():
+    """Five queries in steps of two; rows of Q begin in the channel of their head."""
+    arrays = good(q=np.ones((2, 2, 5, 32)))
+    w = make_workload(arrays, {"stage": "generate", "queries": 2, "keep_tokens": [[3, 3], [4, 3], [4, 3]],
+                               "protect_last": 2})
+    assert [w.tokens_at(i) for i in range(w.steps)] == [3, 5, 6]
+    jobs = [p.job for p in Plan(w, WITH_QUERIES).passes]
+    assert [(j.queries, j.causal, j.generate, j.query_rows) for j in jobs] == [(2, 1, 1, 2)] * 4 + [(1, 1, 1, 1)] * 2
+    assert jobs[2].q_base - jobs[0].q_base == jobs[4].q_base - jobs[2].q_base == 48
+    with pytest.raises(WorkloadError, match="chunk_queries = 1"):
+        check_build(w, PRESETS["small"])
+    one = Plan(make_workload(arrays, {"stage": "generate"}), WITH_QUERIES).passes[0].job
+    assert (one.queries, one.causal) == (0, 0)
+
+
+@pytest.mark.parametrize("job,message", [
+    ({"queries": 0}, "is 0, must be null or a whole number 1"), ({"queries": 6}, "1 … 5"),
+    ({"queries": True}, "is True"), ({"queries": 2, "stage": "summarise"}, "is summarise, but there are 5 queries"),
+    ({"queries": 2, "mask": 4}, "beside a mask that pads"),
+    ({"queries": 2, "keep_tokens": [3, 3], "protect_last": 1}, "protect_last is 1 while tokens are pruned"),
+    ({"queries": 2, "keep_tokens": [[3, 3]]}, "has 1 lists for 3 steps"),
+])
+def test_wrong_queries(job, message):
+    with pytest.raises(WorkloadError, match=message):
+        make_workload(good(q=np.ones((2, 2, 5, 32))), {"stage": "generate"} | job)
+
+
 def test_giving_back_needs_a_shift():
     """Outputs of so small a unit that the shift would be 1: it is 4, with a smaller mantissa."""
     arrays = good(out_unit=np.array(2.0 ** -36))

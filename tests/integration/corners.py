@@ -16,15 +16,16 @@ ONE = SpAttenConfig(
 #: A slice per channel and a token per slice: numbers of no bits.
 SPREAD = ONE.replace(name="spread", channels=8, axi_data_bits=64, pool_beats=16)
 
-#: Rows of several beats and up to five chunks, two reads at a time, eight channels, one group.
+#: Rows of several beats and up to five chunks, two reads at a time, eight channels, one group; several queries per job.
 SHREDDED = SpAttenConfig(
     name="shredded", multipliers=32, chunk=4, max_dim=20, operand_bits=6, max_tokens=32, sram_tokens=8, max_heads=3,
     max_group=3, slots=4, topk_lanes=8, topk="linerate,digit_bits=2,digit_stages=2,wide=3", channels=8,
-    axi_data_bits=32, axi_addr_bits=16, reads=2, pool_beats=32, job_queue=2)
+    axi_data_bits=32, axi_addr_bits=16, reads=2, pool_beats=32, job_queue=2, chunk_queries=1)
 
-#: 6+4 bits in chunks of many beats; groups of eight, and many more slots than heads.
+#: 6+4 bits in chunks of many beats; groups of eight, and many more slots than heads; several queries per job.
 TEN = LEAST.replace(name="ten", multipliers=64, chunk=64, max_dim=64, operand_bits=10, max_tokens=64, max_heads=8,
-                    max_group=8, topk_lanes=8, topk="linerate", slots=32, reads=64, pool_beats=512, job_queue=4)
+                    max_group=8, topk_lanes=8, topk="linerate", slots=32, reads=64, pool_beats=512, job_queue=4,
+                    chunk_queries=1)
 
 #: 10+4 bits in four slices of one channel; the paper's decision rules alone.
 FOURTEEN = LEAST.replace(name="fourteen", multipliers=64, chunk=16, max_dim=32, operand_bits=14, max_tokens=64,

@@ -103,6 +103,8 @@ RELATIONS: dict[str, Callable[[SpAttenConfig], bool]] = {
     **{f"operands of {bits} bits": lambda c, bits=bits: c.operand_bits == bits for bits in PLANE_WIDTHS},
     "the paper's decision rules alone": lambda c: c.decision_rules == 0,
     "decision rules beside the paper's": lambda c: c.decision_rules == 1,
+    "one query per generation job": lambda c: c.chunk_queries == 0,
+    "several queries per generation job": lambda c: c.chunk_queries == 1,
     "a queue of two jobs": lambda c: c.job_queue == 2,
     "a queue of four jobs": lambda c: c.job_queue == 4,
     "a queue of many jobs": lambda c: c.job_queue >= 8,

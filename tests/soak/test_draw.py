@@ -8,7 +8,7 @@ from spatten_hw.config import PLANE_WIDTHS, ConfigError, SpAttenConfig
 from spatten_hw.sim.soak import refusal
 from spatten_hw.sim.soak.draw import ILLEGAL, USUAL_COST, VALUES, cost, draw, legal
 
-SEEDS = range(1, 3001)
+SEEDS = range(1, 4001)
 
 
 def numeric(config: SpAttenConfig) -> dict:

@@ -14,7 +14,8 @@ from tests.seeds import numbers
 TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=12, max_tokens=32, sram_tokens=16, topk_lanes=4, channels=2,
                      axi_data_bits=64, max_heads=8, max_group=4, slots=8)
 BUILDS = {"four slices": TINY, "one slice": TINY.replace(multipliers=4, channels=1, topk_lanes=1, max_tokens=8,
-                                                         sram_tokens=8)}
+                                                         sram_tokens=8),
+          "queries": TINY.replace(chunk_queries=1)}
 
 
 @cache
@@ -39,15 +40,19 @@ def test_far_for_all_members(name):
         member = [0] * count
         want = [np.ones((k.max(), c.slices), dtype=bool) for k in keys]
         infos = {n: [] for n in ("slot", "may_refetch", "item", "first", "gang")}
-        rows = {n: [] for n in ("y", "live", "first", "last")}
+        rows = {n: [] for n in ("y", "live", "first", "last", *["there"] * c.chunk_queries)}
         for g in gangs:
             place = g * group + member[g]
             member[g] += 1
             for noted in (1, 0) if rng.random() < 0.2 else (1,):
-                live = np.arange(keys[g].max())[:, None] < keys[g]
+                there = live = np.arange(keys[g].max())[:, None] < keys[g]
+                if c.chunk_queries:     # a query need not see the last keys of its gang; those are far for it
+                    live = np.arange(keys[g].max())[:, None] < keys[g] - np.minimum(keys[g], rng.integers(
+                        0, 3, c.slices))
+                    rows["there"].extend(there @ (1 << np.arange(c.slices)))
                 y = rng.choice([0, 999, 1000, 1001, 39999, 50000, (1 << 19) - 1], live.shape)
                 if noted:
-                    want[g] &= live & (y > margin)
+                    want[g] &= there & (~live | (y > margin))
                 for field, value in (("slot", (first_slot + place) % c.slots), ("may_refetch", noted),
                                      ("item", (first_item + place) % c.items),
                                      ("first", (first_item + g * group) % c.items), ("gang", group)):
@@ -66,6 +71,7 @@ def test_far_for_all_members(name):
         wait = block.cycle + 12 + np.cumsum(rng.random(len(ends)) < 0.3) + np.arange(len(ends))
         block.send("rows", {"y": np.array(rows["y"]), "info": {
             "live": np.array(rows["live"]), "first": np.array(rows["first"]).astype(int),
+            **({"there": np.array(rows["there"])} if c.chunk_queries else {}),
             "last": np.array(rows["last"]).astype(int)}}, at=wait)
         block.run(20 * len(ends) + 200, rows=len(ends))
         block.idle(FarList.LATENCY)

@@ -46,6 +46,25 @@ def test_equals_golden_under_stalls(name, threshold):
     assert (flats > 0) == (threshold > 0) or threshold == 700
 
 
+def test_queries_that_see_fewer_keys_than_are_scored():
+    """With `chunk_queries`: what is beyond counts neither for the maximum nor for the sum; rows without a live lane."""
+    c = TINY.replace(chunk_queries=1)
+    block = Block(Softmax, c)
+    for threshold, stall in ((0, 0.0), (900, 0.4), (4096, 0.0)):
+        rng = numbers("softmax seen", threshold)
+        block.reset()
+        for name in ("o", "decided", "free"):
+            block.receive(name, stall=stall if name != "free" else 0.0, seed=3)
+        vectors = []
+        for n in range(40):
+            v = draw(rng, c, n, lengths(rng, c), bool(rng.random() < 0.6))
+            v.seen = v.keys - np.minimum(v.keys, rng.integers(0, 4, c.slices)) * (rng.random() < 0.8)
+            if not v.seen.any():
+                v.seen = v.keys
+            vectors.append(v)
+        Driver(block, c, rng, threshold).run(vectors, limit=60_000)
+
+
 def test_short_vectors_wait_for_a_slow_output():
     """Vectors of one score, more than are counted inside: pass 2 begins none that has no place in front of pass 3."""
     rng, block, c = numbers("slow"), block_of("four"), TINY

@@ -16,7 +16,8 @@ from spatten_hw.sim.harness.block import Block
 
 @dataclass
 class Vector:
-    """One work item: MSB scores and what an LSB pass adds, by slice; `progressive`; `number` is in its tag."""
+    """One work item: MSB scores and what an LSB pass adds, by slice; `progressive`; `number` is in its tag. `seen`:
+    keys of every slice that its query sees, of those that are scored; None: all."""
 
     msb: list[np.ndarray]
     lsb: list[np.ndarray]
@@ -26,6 +27,7 @@ class Vector:
     replayed: bool = False
     flat: bool = False
     left: int = 0
+    seen: np.ndarray | None = None
 
     @property
     def keys(self) -> np.ndarray:
@@ -33,8 +35,8 @@ class Vector:
 
     @property
     def live(self) -> np.ndarray:
-        """Bool [rows, S]."""
-        return np.arange(self.keys.max())[:, None] < self.keys
+        """Bool [rows, S]: what the query sees."""
+        return np.arange(self.keys.max())[:, None] < (self.keys if self.seen is None else self.seen)
 
     def scores(self) -> np.ndarray:
         """In vector order: by row, then by slice."""
@@ -43,6 +45,11 @@ class Vector:
         for s, part in enumerate(parts):
             table[:len(part), s] = part
         return table[self.live]
+
+    @property
+    def meta(self) -> dict[str, np.ndarray]:
+        """Its keys as `slot_meta` has them."""
+        return {"keys": self.keys} if self.seen is None else {"keys": self.seen, "scored": self.keys}
 
 
 def lengths(rng: np.random.Generator, c: SpAttenConfig, most: int = 100) -> np.ndarray:
@@ -193,7 +200,8 @@ class Driver:
                     placed.append(v)
             block.send("meta", {
                 "slot": np.array([v.slot for v in placed], dtype=int),
-                "keys": np.array([v.keys for v in placed], dtype=int).reshape(len(placed), self.c.slices),
+                **{name: np.array([v.meta[name] for v in placed], dtype=int).reshape(len(placed), self.c.slices)
+                   for name in (placed[0].meta if placed else ())},
                 "progressive": np.array([v.progressive for v in placed], dtype=int),
                 "tag": {name: np.array([v.tag[name] for v in placed], dtype=int) for name in
                         ("query", "head", "kv_head", "half", "stream", "refetched", "item", "gang")}} if placed else [])

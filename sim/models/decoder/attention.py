@@ -71,12 +71,12 @@ class FloatAttention:
                                   protected_tokens(job.tokens, job.protect_first, job.protect_last))
         self.heads = keep_largest(self.head_scores, self.heads, job.keep_heads)
         ids = np.flatnonzero(self.alive)
-        queries = np.array([0]) if job.generate else ids
+        queries = np.arange(job.query_rows) if job.generate else ids
         out = np.zeros(q.shape)
         for head in np.flatnonzero(self.heads):
             for member in range(head * job.group, (head + 1) * job.group):
                 values, importance = attend(q[member, queries], k[head, ids], v[head, ids], job.keep_values,
-                                            bool(job.causal and not job.generate), job.mass_share / MASS_ONE,
+                                            bool(job.causal), job.mass_share / MASS_ONE,
                                             bool(job.give_back))
                 self.token_scores[ids] += importance
                 self.head_scores[head] += np.abs(values).sum()

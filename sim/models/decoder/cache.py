@@ -69,7 +69,8 @@ class KvCache:
             self.real[name][layer, :, where] = new[name]
             self.codes[name][layer, :, where] = codes[name]
         planes = jobs.planes[layer]
-        rows = tuple(Rows(jobs.q, 0, values, bits) if name == "q" else Rows(planes[name], first, values, bits)
+        q_plane = jobs.query_planes(new["q"].shape[1])[0]
+        rows = tuple(Rows(q_plane, 0, values, bits) if name == "q" else Rows(planes[name], first, values, bits)
                      for name, values, bits in jobs.builder.parts(**codes))
         return rows, codes["q"]
 

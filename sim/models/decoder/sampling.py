@@ -33,9 +33,10 @@ class Sampler:
 
 
 def generate(session: Session, prompt: tuple[int, ...], count: int, sampler: Sampler) -> Iterator[int]:
-    """`count` tokens after `prompt`, each as soon as it is known. What cannot be done is refused before the first."""
-    session.check(len(prompt), count)
-    logits = session.prompt(prompt)
+    """`count` tokens after `prompt`, which begins the sequence or goes on with it, each as soon as it is known. What
+    cannot be done is refused before the first."""
+    session.check(session.tokens + len(prompt), count)
+    logits = session.more(prompt) if session.tokens else session.prompt(prompt)
     for i in range(count):
         token = sampler(logits)
         yield token

@@ -1,7 +1,8 @@
 """A sequence being generated: the model's blocks on the host, attention on an engine, K and V in its memory.
 
 The prompt is one causal summarisation job per layer; every further token one generation job per layer, whose new rows
-of K and V are all that is written. `jobs.py` says what is pruned when.
+of K and V are all that is written. Tokens that come together, as the next turn of a conversation does, are one job per
+layer on a build with `chunk_queries`, else one each. `jobs.py` says what is pruned when.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from spatten_hw.host.builder import dense_rows_bytes
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import LayerPass
 from spatten_hw.host.workload.fixed_schedule import FixedCounts
+from spatten_hw.interface.descriptor import MOST_QUERIES
 
 from .attention import Attention, PassResult
 from .cache import CacheTask, KvCache, Rows, folded, unfolded
@@ -26,8 +28,8 @@ from .settings import DecoderSettings
 
 @dataclass(frozen=True)
 class Trace:
-    """A layer job that has run. `step`: 0 for the prompt, then 1 …; `tokens`: in context; `dense_bytes`: of the same
-    attention dense in 12 bits, nothing pruned; `result.out` is dropped."""
+    """A layer job that has run. `step`: 0 for the prompt and other tokens that were given, then 1 …; `tokens`: in
+    context; `dense_bytes`: of the same attention dense in 12 bits, nothing pruned; `result.out` is dropped."""
 
     step: int
     layer: int
@@ -49,6 +51,8 @@ class Session:
         self.traces: list[Trace] = []
         self.tokens = 0
         self.steps = 0
+        #: Several tokens may be one job.
+        self.together = bool(config.chunk_queries)
 
     def prompt(self, ids: tuple[int, ...]) -> np.ndarray:
         """Logits [vocabulary] after the prompt, which begins the sequence. Raises `UserError` if it is empty or too
@@ -81,12 +85,25 @@ class Session:
         self._check_room()
         return self._run(np.array([token]))
 
+    def more(self, ids: tuple[int, ...]) -> np.ndarray:
+        """Logits [vocabulary] after several more tokens that are given, such as the next turn of a conversation."""
+        if not self.tokens:
+            raise ValueError("the prompt comes first")
+        if not ids:
+            raise UserError(f"nothing is given: give at least one {self.model.unit}")
+        check_length(self.model, self.tokens, len(ids))
+        size = MOST_QUERIES if self.together else 1
+        for first in range(0, len(ids), size):
+            self.steps = 0
+            logits = self._run(np.array(ids[first:first + size]))
+        return logits
+
     def _run(self, ids: np.ndarray) -> np.ndarray:
         model, s, first = self.model, self.settings, self.tokens
         self.prompting = first == 0
         tokens = first + len(ids)
         self.keep = s.schedule.counts(model.layers, tokens, model.kv_heads, s.protected,
-                                      prune_tokens=not self.prompting)
+                                      prune_tokens=len(ids) == 1 and not self.prompting)
         positions = np.arange(first, tokens)
         x = model.embed(ids, positions)
         for layer in range(model.layers):
@@ -101,9 +118,12 @@ class Session:
         """Outputs [heads, n, D] of a layer's folded rows "q", "k", "v" [heads, n, D] of the tokens from `first` on."""
         rows = new["q"].shape[1]
         tokens = first + rows
-        job = (self.jobs.prompt if self.prompting else self.jobs.step)(layer, tokens, self.keep)
+        if rows > 1 and not self.prompting:
+            job = self.jobs.several(layer, tokens, rows, self.keep)
+        else:
+            job = (self.jobs.prompt if self.prompting else self.jobs.step)(layer, tokens, self.keep)
         written, q = self.cache.append(layer, first, new)
-        label = f"prompt, layer {layer}" if self.prompting else f"token {self.steps}, layer {layer}"
+        label = f"token {self.steps}, layer {layer}" if self.steps else f"prompt, layer {layer}"
         result = self._compute(layer, job, written, new["q"], q, label)
         self._trace(layer, tokens, result, dense_rows_bytes(self.model.heads * rows, self.model.kv_heads * tokens,
                                                             self.model.dim))
@@ -116,7 +136,7 @@ class Session:
         k, v = (cache.codes[name][layer, :, :n] for name in ("k", "v"))
         real = real_q, cache.real["k"][layer, :, :n], cache.real["v"][layer, :, :n]
         # Step 0, whatever it is here: the driver writes the rows of those.
-        p = LayerPass(0, layer, job, jobs.descriptor, jobs.out[q.shape[1]], q, k, v, label=label)
+        p = LayerPass(0, layer, job, jobs.descriptor, jobs.query_planes(q.shape[1])[1], q, k, v, label=label)
         return self.attention(CacheTask(p, written, real), jobs.out_unit)
 
     def _trace(self, layer: int, tokens: int, result: PassResult, dense_bytes: int) -> None:

@@ -40,5 +40,5 @@ class HeadJobs(DecoderJobs):
     def head(self, at: int, tokens: int, *, generate: bool) -> LayerJob:
         """The job of K/V head `at` over `tokens` tokens: a prompt, or one query."""
         rows = {"generate": 1} if generate else {"causal": 1}
-        return self._job(at, tokens, self.out[1 if generate else tokens], restart=1, clear_scores=1, store_scores=1,
+        return self._job(at, tokens, 1 if generate else tokens, restart=1, clear_scores=1, store_scores=1,
                          scores_out=self.scores_out, **rows)

@@ -40,6 +40,7 @@ class EvictingSession(Session):
                  policy: Eviction, cache: int, steps: int):
         super().__init__(model, config, settings, attention)
         self.policy, self.budget, self.room = policy, cache, steps
+        self.together = False       # a token's slot is chosen when the one before has its own
         self.slots: list[Slots] = []
         self.moved: dict[int, tuple[Rows, ...]] = {}
 
@@ -100,7 +101,7 @@ class EvictingSession(Session):
         total, counts = replace(prompt, token_importance=np.zeros(n)), np.zeros(n)
         for last in range(n - min(n, count), n):
             one = slice(last, last + 1)
-            row = Rows(self.jobs.q, 0, q[:, one], self.settings.q_bits)
+            row = Rows(self.jobs.query_planes(1)[0], 0, q[:, one], self.settings.q_bits)
             result = self._compute(at, self.jobs.head(at, last + 1, generate=True), (row,), real_q[:, one], q[:, one],
                                    f"prompt, K/V head {at}, query {last}")
             later = (0, n - last - 1)

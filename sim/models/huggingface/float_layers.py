@@ -23,14 +23,15 @@ class FloatLayers:
         self.value_peak = 0.0
         self.out_unit = 0.0
 
-    def begin(self, tokens: int, new: bool) -> bool:
-        """A pass over `tokens` tokens: all are alive again; a `new` sequence has no importance yet. Whether a segment
-        begins: with the prompt and with the first step."""
-        begins = new or not self.stepping
+    def begin(self, tokens: int, new: bool, before: int = 0, apart: bool = False) -> bool:
+        """A pass over `tokens` tokens, `before` of which were there: all are alive again; a `new` sequence has no
+        importance yet. Whether a segment begins: with the prompt and with the first step, where tokens were given up,
+        and with what must be `apart`."""
+        begins = new or not self.stepping or apart or before < len(self.token_scores)
         self.stepping = not new
         if new:
             self.head_scores = np.zeros(self.sizes.kv_heads)
-        known = np.zeros(0) if new else self.token_scores
+        known = np.zeros(0) if new else self.token_scores[:before]
         self.token_scores = np.concatenate([known, np.zeros(tokens - len(known))])
         self.tokens = np.ones(tokens, dtype=bool)
         self.heads = np.ones(self.sizes.kv_heads, dtype=bool)
@@ -41,10 +42,10 @@ class FloatLayers:
         o, s = self.options, self.sizes
         tokens, heads, values = task.keep
         self.tokens = keep_largest(self.token_scores, self.tokens, tokens,
-                                   protected_tokens(task.tokens, o.protect_first, o.protect_last))
+                                   protected_tokens(task.tokens, o.protect_first, o.protected_last(task.queries)))
         self.heads = keep_largest(self.head_scores, self.heads, heads)
         ids = np.flatnonzero(self.tokens)
-        rows = np.array([0]) if task.generate else ids
+        rows = np.arange(task.queries) if task.generate else ids
         out = np.zeros((s.query_heads, task.q.shape[1], s.dim))
         for head in np.flatnonzero(np.repeat(self.heads, s.group)).tolist():
             kv = head // s.group

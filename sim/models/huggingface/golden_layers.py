@@ -51,12 +51,17 @@ class GoldenLayers:
 
     # -- passes ---------------------------------------------------------------------------------------
 
-    def begin(self, tokens: int, new: bool) -> bool:
-        """A pass over `tokens` tokens; whether a segment begins with it."""
+    def begin(self, tokens: int, new: bool, known: int = 0, apart: bool = False) -> bool:
+        """A pass over `tokens` tokens, `known` of which were there before; whether a segment begins with it, which it
+        does if it must be `apart`."""
         self.alive = np.arange(tokens)
         self.new, self.words = new, None
-        if not new and self.fixed and not self.clipped:
+        # What was given up again, as guesses of the tokens to come are, leaves no importance to its places.
+        given_up = not new and self.accelerator.cascade.token_scores[known:].any()
+        if not new and self.fixed and not self.clipped and not apart and not given_up:
             return False
+        if given_up:
+            self.accelerator.cascade.token_scores[known:] = 0
         self.fixed, self.clipped = not new, False
         self.scales, self.folds = [], []
         if new:
@@ -88,9 +93,9 @@ class GoldenLayers:
 
     def run(self, task: LayerTask) -> LayerOutcome:
         """One layer."""
-        options = outline(self.sizes, task.tokens, task.generate, self.options).options
+        options = outline(self.sizes, task.tokens, task.generate, self.options, task.queries).options
         self.bits = {"q": options.q_bits, "k": sum(options.k_bits), "v": sum(options.v_bits)}
-        rows = {"q": [0] if task.generate else self.alive, "k": self.alive, "v": self.alive}
+        rows = {"q": np.arange(task.queries) if task.generate else self.alive, "k": self.alive, "v": self.alive}
         peak = float(np.max(np.abs(task.v[:, self.alive])))
         self.value_peak = max(self.value_peak, peak)
         if not self.out_unit:

@@ -20,7 +20,7 @@ class Layout:
         self.sizes, self.options = sizes, options
         shape = LayerShape(sizes.dim, sizes.kv_heads, sizes.group)
         self.builder = builder = JobBuilder(config, shape, options.precision, Arena(config))
-        rows = 1 if options.generate else tokens
+        rows = options.per_job if options.generate else tokens
         self.planes = {"q": builder.query_plane(rows),
                        **builder.key_value_planes(tokens), "out": builder.out_plane(rows)}
         self.ids, self.scores = builder.ids(tokens), builder.scores(tokens)
@@ -36,6 +36,7 @@ def make_job(layout: Layout, task: LayerTask, scales: tuple[HeadScale, ...], cle
     return layout.builder.job(
         layout.planes, task.tokens, scales, layout.descriptor, keep_tokens=keep_tokens, keep_heads=keep_heads,
         keep_values=keep_values, generate=int(task.generate), causal=int(task.causal), restart=int(first),
+        **({"queries": task.queries} if task.queries > 1 else {}),
         clear_scores=int(first and clear), load_scores=int(first and load), store_ids=1, store_scores=int(last),
         protect_first=min(o.protect_first, task.tokens), protect_last=min(o.protect_last, task.tokens),
         ids_out=layout.ids, scores_in=layout.scores, scores_out=layout.scores)

@@ -22,12 +22,29 @@ class MaskRefused(ValueError):
 
 @dataclass(frozen=True)
 class View:
-    """One sequence's part of a mask. `keys`: ascending places of its real tokens among the keys; `step`: a generation
-    step, whose one query is the last of them, else a prompt with a query per key; `causal`: only for prompts."""
+    """One sequence's part of a mask. `keys`: ascending places of its real tokens among the keys; `step`: a pass on a
+    filled cache, whose queries are the last of them, else a prompt with a query per key; `causal`: each query sees the
+    tokens up to its own. `rows`: places of a step's queries, without padding, among those of the pass."""
 
     keys: tuple[int, ...]
     step: bool
     causal: bool
+    rows: tuple[int, ...] = (0,)
+
+    @property
+    def queries(self) -> int:
+        """Queries of a step."""
+        return len(self.rows)
+
+    @property
+    def cached(self) -> int:
+        """Real tokens of a step that were there before it."""
+        return len(self.keys) - self.queries
+
+    @property
+    def in_blocks(self) -> View:
+        """This causal prompt as a step on an empty cache."""
+        return View(self.keys, True, True, self.keys)
 
 
 def full_mask(batch_size: int, q_length: int, kv_length: int, **kwargs: Any) -> Any:
@@ -80,10 +97,28 @@ def _view(seen: np.ndarray) -> View:
     if len(seen) == 1:
         return View(places, False, False)
     if keys[-1] >= len(seen):
-        raise MaskRefused("several queries at once follow a KV cache (give the prompt in one piece)")
+        return View(places, True, True, _own_rows(seen[:, keys]))
     real = seen[np.ix_(keys, keys)]
     if real.all():
         return View(places, False, False)
     if np.array_equal(real, np.tri(len(keys), dtype=bool)):
         return View(places, False, True)
     raise MaskRefused("its mask is neither causal nor padding alone (a sliding window, chunks, packed sequences)")
+
+
+def _own_rows(seen: np.ndarray) -> tuple[int, ...]:
+    """The real queries of several that follow a cache, by a boolean [queries, real keys]: each sees one key more than
+    the one before, the last all. A query of padding sees nothing or what the one before it sees."""
+    rows: list[int] = []
+    last = 0
+    for place, row in enumerate(seen):
+        count = int(row.sum())
+        if not row[:count].all() or (rows and count not in (0, last, last + 1)):
+            raise MaskRefused("several queries at once follow a KV cache, and its mask is neither causal nor padding "
+                              "alone (a sliding window, chunks, packed sequences, a tree of guesses)")
+        if count and (not rows or count == last + 1):
+            rows.append(place)
+            last = count
+    if last != seen.shape[1]:
+        raise MaskRefused("several queries at once follow a KV cache, and the last one does not see all tokens")
+    return tuple(rows)

@@ -65,8 +65,9 @@ class AttentionOptions:
         for generate in (False, True):
             self.parsed(Shape(1, 1, 1, 1, 1, 1), "options", generate)
 
-    def job(self, tokens: int, generate: bool, causal: bool) -> dict[str, Any]:
-        """The fields of a job, but for what it keeps, as JSON has them; `tokens`: of the whole sequence."""
+    def job(self, tokens: int, generate: bool, causal: bool, queries: int = 1) -> dict[str, Any]:
+        """The fields of a job, but for what it keeps, as JSON has them; `tokens`: of the whole sequence, the last
+        `queries` of which are the queries of a generation job, and so not pruned."""
         def width(bits: int | tuple[int, int]) -> int | list[int]:
             return bits if isinstance(bits, int) else list(bits)
 
@@ -74,8 +75,13 @@ class AttentionOptions:
             "stage": "generate" if generate else "summarise", "mask": "causal" if causal and not generate else "none",
             "q_bits": width(self.q_bits), "k_bits": width(self.k_bits), "v_bits": width(self.v_bits),
             "threshold": self.threshold, **self._rules(generate),
-            "protect_first": min(self.protect_first, tokens), "protect_last": min(self.protect_last, tokens),
+            "protect_first": min(self.protect_first, tokens), "protect_last": min(self.protected_last(queries), tokens),
+            **({"queries": queries} if queries > 1 else {}),
         }
+
+    def protected_last(self, queries: int) -> int:
+        """Last tokens that are not pruned in a job of so many queries."""
+        return max(self.protect_last, queries if queries > 1 else 0)
 
     def _rules(self, generate: bool) -> dict[str, Any]:
         """The fields of the rules that are set."""
@@ -85,7 +91,7 @@ class AttentionOptions:
 
     def parsed(self, shape: Shape, source: str, generate: bool = False) -> JobOptions:
         """The checked job of one pass, without what it keeps and sees."""
-        return parse_options(self.job(shape.tokens, generate, False), shape, source)
+        return parse_options(self.job(shape.tokens, generate, False, shape.queries if generate else 1), shape, source)
 
 
 @dataclass(frozen=True)
@@ -102,19 +108,20 @@ class Sizes:
     def query_heads(self) -> int:
         return self.kv_heads * self.group
 
-    def shape(self, tokens: int, generate: bool) -> Shape:
-        """The arrays of one pass over `tokens` tokens."""
-        return Shape(self.layers, self.query_heads, self.kv_heads, 1 if generate else tokens, tokens, self.dim)
+    def shape(self, tokens: int, generate: bool, queries: int = 1) -> Shape:
+        """The arrays of one pass over `tokens` tokens; a generation job has `queries` of them."""
+        return Shape(self.layers, self.query_heads, self.kv_heads, queries if generate else tokens, tokens, self.dim)
 
 
-def outline(sizes: Sizes, tokens: int, generate: bool, options: AttentionOptions) -> Workload:
+def outline(sizes: Sizes, tokens: int, generate: bool, options: AttentionOptions, queries: int = 1) -> Workload:
     """A workload of one pass without arrays: what checks and byte counts go by."""
-    shape = sizes.shape(tokens, generate)
+    shape = sizes.shape(tokens, generate, queries)
     return Workload(sizes.name, shape, options.parsed(shape, sizes.name, generate), {}, {}, {})
 
 
-def keep_counts(sizes: Sizes, tokens: int, options: AttentionOptions) -> LayerCounts | None:
+def keep_counts(sizes: Sizes, tokens: int, options: AttentionOptions, queries: int = 1) -> LayerCounts | None:
     """What each layer of a pass over `tokens` tokens keeps; None: everything."""
     if options.schedule is None:
         return None
-    return options.schedule.counts(sizes.layers, tokens, sizes.kv_heads, options.protect_first + options.protect_last)
+    protected = options.protect_first + options.protected_last(queries)
+    return options.schedule.counts(sizes.layers, tokens, sizes.kv_heads, protected)

@@ -16,14 +16,15 @@ from .task import LayerOutcome
 
 @dataclass
 class Segment:
-    """A prompt, or generation steps `first_step` … of sequence number `sequence`, with `token_scores` and
-    `head_scores` to start from. `operands`, `outs`: [pass][layer]; only whole passes count."""
+    """A prompt, or generation steps `first_step` …, of `queries` each, of sequence number `sequence`, with
+    `token_scores` and `head_scores` to start from. `operands`, `outs`: [pass][layer]; only whole passes count."""
 
     sequence: int
     first_step: int
     generate: bool
     causal: bool
     sizes: Sizes
+    queries: int = 1
     token_scores: np.ndarray | None = None
     head_scores: np.ndarray | None = None
     out_unit: float = 0.0
@@ -80,7 +81,7 @@ class Segment:
     def job(self, options: AttentionOptions) -> str:
         """The JSON of the job."""
         tokens = self.whole[-1][-1].operands["k"].shape[1]
-        job = options.job(tokens, self.generate, self.causal)
+        job = options.job(tokens, self.generate, self.causal, self.queries)
         keeps = [k for k in self.keeps[:len(self.whole)] if k is not None]
         for field_name in ("tokens", "heads", "values") if keeps else ():
             counts = [list(getattr(k, field_name)) for k in keeps]

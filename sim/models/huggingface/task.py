@@ -12,7 +12,8 @@ from spatten_hw.host.results import LayerStats
 @dataclass(frozen=True)
 class LayerTask:
     """q [query_heads, rows, D], k and v [kv_heads, tokens, D]: real values, float64, without padding; scores are
-    q kᵀ / sqrt(D). rows = tokens in a prompt, 1 in a generation step. `keep`: tokens, heads, values; None for all."""
+    q kᵀ / sqrt(D). rows = tokens in a prompt, queries of a generation step. `keep`: tokens, heads, values; None for
+    all."""
 
     step: int
     layer: int
@@ -26,6 +27,11 @@ class LayerTask:
     @property
     def tokens(self) -> int:
         return self.k.shape[1]
+
+    @property
+    def queries(self) -> int:
+        """Queries of a generation step."""
+        return self.q.shape[1] if self.generate else 1
 
 
 @dataclass(frozen=True)

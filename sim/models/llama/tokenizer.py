@@ -65,3 +65,7 @@ class Tokenizer:
             raise UserError(f"the model has no chat template of {START} and {END}: use --plain")
         text = "".join(f"{START}{role}\n{words}{END}\n" for role, words in (("system", system), *turns))
         return self.encode(f"{text}{START}assistant\n")
+
+    def next_turn(self, words: str) -> tuple[int, ...]:
+        """Ids that follow the tokens of an answer: its end, what the user says next, up to where the answer begins."""
+        return self.encode(f"{END}\n{START}user\n{words}{END}\n{START}assistant\n")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ...config import LSB_WIDTH, PLANE_WIDTHS
+from ...interface.descriptor import MOST_QUERIES
 from ..rules import Rules
 from .options import Keep, Shape, WorkloadError
 from .schedule import ScheduleError
@@ -15,7 +16,9 @@ DEFAULTS: dict[str, object] = {
     "stage": "summarise", "q_bits": 12, "k_bits": [12, 0], "v_bits": [12, 0], "threshold": 0.0,
     "keep_tokens": None, "keep_heads": None, "keep_values": None, "protect_first": 0, "protect_last": 0,
     "mask": "none", "schedule": None, "lsb_margin": None, "keep_mass": None, "give_back": False,
+    "queries": None,
 }
+
 
 
 def _is_int(x: object) -> bool:
@@ -53,6 +56,27 @@ class FieldReader:
         if not isinstance(x, int) or isinstance(x, bool) or not 0 <= x <= high:
             raise self.bad(key, f"is {_show(x)}, must be a whole number 0 … {high}", "choose one in range")
         return x
+
+    def queries(self, generate: bool) -> int | None:
+        """Queries of each generation job; None: one per job."""
+        x, most = self.raw["queries"], min(self.shape.queries, MOST_QUERIES)
+        if x is None:
+            return None
+        if not _is_int(x) or not 1 <= x <= most:  # type: ignore[operator]
+            raise self.bad("queries", f"is {_show(x)}, must be null or a whole number 1 … {most}",
+                           "choose one in range")
+        if not generate:
+            raise self.bad("queries", 'is given, but stage is "summarise", where every token is a query',
+                           'leave it out, or use "generate"')
+        if isinstance(self.raw["mask"], int):
+            raise self.bad("queries", "is given beside a mask that pads", "leave out one or the other")
+        return x  # type: ignore[return-value]
+
+    def check_queries(self, queries: int | None, keep_tokens: tuple[tuple[Keep, ...], ...], protect_last: int) -> None:
+        """Tokens that are queries are never pruned."""
+        if queries and queries > protect_last and any(n is not None for layers in keep_tokens for n in layers):
+            raise self.bad("queries", f"is {queries}, but protect_last is {protect_last} while tokens are pruned",
+                           "protect the tokens that are queries")
 
     def threshold(self) -> float:
         x = self.raw["threshold"]
@@ -112,10 +136,10 @@ class FieldReader:
                 counts.append(n)
         return tuple(counts)
 
-    def per_step(self, key: str, generate: bool, high: int) -> tuple[tuple[Keep, ...], ...]:
+    def per_step(self, key: str, generate: bool, high: int, per_job: int = 1) -> tuple[tuple[Keep, ...], ...]:
         """Per step and layer; in generation one list may serve all steps."""
         value = self.raw[key]
-        steps = self.shape.queries if generate else 1
+        steps = self.shape.steps(per_job) if generate else 1
         if not isinstance(value, (list, tuple)) or not any(isinstance(x, (list, tuple)) for x in value):
             return (self.per_layer(key, value, high),) * steps
         if not generate:
@@ -124,7 +148,7 @@ class FieldReader:
             raise self.bad(key, f"has {len(value)} lists for {steps} steps", "give one list per step")
         return tuple(self.per_layer(key, v, high) for v in value)
 
-    def expand_schedule(self, generate: bool, real_tokens: int) -> None:
+    def expand_schedule(self, generate: bool, real_tokens: int, per_job: int = 1) -> None:
         """Puts the counts of the table `schedule`, if there is one, into the fields they stand for."""
         table, s = self.raw["schedule"], self.shape
         if table is None:
@@ -132,7 +156,8 @@ class FieldReader:
         both = [f"job.{key}" for key in KEEPS if self.raw[key] is not None]
         if both:
             raise self.bad("schedule", f"is given beside {', '.join(both)}", "leave out one or the other")
-        lengths = [s.length(step, generate, real_tokens) for step in range(s.queries if generate else 1)]
+        steps = s.steps(per_job) if generate else 1
+        lengths = [s.length(step, generate, real_tokens, per_job) for step in range(steps)]
         protected = self.count("protect_first", s.tokens) + self.count("protect_last", s.tokens)
         try:
             schedule = read_schedule(table)

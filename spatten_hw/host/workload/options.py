@@ -39,9 +39,18 @@ class Shape:
         """The shape of one layer."""
         return LayerShape(self.dim, self.kv_heads, self.group)
 
-    def length(self, step: int, generate: bool, real_tokens: int) -> int:
+    def steps(self, per_job: int) -> int:
+        """Generation steps, if each has `per_job` of the queries (the last one what is left)."""
+        return -(-self.queries // per_job)
+
+    def rows(self, step: int, per_job: int) -> slice:
+        """The queries of a generation step."""
+        return slice(step * per_job, min(self.queries, (step + 1) * per_job))
+
+    def length(self, step: int, generate: bool, real_tokens: int, per_job: int = 1) -> int:
         """Tokens that exist in this step; padding, beyond `real_tokens`, is not a token."""
-        return min(real_tokens, self.tokens - self.queries + step + 1) if generate else real_tokens
+        newest = self.tokens - self.queries + self.rows(step, per_job).stop
+        return min(real_tokens, newest) if generate else real_tokens
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class JobOptions:
     """The checked job. `keep_tokens`, `keep_heads`, `keep_values`: [step][layer]; None keeps all.
 
     Widths are (msb, lsb); Q is always fetched whole, so `q_bits` is one number. `real_tokens` is the padding
-    length (tokens, when there is no padding).
+    length (tokens, when there is no padding). `queries`: of a generation step; None: one, in a job that any build runs.
     """
 
     generate: bool
@@ -65,6 +74,12 @@ class JobOptions:
     causal: bool
     real_tokens: int
     rules: Rules = PAPER
+    queries: int | None = None
+
+    @property
+    def per_job(self) -> int:
+        """Queries of a generation step."""
+        return self.queries or 1
 
     @property
     def precision(self) -> Precision:

@@ -50,16 +50,20 @@ def parse_options(raw: Mapping[str, object], shape: Shape, source: str) -> JobOp
         raise r.bad("stage", f"is generate with {shape.queries} queries but only {shape.tokens} tokens",
                     "give at least one token per query")
     causal, real = r.mask()
-    r.expand_schedule(generate, real)
+    queries = r.queries(generate)
+    r.expand_schedule(generate, real, queries or 1)
+    keep_tokens = r.per_step("keep_tokens", generate, shape.tokens, queries or 1)
+    protect_last = r.count("protect_last", shape.tokens)
+    r.check_queries(queries, keep_tokens, protect_last)
     q_msb, q_lsb = r.widths("q_bits")
     k_bits = r.widths("k_bits")
     return JobOptions(
         generate=generate, q_bits=q_msb + q_lsb, k_bits=k_bits, v_bits=r.widths("v_bits"),
         threshold=r.threshold(),
-        keep_tokens=r.per_step("keep_tokens", generate, shape.tokens),
-        keep_heads=r.per_step("keep_heads", generate, shape.kv_heads),
-        keep_values=r.per_step("keep_values", generate, shape.tokens),
+        keep_tokens=keep_tokens,
+        keep_heads=r.per_step("keep_heads", generate, shape.kv_heads, queries or 1),
+        keep_values=r.per_step("keep_values", generate, shape.tokens, queries or 1),
         protect_first=r.count("protect_first", shape.tokens),
-        protect_last=r.count("protect_last", shape.tokens),
-        causal=causal, real_tokens=real, rules=r.rules(generate, k_bits[1]),
+        protect_last=protect_last,
+        causal=causal, real_tokens=real, rules=r.rules(generate, k_bits[1]), queries=queries,
     )

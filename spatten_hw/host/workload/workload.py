@@ -48,11 +48,16 @@ class Workload:
     @property
     def steps(self) -> int:
         """Passes through all layers: generation steps, or 1."""
-        return self.shape.queries if self.options.generate else 1
+        return self.shape.steps(self.options.per_job) if self.options.generate else 1
+
+    def rows(self, step: int) -> slice:
+        """The query rows of this step, out of all."""
+        return self.shape.rows(step, self.options.per_job) if self.options.generate else slice(0, self.tokens_at(step))
 
     def tokens_at(self, step: int) -> int:
         """Tokens that exist in this step (padding is not a token)."""
-        return self.shape.length(step, self.options.generate, self.options.real_tokens)
+        o = self.options
+        return self.shape.length(step, o.generate, o.real_tokens, o.per_job)
 
     @cached_property
     def out_unit(self) -> float:
@@ -170,7 +175,8 @@ def check_build(w: Workload, c: SpAttenConfig) -> None:
     """What this build cannot do, with the field of the configuration that would have to change."""
     s, o = w.shape, w.options
     name, bits = max(zip("qkv", o.precision.whole, strict=True), key=lambda width: width[1])
-    for lack in shortfalls(c, s.layer, o.precision, tokens=s.tokens, prompt=0 if o.generate else o.real_tokens):
+    for lack in shortfalls(c, s.layer, o.precision, tokens=s.tokens, prompt=0 if o.generate else o.real_tokens,
+                           chunks=o.queries is not None):
         most = f"preset {c.name!r} takes at most {lack.field} = {lack.has}"
         key, rule, remedy = {
             "dims": ("q", f"has dim = {s.dim}", f"preset {c.name!r} takes {', '.join(map(str, c.dims))}"),
@@ -183,5 +189,7 @@ def check_build(w: Workload, c: SpAttenConfig) -> None:
             "operand_bits": (f"job.{name}_bits", f"is {bits} bits", most),
             "decision_rules": ("job", "has lsb_margin, keep_mass or give_back",
                                f"preset {c.name!r} is built without: use one with decision_rules = 1"),
+            "chunk_queries": ("job.queries", "is given",
+                              f"preset {c.name!r} is built without: leave it out, or use one with chunk_queries = 1"),
         }[lack.field]
         raise WorkloadError(w.source, key, rule, remedy)
