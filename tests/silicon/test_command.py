@@ -120,7 +120,7 @@ def test_figures():
     prompt = run("prompt", 2000)
     split = figures.split([unit], prompt, factors, 1e-7)
     assert split.logic == pytest.approx(0.1 * factors.energy) and split.clock == pytest.approx(0.04 * factors.energy)
-    assert split.sram == pytest.approx(0.02) and split.dram == pytest.approx(0.5) and split.dram_standing == pytest.approx(0.15)
+    assert (split.sram, split.dram, split.dram_standing) == pytest.approx((0.02, 0.5, 0.15))
     width = figures.WIDTH_PER_PF * 40 / 180
     assert split.logic_leakage == pytest.approx(width / 2 * 1e-7 * 0.9)
     assert split.total == pytest.approx(sum(split.groups.values()))
