@@ -1,10 +1,13 @@
 """SpAttenConfig: presets are valid, every violation is listed, the hash covers every field but the name."""
 
+import argparse
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from spatten_hw import PRESETS, ConfigError, SpAttenConfig
+from spatten_hw.commands.config import add_config_arguments, config_from_args
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -59,3 +62,18 @@ def test_hash_covers_every_field_but_the_name():
         else:
             pytest.fail(f"no other valid value of {name}")
     assert len(hashes) == len(names) + 1
+
+
+def test_the_example_for_a_long_context():
+    """`examples/long.toml` is `eighth` but for its context and its jobs of several queries."""
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    found = config_from_args(parser.parse_args(["--config", str(Path(__file__).parents[2] / "examples/long.toml")]))
+    assert found == PRESETS["eighth"].replace(name="long", max_tokens=8192, chunk_queries=1)
+
+
+def test_a_feature_that_is_off_leaves_no_trace():
+    """A build without several queries states what it stated before there was the field."""
+    without, has = PRESETS["small"], PRESETS["small"].replace(chunk_queries=1)
+    assert set(has.stated) - set(without.stated) == {"chunk_queries"} and has.hash != without.hash
+    assert without.hash == 0xff85bfdb
