@@ -182,8 +182,8 @@ class Work:
     def of_jobs(cls, jobs: Sequence[LayerJob], results: Sequence[LayerResult],
                 descriptors: Sequence[int] | None = None, config: SpAttenConfig | None = None) -> Work:
         """Exact counts of jobs that left these results on the golden model, one after the other. `descriptors`: their
-        addresses (default: of a whole beat each); `config`: the build, to know what token pruning reads. Raises `UserError`
-        for generation jobs of several queries, which the model does not know."""
+        addresses (default: of a whole beat each); `config`: the build, to know what token pruning reads. Raises
+        `UserError` for generation jobs of several queries, which the model does not know."""
         at = descriptors if descriptors is not None else [0] * len(jobs)
         before: LayerResult | None = None
         rows = []
