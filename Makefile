@@ -18,7 +18,7 @@ WORKLOAD ?=
 SOAK_SECONDS ?= 600
 SOAK_JOBS ?= 2
 
-.PHONY: docs dist help demo chat kvpress quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
+.PHONY: docs dist help demo chat kvpress paper quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
   proofs netlist venv clean distclean
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make nightly   all that takes longer, one after the other, and a page of figures: build/nightly/ (resumes)"
 	@echo "make soak      random configurations under random work for SOAK_SECONDS=$(SOAK_SECONDS); goes on where it stopped"
 	@echo "make bench     cycles of all presets against their bounds, into the tables of docs/ (BENCH=small: of one; goes on)"
+	@echo "make paper     the SpAtten paper's evaluation on this accelerator, its numbers beside ours: build/paper/ (ten minutes, goes on)"
 	@echo "make release-check  are the figures of the docs those of the present Verilog, do documented commands run?"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
 	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
@@ -66,7 +67,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # In this order; a target that has not been made yet is made by `make`, and one that failed does not stop the others.
-NIGHTLY := lint test deep proofs netlist kvpress soak mutants coverage bench boards area release-check
+NIGHTLY := lint test deep proofs netlist kvpress soak mutants coverage bench paper boards area release-check
 
 nightly: $(VENV)/.dev
 	$(BIN)/python -m spatten_hw.sim.nightly $(NIGHTLY)
@@ -78,8 +79,13 @@ soak: $(VENV)/.dev
 bench: $(VENV)/.demo
 	$(BIN)/python -m spatten_hw.sim.release bench $(if $(BENCH),--preset $(BENCH)) $(if $(WORKLOAD),--workload '$(WORKLOAD)')
 
+paper: $(VENV)/.dev
+	$(BIN)/spatten-hw paper -o build/paper $(if $(WORKLOAD),--workload '$(WORKLOAD)')
+	$(BIN)/python -m spatten_hw.sim.paper write
+
 release-check: $(VENV)/.dev
 	$(BIN)/python -m spatten_hw.sim.release check
+	$(BIN)/python -m spatten_hw.sim.paper check
 	$(BIN)/python -m spatten_hw.sim.release commands
 
 mutants: $(VENV)/.dev

@@ -36,6 +36,7 @@ COMMANDS = {
     "generate-text": "spatten_hw.sim.commands.generate_text",
     "evaluate": "spatten_hw.sim.commands.evaluate",
     "bench": "spatten_hw.sim.commands.bench",
+    "paper": "spatten_hw.sim.commands.paper",
     "sweep": "spatten_hw.sim.commands.sweep",
     "build": "spatten_hw.boards.command",
     "cache": "spatten_hw.sim.commands.cache",

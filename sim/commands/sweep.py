@@ -135,7 +135,7 @@ def _measured(points: list[Point], folder: Path, args: argparse.Namespace, statu
 
     def tell(progress: Progress) -> None:
         nonlocal said
-        if status.tty or time.monotonic() - said >= QUIET or progress.kept + progress.done in (0, progress.total):
+        if status.tty or time.monotonic() - said >= QUIET or progress.kept + progress.done == progress.total:
             said = time.monotonic()
             status.show(progress.text)
 

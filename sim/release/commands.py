@@ -50,14 +50,17 @@ def documented(page: Path) -> Iterator[Command]:
 
 #: Commands that are run, not only parsed. The others train a model, place and route, or measure for an hour.
 RUN = ("presets", "generate", "run", "demo", "sweep")
-#: Options that need what is not here: a board, a cluster.
-ELSEWHERE = {"--port", "--scheduler"}
+#: Commands that are run if they say so.
+QUICK = {"paper": "--quick"}
+#: Options that need what is not here: a board, a cluster, a file that a page shows.
+ELSEWHERE = {"--port", "--scheduler", "--add"}
 
 
 def run(command: Command, folder: Path) -> int | None:
-    """The exit code of the command in `folder`, where the files it names are; None if it is not one of `RUN` or needs
-    a board or a cluster."""
-    if command.words[0] not in RUN or ELSEWHERE & set(command.words):
+    """The exit code of the command in `folder`, where the files it names are; None if it is not one of `RUN` or
+    `QUICK`, or needs one of `ELSEWHERE`."""
+    quick = QUICK.get(command.words[0]) in command.words
+    if (command.words[0] not in RUN and not quick) or ELSEWHERE & {*command.words}:
         return None
     return subprocess.run([sys.executable, "-m", "spatten_hw.cli", *command.words], cwd=folder, check=False,
                           stdout=subprocess.DEVNULL).returncode

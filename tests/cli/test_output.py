@@ -208,10 +208,12 @@ WRITERS = {
     "sim/evaluate/store.py",  # appends, and reads what a full disk leaves
     "sim/harness/kept.py", "sim/harness/build.py", "sim/harness/block_build.py", "sim/harness/verilator.py",
     "sim/commands/run.py", "sim/bench/area_history.py", "sim/models/gpt/model.py",
-    "sim/models/huggingface/adapter.py", "sim/evaluate/figures.py",  # into memory
+    "sim/models/huggingface/adapter.py", "sim/evaluate/figures.py", "sim/paper/figures.py",  # into memory
     "sim/testbench/runner.py", "sim/testbench/formal.py",  # of tests
     "boards/build.py", "boards/simulation/build.py", "boards/flow/netlist.py", "boards/flow/synthesis.py",
     "boards/flow/tools.py",
+    *(f"sim/silicon/{name}.py" for name in ("mapped", "watched", "cacti", "sta", "gate_check")),  # temporary folders
+    "sim/silicon/chart.py",  # into memory
 }
 #: Tools of those who change this project; their users read tracebacks.
 DEVELOPERS = ("sim/netlist/", "sim/nightly/", "sim/release/", "sim/soak/", "sim/testbench/", "sim/verify/",

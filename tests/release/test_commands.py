@@ -29,8 +29,9 @@ def test_one_that_is_not_understood_is_named(tmp_path):
 
 def test_one_is_run_where_its_files_are(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("    spatten-hw run a.npz --preset small --engine golden\n    spatten-hw bench topk\n")
-    there, measured = documented(page)
-    assert run(there, tmp_path) == 2
+    page.write_text("    spatten-hw run a.npz --preset small --engine golden\n    spatten-hw bench topk\n"
+                    "    spatten-hw paper --quick --only design-space\n    spatten-hw paper\n")
+    there, measured, quick, long = documented(page)
+    assert run(there, tmp_path) == 2 and run(quick, tmp_path) == 0 and run(long, tmp_path) is None
     example_file(tmp_path / "a.npz")
     assert run(there, tmp_path) == 0 and run(measured, tmp_path) is None
