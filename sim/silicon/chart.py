@@ -11,7 +11,7 @@ from .figures import PAPER_SHARES, PAPER_TOTAL_W, PAPER_W
 from .report import ChipReport
 
 #: Below this share a unit is drawn with others.
-LEAST = 2.0
+LEAST = 3.0
 
 
 def check_drawing() -> None:

@@ -13,12 +13,14 @@ from spatten_hw.boards.flow.standard_cells import Liberty
 from spatten_hw.boards.flow.synthesis import synthesise
 from spatten_hw.boards.flow.tools import yosys_command
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.errors import UserError
 from spatten_hw.generate import TOP
 from spatten_hw.hierarchy import modules
 from spatten_hw.sim.harness.kept import build_dir
 from spatten_hw.sim.status import Status
 
 from . import sta
+from .buffers import buffer_cell
 from .cacti import Cacti
 from .gates import Activity, Cycles, activity
 from .liberty import Cells
@@ -75,6 +77,9 @@ class Chip:
         yosys_command()
         self.config, self.status = config, status
         self.cells, self.liberty = Cells(liberty), Liberty(liberty)
+        buffer_cell(self.cells)
+        if not any(cell.clock for cell in self.cells.by_name.values()):
+            raise UserError(f"--liberty {liberty}: has no flip-flop")
         self.macros, self.delay = macros, delay
         self.measured = Measured(config, build_dir() / "synthesis", status.show, jobs)
         self.verilog = self.measured.design.text(self.measured.design.modules)

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_known("unit", args.unit or [], [*BY_NAME, GLUE])
     if not args.liberty.exists():
-        raise UserError(f"--liberty {args.liberty}: there is no such file; apt-get install qflow-tech-osu018 brings "
+        raise UserError(f"--liberty {args.liberty}: no such file; apt-get install qflow-tech-osu018 brings "
                         f"the default")
     if not args.areas_only:
         sta.program()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spatten_hw.boards.flow.tools import run_tool, yosys_command
+from spatten_hw.errors import UserError
 
 from .liberty import Cells
 
@@ -85,7 +86,7 @@ def of_json(module: str, content: Mapping[str, Any], cells: Cells,
             for pin, bits in cell["connections"].items():
                 pins.setdefault(pin, []).append(_net(bits[0]) if bits else -1)
         elif kind.startswith("$"):
-            cells.check([f"for {kind}"])
+            raise UserError(f"--liberty {cells.path}: has no cell for {kind} of {module}")
         else:
             boxes[kind] = boxes.get(kind, 0) + 1
             driven = outputs(kind)

@@ -38,7 +38,7 @@ def measure(config: SpAttenConfig, liberty: Path, cacti: Path | None, status: St
             _project(found, runs, config, like, liberty, macros, factors.delay, status, jobs)
         checks = [_checked(chip, unit, run, status) for unit in checked for run in runs]
     report = ChipReport(config, liberty.name, factors, off, found, figures.areas(found, factors), checks=checks,
-                        like=None if like is None else like.name)
+                        like=None if like is None else like.name, whole=units is None)
     for run in runs:
         power = figures.split(found, run, factors, off)
         report.powers.append(power)

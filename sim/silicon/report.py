@@ -21,7 +21,8 @@ TOPK = ("local_topk", "pruner")
 @dataclass
 class ChipReport:
     """All figures of a configuration. `off`: A/µm of a transistor that is off; `lef`: mm² of the logic by a LEF file's
-    cells, or None; `shown`: the Liberty file; `like`: the preset whose counts power is projected from."""
+    cells, or None; `shown`: the Liberty file; `like`: the preset whose counts power is projected from;
+    `whole`: all units are there, so that figures may stand beside the paper's."""
 
     config: SpAttenConfig
     shown: str
@@ -36,6 +37,7 @@ class ChipReport:
     events: EventEnergy | None = None
     lef: float | None = None
     like: str | None = None
+    whole: bool = True
 
     @property
     def mm2(self) -> float:
@@ -98,11 +100,11 @@ class ChipReport:
         if any(unit.slowest for unit in self.units):
             blocks.append(self._timing())
         if self.powers:
-            blocks += [self._powers(), self._efficiencies(), self._moves()]
+            blocks += [self._powers(), *([self._efficiencies()] if self.whole else []), self._moves()]
         if self.checks:
-            blocks.append(table([["gates against the trace, then with delays", "cells", "cycles", "wrong flip-flops",
+            blocks.append(table([["gates, with delays", "run", "cells", "cycles", "wrong flip-flops",
                                   "pJ, counted", "pJ, simulated", "difference", "with glitches"], *(
-                [c.unit, f"{c.cells:,}", f"{c.cycles}", f"{c.wrong}", f"{c.counted:.1f}", f"{c.simulated:.1f}",
+                [c.unit, c.run, f"{c.cells:,}", f"{c.cycles}", f"{c.wrong}", f"{c.counted:.1f}", f"{c.simulated:.1f}",
                  f"{100 * (c.counted / c.simulated - 1):+.1f} %", f"{c.simulated / c.settled:.2f}×"]
                 for c in self.checks)]))
         return "\n\n".join(blocks)
@@ -117,6 +119,8 @@ class ChipReport:
                      f"{sum(a.sram_bits for a in self.areas):,}", f"{self.mm2 - self.logic_mm2:.3f}", f"{self.mm2:.2f}",
                      "100.0", f"{figures.PAPER_MM2} mm²" if self.config.name != "eighth" else
                      f"{figures.PAPER_EIGHTH_MM2} mm²"])
+        if not self.whole:
+            return table(rows[:-1])
         f = self.factors
         other = sum(a.gates for a in self.areas) * figures.NAND2_45 * (f.nm / 45) ** 2 / 1e6
         more = "" if self.lef is None else f"; by the LEF file's cells {self.lef:.2f} mm²"
@@ -141,6 +145,8 @@ class ChipReport:
         for p in self.powers:
             rows.append([p.run, f"{p.logic:.3f}", f"{p.clock:.3f}", f"{p.logic_leakage:.3f}", f"{p.sram:.3f}",
                          f"{p.sram_leakage:.3f}", f"{p.dram:.3f}", f"{p.total:.2f}"])
+        if not self.whole:
+            return table(rows)
         w = figures.PAPER_W
         rows.append(["paper", f"{w['logic']:.2f}", "", "", f"{w['SRAM']:.2f}", "", f"{w['DRAM']:.2f}",
                      f"{figures.PAPER_TOTAL_W:.2f}"])
