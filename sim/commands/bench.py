@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from spatten_hw.sim.bench import area, attention, memory, topk, units
+from spatten_hw.sim.silicon import command as silicon
 
 #: Each adds its subcommand with `register(subparsers)`.
-BENCHES = (area, attention, memory, topk, units)
+BENCHES = (area, attention, memory, silicon, topk, units)
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
