@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spatten_hw.errors import UserError
+
 from .exact import CLASSES, HEADS, counts, searched
 
 if TYPE_CHECKING:
@@ -180,11 +182,15 @@ class Work:
     def of_jobs(cls, jobs: Sequence[LayerJob], results: Sequence[LayerResult],
                 descriptors: Sequence[int] | None = None, config: SpAttenConfig | None = None) -> Work:
         """Exact counts of jobs that left these results on the golden model, one after the other. `descriptors`: their
-        addresses (default: of a whole beat each); `config`: the build, to know what token pruning reads."""
+        addresses (default: of a whole beat each); `config`: the build, to know what token pruning reads. Raises
+        `UserError` for generation jobs of several queries, which the model does not know."""
         at = descriptors if descriptors is not None else [0] * len(jobs)
         before: LayerResult | None = None
         rows = []
         for job, result, address in zip(jobs, results, at, strict=True):
+            if job.generate and job.queries > 1:
+                raise UserError(f"a generation job has {job.queries} queries: the model knows jobs of one; "
+                                "measure it in simulation")
             rows.append(counts(job, result, before, address) | searched(job, result, before, config))
             before = result
         return cls(**{name: np.array([row[name] for row in rows]) for name in rows[0]})

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from spatten_hw.errors import UserError
 from spatten_hw.host import Plan, make_workload
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.presets import PRESETS
@@ -47,6 +48,14 @@ def test_words_at_any_address():
     there = bytes_moved(work.replace(descriptor_at=0, loads_state=1, ids_at=0), config)["other"]
     assert np.all(found >= there)
     assert np.any(found > there)
+
+
+def test_jobs_of_several_queries_are_refused():
+    plan = draw_plan(15)
+    job = plan.passes[0].job
+    assert job.generate
+    with pytest.raises(UserError, match="2 queries"):
+        Work.of_jobs([job.replace(queries=2)], golden_results(plan, plan.config)[:1])
 
 
 def test_expected_is_what_ratios_say():
