@@ -2,7 +2,7 @@
 workload and memory. Described in docs/model.md.
 
 May import: config, errors, host, host.workload, interface, output, presets, sim, sim.bench, sim.dram, sim.golden,
-sim.harness.
+sim.harness, sim.silicon.
 """
 
 from .model import Estimates, estimate
