@@ -137,6 +137,7 @@ def test_a_conversation(run, monkeypatch):
     (["--prompt", "a", "--evict", "h2o", "--cache", "600"], "the cache needs 601 slots, 'small' has max_tokens = 512"),
     (["--prompt", "a", "--evict", "h2o", "--cache", "60", "--policy", "paper"], "drops tokens by a rule of its own"),
     (["--prompt", "a", "--temperature", "-1"], "temperature = -1.0: must be a number from 0"),
+    (["--prompt", "a", "--seed", "-1"], "seed = -1: must be a whole number from 0"),
 ])
 def test_bad_input(arguments, message, model, capsys, monkeypatch):
     monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: False, raising=False)

@@ -20,6 +20,8 @@ class Sampler:
             raise UserError(f"temperature = {temperature}: must be a number from 0; 0 takes the likeliest token")
         if top_k is not None and top_k < 1:
             raise UserError(f"top_k = {top_k}: must be at least 1")
+        if seed < 0:
+            raise UserError(f"seed = {seed}: must be a whole number from 0")
         self.temperature, self.top_k = temperature, top_k
         self.rng = np.random.default_rng(seed)
 
