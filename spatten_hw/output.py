@@ -94,6 +94,8 @@ def check_folder(folder: Path, below: Sequence[str] = (), files: Sequence[str] =
     for place in (folder / name for name in files):
         if place.is_dir():
             raise UserError(f"{place}: is a folder, a file is to be written there; give another -o DIR")
+        if place.exists() and not place.is_file():
+            raise UserError(f"{place}: is not a regular file; give another -o DIR")
     existing = folder
     while not existing.exists():
         existing = existing.parent
@@ -120,6 +122,13 @@ def check_targets(targets: Sequence[Path], source: Path | None = None) -> None:
     for n, path in enumerate(targets):
         if path.resolve() in {p.resolve() for p in targets[:n]}:
             raise UserError(f"{path}: is given for two outputs; choose different files")
+
+
+def check_apart(option: str, path: Path, folder: Path) -> None:
+    """Refuses a file of an option in the folder of results, where it could replace one of them. Raises `UserError`."""
+    if path.resolve().parent == folder.resolve():
+        raise UserError(f"{option} {path}: lies among the results in {folder} and could replace one of them; write it "
+                        "elsewhere")
 
 
 def write_all(contents: Sequence[tuple[Path, bytes]]) -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from spatten_hw.errors import UserError
-from spatten_hw.output import check_targets, new_folders, write_all
+from spatten_hw.output import check_apart, check_folder, check_targets, new_folders, write_all
 
 TITLE = "The SpAtten paper's evaluation, and this accelerator's"
 EPILOG = """\
@@ -22,6 +22,8 @@ examples:
   spatten-hw paper --quick --add my_rival.py --rival spatten --rival mine --only rivals
 """
 DEFAULT_FOLDER = Path("build/paper")
+#: What is always in the folder, beside figures.
+FILES = ("points.jsonl", "index.html", "paper.md", "paper.json")
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -66,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         read(args.silicon)
     if args.json is not None:
         check_targets([args.json])
+        check_apart("--json", args.json, args.output)
+    check_folder(args.output, files=FILES)
     with new_folders(args.output), Status() as status:
         study = Study(Store(args.output / "points.jsonl"), args.workload, args.silicon, args.liberty, not args.quick,
                       args.cpu, args.rival, args.on, say=status.show)

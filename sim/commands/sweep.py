@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spatten_hw.commands.arguments import count
 from spatten_hw.errors import UserError
-from spatten_hw.output import check_folder, check_targets, new_folders, write_all
+from spatten_hw.output import check_apart, check_folder, check_targets, new_folders, write_all
 from spatten_hw.sim.status import Status
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines of progress where they are not overwritten.
 QUIET = 10.0
+#: What every sweep has in its folder, beside its plots.
+FILES = ("points.jsonl", ".lock", "table.csv", "table.parquet", "sweep.html")
 
 EPILOG = """\
 A sweep is a TOML file. Every field is one value, a list, or a range ({from = 1, to = 16, times = 2}); points are all
@@ -78,13 +80,14 @@ def run(args: argparse.Namespace) -> int:
     folder = args.output or Path("build/sweep") / sweep.name
     if args.json is not None:
         check_targets([args.json], args.sweep)
+        check_apart("--json", args.json, folder)
     if args.list:
         with Status() as status:
             points = _points(sweep, status)
         print(summary.listed(points))
         return 0
     _check_packages(args)
-    check_folder(folder)
+    check_folder(folder, files=FILES)
     with Status() as status:
         points = _points(sweep, status)
         rows = _measured(points, folder, args, status)
@@ -120,6 +123,9 @@ def _check_packages(args: argparse.Namespace) -> None:
 
     if args.scheduler:
         import distributed  # noqa: F401
+
+        from spatten_hw.sim.sweep.cluster import check_address
+        check_address(args.scheduler)
     if not args.no_plots:
         from spatten_hw.sim.evaluate.figures import check_installed
         check_installed()

@@ -49,6 +49,8 @@ class Table:
             plans = {int(seed): _decode(plan, preset_of(int(seed))) if known else _again(plan, int(seed))
                      for seed, plan in found["plans"].items()}
             return cls(found["digests"], plans)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); give --table another file") from None
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: is not a table of measured jobs ({error}); delete it and run: "
                             "python -m spatten_hw.sim.estimate calibrate") from None

@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join([*found, f"{len(found)} faults"]))
         return 1 if found else 0
     try:
+        if not args.points.is_file():
+            raise UserError(f"{args.points}: there is no such file; run spatten-hw paper first, or give --points")
         sections = evaluate(Study(Store(args.points), simulate=False))
         if any(row.ours is None for s in sections if s.name in SIMULATED for row in s.rows):
             raise UserError(f"{args.points}: does not hold what is simulated; run spatten-hw paper first")

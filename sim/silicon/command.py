@@ -6,12 +6,13 @@ import argparse
 import contextlib
 from pathlib import Path
 
+from spatten_hw.commands.arguments import count
 from spatten_hw.commands.config import config_from_args
 from spatten_hw.errors import UserError
 from spatten_hw.output import check_targets, write_all
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.bench.digest import verilog_digest
-from spatten_hw.sim.bench.options import check_json, check_known, finish_parser, new_parser, write_json
+from spatten_hw.sim.bench.options import check_known, finish_parser, new_parser, write_json
 from spatten_hw.sim.status import Status
 from spatten_hw.units import BY_NAME
 
@@ -53,16 +54,14 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         "`full` takes half an hour to build")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw shares of area and power beside the paper's")
     parser.add_argument("--record", action="store_true", help="keep the energies of events in the package, for models")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="most tools at a time (default 1)")
+    parser.add_argument("--jobs", type=count, default=1, metavar="N", help="most tools at a time (default 1)")
     finish_parser(parser, DEFAULT_PRESET, run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measures, prints, writes; 2 for what is missing, before anything is measured."""
     config = config_from_args(args)
-    check_json(args.json)
-    if args.plot is not None:
-        check_targets([args.plot])
+    check_targets([path for path in (args.json, args.plot) if path is not None])
 
     from spatten_hw.boards.flow.area import GLUE
 

@@ -40,6 +40,8 @@ class AreaChoice:
             raise UserError(f"{source}: area: liberty is for synthesis to standard cells, it does not go with "
                             + ('by = "law"' if by == "law" else "target") + "; leave one out")
         path = Path(liberty) if Path(liberty).is_file() else folder / liberty
+        if not path.is_file():
+            raise UserError(f"{source}: area.liberty: there is no file {liberty}, beside the sweep or here")
         return cls(by, "", str(path.resolve()), Liberty(path).digest)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -77,6 +78,12 @@ class DaskWorkers:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(Exception):
             self._client.close(timeout=2)
+
+
+def check_address(address: str) -> None:
+    """Refuses what is no address; Dask would say so with a traceback, in a thread of its own. Raises `UserError`."""
+    if not re.fullmatch(r"(\w+://)?\S+:\d+", address):
+        raise UserError(f"--scheduler {address}: is no address; give tcp://HOST:PORT of a Dask scheduler")
 
 
 def _line(error: Exception) -> str:

@@ -16,6 +16,8 @@ from .values import Check
 
 #: What stands for no margin, no mass.
 NONE = "none"
+#: Most bytes of a file's name on any usual file system.
+MOST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def text(value: object) -> object:
 
 def file_name(value: object) -> object:
     """A text that names a folder."""
-    if "/" in str(text(value)) or str(value) in (".", ".."):
-        raise ValueError('must name a folder of results; leave "/" out')
+    name = str(text(value))
+    if "/" in name or name in (".", "..") or not name.isprintable() or len(name.encode()) > MOST_NAME:
+        raise ValueError(f'must name a folder of results: printable, at most {MOST_NAME} bytes; leave "/" out')
     return value
 
 

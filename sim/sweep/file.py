@@ -13,7 +13,7 @@ from spatten_hw.user_text import read_toml
 from .area import AREA_FIELDS, AreaChoice
 from .fields import SECTIONS, file_name, whole
 from .metrics import KINDS, check_metric
-from .space import Space
+from .space import MOST_POINTS, Space
 from .values import Choices, choices
 
 #: Columns beside the fields of the sections by which points may be compared.
@@ -59,6 +59,8 @@ def read_sweep(path: Path) -> Sweep:
     draws = _one(f"{path}: draws", table.get("draws", 0), whole(0))
     seed = _one(f"{path}: seed", table.get("seed", 1), whole(0))
     assert isinstance(draws, int) and isinstance(seed, int)
+    if draws > MOST_POINTS:
+        raise UserError(f"{path}: draws = {draws:,}: at most {MOST_POINTS:,} points are measured; give fewer")
     return Sweep(path, str(name), tuple(kinds), space, draws, seed, _area(path, table, kinds),
                  _pareto(path, table.get("pareto", []), kinds))
 

@@ -152,3 +152,31 @@ def test_small_things():
     assert not Row("reduction.dram", 8.9).near and Row("reduction.dram", 9.1).near
     text = markdown.page([Section("a", "A", "about")], "T", "S")
     assert "## A" in text and "# T" in text
+
+
+@pytest.mark.parametrize(("mm2", "share"), [("NaN", "0.1"), ("1" + "0" * 400, "0.1"), ("-1", "0.1"), ("2", "Infinity")])
+def test_a_report_of_no_sense_is_refused(mm2, share, tmp_path):
+    units = ", ".join(f'{{"unit": "{u}", "share": {share}}}' for u in (
+        "score", "prob_value", "fetcher", "softmax", "local_topk", "pruner"))
+    (tmp_path / "s.json").write_text(f'{{"preset": "full", "mm2": {mm2}, "units": [{units}]}}')
+    with pytest.raises(UserError, match="is no report of spatten-hw bench silicon"):
+        read(tmp_path / "s.json")
+
+
+@pytest.mark.parametrize(("output", "more", "says"), [
+    ("file", [], "file: is not a folder"), ("taken", [], "taken/index.html: is a folder"),
+    ("out", ["--json", "out/points.jsonl"], "--json out/points.jsonl: lies among the results")])
+def test_results_that_could_not_be_written(output, more, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken/index.html").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    assert main(["paper", "--quick", "--only", "reductions", "-o", output, *more]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert says in said[0] and len(said) == 1 and not list((tmp_path / "out").iterdir())
+
+
+def test_points_that_are_not_there(tmp_path, capsys):
+    from spatten_hw.sim.paper.__main__ import main as docs_main
+    assert docs_main(["write", "--points", str(tmp_path / "none")]) == 2
+    assert "none: there is no such file" in capsys.readouterr().err

@@ -16,6 +16,12 @@ auto_requant_thres,if_requant,auto_requant_incre,value_fetch_num,quant_value_bit
 0,0,1,64,500,500,6,16,0.05,False,4,100,6
 0,1,0,64,500,200,6,16,0.05,False,4,40,6
 """
+ADD = "from spatten_hw.sim.rivals.registry import add_rival; from spatten_hw.sim.rivals.rival import Cost\n"
+RIVAL = """\
+class R:
+    name = title = source = 'mine'; assumptions = ()
+    def cost(self, layers, machine):
+        """
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +62,18 @@ def test_what_is_not_there(arguments, says, capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("text", "says"), [
     ("x = 1\nraise ValueError('no')\n", r"bad.py, line 2: ValueError: no"), ("def\n", r"bad.py.*: SyntaxError"),
     ("from spatten_hw.sim.rivals.registry import add_workload\nadd_workload('bert-base cola', None, '')\n",
-     "workload 'bert-base cola' is there already")])
+     "workload 'bert-base cola' is there already"),
+    ("\ndef f(:\n", r"bad.py, line 2: SyntaxError"), ("import sys\nsys.exit(7)\n", r"bad.py, line 2: SystemExit: 7"),
+    (f"{ADD}class R:\n    name = 'mine'\nadd_rival(R())\n", "rival mine: has no title, source, assumptions, cost;"),
+    (f"{ADD}{RIVAL}return layers.nothing\nadd_rival(R())\n", r"rival 'mine', .*bad.py, line 5: AttributeError"),
+    (f"{ADD}{RIVAL}return Cost(0 * layers.dim, layers.dim, layers.dim)\nadd_rival(R())\n",
+     r"rival 'mine': cycles of its cost must be above 0"),
+    (f"{ADD}{RIVAL}return Cost(1, 1, 1)\nadd_rival(R())\n", r"rival 'mine': cycles of its cost must be a number for")])
 def test_a_file_that_fails(text, says, capsys, tmp_path):
     (tmp_path / "bad.py").write_text(text)
     code, said = run(capsys, tmp_path, "--add", str(tmp_path / "bad.py"))
-    assert code == 2 and re.search(says, said.err) and said.err.count("Traceback") == 0
+    assert code == 2 and re.search(says, said.err.splitlines()[-1]) and said.err.count("Traceback") == 0
+    assert not (tmp_path / "out").exists()
 
 
 def test_requests_of_a_file(tmp_path):

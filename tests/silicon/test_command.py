@@ -192,3 +192,15 @@ def test_small_as_a_chip(capsys, tmp_path):
             # Reads that meet a write are simulated wrong on purpose where the design does not use them.
             assert energy_of["wrong"] <= 0.01 * max(unit["flip_flops"], 1) + 30
             assert all(value >= 0 for value in energy_of.values())
+
+
+def test_no_tools_at_a_time(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["bench", "silicon", "--jobs", "0"])
+    assert left.value.code == 2 and "--jobs: 0: must be at least 1" in capsys.readouterr().err
+
+
+def test_one_file_for_two_outputs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "silicon", "--preset", "small", "--json", "x.svg", "--plot", "x.svg"]) == 2
+    assert "is given for two outputs" in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -174,3 +174,26 @@ def test_requests(folder, capsys):
     assert "asked.csv, line 2: embedding_length_D is '64'" in found[0]["reason"]
     # Gathered: one job of twelve heads instead of three of four.
     assert found[3]["workload"] == "asked-gathered" and float(found[3]["model_cycles"]) > 0
+
+
+@pytest.mark.parametrize(("first", "more", "says"), [
+    ('name = "a\\u0000b"\n', [], "name = 'a\\x00b': must name a folder of results"),
+    (f'name = "{"x" * 300}"\n', [], "must name a folder of results: printable, at most 200 bytes"),
+    ("draws = 1000000000000\n", ["--list"], "draws = 1,000,000,000,000: at most 1,000,000 points"),
+    ("", ["-o", "out", "--json", "out/points.jsonl"], "--json out/points.jsonl: lies among the results in out"),
+    ("", ["-o", "taken"], "taken/table.csv: is a folder, a file is to be written there"),
+    ("", ["--scheduler", "foo"], "--scheduler foo: is no address; give tcp://HOST:PORT"),
+], ids=["NUL", "long", "draws", "json", "folder", "scheduler"])
+def test_what_would_fail_late(first, more, says, folder, capfd):
+    """Refused before anything is measured, in a line; results that were there stay."""
+    (folder / "s.toml").write_text(first + TEXT)
+    (folder / "out").mkdir()
+    (folder / "out/points.jsonl").write_text("")
+    (folder / "taken/table.csv").mkdir(parents=True)
+    if "--scheduler" in more:
+        pytest.importorskip("distributed")
+    assert main(["sweep", "s.toml", *more]) == 2
+    said = capfd.readouterr().err.splitlines()
+    assert says in said[-1] and not any("Traceback" in line or "measurements" in line for line in said)
+    assert not (folder / "build").exists() and list((folder / "out").iterdir()) == [folder / "out/points.jsonl"]
+    assert not (folder / "taken/points.jsonl").exists()

@@ -7,7 +7,7 @@ import numpy as np
 from spatten_hw.sim.rivals.benchmarks import benchmarks
 from spatten_hw.sim.rivals.cpu import describe
 from spatten_hw.sim.rivals.mnnfast import OVERHEAD
-from spatten_hw.sim.rivals.registry import DEFAULT, RIVALS, chosen_rivals, chosen_workloads
+from spatten_hw.sim.rivals.registry import DEFAULT, RIVALS, chosen_rivals, chosen_workloads, cost_of
 from spatten_hw.sim.rivals.rival import EIGHTH
 from spatten_hw.sim.rivals.spatten import SpAtten
 
@@ -32,7 +32,7 @@ def run(study: Study) -> Section:
         study.say(f"rival {rival.name}")
         if isinstance(rival, SpAtten):
             rival.prepare([b.layers for b in study.benchmarks], EIGHTH)
-        costs = [(b.layers, rival.cost(b.layers, EIGHTH)) for b in study.benchmarks]
+        costs = [(b.layers, cost_of(rival, b.layers, EIGHTH)) for b in study.benchmarks]
         gops[rival.name] = np.array([cost.gops(layers, EIGHTH) for layers, cost in costs])
         moved[rival.name] = np.array([float(cost.bytes.sum()) for _, cost in costs])
     section = Section("rivals", "Other accelerators, size for size", ABOUT)
@@ -60,7 +60,7 @@ def run(study: Study) -> Section:
     if own:
         cells = [["workload", "source", *(r.title for r in rivals)]]
         for b in own:
-            reached = [r.cost(b.layers, EIGHTH).gops(b.layers, EIGHTH) for r in rivals]
+            reached = [cost_of(r, b.layers, EIGHTH).gops(b.layers, EIGHTH) for r in rivals]
             cells.append([b.name, b.source, *(shown(value) for value in reached)])
         section.tables.insert(1, Table("Effective throughput on chosen workloads, GOP/s", cells))
     section.data = {name: dict(zip((b.name for b in study.benchmarks), v.tolist(), strict=True))

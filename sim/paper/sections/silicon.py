@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from spatten_hw.errors import UserError
@@ -41,7 +42,9 @@ def read(path: Path) -> dict[str, float]:
             watts = {name: sum(weight * float(run[part]) for weight, run in zip(weights, runs, strict=True)
                                for part in parts) / sum(weights) for name, parts in POWER.items()}
             found |= watts | {"power": sum(watts.values())}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if wrong := [name for name, value in found.items() if not 0 <= value < math.inf]:
+            raise ValueError(wrong[0])
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(f"--silicon {path}: is no report of spatten-hw bench silicon --json") from error
     if preset != PRESET:
         raise UserError(f"--silicon {path}: is of preset '{preset}'; the paper's size is '{PRESET}'")
