@@ -98,7 +98,7 @@ WRONG = {
     GOOD + '[area]\nby = "law"\n': 'measure has no "area"; add it',
     'measure = "area"\n' + GOOD + '[area]\nby = "lore"\n': "area.by = 'lore': must be one of synthesis, law",
     'measure = "area"\n' + GOOD + '[area]\nby = "law"\nliberty = "x.lib"\n': "liberty is for synthesis",
-    'measure = "area"\n' + GOOD + '[area]\nliberty = "x.lib"\n': "x.lib: No such file",
+    'measure = "area"\n' + GOOD + '[area]\nliberty = "x.lib"\n': "s.toml: area.liberty: there is no file x.lib",
     GOOD + '[[pareto]]\nx = "model_us"\ny = "speed"\n': "pareto.y: unknown metric 'speed'",
     GOOD + '[[pareto]]\nx = "model_us"\ny = "area_luts"\n': "'area_luts' is not measured; add \"area\" to measure",
     GOOD + '[[pareto]]\nx = "model_us"\n': "pareto must be tables [[pareto]] with x = METRIC, y = METRIC",
