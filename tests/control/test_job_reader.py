@@ -293,7 +293,7 @@ async def the_next_job_waits_for_its_set_only(dut):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_job_reader(name):
     # `missing`: codes that so many random jobs may leave out.
-    jobs, missing = (1200, 4) if name == "tiny" else (200, 17)
+    jobs, missing = {"tiny": (1200, 4), "queries": (600, 17)}.get(name, (200, 17))
     run_bench(JobReader(CONFIGS[name]), __name__, params={"config": name, "jobs": jobs, "missing": missing})
 
 
