@@ -147,9 +147,11 @@ class _Run:
 
     def bury(self) -> None:
         """All that waited was lost with a process. What may be the reason is tried `TRIES` times."""
+        # A process may die before anybody looks; work is begun in the order in which it was handed out.
+        suspects = self.begun & self.waiting.keys() or set(list(self.waiting)[:self.workers.count])
         for future, keys in self.waiting.items():
             for key in keys:
-                self.deaths[key] += future in self.begun
+                self.deaths[key] += future in suspects
             lost = [key for key in keys if self.deaths[key] >= TRIES]
             self.keep(lost, [_failure(f"its process ended {TRIES} times while it was measured (out of memory?)")
                              ] * len(lost))
