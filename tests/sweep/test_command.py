@@ -121,7 +121,7 @@ BAD = {
     "folder is a file": ("out: is not a folder", {"out": "mine"}, []),
     "no scheduler": ("--scheduler tcp://127.0.0.1:9: no Dask scheduler answers there", {},
                      ["--scheduler", "tcp://127.0.0.1:9"]),
-    "no address": ("no Dask scheduler answers there", {}, ["--scheduler", "nonsense://x"]),
+    "no address": ("nonsense://x: is no address; give tcp://HOST:PORT", {}, ["--scheduler", "nonsense://x"]),
     "both": ("not allowed with argument", {}, ["--scheduler", "tcp://a:1", "--workers", "2"]),
     "json": ("none/x.json: there is no folder none", {}, ["--json", "none/x.json"]),
     "onto itself": ("s.toml: is the workload itself", {}, ["--json", "s.toml"]),
