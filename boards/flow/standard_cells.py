@@ -25,15 +25,20 @@ _AREA = re.compile(r"\barea\s*:\s*([\d.eE+-]+)\s*;")
 _MEMORY = re.compile(r"^ *(?:\(\*.*\*\) *)?reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", re.MULTILINE)
 
 
+def liberty_text(path: Path) -> str:
+    """The text of a Liberty file, in whatever encoding its names are. Raises `UserError` if it cannot be read."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise UserError(f"--liberty {path}: {error.strerror}") from error
+
+
 class Liberty:
     """The cells of a Liberty file. Raises `UserError` if it cannot be read or has no two-input NAND."""
 
     def __init__(self, path: Path):
         self.path = path.resolve()
-        try:
-            text = path.read_text(errors="replace")
-        except OSError as error:
-            raise UserError(f"--liberty {path}: {error.strerror}") from error
+        text = liberty_text(path)
         #: Cell → area, in the file's unit.
         self.areas = {name: float(area.group(1)) for name, body in _CELL.findall(text) if (area := _AREA.search(body))}
         gates = [area for name, area in self.areas.items() if re.search(r"nand2", name, re.IGNORECASE) and area > 0]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from importlib import resources
+
+from spatten_hw.sim.page import document
 
 from . import charts, data, heatmap, levels, text, totals, words
 from .limits import Selection, Shown, select
@@ -21,20 +21,7 @@ def render(record: RunRecord) -> str:
     style, script = (resources.files(__package__).joinpath(name).read_text("utf-8") for name in (
         "page.css", "page.js"))
     selection = select(record)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{_hash(style)}'; \
-script-src '{_hash(script)}'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>{text.escape(record.title)}</title>
-<style>{style}</style>
-</head>
-<body>
-{heatmap.PATTERNS}
+    body = f"""{heatmap.PATTERNS}
 {_header(record)}
 <main>
 {_sequences(selection)}
@@ -44,14 +31,8 @@ script-src '{_hash(script)}'">
 <div id="tip" hidden></div>
 {data.embed("record", data.public(record, selection))}
 {data.embed("states", [data.states(s) for s in selection.parts])}
-<script>{script}</script>
-</body>
-</html>
 """
-
-
-def _hash(content: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    return document(record.title, style, body, script)
 
 
 def _header(record: RunRecord) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spatten_hw.boards.flow.standard_cells import liberty_text
 from spatten_hw.errors import UserError
 
 _TOKEN = re.compile(r'"[^"]*"|[{}();:,]|[^\s{}();:,"]+')
@@ -76,11 +77,7 @@ class Cells:
     def __init__(self, path: Path):
         self.path = path.resolve()
         try:
-            text = path.read_text(errors="replace")
-        except OSError as error:
-            raise UserError(f"--liberty {path}: {error.strerror}") from error
-        try:
-            library = parse(text)
+            library = parse(liberty_text(path))
         except ValueError as error:
             raise UserError(f"--liberty {path}: is not a Liberty file ({error})") from None
         self.volts = float(library.attributes.get("nom_voltage", "0"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 from collections.abc import Sequence
 from importlib import resources
+
+from spatten_hw.sim.page import document
 
 from .metrics import KINDS
 from .table import LAST, Cell, Row, counts
@@ -31,20 +31,7 @@ def render(title: str, rows: Sequence[Row]) -> str:
                       separators=(",", ":"))
     part = f", of which {len(shown):,} are shown" if len(shown) < len(measured) else ""
     said = ", ".join(f"{count:,} {status}" for status, count in counts(rows).items())
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{_hash(style)}'; \
-script-src '{_hash(script)}'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>{html.escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<header><h1>{html.escape(title)}</h1>
+    body = f"""<header><h1>{html.escape(title)}</h1>
 <p>{len(rows):,} points: {said}{part}. Drag along an axis to choose a range, click
 the axis to let go of it, click its name to colour by it. <span id="count"></span></p></header>
 <main>
@@ -54,14 +41,8 @@ the axis to let go of it, click its name to colour by it. <span id="count"></spa
 {_reasons(rows)}
 </main>
 <script type="application/json" id="data">{data.replace("<", chr(92) + "u003c")}</script>
-<script>{script}</script>
-</body>
-</html>
 """
-
-
-def _hash(content: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    return document(title, style, body, script)
 
 
 def _metric(name: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
+from spatten_hw.sim.page import document
 from spatten_hw.sim.report import text
 
 from .bins import CROSSES, counted
@@ -15,6 +16,11 @@ from .coverage_runs import Covered
 from .units import UNITS, unit_of
 from .unreached import reason, source_line
 
+#: Style of its tables, beside that of reports.
+TABLES = """
+table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .15em .7em; text-align: left }
+td.n { text-align: right; font-variant-numeric: tabular-nums } tr.no td { opacity: .6 }
+"""
 #: Where sources of no unit go: the accelerator's own wiring, the top.
 OTHER = "other"
 
@@ -74,22 +80,7 @@ def page(covered: Covered, tests: Sequence[str], sources: str) -> str:
     names = [text.escape(u.name) for u in units]
     rows = "".join(f'<tr><td><a href="#{name}">{name}</a></td>{_cells(u)}</tr>'
                    for name, u in zip(names, units, strict=True))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>Coverage of spatten-hw</title>
-<style>{style}
-table {{ border-collapse: collapse; margin: 1em 0 }} td, th {{ padding: .15em .7em; text-align: left }}
-td.n {{ text-align: right; font-variant-numeric: tabular-nums }} tr.no td {{ opacity: .6 }}
-</style>
-</head>
-<body>
-<header><h1>Coverage of the generated Verilog</h1><p>Sources {text.escape(sources)}, \
+    body = f"""<header><h1>Coverage of the generated Verilog</h1><p>Sources {text.escape(sources)}, \
 {text.plural(len(tests), "file")} of tests, {text.plural(len(covered.jobs), "different job")}. Branches and toggles are
 counted once for a line of the generator's source, whatever the number of instances and builds.</p></header>
 <main>
@@ -102,9 +93,8 @@ counted once for a line of the generator's source, whatever the number of instan
 <h2>Tests</h2>
 <p>{", ".join(map(text.escape, tests))}</p>
 </main>
-</body>
-</html>
 """
+    return document("Coverage of spatten-hw", style + TABLES, body, inline_styles=True)
 
 
 def _cells(u: UnitCoverage) -> str:
