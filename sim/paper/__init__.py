@@ -1,6 +1,6 @@
 """The evaluation of the SpAtten paper once more, on this accelerator: its numbers beside ours, with the reason where
 they differ (`spatten-hw paper`, docs/paper.md).
 
-May import: errors, output, presets, sim, sim.bench, sim.dram, sim.evaluate, sim.paper.sections, sim.rivals,
-source_tree, topk.
+May import: errors, output, presets, sim.bench, sim.dram, sim.evaluate, sim.paper.sections, sim.rivals, source_tree,
+topk.
 """

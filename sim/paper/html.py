@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from html import escape
 from importlib import resources
 
-from spatten_hw.sim.page import document
-
 from .evaluation import NOT_HERE
 from .markdown import HEADER, cells
 from .section import KINDS, NEAR, Row, Section, Table
@@ -19,15 +17,26 @@ def page(sections: Sequence[Section], title: str, source: str) -> str:
     contents = "".join(f'<li><a href="#{s.name}">{escape(s.title)}</a></li>' for s in sections)
     kinds = "".join(f"<li><i>{escape(kind)}</i>: {escape(text)}</li>" for kind, text in KINDS.items())
     missing = "".join(f"<li>{escape(text)}</li>" for text in NOT_HERE)
-    body = f"""<h1>{escape(title)}</h1>
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{escape(title)}</h1>
 <p>{escape(source)}</p>
 <ul>{kinds}</ul>
 <p>Ratios within {NEAR[0]:g} and {NEAR[1]:g} of the paper are green.</p>
 <ol>{contents}</ol>
 {"".join(_section(s) for s in sections)}
 <section><h2>What cannot be had here</h2><ul>{missing}</ul></section>
+</body>
+</html>
 """
-    return document(title, style, body, inline_styles=True)
 
 
 def _section(s: Section) -> str:
