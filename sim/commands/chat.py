@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from spatten_hw.commands.arguments import count
 from spatten_hw.commands.config import add_config_arguments, config_from_args
 from spatten_hw.errors import UserError
-from spatten_hw.output import check_targets, write_all
+from spatten_hw.output import check_targets
+from spatten_hw.sim.commands.chat_report import told_of, write
 from spatten_hw.sim.commands.chat_session import Held, check_eviction, session_of
 from spatten_hw.sim.commands.demo import make_engine
 from spatten_hw.sim.engine import ENGINES
@@ -116,8 +116,8 @@ def run(args: argparse.Namespace) -> int:
         with make_engine(args.engine, config, status) as engine:
             if question is not None:
                 report, _ = _answer(loaded, [("user", question)], args, config, engine, sampler, status)
-                print(_told(report, args.mhz))
-                _write(report, args)
+                print(told_of(report, args.mhz))
+                write(report, args)
                 return 1 if report.mismatches else 0
             return _converse(loaded, args, config, engine, sampler, status)
 
@@ -218,35 +218,7 @@ def _converse(loaded: Loaded, args: argparse.Namespace, config: SpAttenConfig, e
             continue
         held = session if keeps else None
         turns += [("user", line), ("assistant", "".join(report.text).strip())]
-        told = _told(report, args.mhz)
+        told = told_of(report, args.mhz)
         differs = bool(report.mismatches)
         print(told if differs else told.splitlines()[0])
     return 1 if differs else 0
-
-
-def _told(report: Report, mhz: int) -> str:
-    """What is printed behind an answer."""
-    from spatten_hw.sim.models.decoder.report import render
-
-    text = render(report)
-    steps = [t.result.cycles for t in report.traces if t.step and t.result.cycles is not None]
-    if steps:
-        parts = max(t.layer for t in report.traces) + 1
-        cycles = sum(steps) / (len(steps) / parts)
-        c = report.config
-        text += (f"\nattention of a step: {cycles:,.0f} cycles over {parts} {report.part}s; at {mhz} MHz "
-                 f"{mhz * 1e6 / cycles:,.0f} tokens/s for attention alone, with memory that gives "
-                 f"{c.channels * c.beat_bytes} bytes per cycle")
-    return text
-
-
-def _write(report: Report, args: argparse.Namespace) -> None:
-    contents = []
-    if args.json is not None:
-        from spatten_hw.sim.models.decoder.report import as_json
-        contents.append((args.json, (json.dumps(as_json(report), indent=2) + "\n").encode()))
-    if args.html is not None:
-        from spatten_hw.sim.report.html import render
-        from spatten_hw.sim.report.of_generation import generation_record
-        contents.append((args.html, render(generation_record(report)).encode()))
-    write_all(contents)

@@ -151,10 +151,10 @@ def test_a_conversation_keeps_its_cache(run, monkeypatch, feature):
     """The second turn alone is given to the model, as one job per layer or as one per token."""
     lines = iter(["the ant", "and then", ""])
     jobs = []
-    told = chat._told
+    told = chat.told_of
     monkeypatch.setattr(chat.sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    monkeypatch.setattr(chat, "_told", lambda report, mhz: (jobs.append(report), told(report, mhz))[1])
+    monkeypatch.setattr(chat, "told_of", lambda report, mhz: (jobs.append(report), told(report, mhz))[1])
     code, _, _ = run("--tokens", 3, "--policy", "dense", "--set", feature, prompt=None)
     first, second = jobs
     layers = max(t.layer for t in first.traces) + 1
