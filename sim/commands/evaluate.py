@@ -12,15 +12,16 @@ from spatten_hw.errors import UserError
 from spatten_hw.output import check_folder, new_folders, write_all
 from spatten_hw.sim.status import Status
 
-from .evaluate_run import as_json, evaluate, rtl_line, task_context
+from .evaluate_run import as_json, endless_cache, evaluate, rtl_line, task_context
 
 EPILOG = """\
 Encoder: the sentence encoder all-MiniLM-L6-v2 on sentences of Python's documentation; loss is what is lost of the
 ranking of all pairs of sentences (1 − Spearman). Decoder: the project's GPT (`make gpt` trains it) on text it has never
 seen; loss is the rise of perplexity over float. smollm2: SmolLM2-135M-Instruct (`make chat` fetches it) on windows of
 Python's documentation; loss as the GPT's, savings are those of generation, with the intervals of a bootstrap over the
-windows; with --tasks loss is the part of the answers that float gets right and the point does not. Every point runs in
-the hardware's integers, many sequences at once.
+windows; with --tasks loss is the part of the answers that float gets right and the point does not; with --endless it
+is that of a text without end in a cache of fixed size, with its drift. Every point runs in the hardware's integers, many
+sequences at once.
 
 A grid of your own is a TOML file of tables [[point]]; fields and defaults:
   model = "encoder" | "decoder" | "smollm2"   the first two if missing
@@ -48,6 +49,7 @@ examples:
   spatten-hw evaluate --model decoder --points mine.toml --rtl-check 1
   spatten-hw evaluate --model smollm2 -o build/smollm2   the language model, an hour on two cores; may be stopped
   spatten-hw evaluate --model smollm2 --tasks -o build/tasks
+  spatten-hw evaluate --model smollm2 --endless 20480 -o build/endless
 """
 
 #: Preset of the language model, whose D is 64.
@@ -65,6 +67,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     grid.add_argument("--points", type=Path, metavar="FILE.toml", help="points of your own instead of the default grid")
     parser.add_argument("--tasks", action="store_true",
                         help="smollm2: tasks of long context (needle, key-value, variables) instead of perplexity")
+    parser.add_argument("--endless", type=count, metavar="N",
+                        help="smollm2: a text of N tokens behind a prompt, in a cache as long as the prompt "
+                             "(--context, default 512; quick 128)")
     grid.add_argument("--quick", action="store_true", help="a small grid and less text, for a look")
     parser.add_argument("--text", type=Path, metavar="FILE",
                         help="your text: a sentence per line for the encoder, prose for the decoder")
@@ -103,11 +108,13 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and batches differ."""
     if args.model == "smollm2":
         args.default_preset = LANGUAGE_PRESET
-    elif args.context or args.steps or args.tasks:
-        raise UserError("--context, --steps and --tasks are of --model smollm2; leave them out")
-    if args.tasks and (args.steps or args.windows or args.text or args.rtl_check):
-        raise UserError("--tasks has texts, answers and depths of its own: leave --text, --windows, --steps and "
-                        "--rtl-check out")
+    elif args.context or args.steps or args.tasks or args.endless:
+        raise UserError("--context, --steps, --tasks and --endless are of --model smollm2; leave them out")
+    if args.tasks and (args.steps or args.windows or args.text or args.rtl_check or args.endless):
+        raise UserError("--tasks has texts, answers and depths of its own: leave --text, --windows, --steps, --endless "
+                        "and --rtl-check out")
+    if args.endless and (args.steps or args.rtl_check):
+        raise UserError("--endless says itself how many tokens are predicted: leave --steps and --rtl-check out")
     config = config_from_args(args)
     from spatten_hw.sim.evaluate.grid import default_grid, own_grid
     from spatten_hw.sim.evaluate.point import MODELS
@@ -117,6 +124,9 @@ def run(args: argparse.Namespace) -> int:
     if args.tasks and args.points is None:
         from spatten_hw.sim.evaluate.language_grid import task_grid
         grids = {"smollm2": task_grid(task_context(args))}
+    elif args.endless and args.points is None:
+        from spatten_hw.sim.evaluate.language_grid import endless_grid
+        grids = {"smollm2": endless_grid(endless_cache(args))}
     elif args.points is None:
         grids = {model: default_grid(model, args.quick) for model in models}
     else:

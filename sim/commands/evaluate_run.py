@@ -19,10 +19,15 @@ def task_context(args: argparse.Namespace) -> int:
     return args.context or (512 if args.quick else 1024)
 
 
+def endless_cache(args: argparse.Namespace) -> int:
+    """Tokens of the prompt of a text without end, and of its cache."""
+    return args.context or (128 if args.quick else 512)
+
+
 def evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Namespace, status: Status) -> Summary:
     """One model's grid, measured or taken from what an earlier run has left in the folder."""
     from spatten_hw.sim.evaluate.grid import unique
-    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench, language_bench, tasks_bench
+    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench, endless_bench, language_bench, tasks_bench
     from spatten_hw.sim.evaluate.point import Point
     from spatten_hw.sim.evaluate.runner import run_points
     from spatten_hw.sim.evaluate.store import Store
@@ -35,6 +40,9 @@ def evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Nam
     elif args.tasks:
         status.show("smollm2: reading model, writing tasks")
         bench, about = tasks_bench(config, task_context(args), 1 if args.quick else 2)
+    elif args.endless:
+        status.show("smollm2: reading model and text, the dense model on it")
+        bench, about = endless_bench(config, args.text, args.windows or 1, endless_cache(args), args.endless)
     elif model == "smollm2":
         status.show("smollm2: reading model and text, scales of every window")
         windows, context, steps = (4, 256, 32) if args.quick else (20, 1024, 128)
@@ -42,8 +50,11 @@ def evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Nam
                                       args.steps or steps)
     else:
         bench, about = decoder_bench(config, args.text, args.windows or (8 if args.quick else 40), args.weights)
-    # Losses are against float.
-    grid = [*series, type(series[0])("float", (Point(model, None),))]
+    # Losses are against float; of a text without end, against float on the same cache.
+    exact = Point(model, None)
+    if args.endless:
+        exact = Point(model, None, evict=series[0].points[0].evict, cache=series[0].points[0].cache)
+    grid = [*series, type(series[0])("float", (exact,))]
     points = unique(grid)
 
     def progress(done: int, total: int, what: str) -> None:
@@ -51,7 +62,7 @@ def evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Nam
         status.show(f"{model} {bar:░<20} {done}/{total} {what}")
 
     results = run_points(bench, points, str(about["data"]), Store(args.output / "points.jsonl"), args.workers, progress)
-    summary = Summary(model, grid, results, about)
+    summary = Summary(model, grid, results, about, exact)
     if args.rtl_check:
         summary.rtl = _spot_check(summary, bench, args.rtl_check, status)
     return summary

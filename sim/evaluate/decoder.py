@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class DecoderBench:
     config: SpAttenConfig
     windows: np.ndarray
     prompt: int = 0
+    #: Windows in lockstep: more are measured one batch after the other, so that memory does not grow with their number.
+    together: ClassVar[int] = 40
 
     def __post_init__(self) -> None:
         self.prompt = self.prompt or self.model.context // 2
@@ -54,11 +57,11 @@ class DecoderBench:
         """Tokens of a window that are fed."""
         return self.windows.shape[1] - 1
 
-    def part(self, window: int) -> DecoderBench:
-        """The bench of one window."""
-        one = copy.copy(self)
-        one.windows = self.windows[window:window + 1]
-        return one
+    def part(self, first: int, count: int = 1) -> DecoderBench:
+        """The bench of some windows."""
+        some = copy.copy(self)
+        some.windows = self.windows[first:first + count]
+        return some
 
     def jobs(self, point: Point) -> DecoderJobs:
         """The jobs of a session under a point."""
@@ -114,10 +117,21 @@ class DecoderBench:
     def measure(self, point: Point) -> dict[str, object]:
         """Accuracy and costs of a point, as they go to JSON: perplexity per token, −ln p by window; `held`: part of all
         tokens that a step finds in the cache, in the mean."""
+        parts = [self.part(first, self.together)._measured(point)
+                 for first in range(0, len(self.windows), self.together)]
+        losses, right, held, tallies = zip(*parts, strict=True)
+        result = self.accuracy(np.concatenate(losses), np.concatenate(right))
+        steps = len(parts) * self.model.layers * sum(range(self.prompt + 1, self.last + 1))
+        result["held"] = sum(held) / steps
+        if not tallies[0]:
+            return result
+        return result | self.costs({name: sum((of[name] for of in tallies), Tally()) for name in tallies[0]})
+
+    def _measured(self, point: Point) -> tuple[np.ndarray, np.ndarray, int, dict[str, Tally]]:
+        """`predictions` of all windows in lockstep, tokens held and costs."""
         attention = self.attention(point)
-        result = self.accuracy(*self.predictions(point, self.scaled(point, attention)))
-        result["held"] = attention.held / (self.model.layers * sum(range(self.prompt + 1, self.last + 1)))
-        return result | self.costs(attention.tallies) if attention.tallies else result
+        predictions = self.predictions(point, self.scaled(point, attention))
+        return *predictions, attention.held, attention.tallies
 
     def dense(self) -> tuple[list[int], list[int]]:
         """Bytes and multiply-accumulates of dense attention over all windows, of the prompts and of all tokens."""

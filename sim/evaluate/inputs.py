@@ -15,6 +15,7 @@ from spatten_hw.user_text import read_text
 
 from .decoder import DecoderBench, windows_of
 from .encoder import EncoderBench
+from .endless import EndlessBench
 from .language import LanguageBench
 from .task_bench import DEPTHS, TaskBench, task_bench
 from .tasks import LEAST_CONTEXT, TASKS
@@ -100,4 +101,18 @@ def language_bench(config: SpAttenConfig, text: Path | None, windows: int, conte
         "model": loaded.name, "text": "pydoc_data.topics" if text is None else text.name, "windows": windows,
         "prompt": bench.prompt, "context": context, "predictions": windows * steps, "tokens": windows * context,
         "data": data_hash([bench.windows, loaded.model.weights["token_embd.weight"][:64]], f"{steps}".encode())}
+    return bench, about
+
+
+def endless_bench(config: SpAttenConfig, text: Path | None, windows: int, prompt: int, steps: int
+                  ) -> tuple[EndlessBench, dict[str, object]]:
+    """The language model on `windows` texts of `steps` tokens behind `prompt` tokens that fill its cache, and what is
+    to be said about it."""
+    loaded = _language_model(config, 2 * prompt)
+    ids = np.array(loaded.tokenizer.encode(documentation() if text is None else read_text(text)))
+    bench = EndlessBench(loaded.model, config, windows_of(ids, prompt + steps + 1, windows), prompt)
+    about: dict[str, object] = {
+        "model": loaded.name, "text": "pydoc_data.topics" if text is None else text.name, "windows": windows,
+        "prompt": prompt, "steps": steps, "predictions": windows * steps,
+        "data": data_hash([bench.windows, loaded.model.weights["token_embd.weight"][:64]], f"endless {steps}".encode())}
     return bench, about

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -49,16 +49,21 @@ class LanguageBench(DecoderBench):
 
     model: Llama
     prefilled: Prefill = field(init=False, repr=False)
+    together: ClassVar[int] = 20
 
     def __post_init__(self) -> None:
         queries = max(policy.queries or 0 for policy in EVICTIONS.values())
         self.prefilled = prefill(self.model, self.windows[:, :self.prompt], queries)
         super().__post_init__()
 
-    def part(self, window: int) -> LanguageBench:
-        one = cast(LanguageBench, super().part(window))
-        one.prefilled = self.prefilled.part(window)
-        return one
+    def part(self, first: int, count: int = 1) -> LanguageBench:
+        some = cast(LanguageBench, super().part(first, count))
+        some.prefilled = self.prefilled.part(first, count)
+        return some
+
+    def room(self, point: Point) -> int:
+        """Tokens that a cache has room for."""
+        return self.last
 
     def factors(self, point: Point) -> Factors:
         """What rows are divided by under a point."""
@@ -68,7 +73,7 @@ class LanguageBench(DecoderBench):
     def quantised(self, point: Point) -> Llama:
         """The model with the peaks of a point, and a context as long as the windows."""
         model = copy.copy(self.model)
-        model.peaks, model.folds, model.context = self.factors(point).model_peaks(), None, self.last
+        model.peaks, model.folds, model.context = self.factors(point).model_peaks(), None, self.room(point)
         return model
 
     def jobs(self, point: Point) -> DecoderJobs:
@@ -81,7 +86,8 @@ class LanguageBench(DecoderBench):
 
     def evicting(self, point: Point, policy: Eviction, cache: int) -> EvictingAttention:
         """Attention in the widths of a point on caches of `cache` tokens under `policy`."""
-        jobs = HeadJobs(self.quantised(point), self.config, _held(point).decoder_settings, self.prompt, self.last)
+        jobs = HeadJobs(self.quantised(point), self.config, _held(point).decoder_settings, self.prompt,
+                        self.room(point))
         sequences = len(self.windows)
         head = FloatHead(jobs, sequences) if point.bits is None else GoldenHead(jobs, sequences)
         return EvictingAttention(head, self.model, policy, cache, self.last - self.prompt)

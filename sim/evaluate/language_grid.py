@@ -58,3 +58,8 @@ def task_grid(context: int) -> list[Series]:
                for n in caches]
     return [Series("policies", (DEFAULT, PAPER, BASE)), *evicted,
             Series("evicted and rules", tuple(replace(DEFAULT, evict="snapkv", cache=n) for n in caches))]
+
+
+def endless_grid(cache: int) -> list[Series]:
+    """The series of a text without end: what goes by age alone, static and under all rules."""
+    return [Series("without end", tuple(replace(p, evict="streaming", cache=cache) for p in (DEFAULT, BASE)))]

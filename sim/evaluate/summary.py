@@ -19,18 +19,20 @@ COSTS = {"bytes": "byte_ratio", "computation": "mac_ratio"}
 
 @dataclass
 class Summary:
-    """The results of one model's grid. `about`: what was measured on what; `rtl`: outcome of the spot checks."""
+    """The results of one model's grid. `about`: what was measured on what; `exact`: the point that losses are against
+    (None: float without pruning); `rtl`: outcome of the spot checks."""
 
     model: str
     series: list[Series]
     results: list[dict]
     about: dict[str, object] = field(default_factory=dict)
+    exact: Point | None = None
     rtl: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.points = unique(self.series)
         self.of = dict(zip(self.points, self.results, strict=True))
-        exact = self.of.get(Point(self.model, None))
+        exact = self.of.get(self.exact or Point(self.model, None))
         for point, result in self.of.items():
             if self.model != "encoder" and exact is not None:
                 result["loss"] = result["perplexity"] / exact["perplexity"] - 1
@@ -89,6 +91,11 @@ class Summary:
         lines = [f"{self.model}: Pareto front of {len(self.priced)} points; bytes and computation of dense 12-bit"]
         lines += ["  ".join(cell.ljust(w) if i in (0, 8) else cell.rjust(w)
                             for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
+        for p in self.points:
+            if self.of[p].get("drift"):
+                slope, low, high = self.of[p]["drift"]
+                lines.append(f"drift of {p.label}: {slope:+.3%} of the perplexity per 1,000 tokens ({low:+.3%}…"
+                             f"{high:+.3%})")
         for limit in LIMITS[self.model]:
             if self.best("bytes", limit) is None:
                 lines.append(f"no point loses ≤ {limit:.0%}")

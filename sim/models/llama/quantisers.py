@@ -42,11 +42,11 @@ class Prefill:
     importance: np.ndarray
     peaks: Peaks
 
-    def part(self, sequence: int) -> Prefill:
-        """The prompt of one sequence."""
-        one = slice(sequence, sequence + 1)
-        return Prefill(self.q[one], self.k[one], self.v[one], self.importance[one],
-                       Peaks(self.peaks.q[one], self.peaks.k[one], self.peaks.v[one]))
+    def part(self, first: int, count: int = 1) -> Prefill:
+        """The prompts of some sequences."""
+        some = slice(first, first + count)
+        return Prefill(self.q[some], self.k[some], self.v[some], self.importance[some],
+                       Peaks(self.peaks.q[some], self.peaks.k[some], self.peaks.v[some]))
 
 
 def prefill(model: Llama, prompts: np.ndarray, queries: int) -> Prefill:
