@@ -20,8 +20,8 @@ ranking of all pairs of sentences (1 − Spearman). Decoder: the project's GPT (
 seen; loss is the rise of perplexity over float. smollm2: SmolLM2-135M-Instruct (`make chat` fetches it) on windows of
 Python's documentation; loss as the GPT's, savings are those of generation, with the intervals of a bootstrap over the
 windows; with --tasks loss is the part of the answers that float gets right and the point does not; with --endless it
-is that of a text without end in a cache of fixed size, with its drift. Every point runs in the hardware's integers, many
-sequences at once.
+is that of a text without end in a cache of fixed size, with its drift. Every point runs in the hardware's integers,
+many sequences at once.
 
 A grid of your own is a TOML file of tables [[point]]; fields and defaults:
   model = "encoder" | "decoder" | "smollm2"   the first two if missing

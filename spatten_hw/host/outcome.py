@@ -21,7 +21,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Counters:
-    """The performance counters: all of them by name in `values`."""
+    """The performance counters that were read, by name in `values`."""
 
     values: dict[str, int]
 
