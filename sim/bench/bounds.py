@@ -25,8 +25,8 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.words import WORD_BYTES
-from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.fetch import touched_beats
+from spatten_hw.sim.golden.layer_result import LayerResult
 
 #: What the table calls the bounds.
 LABELS = {"score": "Q×K", "value": "Prob×V", "topk": "top-k", "bytes": "bytes"}
