@@ -22,9 +22,9 @@ from tests.integration.builds import QUAD
 
 PROMPT, STEPS, CACHE = 24, 60, 20
 EXACT = Point("smollm2", None, evict="streaming", cache=CACHE)
-RULES = replace(EXACT, bits=(4, 4), q_bits=12, v_bits=(6, 0), k_scale="channel", v_scale="channel", threshold=0.9,
+RULES = replace(EXACT, bits=(4, 4), q_bits=12, v_bits=(6, 0), k_scale="pair", v_scale="channel", threshold=0.9,
                 lsb_margin=0.5, keep_mass=0.7, give_back=True)
-FINE = replace(EXACT, bits=(12, 0), v_bits=(12, 0), k_scale="channel", v_scale="channel")
+FINE = replace(EXACT, bits=(12, 0), v_bits=(12, 0), k_scale="pair", v_scale="channel")
 
 
 @pytest.fixture(scope="module")
