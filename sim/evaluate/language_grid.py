@@ -63,6 +63,6 @@ def task_grid(context: int) -> list[Series]:
 
 
 def endless_grid(cache: int) -> list[Series]:
-    """The series of a text without end: what goes by age alone, static and under all rules."""
-    points = (DEFAULT, BASE, replace(DEFAULT, k_scale="channel"))
+    """The series of a text without end: what goes by age alone, with scales that positions change and do not change."""
+    points = (DEFAULT, replace(DEFAULT, k_scale="channel"))
     return [Series("without end", tuple(replace(p, evict="streaming", cache=cache) for p in points))]
