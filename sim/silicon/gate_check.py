@@ -22,7 +22,8 @@ from spatten_hw.errors import UserError
 from . import sta
 from .buffers import buffered
 from .gates import Activity
-from .liberty import Cells, expression
+from .liberty import Cells
+from .liberty_function import expression
 from .mapped import ONE, Mapped
 from .power import power
 from .sta_netlist import inputs, verilog

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.sim.silicon import cacti, cacti_program, gate_check, nodes, sta, sta_netlist, sta_report, wires
+from spatten_hw.sim.silicon import cacti, cacti_program, gate_check, leakage, nodes, sta, sta_netlist, sta_report, wires
 from spatten_hw.sim.silicon.gates import activity
 from spatten_hw.sim.silicon.lef import Lef
 from spatten_hw.sim.silicon.memories import Shape
@@ -150,7 +150,7 @@ def test_cacti(monkeypatch, tmp_path):
     assert 0.2 < large.area / Shape(2048, 128).bits < 2 and small.read < large.read and large.access < 1
     assert macros.macro(Shape(17, 13)).rounded > 1
     assert macros.macro(Shape(64, 16)) == cacti.Cacti(40).macro(Shape(64, 16))
-    assert 1e-8 < cacti.off_current(macros.program, 40) < 1e-6
+    assert 1e-8 < leakage.off_current(macros.program, 40) < 1e-6
 
 
 def test_lef(tmp_path):
