@@ -48,8 +48,8 @@ def language_grid(quick: bool) -> list[Series]:
         Series("K's scale", (*(replace(p, k_scale="channel") for p in (BASE, DEFAULT)),
                              *(replace(p, k_scale=scale) for p, scale in ((six, "head"), (six, UNROTATED),
                                                                           (four, UNROTATED))))),
-        Series("prompts quantised too", tuple(replace(p, prompt_here=True) for p in (BASE, DEFAULT))),
         Series("evicted", tuple(replace(BASE, evict=name, cache=HALF) for name in EVICTIONS)),
+        Series("prompts quantised too", tuple(replace(p, prompt_here=True) for p in (BASE, DEFAULT))),
     ]
 
 
