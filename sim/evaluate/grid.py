@@ -1,8 +1,8 @@
 """The grids: every axis swept alone from a base, and combinations where the best points are expected.
 
-Not a full product: that would be some ten thousand points. The bases are 8-bit static without pruning (encoder; Q as
-wide as K) and the same with Q in 12 bits (decoder, where Q is one row in some 400). Token and head ratios are parts
-kept in every layer after the paper's front, values parts kept per query.
+Not a full product: that would be some ten thousand points. The bases are 8-bit static without pruning (encoder and
+classifier; Q as wide as K) and the same with Q in 12 bits (decoder, where Q is one row in some 400). Token and head
+ratios are parts kept in every layer after the paper's front, values parts kept per query.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from .series import Series
 
 STATIC = (4, 6, 8, 10, 12)
 PROGRESSIVE = ((4, 4), (6, 4), (8, 4))
+#: Of models that see a whole text: heads, how many of them are kept (and in a quick grid).
+HEADS = {"encoder": (12, (11, 10, 8, 6), (10, 6)), "classifier": (4, (3, 2), (3, 2))}
 
 
 def default_grid(model: str, quick: bool = False) -> list[Series]:
     """The series of `model`; a point may be in more than one."""
-    grids = {"encoder": _encoder, "decoder": _decoder, "smollm2": language_grid}
-    return grids[model](quick)
+    if model in HEADS:
+        return _encoder(model, quick)
+    return (_decoder if model == "decoder" else language_grid)(quick)
 
 
 def own_grid(points: list[Point]) -> list[Series]:
@@ -42,11 +45,10 @@ def _bits(base: Point, thresholds: tuple[float, ...], q_bits: int, quick: bool) 
     return result
 
 
-def _encoder(quick: bool) -> list[Series]:
-    base = Point("encoder")
+def _encoder(model: str, quick: bool) -> list[Series]:
+    base, (every_head, heads, few_heads) = Point(model), HEADS[model]
     thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
     tokens = (0.9, 0.6) if quick else (0.95, 0.9, 0.8, 0.6, 0.4)
-    heads = (10, 6) if quick else (11, 10, 8, 6)
     values = (0.5, 0.2) if quick else (0.8, 0.6, 0.4, 0.3, 0.2, 0.1)
     result = [
         *_bits(base, thresholds, 0, quick),
@@ -55,7 +57,8 @@ def _encoder(quick: bool) -> list[Series]:
             replace(base, keep_tokens=(t, t), pool_dropped=True) for t in tokens))),
         # Q is read once, as K and V are: its width is an axis of its own.
         Series("K and V in 4 bit, Q wider", tuple(replace(base, bits=(4, 0), q_bits=q) for q in (6, 8))),
-        Series("heads", (base, *(replace(base, keep_heads=(h / 12, h / 12)) for h in heads))),
+        Series("heads", (base, *(replace(base, keep_heads=(h / every_head, h / every_head))
+                                 for h in (few_heads if quick else heads)))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
     ]
     combined = product(((8, 0), (6, 0)), ((1.0, 0.95), (1.0, 0.8)), (False, True), (1.0, 0.6))

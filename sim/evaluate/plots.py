@@ -12,10 +12,11 @@ from .tally import BINS
 #: Losses up to the first are drawn to scale, above it logarithmically up to the second, in %.
 LINEAR, MOST = 2.0, 200.0
 LOSS = {"encoder": "loss of ranking agreement, 1 − Spearman (%)", "decoder": "loss of perplexity (%)",
-        "smollm2": "loss of perplexity (%)"}
+        "smollm2": "loss of perplexity (%)", "classifier": "accuracy lost against float (%)"}
 AXES = {"bytes": "DRAM bytes, % of dense 12-bit attention",
         "computation": "multiply-accumulates, % of dense attention"}
-TITLE = {"encoder": "sentence encoder", "decoder": "GPT", "smollm2": "SmolLM2-135M-Instruct"}
+TITLE = {"encoder": "sentence encoder", "decoder": "GPT", "smollm2": "SmolLM2-135M-Instruct",
+         "classifier": "classifier NanoGuard"}
 
 
 def plots(s: Summary) -> list[tuple[str, bytes]]:

@@ -12,7 +12,7 @@ from .series import Series
 from .spread import interval
 
 #: Losses within which the largest saving is named.
-LIMITS = {"encoder": (0.01,), "decoder": (0.01, 0.02), "smollm2": (0.01, 0.02)}
+LIMITS = {"encoder": (0.01,), "decoder": (0.01, 0.02), "smollm2": (0.01, 0.02), "classifier": (0.01, 0.02)}
 #: What a cost is called, and the field of a result that holds it.
 COSTS = {"bytes": "byte_ratio", "computation": "mac_ratio"}
 
@@ -34,7 +34,7 @@ class Summary:
         self.of = dict(zip(self.points, self.results, strict=True))
         exact = self.of.get(self.exact or Point(self.model, None))
         for point, result in self.of.items():
-            if self.model != "encoder" and exact is not None:
+            if "perplexity" in result and exact is not None:
                 result["loss"] = result["perplexity"] / exact["perplexity"] - 1
                 if "exact" in result:
                     result["loss"] = exact["exact"] - result["exact"]
@@ -114,9 +114,13 @@ class Summary:
 
     @property
     def _measure_name(self) -> str:
-        return "cosine" if self.model == "encoder" else "exact" if "exact" in self.results[0] else "perplexity"
+        names = {"cosine_mean": "cosine", "exact": "exact", "flips": "accuracy, AUC, flips"}
+        return next((name for field, name in names.items() if field in self.results[0]), "perplexity")
 
-    def _measure(self, r: dict) -> str:
+    @staticmethod
+    def _measure(r: dict) -> str:
         if "exact" in r:
             return f"{r['exact']:.1%} ({', '.join(f'{name} {part:.0%}' for name, part in r['by_task'].items())})"
-        return f"{r['cosine_mean']:.4f}" if self.model == "encoder" else f"{r['perplexity']:.4f}"
+        if "flips" in r:
+            return f"{r['accuracy']:.1%}, {r['auc']:.3f}, {r['flips']:3}"
+        return f"{r['cosine_mean']:.4f}" if "cosine_mean" in r else f"{r['perplexity']:.4f}"
