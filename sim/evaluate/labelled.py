@@ -43,9 +43,10 @@ def _labelled(line: str, where: str) -> Labelled:
         row = None
     if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not row["text"].strip():
         raise UserError(f'{where}: must be a JSON object such as {{"text": "…", "label": "benign"}}')
-    if row.get("label") not in LABELS:
-        raise UserError(f"{where}: its label is {row.get('label')!r}, must be one of {', '.join(LABELS)}")
-    return Labelled(row["text"], LABELS[row["label"]])
+    label = row.get("label")
+    if not isinstance(label, str) or label not in LABELS:
+        raise UserError(f"{where}: its label is {label!r}, must be one of {', '.join(LABELS)}")
+    return Labelled(row["text"], LABELS[label])
 
 
 def spread_over(rows: Sequence[Labelled], count: int | None, where: str) -> list[Labelled]:
