@@ -7,7 +7,7 @@ ratios are parts kept in every layer after the paper's front, values parts kept 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 from .language_grid import language_grid
@@ -16,13 +16,29 @@ from .series import Series
 
 STATIC = (4, 6, 8, 10, 12)
 PROGRESSIVE = ((4, 4), (6, 4), (8, 4))
-#: Of models that see a whole text: heads, how many of them are kept (and in a quick grid).
-HEADS = {"encoder": (12, (11, 10, 8, 6), (10, 6)), "classifier": (4, (3, 2), (3, 2))}
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Of a model that sees a whole text: its heads, how many of them are kept (and in a quick grid), thresholds, and
+    the combinations of widths and of what becomes of dropped tokens."""
+
+    every_head: int
+    heads: tuple[int, ...]
+    few_heads: tuple[int, ...]
+    thresholds: tuple[float, ...]
+    bits: tuple[tuple[int, int], ...]
+    pooled: tuple[bool, ...]
+
+
+#: The classifier's texts are too few for finer steps; four bits cost it nothing that they show.
+AXES = {"encoder": _Axes(12, (11, 10, 8, 6), (10, 6), (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), ((8, 0), (6, 0)), (False, True)),
+        "classifier": _Axes(4, (3, 2), (3, 2), (0.0, 0.1, 0.3), ((6, 0), (4, 0)), (False,))}
 
 
 def default_grid(model: str, quick: bool = False) -> list[Series]:
     """The series of `model`; a point may be in more than one."""
-    if model in HEADS:
+    if model in AXES:
         return _encoder(model, quick)
     return (_decoder if model == "decoder" else language_grid)(quick)
 
@@ -46,8 +62,8 @@ def _bits(base: Point, thresholds: tuple[float, ...], q_bits: int, quick: bool) 
 
 
 def _encoder(model: str, quick: bool) -> list[Series]:
-    base, (every_head, heads, few_heads) = Point(model), HEADS[model]
-    thresholds = (0.0, 0.1, 0.3) if quick else (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+    base, axes = Point(model), AXES[model]
+    thresholds = (0.0, 0.1, 0.3) if quick else axes.thresholds
     tokens = (0.9, 0.6) if quick else (0.95, 0.9, 0.8, 0.6, 0.4)
     values = (0.5, 0.2) if quick else (0.8, 0.6, 0.4, 0.3, 0.2, 0.1)
     result = [
@@ -57,11 +73,11 @@ def _encoder(model: str, quick: bool) -> list[Series]:
             replace(base, keep_tokens=(t, t), pool_dropped=True) for t in tokens))),
         # Q is read once, as K and V are: its width is an axis of its own.
         Series("K and V in 4 bit, Q wider", tuple(replace(base, bits=(4, 0), q_bits=q) for q in (6, 8))),
-        Series("heads", (base, *(replace(base, keep_heads=(h / every_head, h / every_head))
-                                 for h in (few_heads if quick else heads)))),
+        Series("heads", (base, *(replace(base, keep_heads=(h / axes.every_head, h / axes.every_head))
+                                 for h in (axes.few_heads if quick else axes.heads)))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
     ]
-    combined = product(((8, 0), (6, 0)), ((1.0, 0.95), (1.0, 0.8)), (False, True), (1.0, 0.6))
+    combined = product(axes.bits, ((1.0, 0.95), (1.0, 0.8)), axes.pooled, (1.0, 0.6))
     if not quick:
         result.append(Series("combined", tuple(
             replace(base, bits=b, keep_tokens=t, keep_values=v, pool_dropped=pooled)

@@ -58,6 +58,13 @@ def test_dropped_tokens_are_out_and_the_others_stay_where_they_were():
     assert np.abs(dropped - model.encode(text, without_the_second, pool_dropped=True)).max() > 1e-3
 
 
+def test_rows_are_projected_by_where_they_stand():
+    model, kept = tiny_model(), np.array([0, 2, 3])
+    x = model.embed(ids(300, 7, 8, 9))
+    for whole, some in zip(model.project(0, x, np.arange(4)), model.project(0, x[kept], kept), strict=True):
+        assert some == pytest.approx(whole[:, kept], abs=1e-5)
+
+
 def test_a_layers_input_has_the_embeddings_of_the_same_tokens():
     """The second layer mixes in the embeddings of those that are left."""
     model = tiny_model()

@@ -71,6 +71,15 @@ def test_no_file_runs_code(files, tmp_path):
     assert not made.exists()
 
 
+def test_tensors_that_do_not_lie_row_by_row(files, tmp_path):
+    import torch
+
+    torch.save({"model_state_dict": {"x": torch.zeros(4, 3).T}, "config": {}}, tmp_path / "turned.pt")
+    refused((tmp_path / "turned.pt", files[1]), r"strides \(1, 3\), which are not served")
+    torch.save({"model_state_dict": {"x": torch.zeros(3, dtype=torch.float16)}, "config": {}}, tmp_path / "half.pt")
+    refused((tmp_path / "half.pt", files[1]), r"it names torch.HalfStorage")
+
+
 @pytest.mark.parametrize("how, message", [
     ({"leave_out": "transformer.h.1.mlp.c_fc.weight"}, "the weights transformer.h.1.mlp.c_fc.weight are missing"),
     ({"n_layer": 3}, r"have the shape \(2,\), not \(3,\)"),
