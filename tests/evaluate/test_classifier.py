@@ -80,20 +80,25 @@ def test_pruning_changes_verdicts_and_saves(bench):
         assert pruned[ratio] < dense[ratio] and pruned["logit_error"] > 5 * dense["logit_error"], name
 
 
-def test_the_first_token_stays(bench):
-    """The one that every text begins with; the last one may go."""
+def test_dropped_tokens_may_stay_in_the_mean(bench):
+    pruned = replace(BITS, keep_tokens=(0.5, 0.5), front_tokens=0.0)
+    out, pooled = (bench.measure(p) for p in (pruned, replace(pruned, pool_dropped=True)))
+    assert out["total_bytes"] == pooled["total_bytes"] and out["logit_error"] != pooled["logit_error"]
+
+
+def test_the_first_token_is_protected_and_the_last_one_is_not(bench):
+    """Every text begins with the same special token and ends with one of its own."""
     survivors, engine = [], GoldenEngine(QUAD)
 
-    def unloved(task):
-        """Importance of the first token alone is taken away."""
-        outcome = engine(task)
-        engine.accelerator.cascade.token_scores[0] = 0
-        return outcome
+    def watched(task):
+        job = task.layer_pass.job
+        assert (job.protect_first, job.protect_last) == (1, 0)
+        return engine(task)
 
-    encoder = bench.pruned(replace(BITS, keep_tokens=(0.2, 0.2), front_tokens=0.0))
+    encoder = bench.pruned(replace(BITS, keep_tokens=(0.01, 0.01), front_tokens=0.0))
     for tokens in TEXTS:
-        survivors.append(encoder.encode(tokens, unloved).layers[-1].tokens)
-    assert all(alive[0] == 0 for alive in survivors)
+        survivors.append(encoder.encode(tokens, watched).layers[-1].tokens)
+    assert all(alive[0] == 0 and len(alive) == 2 for alive in survivors)
     assert any(len(tokens) - 1 not in alive for tokens, alive in zip(TEXTS, survivors, strict=True))
 
 
