@@ -70,7 +70,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # In this order; a target that has not been made yet is made by `make`, and one that failed does not stop the others.
-NIGHTLY := lint test deep proofs netlist kvpress soak mutants coverage bench paper boards area release-check
+NIGHTLY := lint test deep proofs netlist kvpress soak mutants coverage bench paper silicon boards area release-check
 
 nightly: $(VENV)/.dev
 	$(BIN)/python -m spatten_hw.sim.nightly $(NIGHTLY)

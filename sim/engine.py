@@ -18,9 +18,9 @@ from spatten_hw.host.plan import Plan
 from spatten_hw.host.results import Outputs, dense_bytes
 from spatten_hw.host.transport import Transport
 from spatten_hw.host.workload import Workload, check_build
-from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.float_engine import run_float
 from spatten_hw.sim.golden.integer_engine import GoldenRun, Progress, put, put_scores, run_golden
+from spatten_hw.sim.golden.layer_result import LayerResult
 
 ENGINES = ("rtl", "golden", "float")
 

@@ -25,8 +25,8 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.words import WORD_BYTES
-from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.fetch import touched_beats
+from spatten_hw.sim.golden.layer_result import LayerResult
 
 #: What the table calls the bounds.
 LABELS = {"score": "Q×K", "value": "Prob×V", "topk": "top-k", "bytes": "bytes"}
@@ -73,7 +73,8 @@ def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bo
     # Keys of each query, in the order of the rows of `result`.
     keys = np.zeros(result.written.shape[1], dtype=np.int64)
     if job.generate:
-        keys[:] = alive
+        # Several queries lose no token: each sees those up to its own.
+        keys[:] = alive - len(keys) + 1 + np.arange(len(keys))
     else:
         keys[result.tokens_alive] = np.arange(1, alive + 1) if job.causal else alive
     heads = result.written.sum(axis=0)
@@ -94,15 +95,22 @@ def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bo
 
 def fullest_slice(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> int:
     """Keys that the slice with most of them scores in a generation job: token t of K/V head h is in slice
-    (t + h) mod S, and every query head of the group scores it, flat ones once more those whose LSBs were read."""
+    (t + h) mod S, and every query head of the group scores it, flat ones once more those whose LSBs were read. Of
+    several queries each scores the tokens up to its own."""
     def classes(tokens: np.ndarray) -> np.ndarray:
         return np.bincount(np.flatnonzero(tokens) % config.slices, minlength=config.slices)
 
-    items, flat = (of[:, 0].reshape(job.heads, job.group).sum(axis=1) for of in (result.written, result.refetched))
-    alive = classes(result.tokens_alive)
+    # Of every row: query heads of each K/V head that score it, once and again.
+    items, flat = (of.reshape(job.heads, job.group, -1).sum(axis=1) for of in (result.written, result.refetched))
     keys = np.zeros(config.slices, dtype=np.int64)
-    for head, listed in enumerate(result.lsb_keys):
-        keys += np.roll(items[head] * alive + flat[head] * classes(listed), head)
+    rows = items.shape[1]
+    for row in range(rows):
+        seen = np.arange(job.tokens) <= job.tokens - rows + row
+        alive = classes(result.tokens_alive & seen)
+        for head, listed in enumerate(result.lsb_keys):
+            if items[head, row]:
+                again = flat[head, row] * classes(listed & seen) if flat[head, row] else 0
+                keys += np.roll(items[head, row] * alive + again, head)
     return int(keys.max())
 
 

@@ -18,7 +18,8 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.words import WORD_BYTES
-from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator
+from spatten_hw.sim.golden.layer_result import LayerResult
 
 from .cases import Target
 from .measure import Bench, Measurement

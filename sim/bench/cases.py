@@ -14,6 +14,8 @@ from .operands import BenchPlan, quantise, widest
 
 #: Heads of a layer, as BERT-Base and GPT-2-Small have them.
 HEADS = 12
+#: Contexts from here on are long.
+LONG = 4096
 #: The longest head dimension of the cases.
 DIM = 64
 
@@ -47,7 +49,7 @@ class Target:
 class Case:
     """One layer of `heads` heads over `tokens` tokens; `keep`: values kept per query, 0 for all. `alive`: so many
     tokens survive, at random; 0 for all. `group`: query heads to a K/V head. `rules`: decision rules; with LSBs by key,
-    K has four of its bits in them, and every query is flat.
+    K has four of its bits in them, and every query is flat. `queries`: of generation, the newest tokens; 0: one.
 
     `steady`: what one more head takes, from two runs of different numbers of heads.
     """
@@ -59,6 +61,7 @@ class Case:
     keep: int = 0
     alive: int = 0
     group: int = 1
+    queries: int = 0
     generate: bool = False
     causal: bool = False
     steady: bool = False
@@ -72,19 +75,22 @@ class Case:
         heads = f"{self.heads} heads" + (f" on {self.heads // self.group}" if self.group > 1 else "")
         parts = [f"{'n' if self.generate else 'L'}={self.tokens} D={self.dim}", f"{self.bits} bit",
                  f"keep {self.keep}" if self.keep else "keep all", heads]
+        if self.queries:
+            parts.insert(1, f"{self.queries} queries")
         if self.alive:
             parts.insert(1, f"{self.alive} alive")
         if self.rules.keep_mass:
-            parts[2] = f"keep {self.rules.keep_mass:g} of mass"
+            parts[-2] = f"keep {self.rules.keep_mass:g} of mass"
         if self.rules.lsb_margin is not None:
-            parts[1] = f"{self.bits - LSB_WIDTH} + {LSB_WIDTH} bit by key"
+            parts[-3] = f"{self.bits - LSB_WIDTH} + {LSB_WIDTH} bit by key"
         return ", ".join(parts)
 
     def shrunk(self, tokens: int) -> Case:
         """The case over at most so many tokens, without a target."""
         tokens = min(tokens, self.tokens)
-        keep, alive = (count and max(1, count * tokens // self.tokens) for count in (self.keep, self.alive))
-        return replace(self, tokens=tokens, keep=keep, alive=alive, target=None)
+        keep, alive, queries = (count and max(1, count * tokens // self.tokens)
+                                for count in (self.keep, self.alive, self.queries))
+        return replace(self, tokens=tokens, keep=keep, alive=alive, queries=queries, target=None)
 
     def fits(self, c: SpAttenConfig) -> str | None:
         """What the build lacks for it, or None."""
@@ -115,12 +121,12 @@ class Case:
         k_bits = (self.bits - LSB_WIDTH, LSB_WIDTH) if by_key else bits
         pool = plan.pool(heads // self.group, self.tokens, self.dim, k_bits, bits)
         ids = np.sort(np.random.default_rng(2).choice(self.tokens, self.alive, False)) if self.alive else None
-        rows = 1 if self.generate else self.tokens
+        rows = self.queries or 1 if self.generate else self.tokens
         q_bits = widest(12, c)
         q, scales = quantise(plan.normal(heads, rows, self.dim), q_bits)
         plan.add(pool, q, scales, q_bits, self.tokens, ids=ids, group=self.group, label=f"{heads} heads",
-                 generate=int(self.generate),
-                 causal=int(self.causal), keep_values=self.keep or self.tokens, rules=self.rules,
+                 generate=int(self.generate), queries=self.queries,
+                 causal=int(self.causal or self.queries > 0), keep_values=self.keep or self.tokens, rules=self.rules,
                  threshold=by_key << PROB_BITS)
         return plan
 
@@ -159,9 +165,27 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
                     rules=BY_KEY, steady=True, target=Target("ratio", 1.15))]
               if narrow == 2 * LSB_WIDTH else []),
         ]
+    cases += long_cases(c, dim, narrow, quick)
     if half != dim:
         cases.insert(3, Case("summarise-128-d32", short, half, wide, target=Target("roof", 0.98)))
     if quick:
         room = longest_prompt(c, dim)
         cases = [x.shrunk(min(c.max_tokens, x.tokens if x.generate else room)) for x in cases]
-    return [replace(case, heads=count) for case in cases]
+    return [case if case.queries else replace(case, heads=count) for case in cases]
+
+
+def long_cases(c: SpAttenConfig, dim: int, bits: int, quick: bool) -> list[Case]:
+    """Of builds for a longer context than the presets', and for several queries at once: groups of three, as SmolLM2
+    has them, where the build takes them."""
+    cases = []
+    long = 96 if quick else c.max_tokens
+    if c.max_tokens >= LONG:
+        cases += [Case(f"generate-{c.max_tokens}", long, dim, bits, keep=long // 5, generate=True),
+                  Case(f"generate-{c.max_tokens}-steady", long, dim, bits, keep=long // 5, generate=True, steady=True)]
+    if c.chunk_queries:
+        group = min(3, c.max_group)
+        prompt = long if quick else min(c.max_tokens, 2 * longest_prompt(c, dim))
+        shape = Case("", long, dim, bits, group=group, heads=group, generate=True)
+        cases += [replace(shape, name=f"queries-16-on-{c.max_tokens}", queries=min(16, long)),
+                  replace(shape, name=f"prompt-{prompt}-in-blocks", tokens=prompt, queries=prompt)]
+    return cases

@@ -11,8 +11,8 @@ from spatten_hw.host.driver import Driver
 from spatten_hw.sim.dram.stats import DramStats
 from spatten_hw.sim.dram.timing import DramTiming
 from spatten_hw.sim.engine import compare_counters, compare_pass
-from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.integer_engine import golden_results
+from spatten_hw.sim.golden.layer_result import LayerResult
 from spatten_hw.sim.harness.transport import VerilatedTransport
 from spatten_hw.sim.status import Status
 from spatten_hw.units import UNITS

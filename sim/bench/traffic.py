@@ -13,7 +13,7 @@ from spatten_hw.host.job import LayerJob
 from spatten_hw.host.layout import Arena
 from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
 from spatten_hw.host.rows import row_bytes
-from spatten_hw.sim.golden.accelerator import LayerResult
+from spatten_hw.sim.golden.layer_result import LayerResult
 
 #: Widths of dense attention that a run is compared with.
 DENSE_BITS = (12, 16)

@@ -13,9 +13,9 @@ from spatten_hw.errors import UserError
 from spatten_hw.host.builder import head_scale
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.quantise import quantise
-from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.decision import flat
 from spatten_hw.sim.golden.fetch import msb_operands
+from spatten_hw.sim.golden.layer_result import LayerResult
 from spatten_hw.sim.golden.score import scores
 from spatten_hw.sim.golden.softmax import softmax
 

@@ -68,7 +68,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     grid = parser.add_mutually_exclusive_group()
     grid.add_argument("--points", type=Path, metavar="FILE.toml", help="points of your own instead of the default grid")
     parser.add_argument("--tasks", action="store_true",
-                        help="smollm2: tasks of long context (needle, key-value, variables) instead of perplexity")
+                        help="smollm2: tasks of long context (needle, key-value, variables, common) instead of "
+                             "perplexity")
     parser.add_argument("--endless", type=count, metavar="N",
                         help="smollm2: a text of N tokens behind a prompt, in a cache as long as the prompt "
                              "(--context, default 512; quick 128)")

@@ -11,7 +11,7 @@ from .search import search_rows
 if TYPE_CHECKING:
     from spatten_hw.config import SpAttenConfig
     from spatten_hw.host.job import LayerJob
-    from spatten_hw.sim.golden.accelerator import LayerResult
+    from spatten_hw.sim.golden.layer_result import LayerResult
 
 #: Tokens are counted by their id modulo this, the most slices that a build has.
 CLASSES = 64

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from spatten_hw.host.driver import Driver, default_limit
 from spatten_hw.host.plan import Plan
 from spatten_hw.sim.engine import compare_counters, compare_pass
-from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.integer_engine import golden_results
+from spatten_hw.sim.golden.layer_result import LayerResult
 from spatten_hw.sim.harness.transport import VerilatedTransport
 
 from .work import Work

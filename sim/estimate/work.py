@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from spatten_hw.config import SpAttenConfig
     from spatten_hw.host.job import LayerJob
-    from spatten_hw.sim.golden.accelerator import LayerResult
+    from spatten_hw.sim.golden.layer_result import LayerResult
 
 
 @dataclass(frozen=True)

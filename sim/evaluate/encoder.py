@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
-from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.batch import BatchAccelerator
 from spatten_hw.sim.golden.batch_operands import key_rows, value_rows
+from spatten_hw.sim.golden.layer_result import LayerResult
 from spatten_hw.sim.models.encoder import Encoder, Tokens
 from spatten_hw.sim.models.pruned import DENSE, LayerTask, PrunedEncoder, dense_bytes
 

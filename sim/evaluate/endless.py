@@ -49,6 +49,11 @@ class EndlessBench(LanguageBench):
     def room(self, point: Point) -> int:
         return self.prompt + 1
 
+    @staticmethod
+    def no_tallies(point: Point) -> dict[str, Tally]:
+        """Where costs are added up."""
+        return {} if point.bits is None else {"prompt": Tally(), "steps": Tally()}
+
     def policy(self, point: Point) -> Eviction:
         """That of a point. Refuses one that attention decides, and a cache that the prompt does not fill."""
         policy = EVICTIONS.get(point.evict)
@@ -63,7 +68,8 @@ class EndlessBench(LanguageBench):
         """`DecoderBench.measure`; also `reference`, the perplexity of the dense float model; `blocks`: mean differences
         to it by block, in nats; `block_perplexity`; `drift`: the differences' slope per 1,000 tokens behind the first
         block, with its interval (None: too short)."""
-        tallies: dict[str, Tally] = {} if point.bits is None else {"prompt": Tally(), "steps": Tally()}
+        self.policy(point)
+        tallies = self.no_tallies(point)
         losses, right = zip(*(self._window(i, point, tallies) for i in range(len(self.windows))), strict=True)
         result = self.accuracy(np.stack(losses), np.stack(right))
         rise = blocks_of(np.stack(losses) - self.reference)

@@ -12,8 +12,8 @@ from spatten_hw.sim.models.eviction.policy import EVICTIONS
 from .point import UNROTATED, Point
 from .series import Series
 
-#: K in 8 bits and V in 4, a scale per channel each: what the rules start from.
-BASE = Point("smollm2", (8, 0), q_bits=12, v_bits=(4, 0), k_scale="channel", v_scale="channel")
+#: K in 8 bits and V in 4, a scale per rotated pair of channels and per channel: what the rules start from.
+BASE = Point("smollm2", (8, 0), q_bits=12, v_bits=(4, 0), k_scale="pair", v_scale="channel")
 #: The same with the LSBs of K in a plane of their own, of which every row takes those of the keys near its maximum.
 BY_KEY = replace(BASE, bits=(4, 4), threshold=1.0, lsb_margin=3.0)
 #: The policy that `spatten-hw chat` has by default.
@@ -36,16 +36,18 @@ def language_grid(quick: bool) -> list[Series]:
     dense = Point("smollm2", (12, 0), q_bits=12)
     six, four = (replace(BASE, bits=(b, 0)) for b in (6, 4))
     return [
-        Series("policies", (BASE, DEFAULT, *(replace(DEFAULT, keep_mass=m) for m in (0.9, 0.98)), PAPER)),
+        Series("policies", (BASE, DEFAULT, *(replace(DEFAULT, keep_mass=m) for m in (0.9, 0.98)),
+                            replace(DEFAULT, keep_mass=0.92, lsb_margin=2.0), PAPER)),
         Series("static, by head", (replace(dense, bits=(8, 0)), dense)),
         Series("evicted and rules", tuple(replace(DEFAULT, evict="snapkv", cache=n) for n in (HALF, HALF // 2))),
         Series("LSBs by key", (BY_KEY, replace(BY_KEY, lsb_margin=6.0))),
         Series("values", (replace(BASE, keep_mass=0.9, give_back=True), replace(BASE, keep_values=0.2),
                           replace(BASE, keep_values=0.2, give_back=True))),
-        Series("static, V in 4 bit, by channel", (BASE, six, four)),
+        Series("static, V in 4 bit", (BASE, six, four)),
         Series("LSBs by row", tuple(replace(BASE, bits=(4, 4), threshold=t) for t in (0.1, 0.3))),
-        Series("K's scale", (replace(six, k_scale="head"), replace(six, k_scale=UNROTATED),
-                             replace(four, k_scale=UNROTATED))),
+        Series("K's scale", (*(replace(p, k_scale="channel") for p in (BASE, DEFAULT)),
+                             *(replace(p, k_scale=scale) for p, scale in ((six, "head"), (six, UNROTATED),
+                                                                          (four, UNROTATED))))),
         Series("prompts quantised too", tuple(replace(p, prompt_here=True) for p in (BASE, DEFAULT))),
         Series("evicted", tuple(replace(BASE, evict=name, cache=HALF) for name in EVICTIONS)),
     ]
@@ -61,5 +63,6 @@ def task_grid(context: int) -> list[Series]:
 
 
 def endless_grid(cache: int) -> list[Series]:
-    """The series of a text without end: what goes by age alone, static and under all rules."""
-    return [Series("without end", tuple(replace(p, evict="streaming", cache=cache) for p in (DEFAULT, BASE)))]
+    """The series of a text without end: what goes by age alone, with scales that positions change and do not change."""
+    points = (DEFAULT, replace(DEFAULT, k_scale="channel"))
+    return [Series("without end", tuple(replace(p, evict="streaming", cache=cache) for p in points))]

@@ -11,9 +11,9 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 from spatten_hw.host.plan import LayerPass
-from spatten_hw.sim.golden.accelerator import LayerResult
 from spatten_hw.sim.golden.batch import BatchResult
 from spatten_hw.sim.golden.batch_operands import Rows
+from spatten_hw.sim.golden.layer_result import LayerResult
 from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.engines import HardwareEngine, Outcome
 from spatten_hw.sim.models.pruned import LayerTask

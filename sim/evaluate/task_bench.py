@@ -24,10 +24,13 @@ class TaskBench(LanguageBench):
     names: tuple[str, ...] = ()
 
     def accuracy(self, losses: np.ndarray, right: np.ndarray) -> dict[str, object]:
-        """`exact`: part of the answers all of whose tokens are right, over all and by task."""
+        """`exact`: part of the answers all of whose tokens are right, over all, by task, and by task and depth
+        (`DEPTHS`)."""
         whole, names = np.asarray(right.all(axis=1)), np.array(self.names)
         return {**super().accuracy(losses, right), "exact": float(whole.mean()),
-                "by_task": {name: float(whole[names == name].mean()) for name in TASKS}}
+                "by_task": {name: float(whole[names == name].mean()) for name in TASKS},
+                "by_depth": {name: whole[names == name].reshape(len(DEPTHS), -1).mean(axis=1).tolist()
+                             for name in TASKS}}
 
 
 def task_bench(model: Llama, config: SpAttenConfig, tokens: Encoder, haystack: np.ndarray, context: int, each: int

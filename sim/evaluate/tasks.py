@@ -15,6 +15,8 @@ import numpy as np
 DIGITS = 5
 #: The shortest prompt with answer that has room for what is said, what is asked and some text between.
 LEAST_CONTEXT = 192
+#: Of the list in `common`: other numbers, and how often the common one stands there for each time of another.
+OTHERS, OFTEN = 20, 10
 CITIES = ("Paris", "London", "Cairo", "Lima", "Oslo", "Rome", "Delhi", "Quito", "Tokyo", "Kyiv", "Bern", "Accra")
 
 
@@ -59,8 +61,22 @@ def variables(tokens: Encoder, haystack: np.ndarray, length: int, depth: float, 
                    f"\nVAR {names[2]} = VAR {names[1]} =", number, rng)
 
 
+def common(tokens: Encoder, haystack: np.ndarray, length: int, depth: float, rng: np.random.Generator) -> np.ndarray:
+    """A long list of numbers in which one is `OFTEN` times as frequent as each of the others, anywhere: the answer lies
+    in the whole list, not in one place. (RULER asks for common words.)"""
+    number, others = _number(rng), [_number(rng) for _ in range(OTHERS)]
+    title, question = "\nThe list:", "\nThe number that is most common in the list is"
+    room = length - len(tokens.encode(title + question))
+    count = room // len(tokens.encode(f" {number},"))
+    often = count * OFTEN // (OFTEN + OTHERS)
+    drawn = [number] * often + [others[i % OTHERS] for i in range(count - often)]
+    body = title + "".join(f" {x}," for x in rng.permutation(drawn))
+    return _joined(tokens, haystack, length, body, question, number)
+
+
 #: Name → task.
-TASKS: dict[str, Callable[..., np.ndarray]] = {"needle": needle, "key-value": key_value, "variables": variables}
+TASKS: dict[str, Callable[..., np.ndarray]] = {"needle": needle, "key-value": key_value, "variables": variables,
+                                               "common": common}
 
 
 def _number(rng: np.random.Generator) -> str:

@@ -7,24 +7,23 @@ operands and the state before; the bytes of words on their address, so the addre
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from spatten_hw.config import OUT_BITS, SpAttenConfig
+from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
-from spatten_hw.host.results import BYTE_CLASSES, OPERAND_CLASSES
-from spatten_hw.host.rows import row_beats
 from spatten_hw.host.words import WORD_BYTES, survivor_words
 from spatten_hw.interface.descriptor import HEADER_WORDS, SCALE_WORDS, scale_command_words
 
+from .bytes_moved import BytesMoved
 from .cascade import Cascade
 from .decision import flat
-from .fetch import msb_operands, touched_beats
+from .fetch import msb_operands
 from .give_back import given_back
 from .head_importance import head_importance
 from .kept import kept_in_order
+from .layer_result import LayerResult
 from .mass import mass_counts
 from .near import near_keys, partly_joined
 from .order import vector_order
@@ -33,37 +32,6 @@ from .requantise import requantise
 from .score import scores
 from .softmax import softmax
 from .token_importance import token_importance
-
-
-@dataclass
-class LayerResult:
-    """What one job leaves behind. rows = tokens in summarisation (row i = token i), queries in generation.
-
-    `out` [query_heads, rows, D]: 0 where nothing is written; `written`, `refetched` [query_heads, rows];
-    `tokens_alive` [tokens], `heads_alive` [heads]: as this layer used them; `bytes`: by class; `rows`: operand rows
-    read, by class; `ids`, `scores`: the 64-bit words stored, if the job stores them. `token_scores` [tokens],
-    `head_scores` [heads] int64: the cascade's totals after the layer, stored or not. `kept` [query_heads, rows]: how
-    many values each query used; `lsb_keys` [heads, tokens]: keys whose LSBs were read.
-    """
-
-    out: np.ndarray
-    written: np.ndarray
-    refetched: np.ndarray
-    tokens_alive: np.ndarray
-    heads_alive: np.ndarray
-    bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BYTE_CLASSES, 0))
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OPERAND_CLASSES, 0))
-    ids: np.ndarray | None = None
-    scores: np.ndarray | None = None
-    token_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    head_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    kept: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
-    lsb_keys: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))
-
-    @property
-    def queries(self) -> int:
-        """Query rows computed, over all heads (work items)."""
-        return int(self.written.sum())
 
 
 class GoldenAccelerator:
@@ -107,12 +75,13 @@ class _Run:
             tokens_alive=np.zeros(job.tokens, dtype=bool), heads_alive=np.zeros(job.heads, dtype=bool),
             kept=np.zeros((job.query_heads, rows), dtype=np.int64),
             lsb_keys=np.zeros((job.heads, job.tokens), dtype=bool))
+        self.moved = BytesMoved(self.config, job, self.result)
 
     def all(self, descriptor: int, ids_in: np.ndarray | None, scores_in: np.ndarray | None) -> LayerResult:
         job, result = self.job, self.result
-        self._count_words(descriptor, HEADER_WORDS)
-        self._count_section(descriptor + WORD_BYTES * HEADER_WORDS, SCALE_WORDS * job.query_heads,
-                            scale_command_words(self.config))
+        self.moved.words(descriptor, HEADER_WORDS)
+        self.moved.section(descriptor + WORD_BYTES * HEADER_WORDS, SCALE_WORDS * job.query_heads,
+                           scale_command_words(self.config))
         self._prepare(ids_in, scores_in)
         self.ids = np.flatnonzero(result.tokens_alive)
         self.lengths = np.full(self._rows(), len(self.ids), dtype=np.int64)
@@ -135,7 +104,8 @@ class _Run:
             for rows, keys in zip(self.blocks, listed, strict=True):
                 if again[:, rows].any():
                     result.lsb_keys[head, self.ids] |= keys
-                self._count_gang(rows, again[:, rows], kept[:, rows], int(keys.sum()))
+                # The last query of a block sees most.
+                self.moved.gang(int(self.lengths[rows].max()), again[:, rows], kept[:, rows], int(keys.sum()))
         self._finish(token_sums, head_sums)
         return result
 
@@ -221,9 +191,9 @@ class _Run:
         job, result = self.job, self.result
         self.cascade.prepare(job, ids_in, scores_in)
         if job.load_scores:
-            self._count_section(job.scores_in, job.tokens + job.heads, self.config.max_tokens)
+            self.moved.section(job.scores_in, job.tokens + job.heads, self.config.max_tokens)
         if job.load_ids:
-            self._count_section(job.ids_in, survivor_words(job.tokens, job.heads), self.config.max_tokens)
+            self.moved.section(job.ids_in, survivor_words(job.tokens, job.heads), self.config.max_tokens)
         result.tokens_alive[self.cascade.tokens_alive] = True
         result.heads_alive[self.cascade.heads_alive] = True
 
@@ -234,44 +204,7 @@ class _Run:
         result.head_scores = self.cascade.head_scores[:job.heads].copy()
         if job.store_ids:
             result.ids = self.cascade.save_ids()
-            self._count_words(job.ids_out, len(result.ids))
+            self.moved.words(job.ids_out, len(result.ids))
         if job.store_scores:
             result.scores = self.cascade.save_scores(job.tokens, job.heads)
-            self._count_words(job.scores_out, len(result.scores))
-
-    # -- bytes ----------------------------------------------------------------------------------------
-
-    def _count_gang(self, block: slice, again: np.ndarray, kept: np.ndarray, listed: int) -> None:
-        """Counts the rows that the queries of a K/V head read which share rows of K and V: all of a prompt's, a block
-        of generation's. `again` [group, rows]: queries that fetched LSBs; `kept` [group, rows, alive]: values used;
-        `listed`: keys whose LSBs flat ones take. The last query of a block sees most."""
-        job, keys = self.job, int(self.lengths[block].max())
-        flat_queries = int(again.sum())
-        # A flat query of a prompt starts anew, with its Q row.
-        self._count_rows("q", again.size + (0 if job.generate else flat_queries))
-        self._count_rows("k_msb", keys)
-        self._count_rows("k_lsb", listed if flat_queries else 0)
-        if job.generate:
-            self._count_rows("v_msb", int(kept.any(axis=(0, 1)).sum()))
-            v_lsb = int(kept[again].any(axis=0).sum())
-        else:
-            self._count_rows("v_msb", keys)
-            v_lsb = keys if flat_queries else 0
-        self._count_rows("v_lsb", v_lsb if job.v_lsb else 0)
-        self.result.bytes["out"] += again.size * row_beats(job.dim, OUT_BITS, self.config) * self.config.beat_bytes
-
-    def _count_rows(self, name: str, rows: int) -> None:
-        """Counts rows of one plane and their bytes: whole beats."""
-        job, c = self.job, self.config
-        self.result.bytes[name] += rows * row_beats(job.dim, job.width(name), c) * c.beat_bytes
-        self.result.rows[name] += rows
-
-    def _count_section(self, addr: int, words: int, longest: int) -> None:
-        """Adds the bytes of words that are read in commands of at most `longest`."""
-        for at in range(0, words, longest):
-            self._count_words(addr + WORD_BYTES * at, min(longest, words - at))
-
-    def _count_words(self, addr: int, words: int) -> None:
-        """Adds the bytes of `words` 64-bit words read as one command, or written as one section, at `addr`."""
-        beats = int(touched_beats(addr, WORD_BYTES * words, self.config))
-        self.result.bytes["other"] += beats * self.config.beat_bytes
+            self.moved.words(job.scores_out, len(result.scores))

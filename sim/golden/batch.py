@@ -16,7 +16,6 @@ import numpy as np
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.job import LayerJob
 
-from .accelerator import LayerResult
 from .batch_bytes import Traffic
 from .batch_cascade import BatchCascade
 from .batch_operands import Rows
@@ -24,6 +23,7 @@ from .batch_part import Part, pieces
 from .decision import flat
 from .give_back import given_back
 from .kept import generation_orders, kept_in_order, prompt_orders
+from .layer_result import LayerResult
 from .mass import mass_counts
 from .requantise import requantise
 

@@ -12,7 +12,8 @@ from spatten_hw.host.plan import LayerPass, Passes, Plan
 from spatten_hw.host.results import LayerStats, Outputs
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
 
-from .accelerator import GoldenAccelerator, LayerResult
+from .accelerator import GoldenAccelerator
+from .layer_result import LayerResult
 
 #: Called with (passes done, passes in all, what is being done).
 Progress = Callable[[int, int, str], None]

@@ -15,7 +15,8 @@ from spatten_hw.host.plan import LayerPass, Passes
 from spatten_hw.host.results import BYTE_CLASSES
 from spatten_hw.host.transport import Transport
 from spatten_hw.sim.engine import compare_pass
-from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator
+from spatten_hw.sim.golden.layer_result import LayerResult
 
 
 class Task(Passes, Protocol):

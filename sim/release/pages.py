@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from spatten_hw.commands.config import DEFAULT_PRESET, config_from_args
+from spatten_hw.config import SpAttenConfig
 from spatten_hw.presets import PRESETS
 from spatten_hw.sim.bench.digest import verilog_digest
+from spatten_hw.source_tree import repository
 
 from .benches import Run, present
 from .blocks import Block, blocks, render, replace
 from .tables import KINDS, NO, YES
 
-#: Digests outside of tables, for what takes hours or tools of its own: `Verilog 0123456789ab of `small``.
+EXAMPLES = repository() / "examples"
+#: Digests outside of tables, for what takes hours or tools of its own: `Verilog 0123456789ab of `small``; presets, and
+#: builds of `examples/`.
 _MENTION = re.compile(r"Verilog ([0-9a-f]{12}) of `(\w+)`")
 
 
@@ -46,11 +52,20 @@ def faults(page: Path) -> Iterator[str]:
             yield f"{page.name}: table {block.name} has never been measured; make bench"
             continue
         yield from (f"{page.name}: table {block.name}, {fault}" for fault in _rows(block))
-    for digest, preset in sorted(set(_MENTION.findall(text))):
-        if preset not in PRESETS:
-            yield f"{page.name}: figures of Verilog {digest} of `{preset}`, which is no preset"
-        elif (now := verilog_digest(PRESETS[preset])) != digest:
-            yield f"{page.name}: figures of Verilog {digest} of `{preset}`, which is {now} now; measure again"
+    for digest, name in sorted(set(_MENTION.findall(text))):
+        build = PRESETS.get(name) or example(name)
+        if build is None:
+            yield f"{page.name}: figures of Verilog {digest} of `{name}`, which is no preset and no example"
+        elif (now := verilog_digest(build)) != digest:
+            yield f"{page.name}: figures of Verilog {digest} of `{name}`, which is {now} now; measure again"
+
+
+def example(name: str) -> SpAttenConfig | None:
+    """The build of `examples/NAME.toml`, or None."""
+    path = EXAMPLES / f"{name}.toml"
+    if not path.exists():
+        return None
+    return config_from_args(argparse.Namespace(preset=None, config=path, settings=[], default_preset=DEFAULT_PRESET))
 
 
 def _rows(block: Block) -> Iterator[str]:

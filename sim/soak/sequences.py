@@ -15,7 +15,8 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.host.outcome import LayerOutcome
 from spatten_hw.host.plan import LayerPass, Plan, Write
 from spatten_hw.host.words import WORD_BYTES
-from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator
+from spatten_hw.sim.golden.layer_result import LayerResult
 
 
 class Sequences:

@@ -22,7 +22,7 @@ from spatten_hw.host.layout import Arena
 from spatten_hw.host.workload import make_workload
 from spatten_hw.sim.dram.timing import preset
 from spatten_hw.sim.engine import compare_counters, compare_pass
-from spatten_hw.sim.golden.accelerator import LayerResult
+from spatten_hw.sim.golden.layer_result import LayerResult
 from spatten_hw.sim.harness.library import HarnessError, ProtocolError
 from spatten_hw.sim.harness.transport import VerilatedTransport
 

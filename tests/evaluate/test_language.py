@@ -21,7 +21,7 @@ from tests.integration.builds import QUAD
 
 WINDOWS, TOKENS, PROMPT = 3, 56, 44
 EXACT = Point("smollm2", None)
-BITS = Point("smollm2", (8, 0), q_bits=12, v_bits=(6, 0), k_scale="channel", v_scale="channel")
+BITS = Point("smollm2", (8, 0), q_bits=12, v_bits=(6, 0), k_scale="pair", v_scale="channel")
 RULES = replace(BITS, bits=(4, 4), threshold=0.9, lsb_margin=0.5, keep_mass=0.7, give_back=True)
 
 

@@ -30,6 +30,11 @@ def test_what_is_asked_for_is_said_once_at_its_depth(tokens, name, depth):
     assert len(ids) == LENGTH + DIGITS
     text, answer = tokens.decode(ids[:LENGTH].tolist()), tokens.decode(ids[LENGTH:].tolist())
     assert answer.isdigit() and len(answer) == DIGITS
+    if name == "common":
+        listed = text.splitlines()[-2].split()[2:]
+        counts = sorted((listed.count(f"{other}") for other in set(listed)), reverse=True)
+        assert listed.count(f"{answer},") == counts[0] > 4 * counts[1] and len(listed) > 25
+        return
     assert text.count(answer) == (2 if name == "variables" else 1)
     question = text.splitlines()[-1]
     if name == "needle":
@@ -57,7 +62,8 @@ def test_answers_count_whole(tokens):
     right = np.ones((len(bench.windows), DIGITS), dtype=bool)
     right[0, 2] = False
     told = bench.accuracy(np.zeros(right.shape), right)
-    assert told["by_task"] == {"needle": 1 - 1 / len(DEPTHS), "key-value": 1.0, "variables": 1.0}
+    assert told["by_task"] == {"needle": 1 - 1 / len(DEPTHS), "key-value": 1.0, "variables": 1.0, "common": 1.0}
+    assert told["by_depth"]["needle"] == [0.0] + [1.0] * (len(DEPTHS) - 1)
     assert told["exact"] == 1 - 1 / len(right)
     measured = bench.measure(Point("smollm2", (8, 0), q_bits=12, evict="h2o", cache=100))
     assert 0 <= measured["exact"] <= 1 and measured["byte_ratio"] < 0.5

@@ -16,7 +16,8 @@ from spatten_hw.host.words import WORD_BYTES, pack_survivors, place_of_words
 from spatten_hw.host.workload import make_workload
 from spatten_hw.interface.errors import ErrorCode
 from spatten_hw.sim.engine import compare_pass
-from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator
+from spatten_hw.sim.golden.layer_result import LayerResult
 from spatten_hw.sim.harness.transport import VerilatedTransport
 
 #: (channel, first, end) in local byte addresses.

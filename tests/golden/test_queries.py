@@ -67,3 +67,19 @@ def test_a_batch_has_single_queries():
     with pytest.raises(ValueError, match="one query per generation job"):
         BatchAccelerator(TOGETHER, 1).run(p.job, p.q[None], key_rows(p.k[None], 12, 12, 0),
                                           value_rows(p.v[None], 12, 0))
+
+
+def test_a_block_shares_its_list_of_keys():
+    """LSBs by key: flat queries of a block take those of the keys that any of them lists, single queries their own. So
+    a block is never coarser, and not the same bit for bit."""
+    a = arrays(36, layers=1, **SIZES)
+    options = {"stage": "generate", "queries": 2, "k_bits": [8, 4], "threshold": 1.0, "lsb_margin": 0.3}
+    p = Plan(make_workload(a, options), TOGETHER).passes[-1]
+    block = GoldenAccelerator(TOGETHER).run(p.job, p.q, p.k, p.v)
+    singles = [GoldenAccelerator(TOGETHER).run(p.job.replace(queries=0, causal=0, tokens=n, restart=1),
+                                               p.q[:, row:row + 1], p.k[:, :n], p.v[:, :n])
+               for row, n in enumerate((p.job.tokens - 1, p.job.tokens))]
+    earlier, later = (single.lsb_keys for single in singles)
+    assert np.array_equal(block.lsb_keys, np.pad(earlier, ((0, 0), (0, 1))) | later)
+    assert not np.array_equal(block.lsb_keys, later)
+    assert any(not np.array_equal(block.out[:, row], single.out[:, 0]) for row, single in enumerate(singles))

@@ -20,7 +20,8 @@ from spatten_hw.host.quantise import MIN_MAGNITUDE, scales_of
 from spatten_hw.host.results import LayerStats
 from spatten_hw.host.workload import TOKEN_SCORE_UNIT
 from spatten_hw.host.workload.options import JobOptions
-from spatten_hw.sim.golden.accelerator import GoldenAccelerator, LayerResult
+from spatten_hw.sim.golden.accelerator import GoldenAccelerator
+from spatten_hw.sim.golden.layer_result import LayerResult
 
 from .jobs import Layout, make_job
 from .options import AttentionOptions, Sizes, outline

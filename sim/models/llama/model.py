@@ -123,6 +123,8 @@ class Llama:
         q, k, v = (np.stack([np.abs(layer[n]).max(axis=0) for layer in seen]).astype(np.float64) for n in range(3))
         self.folds = None
         if fold:
+            # Later positions turn a pair's magnitude from one channel into the other.
+            k = np.stack([magnitudes(layer[1]).max(axis=0) for layer in seen]).astype(np.float64)
             self.folds = {"k": factors_of(k), "v": factors_of(v)}
             q = q * np.repeat(self.folds["k"], self.heads // self.kv_heads, axis=1)
             k, v = k / self.folds["k"], v / self.folds["v"]
@@ -134,6 +136,11 @@ class Llama:
     def _norm(self, x: np.ndarray, name: str) -> np.ndarray:
         scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self.architecture.eps))
         return x / scale * self.weights[f"{name}.weight"]
+
+
+def magnitudes(rows: np.ndarray) -> np.ndarray:
+    """Rows [..., dim]: of each channel the magnitude of the pair that it is rotated in."""
+    return np.repeat(np.hypot(rows[..., ::2], rows[..., 1::2]), 2, axis=-1)
 
 
 def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 rotated together.
 
 A scale per channel costs no hardware: K is divided by a factor for each channel and Q multiplied by it, V divided by
-one and outputs multiplied (KIVI, arXiv 2402.02750). A factor that both channels of a rotated pair share commutes with
-the rotation (RoPE), so "pair" is what a scale per channel found before the rotation can be worth in this memory format.
+one and outputs multiplied (KIVI, arXiv 2402.02750). Positions rotate pairs of channels (RoPE): a pair that turns slowly
+has its magnitude in one channel for as long as the prompt is, and moves it to the other further on, beyond that one's
+scale. "pair" gives both channels the magnitude of the pair, which no rotation changes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from spatten_hw.host.folds import factors_of
 
-from .model import HEADROOM, Llama, causal_probabilities
+from .model import HEADROOM, Llama, causal_probabilities, magnitudes
 
 #: Scales by name.
 SCALES = ("head", "channel", "pair")
@@ -23,11 +24,16 @@ SCALES = ("head", "channel", "pair")
 @dataclass(frozen=True)
 class Peaks:
     """The largest magnitudes by channel over prompts: "q" → float64 [sequences, layers, heads, dim], "k", "v" →
-    [sequences, layers, kv_heads, dim]."""
+    [sequences, layers, kv_heads, dim]; `pairs`, the same shape: K's of the pair that a channel is of."""
 
     q: np.ndarray
     k: np.ndarray
     v: np.ndarray
+    pairs: np.ndarray
+
+    def part(self, some: slice) -> Peaks:
+        """Those of some sequences."""
+        return Peaks(self.q[some], self.k[some], self.v[some], self.pairs[some])
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,7 @@ class Prefill:
     def part(self, first: int, count: int = 1) -> Prefill:
         """The prompts of some sequences."""
         some = slice(first, first + count)
-        return Prefill(self.q[some], self.k[some], self.v[some], self.importance[some],
-                       Peaks(self.peaks.q[some], self.peaks.k[some], self.peaks.v[some]))
+        return Prefill(self.q[some], self.k[some], self.v[some], self.importance[some], self.peaks.part(some))
 
 
 def prefill(model: Llama, prompts: np.ndarray, queries: int) -> Prefill:
@@ -56,13 +61,13 @@ def prefill(model: Llama, prompts: np.ndarray, queries: int) -> Prefill:
     q = np.zeros((*lead, min(queries, tokens), model.heads, model.dim), np.float32)
     k, v = (np.zeros((*lead, tokens, model.kv_heads, model.dim), np.float32) for _ in range(2))
     importance = np.zeros((*lead, model.kv_heads, tokens))
-    peaks = [np.zeros((*lead, heads, model.dim)) for heads in (model.heads, model.kv_heads, model.kv_heads)]
+    peaks = [np.zeros((*lead, heads, model.dim)) for heads in (model.heads, *[model.kv_heads] * 3)]
     for i, ids in enumerate(prompts):
         x = model.embed(ids, np.arange(tokens))
         for layer in range(model.layers):
             rows = model.project(layer, x, np.arange(tokens))
             probabilities = causal_probabilities(*rows[:2])
-            for peak, of in zip(peaks, rows, strict=True):
+            for peak, of in zip(peaks, (*rows, magnitudes(rows[1])), strict=True):
                 peak[i, layer] = np.abs(of).max(axis=0)
             q[i, layer], k[i, layer], v[i, layer] = rows[0][tokens - q.shape[2]:], rows[1], rows[2]
             importance[i, layer] = probabilities.sum(axis=1).reshape(model.kv_heads, group, tokens).sum(axis=1)
@@ -75,9 +80,6 @@ def shared(peaks: np.ndarray, scale: str) -> np.ndarray:
     """Factors [..., dim] of peaks [..., dim]: the peak of whatever has a scale together."""
     if scale == "head":
         return np.broadcast_to(peaks.max(axis=-1, keepdims=True), peaks.shape)
-    if scale == "pair":
-        pairs = peaks.reshape(*peaks.shape[:-1], -1, 2).max(axis=-1)
-        peaks = np.repeat(pairs, 2, axis=-1)
     return factors_of(peaks) * peaks.max(axis=-1, keepdims=True)
 
 
@@ -93,7 +95,7 @@ class Factors:
     @classmethod
     def of(cls, peaks: Peaks, k_scale: str, v_scale: str) -> Factors:
         """With the headroom that texts which go on need."""
-        k = shared(peaks.k, k_scale) * HEADROOM["k"]
+        k = shared(peaks.pairs if k_scale == "pair" else peaks.k, k_scale) * HEADROOM["k"]
         v = shared(peaks.v, v_scale) * HEADROOM["v"]
         q = peaks.q * np.repeat(k, peaks.q.shape[2] // k.shape[2], axis=2)
         return cls(k, v, q.max(axis=(0, 3)) * HEADROOM["q"])

@@ -53,7 +53,7 @@ def evicting(model, attention, name, cache=CACHE, settings=SETTINGS, steps=TOKEN
 def test_is_the_bench(model, window, name):
     """The bench drops the same tokens; streaming counts positions within the cache in a session alone."""
     bench = LanguageBench(model, QUAD, window[None], PROMPT)
-    point = Point("smollm2", (8, 0), q_bits=12, v_bits=(6, 0), k_scale="channel", v_scale="channel", evict=name,
+    point = Point("smollm2", (8, 0), q_bits=12, v_bits=(6, 0), k_scale="pair", v_scale="channel", evict=name,
                   cache=CACHE, prompt_here=True)
     attention = bench.attention(point)
     losses = bench.losses(point, bench.scaled(point, attention))[0]

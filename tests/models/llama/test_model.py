@@ -10,7 +10,7 @@ from spatten_hw.sim.models.decoder.model import OPERANDS
 from spatten_hw.sim.models.decoder.session import Session
 from spatten_hw.sim.models.decoder.settings import DecoderSettings
 from spatten_hw.sim.models.engines import GoldenEngine
-from spatten_hw.sim.models.llama.model import random_llama
+from spatten_hw.sim.models.llama.model import HEADROOM, random_llama
 
 IDS = np.random.default_rng(3).integers(0, 300, 14)
 PLAIN = DecoderSettings(schedule=FixedRatios())
@@ -98,3 +98,17 @@ def test_peaks_are_of_folded_rows():
     assert all(f.min() > 0 and np.allclose(f.max(axis=-1), 1) for f in model.folds.values())
     model.calibrate(IDS, fold=False)
     assert model.folds is None
+
+
+def test_keys_of_later_positions_keep_to_the_scales_of_the_prompt():
+    """However far a key is turned: a pair's magnitude moves between its channels, and both have room for it."""
+    model = random_llama(4, layers=2, heads=2, kv_heads=1, dim=16, context=64, vocabulary=40)
+    ids = np.arange(12)
+    model.calibrate(ids)
+    seen = []
+    model.hidden_rows(ids, seen)
+    assert model.folds is not None
+    for layer, (_, k, _) in enumerate(seen):
+        for ahead in (1, 30, 700, 20_000):
+            turned = model.rotated(k, np.full(len(ids), ahead)) / model.folds["k"][layer]
+            assert np.all(np.abs(turned).max(axis=(0, 2)) <= model.peaks["k"][layer] / HEADROOM["k"] * 1.0001)
