@@ -6,7 +6,7 @@ from typing import Any
 
 from .figures import label, new, rendered, style
 from .point import Point
-from .summary import COSTS, LIMITS, Summary
+from .summary import CAUTIOUS, COSTS, LIMITS, Summary
 from .tally import BINS
 
 #: Losses up to the first are drawn to scale, above it logarithmically up to the second, in %.
@@ -99,11 +99,11 @@ def _mark_best(s: Summary, cost: str, axes: Any) -> list[str]:
         if point is None:
             lines.append(f"{mark} no point loses ≤ {limit:.0%}")
             continue
-        r = s.of[point]
-        x, y = 100 * r[COSTS[cost]], 100 * r["loss"]
+        x, y = 100 * (r := s.of[point])[COSTS[cost]], 100 * r["loss"]
         axes.plot([x], [y], "o", markersize=13, fillstyle="none", markeredgecolor="black", markeredgewidth=1.4)
         axes.annotate(mark, (x, y), (0, 14), textcoords="offset points", ha="center", va="center", fontsize=12)
-        lines.append(f"{mark} largest saving at ≤ {limit:.0%} loss: {1 / r[COSTS[cost]]:.1f}×, {point.label}")
+        surely = "surely " if s.model in CAUTIOUS else ""
+        lines.append(f"{mark} largest saving at {surely}≤ {limit:.0%} loss: {1 / r[COSTS[cost]]:.1f}×, {point.label}")
     return lines
 
 
