@@ -21,7 +21,7 @@ PROGRESSIVE = ((4, 4), (6, 4), (8, 4))
 @dataclass(frozen=True)
 class _Axes:
     """Of a model that sees a whole text: its heads, how many of them are kept (and in a quick grid), thresholds, and
-    the combinations of widths and of what becomes of dropped tokens."""
+    the combinations of widths, of what becomes of dropped tokens, and of parts of heads and values kept."""
 
     every_head: int
     heads: tuple[int, ...]
@@ -29,11 +29,15 @@ class _Axes:
     thresholds: tuple[float, ...]
     bits: tuple[tuple[int, int], ...]
     pooled: tuple[bool, ...]
+    kept_heads: tuple[float, ...]
+    values: tuple[float, ...]
 
 
-#: The classifier's texts are too few for finer steps; four bits cost it nothing that they show.
-AXES = {"encoder": _Axes(12, (11, 10, 8, 6), (10, 6), (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), ((8, 0), (6, 0)), (False, True)),
-        "classifier": _Axes(4, (3, 2), (3, 2), (0.0, 0.1, 0.3), ((6, 0), (4, 0)), (False,))}
+#: The classifier's texts are too few for finer steps; four bits, half of the heads and six tenths of the
+#: values cost it next to nothing that they show.
+AXES = {"encoder": _Axes(12, (11, 10, 8, 6), (10, 6), (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), ((8, 0), (6, 0)),
+                         (False, True), (1.0,), (1.0, 0.6)),
+        "classifier": _Axes(4, (3, 2), (3, 2), (0.0, 0.1, 0.3), ((6, 0), (4, 0)), (False,), (1.0, 0.5), (0.6,))}
 
 
 def default_grid(model: str, quick: bool = False) -> list[Series]:
@@ -77,11 +81,12 @@ def _encoder(model: str, quick: bool) -> list[Series]:
                                  for h in (axes.few_heads if quick else axes.heads)))),
         Series("values", (base, *(replace(base, keep_values=v) for v in values))),
     ]
-    combined = product(axes.bits, ((1.0, 0.95), (1.0, 0.8)), axes.pooled, (1.0, 0.6))
+    combined = product(axes.bits, ((1.0, 0.95), (1.0, 0.8)), axes.pooled, axes.kept_heads,
+                       axes.values)
     if not quick:
         result.append(Series("combined", tuple(
-            replace(base, bits=b, keep_tokens=t, keep_values=v, pool_dropped=pooled)
-            for b, t, pooled, v in combined)))
+            replace(base, bits=b, keep_tokens=t, keep_heads=(h, h), keep_values=v, pool_dropped=pooled)
+            for b, t, pooled, h, v in combined)))
     return result
 
 
