@@ -17,8 +17,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import math
-import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -28,95 +26,14 @@ from pathlib import Path
 from spatten_hw.errors import UserError
 from spatten_hw.sim.harness import kept
 
+from .cacti_config import CONFIG, DEVICES, TEMPERATURE
 from .cacti_program import program_of
 from .memories import Shape
 
-#: Transistors of cells and of what is around them: high performance, as the logic's factors are of.
-DEVICES = "itrs-hp"
-#: Kelvin: 25 °C, at which the Liberty file is characterised, too.
-TEMPERATURE = 300
 #: Words that are tried at most, times those wanted.
 MOST = 8
 #: Macros side by side that a word may be spread over, and bits that each has at least.
 PARTS, NARROWEST = (1, 2, 4, 8, 16), 8
-
-_CONFIG = """-size (bytes) {size}
--Array Power Gating - "false"
--WL Power Gating - "false"
--CL Power Gating - "false"
--Bitline floating - "false"
--Interconnect Power Gating - "false"
--Power Gating Performance Loss 0.01
--block size (bytes) {bytes}
--associativity 1
--read-write port 0
--exclusive read port {reads}
--exclusive write port {writes}
--single ended read ports 0
--UCA bank count 1
--technology (u) {micron}
--page size (bits) 8192
--burst length 8
--internal prefetch width 8
--Data array cell type - "{devices}"
--Data array peripheral type - "{devices}"
--Tag array cell type - "{devices}"
--Tag array peripheral type - "{devices}"
--output/input bus width {bits}
--operating temperature (K) {kelvin}
--cache type "ram"
--tag size (b) "default"
--access mode (normal, sequential, fast) - "normal"
--design objective (weight delay, dynamic power, leakage power, cycle time, area) 100:100:100:0:100
--deviate (delay, dynamic power, leakage power, cycle time, area) 100000:100000:100000:100000:100000
--NUCAdesign objective (weight delay, dynamic power, leakage power, cycle time, area) 100:100:0:0:100
--NUCAdeviate (delay, dynamic power, leakage power, cycle time, area) 10:10000:10000:10000:10000
--Optimize ED or ED^2 (ED, ED^2, NONE): "NONE"
--Cache model (NUCA, UCA)  - "UCA"
--NUCA bank count 0
--Wire signaling (fullswing, lowswing, default) - "Global_30"
--Wire inside mat - "semi-global"
--Wire outside mat - "semi-global"
--Interconnect projection - "conservative"
--Core count 1
--Cache level (L2/L3) - "L2"
--Add ECC - "false"
--Print level (DETAILED, CONCISE) - "CONCISE"
--Print input parameters - "false"
--Force cache config - "false"
--Ndwl 1
--Ndbl 1
--Nspd 0
--Ndcm 1
--Ndsam1 0
--Ndsam2 0
--dram_type "DDR3"
--io state "WRITE"
--addr_timing 1.0
--mem_density 4 Gb
--bus_freq 800 MHz
--duty_cycle 1.0
--activity_dq 1.0
--activity_ca 0.5
--num_dq 72
--num_dqs 18
--num_ca 25
--num_clk 2
--num_mem_dq 2
--mem_data_width 8
--rtt_value 10000
--ron_value 34
--tflight_value
--num_bobs 1
--capacity 80
--num_channels_per_bob 1
--first metric "Cost"
--second metric "Bandwidth"
--third metric "Energy"
--DIMM model "ALL"
--mirror_in_bob "F"
-"""
-
 
 @dataclass(frozen=True)
 class Macro:
@@ -192,7 +109,7 @@ class Cacti:
             for table in ("tech_params", "contention.dat"):
                 if (self.program.parent / table).exists():
                     (folder / table).symlink_to(self.program.parent / table)
-            (folder / "ram.cfg").write_text(_CONFIG.format(
+            (folder / "ram.cfg").write_text(CONFIG.format(
                 size=words * width, bytes=width, bits=8 * width, reads=shape.reads, writes=shape.writes,
                 micron=f"{self.nm / 1000:.3f}", devices=DEVICES, kelvin=TEMPERATURE))
             done = subprocess.run([self.program, "-infile", "ram.cfg"], cwd=folder, capture_output=True, text=True,
@@ -218,28 +135,4 @@ def answer(text: str) -> list[float] | None:
 
 
 def _digest(program: Path) -> str:
-    return hashlib.sha256(program.read_bytes() + f"{_CONFIG}{PARTS}{NARROWEST}".encode()).hexdigest()[:12]
-
-
-def off_current(program: Path, nm: float) -> float:
-    """A per µm of width of a transistor that is off, of CACTI's table of `DEVICES` at 30 °C; between two tables, on the
-    power law."""
-    tables = {float(path.name.removesuffix("nm.dat")): path
-              for path in (program.parent / "tech_params").glob("*nm.dat")}
-    found = {size: current for size, path in tables.items() if (current := _off(path.read_text())) is not None}
-    if nm in found:
-        return found[nm]
-    above = min((size for size in found if size > nm), default=None)
-    below = max((size for size in found if size < nm), default=None)
-    if above is None or below is None:
-        raise UserError(f"CACTI has no tables round {nm:g} nm")
-    share = math.log(above / nm) / math.log(above / below)
-    return found[above] ** (1 - share) * found[below] ** share
-
-
-def _off(text: str) -> float | None:
-    kinds = re.search(r"^parameters \(unit\) temp (.*)$", text, re.MULTILINE)
-    row = re.search(r"^-I_off_n \(A/um\) 30 (.*)$", text, re.MULTILINE)
-    if kinds is None or row is None:
-        return None
-    return dict(zip(kinds[1].split(), map(float, row[1].split()), strict=False)).get(DEVICES.removeprefix("itrs-"))
+    return hashlib.sha256(program.read_bytes() + f"{CONFIG}{PARTS}{NARROWEST}".encode()).hexdigest()[:12]

@@ -29,6 +29,7 @@ from .memories import Shape
 from .observed import instances, module_of, observed
 from .once import once
 from .runs import Run
+from .sta_report import Timing
 from .units import Block, Energy, block, energy, netlist_key, slowest
 
 #: Instances of a repeated block whose activity is looked at; the others are taken for like them.
@@ -61,7 +62,7 @@ class UnitSilicon:
     sram_area: float = 0
     sram_leakage: float = 0
     energy: dict[str, Energy] = field(default_factory=dict)
-    slowest: sta.Timing | None = None
+    slowest: Timing | None = None
 
     @property
     def sram_bits(self) -> int:

@@ -22,9 +22,12 @@ from spatten_hw.errors import UserError
 from . import sta
 from .buffers import buffered
 from .gates import Activity
-from .liberty import Cells, expression
+from .liberty import Cells
+from .liberty_function import expression
 from .mapped import ONE, Mapped
 from .power import power
+from .sta_netlist import inputs, verilog
+from .wires import wire_pf
 
 PROGRAM, PACKAGE = "iverilog", "iverilog"
 #: Windows of a run that are simulated: those in which the unit does most.
@@ -70,7 +73,7 @@ def check(unit: str, run: str, netlist: Mapped, cells: Cells, activity: Activity
     source[netlist.nets:] = np.where(source[netlist.nets:] < netlist.nets, source[netlist.nets:], 0)
     words = activity.words[source]
     delays = sta.delays(wide, cells)
-    wire = sta.wire_pf(netlist, cells)
+    wire = wire_pf(netlist, cells)
     starts = np.cumsum([0, *windows])[:-1]
     toggles = {True: np.zeros(wide.nets), False: np.zeros(wide.nets)}
     counted = np.zeros(wide.nets)
@@ -104,10 +107,10 @@ def _simulated(netlist: Mapped, cells: Cells, bits: np.ndarray, delays: list[int
     """Transitions of each net from the second cycle's edge on, and bits of registers that differ from the trace."""
     with tempfile.TemporaryDirectory(prefix="gates-") as name:
         folder = Path(name)
-        inputs = sta.inputs(netlist, cells)
+        taken = inputs(netlist, cells)
         (folder / "unit.v").write_text("\n".join([*_models(netlist, cells), *_unit(netlist, cells, bits, delays)]))
-        (folder / "bench.v").write_text(_bench(inputs, bits.shape[1], 0 if delays is None else INPUT_PS))
-        rows = ["".join("01"[b] for b in column) for column in bits[inputs].T[:, ::-1]]
+        (folder / "bench.v").write_text(_bench(taken, bits.shape[1], 0 if delays is None else INPUT_PS))
+        rows = ["".join("01"[b] for b in column) for column in bits[taken].T[:, ::-1]]
         (folder / "inputs.txt").write_text("\n".join(rows) + "\n")
         run_tool([PROGRAM, "-g2012", "-o", "gates.vvp", "bench.v", "unit.v"], folder, "iverilog.log")
         run_tool(["vvp", "-N", "gates.vvp"], folder, "vvp.log")
@@ -132,7 +135,7 @@ def _models(netlist: Mapped, cells: Cells) -> Iterator[str]:
 
 def _unit(netlist: Mapped, cells: Cells, bits: np.ndarray, delays: list[int] | None) -> Iterator[str]:
     number = -1
-    for line in sta.verilog(netlist, cells):
+    for line in verilog(netlist, cells):
         found = re.match(r"  (\w+) u(\d+) \((.*)\);", line)
         if found is None or found[1] not in netlist.groups:
             yield line
@@ -146,9 +149,9 @@ def _unit(netlist: Mapped, cells: Cells, bits: np.ndarray, delays: list[int] | N
         yield f"  {found[1]} #(.PS({delays[number] if delays else 0}), .FIRST({held})) u{found[2]} ({found[3]});"
 
 
-def _bench(inputs: list[int], cycles: int, late: int) -> str:
-    ports = "".join(f", .n{net}(now[{n}])" for n, net in enumerate(inputs))
-    wide = max(len(inputs), 1)
+def _bench(taken: list[int], cycles: int, late: int) -> str:
+    ports = "".join(f", .n{net}(now[{n}])" for n, net in enumerate(taken))
+    wide = max(len(taken), 1)
     return f"""`timescale 1ps/1ps
 module bench;
   reg clk = 0;

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .liberty import Cells, compiled
+from .liberty import Cells
+from .liberty_function import compiled
 from .mapped import ONE, ZERO, Mapped
 
 BITS = 64

@@ -1,36 +1,19 @@
 """A Liberty file as this flow needs it: of each cell its area, leakage, pins, and what it computes.
 
-The format: Synopsys, Liberty User Guide. Functions may be written with ! ' * & + | ^, juxtaposition and parentheses.
+The format: Synopsys, Liberty User Guide.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spatten_hw.boards.flow.standard_cells import liberty_text
 from spatten_hw.errors import UserError
 
-_TOKEN = re.compile(r'"[^"]*"|[{}();:,]|[^\s{}();:,"]+')
-_COMMENT = re.compile(r"/\*.*?\*/|\\\n", re.DOTALL)
-_FUNCTION = re.compile(r"\w+|\S")
-
-
-@dataclass
-class Group:
-    """A group of the file: `kind (names) { … }`. `attributes`: simple ones, the last of a name."""
-
-    kind: str
-    names: list[str]
-    attributes: dict[str, str] = field(default_factory=dict)
-    groups: list[Group] = field(default_factory=list)
-
-    def of(self, kind: str) -> list[Group]:
-        """The groups of a kind directly inside."""
-        return [group for group in self.groups if group.kind == kind]
+from .liberty_file import Group, parse
 
 
 @dataclass(frozen=True)
@@ -143,106 +126,6 @@ def _cell(group: Group, orders: dict[str, str]) -> Cell:
                 float(group.attributes.get("cell_leakage_power", "0")), tuple(inputs), capacitance, outputs,
                 clock.strip("!' ()"), flip_flop.attributes.get("next_state", "") if flip_flop else "",
                 tuple(power), tuple(slews))
-
-
-def parse(text: str) -> Group:
-    """The library of a Liberty text. ValueError, in words, if it has no such form."""
-    tokens = _TOKEN.findall(_COMMENT.sub(" ", text))
-    at = 0
-
-    def group() -> Group:
-        nonlocal at
-        kind = tokens[at]
-        at += 2
-        names = []
-        while tokens[at] != ")":
-            names.append(tokens[at].strip('"'))
-            at += 1
-        at += 1
-        found = Group(kind, [name for name in names if name != ","])
-        if at >= len(tokens) or tokens[at] != "{":  # a complex attribute
-            found.attributes["values"] = " ".join(found.names)
-            return found
-        at += 1
-        while tokens[at] != "}":
-            if tokens[at] == ";":
-                at += 1
-            elif tokens[at + 1] == ":":
-                name, value = tokens[at], []
-                at += 2
-                while tokens[at] not in (";", "}"):
-                    value.append(tokens[at].strip('"'))
-                    at += 1
-                found.attributes[name] = " ".join(value)
-            elif tokens[at + 1] == "(":
-                found.groups.append(group())
-            else:
-                raise ValueError(f"'{tokens[at]}' is neither a group nor an attribute")
-        at += 1
-        return found
-
-    if len(tokens) < 4 or tokens[0] != "library":
-        raise ValueError("it does not begin with a library")
-    try:
-        return group()
-    except IndexError:
-        raise ValueError("it ends inside a group") from None
-
-
-def compiled(function: str, pins: Iterable[str]) -> Callable[..., Any]:
-    """`function` as Python, of arrays of bits named by `pins`, in that order: bit by bit. ValueError if it is none."""
-    known = list(pins)
-    return eval(f"lambda {', '.join(known)}: {expression(function, known)}")  # made of pins and operators only
-
-
-def expression(function: str, pins: Iterable[str]) -> str:
-    """`function` as an expression that means the same in Python and in Verilog. ValueError if it is none."""
-    known = list(pins)
-    tokens = [*_FUNCTION.findall(function), ""]
-    at = 0
-
-    def level(operators: Sequence[str], python: str, below: Callable[[], str]) -> str:
-        nonlocal at
-        terms = [below()]
-        # Two operands side by side are an AND.
-        while tokens[at] in operators or (python == "&" and tokens[at] not in ("", *")+|^*&")):
-            at += tokens[at] in operators
-            terms.append(below())
-        return terms[0] if len(terms) == 1 else f"({f' {python} '.join(terms)})"
-
-    def operand() -> str:
-        nonlocal at
-        token = tokens[at]
-        at += 1
-        if token == "!":
-            return f"~{operand()}"
-        if token == "(":
-            found = either()
-            if tokens[at] != ")":
-                raise ValueError(f"function '{function}': a ) is missing")
-            at += 1
-        elif token in known:
-            found = token
-        else:
-            raise ValueError(f"function '{function}': '{token}' is no pin")
-        while tokens[at] == "'":
-            at += 1
-            found = f"(~{found})"
-        return found
-
-    def exclusive() -> str:
-        return level(("^",), "^", operand)
-
-    def both() -> str:
-        return level(("*", "&"), "&", exclusive)
-
-    def either() -> str:
-        return level(("+", "|"), "|", both)
-
-    text = either()
-    if tokens[at]:
-        raise ValueError(f"function '{function}': '{tokens[at]}' is not expected")
-    return text
 
 
 def _unit(text: str, base: str) -> float:

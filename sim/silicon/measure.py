@@ -9,10 +9,11 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.status import Status
 
 from . import figures, nodes
-from .cacti import Cacti, off_current
+from .cacti import Cacti
 from .chip import Chip, UnitSilicon
 from .events import EventEnergy, events
 from .gate_check import GateCheck, check
+from .leakage import off_current
 from .lef import Lef
 from .projected import project
 from .report import ChipReport

@@ -20,6 +20,8 @@ from .memories import Shape
 from .once import once
 from .power import clock_energy
 from .power import power as measured
+from .sta_report import Stage, Timing
+from .wires import wire_pf
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def block(netlist: Mapped, cells: Cells) -> Block:
     return Block(netlist.module, area, with_buffers - area,
                  sum(n for kind, n in netlist.cells.items() if cells.by_name[kind].clock),
                  sum(n * sum(cells.by_name[kind].capacitance.values()) for kind, n in wide.cells.items()),
-                 clock_energy(netlist, cells, sta.wire_pf(netlist, cells)), memories)
+                 clock_energy(netlist, cells, wire_pf(netlist, cells)), memories)
 
 
 def accesses(netlist: Mapped, duty: np.ndarray, toggles: np.ndarray) -> list[tuple[Shape, float, float]]:
@@ -111,7 +113,7 @@ def energy(netlist: Mapped, cells: Cells, activities: Sequence[Activity], macros
     source = np.arange(wide.nets)
     source[list(repeats)] = list(repeats.values())
     source[netlist.nets:] = np.where(source[netlist.nets:] < netlist.nets, source[netlist.nets:], 0)
-    power = measured(wide, cells, toggles[source], sta.wire_pf(netlist, cells))
+    power = measured(wide, cells, toggles[source], wire_pf(netlist, cells))
     sram = reads = writes = 0.0
     for shape, read, write in accesses(netlist, duty, toggles):
         macro = macros.macro(shape)
@@ -122,7 +124,7 @@ def energy(netlist: Mapped, cells: Cells, activities: Sequence[Activity], macros
                   float(toggles[2:].mean()) if len(toggles) > 2 else 0.0)
 
 
-def slowest(netlist: Callable[[], Mapped], cells: Cells, access: Mapping[Shape, float], key: str) -> sta.Timing:
+def slowest(netlist: Callable[[], Mapped], cells: Cells, access: Mapping[Shape, float], key: str) -> Timing:
     """The slowest path, with buffers. `access`: ns in which a memory of a shape answers, in the Liberty file's
     process; a memory without a clock adds that to what comes out of its address, which is not followed."""
     def analysed() -> Mapping[str, object]:
@@ -134,7 +136,7 @@ def slowest(netlist: Callable[[], Mapped], cells: Cells, access: Mapping[Shape, 
     late = sorted((str(shape), round(ns, 4)) for shape, ns in access.items())
     digest = hashlib.sha256(f"{key} {late} {sta.digest()}".encode()).hexdigest()[:16]
     found = once(f"timing-{digest}", analysed)
-    return sta.Timing(found["ns"], found["start"], found["end"], tuple(sta.Stage(*stage) for stage in found["stages"]))
+    return Timing(found["ns"], found["start"], found["end"], tuple(Stage(*stage) for stage in found["stages"]))
 
 
 def netlist_key(netlist: Path, cells: Cells) -> str:

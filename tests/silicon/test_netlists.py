@@ -10,7 +10,9 @@ from spatten_hw.errors import UserError
 from spatten_hw.sim.silicon import units
 from spatten_hw.sim.silicon.buffers import FAN_OUT, buffered
 from spatten_hw.sim.silicon.gates import Cycles, activity, later, pack
-from spatten_hw.sim.silicon.liberty import Cells, compiled, parse
+from spatten_hw.sim.silicon.liberty import Cells
+from spatten_hw.sim.silicon.liberty_file import parse
+from spatten_hw.sim.silicon.liberty_function import compiled
 from spatten_hw.sim.silicon.mapped import of_json
 from spatten_hw.sim.silicon.memories import Shape, module_shapes
 from spatten_hw.sim.silicon.power import SLEW, power

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.sim.silicon import cacti, cacti_program, gate_check, nodes, sta
+from spatten_hw.sim.silicon import cacti, cacti_program, gate_check, leakage, nodes, sta, sta_netlist, sta_report, wires
 from spatten_hw.sim.silicon.gates import activity
 from spatten_hw.sim.silicon.lef import Lef
 from spatten_hw.sim.silicon.memories import Shape
@@ -83,12 +83,12 @@ Path Type: max
 
 def test_path_in_names_of_the_design(tmp_path):
     netlist, library = circuit(tmp_path)
-    timing = sta.read_path(PATH, netlist)
+    timing = sta_report.read_path(PATH, netlist)
     assert timing.ns == pytest.approx(0.5334) and timing.start == timing.end == "part.state[0]"
     assert [(stage.cell, stage.net) for stage in timing.stages] == [("DFFX1", "part.state[0]"), ("XOR2X1", "")]
     with pytest.raises(ValueError, match="no path"):
-        sta.read_path("nothing", netlist)
-    text = "\n".join(sta.verilog(netlist, library))
+        sta_report.read_path("nothing", netlist)
+    text = "\n".join(sta_netlist.verilog(netlist, library))
     assert "module unit (clk, n3, n4, o5, o7);" in text and "DFFX1 u1 (.CLK(clk), .D(n6), .Q(n5));" in text
 
 
@@ -96,12 +96,12 @@ def test_sdf():
     text = """(DELAYFILE (CELL (CELLTYPE "unit") (INSTANCE))
  (CELL (CELLTYPE "INVX1") (INSTANCE u1)
   (DELAY (ABSOLUTE (IOPATH A Y (0.1200::0.1200) (0.3400::0.3400))))))"""
-    assert sta.read_sdf(text, 3) == [0, 340, 0]
+    assert sta_report.read_sdf(text, 3) == [0, 340, 0]
 
 
 def test_wires():
     """Longer with more gates, by a power of their number below one half."""
-    lengths = [sta.wire_length(n) for n in (2, 100, 10_000, 1_000_000)]
+    lengths = [wires.wire_length(n) for n in (2, 100, 10_000, 1_000_000)]
     assert lengths == sorted(lengths) and lengths[0] >= 1 and 4 < lengths[2] < 10 and lengths[3] < 20
 
 
@@ -150,7 +150,7 @@ def test_cacti(monkeypatch, tmp_path):
     assert 0.2 < large.area / Shape(2048, 128).bits < 2 and small.read < large.read and large.access < 1
     assert macros.macro(Shape(17, 13)).rounded > 1
     assert macros.macro(Shape(64, 16)) == cacti.Cacti(40).macro(Shape(64, 16))
-    assert 1e-8 < cacti.off_current(macros.program, 40) < 1e-6
+    assert 1e-8 < leakage.off_current(macros.program, 40) < 1e-6
 
 
 def test_lef(tmp_path):
