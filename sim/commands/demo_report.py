@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from spatten_hw.config import SpAttenConfig
+from spatten_hw.sim.models.encoder import Tokens
 from spatten_hw.sim.models.engines import compared_lines
-from spatten_hw.sim.models.minilm import MiniLM, Tokens
+from spatten_hw.sim.models.minilm import MiniLM
 from spatten_hw.sim.models.pruned import Encoding, dense_bytes
 from spatten_hw.sim.report.of_demo import Watch
 from spatten_hw.sim.report.record import RunRecord

@@ -20,17 +20,18 @@ ranking of all pairs of sentences (1 − Spearman). Decoder: the project's GPT (
 seen; loss is the rise of perplexity over float. smollm2: SmolLM2-135M-Instruct (`make chat` fetches it) on windows of
 Python's documentation; loss as the GPT's, savings are those of generation, with the intervals of a bootstrap over the
 windows; with --tasks loss is the part of the answers that float gets right and the point does not; with --endless it
-is that of a text without end in a cache of fixed size, with its drift. Every point runs in the hardware's integers,
-many sequences at once.
+is that of a text without end in a cache of fixed size, with its drift. Classifier: NanoGuard, which finds prompt
+injections, on labelled texts (make evaluate fetches both); loss is lost accuracy against float. Every point runs in the
+hardware's integers, many sequences at once.
 
 A grid of your own is a TOML file of tables [[point]]; fields and defaults:
-  model = "encoder" | "decoder" | "smollm2"   the first two if missing
+  model = "encoder" | "decoder" | "smollm2" | "classifier"   the first two if missing
   bits = 8 | [6, 4] | "float"     K and V: MSBs, or MSBs and LSBs       q_bits = 0       0: as wide as K
   threshold = 0.0                 rows with max(P) below it fetch LSBs  keep_values = 1  part kept per query
   keep_tokens = 1 | [0.9, 0.5]    part kept after the front, in the last layer
   keep_heads = 1 | [1, 0.75]      the same for heads                    front_tokens = 0.15, front_heads = 0.3
   protect_last = 8                newest tokens never pruned (decoder)
-  pool_dropped = false            pruned tokens stay in the sentence vector as they were (encoder)
+  pool_dropped = false            pruned tokens stay in the mean over tokens as they were (encoder, classifier)
   lsb_margin = 3                  flat rows fetch the LSBs of keys within so many nats alone (decoder's steps)
   keep_mass = 0.9                 values per query that make up this part of the probability
   give_back = false               outputs times all probability / that of the values used
@@ -46,14 +47,15 @@ DIR gets evaluate.json, plots as SVG and PNG, and points.jsonl: what is finished
 examples:
   spatten-hw evaluate -o build/evaluate                  both models, the default grid
   spatten-hw evaluate --model encoder --quick
+  spatten-hw evaluate --model classifier -o build/classifier
   spatten-hw evaluate --model decoder --points mine.toml --rtl-check 1
   spatten-hw evaluate --model smollm2 -o build/smollm2   the language model, an hour on two cores; may be stopped
   spatten-hw evaluate --model smollm2 --tasks -o build/tasks
   spatten-hw evaluate --model smollm2 --endless 20480 -o build/endless
 """
 
-#: Preset of the language model, whose D is 64.
-LANGUAGE_PRESET = "eighth"
+#: Presets of models whose D is not 32: 64 of the language model, 128 of the classifier.
+PRESET_OF = {"smollm2": "eighth", "classifier": "full"}
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -61,7 +63,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "evaluate", help="accuracy of real models against savings, over a grid of settings", description=__doc__,
         epilog=EPILOG, formatter_class=_Formatter)
-    parser.add_argument("--model", choices=("encoder", "decoder", "smollm2", "both"), default="both",
+    parser.add_argument("--model", choices=("encoder", "decoder", "smollm2", "classifier", "both"), default="both",
                         help="both (default): encoder and decoder")
     grid = parser.add_mutually_exclusive_group()
     grid.add_argument("--points", type=Path, metavar="FILE.toml", help="points of your own instead of the default grid")
@@ -73,9 +75,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                              "(--context, default 512; quick 128)")
     grid.add_argument("--quick", action="store_true", help="a small grid and less text, for a look")
     parser.add_argument("--text", type=Path, metavar="FILE",
-                        help="your text: a sentence per line for the encoder, prose for the decoder")
+                        help="your text: a sentence per line for the encoder, prose for the decoder; JSON lines "
+                             'for the classifier, {"text": "…", "label": "malicious" or "benign"}')
     parser.add_argument("--sentences", type=count, metavar="N",
-                        help="sentences of the encoder (default 200; quick 60)")
+                        help="sentences of the encoder (default 200; quick 60), or texts of the classifier (all; quick "
+                             "60)")
     parser.add_argument("--windows", type=count, metavar="N",
                         help="windows of the decoder, 128 predictions each (default 40; quick 8), or of smollm2 (20; "
                              "quick 4)")
@@ -107,10 +111,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0, or 1 if hardware and batches differ."""
-    if args.model == "smollm2":
-        args.default_preset = LANGUAGE_PRESET
-    elif args.context or args.steps or args.tasks or args.endless:
+    if args.model in PRESET_OF:
+        args.default_preset = PRESET_OF[args.model]
+    if args.model != "smollm2" and (args.context or args.steps or args.tasks or args.endless):
         raise UserError("--context, --steps, --tasks and --endless are of --model smollm2; leave them out")
+    if args.model == "classifier" and (args.windows or args.weights):
+        raise UserError("--windows and --weights are not of --model classifier; leave them out")
     if args.tasks and (args.steps or args.windows or args.text or args.rtl_check or args.endless):
         raise UserError("--tasks has texts, answers and depths of its own: leave --text, --windows, --steps, --endless "
                         "and --rtl-check out")

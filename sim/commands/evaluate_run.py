@@ -27,7 +27,14 @@ def endless_cache(args: argparse.Namespace) -> int:
 def evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Namespace, status: Status) -> Summary:
     """One model's grid, measured or taken from what an earlier run has left in the folder."""
     from spatten_hw.sim.evaluate.grid import unique
-    from spatten_hw.sim.evaluate.inputs import decoder_bench, encoder_bench, endless_bench, language_bench, tasks_bench
+    from spatten_hw.sim.evaluate.inputs import (
+        classifier_bench,
+        decoder_bench,
+        encoder_bench,
+        endless_bench,
+        language_bench,
+        tasks_bench,
+    )
     from spatten_hw.sim.evaluate.point import Point
     from spatten_hw.sim.evaluate.runner import run_points
     from spatten_hw.sim.evaluate.store import Store
@@ -37,6 +44,8 @@ def evaluate(model: str, series: list, config: SpAttenConfig, args: argparse.Nam
     bench: EncoderBench | DecoderBench  # LanguageBench is one
     if model == "encoder":
         bench, about = encoder_bench(config, args.text, args.sentences or (60 if args.quick else 200))
+    elif model == "classifier":
+        bench, about = classifier_bench(config, args.text, args.sentences or (60 if args.quick else None))
     elif args.tasks:
         status.show("smollm2: reading model, writing tasks")
         bench, about = tasks_bench(config, task_context(args), 1 if args.quick else 2)
@@ -84,7 +93,7 @@ def _spot_check(summary: Summary, bench, count: int, status: Status) -> dict:
 
 def rtl_line(summary: Summary) -> str:
     rtl = summary.rtl or {}
-    what = "sentences" if summary.model == "encoder" else "windows"
+    what = {"encoder": "sentences", "classifier": "texts"}.get(summary.model, "windows")
     verdict = "DIFFERENT" if rtl["mismatches"] else "equal bit for bit"
     return (f"on the Verilog ({rtl['point']}): {rtl['inputs']} {what}, {rtl['layers']} layer jobs, {rtl['cycles']:,} "
             f"cycles, {verdict}")

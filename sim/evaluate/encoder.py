@@ -1,7 +1,8 @@
-"""The sentence encoder under a point: cosines with the float vectors, and the ranking of all pairs of sentences."""
+"""Models that see a whole text at once, under a point: the sentence encoder, and what it has in common with others."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.golden.batch import BatchAccelerator
 from spatten_hw.sim.golden.batch_operands import key_rows, value_rows
 from spatten_hw.sim.golden.layer_result import LayerResult
-from spatten_hw.sim.models.minilm import MiniLM, Tokens
-from spatten_hw.sim.models.pruned import LayerTask, PrunedEncoder, dense_bytes
+from spatten_hw.sim.models.encoder import Encoder, Tokens
+from spatten_hw.sim.models.pruned import DENSE, LayerTask, PrunedEncoder, dense_bytes
 
 from .point import Point
 from .ranking import similarities, spearman
@@ -21,7 +22,7 @@ from .tally import Tally
 
 @dataclass
 class BatchEngine:
-    """The golden model for a `PrunedEncoder`, all heads of a sentence together; what it costs goes to `tally`."""
+    """The golden model for a `PrunedEncoder`, all heads of a text together; what it costs goes to `tally`."""
 
     config: SpAttenConfig
     tally: Tally
@@ -41,41 +42,49 @@ class BatchEngine:
         return result.one(0)
 
 
-def dense_macs(model: MiniLM, tokens: int) -> int:
+def dense_macs(model: Encoder, tokens: int) -> int:
     """Multiply-accumulates of Q×K and Prob×V with nothing pruned."""
     return 2 * model.layers * model.heads * tokens * tokens * model.dim
 
 
-class EncoderBench:
-    """Sentences, and their float vectors to compare with."""
+class EncoderBench(abc.ABC):
+    """Texts, and what the float model makes of them (`floats`), to compare with."""
 
-    def __init__(self, model: MiniLM, config: SpAttenConfig, texts: Sequence[str], vectors: np.ndarray | None = None):
-        self.model, self.config = model, config
-        self.sentences: list[Tokens] = [model.tokenize(t) for t in texts]
-        check = PrunedEncoder(model, config, Point("encoder").schedule)
-        for tokens in self.sentences:
+    def __init__(self, model: Encoder, config: SpAttenConfig, texts: Sequence[Tokens]):
+        self.model, self.config, self.texts = model, config, list(texts)
+        check = PrunedEncoder(model, config, DENSE)
+        for tokens in self.texts:
             check.check(len(tokens))
-        self.vectors = np.stack([model.encode(t) for t in self.sentences]) if vectors is None else vectors
+        self.floats = np.stack([model.encode(t) for t in self.texts])
+
+    @abc.abstractmethod
+    def accuracy(self, outputs: np.ndarray) -> dict[str, object]:
+        """What a point's outputs, of `floats`' shape, are worth, as it goes to JSON; `loss`: against float."""
+
+    def pruned(self, point: Point) -> PrunedEncoder:
+        """The model under a point that has bits."""
+        return PrunedEncoder(self.model, self.config, point.schedule, point.precision, point.pool_dropped)
 
     def measure(self, point: Point) -> dict[str, object]:
-        """Accuracy and costs of a point, as they go to JSON. `loss`: what is lost of the ranking, 1 − Spearman."""
-        tally = Tally()
+        """Accuracy and costs of a point, as they go to JSON."""
         if point.bits is None:
-            vectors = self.vectors
-        else:
-            # What LSBs would have changed is only seen where none are fetched.
-            watch = bool(point.bits[1]) and point.threshold == 0 and not point.prunes
-            engine = BatchEngine(self.config, tally, watch)
-            encoder = PrunedEncoder(self.model, self.config, point.schedule, point.precision,
-                                    point.pool_dropped)
-            vectors = np.stack([encoder.encode(t, engine).vector for t in self.sentences])
-        cosines = (vectors * self.vectors).sum(axis=1)
-        rho = spearman(similarities(vectors), similarities(self.vectors))
-        result: dict[str, object] = {
-            "sentences": len(vectors), "cosine_mean": float(cosines.mean()), "cosine_least": float(cosines.min()),
-            "spearman": rho, "loss": 1 - rho}
-        if point.bits is not None:
-            lengths = [len(t) for t in self.sentences]
-            result |= tally.record(sum(dense_bytes(self.model, n) for n in lengths),
-                                   sum(dense_macs(self.model, n) for n in lengths))
-        return result
+            return self.accuracy(self.floats)
+        tally = Tally()
+        # What LSBs would have changed is only seen where none are fetched.
+        watch = bool(point.bits[1]) and point.threshold == 0 and not point.prunes
+        engine, encoder = BatchEngine(self.config, tally, watch), self.pruned(point)
+        outputs = np.stack([encoder.encode(t, engine).vector for t in self.texts])
+        lengths = [len(t) for t in self.texts]
+        return self.accuracy(outputs) | tally.record(sum(dense_bytes(self.model, n) for n in lengths),
+                                                     sum(dense_macs(self.model, n) for n in lengths))
+
+
+class SentenceBench(EncoderBench):
+    """The sentence encoder: cosines with the float vectors, and the ranking of all pairs of sentences."""
+
+    def accuracy(self, outputs: np.ndarray) -> dict[str, object]:
+        """`loss`: what is lost of the ranking, 1 − Spearman."""
+        cosines = (outputs * self.floats).sum(axis=1)
+        rho = spearman(similarities(outputs), similarities(self.floats))
+        return {"sentences": len(outputs), "cosine_mean": float(cosines.mean()), "cosine_least": float(cosines.min()),
+                "spearman": rho, "loss": 1 - rho}

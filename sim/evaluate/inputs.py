@@ -13,9 +13,11 @@ from spatten_hw.errors import UserError
 from spatten_hw.sim.models.llama.gguf_file import Loaded, load
 from spatten_hw.user_text import read_text
 
+from .classifier import ClassifierBench
 from .decoder import DecoderBench, windows_of
-from .encoder import EncoderBench
+from .encoder import SentenceBench
 from .endless import EndlessBench
+from .labelled import PACKAGE, labelled, spread_over
 from .language import LanguageBench
 from .task_bench import DEPTHS, TaskBench, task_bench
 from .tasks import LEAST_CONTEXT, TASKS
@@ -30,18 +32,39 @@ def data_hash(arrays: Iterable[np.ndarray], text: bytes) -> str:
     return digest.hexdigest()[:16]
 
 
-def encoder_bench(config: SpAttenConfig, text: Path | None, count: int) -> tuple[EncoderBench, dict[str, object]]:
+def encoder_bench(config: SpAttenConfig, text: Path | None, count: int) -> tuple[SentenceBench, dict[str, object]]:
     """The sentence encoder on `count` sentences (of a file: at most so many), and what is to be said about it."""
     from spatten_hw.sim.models.minilm import MiniLM
 
     texts = sentences(count) if text is None else lines_of(text, count)
     model = MiniLM()
-    bench = EncoderBench(model, config, texts)
-    lengths = [len(t) for t in bench.sentences]
+    bench = SentenceBench(model, config, [model.tokenize(t) for t in texts])
+    lengths = [len(t) for t in bench.texts]
     about: dict[str, object] = {
         "model": "all-MiniLM-L6-v2", "text": "pydoc_data.topics" if text is None else text.name,
         "sentences": len(texts), "tokens": sum(lengths), "tokens_most": max(lengths),
         "data": data_hash((model.weights[name] for name in sorted(model.weights)), "\n".join(texts).encode())}
+    return bench, about
+
+
+def classifier_bench(config: SpAttenConfig, text: Path | None, count: int | None
+                     ) -> tuple[ClassifierBench, dict[str, object]]:
+    """The classifier on `count` labelled texts (None: all), unpadded, cut where the package cuts them, and what is to
+    be said about it."""
+    from spatten_hw.sim.models.nanoguard.package import VERSION, load
+
+    rows = spread_over(labelled(text), count, PACKAGE if text is None else str(text))
+    loaded = load()
+    model, most = loaded.model, loaded.model.max_tokens
+    whole = [loaded.tokenizer.tokenize(row.text) for row in rows]
+    bench = ClassifierBench(model, config, [t.first(most) for t in whole], [row.injection for row in rows])
+    lengths = [len(t) for t in bench.texts]
+    about: dict[str, object] = {
+        "model": f"NanoGuard {VERSION}: {model.layers} layers of {model.heads} heads, D = {model.dim}",
+        "text": PACKAGE if text is None else text.name, "texts": len(rows), "injections": int(bench.truth.sum()),
+        "tokens": sum(lengths), "tokens_most": max(lengths), "cut": sum(len(t) > most for t in whole),
+        "data": data_hash((model.weights[name] for name in sorted(model.weights)),
+                          "\n".join(f"{row.injection} {row.text}" for row in rows).encode())}
     return bench, about
 
 

@@ -6,16 +6,17 @@ from typing import Any
 
 from .figures import label, new, rendered, style
 from .point import Point
-from .summary import COSTS, LIMITS, Summary
+from .summary import CAUTIOUS, COSTS, LIMITS, Summary
 from .tally import BINS
 
 #: Losses up to the first are drawn to scale, above it logarithmically up to the second, in %.
 LINEAR, MOST = 2.0, 200.0
 LOSS = {"encoder": "loss of ranking agreement, 1 − Spearman (%)", "decoder": "loss of perplexity (%)",
-        "smollm2": "loss of perplexity (%)"}
+        "smollm2": "loss of perplexity (%)", "classifier": "accuracy lost against float (%)"}
 AXES = {"bytes": "DRAM bytes, % of dense 12-bit attention",
         "computation": "multiply-accumulates, % of dense attention"}
-TITLE = {"encoder": "sentence encoder", "decoder": "GPT", "smollm2": "SmolLM2-135M-Instruct"}
+TITLE = {"encoder": "sentence encoder", "decoder": "GPT", "smollm2": "SmolLM2-135M-Instruct",
+         "classifier": "classifier NanoGuard"}
 
 
 def plots(s: Summary) -> list[tuple[str, bytes]]:
@@ -98,11 +99,11 @@ def _mark_best(s: Summary, cost: str, axes: Any) -> list[str]:
         if point is None:
             lines.append(f"{mark} no point loses ≤ {limit:.0%}")
             continue
-        r = s.of[point]
-        x, y = 100 * r[COSTS[cost]], 100 * r["loss"]
+        x, y = 100 * (r := s.of[point])[COSTS[cost]], 100 * r["loss"]
         axes.plot([x], [y], "o", markersize=13, fillstyle="none", markeredgecolor="black", markeredgewidth=1.4)
         axes.annotate(mark, (x, y), (0, 14), textcoords="offset points", ha="center", va="center", fontsize=12)
-        lines.append(f"{mark} largest saving at ≤ {limit:.0%} loss: {1 / r[COSTS[cost]]:.1f}×, {point.label}")
+        surely = "surely " if s.model in CAUTIOUS else ""
+        lines.append(f"{mark} largest saving at {surely}≤ {limit:.0%} loss: {1 / r[COSTS[cost]]:.1f}×, {point.label}")
     return lines
 
 

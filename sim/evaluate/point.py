@@ -14,10 +14,11 @@ from spatten_hw.sim.models.decoder.settings import DecoderSettings
 from spatten_hw.sim.models.eviction.policy import EVICTIONS
 from spatten_hw.sim.models.llama.quantisers import SCALES
 
-MODELS = ("encoder", "decoder", "smollm2")
-#: First tokens that are never pruned, by model.
-PROTECT_FIRST = {"encoder": 0, "decoder": 1, "smollm2": 4}
-
+MODELS = ("encoder", "decoder", "smollm2", "classifier")
+#: Those that see a whole text at once and generate nothing.
+WHOLE_TEXT = ("encoder", "classifier")
+#: First tokens that are never pruned, by decoder.
+PROTECT_FIRST = {"decoder": 1, "smollm2": 4}
 #: K quantised by channel before its rotation: measured, not what the memory format has.
 UNROTATED = "unrotated"
 
@@ -33,11 +34,11 @@ class Point:
     `keep_tokens`, `keep_heads`: part kept in the first layer after the front and in the last one (`PaperSchedule`);
     `keep_values`: part of the values alive, per query. `bits`: (MSB, LSB) of K and V; None: float64, no bytes.
     `q_bits` 0: all bits of K. `threshold` 0 … 1. `protect_last`: newest tokens that are never pruned (decoder).
-    `pool_dropped`: pruned tokens stay in the sentence vector as they were (encoder). `lsb_margin` (nats, decoder),
-    `keep_mass`, `give_back`: decision rules (`Rules`). For the language model: `v_bits`: V's, None: as K's; `k_scale`,
-    `v_scale`: what has a scale together (`SCALES`; K also "unrotated": quantised by channel before its rotation, to
-    measure); `evict`: policy of eviction (`EVICTIONS`), `cache`: tokens that each K/V head keeps; `prompt_here`: the
-    prompt runs under the point too, not densely in float before it.
+    `pool_dropped`: pruned tokens stay in the mean over tokens as they were (encoder, classifier). `lsb_margin` (nats,
+    decoder), `keep_mass`, `give_back`: decision rules (`Rules`). For the language model: `v_bits`: V's, None: as K's;
+    `k_scale`, `v_scale`: what has a scale together (`SCALES`; K also "unrotated": quantised by channel before its
+    rotation, to measure); `evict`: policy of eviction (`EVICTIONS`), `cache`: tokens that each K/V head keeps;
+    `prompt_here`: the prompt runs under the point too, not densely in float before it.
     """
 
     model: str
@@ -119,10 +120,8 @@ class Point:
             words.append(f"by key {self.lsb_margin:g} nats")
         if self.keep_mass is not None:
             words.append(f"mass {self.keep_mass:g}")
-        if self.give_back:
-            words.append("given back")
-        if self.k_scale == UNROTATED:
-            words.append("K held in 12 bit")
+        words += [text for text, on in (("given back", self.give_back),
+                                        ("K held in 12 bit", self.k_scale == UNROTATED)) if on]
         scales = [f"{name} by {scale}" for name, scale in (("K", self.k_scale), ("V", self.v_scale)) if scale != "head"]
         if self.bits is not None and scales:
             words.append(", ".join(scales) if self.k_scale != self.v_scale else f"by {self.k_scale}")
@@ -130,7 +129,7 @@ class Point:
             words.append(f"{self.evict} {self.cache}")
         if self.prompt_here:
             words.append("the prompt too")
-        if self.keep_tokens != (1.0, 1.0) and self.model != "encoder":
+        if self.keep_tokens != (1.0, 1.0) and self.model not in WHOLE_TEXT:
             words.append(f"newest {self.protect_last}")
         if self.pool_dropped:
             words.append("dropped tokens pooled")
@@ -156,10 +155,12 @@ class Point:
             raise PointError(f"protect_last = {self.protect_last}: must be at least 1, the newest token")
         for name, wrong, remedy in self.rules.broken(0 if self.bits is None else self.bits[1]):
             raise PointError(f"{name} {wrong}; {remedy}")
-        if self.lsb_margin is not None and self.model == "encoder":
-            raise PointError("lsb_margin is given, but the encoder has no steps of generation; leave it out")
+        if self.lsb_margin is not None and self.model in WHOLE_TEXT:
+            raise PointError(f"lsb_margin is given, but the {self.model} has no steps of generation; leave it out")
         _ = self.schedule
         if self.bits is None:
+            if self.prunes and self.model in WHOLE_TEXT:
+                raise PointError(f"bits = \"float\": the {self.model} prunes in integers alone; give bits = 12")
             return
         if self.bits[0] not in PLANE_WIDTHS or self.bits[1] not in (0, LSB_WIDTH):
             raise PointError(f"bits = {list(self.bits)}: use one of {PLANE_WIDTHS}, alone or with {LSB_WIDTH} LSBs")

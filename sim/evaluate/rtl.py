@@ -16,7 +16,7 @@ from spatten_hw.sim.golden.batch_operands import Rows
 from spatten_hw.sim.golden.layer_result import LayerResult
 from spatten_hw.sim.models.decoder.jobs import DecoderJobs
 from spatten_hw.sim.models.engines import HardwareEngine, Outcome
-from spatten_hw.sim.models.pruned import LayerTask, PrunedEncoder
+from spatten_hw.sim.models.pruned import LayerTask
 
 from .decoder import DecoderBench
 from .encoder import BatchEngine, EncoderBench
@@ -52,18 +52,20 @@ class SpotCheck:
             self.engine.mismatches = []
 
     def encoder(self, bench: EncoderBench, point: Point, count: int) -> None:
-        """`count` sentences, evenly spread over those measured."""
-        encoder = PrunedEncoder(bench.model, bench.config, point.schedule, point.precision, point.pool_dropped)
-        batch = BatchEngine(bench.config, Tally())
+        """`count` texts, evenly spread over those measured."""
+        encoder, batch = bench.pruned(point), BatchEngine(bench.config, Tally())
 
         def both(task: LayerTask) -> LayerResult:
             result = batch(task)
             self.compare(task, result)
             return result
 
-        total = len(bench.sentences)
+        total = len(bench.texts)
         for i in range(min(count, total)):
-            encoder.encode(bench.sentences[i * total // min(count, total)], both)
+            encoder.encode(bench.texts[i * total // min(count, total)], both)
+
+    #: The classifier is an encoder with other outputs.
+    classifier = encoder
 
     def decoder(self, bench: DecoderBench, point: Point, count: int) -> None:
         """The prompt and first `STEPS` steps of `count` windows, evenly spread over those measured."""

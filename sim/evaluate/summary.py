@@ -12,7 +12,10 @@ from .series import Series
 from .spread import interval
 
 #: Losses within which the largest saving is named.
-LIMITS = {"encoder": (0.01,), "decoder": (0.01, 0.02), "smollm2": (0.01, 0.02)}
+LIMITS = {"encoder": (0.01,), "decoder": (0.01, 0.02), "smollm2": (0.01, 0.02), "classifier": (0.01, 0.02)}
+#: Models whose points are within a loss if the upper end of its interval is: verdicts on few texts, of which pruning
+#: turns some for the better by luck.
+CAUTIOUS = ("classifier",)
 #: What a cost is called, and the field of a result that holds it.
 COSTS = {"bytes": "byte_ratio", "computation": "mac_ratio"}
 
@@ -34,7 +37,7 @@ class Summary:
         self.of = dict(zip(self.points, self.results, strict=True))
         exact = self.of.get(self.exact or Point(self.model, None))
         for point, result in self.of.items():
-            if self.model != "encoder" and exact is not None:
+            if "perplexity" in result and exact is not None:
                 result["loss"] = result["perplexity"] / exact["perplexity"] - 1
                 if "exact" in result:
                     result["loss"] = exact["exact"] - result["exact"]
@@ -49,12 +52,16 @@ class Summary:
         return [self.priced[i] for i in pareto(self._costs(cost), self._losses())]
 
     def best(self, cost: str, limit: float) -> Point | None:
-        """The point of least cost within a loss."""
-        i = cheapest(self._costs(cost), self._losses(), limit)
+        """The point of least cost within a loss; of a model of `CAUTIOUS`, by the upper end of the loss's interval."""
+        i = cheapest(self._costs(cost), [self._bound(p) for p in self.priced], limit)
         return None if i is None else self.priced[i]
 
     def _costs(self, cost: str) -> list[float]:
         return [self.of[p][COSTS[cost]] for p in self.priced]
+
+    def _bound(self, point: Point) -> float:
+        r = self.of[point]
+        return r["loss_interval"][1] if self.model in CAUTIOUS else r["loss"]
 
     def _losses(self) -> list[float]:
         return [self.of[p]["loss"] for p in self.priced]
@@ -96,6 +103,8 @@ class Summary:
                 slope, low, high = self.of[p]["drift"]
                 lines.append(f"drift of {p.label}: {slope:+.3%} of the perplexity per 1,000 tokens ({low:+.3%}…"
                              f"{high:+.3%})")
+        if self.model in CAUTIOUS:
+            lines.append("best: the upper end of the 95 % interval is within the loss")
         for limit in LIMITS[self.model]:
             if self.best("bytes", limit) is None:
                 lines.append(f"no point loses ≤ {limit:.0%}")
@@ -114,9 +123,13 @@ class Summary:
 
     @property
     def _measure_name(self) -> str:
-        return "cosine" if self.model == "encoder" else "exact" if "exact" in self.results[0] else "perplexity"
+        names = {"cosine_mean": "cosine", "exact": "exact", "flips": "accuracy, AUC, flips"}
+        return next((name for field, name in names.items() if field in self.results[0]), "perplexity")
 
-    def _measure(self, r: dict) -> str:
+    @staticmethod
+    def _measure(r: dict) -> str:
         if "exact" in r:
             return f"{r['exact']:.1%} ({', '.join(f'{name} {part:.0%}' for name, part in r['by_task'].items())})"
-        return f"{r['cosine_mean']:.4f}" if self.model == "encoder" else f"{r['perplexity']:.4f}"
+        if "flips" in r:
+            return f"{r['accuracy']:.1%}, {r['auc']:.3f}, {r['flips']:3}"
+        return f"{r['cosine_mean']:.4f}" if "cosine_mean" in r else f"{r['perplexity']:.4f}"

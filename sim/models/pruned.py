@@ -1,8 +1,8 @@
-"""A sentence encoder whose attention runs on the accelerator, layer by layer, tokens and heads dropping out.
+"""A model of whole texts whose attention runs on the accelerator, layer by layer, tokens and heads dropping out.
 
 The host keeps rows of the surviving tokens only: what the accelerator prunes before a layer takes no part in that
-layer's FFN, in any later layer or in the mean. Planes are laid out by token number, so that a row keeps its
-address; rows of pruned tokens are never read.
+layer's FFN, in any later layer or in what is made of the last rows. Planes are laid out by token number, so that a row
+keeps its address; rows of pruned tokens are never read.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from spatten_hw.host.quantise import quantise
 from spatten_hw.host.shape import LayerShape, Precision, check_fits
 from spatten_hw.host.workload.schedule import LayerCounts, PaperSchedule, Schedule
 
+from .encoder import Encoder, Tokens
 from .engines import Outcome
-from .minilm import MiniLM, Tokens
 
 #: Width of Q, K and V: static, as the paper has it for BERT. 12 bits give the same cosines for 29 % more traffic.
 BITS = 8
@@ -31,14 +31,9 @@ EIGHT = Precision(BITS, (BITS, 0), (BITS, 0))
 
 #: Width of the dense attention that traffic is compared with.
 DENSE_BITS = 12
-#: Real value of one unit of an output integer: outputs are averages of V, whose elements stay far below 16.
-OUT_UNIT = 2.0 ** -11
-
 
 #: Nothing is pruned.
 DENSE = PaperSchedule()
-#: Tokens that always stay: [CLS], [SEP] and one more.
-LEAST_TOKENS = 3
 
 
 def demo_schedule(layers: int, heads: int, last_tokens: float = 0.6, last_heads: int = 11,
@@ -93,7 +88,7 @@ class LayerTrace:
 
 @dataclass
 class Encoding:
-    """A sentence vector and the way to it."""
+    """What the model made of a text, a sentence vector or logits, and the way to it."""
 
     vector: np.ndarray
     layers: list[LayerTrace] = field(default_factory=list)
@@ -101,27 +96,28 @@ class Encoding:
 
 class PrunedEncoder:
     """`model` with attention on `config` under `schedule`, operands in `precision`; `pool_dropped`: as in
-    `MiniLM.encode`."""
+    `Encoder.encode`."""
 
-    def __init__(self, model: MiniLM, config: SpAttenConfig, schedule: Schedule, precision: Precision = EIGHT,
+    def __init__(self, model: Encoder, config: SpAttenConfig, schedule: Schedule, precision: Precision = EIGHT,
                  pool_dropped: bool = False):
         self.model, self.config, self.schedule, self.precision = model, config, schedule, precision
         self.pool_dropped = pool_dropped
-        check_fits("the sentence encoder", config, LayerShape(model.dim, model.heads), precision)
+        check_fits(model.title, config, LayerShape(model.dim, model.heads), precision)
 
     def check(self, tokens: int) -> None:
-        """Refuses a sentence of too many tokens."""
+        """Refuses a text of too many tokens."""
         most = min(self.config.max_tokens, self.model.max_tokens)
         if tokens > most:
             raise UserError(f"the text has {tokens} tokens, at most {most} are possible on '{self.config.name}': "
                             "shorten it")
 
     def encode(self, tokens: Tokens, engine: Engine) -> Encoding:
-        """The unit vector of a sentence, every layer's attention on `engine`."""
+        """What the model makes of a text, every layer's attention on `engine`."""
         self.check(len(tokens))
         result = Encoding(np.zeros(0))
         layout = _Layout(self.config, self.model, len(tokens), self.precision)
-        keep = self.schedule.counts(self.model.layers, len(tokens), self.model.heads, LEAST_TOKENS)
+        keep = self.schedule.counts(self.model.layers, len(tokens), self.model.heads,
+                                    sum(self.model.protected) + 1)
         alive = np.arange(len(tokens))
 
         def attention(layer: int, *qkv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +128,7 @@ class PrunedEncoder:
             alive = survivors
             result.layers.append(LayerTrace(survivors.tolist(), np.flatnonzero(outcome.heads_alive).tolist(),
                                             dict(outcome.bytes)))
-            return outcome.out[:, survivors] * OUT_UNIT, kept
+            return outcome.out[:, survivors] * self.model.out_unit, kept
 
         result.vector = self.model.encode(tokens, attention, self.pool_dropped)
         return result
@@ -146,12 +142,12 @@ class PrunedEncoder:
             rows = np.zeros((model.heads, layout.tokens, model.dim), dtype=np.int64)
             rows[:, alive] = values
             full.append(rows)
-        builder = layout.builder
+        builder, (first, last) = layout.builder, model.protected
         job = builder.job(
-            layout.planes, layout.tokens, builder.scales(dict(zip("qkv", scales, strict=True)), OUT_UNIT),
+            layout.planes, layout.tokens, builder.scales(dict(zip("qkv", scales, strict=True)), model.out_unit),
             layout.descriptor, keep_tokens=keep.tokens[layer], keep_heads=keep.heads[layer],
             keep_values=keep.values[layer], restart=int(layer == 0), clear_scores=int(layer == 0), store_ids=1,
-            protect_first=1, protect_last=1, ids_out=layout.ids)
+            protect_first=first, protect_last=last, ids_out=layout.ids)
         q, k, v = full
         images = tuple((layout.planes[name], values, bits) for name, values, bits in builder.parts(q=q, k=k, v=v))
         return LayerTask(LayerPass(0, layer, job, layout.descriptor, layout.planes["out"], q, k, v), images)
@@ -160,7 +156,7 @@ class PrunedEncoder:
 class _Layout:
     """Addresses, the same for all layers of a sentence: a layer is done before the next one's rows are written."""
 
-    def __init__(self, config: SpAttenConfig, model: MiniLM, tokens: int, precision: Precision):
+    def __init__(self, config: SpAttenConfig, model: Encoder, tokens: int, precision: Precision):
         self.tokens = tokens
         self.builder = builder = JobBuilder(config, LayerShape(model.dim, model.heads), precision, Arena(config))
         self.planes = {"q": builder.query_plane(tokens), **builder.key_value_planes(tokens),
@@ -168,7 +164,7 @@ class _Layout:
         self.ids, self.descriptor = builder.ids(tokens), builder.descriptor()
 
 
-def dense_bytes(model: MiniLM, tokens: int) -> int:
+def dense_bytes(model: Encoder, tokens: int) -> int:
     """Bytes of the same attention dense in `DENSE_BITS`, every row of Q, K and V once, 16-bit outputs."""
     rows = model.heads * tokens
     return model.layers * dense_rows_bytes(rows, rows, model.dim, DENSE_BITS)

@@ -103,7 +103,7 @@ def test_missing_file(tmp_path):
 def test_refused(fields, message):
     with pytest.raises(UserError, match=message):
         Point("decoder", **fields).check(SMALL)
-    with pytest.raises(PointError, match="encoder, decoder or smollm2"):
+    with pytest.raises(PointError, match="encoder, decoder, smollm2 or classifier"):
         Point("gru").check(SMALL)
     with pytest.raises(PointError, match="no steps of generation"):
         Point("encoder", (4, 4), lsb_margin=1.0).check(SMALL)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +134,19 @@ def test_summary():
     assert table["best"] == {"bytes, loss ≤ 1%": "6 bit", "computation, loss ≤ 1%": "8 bit"}
     assert table["points"][1]["series"] == ["a", "b"] and table["points"][2]["pareto"] == ["bytes", "computation"]
     assert "2.0×" in s.table() and "bytes ≤ 1%" in s.table()
+
+
+def test_a_lucky_classifier_is_not_best():
+    """A point that turns verdicts for the better is within a loss only if the interval says so."""
+    def judged(loss, upper, bytes_):
+        return {"loss": loss, "loss_interval": (-0.1, upper), "byte_ratio": bytes_, "mac_ratio": 1.0,
+                "refetch_rate": 0.0, "accuracy": 0.8 - loss, "auc": 0.9, "flips": 16}
+
+    points = (*(replace(p, model="classifier") for p in POINTS), Point("classifier", None))
+    s = Summary("classifier", [Series("a", points)], [
+        judged(-0.02, 0.03, 0.4), judged(0.0, 0.015, 0.5), judged(0.0, 0.0, 0.6), {"loss": 0.0, "flips": 0}])
+    assert s.best("bytes", 0.01) == points[2] and s.best("bytes", 0.02) == points[1]
+    assert s.front("bytes") == [points[0]] and "82.0%, 0.900,  16" in s.table() and "upper end" in s.table()
 
 
 def test_decoder_losses_are_against_float():

