@@ -15,7 +15,6 @@ from spatten_hw.sim.models.pruned import (
     BITS,
     DENSE,
     DENSE_BITS,
-    LEAST_TOKENS,
     PrunedEncoder,
     demo_schedule,
     dense_bytes,
@@ -63,13 +62,13 @@ def test_pruned_stays_close(model, text):
 
 def test_schedule():
     s = demo_schedule(6, 12)
-    counts = s.counts(6, 100, 12, LEAST_TOKENS)
+    counts = s.counts(6, 100, 12, sum(MiniLM.protected) + 1)
     assert counts.tokens == (100, 100, 90, 80, 70, 60) and counts.values == (60, 60, 54, 48, 42, 36)
     assert counts.heads == (12, 12, 11, 11, 11, 11)
     for last, heads in ((12, (12, 12, 12, 12, 12, 12)), (10, (12, 12, 11, 11, 10, 10)), (9, (12, 12, 11, 10, 9, 9)),
                         (8, (12, 12, 11, 10, 9, 8)), (1, (12, 12, 9, 6, 3, 1)), (99, (12,) * 6)):
         assert demo_schedule(6, 12, last_heads=last).counts(6, 9, 12).heads == heads
-    assert s.counts(6, 3, 12, LEAST_TOKENS).tokens == (3,) * 6
+    assert s.counts(6, 3, 12, sum(MiniLM.protected) + 1).tokens == (3,) * 6
     assert DENSE.counts(6, 77, 12).tokens == (77,) * 6
 
 
