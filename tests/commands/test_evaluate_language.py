@@ -75,7 +75,7 @@ def test_perplexity(call, capsys):
 def test_tasks(call):
     assert call("--tasks", "--context", 384) == 0
     points = json.loads(call.out.read_text())["models"]["smollm2"]["points"]
-    assert all(set(p["by_task"]) == {"needle", "key-value", "variables"} for p in points)
+    assert all(set(p["by_task"]) == {"needle", "key-value", "variables", "common"} for p in points)
     assert points[0]["loss"] == points[-1]["exact"] - points[0]["exact"]
 
 
