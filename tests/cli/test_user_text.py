@@ -131,7 +131,7 @@ OWN = {
     "boards/flow/nextpnr.py", "boards/flow/synthesis.py", "boards/flow/tools.py",
     "boards/flow/standard_cells.py",  # Liberty: cells are found by name whatever the rest holds
     "sim/silicon/lef.py",  # the same of a foundry's cells, in any encoding
-    *(f"sim/silicon/{name}.py" for name in ("cacti", "events", "mapped", "once", "sta", "watched")),
+    *(f"sim/silicon/{name}.py" for name in ("cacti", "events", "leakage", "mapped", "once", "sta", "watched")),
     "sim/estimate/table.py", "sim/paper/__main__.py", "sim/paper/html.py", "sim/paper/numbers.py",
     "sim/rivals/benchmarks.py", "sim/sweep/page.py",
 }
