@@ -165,8 +165,9 @@ def _answer(loaded: Loaded, turns: Sequence[tuple[str, str]], args: argparse.Nam
     start = time.monotonic()
     if held is None:
         # Scales and factors are those of the first turn: the cache holds what was quantised with them.
-        loaded.model.calibrate(np.array(ids), policy.fold)
-        held = Held(session_of(loaded.model, args, config, engine))
+        session = session_of(loaded.model, args, config, engine)
+        loaded.model.calibrate(np.array(ids), policy.fold, session.reach)
+        held = Held(session)
     session = held.session
     first, before = len(session.traces), session.tokens + len(ids)
     generated: list[int] = []

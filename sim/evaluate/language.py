@@ -53,7 +53,7 @@ class LanguageBench(DecoderBench):
 
     def __post_init__(self) -> None:
         queries = max(policy.queries or 0 for policy in EVICTIONS.values())
-        self.prefilled = prefill(self.model, self.windows[:, :self.prompt], queries)
+        self.prefilled = prefill(self.model, self.windows[:, :self.prompt], queries, self.last)
         super().__post_init__()
 
     def part(self, first: int, count: int = 1) -> LanguageBench:

@@ -12,8 +12,8 @@ from spatten_hw.sim.models.eviction.policy import EVICTIONS
 from .point import UNROTATED, Point
 from .series import Series
 
-#: K in 8 bits and V in 4, a scale per rotated pair of channels and per channel: what the rules start from.
-BASE = Point("smollm2", (8, 0), q_bits=12, v_bits=(4, 0), k_scale="pair", v_scale="channel")
+#: K in 8 bits and V in 4, a scale per channel each: what the rules start from.
+BASE = Point("smollm2", (8, 0), q_bits=12, v_bits=(4, 0), k_scale="channel", v_scale="channel")
 #: The same with the LSBs of K in a plane of their own, of which every row takes those of the keys near its maximum.
 BY_KEY = replace(BASE, bits=(4, 4), threshold=1.0, lsb_margin=3.0)
 #: The policy that `spatten-hw chat` has by default.
@@ -45,7 +45,7 @@ def language_grid(quick: bool) -> list[Series]:
                           replace(BASE, keep_values=0.2, give_back=True))),
         Series("static, V in 4 bit", (BASE, six, four)),
         Series("LSBs by row", tuple(replace(BASE, bits=(4, 4), threshold=t) for t in (0.1, 0.3))),
-        Series("K's scale", (*(replace(p, k_scale="channel") for p in (BASE, DEFAULT)),
+        Series("K's scale", (*(replace(p, k_scale="pair") for p in (BASE, DEFAULT)),
                              *(replace(p, k_scale=scale) for p, scale in ((six, "head"), (six, UNROTATED),
                                                                           (four, UNROTATED))))),
         Series("evicted", tuple(replace(BASE, evict=name, cache=HALF) for name in EVICTIONS)),
@@ -64,5 +64,5 @@ def task_grid(context: int) -> list[Series]:
 
 def endless_grid(cache: int) -> list[Series]:
     """The series of a text without end: what goes by age alone, with scales that positions change and do not change."""
-    points = (DEFAULT, replace(DEFAULT, k_scale="channel"))
+    points = (replace(DEFAULT, k_scale=scale) for scale in ("pair", "prompt"))
     return [Series("without end", tuple(replace(p, evict="streaming", cache=cache) for p in points))]

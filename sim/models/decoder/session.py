@@ -54,6 +54,11 @@ class Session:
         #: Several tokens may be one job.
         self.together = bool(config.chunk_queries)
 
+    @property
+    def reach(self) -> int | None:
+        """Positions of tokens stay below it; None: they grow for ever."""
+        return self.model.context
+
     def prompt(self, ids: tuple[int, ...]) -> np.ndarray:
         """Logits [vocabulary] after the prompt, which begins the sequence. Raises `UserError` if it is empty or too
         long."""

@@ -44,6 +44,10 @@ class EvictingSession(Session):
         self.slots: list[Slots] = []
         self.moved: dict[int, tuple[Rows, ...]] = {}
 
+    @property
+    def reach(self) -> int | None:
+        return None if self.policy.by_age else super().reach
+
     def check(self, prompt: int, count: int) -> None:
         """A cache of fixed size has room for ever where positions are counted within it (`Sinks`)."""
         check_request(self.model, self.settings, prompt, 1 if self.policy.by_age else count)

@@ -17,6 +17,8 @@ from spatten_hw.sim.models.decoder.model import OPERANDS
 #: Later rows may be this many times larger than the largest of the text that a model was calibrated on. V has no room:
 #: in 4 bits a quarter of the range costs more than the few values that are clipped (docs/accuracy.md).
 HEADROOM = {"q": 1.5, "k": 1.25, "v": 1.0}
+#: Positions at which keys are looked at for their peaks, and how far (radians) a pair may turn between two of them.
+REACH_SAMPLES, REACH_STEP = 16, 0.25
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,30 @@ class Llama:
     def rotated(self, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """x [..., heads, dim], channels 2i and 2i + 1 turned by position · base^(−2i/dim); positions [...] broadcast.
         With −positions it turns them back."""
-        wavelengths = self.architecture.rope_base ** (-np.arange(0, self.dim, 2) / self.dim)
-        angle = np.asarray(positions)[..., None, None] * wavelengths
+        angle = np.asarray(positions)[..., None, None] * self._turns()
         cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
         even, odd = x[..., ::2], x[..., 1::2]
         return np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1).reshape(x.shape)
+
+    def reached(self, k: np.ndarray, positions: np.ndarray, reach: int | None) -> np.ndarray:
+        """The largest magnitudes [heads, dim] that keys like k [tokens, heads, dim], which are rotated by positions
+        [tokens], have in each channel at any position below `reach` (None: at any position at all).
+
+        A pair of channels that turns slowly keeps its magnitude in one of them for so long; one that turns fast gives
+        it to both.
+        """
+        plain = self.rotated(k, -positions)
+        peaks = np.repeat(np.hypot(plain[..., ::2], plain[..., 1::2]), 2, axis=-1).max(axis=0)
+        if reach is None:
+            return peaks
+        steps = np.linspace(0, reach - 1, REACH_SAMPLES)
+        sampled = np.max([np.abs(self.rotated(plain, np.full(len(plain), at))).max(axis=0) for at in steps], axis=0)
+        slow = np.repeat(self._turns() * (steps[1] - steps[0]) < REACH_STEP, 2)
+        return np.where(slow, sampled, peaks)
+
+    def _turns(self) -> np.ndarray:
+        """Radians per position of each pair [dim / 2]."""
+        return self.architecture.rope_base ** (-np.arange(0, self.dim, 2) / self.dim)
 
     # -- dense --------------------------------------------------------------------------------------------------
 
@@ -116,15 +137,16 @@ class Llama:
             x = self.finish(layer, x, causal_attention(*operands))
         return x
 
-    def calibrate(self, ids: np.ndarray, fold: bool = True) -> None:
-        """Sets `peaks`, and with `fold` `folds`, for texts that go on from `ids` [tokens]."""
+    def calibrate(self, ids: np.ndarray, fold: bool = True, reach: int | None = None) -> None:
+        """Sets `peaks`, and with `fold` `folds`, for texts that go on from `ids` [tokens], to positions below `reach`
+        (None: for ever)."""
         seen: list[tuple[np.ndarray, ...]] = []
         self.hidden_rows(np.asarray(ids), seen)
         q, k, v = (np.stack([np.abs(layer[n]).max(axis=0) for layer in seen]).astype(np.float64) for n in range(3))
         self.folds = None
         if fold:
             # Later positions turn a pair's magnitude from one channel into the other.
-            k = np.stack([magnitudes(layer[1]).max(axis=0) for layer in seen]).astype(np.float64)
+            k = np.stack([self.reached(layer[1], np.arange(len(ids)), reach) for layer in seen]).astype(np.float64)
             self.folds = {"k": factors_of(k), "v": factors_of(v)}
             q = q * np.repeat(self.folds["k"], self.heads // self.kv_heads, axis=1)
             k, v = k / self.folds["k"], v / self.folds["v"]
@@ -136,11 +158,6 @@ class Llama:
     def _norm(self, x: np.ndarray, name: str) -> np.ndarray:
         scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self.architecture.eps))
         return x / scale * self.weights[f"{name}.weight"]
-
-
-def magnitudes(rows: np.ndarray) -> np.ndarray:
-    """Rows [..., dim]: of each channel the magnitude of the pair that it is rotated in."""
-    return np.repeat(np.hypot(rows[..., ::2], rows[..., 1::2]), 2, axis=-1)
 
 
 def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@ rotated together.
 A scale per channel costs no hardware: K is divided by a factor for each channel and Q multiplied by it, V divided by
 one and outputs multiplied (KIVI, arXiv 2402.02750). Positions rotate pairs of channels (RoPE): a pair that turns slowly
 has its magnitude in one channel for as long as the prompt is, and moves it to the other further on, beyond that one's
-scale. "pair" gives both channels the magnitude of the pair, which no rotation changes.
+scale. "channel" of K holds for the positions of a context (`Llama.reached`), "prompt" for those of the prompt alone;
+"pair" gives both channels the magnitude of the pair, which no rotation changes.
 """
 
 from __future__ import annotations
@@ -15,25 +16,31 @@ import numpy as np
 
 from spatten_hw.host.folds import factors_of
 
-from .model import HEADROOM, Llama, causal_probabilities, magnitudes
+from .model import HEADROOM, Llama, causal_probabilities
 
 #: Scales by name.
-SCALES = ("head", "channel", "pair")
+SCALES = ("head", "channel", "pair", "prompt")
 
 
 @dataclass(frozen=True)
 class Peaks:
     """The largest magnitudes by channel over prompts: "q" → float64 [sequences, layers, heads, dim], "k", "v" →
-    [sequences, layers, kv_heads, dim]; `pairs`, the same shape: K's of the pair that a channel is of."""
+    [sequences, layers, kv_heads, dim]; K's also as they are over the whole context (`context`) and at any position
+    (`pairs`)."""
 
     q: np.ndarray
     k: np.ndarray
     v: np.ndarray
+    context: np.ndarray
     pairs: np.ndarray
+
+    def of_k(self, scale: str) -> np.ndarray:
+        """K's for a kind of scale."""
+        return {"channel": self.context, "pair": self.pairs}.get(scale, self.k)
 
     def part(self, some: slice) -> Peaks:
         """Those of some sequences."""
-        return Peaks(self.q[some], self.k[some], self.v[some], self.pairs[some])
+        return Peaks(self.q[some], self.k[some], self.v[some], self.context[some], self.pairs[some])
 
 
 @dataclass(frozen=True)
@@ -54,21 +61,23 @@ class Prefill:
         return Prefill(self.q[some], self.k[some], self.v[some], self.importance[some], self.peaks.part(some))
 
 
-def prefill(model: Llama, prompts: np.ndarray, queries: int) -> Prefill:
-    """Of prompts [sequences, tokens], with their last `queries`."""
+def prefill(model: Llama, prompts: np.ndarray, queries: int, reach: int) -> Prefill:
+    """Of prompts [sequences, tokens], with their last `queries`; texts go on to positions below `reach`."""
     sequences, tokens = prompts.shape
     lead, group = (sequences, model.layers), model.heads // model.kv_heads
     q = np.zeros((*lead, min(queries, tokens), model.heads, model.dim), np.float32)
     k, v = (np.zeros((*lead, tokens, model.kv_heads, model.dim), np.float32) for _ in range(2))
     importance = np.zeros((*lead, model.kv_heads, tokens))
-    peaks = [np.zeros((*lead, heads, model.dim)) for heads in (model.heads, *[model.kv_heads] * 3)]
+    peaks = [np.zeros((*lead, heads, model.dim)) for heads in (model.heads, *[model.kv_heads] * 4)]
     for i, ids in enumerate(prompts):
         x = model.embed(ids, np.arange(tokens))
         for layer in range(model.layers):
             rows = model.project(layer, x, np.arange(tokens))
             probabilities = causal_probabilities(*rows[:2])
-            for peak, of in zip(peaks, (*rows, magnitudes(rows[1])), strict=True):
-                peak[i, layer] = np.abs(of).max(axis=0)
+            found = [np.abs(of).max(axis=0) for of in rows]
+            found += [model.reached(rows[1], np.arange(tokens), to) for to in (reach, None)]
+            for peak, of in zip(peaks, found, strict=True):
+                peak[i, layer] = of
             q[i, layer], k[i, layer], v[i, layer] = rows[0][tokens - q.shape[2]:], rows[1], rows[2]
             importance[i, layer] = probabilities.sum(axis=1).reshape(model.kv_heads, group, tokens).sum(axis=1)
             values = np.repeat(np.swapaxes(rows[2], 0, 1), group, axis=0)
@@ -95,7 +104,7 @@ class Factors:
     @classmethod
     def of(cls, peaks: Peaks, k_scale: str, v_scale: str) -> Factors:
         """With the headroom that texts which go on need."""
-        k = shared(peaks.pairs if k_scale == "pair" else peaks.k, k_scale) * HEADROOM["k"]
+        k = shared(peaks.of_k(k_scale), k_scale) * HEADROOM["k"]
         v = shared(peaks.v, v_scale) * HEADROOM["v"]
         q = peaks.q * np.repeat(k, peaks.q.shape[2] // k.shape[2], axis=2)
         return cls(k, v, q.max(axis=(0, 3)) * HEADROOM["q"])

@@ -100,15 +100,27 @@ def test_peaks_are_of_folded_rows():
     assert model.folds is None
 
 
-def test_keys_of_later_positions_keep_to_the_scales_of_the_prompt():
+@pytest.mark.parametrize("reach", [12, 200, 5000, None])
+def test_keys_of_later_positions_keep_to_the_scales_of_the_prompt(reach):
     """However far a key is turned: a pair's magnitude moves between its channels, and both have room for it."""
     model = random_llama(4, layers=2, heads=2, kv_heads=1, dim=16, context=64, vocabulary=40)
     ids = np.arange(12)
-    model.calibrate(ids)
+    model.calibrate(ids, reach=reach)
     seen = []
     model.hidden_rows(ids, seen)
     assert model.folds is not None
     for layer, (_, k, _) in enumerate(seen):
-        for ahead in (1, 30, 700, 20_000):
-            turned = model.rotated(k, np.full(len(ids), ahead)) / model.folds["k"][layer]
-            assert np.all(np.abs(turned).max(axis=(0, 2)) <= model.peaks["k"][layer] / HEADROOM["k"] * 1.0001)
+        plain = model.rotated(k, -ids)
+        for position in {*np.linspace(0, (reach or 30_000) - 1, 77).astype(int).tolist(), *ids.tolist()}:
+            turned = model.rotated(plain, np.full(len(ids), position)) / model.folds["k"][layer]
+            assert np.all(np.abs(turned).max(axis=(0, 2)) <= model.peaks["k"][layer] / HEADROOM["k"] * 1.01)
+
+
+def test_a_shorter_reach_has_finer_scales():
+    """Slow pairs keep their magnitude where it is: the factor of the other channel is smaller."""
+    model = random_llama(4, layers=1, heads=2, kv_heads=1, dim=16, context=64, vocabulary=40)
+    factors = []
+    for reach in (12, 200, 20_000, None):
+        model.calibrate(np.arange(6), reach=reach)
+        factors.append(model.folds["k"].sum())
+    assert factors == sorted(factors) and factors[0] < 0.97 * factors[-1]
