@@ -12,6 +12,7 @@ from spatten_hw.sim.rivals.spatten import SpAtten
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(2400)
 def test_bert_base_on_sts_b(tmp_path, monkeypatch):
     # The build that `run` and `bench` use: this is about cycles.
     monkeypatch.setenv("SPATTEN_CONTRACTS", "0")
