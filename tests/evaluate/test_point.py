@@ -110,7 +110,7 @@ def test_refused(fields, message):
 
 
 @pytest.mark.parametrize("fields, message", [
-    ({"k_scale": "row"}, "use one of head, channel, pair, unrotated"),
+    ({"k_scale": "row"}, "use one of head, channel, pair, prompt, unrotated"),
     ({"v_scale": "pair"}, "use one of head, channel"),
     ({"v_bits": (5, 0)}, "v_bits = "), ({"cache": 9}, "evict is missing"), ({"evict": "lru"}, "evict = 'lru'"),
     ({"evict": "snapkv", "cache": 32}, "'snapkv' protects 32 tokens"), ({"evict": "h2o"}, "cache = 0"),
