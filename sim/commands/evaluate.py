@@ -37,8 +37,8 @@ A grid of your own is a TOML file of tables [[point]]; fields and defaults:
   give_back = false               outputs times all probability / that of the values used
 smollm2 alone:
   v_bits = 4 | [4, 4]             V's widths, if not K's
-  k_scale = "head"                or channel (for the whole context), pair (of rotated channels), prompt (channels as the
-                                  prompt needs them), unrotated (quantised before RoPE, to measure)
+  k_scale = "head"                or channel (for the whole context), pair (of rotated channels), prompt (channels as
+                                  the prompt needs them), unrotated (quantised before RoPE, to measure)
   v_scale = "head"                or channel
   prompt_here = false             prompts under the point too; else densely in float before it, as by a GPU
   evict = "snapkv", cache = 512   tokens dropped for good, so many stay for each K/V head: {evictions}
