@@ -73,8 +73,8 @@ def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bo
     # Keys of each query, in the order of the rows of `result`.
     keys = np.zeros(result.written.shape[1], dtype=np.int64)
     if job.generate:
-        # Several queries lose no token: each sees those up to its own.
-        keys[:] = alive - len(keys) + 1 + np.arange(len(keys))
+        # Several queries are the last survivors; with `causal` each sees those up to its own.
+        keys[:] = alive - (np.arange(len(keys))[::-1] if job.causal else 0)
     else:
         keys[result.tokens_alive] = np.arange(1, alive + 1) if job.causal else alive
     heads = result.written.sum(axis=0)
@@ -96,7 +96,7 @@ def layer_bound(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> Bo
 def fullest_slice(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> int:
     """Keys that the slice with most of them scores in a generation job: token t of K/V head h is in slice
     (t + h) mod S, and every query head of the group scores it, flat ones once more those whose LSBs were read. Of
-    several queries each scores the tokens up to its own."""
+    several queries with `causal` each scores the tokens up to its own."""
     def classes(tokens: np.ndarray) -> np.ndarray:
         return np.bincount(np.flatnonzero(tokens) % config.slices, minlength=config.slices)
 
@@ -105,7 +105,7 @@ def fullest_slice(job: LayerJob, result: LayerResult, config: SpAttenConfig) -> 
     keys = np.zeros(config.slices, dtype=np.int64)
     rows = items.shape[1]
     for row in range(rows):
-        seen = np.arange(job.tokens) <= job.tokens - rows + row
+        seen = np.arange(job.tokens) <= job.tokens - (rows - row if job.causal else 1)
         alive = classes(result.tokens_alive & seen)
         for head, listed in enumerate(result.lsb_keys):
             if items[head, row]:

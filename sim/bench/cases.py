@@ -121,7 +121,7 @@ class Case:
         k_bits = (self.bits - LSB_WIDTH, LSB_WIDTH) if by_key else bits
         pool = plan.pool(heads // self.group, self.tokens, self.dim, k_bits, bits)
         ids = np.sort(np.random.default_rng(2).choice(self.tokens, self.alive, False)) if self.alive else None
-        rows = self.queries or 1 if self.generate else self.tokens
+        rows = (self.queries or 1) if self.generate else self.tokens
         q_bits = widest(12, c)
         q, scales = quantise(plan.normal(heads, rows, self.dim), q_bits)
         plan.add(pool, q, scales, q_bits, self.tokens, ids=ids, group=self.group, label=f"{heads} heads",
@@ -171,6 +171,7 @@ def standard_cases(c: SpAttenConfig, *, heads: int | None = None, quick: bool = 
     if quick:
         room = longest_prompt(c, dim)
         cases = [x.shrunk(min(c.max_tokens, x.tokens if x.generate else room)) for x in cases]
+    # Jobs of several queries are of one K/V head, whatever `heads` says: they are long enough.
     return [case if case.queries else replace(case, heads=count) for case in cases]
 
 

@@ -124,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
     if args.endless and (args.steps or args.rtl_check):
         raise UserError("--endless says itself how many tokens are predicted: leave --steps and --rtl-check out")
     config = config_from_args(args)
+    from spatten_hw.sim.evaluate.endless import check_endless
     from spatten_hw.sim.evaluate.grid import default_grid, own_grid
     from spatten_hw.sim.evaluate.point import MODELS
     from spatten_hw.sim.evaluate.points_file import read_points
@@ -147,6 +148,8 @@ def run(args: argparse.Namespace) -> int:
         for s in series:
             for point in s.points:
                 point.check(config)
+                if args.endless:
+                    check_endless(point, endless_cache(args))
         if args.rtl_check and not any(p.bits is not None and not p.evict for s in series for p in s.points):
             raise UserError("--rtl-check: none of the points can be checked; it needs one with bits and without evict")
     if not args.no_plots:

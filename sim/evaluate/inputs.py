@@ -131,7 +131,7 @@ def endless_bench(config: SpAttenConfig, text: Path | None, windows: int, prompt
                   ) -> tuple[EndlessBench, dict[str, object]]:
     """The language model on `windows` texts of `steps` tokens behind `prompt` tokens that fill its cache, and what is
     to be said about it."""
-    loaded = _language_model(config, 2 * prompt)
+    loaded = _language_model(config, prompt)
     ids = np.array(loaded.tokenizer.encode(documentation() if text is None else read_text(text)))
     bench = EndlessBench(loaded.model, config, windows_of(ids, prompt + steps + 1, windows), prompt)
     about: dict[str, object] = {

@@ -49,6 +49,7 @@ class LanguageBench(DecoderBench):
 
     model: Llama
     prefilled: Prefill = field(init=False, repr=False)
+    #: Scales of Q are those of such a batch; K and V have theirs by window.
     together: ClassVar[int] = 20
 
     def __post_init__(self) -> None:

@@ -99,11 +99,11 @@ def _mark_best(s: Summary, cost: str, axes: Any) -> list[str]:
         if point is None:
             lines.append(f"{mark} no point loses ≤ {limit:.0%}")
             continue
-        x, y = 100 * (r := s.of[point])[COSTS[cost]], 100 * r["loss"]
+        x, y = (100 * s.of[point][name] for name in (COSTS[cost], "loss"))
         axes.plot([x], [y], "o", markersize=13, fillstyle="none", markeredgecolor="black", markeredgewidth=1.4)
         axes.annotate(mark, (x, y), (0, 14), textcoords="offset points", ha="center", va="center", fontsize=12)
         surely = "surely " if s.model in CAUTIOUS else ""
-        lines.append(f"{mark} largest saving at {surely}≤ {limit:.0%} loss: {1 / r[COSTS[cost]]:.1f}×, {point.label}")
+        lines.append(f"{mark} largest saving at {surely}≤ {limit:.0%} loss: {100 / x:.1f}×, {point.label}")
     return lines
 
 

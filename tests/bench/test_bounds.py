@@ -14,7 +14,7 @@ def bound_of(config, *, tokens, heads=3, dim=16, ids=None, bits=(8, 0), **option
     """(bound, golden result, job) of a layer with random operands."""
     plan = BenchPlan(config)
     pool = plan.pool(heads, tokens, dim, bits, bits)
-    rows = 1 if options.get("generate") else tokens
+    rows = (options.get("queries") or 1) if options.get("generate") else tokens
     q = plan.random.integers(-100, 100, size=(heads, rows, dim))
     plan.add(pool, q, np.full(heads, 0.01), 8, tokens, ids=ids, **options)
     result, = golden_results(plan, config)
@@ -46,6 +46,19 @@ def test_generation_with_survivors_and_replays():
     replayed, result, _ = bound_of(QUAD, tokens=21, generate=1, ids=ids, bits=(6, 4), keep_values=2, threshold=4096)
     assert result.refetched.all()
     assert (replayed.score, replayed.value, replayed.topk) == (2 * 2 * most, 3 * 2 * 2 / 4, 3 * 2)
+
+
+def test_several_queries_see_up_to_their_own():
+    """Three queries on 10 tokens: 8, 9 and 10 keys, in slices 3 2 2 1 and on; without `causal` 10 each."""
+    together = QUAD.replace(chunk_queries=1)
+    shape = {"tokens": 10, "heads": 1, "generate": 1, "queries": 3, "keep_values": 4}
+    causal, result, _ = bound_of(together, causal=1, **shape)
+    assert result.written.shape == (1, 3) and result.written.all()
+    # Slices 0 and 1 score tokens 0, 4, 8 and 1, 5, 9; token 8 is seen by the last two, token 9 by the last.
+    assert causal.score == 2 * max(2 * 3 + 2, 2 * 3 + 1, 2 * 3, 2 * 3)
+    assert causal.value == 2 * 3 * 4 / 4 and causal.topk == 2 * (1 + 2 + 2)
+    every, _, _ = bound_of(together, **shape)
+    assert every.score == 2 * 3 * 3 and every.topk == 2 * 3 * 2
 
 
 def test_rules_count_what_they_use():

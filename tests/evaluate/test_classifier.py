@@ -19,6 +19,8 @@ from spatten_hw.sim.models.nanoguard.model import NanoGuard
 from tests.integration.builds import QUAD, transport
 from tests.models.nanoguard.tiny import tiny_model
 
+from .wrong import WrongEngine
+
 RNG = np.random.default_rng(4)
 LENGTHS = (5, 17, 30, 11, 24, 8, 20, 13)
 TEXTS = [Tokens((300, *map(int, RNG.integers(0, 256, n - 1))), ("x",) * n) for n in LENGTHS]
@@ -116,14 +118,7 @@ def test_spot_check_on_the_verilog(bench):
 
 
 def test_spot_check_notices_a_difference(bench):
-    engine = GoldenEngine(QUAD)
-
-    def wrong(task):
-        outcome = engine(task)
-        outcome.out[0, 0, 0] += 1
-        return outcome
-
-    check = SpotCheck(wrong)
+    check = SpotCheck(WrongEngine(QUAD))
     check.classifier(bench, BITS, 1)
     assert any("outputs differ" in line for line in check.mismatches)
 

@@ -19,6 +19,8 @@ from spatten_hw.sim.models.gpt.model import random_gpt
 from spatten_hw.sim.models.gpt.perplexity import cross_entropy
 from tests.integration.builds import QUAD, transport
 
+from .wrong import WrongEngine
+
 WINDOWS, CONTEXT = 3, 32
 HARD = Point("decoder", (6, 4), threshold=0.3, keep_tokens=(0.8, 0.5), keep_heads=(1.0, 0.5), keep_values=0.5,
              protect_last=4, front_tokens=0.0, front_heads=0.0)
@@ -96,14 +98,7 @@ def test_spot_check_agrees_and_notices(bench):
     check.decoder(bench, HARD, 2)
     assert check.layers == 2 * 2 * (1 + STEPS) and check.mismatches == []
 
-    golden = GoldenEngine(QUAD)
-
-    def wrong(task):
-        result = golden(task)
-        result.out[0, 0, 0] += 1
-        return result
-
-    check = SpotCheck(wrong)
+    check = SpotCheck(WrongEngine(QUAD))
     check.decoder(bench, HARD, 1)
     assert check.mismatches[0] == "prompt, layer 0: outputs differ from the batch's"
 

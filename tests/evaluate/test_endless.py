@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from spatten_hw.errors import UserError
-from spatten_hw.sim.evaluate import endless
+from spatten_hw.sim.evaluate import endless_steps
 from spatten_hw.sim.evaluate.endless import EndlessBench, fresh_losses
-from spatten_hw.sim.evaluate.point import Point
+from spatten_hw.sim.evaluate.point import UNROTATED, Point
 from spatten_hw.sim.evaluate.spread import BLOCK, blocks_of, drift
+from spatten_hw.sim.evaluate.tally import Tally
 from spatten_hw.sim.models.decoder.attention import FloatAttention, integer_attention
 from spatten_hw.sim.models.engines import GoldenEngine
 from spatten_hw.sim.models.eviction.policy import EVICTIONS
@@ -36,7 +37,7 @@ def bench():
 @pytest.mark.parametrize("point", [EXACT, FINE], ids=["float", "golden"])
 def test_is_a_session(bench, point, monkeypatch):
     """The window has moved by twice its length at the end, so the first keys have been turned for most of the steps."""
-    monkeypatch.setattr(endless, "TOGETHER", 7)
+    monkeypatch.setattr(endless_steps, "TOGETHER", 7)
     for window in range(2):
         ids = bench.windows[window]
         model = replace(bench.model)
@@ -45,7 +46,8 @@ def test_is_a_session(bench, point, monkeypatch):
         session = EvictingSession(model, QUAD, point.decoder_settings, engine, EVICTIONS["streaming"], CACHE, STEPS)
         session.prompt(tuple(ids[:PROMPT].tolist()))
         expected = cross_entropy(np.stack([session.step(int(token)) for token in ids[PROMPT:-1]]), ids[PROMPT + 1:])
-        got, right = bench._window(window, point, bench.no_tallies(point))
+        tallies = {} if point.bits is None else {"prompt": Tally(), "steps": Tally()}
+        got, right = bench.window(window, point, tallies)
         if point.bits is None:
             assert np.allclose(got, expected, atol=1e-4)
         else:
@@ -87,3 +89,6 @@ def test_what_cannot_go_on_for_ever(bench):
         bench.measure(replace(RULES, evict="h2o"))
     with pytest.raises(UserError, match="must fill it"):
         bench.measure(replace(RULES, cache=PROMPT + 1))
+    for fields in ({"k_scale": UNROTATED, "bits": (8, 0), "lsb_margin": None}, {"prompt_here": True}):
+        with pytest.raises(UserError, match="leave them out"):
+            bench.measure(replace(RULES, **fields))

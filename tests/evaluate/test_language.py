@@ -88,6 +88,17 @@ def test_windows_do_not_mix(bench):
     assert np.allclose(losses(again, RULES)[::-1], together, atol=1e-6)
 
 
+def test_windows_in_batches_are_all_windows(bench, monkeypatch):
+    """Losses, costs and tokens held of batches add up; in integers scales of Q are those of a batch."""
+    whole, bits = bench.measure(EXACT), bench.measure(BITS)
+    monkeypatch.setattr(LanguageBench, "together", 2)
+    parts, cut = bench.measure(EXACT), bench.measure(BITS)
+    assert np.allclose(parts["by_window"], whole["by_window"], atol=1e-5)
+    assert parts["predictions"] == whole["predictions"] == WINDOWS * (TOKENS - PROMPT) and parts["held"] == 1.0
+    assert cut["bytes"] == bits["bytes"] and cut["queries"] == bits["queries"]
+    assert cut["perplexity"] == pytest.approx(bits["perplexity"], rel=0.01)
+
+
 def test_pieces_give_the_same(bench, monkeypatch):
     whole = losses(bench, RULES)
     monkeypatch.setattr(batch, "LARGEST", 1)

@@ -72,6 +72,17 @@ def test_a_digest_in_running_text_is_looked_at(tmp_path, digest):
     assert len(list(pages.faults(page))) == 1
 
 
+def test_a_digest_of_an_example_is_looked_at(tmp_path, digest):
+    """`examples/long.toml` by its name; an example that is no build has no digest."""
+    page = tmp_path / "page.md"
+    page.write_text(f"Verilog {NOW} of `long`, simulated")
+    assert list(pages.faults(page)) == []
+    page.write_text("Verilog ffffffffffff of `long`, simulated")
+    assert [f for f in pages.faults(page) if f"`long`, which is {NOW} now" in f]
+    long = pages.example("long")
+    assert long is not None and (long.max_tokens, long.chunk_queries) == (8192, 1)
+
+
 def test_every_table_of_the_pages_has_a_bench(tmp_path):
     """And a figure that nobody shows is no reason to measure."""
     shown = {b.name for page in command.pages() for b in blocks(page.read_text(encoding="utf-8"))}
