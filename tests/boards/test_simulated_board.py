@@ -45,7 +45,7 @@ def sentence_layer() -> dict:
     from spatten_hw.sim.models.minilm import MiniLM
     model = MiniLM()
     tokens = model.tokenize(SENTENCE)
-    q, k, v = model.project(0, model.embed(tokens))
+    q, k, v = model.project(0, model.embed(tokens), np.arange(len(tokens)))
     job = {"q_bits": 8, "k_bits": [8, 0], "v_bits": [8, 0], "keep_values": [len(tokens) - 2], "keep_heads": [11]}
     return {"q": q[None], "k": k[None], "v": v[None], "job": job}
 

@@ -28,10 +28,10 @@ def any_schedule(rng, layers, heads, protected):
     """A random schedule of a random kind that fits so many layers, heads and protected tokens."""
     kind = rng.choice(["paper", "counts", "ratios"])
     if kind == "paper":
-        pairs = [sorted(rng.choice([0.0, 1.0, rng.random(), rng.randrange(100) / 100]) for _ in range(2))
-                 for _ in range(2)]
-        return PaperSchedule(*pairs, rng.random(), rng.choice([0.0, 0.15, 0.5, 1.0]), rng.choice([0.0, 0.3, 1.0]),
-                             rng.choice([0, 0, 5, 40]))
+        of_tokens, of_heads = (sorted(rng.choice([0.0, 1.0, rng.random(), rng.randrange(100) / 100]) for _ in range(2))
+                               for _ in range(2))
+        return PaperSchedule(of_tokens, of_heads, rng.random(), rng.choice([0.0, 0.15, 0.5, 1.0]),
+                             rng.choice([0.0, 0.3, 1.0]), rng.choice([0, 0, 5, 40]))
     if kind == "counts":
         return FixedCounts(falling(rng, layers, lambda: rng.randint(max(1, protected), 99)),
                            falling(rng, layers, lambda: rng.randint(1, heads)),
