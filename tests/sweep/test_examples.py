@@ -48,3 +48,15 @@ def test_the_example_on_rtl(folder, capsys):
         assert float(row["model_bytes"]) == float(row["rtl_bytes"])
         assert float(row["model_cycles"]) == pytest.approx(float(row["rtl_cycles"]), rel=0.1)
         assert (float(row["rtl_dram_nj"]) > 0) if row["memory"] != "perfect" else row["rtl_dram_nj"] == ""
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_the_example_of_many_builds(folder, capsys):
+    """18 builds, and two configurations that are refused: their top-k engine is narrower than a row's slices."""
+    assert any("examples/sweep-builds.toml" in command for command in shell("sweep.md"))
+    assert main(["sweep", str(ROOT / "examples/sweep-builds.toml"), "-o", "out", "--workers", "2"]) == 0
+    assert "40 points, 36 ok, 4 refused, 0 failed" in capsys.readouterr().out
+    good = [row for row in table(folder / "out/table.csv") if row["status"] == "ok"]
+    assert len({row["verilog_digest"] for row in good}) == 18 and all(row["rtl_equal"] == "true" for row in good)
+    assert all(float(row["model_bytes"]) == float(row["rtl_bytes"]) for row in good)
