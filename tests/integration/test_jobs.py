@@ -233,8 +233,8 @@ def test_memory_errors_end_the_job_with_their_class(queries):
                 spans = _ranges(words[code], 8)
             else:
                 name = planes[code]
-                base, head, token = (getattr(job, f"{name}_{x}") for x in ("base", "head_stride", "token_stride"))
-                plane = Plane(base, head, token, row, QUAD.channels)
+                base, heads, tokens = (getattr(job, f"{name}_{x}") for x in ("base", "head_stride", "token_stride"))
+                plane = Plane(base, heads, tokens, row, QUAD.channels)
                 # Which values of V are read is another matter: all of the head's.
                 tokens = range(job.tokens) if name == "v_msb" else [0 if queries and name in ("q", "out") else token]
                 spans = [(int(plane.channel(head_alive, t)), *_whole_beats(int(plane.address(head_alive, t)), row))
