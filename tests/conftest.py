@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from .generated import generated as generated
 from .quick import chosen
 
 # Compiling a simulation takes longer than a test runs it. Of a tiny accelerator level 1 takes a fifth longer than 0,

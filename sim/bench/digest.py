@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.digest import digest_of
@@ -13,9 +14,7 @@ from spatten_hw.source_tree import sources_digest
 def verilog_digest(config: SpAttenConfig) -> str:
     """The digest of the product Verilog of `config`, kept under a hash of the generator's sources: after a change of
     these the Verilog is generated once (`full`: half a minute)."""
-    folder = build_dir() / "digests"
-    folder.mkdir(exist_ok=True)
-    path = folder / _sources(config)
+    path = _path(config)
     if path.exists():
         return path.read_text()
     from spatten_hw.generate import JOBS, TOP
@@ -23,8 +22,19 @@ def verilog_digest(config: SpAttenConfig) -> str:
     from spatten_hw.verilog import to_verilog
 
     found = digest_of(to_verilog(Top(config), TOP, jobs=JOBS))
-    write_atomically(path, found)
+    keep_digest(config, found)
     return found
+
+
+def keep_digest(config: SpAttenConfig, digest: str) -> None:
+    """For whoever generated `config` anyway: the next `verilog_digest` finds `digest`."""
+    write_atomically(_path(config), digest)
+
+
+def _path(config: SpAttenConfig) -> Path:
+    folder = build_dir() / "digests"
+    folder.mkdir(exist_ok=True)
+    return folder / _sources(config)
 
 
 def _sources(config: SpAttenConfig) -> str:

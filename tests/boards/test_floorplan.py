@@ -7,9 +7,6 @@ from spatten_hw.boards.flow.devices import LFE5U_85F
 from spatten_hw.boards.flow.floorplan import ECP5_85, REGIONS, floorplan
 from spatten_hw.boards.flow.netlist import prepare
 from spatten_hw.hierarchy import modules
-from spatten_hw.presets import SMALL
-from spatten_hw.top import Top
-from spatten_hw.verilog import to_verilog
 
 
 def netlist(cells: list[str]):
@@ -54,9 +51,9 @@ def test_what_does_not_fit_is_left_to_the_placer():
     assert len(places) == 8 and all("prob_value" in name for name in places)
 
 
-def test_the_design_has_what_the_regions_name():
+def test_the_design_has_what_the_regions_name(generated):
     """A region that names nothing would leave its multipliers to the placer, and the router to jam."""
-    found = modules(to_verilog(Top(SMALL), "spatten", jobs=2))
+    found = modules((generated("small")[0] / "spatten.v").read_text())
 
     def paths(module: str, path: str) -> list[str]:
         inside = found[module].instances.items() if module in found else ()

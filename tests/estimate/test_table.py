@@ -25,7 +25,8 @@ def table():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_of_the_present_verilog(table, preset):
+def test_of_the_present_verilog(table, preset, generated):
+    generated(preset)
     assert table.digests[preset] == verilog_digest(PRESETS[preset]), (
         "the Verilog has changed since the jobs were measured; run: python -m spatten_hw.sim.estimate calibrate, "
         "then check, and put its table into docs/model.md")

@@ -21,7 +21,7 @@ from .jobs import StagesHarness, TicketHarness
 from .reads import IssueHarness, PoolHarness
 from .topk import TopKHarness
 
-TINY = LEAST.replace(axi_addr_bits=16, max_tokens=16, sram_tokens=8, max_heads=2)
+TINY = LEAST.replace(axi_addr_bits=16, max_tokens=16, sram_tokens=8, max_heads=2, chunk_queries=0)
 #: Few places, since the start-up, a cycle for each, is part of every trace: beats that are wide.
 FEW_PLACES = TINY.replace(axi_data_bits=128, pool_beats=8)
 TWO_CHANNELS = TINY.replace(channels=2, multipliers=16, topk_lanes=2)

@@ -148,7 +148,7 @@ def test_the_command_says_it_in_one_line(tmp_path, monkeypatch, capsys):
 # -- handshakes that are cut ------------------------------------------------------------------------------------
 
 #: The least of everything, and few tokens, so that no unit may be silent for long.
-SMALLEST = LEAST.replace(name="cut", max_tokens=64)
+SMALLEST = LEAST.replace(name="cut", max_tokens=64, chunk_queries=0)
 #: Stream → the class that gives it, its port, and the unit that seems not to take it. Number n is cut while a job is in
 #: the front stage whose tag has n + 1 in its upper four bits.
 CUTS = {

@@ -16,17 +16,18 @@ QUAD = SpAttenConfig(
     job_queue=2)
 
 #: One slice, one dimension, one narrow channel, two slots: the least of everything but context.
+#: Several queries per job.
 LEAST = SpAttenConfig(
     name="least", multipliers=8, chunk=8, max_dim=8, operand_bits=8, max_tokens=8192, sram_tokens=16, max_heads=4,
     max_group=2, slots=2, topk_lanes=1, channels=1, axi_data_bits=32, axi_addr_bits=20, reads=2, pool_beats=32,
-    job_queue=2)
+    job_queue=2, chunk_queries=1)
 
 #: 16-bit operands (10+4 and 12+4), up to three chunks, beats of several chunks, a slice per channel; the other top-k
-#: engine.
+#: engine; several queries per job.
 WIDE = SpAttenConfig(
     name="wide", multipliers=32, chunk=8, max_dim=24, operand_bits=16, max_tokens=64, sram_tokens=64, max_heads=6,
     max_group=3, slots=8, topk_lanes=4, topk="linerate", channels=4, axi_data_bits=256, axi_addr_bits=20, reads=16,
-    pool_beats=16, job_queue=4)
+    pool_beats=16, job_queue=4, chunk_queries=1)
 
 BUILDS = {c.name: c for c in (QUAD, LEAST, WIDE)}
 

@@ -24,12 +24,11 @@ SHREDDED = SpAttenConfig(
 
 #: 6+4 bits in chunks of many beats; groups of eight, and many more slots than heads; several queries per job.
 TEN = LEAST.replace(name="ten", multipliers=64, chunk=64, max_dim=64, operand_bits=10, max_tokens=64, max_heads=8,
-                    max_group=8, topk_lanes=8, topk="linerate", slots=32, reads=64, pool_beats=512, job_queue=4,
-                    chunk_queries=1)
+                    max_group=8, topk_lanes=8, topk="linerate", slots=32, reads=64, pool_beats=512, job_queue=4)
 
-#: 10+4 bits in four slices of one channel; the paper's decision rules alone.
+#: 10+4 bits in four slices of one channel; the paper's decision rules alone, a query per job.
 FOURTEEN = LEAST.replace(name="fourteen", multipliers=64, chunk=16, max_dim=32, operand_bits=14, max_tokens=64,
                          sram_tokens=32, topk_lanes=4, max_group=1, axi_data_bits=128, reads=8, pool_beats=8,
-                         topk="quickselect,waiting=1", decision_rules=0)
+                         topk="quickselect,waiting=1", decision_rules=0, chunk_queries=0)
 
 CORNERS = {c.name: c for c in (ONE, SPREAD, SHREDDED, TEN, FOURTEEN)}

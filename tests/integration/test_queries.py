@@ -21,6 +21,7 @@ from .corners import CORNERS
 from .test_cascades import CYCLE_LIMIT, SEED
 
 #: Builds with the feature: groups of one and more, one slice and many, one chunk and several, both engines.
+#: (Most have it anyway: a library serves them and the random cascades.)
 CONFIGS = {c.name: c.replace(chunk_queries=1) for c in (*BUILDS.values(), CORNERS["ten"])}
 RUNS = 24
 

@@ -17,7 +17,7 @@ from spatten_hw.sim.netlist.run import compiled, run_stages
 from ..integration.builds import LEAST
 
 #: One multiplier row, two heads. Contexts of 32, since memories of 16 words and less become flip-flops.
-TINY = LEAST.replace(name="tiny", max_tokens=32, sram_tokens=32, max_heads=2)
+TINY = LEAST.replace(name="tiny", max_tokens=32, sram_tokens=32, max_heads=2, chunk_queries=0)
 GENERIC = Path(__file__).parent / "generic.lib"
 
 
