@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -20,6 +19,7 @@ from . import __version__
 from .config import SpAttenConfig
 from .digest import digest_of
 from .errors import UserError
+from .hierarchy import memories, modules
 from .output import check_folder, new_folders, writing
 from .package import check_kinds, package_files
 from .verilog import to_verilog
@@ -42,6 +42,7 @@ class Summary:
     folder: Path
     lines: int
     modules: int
+    #: In the whole design: those of a module count once per instance.
     memories: int
     memory_bits: int
     seconds: float
@@ -67,11 +68,10 @@ def generate(config: SpAttenConfig, folder: str | Path, packages: Sequence[str] 
     start = time.monotonic()
     artefacts = _artefacts(config, packages)
     text = artefacts[f"{TOP}.v"]
-    memories = re.findall(r"^ *reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", text, re.MULTILINE)
+    found = modules(text)
     files = (*FILES[:-1], *(name for name in artefacts if name not in FILES), FILES[-1])
-    summary = Summary(config, folder, text.count("\n"), len(re.findall(r"^module ", text, re.MULTILINE)), len(memories),
-                      sum((int(width or 0) + 1) * (int(depth) + 1) for width, depth in memories),
-                      time.monotonic() - start, files)
+    summary = Summary(config, folder, text.count("\n"), len(found), *memories(found, TOP), time.monotonic() - start,
+                      files)
     with writing(folder):
         _install(artefacts, files, folder)
     return summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from .units import UNITS
 
@@ -13,16 +14,19 @@ FIGURE = {unit.module: (unit.figure, unit.title) for unit in UNITS} | {
 
 _MODULE = re.compile(r"^module (\\\S+|\w+)\s*\((.*?)\);\n(.*?)^endmodule", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"^  (input|output) (?:signed )?(?:\[(\d+):0\] )?(\\\S+|\w+) ?;", re.MULTILINE)
+_MEMORY = re.compile(r"^ *reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", re.MULTILINE)
 _INSTANCE = re.compile(r"^  (\\\S+|\w+) (?:\(\*.*?\*\) )?(\\\S+|\w+) *\($", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class ModuleText:
-    """One module. `ports`: name → (direction, bits), in the order of declaration; `instances`: name → module."""
+    """One module. `ports`: name → (direction, bits), in the order of declaration; `instances`: name → module;
+    `memories`: bits of each that the module itself declares."""
 
     name: str
     ports: dict[str, tuple[str, int]]
     instances: dict[str, str]
+    memories: tuple[int, ...] = ()
 
 
 def modules(verilog: str) -> dict[str, ModuleText]:
@@ -32,9 +36,20 @@ def modules(verilog: str) -> dict[str, ModuleText]:
     return {
         name: ModuleText(
             name, {port[3]: (port[1], int(port[2] or 0) + 1) for port in _PORT.finditer(body)},
-            {instance[2]: instance[1] for instance in _INSTANCE.finditer(body) if instance[1] in names})
+            {instance[2]: instance[1] for instance in _INSTANCE.finditer(body) if instance[1] in names},
+            tuple((int(memory[1] or 0) + 1) * (int(memory[2]) + 1) for memory in _MEMORY.finditer(body)))
         for name, body in bodies
     }
+
+
+def memories(found: dict[str, ModuleText], top: str) -> tuple[int, int]:
+    """(number, bits) of the memories of `top` and of all that is in it, those of a module once per instance."""
+    @cache
+    def of(module: str) -> tuple[int, int]:
+        own = found[module].memories
+        inside = [of(instance) for instance in found[module].instances.values()]
+        return len(own) + sum(number for number, _ in inside), sum(own) + sum(bits for _, bits in inside)
+    return of(top)
 
 
 def tree(found: dict[str, ModuleText], top: str, depth: int) -> list[tuple[int, str, str]]:

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from spatten_hw.hierarchy import FIGURE, figure, modules, tree
+from spatten_hw.hierarchy import FIGURE, ModuleText, figure, memories, modules, tree
 from spatten_hw.presets import SMALL
 from spatten_hw.shared import Shared
 from spatten_hw.verilog import to_verilog
@@ -107,8 +107,16 @@ class Twice(wiring.Component):
 
 def test_same_names_stay_apart_and_memories_keep_their_contents():
     text = to_verilog(Twice(), "twice")
-    memories = re.findall(r"^  reg \[7:0\] (\S+) \[3:0\];", text, re.MULTILINE)
-    assert len(set(memories)) == 2
-    assert all(text.count(f"{name}[") >= 2 for name in memories)
+    found = re.findall(r"^  reg \[7:0\] (\S+) \[3:0\];", text, re.MULTILINE)
+    assert len(set(found)) == 2
+    assert all(text.count(f"{name}[") >= 2 for name in found)
     ports = modules(text)["twice"].ports
     assert {"at", "i", "write", "a", "b"} <= set(ports)
+
+
+def test_memories_count_once_per_instance():
+    text = to_verilog(Twice(), "twice")
+    found = modules(text)
+    assert memories(found, "twice") == (2, 2 * 8 * 4)
+    outer = ModuleText("outer", {}, {"a": "twice", "b": "twice"}, (5,))
+    assert memories(found | {"outer": outer}, "outer") == (5, 4 * 8 * 4 + 5)
