@@ -43,7 +43,8 @@ smollm2 alone:
   prompt_here = false             prompts under the point too; else densely in float before it, as by a GPU
   evict = "snapkv", cache = 512   tokens dropped for good, so many stay for each K/V head: {evictions}
 
-DIR gets evaluate.json, plots as SVG and PNG, and points.jsonl: what is finished there is not measured again.
+DIR gets evaluate.json, evaluate.md (every point in a table), plots as SVG and PNG, and points.jsonl: what is finished
+there is not measured again.
 
 examples:
   spatten-hw evaluate -o build/evaluate                  both models, the default grid
@@ -94,7 +95,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                         help="processes, each with one thread (default: all cores)")
     parser.add_argument("--rtl-check", type=count, metavar="N",
                         help="run N of the inputs on the simulated Verilog too; exit 1 if a bit differs")
-    parser.add_argument("--no-plots", action="store_true", help="JSON and table only; needs no matplotlib")
+    parser.add_argument("--no-plots", action="store_true", help="JSON and tables only; needs no matplotlib")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/evaluate"), metavar="DIR",
                         help="folder for results, made if missing (default build/evaluate)")
     add_config_arguments(parser)
@@ -126,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
     config = config_from_args(args)
     from spatten_hw.sim.evaluate.endless import check_endless
     from spatten_hw.sim.evaluate.grid import default_grid, own_grid
+    from spatten_hw.sim.evaluate.markdown import markdown
     from spatten_hw.sim.evaluate.point import MODELS
     from spatten_hw.sim.evaluate.points_file import read_points
 
@@ -158,7 +160,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.output)
     with new_folders(args.output), Status() as status:
         summaries = [evaluate(model, series, config, args, status) for model, series in grids.items()]
-        contents = [(args.output / "evaluate.json", as_json(summaries, config))]
+        contents = [(args.output / "evaluate.json", as_json(summaries, config)),
+                    (args.output / "evaluate.md", markdown(summaries).encode())]
         if not args.no_plots:
             from spatten_hw.sim.evaluate.plots import plots
             status.show("drawing")

@@ -87,11 +87,11 @@ class Summary:
                 point = self.best(cost, limit)
                 if point is not None:
                     marks.setdefault(point, []).append(f"{cost} ≤ {limit:.0%}")
-        rows = [["", "loss", "95 %" if self._spread else "", self._measure_name, "bytes", "fewer", "computation",
+        rows = [["", "loss", "95 %" if self._spread else "", self.measure_name, "bytes", "fewer", "computation",
                  "LSBs", "best"]]
         for p in dict.fromkeys([*self.front("bytes"), *marks]):
             r = self.of[p]
-            rows.append([p.label, f"{r['loss']:.2%}", self._interval(r), self._measure(r), f"{r['byte_ratio']:.1%}",
+            rows.append([p.label, f"{r['loss']:.2%}", self._interval(r), self.measure(r), f"{r['byte_ratio']:.1%}",
                          f"{1 / r['byte_ratio']:.1f}×", f"{r['mac_ratio']:.1%}", f"{r['refetch_rate']:.1%}",
                          ", ".join(marks.get(p, []))])
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -122,12 +122,14 @@ class Summary:
         return f"{low:+.1%}…{high:+.1%}"
 
     @property
-    def _measure_name(self) -> str:
+    def measure_name(self) -> str:
+        """What `measure` tells."""
         names = {"cosine_mean": "cosine", "exact": "exact", "flips": "accuracy, AUC, flips"}
         return next((name for field, name in names.items() if field in self.results[0]), "perplexity")
 
     @staticmethod
-    def _measure(r: dict) -> str:
+    def measure(r: dict) -> str:
+        """A result in the model's own unit."""
         if "exact" in r:
             return f"{r['exact']:.1%} ({', '.join(f'{name} {part:.0%}' for name, part in r['by_task'].items())})"
         if "flips" in r:

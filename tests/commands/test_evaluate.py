@@ -53,6 +53,7 @@ def test_whole(given, tmp_path, capsys):
     captured = capsys.readouterr()
     assert "Pareto front of 4 points" in captured.out and "5/5" in captured.err
     table = json.loads((output / "evaluate.json").read_text())
+    assert (output / "evaluate.md").read_text().count("\n| ") == 2 + 5
     model = table["models"]["decoder"]
     assert [p["label"] for p in model["points"]] == [
         "12 bit", "6+4 bit, threshold 0.6", "6+4 bit, threshold 0", "8 bit, tokens 0.5, newest 2", "float"]

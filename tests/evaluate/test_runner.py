@@ -15,6 +15,7 @@ import pytest
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.presets import EIGHTH, SMALL
 from spatten_hw.sim.evaluate.grid import Series
+from spatten_hw.sim.evaluate.markdown import markdown
 from spatten_hw.sim.evaluate.point import Point
 from spatten_hw.sim.evaluate.runner import run_points
 from spatten_hw.sim.evaluate.store import Store, key_of
@@ -134,6 +135,13 @@ def test_summary():
     assert table["best"] == {"bytes, loss ≤ 1%": "6 bit", "computation, loss ≤ 1%": "8 bit"}
     assert table["points"][1]["series"] == ["a", "b"] and table["points"][2]["pareto"] == ["bytes", "computation"]
     assert "2.0×" in s.table() and "bytes ≤ 1%" in s.table()
+    assert markdown([s]).splitlines() == [
+        "## encoder", "", "| series | point | loss | 95 % | cosine | fewer bytes | computation |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        f"| a | {points[0].label} | +5.00 % |  | 0.9500 | 5.00× | 100 % |",
+        f"|  | {points[1].label} | +0.90 % |  | 0.9910 | 2.00× | 40 % |",
+        f"| b | {points[2].label} | +0.10 % |  | 0.9990 | 1.67× | 30 % |",
+        f"|  | {points[3].label} | +0.00 % |  |  |  |  |"]
 
 
 def test_a_lucky_classifier_is_not_best():
@@ -146,6 +154,7 @@ def test_a_lucky_classifier_is_not_best():
     s = Summary("classifier", [Series("a", points)], [
         judged(-0.02, 0.03, 0.4), judged(0.0, 0.015, 0.5), judged(0.0, 0.0, 0.6), {"loss": 0.0, "flips": 0}])
     assert s.best("bytes", 0.01) == points[2] and s.best("bytes", 0.02) == points[1]
+    assert "| −2.00 % | −10.0 % … +3.0 % | 82.0%, 0.900,  16 |" in markdown([s])
     assert s.front("bytes") == [points[0]] and "82.0%, 0.900,  16" in s.table() and "upper end" in s.table()
 
 
