@@ -158,7 +158,8 @@ def test_an_error_while_generating_leaves_nothing(tmp_path, monkeypatch):
         raise UserError("no usable Yosys")
     monkeypatch.setattr(generate, "_artefacts", broken)
     assert cli.main(["generate", "-o", str(tmp_path / "x")]) == 2
-    monkeypatch.setattr(generate, "_artefacts", lambda config, packages: {"spatten.v": "module"})
+    text = "module spatten();\nendmodule\n"
+    monkeypatch.setattr(generate, "_artefacts", lambda config, packages: {"spatten.v": text})
     with pytest.raises(KeyError):
         generate.generate(PRESETS["small"], tmp_path / "x")
     assert list(tmp_path.iterdir()) == []

@@ -34,6 +34,10 @@ def no_room(place):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+#: Verilog that there is something to say about.
+LEAST = "module spatten();\nendmodule\n"
+
+
 def test_a_full_disk_is_named(tmp_path, monkeypatch):
     error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     text = output.cannot_write(tmp_path / "none" / "x", error)
@@ -49,7 +53,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 
 def test_generate(folder, capsys, monkeypatch):
     """Nothing stays, not even the folders that were made for it; what was there before is as it was."""
-    monkeypatch.setattr(generate, "_artefacts", lambda config, packages: dict.fromkeys(generate.FILES, "x" * 5000))
+    monkeypatch.setattr(generate, "_artefacts", lambda config, packages: dict.fromkeys(generate.FILES, f"{LEAST:5000}"))
     with file_limit(3000):
         assert main(["generate", "-o", "deep/er/out"]) == 2
     error = capsys.readouterr().err
@@ -63,7 +67,7 @@ def test_generate(folder, capsys, monkeypatch):
 
 
 def test_generate_where_no_file_can_be_written(folder, capsys, monkeypatch):
-    monkeypatch.setattr(generate, "_artefacts", lambda config, packages: dict.fromkeys(generate.FILES, "x"))
+    monkeypatch.setattr(generate, "_artefacts", lambda config, packages: dict.fromkeys(generate.FILES, LEAST))
     (folder / "out" / "spatten.v").mkdir(parents=True)
     assert main(["generate", "-o", "out"]) == 2
     assert "out/spatten.v: is a folder" in capsys.readouterr().err
