@@ -10,6 +10,7 @@ import numpy as np
 
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.errors import UserError
+from spatten_hw.host.shape import longest_prompt
 from spatten_hw.sim.models.llama.gguf_file import Loaded, load
 from spatten_hw.user_text import read_text
 
@@ -91,7 +92,7 @@ def tasks_bench(config: SpAttenConfig, context: int, each: int) -> tuple[TaskBen
     """The language model on tasks of `context` tokens in Python's documentation, `each` at every depth."""
     if context < LEAST_CONTEXT:
         raise UserError(f"--context {context}: tasks need at least {LEAST_CONTEXT} tokens")
-    loaded = _language_model(config, context)
+    loaded = _language_model(config, context, context)
     haystack = np.array(loaded.tokenizer.encode(documentation()))
     bench = task_bench(loaded.model, config, loaded.tokenizer, haystack, context, each)
     about: dict[str, object] = {
@@ -101,13 +102,18 @@ def tasks_bench(config: SpAttenConfig, context: int, each: int) -> tuple[TaskBen
     return bench, about
 
 
-def _language_model(config: SpAttenConfig, context: int) -> Loaded:
-    """The language model, its context what build and model have. Refuses a longer one."""
+def _language_model(config: SpAttenConfig, context: int, prompt: int) -> Loaded:
+    """The language model, its context what build and model have. Refuses a longer one, and prompts that do not fit,
+    before minutes are spent on them."""
     loaded = load()
     loaded.model.context = min(loaded.model.context, config.max_tokens)
     if context > loaded.model.context:
         raise UserError(f"--context {context}: model and build '{config.name}' have {loaded.model.context} tokens at "
                         "most (--set max_tokens=…)")
+    has = longest_prompt(config, loaded.model.dim)
+    if prompt > has and not config.chunk_queries:
+        raise UserError(f"--context {context}: prompts of {prompt} tokens, the K/V memories of '{config.name}' hold "
+                        f"{has} (--set sram_tokens=…, or --set chunk_queries=1 for prompts in blocks)")
     return loaded
 
 
@@ -117,7 +123,7 @@ def language_bench(config: SpAttenConfig, text: Path | None, windows: int, conte
     `steps` of them, and what is to be said about it."""
     if steps >= context:
         raise UserError(f"--steps {steps}: a window has {context} tokens (--context), the first of which are a prompt")
-    loaded = _language_model(config, context)
+    loaded = _language_model(config, context, context - steps)
     ids = np.array(loaded.tokenizer.encode(documentation() if text is None else read_text(text)))
     bench = LanguageBench(loaded.model, config, windows_of(ids, context + 1, windows), context - steps)
     about: dict[str, object] = {
@@ -131,7 +137,7 @@ def endless_bench(config: SpAttenConfig, text: Path | None, windows: int, prompt
                   ) -> tuple[EndlessBench, dict[str, object]]:
     """The language model on `windows` texts of `steps` tokens behind `prompt` tokens that fill its cache, and what is
     to be said about it."""
-    loaded = _language_model(config, prompt)
+    loaded = _language_model(config, prompt, prompt)
     ids = np.array(loaded.tokenizer.encode(documentation() if text is None else read_text(text)))
     bench = EndlessBench(loaded.model, config, windows_of(ids, prompt + steps + 1, windows), prompt)
     about: dict[str, object] = {

@@ -84,6 +84,7 @@ def test_tasks(call):
     (["--tasks", "--steps", 9], "--tasks has texts, answers and depths of its own"),
     (["--context", 40, "--steps", 40], "--steps 40: a window has 40 tokens"),
     (["--context", 4000], "--context 4000: model and build 'custom' have 512 tokens at most"),
+    (["--context", 500, "--steps", 12, "--set", "sram_tokens=64"], "--context 500: prompts of 488 tokens, the K/V "),
     (["--windows", 10 ** 6, "--context", 96, "--steps", 12], "--windows 1000000: the text has"),
 ])
 def test_bad_input(call, arguments, message, capsys):
