@@ -47,7 +47,7 @@ def new(width: float = 7.2, height: float = 4.6) -> tuple[Any, Any]:
 
 def style(i: int) -> dict[str, str]:
     """Colour and marker of the i-th series."""
-    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
 
 
 def label(axes: Any, figure: Any, places: Sequence[tuple[float, float, str, str]], right: bool = True,

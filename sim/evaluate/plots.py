@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any
 
 from .figures import label, new, rendered, style
@@ -9,6 +10,8 @@ from .point import Point
 from .summary import CAUTIOUS, COSTS, LIMITS, Summary
 from .tally import BINS
 
+#: Letters of a title's line.
+TITLE_LETTERS = 105
 #: Losses up to the first are drawn to scale, above it logarithmically up to the second, in %.
 LINEAR, MOST = 2.0, 200.0
 LOSS = {"encoder": "loss of ranking agreement, 1 − Spearman (%)", "decoder": "loss of perplexity (%)",
@@ -70,10 +73,9 @@ def _trade_off(s: Summary, cost: str) -> Any:
     axes.step([100 * s.of[p][name] for p in front], [100 * s.of[p]["loss"] for p in front], where="post",
               color="#BBBBBB", linewidth=5, zorder=1, solid_capstyle="round")
     for i, (series, points) in enumerate(shown):
-        # Combinations are a cloud, not a curve.
-        cloud = series.name in ("combined", "points")
-        look = {"color": "black", "marker": "o"} if cloud else style(i)
-        line = "none" if cloud else "-"
+        mixed = series.name in ("combined", "points")
+        look = {"color": "black", "marker": "o"} if mixed else style(i)
+        line = "-" if series.curve and not mixed else "none"
         axes.plot([100 * s.of[p][name] for p in points], [100 * s.of[p]["loss"] for p in points], linestyle=line,
                   linewidth=1.2, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5, **look)
         inside = _visible(s, points)
@@ -103,7 +105,8 @@ def _mark_best(s: Summary, cost: str, axes: Any) -> list[str]:
         axes.plot([x], [y], "o", markersize=13, fillstyle="none", markeredgecolor="black", markeredgewidth=1.4)
         axes.annotate(mark, (x, y), (0, 14), textcoords="offset points", ha="center", va="center", fontsize=12)
         surely = "surely " if s.model in CAUTIOUS else ""
-        lines.append(f"{mark} largest saving at {surely}≤ {limit:.0%} loss: {100 / x:.1f}×, {point.label}")
+        said = f"{mark} largest saving at {surely}≤ {limit:.0%} loss: {100 / x:.1f}×, {point.label}"
+        lines += wrap(said, TITLE_LETTERS, subsequent_indent="     ")
     return lines
 
 

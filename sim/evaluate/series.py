@@ -9,7 +9,9 @@ from .point import Point
 
 @dataclass(frozen=True)
 class Series:
-    """Points that belong together on a plot, in order. `name` is unique within a model."""
+    """Points that belong together on a plot, in order. `name` is unique within a model; `curve`: neighbours are steps
+    of one setting, so that a line may join them."""
 
     name: str
     points: tuple[Point, ...]
+    curve: bool = True
