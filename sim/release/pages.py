@@ -20,7 +20,7 @@ from .tables import KINDS, NO, YES
 EXAMPLES = repository() / "examples"
 #: Digests outside of tables, for what takes hours or tools of its own: `Verilog 0123456789ab of `small``; presets, and
 #: builds of `examples/`.
-_MENTION = re.compile(r"Verilog ([0-9a-f]{12}) of `(\w+)`")
+_MENTION = re.compile(r"Verilog ([0-9a-f]{12}) of `([\w-]+)`")
 
 
 def write(pages: list[Path], runs: list[Run], folder: Path) -> list[str]:

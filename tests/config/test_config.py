@@ -64,12 +64,13 @@ def test_hash_covers_every_field_but_the_name():
     assert len(hashes) == len(names) + 1
 
 
-def test_the_example_for_a_long_context():
-    """`examples/long.toml` is `eighth` but for its context and its jobs of several queries."""
+@pytest.mark.parametrize("name,preset", [("long", "eighth"), ("long-full", "full")])
+def test_the_examples_for_a_long_context(name, preset):
+    """They are a preset but for its context and its jobs of several queries."""
     parser = argparse.ArgumentParser()
     add_config_arguments(parser)
-    found = config_from_args(parser.parse_args(["--config", str(Path(__file__).parents[2] / "examples/long.toml")]))
-    assert found == PRESETS["eighth"].replace(name="long", max_tokens=8192, chunk_queries=1)
+    found = config_from_args(parser.parse_args(["--config", str(Path(__file__).parents[2] / f"examples/{name}.toml")]))
+    assert found == PRESETS[preset].replace(name=name, max_tokens=8192, chunk_queries=1)
 
 
 def test_a_feature_that_is_off_leaves_no_trace():

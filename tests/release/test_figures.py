@@ -79,6 +79,8 @@ def test_a_digest_of_an_example_is_looked_at(tmp_path, digest):
     assert list(pages.faults(page)) == []
     page.write_text("Verilog ffffffffffff of `long`, simulated")
     assert [f for f in pages.faults(page) if f"`long`, which is {NOW} now" in f]
+    page.write_text("Verilog ffffffffffff of `long-full`, simulated")
+    assert [f for f in pages.faults(page) if f"`long-full`, which is {NOW} now" in f]
     long = pages.example("long")
     assert long is not None and (long.max_tokens, long.chunk_queries) == (8192, 1)
 
