@@ -161,7 +161,7 @@ def test_bad_arguments(folder, capsys, monkeypatch):
             (["attention", "--workload", "bad.csv", *build(QUAD)], "line 2: value_fetch_num"),
             (["attention", "--workload", "w.csv", "--limit", "0"], "limit"),
             (["attention", "--case", "summarise-384-all", *build(LEAST)], "does not fit: 384 tokens"),
-            (["attention", *build(LEAST), "--set", "max_tokens=16"], "no case fits")):
+            (["attention", *build(LEAST), "--set", "max_tokens=16", "--set", "chunk_queries=0"], "no case fits")):
         assert word in refused(argv, capsys), argv
     assert sorted(p.name for p in folder.iterdir()) == ["bad.csv", "d", "w.csv"]
 
