@@ -49,7 +49,7 @@ def default_grid(model: str, quick: bool = False) -> list[Series]:
 
 def own_grid(points: list[Point]) -> list[Series]:
     """A user's points as one series."""
-    return [Series("points", tuple(points))]
+    return [Series("points", tuple(points), curve=False)]
 
 
 def unique(series: list[Series]) -> list[Point]:
@@ -86,7 +86,7 @@ def _encoder(model: str, quick: bool) -> list[Series]:
     if not quick:
         result.append(Series("combined", tuple(
             replace(base, bits=b, keep_tokens=t, keep_heads=(h, h), keep_values=v, pool_dropped=pooled)
-            for b, t, pooled, h, v in combined)))
+            for b, t, pooled, h, v in combined), curve=False))
     return result
 
 
@@ -113,5 +113,6 @@ def _decoder(quick: bool) -> list[Series]:
             replace(base, keep_tokens=(0.5, 0.5), protect_last=n) for n in (1, 8, 32, 64))))
         combined = product(((4, 0), (4, 4), (6, 0)), (1.0, 0.9, 0.8), (0.4, 0.25))
         result.append(Series("combined", tuple(
-            replace(base, bits=b, keep_tokens=(t, t), keep_values=v, protect_last=32) for b, t, v in combined)))
+            replace(base, bits=b, keep_tokens=(t, t), keep_values=v, protect_last=32) for b, t, v in combined),
+            curve=False))
     return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .summary import Summary
 
-HEADER = ("series", "point", "loss", "95 %", "", "fewer bytes", "computation")
 #: Fields of a result of which it needs one to have a measure; float has none where losses are defined against it.
 MEASURED = {"perplexity", "exact", "accuracy", "cosine_mean"}
 
@@ -16,7 +15,7 @@ def markdown(summaries: list[Summary]) -> str:
 
 
 def _table(s: Summary) -> list[str]:
-    header = [*HEADER[:4], s.measure_name, *HEADER[5:]]
+    header = ["series", "point", "loss", "95 %", s.measure_name, "fewer bytes", "computation"]
     rows = [header, ["---"] * len(header)]
     said = ""
     for point in s.points:

@@ -73,9 +73,8 @@ def _trade_off(s: Summary, cost: str) -> Any:
     axes.step([100 * s.of[p][name] for p in front], [100 * s.of[p]["loss"] for p in front], where="post",
               color="#BBBBBB", linewidth=5, zorder=1, solid_capstyle="round")
     for i, (series, points) in enumerate(shown):
-        mixed = series.name in ("combined", "points")
-        look = {"color": "black", "marker": "o"} if mixed else style(i)
-        line = "-" if series.curve and not mixed else "none"
+        look = {"color": "black", "marker": "o"} if series.name in ("combined", "points") else style(i)
+        line = "-" if series.curve else "none"
         axes.plot([100 * s.of[p][name] for p in points], [100 * s.of[p]["loss"] for p in points], linestyle=line,
                   linewidth=1.2, markersize=4.5, markeredgecolor="white", markeredgewidth=0.5, **look)
         inside = _visible(s, points)

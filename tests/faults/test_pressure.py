@@ -1,7 +1,7 @@
 """Random back-pressure over numbers of channels, data widths and ids: random cascades equal the golden model.
 
 `PORTS` pairs every number of channels, width and number of ids with each other: 20 builds, of which the suite has
-the one of `USUAL`, and `make deep` all. (`tests/integration` runs the like for 2 × 64 bits with 16 ids, 1 × 32, 8 × 32
+the two of `USUAL`, and `make deep` all. (`tests/integration` runs the like for 2 × 64 bits with 16 ids, 1 × 32, 8 × 32
 and 1 × 512 with 2, 4 × 256 with 16.)
 """
 
@@ -24,7 +24,7 @@ CYCLE_LIMIT = 400_000
 
 CHANNELS, WIDTHS, IDS = (1, 2, 4, 16), (32, 64, 128, 256, 512), (2, 8, 64)
 PORTS = [(c, w, IDS[(i + j) % len(IDS)]) for i, c in enumerate(CHANNELS) for j, w in enumerate(WIDTHS)]
-USUAL = ((4, 32, 64),)
+USUAL = ((1, 512, 8), (4, 32, 64))
 
 
 def build(channels: int, width: int, ids: int) -> SpAttenConfig:

@@ -26,8 +26,7 @@ HERE = Path(__file__).parent
 #: Digits of `counted.v`.
 DIGITS = 16
 #: Has the line-rate engine, whose histograms the compiler computed wrong in two presets.
-LINE = LEAST.replace(name="line", max_tokens=64, topk_lanes=4, topk="linerate", decision_rules=0,
-                     chunk_queries=0)
+LINE = LEAST.replace(name="line", max_tokens=64, topk_lanes=4, topk="linerate", chunk_queries=0)
 #: Verilator's options and the level of g++, by name. The later of two levels of Verilator counts.
 COMPILED = {"fast": ((), 3), "plain": (("-O0",), 0)}
 
