@@ -29,7 +29,7 @@ from .block_ports import Port, ports_of
 from .build import JOBS, Progress
 from .precompiled import Headers
 from .simulated import MADE_BY, simulated
-from .verilator import ONE_FILE, call, check_tools, shared_runtime, verilate, verilator_env, version
+from .verilator import ONE_FILE, call, check_tools, level_option, shared_runtime, verilate, verilator_env, version
 
 HERE = Path(__file__).resolve().parent
 TOP = "block"
@@ -80,12 +80,13 @@ def _compile(verilog: str, glue: str, work: Path, optimize: int) -> Path:
     (work / "glue.h").write_text(glue)
     for source in ("block.cpp", "contracts.h", "coverage.h"):
         shutil.copyfile(HERE / source, work / source)
-    env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
-    verilate(work, TOP, "block.cpp", env, f"-O{optimize}", *ONE_FILE)
+    level = level_option(optimize)
+    env = verilator_env(opt_fast=level, opt_slow="-O0")
+    verilate(work, TOP, "block.cpp", env, level, *ONE_FILE)
     runtime = kept.library_dir() / f"runtime-block-{version()}-{optimize}{variant.compiled()}"
     make = ["make", f"-j{JOBS}", "-f", f"V{TOP}.mk"]
     with shared_runtime(work / "obj", runtime):
-        headers = Headers(runtime, f"-O{optimize}")
+        headers = Headers(runtime, level)
         if headers.missing:
             call([*make, *headers.compile], work / "obj", env, work / "headers.log")
         call([*make, *headers.use], work / "obj", env, work / "make.log")

@@ -30,6 +30,7 @@ from .verilator import (
     call,
     check_tools,
     failure,
+    level_option,
     shared_runtime,
     verilate,
     verilator_env,
@@ -45,8 +46,11 @@ SOURCES = ("harness.cpp", "channel.h", "contracts.h", "axi_checker.h", "axi_payl
 MADE_WITH = ("build.py", "registers.py", "repeated.py", "verilator.py", *MADE_BY)
 #: Module name of the accelerator's top.
 TOP = "spatten"
-#: Bytes of Verilog from which a design is compiled for a short build: see `optimisation` and `_compile`.
+#: Bytes of Verilog from which a design is worth less optimisation: see `optimisation`.
 LARGE = 4_000_000
+#: Bytes of Verilog from which a design is several C++ files even where little is optimised: as one it wants more than a
+#: gigabyte of memory.
+SPLIT = 10_000_000
 #: Parallel compiler runs.
 JOBS = 2
 
@@ -116,19 +120,17 @@ def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimi
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
     # The model's start-up code, a quarter of all, is not worth optimising; a level among the CFLAGS would reach it too.
-    env = verilator_env(opt_fast=f"-O{optimize}", opt_slow="-O0")
+    level = level_option(optimize)
+    env = verilator_env(opt_fast=level, opt_slow="-O0")
     say("verilating")
     # Where little is optimised, several files are no quicker on two processors, and take more of their time.
-    whole = optimize == 0 and len(verilog) < LARGE
-    # Verilator's data-flow pass joins what repeated modules do with what is around them: instances then have functions
-    # of their own again. Without it the library of `full` has two thirds of the size.
-    flow = ("-fno-dfg",) if len(verilog) >= LARGE else ()
-    verilate(work, TOP, "harness.cpp", env, "", "repeated.vlt", *flow, *options, *(ONE_FILE if whole else ()))
+    whole = optimize <= 1 and len(verilog) < SPLIT
+    verilate(work, TOP, "harness.cpp", env, "", "repeated.vlt", *options, *(ONE_FILE if whole else ()))
     folder = kept.library_dir() / f"runtime-{version()}-{runtime}{variant.compiled()}"
     with shared_runtime(work / "obj", folder):
         arguments = []
         if not _is_split(work / "obj"):
-            headers = Headers(folder, f"-O{optimize}")
+            headers = Headers(folder, level)
             if headers.missing:
                 call(["make", "-f", f"V{TOP}.mk", *headers.compile], work / "obj", env, work / "headers.log")
             arguments = headers.use

@@ -37,6 +37,12 @@ _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_
 _NO_ROOM = re.compile("|".join(re.escape(os.strerror(n)) for n in NO_ROOM))
 
 
+def level_option(optimize: int) -> str:
+    """The option of g++ for a level of optimisation, 0 … 3. Level 1 is -Og: of an accelerator it gives as fast a
+    simulation as -O1, and takes half the time to compile."""
+    return "-Og" if optimize == 1 else f"-O{optimize}"
+
+
 def check_tools() -> None:
     """Raises a one-line `ToolError` naming every missing program and how to get it."""
     missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
