@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from .sites import ROOT
 
-#: Tests of the whole accelerator that every unit's survivors are tried on: all stages, widths, prunings, two sequences,
-#: queues, resets, errors and hostile memories on the tiny builds.
-ACCELERATOR = (*(f"tests/integration/test_cascades.py::test_random_cascades_equal_the_golden_model[{build}]"
-                 for build in ("quad", "least", "wide")), "tests/integration/test_jobs.py")
+#: Tests of the whole accelerator that every unit's survivors are tried on: all stages, widths, prunings, decision rules,
+#: several queries per job, two sequences, queues, resets, errors and hostile memories on the tiny builds.
+ACCELERATOR = (*(f"tests/integration/{test}[{build}]" for test, builds in (
+    ("test_cascades.py::test_random_cascades_equal_the_golden_model", ("quad", "least", "wide")),
+    ("test_rules.py::test_random_rules_equal_the_golden_model", ("quad", "least", "wide")),
+    ("test_queries.py::test_random_queries_equal_the_golden_model", ("least", "wide"))) for build in builds),
+    "tests/integration/test_jobs.py")
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,12 @@ UNITS = (
     Unit("matmul/prob_value", ("matmul/",), ("tests/matmul/test_gang.py", "tests/matmul/test_prob_value.py")),
     Unit("primitives", ("primitives/",), ("tests/primitives/test_*.py",)),
     Unit("softmax", ("softmax/",), ("tests/softmax/test_arithmetic.py", "tests/softmax/test_score_slots*.py",
-                                    "tests/softmax/test_softmax.py")),
-    Unit("topk/engines", ("topk/",), ("tests/topk/test_engines.py",)),
+                                    "tests/softmax/test_softmax.py", "tests/softmax/test_by_key.py")),
+    Unit("topk/engines", ("topk/",), ("tests/topk/test_engines.py", "tests/topk/test_mass.py")),
     Unit("topk/local", ("topk/local.py", "topk/threshold_filter.py", "topk/wide_rows.py"),
          ("tests/topk/test_local.py",)),
-    Unit("prune/pruner", ("prune/",), ("tests/prune/test_accumulate.py", "tests/prune/test_pruner.py")),
+    Unit("prune/pruner", ("prune/",), ("tests/prune/test_accumulate.py", "tests/prune/test_pruner.py",
+                                      "tests/prune/test_query_tokens.py")),
     Unit("write/requantise", ("write/requantise.py", "write/rescale.py", "write/beat_packer.py"),
          ("tests/primitives/test_rescale.py", "tests/write/test_requantise.py")),
     Unit("write/writer", ("write/",), ("tests/write/test_bursts*.py", "tests/write/test_writer.py")),
@@ -58,7 +62,7 @@ UNITS = (
          ("tests/control/test_validate.py", "tests/control/test_job_reader.py")),
     Unit("control/sequencer", ("control/",),
          ("tests/control/test_loader.py", "tests/control/test_scale_table.py", "tests/control/test_walker.py",
-          "tests/control/test_stages.py", "tests/control/test_sequencer*.py")),
+          "tests/control/test_stages.py", "tests/control/test_blocks.py", "tests/control/test_sequencer*.py")),
     Unit("stream", ("stream/",), ("tests/stream/test_*.py",)),
 )
 BY_NAME = {unit.name: unit for unit in UNITS}

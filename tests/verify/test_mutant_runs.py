@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+import re
 import signal
 import time
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -124,6 +126,16 @@ def test_every_source_has_one_unit_and_every_unit_its_tests():
     assert unit_of("accelerator.py") is None
     assert unit_of("matmul/value_sums.py").name == "matmul/prob_value"
     assert unit_of("matmul/dot_product.py").name == "matmul/score"
+
+
+def test_every_bench_of_a_block_is_a_units():
+    """What simulates a block is run on its mutants, and for coverage. (The exhaustive ones run benches once more.)"""
+    folders = {PurePosixPath(file).parts[1] for unit in UNITS for file in unit.bench}
+    simulate = {str(path.relative_to(mutant_unit.ROOT)) for folder in folders
+                for path in (mutant_unit.ROOT / "tests" / folder).glob("test_*.py")
+                if re.search(r"\b(Block|Rig|run_bench)\b", path.read_text())}
+    assert len(simulate) > 20
+    assert simulate - {file for unit in UNITS for file in unit.bench} == {"tests/softmax/test_exhaustive.py"}
 
 
 @pytest.mark.parametrize("arguments, what", [(["--unit", "x"], "no such unit"), (["--count", "0"], "at least 1")])
