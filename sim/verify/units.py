@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .sites import ROOT
 
-#: Tests of the whole accelerator that every unit's survivors are tried on: all stages, widths, prunings, decision rules,
+#: Tests of the whole accelerator that every unit's survivors are tried on: stages, widths, prunings, decision rules,
 #: several queries per job, two sequences, queues, resets, errors and hostile memories on the tiny builds.
 ACCELERATOR = (*(f"tests/integration/{test}[{build}]" for test, builds in (
     ("test_cascades.py::test_random_cascades_equal_the_golden_model", ("quad", "least", "wide")),
