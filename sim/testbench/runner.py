@@ -41,9 +41,9 @@ from spatten_hw.source_tree import PACKAGE, checkout
 
 #: Where the simulator finds this package and its caller's.
 ROOT = checkout() or PACKAGE.parent
-#: Verilog of more characters is compiled in several files at once. Smaller designs are quicker in one: as several
-#: they first compile two precompiled headers of 72 MB, which take longer than the design.
-SPLIT_FROM = 500_000
+#: Verilog of more characters is compiled in several files: as one it wants more than a gigabyte. Other designs are
+#: quicker in one: as several they first compile two precompiled headers of 72 MB.
+SPLIT_FROM = 10_000_000
 
 
 class _PortsOnly(Verilator):

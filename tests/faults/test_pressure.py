@@ -24,7 +24,7 @@ CYCLE_LIMIT = 400_000
 
 CHANNELS, WIDTHS, IDS = (1, 2, 4, 16), (32, 64, 128, 256, 512), (2, 8, 64)
 PORTS = [(c, w, IDS[(i + j) % len(IDS)]) for i, c in enumerate(CHANNELS) for j, w in enumerate(WIDTHS)]
-USUAL = ((1, 512, 8), (4, 32, 64))
+USUAL = ((1, 256, 2), (4, 32, 64))
 
 
 def build(channels: int, width: int, ids: int) -> SpAttenConfig:
