@@ -97,7 +97,8 @@ class Sequences:
             return None
         assert stored is not None
         heads = p.job.heads
-        return np.concatenate([stored[:-heads], np.zeros(1, dtype=np.uint64), stored[-heads:]])
+        new = np.zeros(p.job.tokens + heads - len(stored), dtype=np.uint64)
+        return np.concatenate([stored[:-heads], new, stored[-heads:]])
 
     def golden(self, config: SpAttenConfig) -> list[LayerResult]:
         """What every pass leaves behind on the golden model."""

@@ -45,7 +45,7 @@ def test_random_back_pressure(ports):
     seen = set()
     for run in range(RUNS):
         rng = random.Random(f"{SEED} {ports} {run}")
-        arrays, job = random_workload(rng, config)
+        arrays, job = random_workload(rng, config, stage="generate" if run % 2 else "summarise")
         options = random_options(rng) | {"seed": rng.randrange(1 << 16), "fill": rng.randrange(256)}
         with transport(config, **options) as port:
             if rng.random() < 0.3:
