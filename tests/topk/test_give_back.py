@@ -46,7 +46,7 @@ def test_every_magnitude(take):
     for number, sum_ in enumerate(rng.permutation(sums)):
         # Half of the rows are kept; those of the other half sum to as much as is left, or a bit of it.
         high = most - int(sum_)
-        rest = int(rng.choice([0, min(high, 1), high, rng.integers(high + 1), min(high, rng.integers(1, 2 * sum_ + 1))]))
+        rest = min(high, int(rng.choice([0, 1, high, rng.integers(high + 1), rng.integers(1, 2 * sum_ + 1)])))
         rows = np.concatenate([spread(rng, int(sum_), 4 * lanes), spread(rng, rest, 4 * lanes)]).reshape(8, lanes)
         kept = np.repeat([True, False], 4)[:, None].repeat(lanes, 1)
         order = rng.permutation(8)
