@@ -9,7 +9,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.golden.mass import mass_counts
 from spatten_hw.sim.golden.topk import topk_mask
 from spatten_hw.sim.harness.block import Block
-from spatten_hw.topk.mass import MassThreshold
+from spatten_hw.topk.mass import QUEUE, SPARE, MassThreshold
 from tests.seeds import numbers
 
 TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=12, max_tokens=64, sram_tokens=16, topk_lanes=8, channels=2,
@@ -84,3 +84,20 @@ def test_rate_and_latency(name):
         block = run(name, [probabilities(rng, n) for _ in range(12)], 3000)
         cycles = block.taken("i").cycles
         assert np.all(np.diff(cycles[::rows]) == block.component.cycles(rows))
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_rows_that_wait(name):
+    """With next to nothing taken from it: vectors at the divider, and rows in front of the two later stages, in queues
+    that are filled but for one place."""
+    block, c = block_of(name), BUILDS[name]
+    block.reset()
+    block.set(share=4096)
+    block.receive("o", stall=0.999)
+    block.send("i", as_rows(c, [np.ones(c.max_tokens, dtype=np.int64)] * 100))
+    inside = []
+    for _ in range(40):
+        block.idle(100)
+        inside.append(block.taken("i").fired - c.max_rows * block.taken("o").fired)
+    block.reset()
+    assert max(inside) == (QUEUE + 1) * c.max_rows + 2 * (c.max_rows + SPARE - 1)
