@@ -17,6 +17,7 @@ from mpmath import mpf
 
 from spatten_hw.config import OUT_BITS
 from spatten_hw.primitives.rounding import guarded, round_guarded, round_saturate, round_shift, sticky_shift
+from spatten_hw.primitives.widths import saturate_unsigned
 from spatten_hw.sim.golden import numerics as golden
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import pack
@@ -24,19 +25,21 @@ from tests.seeds import numbers
 
 #: Bits of the numbers, and of the shift: amounts up to 15, so that the largest ones move everything below the half.
 BITS, AMOUNT_BITS = 12, 4
+#: Bits that the unsigned number is saturated to.
+CLAMPED_BITS = 7
 
 
 class Roundings(wiring.Component):
     """`value`·2^−`amount` by every rounding shift of the hardware, of `value` as signed and as unsigned number, one
-    cycle later: `fixed` by `round_shift`; `staged` as softmax does, `output` as the requantiser does, coarse then fine.
-    Nothing waits."""
+    cycle later: `fixed` by `round_shift`; `staged` as softmax does, `output` as the requantiser does, coarse then fine;
+    `clamped`, `staged` saturated. Nothing waits."""
 
     def __init__(self):
         super().__init__({
             "i": In(stream.Signature(data.StructLayout({"value": unsigned(BITS), "amount": unsigned(AMOUNT_BITS)}))),
             "o": Out(stream.Signature(data.StructLayout({
                 "fixed_signed": signed(BITS + 1), "fixed_unsigned": unsigned(BITS + 1), "staged": unsigned(BITS + 1),
-                "output": signed(OUT_BITS)}))),
+                "output": signed(OUT_BITS), "clamped": unsigned(CLAMPED_BITS)}))),
         })
 
     def elaborate(self, platform) -> Module:
@@ -45,12 +48,13 @@ class Roundings(wiring.Component):
         wide = Cat(value, value[-1].replicate(OUT_BITS - BITS)).as_signed()
         coarse = sticky_shift(m, guarded(wide), amount[2:], 4, "coarse")
         staged = sticky_shift(m, guarded(value), amount[2:], 4, "staged_coarse")
+        unsigned_rounded = round_guarded(sticky_shift(m, staged, amount[:2], 1, "staged_fine"))
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += [
             self.o.valid.eq(self.i.valid),
             out.fixed_signed.eq(round_shift(value.as_signed(), amount)),
             out.fixed_unsigned.eq(round_shift(value, amount)),
-            out.staged.eq(round_guarded(sticky_shift(m, staged, amount[:2], 1, "staged_fine"))),
+            out.staged.eq(unsigned_rounded), out.clamped.eq(saturate_unsigned(unsigned_rounded, CLAMPED_BITS)),
             out.output.eq(round_saturate(m, sticky_shift(m, coarse, amount[:2], 1, "fine"), OUT_BITS, "output")),
         ]
         return m
@@ -77,7 +81,8 @@ def test_hardware():
     of_signed = [rounded(v, a) for v, a in zip(minus.tolist(), amount.tolist(), strict=True)]
     of_unsigned = [rounded(v, a) for v, a in zip(value.tolist(), amount.tolist(), strict=True)]
     for name, want in (("fixed_signed", of_signed), ("output", of_signed), ("fixed_unsigned", of_unsigned),
-                       ("staged", of_unsigned)):
+                       ("staged", of_unsigned),
+                       ("clamped", [min(v, (1 << CLAMPED_BITS) - 1) for v in of_unsigned])):
         wrong = np.flatnonzero(got[name] != want)
         assert not len(wrong), (name, [(value[n], amount[n], got[name][n], want[n]) for n in wrong[:5]])
 
