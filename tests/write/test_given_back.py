@@ -12,7 +12,6 @@ from tests.seeds import numbers
 
 from .test_writer import TINY
 
-
 CONFIG = TINY.replace(slots=8)      # 16 items
 
 
