@@ -52,7 +52,7 @@ UNITS = (
     Unit("topk/local", ("topk/local.py", "topk/threshold_filter.py", "topk/wide_rows.py"),
          ("tests/topk/test_local.py",)),
     Unit("prune/pruner", ("prune/",), ("tests/prune/test_accumulate.py", "tests/prune/test_pruner.py",
-                                      "tests/prune/test_query_tokens.py")),
+                                      "tests/prune/test_query_tokens.py", "tests/prune/test_tracking.py")),
     Unit("write/requantise", ("write/requantise.py", "write/rescale.py", "write/beat_packer.py"),
          ("tests/primitives/test_rescale.py", "tests/write/test_requantise.py")),
     Unit("write/writer", ("write/",), ("tests/write/test_given_back.py", "tests/write/test_bursts*.py",
