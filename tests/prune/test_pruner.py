@@ -160,6 +160,12 @@ def test_illegal_state_is_an_error(rig):
         assert rig.prepare(tokens=tokens_now, heads=heads - fewer)[0] == wrong
     rig.prepare(tokens=tokens, heads=heads, restart=1)
     assert rig.prepare(tokens=tokens - 1, heads=heads)[0] == 1
+    # Whatever the class of the last survivor.
+    for last in range(max(1, tokens - c.slices), tokens):
+        rig.poke(IDS, [2 | count, 1 | 1 << last, alive])
+        rig.prepare(**job)
+        assert rig.prepare(tokens=last + 1, heads=heads)[0] == 0
+        assert rig.prepare(tokens=last, heads=heads)[0] == 1
     # AXI errors: header, tokens, heads, token total, head total.
     for which, at in (("ids", 0), ("ids", 1), ("ids", 2), ("scores", 0), ("scores", tokens - 1 + heads)):
         rig.poke(SCORES, [5] * (tokens + heads))
