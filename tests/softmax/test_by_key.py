@@ -8,7 +8,7 @@ import pytest
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.softmax.far_list import FarList
-from spatten_hw.softmax.untouched import Untouched
+from spatten_hw.softmax.untouched import QUEUE, Untouched
 from tests.seeds import numbers
 
 TINY = SpAttenConfig(multipliers=16, chunk=4, max_dim=12, max_tokens=32, sram_tokens=16, topk_lanes=4, channels=2,
@@ -114,3 +114,23 @@ def test_far_keys_once_per_flat_member(name):
         for s, expected in enumerate(want):
             got = block.taken(f"o__{s}").columns() if expected else {"slot": np.array([]), "row": np.array([])}
             assert list(zip(got["slot"].tolist(), got["row"].tolist(), strict=True)) == expected
+
+
+def test_a_slow_slice_holds_up_the_others_late():
+    """The walk goes on while there is room for what is on its way: all but one of a queue's places are used."""
+    c = BUILDS["four slices"]
+    block = block_of(Untouched, "four slices")
+    every = (1 << c.slices) - 1
+    rows = [every | int(row == c.max_rows - 1) << c.slices for row in range(c.max_rows) for _ in range(c.slots)]
+    gangs = {"slot": np.arange(c.slots // 2), "members": np.full(c.slots // 2, (1 << c.max_group) - 1)}
+    count = c.slots // 2 * c.max_group * c.max_rows
+    for slow in range(c.slices):
+        block.reset()
+        block.lookup("read", "found", rows)
+        for s in range(c.slices):
+            block.receive(f"o__{s}", stall=0.9 if s == slow else 0.0, seed=3)
+        block.send("i", gangs)
+        block.run(40 * count, **{f"o__{s}": count for s in range(c.slices)})
+        late, early = (block.taken(f"o__{s}").cycles for s in (slow, (slow + 1) % c.slices))
+        waiting = np.arange(1, count + 1) - np.searchsorted(late, early, side="right")
+        assert waiting.max() == QUEUE - 1, slow
