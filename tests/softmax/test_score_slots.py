@@ -12,6 +12,7 @@ from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.softmax.rows import ready_vector
 from spatten_hw.softmax.score_slots import ScoreSlots, given_slot
+from spatten_hw.softmax.slice_scores import SliceScores
 from tests.seeds import numbers
 
 from .test_softmax import TINY
@@ -103,6 +104,24 @@ def test_scores_and_maxima(name):
         block.idle(2)
         assert block.get("active") == 0
         check_stored(block, rng, c, held)
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_active_while_scores_are_under_way(name):
+    """In every cycle from a score's arrival until it is stored, or until its vector is taken if it is the last one."""
+    block, c = block_of(name), BUILDS[name]
+    latency = block.component.slots.latency
+    for part in range(c.slices):
+        block.reset()
+        block.send("given", {"slot": [1], "keys": np.array([[2 * (s == part) for s in range(c.slices)]])})
+        block.run(5, given=1)
+        block.receive("ready")
+        assert block.get("active") == 0
+        for row, (fired, cycles) in enumerate(((0, SliceScores.LATENCY), (1, latency))):
+            block.high("active")
+            block.send(f"i__{part}", {"score": [row - 5], "slot": [1], "row": [row], "replay": [0]})
+            block.idle(latency + 10)
+            assert block.taken("ready").fired == fired and block.high("active") == cycles, (part, row)
 
 
 def check_ready(block: Block, c: SpAttenConfig, order: list[list[tuple[int, int]]], held: dict[int, list[np.ndarray]],
