@@ -8,7 +8,8 @@ import pytest
 from spatten_hw.config import SpAttenConfig
 from spatten_hw.sim.golden.numerics import round_shift
 from spatten_hw.sim.golden.reciprocal import reciprocal
-from spatten_hw.sim.harness.block import Block
+from spatten_hw.sim.harness.block import Block, RuleError
+from spatten_hw.softmax.exponent import Exponent
 from spatten_hw.softmax.formats import sum_fraction
 from spatten_hw.softmax.reciprocal import Reciprocal
 from spatten_hw.softmax.sum import ExpSum
@@ -79,3 +80,24 @@ def test_sum(name):
     assert out.integers() == want
     assert came.bubbles == 0
     assert np.array_equal(out.cycles, came.cycles[ends] + block.component.latency)
+
+
+def test_no_live_score_is_above_the_maximum():
+    """What comes in the place of a key that is not there may be; that of a live one stops the simulation."""
+    block, c = block_of(Exponent, "shortest"), TINY
+    scores = np.full((c.slices, c.slices), -3) + 8 * np.eye(c.slices, dtype=int)
+    everywhere = (1 << c.slices) - 1
+
+    def send(live: np.ndarray) -> None:
+        rows = len(live)
+        ones = np.ones(rows, dtype=int)
+        block.send("i", {"scores": scores[:rows], "info": {"live": live, "first": ones, "last": ones},
+                         "scaling": {"top": 4 * ones, "mant": ones, "pre": 0 * ones, "post": 0 * ones}})
+        block.idle(rows + Exponent.LATENCY + 2)
+
+    block.receive("o")
+    send(everywhere & ~(1 << np.arange(c.slices)))
+    assert block.taken("o").fired == c.slices
+    with pytest.raises(RuleError, match="no live score is above"):
+        send(np.array([everywhere]))
+    block.reset()
