@@ -109,7 +109,8 @@ def test_far_keys_once_per_flat_member(name):
             block.receive(f"o__{s}", stall=stall, seed=s + 1)
         block.send("i", {"slot": slots, "members": members})
         block.run(2000, **{f"o__{s}": len(w) for s, w in enumerate(want)})
-        block.idle(40)
+        # The last members may have no far key at all.
+        block.idle(len(slots) * c.max_group * (c.max_rows + 2) + 10)
         assert block.get("busy") == 0
         for s, expected in enumerate(want):
             got = block.taken(f"o__{s}").columns() if expected else {"slot": np.array([]), "row": np.array([])}
