@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from spatten_hw.fetch.fill_walk import MOST_ROWS
 from spatten_hw.fetch.shared import SharedFetch
 from spatten_hw.presets import SMALL
 from spatten_hw.sim.harness.block import Block
 from spatten_hw.sim.harness.payload import pack_one
-from spatten_hw.stream.read_layouts import plane_mode
+from spatten_hw.stream.read_layouts import ReadKind, plane_mode
 from tests.seeds import numbers
 
 from .answers import Asked, requests
@@ -32,9 +33,13 @@ def test_shared_fetch():
     for client in range(2):
         block.send(f"cmd__{client}", {"addr": [(client << c.axi_addr_bits) + 4096 - 24], "words": [11 + client]})
 
-    # Rounds: what was asked for meanwhile comes back, the rows of a channel in any order.
+    # Before any row has come as many rows of fills are asked for as may be.
+    block.idle(300)
+    of_fills = sum(r[2] not in (ReadKind.QUERY.value, WORDS) for got in requests(block, c) for r in got)
+    assert of_fills == MOST_ROWS < sum(rows for _, rows, *_ in fills[:2])
     seen = [0] * c.channels
     rows, words = [], {0: [], 1: []}
+    # Rounds: what was asked for meanwhile comes back, the rows of a channel in any order.
     for _ in range(20):
         block.idle(300)
         for n, got in enumerate(requests(block, c)):

@@ -182,3 +182,27 @@ def test_half_still_filling():
     block.run(2000, filled=3)
     begun, done = block.taken("fill").cycles, block.taken("filled").cycles
     assert begun[1] < done[0] and begun[2] > done[1]
+
+
+@ALL
+@pytest.mark.parametrize("name", ["q_cmd", "fill", "cmd__0", "cmd__1"])
+def test_not_idle_while_anything_is_outstanding(c, name):
+    """One command alone, whose first request waits for a while."""
+    rng = numbers("shared idle", c.slices, c.channels, name)
+    block, asked = next(blocks(c, rng))
+    block.idle(8)
+    assert block.get("idle") == 1
+    for n in range(c.channels):
+        block.receive(f"reads__{n}", stall=0.98, seed=n + 1)
+    block.send(name, queries(c, rng, 1) if name == "q_cmd" else fills(c, rng, 1, len(asked.survivors))
+               if name == "fill" else commands(c, rng, 1, 21))
+    block.idle(2)
+    for _ in range(5000):
+        if any(block.taken(f"reads__{n}").fired for n in range(c.channels)):
+            break
+        assert block.get("idle") == 0
+        block.idle(1)
+    for n in range(c.channels):
+        block.receive(f"reads__{n}")
+    block.idle(40 + c.max_tokens)
+    assert block.get("idle") == 1
