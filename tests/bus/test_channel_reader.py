@@ -329,3 +329,24 @@ def test_rows_of_two_slices_pass_each_other():
     assert cycles < 36 * c.max_row_beats + 100
     block.run(200000, k_chunks0=4 * c.max_chunks)
 
+
+
+@pytest.mark.parametrize("key", ["k", "v", "shared"])
+def test_not_idle_while_a_read_is_outstanding(key):
+    """A lone read, from its request to the last of its beats that comes; then several, as long as any is out."""
+    name = "two slices"
+    c = BUILDS[name]
+    job = Job(c, numbers("outstanding", key), c.max_dim)
+    block = block_of(name)
+    start(block, job, 13, 0.0)
+    block.idle(4)
+    for count in (1, 5):
+        reads = job.reads({"k": job.k, "v": job.v, "shared": job.shared}[key], count)
+        assert block.get("idle")
+        block.receive("r_seen")
+        block.high("idle")
+        send(block, c, key, reads, 0.0)
+        block.run(3000, r_seen=int(reads.beats.sum()))
+        assert block.high("idle") == 0
+        block.idle(60)
+        assert block.get("idle") and block.get("feeds_idle")
