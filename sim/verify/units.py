@@ -38,7 +38,7 @@ UNITS = (
     Unit("fetch/key_walk", ("fetch/key_walk.py", "fetch/plane.py"),
          ("tests/fetch/test_key_walk.py",)),
     Unit("fetch/shared", ("fetch/",),
-         ("tests/fetch/test_shared*.py", "tests/bus/test_channel_reader.py")),
+         ("tests/fetch/test_shared*.py", "tests/fetch/test_fetcher.py", "tests/bus/test_channel_reader.py")),
     Unit("matmul/score", ("matmul/score.py", "matmul/score_unit.py", "matmul/dot_product.py", "matmul/issue.py",
                           "matmul/key_fill.py", "matmul/key_sram.py", "matmul/query_memory.py", "matmul/sram_issue.py",
                           "matmul/stream_issue.py"),
