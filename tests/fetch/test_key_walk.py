@@ -174,3 +174,28 @@ def test_one_slice_blocked():
     assert DEPTH <= ahead <= DEPTH + QUEUE_MARGIN
     walk.block.run(60000, **walk.counts(commands))
     walk.check(commands)
+
+
+def test_not_idle_while_a_row_is_inside():
+    """One row of two classes, on its way and then in the queues, of which one is emptied long before the other."""
+    c = TWO
+    rng = numbers("key walk idle")
+    walk = Walks(c, rng, np.array([1, 3]))
+    commands = walk.commands(1)
+    block, counts = walk.block, walk.counts(commands)
+    first, second = (name for name, count in counts.items() if count)
+    for of_last in (first, second):
+        for name in counts:
+            block.receive(name, stall=0.98 * (name == of_last), seed=7)
+        block.idle(12)
+        assert block.get("idle") == 1
+        block.send("cmd", commands)
+        block.idle(2)                                        # `idle` comes a cycle late
+        for _ in range(5000):
+            if block.taken(of_last).fired:
+                break
+            assert block.get("idle") == 0
+            block.idle(1)
+        block.idle(2)
+        assert block.get("idle") == 1
+        walk.check(commands)
