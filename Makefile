@@ -27,7 +27,7 @@ help:
 	@echo "make demo      a sentence encoder, its attention computed by the generated hardware (3 minutes)"
 	@echo "make chat      a language model answers PROMPT=…, its attention computed by the generated hardware (5 minutes)"
 	@echo "make quick     the tests of every block, and of preset small (3 minutes)"
-	@echo "make test      the whole test suite (half an hour on two cores)"
+	@echo "make test      the whole test suite (26 minutes on two cores)"
 	@echo "make deep      tests that take longer: more builds of memory ports, more at the pins"
 	@echo "make nightly   all that takes longer, one after the other, and a page of figures: build/nightly/ (resumes)"
 	@echo "make soak      random configurations under random work for SOAK_SECONDS=$(SOAK_SECONDS); goes on where it stopped"
