@@ -17,7 +17,15 @@ from spatten_hw.sim.harness import kept
 from spatten_hw.sim.harness.build import JOBS, Progress
 from spatten_hw.sim.harness.registers import clocked_registers
 from spatten_hw.sim.harness.simulated import MADE_BY, simulated
-from spatten_hw.sim.harness.verilator import ONE_FILE, call, check_tools, level_option, verilate, verilator_env, version
+from spatten_hw.sim.harness.verilator import (
+    call,
+    check_tools,
+    files_option,
+    level_option,
+    verilate,
+    verilator_env,
+    version,
+)
 from spatten_hw.source_tree import sources_digest
 from spatten_hw.verilog import to_verilog
 
@@ -75,6 +83,6 @@ def _compile(verilog: str, defines: str, work: Path, optimize: int) -> Path:
     shutil.copyfile(HARNESS / "contracts.h", work / "contracts.h")
     level = level_option(optimize)
     env = verilator_env(opt_fast=level, opt_slow="-O0")
-    verilate(work, TOP, SOURCES[0], env, f"{level} {defines}", *ONE_FILE)
+    verilate(work, TOP, SOURCES[0], env, f"{level} {defines}", *files_option(verilog, optimize))
     call(["make", f"-j{JOBS}", "-f", f"V{TOP}.mk"], work / "obj", env, work / "make.log")
     return work / f"lib{TOP}.so"

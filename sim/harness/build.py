@@ -26,10 +26,10 @@ from .registers import clocked_registers
 from .repeated import configuration
 from .simulated import MADE_BY, simulated
 from .verilator import (
-    ONE_FILE,
     call,
     check_tools,
     failure,
+    files_option,
     level_option,
     shared_runtime,
     verilate,
@@ -48,9 +48,6 @@ MADE_WITH = ("build.py", "registers.py", "repeated.py", "verilator.py", *MADE_BY
 TOP = "spatten"
 #: Bytes of Verilog from which a design is worth less optimisation: see `optimisation`.
 LARGE = 4_000_000
-#: Bytes of Verilog from which a design is several C++ files even where little is optimised: as one it wants more than a
-#: gigabyte of memory.
-SPLIT = 10_000_000
 #: Parallel compiler runs.
 JOBS = 2
 
@@ -119,13 +116,12 @@ def _compile(verilog: str, glue: str, work: Path, options: Sequence[str], optimi
     (work / "glue.h").write_text(glue)
     for source in SOURCES:
         shutil.copyfile(HERE / source, work / source)
-    # The model's start-up code, a quarter of all, is not worth optimising; a level among the CFLAGS would reach it too.
+    # Start-up code, a quarter of all, is not worth optimising: in files of its own it is not. A level among the CFLAGS
+    # would reach it there, too.
     level = level_option(optimize)
     env = verilator_env(opt_fast=level, opt_slow="-O0")
     say("verilating")
-    # Where little is optimised, several files are no quicker on two processors, and take more of their time.
-    whole = optimize <= 1 and len(verilog) < SPLIT
-    verilate(work, TOP, "harness.cpp", env, "", "repeated.vlt", *options, *(ONE_FILE if whole else ()))
+    verilate(work, TOP, "harness.cpp", env, "", "repeated.vlt", *options, *files_option(verilog, optimize))
     folder = kept.library_dir() / f"runtime-{version()}-{runtime}{variant.compiled()}"
     with shared_runtime(work / "obj", folder):
         arguments = []

@@ -30,6 +30,8 @@ from .plain_paths import plain
 SOUND = "-fno-tree-slp-vectorize"
 #: Options with which a design becomes one C++ file: as several it takes longer in all, and needs headers of its own.
 ONE_FILE = ("--output-split", "0")
+#: Characters of Verilog from which a design is several C++ files even so: as one it wants more than a gigabyte.
+SPLIT = 10_000_000
 #: Objects of Verilator's runtime, which every design is linked with.
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vcd_c.o")
 
@@ -41,6 +43,12 @@ def level_option(optimize: int) -> str:
     """The option of g++ for a level of optimisation, 0 … 3. Level 1 is -Og: of an accelerator it gives as fast a
     simulation as -O1, and takes half the time to compile."""
     return "-Og" if optimize == 1 else f"-O{optimize}"
+
+
+def files_option(verilog: str, optimize: int) -> tuple[str, ...]:
+    """Verilator's option for how many C++ files a design becomes. Where little is optimised several are no quicker on
+    two processors, and take more of their time: they first compile precompiled headers of their own."""
+    return ONE_FILE if optimize <= 1 and len(verilog) < SPLIT else ()
 
 
 def check_tools() -> None:

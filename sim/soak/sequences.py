@@ -97,7 +97,7 @@ class Sequences:
             return None
         assert stored is not None
         heads = p.job.heads
-        new = np.zeros(p.job.tokens + heads - len(stored), dtype=np.uint64)
+        new = np.asarray(p.new_token[1], dtype=np.uint64).reshape(-1)
         return np.concatenate([stored[:-heads], new, stored[-heads:]])
 
     def golden(self, config: SpAttenConfig) -> list[LayerResult]:

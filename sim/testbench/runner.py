@@ -36,14 +36,11 @@ from spatten_hw.sim.harness.kept import build_dir, library_dir
 from spatten_hw.sim.harness.plain_paths import is_plain, plain, plain_temporary
 from spatten_hw.sim.harness.precompiled import Headers
 from spatten_hw.sim.harness.simulated import simulated
-from spatten_hw.sim.harness.verilator import SOUND, start_seed, verilator_env
+from spatten_hw.sim.harness.verilator import ONE_FILE, SOUND, SPLIT, start_seed, verilator_env
 from spatten_hw.source_tree import PACKAGE, checkout
 
 #: Where the simulator finds this package and its caller's.
 ROOT = checkout() or PACKAGE.parent
-#: Verilog of more characters is compiled in several files: as one it wants more than a gigabyte. Other designs are
-#: quicker in one: as several they first compile two precompiled headers of 72 MB.
-SPLIT_FROM = 10_000_000
 
 
 class _PortsOnly(Verilator):
@@ -117,13 +114,13 @@ def run_bench(component: wiring.Component, module: str, *, params: Mapping[str, 
                 (work / f"{top}.v").write_text(text)
                 ports = work / "ports.vlt"
                 ports.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -port "*"\n')
-                split = len(text) > SPLIT_FROM
+                split = len(text) >= SPLIT
                 runner.headers = None if split else _headers(waves, opt_fast)
                 runner.build(sources=[ports, work / f"{top}.v"], hdl_toplevel=top, build_dir=work, waves=waves,
                              always=True, timescale=("1ns", "1ps"), log_file=build / "build.log",
                              build_args=["-CFLAGS", SOUND, *variant.verilator_options(), "-Wno-fatal", "-Wno-WIDTH",
                                          "-Wno-PROCASSINIT", "--x-assign", "0",
-                                         *(() if split else ("--output-split", "0"))])
+                                         *(() if split else ONE_FILE)])
                 _keep_runtime(work, _runtime_cache(waves))
             done.touch()
         _adopt(runner, top, build, waves)

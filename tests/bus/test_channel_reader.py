@@ -330,7 +330,6 @@ def test_rows_of_two_slices_pass_each_other():
     block.run(200000, k_chunks0=4 * c.max_chunks)
 
 
-
 @pytest.mark.parametrize("key", ["k", "v", "shared"])
 def test_not_idle_while_a_read_is_outstanding(key):
     """A lone read, from its request to the last of its beats that comes; then several, as long as any is out."""
