@@ -30,7 +30,8 @@ from .plain_paths import plain
 SOUND = "-fno-tree-slp-vectorize"
 #: Options with which a design becomes one C++ file: as several it takes longer in all, and needs headers of its own.
 ONE_FILE = ("--output-split", "0")
-#: Characters of Verilog from which a design is several C++ files even so: as one it wants more than a gigabyte.
+#: Characters of Verilog from which a design is several C++ files even so: as one it wants more than a gigabyte. (Of the
+#: presets: `full`.)
 SPLIT = 10_000_000
 #: Objects of Verilator's runtime, which every design is linked with.
 _RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_threads.o", "verilated_vcd_c.o")
